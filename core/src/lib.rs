@@ -1,0 +1,12 @@
+//! The Tillrace engine: what happens to a point-of-sale event between the wire and a sink.
+//!
+//! The modules stand in the order an event meets them. There is no async runtime and no HTTP
+//! here; Kafka is known only inside [`log`].
+
+pub mod text;
+
+pub mod event;
+
+pub mod topics;
+
+pub mod log;

@@ -1,0 +1,381 @@
+//! The log: the only truth, behind one small seam.
+//!
+//! Two implementations stand behind the traits of this module, held to the same conformance suite:
+//! Kafka, for production, and Local, a segmented commit log of our own that needs nothing
+//! installed. The roles know only these traits.
+//!
+//! Every topic has the same number of partitions. A record is named by topic, partition and
+//! offset; offsets rise but need not be contiguous (Kafka's commit markers leave gaps).
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// A partition number, from 0.
+pub type Partition = u32;
+/// A record's place in its partition, from 0.
+pub type Offset = u64;
+
+/// A record on its way into the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Topic name, namespace included.
+    pub topic: Topic,
+    /// Partition to write to; the caller computes it.
+    pub partition: Partition,
+    /// Record key.
+    pub key: Bytes,
+    /// Record value; `None` is a tombstone on a compacted topic.
+    pub value: Option<Bytes>,
+}
+
+/// A record read back from the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Topic name, namespace included.
+    pub topic: Topic,
+    /// Partition it stands in.
+    pub partition: Partition,
+    /// Its place in the partition.
+    pub offset: Offset,
+    /// When the log appended it, milliseconds since the Unix epoch.
+    pub appended_ms: i64,
+    /// Record key.
+    pub key: Bytes,
+    /// Record value; `None` is a tombstone.
+    pub value: Option<Bytes>,
+}
+
+/// A topic name; cheap to clone.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Topic(std::sync::Arc<str>);
+
+impl Topic {
+    /// Makes a topic name.
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// Returns the name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What a reader may see of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Lowest offset still kept.
+    pub start: Offset,
+    /// End of what is committed: the next offset a `read_committed` reader could see.
+    pub stable_end: Offset,
+    /// End of everything written, open transactions included.
+    pub end: Offset,
+}
+
+/// A consumer group's place in one partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Committed {
+    /// Next offset to consume.
+    pub offset: Offset,
+    /// Text stored with it, at most 4,096 bytes.
+    pub metadata: String,
+}
+
+/// The place of one partition in a commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Partition of the consumed topic.
+    pub partition: Partition,
+    /// Next offset to consume, and its metadata.
+    pub committed: Committed,
+}
+
+/// How a topic forgets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleanup {
+    /// Records older than this many milliseconds may go.
+    Delete {
+        /// Milliseconds a record is kept at least.
+        retention_ms: u64,
+    },
+    /// The latest record of each key stays.
+    Compact,
+}
+
+/// A topic as the roles need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSpec {
+    /// Topic name, namespace included.
+    pub topic: Topic,
+    /// How it forgets.
+    pub cleanup: Cleanup,
+}
+
+/// Reading, without belonging to a group. Everything read is committed.
+pub trait LogView: Send + Sync {
+    /// Number of partitions of every topic.
+    fn partitions(&self) -> Partition;
+
+    /// Returns what can be read of a partition.
+    ///
+    /// # Errors
+    /// When the log cannot be asked, or the topic does not exist.
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError>;
+
+    /// Opens a reader at an offset, which may be the end.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfRange`] when `from` is below the start or above the end.
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError>;
+
+    /// Returns a group's committed place on a topic's partition, `None` if it never committed.
+    ///
+    /// # Errors
+    /// When the log cannot be asked.
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError>;
+}
+
+/// A sequential reader of one partition.
+pub trait Reader: Send {
+    /// Reads up to `max_records` committed records, waiting at most `wait` for the first.
+    ///
+    /// An empty answer means that there was nothing to read; [`Reader::position`] then tells
+    /// whether the stable end was reached.
+    ///
+    /// # Errors
+    /// When the log fails, or the position fell below the start of the partition.
+    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError>;
+
+    /// Next offset this reader will look at; it moves past gaps that hold no record, so that it
+    /// reaches `stable_end` when everything committed was read.
+    fn position(&self) -> Offset;
+}
+
+/// The whole log: reading, writing, groups.
+pub trait Log: LogView {
+    /// Creates the topics that do not exist and compares the settings of those that do.
+    ///
+    /// Returns one sentence for each setting that is weaker than promised.
+    ///
+    /// # Errors
+    /// When a topic cannot be made, or has another number of partitions.
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError>;
+
+    /// Opens a producer whose acknowledgement means durable.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError>;
+
+    /// Joins a group on one topic, for at-least-once consumption with explicit commits.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError>;
+
+    /// Joins a group on one topic with outputs and offsets committed together.
+    ///
+    /// # Errors
+    /// When the log cannot be reached or transactions are refused.
+    fn transactional_consumer(
+        &self,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn TransactionalConsumer>, LogError>;
+}
+
+/// Called once with one outcome a row, in the order of the rows, from a thread of the log's own.
+pub type OnDurable = Box<dyn FnOnce(Vec<Result<Offset, LogError>>) + Send>;
+
+/// Writes rows outside any transaction.
+pub trait Producer: Send + Sync {
+    /// Hands rows over; `done` hears of each when it is durable or has finally failed.
+    ///
+    /// # Errors
+    /// [`Full`] gives everything back when the bounded queue has no room; nothing was taken.
+    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full>;
+
+    /// Waits until everything handed over before has been answered.
+    ///
+    /// # Errors
+    /// [`LogError::TimedOut`] when that takes longer than `wait`.
+    fn flush(&self, wait: Duration) -> Result<(), LogError>;
+}
+
+/// The producer's queue had no room: rows and callback come back untouched.
+pub struct Full {
+    /// The rows that were offered.
+    pub rows: Vec<Row>,
+    /// The callback that was offered, not called.
+    pub done: OnDurable,
+}
+
+impl fmt::Debug for Full {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Full").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+/// What a poll of a consumer brought.
+#[derive(Debug)]
+pub enum Polled {
+    /// Partitions were added. Nothing of them is delivered until [`Consumer::start`].
+    Assigned(Vec<Partition>),
+    /// Partitions are gone: forget what was read of them and not committed.
+    Revoked(Vec<Partition>),
+    /// Records, in offset order within each partition.
+    Records(Vec<Entry>),
+    /// Nothing came within the wait.
+    Idle,
+}
+
+/// A member of a consumer group on one topic. It reads committed records only.
+pub trait Consumer: Send {
+    /// Waits up to `wait` for the next thing that happens. `Assigned` and `Revoked` come before
+    /// any record that depends on them. Must be called often enough to stay in the group.
+    ///
+    /// # Errors
+    /// When the log fails, or a position has fallen below the start of its partition.
+    fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError>;
+
+    /// Returns the group's committed place, `None` if it never committed.
+    ///
+    /// # Errors
+    /// When the log cannot be asked within its time limit.
+    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError>;
+
+    /// Starts, or starts again, delivery of an assigned partition at an offset.
+    ///
+    /// # Errors
+    /// When the partition is not assigned or the offset is out of range.
+    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError>;
+
+    /// Commits places of this group, synchronously.
+    ///
+    /// # Errors
+    /// When this member no longer owns a partition, or the log fails.
+    fn commit(&mut self, positions: &[Position]) -> Result<(), LogError>;
+}
+
+/// A consumer whose outputs and places are committed together or not at all.
+pub trait TransactionalConsumer: Consumer {
+    /// Writes all rows and the group's places in one transaction and waits for its outcome.
+    ///
+    /// Fenced by the assignment under which the records were polled. A rebalance is reported by
+    /// a later `poll`, never from inside this call.
+    ///
+    /// # Errors
+    /// [`LogError::Aborted`]: nothing of it is visible, now or later; restore the partitions and
+    /// go on. [`LogError::Fenced`] and everything else: stop this consumer.
+    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError>;
+}
+
+/// What can go wrong with a log.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum LogError {
+    /// The log cannot be reached or did not answer in time; trying again may help.
+    #[error("log unavailable while trying to {action}: {cause}")]
+    Unavailable {
+        /// Verb and object.
+        action: &'static str,
+        /// What the log said.
+        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A wait ended before the work did.
+    #[error("timed out while waiting to {action}")]
+    TimedOut {
+        /// Verb and object.
+        action: &'static str,
+    },
+    /// The topic does not exist.
+    #[error("topic {topic} does not exist")]
+    UnknownTopic {
+        /// Its name.
+        topic: Topic,
+    },
+    /// A topic has another number of partitions than this process was told.
+    #[error("topic {topic} has {found} partitions, configured are {expected}")]
+    PartitionCount {
+        /// Its name.
+        topic: Topic,
+        /// Partitions it has.
+        found: Partition,
+        /// Partitions configured.
+        expected: Partition,
+    },
+    /// An offset is no longer, or not yet, in the log.
+    #[error("{topic}/{partition}: offset {offset} is outside {start}..={end}")]
+    OutOfRange {
+        /// Topic.
+        topic: Topic,
+        /// Partition.
+        partition: Partition,
+        /// Offset asked for.
+        offset: Offset,
+        /// Lowest kept.
+        start: Offset,
+        /// Stable end.
+        end: Offset,
+    },
+    /// A record, a frame or a transaction is larger than the log takes.
+    #[error("{bytes} bytes exceed the log's limit of {limit}")]
+    TooLarge {
+        /// Bytes offered.
+        bytes: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The transaction was aborted; nothing of it is visible.
+    #[error("transaction aborted: {cause}")]
+    Aborted {
+        /// Why.
+        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Another member took over; this one must stop.
+    #[error("fenced by another member of the group: {cause}")]
+    Fenced {
+        /// What the log said.
+        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// Stored bytes are damaged.
+    #[error("log damaged at {place}: {detail}")]
+    Damaged {
+        /// File and byte position.
+        place: String,
+        /// What is wrong there.
+        detail: &'static str,
+    },
+    /// The log refused for good: its settings or this process's are wrong.
+    #[error("log refused to {action}: {cause}")]
+    Refused {
+        /// Verb and object.
+        action: &'static str,
+        /// What the log said.
+        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LogError {
+    /// Tells whether the same call may succeed later without anyone changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Aborted { .. })
+    }
+}

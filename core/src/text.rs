@@ -1,0 +1,16 @@
+//! Values read from text without a float on the way: decimals, dates, times, currencies.
+//!
+//! Parsers take exactly the documented grammar and nothing around it. They return `None` on
+//! anything else; the caller knows the field and says what was wrong.
+
+mod currency;
+mod date;
+mod decimal;
+mod id;
+mod time;
+
+pub use currency::Currency;
+pub use date::Date;
+pub use decimal::{Decimal, format_minor, parse_scaled};
+pub use id::{IdError, check_id, percent_encode};
+pub use time::Timestamp;

@@ -1,0 +1,119 @@
+//! Decimal text to scaled integers, and back.
+
+use std::fmt;
+
+/// A quantity: an integer count of millionths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct Decimal(pub i64);
+
+impl Decimal {
+    /// Decimals kept.
+    pub const SCALE: u32 = 6;
+    /// One, in millionths.
+    pub const ONE: Self = Self(1_000_000);
+
+    /// Parses `-?[0-9]+(\.[0-9]{1,6})?`.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        parse_scaled(text, Self::SCALE).map(Self)
+    }
+}
+
+/// Writes the shortest text that reads back as the same quantity.
+impl fmt::Display for Decimal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, part) = (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs() % 1_000_000);
+        if part == 0 {
+            return write!(formatter, "{sign}{whole}");
+        }
+        let decimals = format!("{part:06}");
+        write!(formatter, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
+    }
+}
+
+/// Parses `-?[0-9]+(\.[0-9]{1,scale})?` into an integer count of 10^-scale.
+///
+/// Returns `None` for any other text and for what an `i64` cannot hold. Leading zeros are allowed.
+pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let mut value = 0_i64;
+    let mut whole_digits = 0_u32;
+    let mut decimals = None;
+    for &byte in digits {
+        match (byte, &mut decimals) {
+            (b'0'..=b'9', None) => whole_digits += 1,
+            (b'0'..=b'9', Some(count)) => *count += 1,
+            (b'.', None) if whole_digits > 0 => {
+                decimals = Some(0);
+                continue;
+            }
+            _ => return None,
+        }
+        let digit = i64::from(byte - b'0');
+        value = value.checked_mul(10)?;
+        value = if negative { value.checked_sub(digit)? } else { value.checked_add(digit)? };
+    }
+    if whole_digits == 0 || decimals == Some(0) {
+        return None;
+    }
+    let missing = scale.checked_sub(decimals.unwrap_or(0))?;
+    value.checked_mul(10_i64.checked_pow(missing)?)
+}
+
+/// Writes minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.
+pub fn format_minor(minor: i64, exponent: u32) -> String {
+    let sign = if minor < 0 { "-" } else { "" };
+    if exponent == 0 {
+        return minor.to_string();
+    }
+    let unit = 10_u64.pow(exponent);
+    let (whole, part) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
+    format!("{sign}{whole}.{part:0width$}", width = exponent as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact() {
+        assert_eq!(Decimal::parse(b"0.1"), Some(Decimal(100_000)));
+        assert_eq!(Decimal::parse(b"-12.000001"), Some(Decimal(-12_000_001)));
+        assert_eq!(parse_scaled(b"9223372036854775807", 0), Some(i64::MAX));
+        assert_eq!(parse_scaled(b"-9223372036854775808", 0), Some(i64::MIN));
+        assert_eq!(parse_scaled(b"007.5", 1), Some(75));
+    }
+
+    #[test]
+    fn what_is_not_a_decimal_is_refused() {
+        for text in [
+            "",
+            "-",
+            ".5",
+            "1.",
+            "1.2.3",
+            "+1",
+            "1e3",
+            " 1",
+            "0x1",
+            "1.1234567",
+            "--1",
+            "9223372036854775808",
+        ] {
+            assert_eq!(Decimal::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn text_is_written_back_in_its_shortest_form() {
+        for text in ["0", "1", "-1", "0.5", "-0.000001", "1234567.89"] {
+            assert_eq!(Decimal::parse(text.as_bytes()).unwrap().to_string(), text);
+        }
+        assert_eq!(format_minor(-5, 2), "-0.05");
+        assert_eq!(format_minor(1_234_567, 3), "1234.567");
+        assert_eq!(format_minor(500, 0), "500");
+    }
+}

@@ -1,0 +1,73 @@
+//! Ids as clients send them, and as they stand in keys.
+
+/// Longest id, bytes of UTF-8.
+const MAX_ID_BYTES: usize = 64;
+
+/// What is wrong with an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// It is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// It has more than 64 bytes.
+    #[error("must not exceed 64 bytes")]
+    TooLong,
+    /// It holds a control character.
+    #[error("must not hold control characters")]
+    Control,
+}
+
+/// Checks an id: 1 to 64 bytes of UTF-8 without control characters.
+///
+/// # Errors
+/// Says which of the three does not hold.
+pub fn check_id(id: &str) -> Result<(), IdError> {
+    if id.is_empty() {
+        return Err(IdError::Empty);
+    }
+    if id.len() > MAX_ID_BYTES {
+        return Err(IdError::TooLong);
+    }
+    if id.chars().any(char::is_control) {
+        return Err(IdError::Control);
+    }
+    Ok(())
+}
+
+/// Appends an id to a key: unreserved bytes of RFC 3986 as they are, all others percent-encoded,
+/// so that no id can reach into its neighbour.
+pub fn percent_encode(id: &str, key: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in id.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => {
+                key.push(char::from(byte))
+            }
+            _ => {
+                key.push('%');
+                key.push(char::from(HEX[usize::from(byte >> 4)]));
+                key.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_can_reach_into_its_neighbour() {
+        let mut key = String::new();
+        percent_encode("a/b%2F ü", &mut key);
+        assert_eq!(key, "a%2Fb%252F%20%C3%BC");
+    }
+
+    #[test]
+    fn ids_are_bounded() {
+        assert_eq!(check_id(""), Err(IdError::Empty));
+        assert_eq!(check_id(&"x".repeat(65)), Err(IdError::TooLong));
+        assert_eq!(check_id("a\nb"), Err(IdError::Control));
+        assert_eq!(check_id(&"x".repeat(64)), Ok(()));
+    }
+}
