@@ -41,9 +41,14 @@ impl Topics {
         }
     }
 
+    /// Names a topic of this namespace by what stands after the prefix.
+    pub fn named(&self, name: &str) -> Topic {
+        Topic::new(&prefixed(&self.namespace, name))
+    }
+
     /// Names the dead-letter topic of a sink.
     pub fn dead(&self, sink: &str) -> Topic {
-        Topic::new(&prefixed(&self.namespace, &format!("{sink}.dead.v1")))
+        self.named(&format!("{sink}.dead.v1"))
     }
 
     /// Names a consumer group, or the transactional id of a role.

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Checks everything: format, lints, docs, unit, property, conformance and end-to-end tests, Apache Kafka included.
+#
+# Without Java 17, Maven and Python 3 it says what it did not run; where CI is set, that is a failure.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+say() { printf '\n== %s\n' "$*"; }
+
+say "format"
+cargo fmt --all --check
+
+say "lints"
+cargo clippy --workspace --all-targets --locked -- -D warnings
+
+say "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+say "build the tests"
+cargo test --workspace --locked --no-run
+
+if command -v java >/dev/null && command -v mvn >/dev/null; then
+    say "start Apache Kafka"
+    TILLRACE_TEST_KAFKA=$(deploy/kafka/up --name test --free-ports)
+    export TILLRACE_TEST_KAFKA
+    trap 'deploy/kafka/down --name test' EXIT
+else
+    missing="Java 17 and Maven are absent: nothing that speaks of Kafka was run"
+    if [ -n "${CI:-}" ]; then echo "FAILED: $missing" >&2; exit 1; fi
+    say "NOT RUN: $missing"
+fi
+
+say "tests"
+cargo test --workspace --locked
+
+say "benchmarks run"
+cargo bench --package tillrace-benches --locked -- --test
