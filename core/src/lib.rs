@@ -7,6 +7,10 @@ pub mod text;
 
 pub mod event;
 
+pub mod intern;
+
+pub mod bucket;
+
 pub mod topics;
 
 pub mod log;

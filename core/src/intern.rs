@@ -1,0 +1,152 @@
+//! Names to dense ids: after this, what is kept for a store or a terminal is an array slot.
+//!
+//! An [`Interner`] is bounded, so that no client can fill memory with names: past its limit new
+//! names are refused and known ones go on. It never forgets, and ids are those of one process:
+//! nothing durable may hold one. There is one interner a tenant for stores and one for terminals.
+//!
+//! Stands after the decoder, before token buckets. It is read far more often than written, by every
+//! connection at once; a sharded map serves that, at some 50 ns a name.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use dashmap::{DashMap, Entry};
+
+/// Names up to this many bytes are looked up without allocating; ids have at most 64.
+const STACK_BYTES: usize = 68;
+const PARENT_BYTES: usize = 4;
+
+/// The interner holds as many names as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no room for another name, {limit} are known")]
+pub struct TooManyNames {
+    /// Names it may hold.
+    pub limit: u32,
+}
+
+/// A bounded, growing set of names with dense ids from 0.
+#[derive(Debug)]
+pub struct Interner {
+    ids: DashMap<Box<[u8]>, u32>,
+    next: AtomicU32,
+    limit: u32,
+}
+
+impl Interner {
+    /// Makes an empty interner for at most `limit` names. Memory grows with the names it meets.
+    pub fn new(limit: u32) -> Self {
+        Self { ids: DashMap::new(), next: AtomicU32::new(0), limit }
+    }
+
+    /// Returns the id of a name within a parent, giving it the next free one if it is new.
+    ///
+    /// The parent is the id of another interner (a terminal's store), or 0 where there is none.
+    ///
+    /// Ids are handed out under the name's shard lock, and only to names that are then stored, so
+    /// they have no holes; relaxed ordering is enough because the id reaches others through the map.
+    ///
+    /// # Errors
+    /// [`TooManyNames`] when the name is new and the limit is reached.
+    pub fn id(&self, parent: u32, name: &str) -> Result<u32, TooManyNames> {
+        let mut stack = [0_u8; STACK_BYTES];
+        let length = PARENT_BYTES + name.len();
+        match stack.get_mut(..length) {
+            Some(key) => {
+                let (head, tail) = key.split_at_mut(PARENT_BYTES);
+                head.copy_from_slice(&parent.to_le_bytes());
+                tail.copy_from_slice(name.as_bytes());
+                self.find_or_add(key)
+            }
+            None => self.find_or_add(&[&parent.to_le_bytes(), name.as_bytes()].concat()),
+        }
+    }
+
+    /// Returns the number of names known.
+    pub fn len(&self) -> u32 {
+        self.next.load(Ordering::Relaxed)
+    }
+
+    /// Tells whether no name is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn find_or_add(&self, key: &[u8]) -> Result<u32, TooManyNames> {
+        if let Some(id) = self.ids.get(key) {
+            return Ok(*id);
+        }
+        match self.ids.entry(key.into()) {
+            Entry::Occupied(known) => Ok(*known.get()),
+            Entry::Vacant(vacant) => {
+                let id = self
+                    .next
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
+                        (next < self.limit).then_some(next + 1)
+                    })
+                    .map_err(|limit| TooManyNames { limit })?;
+                vacant.insert(id);
+                Ok(id)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_dense_and_stay() {
+        let names = Interner::new(10);
+        assert_eq!(names.id(0, "berlin"), Ok(0));
+        assert_eq!(names.id(0, "paris"), Ok(1));
+        assert_eq!(names.id(0, "berlin"), Ok(0));
+        assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn one_name_under_two_parents_is_two_names() {
+        let names = Interner::new(10);
+        assert_eq!(names.id(0, "till-1"), Ok(0));
+        assert_eq!(names.id(1, "till-1"), Ok(1));
+        assert_eq!(names.id(0x3030_3030, ""), Ok(2));
+        assert_eq!(names.id(0, "0000"), Ok(3));
+    }
+
+    #[test]
+    fn past_the_limit_known_names_go_on_and_new_ones_are_refused() {
+        let names = Interner::new(2);
+        assert_eq!(names.id(0, "a"), Ok(0));
+        assert_eq!(names.id(0, "b"), Ok(1));
+        for _ in 0..3 {
+            assert_eq!(names.id(0, "c"), Err(TooManyNames { limit: 2 }));
+        }
+        assert_eq!(names.id(0, "a"), Ok(0));
+        assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn names_longer_than_an_id_are_told_apart_too() {
+        let names = Interner::new(10);
+        let long = "x".repeat(200);
+        assert_eq!(names.id(0, &long), Ok(0));
+        assert_eq!(names.id(0, &long[..199]), Ok(1));
+        assert_eq!(names.id(0, &long), Ok(0));
+    }
+
+    #[test]
+    fn threads_agree_on_ids_without_holes() {
+        let names = Interner::new(1_000);
+        let seen: Vec<Vec<u32>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| (0..500).map(|n| names.id(0, &n.to_string()).unwrap()).collect())
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(seen.iter().all(|ids| *ids == seen[0]));
+        let mut ids = seen[0].clone();
+        ids.sort_unstable();
+        assert_eq!(ids, (0..500).collect::<Vec<_>>());
+    }
+}
