@@ -250,7 +250,8 @@ pub enum Polled {
 /// A member of a consumer group on one topic. It reads committed records only.
 pub trait Consumer: Send {
     /// Waits up to `wait` for the next thing that happens. `Assigned` and `Revoked` come before
-    /// any record that depends on them. Must be called often enough to stay in the group.
+    /// any record that depends on them. Must be called often enough to stay in the group; with
+    /// `max_records` 0 it brings assignments and revocations only, and leaves records for later.
     ///
     /// # Errors
     /// When the log fails, or a position has fallen below the start of its partition.
