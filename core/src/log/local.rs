@@ -1,0 +1,175 @@
+//! The Local log: the embedded implementation of the log, a segmented commit log of one machine.
+//!
+//! All topics share one log. What is committed together is one frame, synced once; then it is
+//! indexed, then acknowledged, so readers see synced records only. A transaction is a frame with
+//! outputs and consumer places in it.
+//!
+//! The files stand in the order a record meets them: `queue`, `writer`, `frame`, `segment`, `disk`;
+//! then `index`, `reader`, `consumer`; `recovery` opens, `upkeep` forgets.
+//!
+//! Deliberately absent: replication, groups with more than one member, open transactions. Those
+//! are what Kafka is for.
+
+mod catalog;
+mod consumer;
+mod disk;
+mod frame;
+mod index;
+mod keeper;
+mod producer;
+mod queue;
+mod reader;
+mod recovery;
+mod segment;
+mod settings;
+mod signal;
+mod state;
+mod wire;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use self::catalog::Control;
+use self::consumer::LocalConsumer;
+use self::disk::RealDisk;
+use self::keeper::Keeper;
+use self::producer::LocalProducer;
+use self::reader::LocalReader;
+pub use self::settings::{LocalFault, LocalSettings, LocalTuning};
+use super::{
+    Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
+    Topic, TopicSpec, TransactionalConsumer,
+};
+
+/// An open Local log. Everything it hands out keeps it open.
+#[derive(Debug)]
+pub struct LocalLog {
+    keeper: Arc<Keeper>,
+}
+
+impl LocalLog {
+    /// Opens the log in a folder, or begins one there.
+    ///
+    /// # Errors
+    /// [`LogError::Refused`] when another process owns the folder or a setting is wrong;
+    /// [`LogError::Damaged`] when what was acknowledged is missing or does not hold;
+    /// [`LogError::PartitionCount`] when its topics have another number of partitions;
+    /// [`LogError::Unavailable`] when the disk fails.
+    pub fn open(settings: LocalSettings) -> Result<Arc<Self>, LogError> {
+        let lock = keeper::lock(&settings)?;
+        let disk = Arc::new(RealDisk::new(settings.dir));
+        let clock = Arc::new(now_ms);
+        let keeper = Keeper::start(disk, settings.partitions, &settings.tuning, clock, Some(lock))?;
+        Ok(Arc::new(Self { keeper }))
+    }
+
+    /// Forgets a consumer group: what it has not committed is no longer kept for it.
+    ///
+    /// # Errors
+    /// [`LogError::Refused`] while the group has a live member; otherwise when the log fails.
+    pub fn remove_group(&self, group: &str) -> Result<(), LogError> {
+        let shared = &self.keeper.shared;
+        let _one_at_a_time = shared.definitions.lock();
+        let member = shared.members.lock().iter().find(|(name, _)| name == group).cloned();
+        if let Some((group, id)) = member {
+            let state = shared.state.read();
+            if let Some(topic) = state.catalog.topic(id) {
+                let fault = LocalFault::GroupInUse { group, topic: topic.name.clone() };
+                return Err(fault.refusing("remove a consumer group"));
+            }
+        }
+        self.keeper.commit_whole(Vec::new(), vec![Control::Remove { group: group.to_owned() }])
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl LogView for LocalLog {
+    fn partitions(&self) -> Partition {
+        self.keeper.shared.partitions
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        let state = self.keeper.shared.state.read();
+        Ok(state.bounds(state.lane(topic, partition)?))
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        let lane = self.keeper.shared.lane(topic, partition)?;
+        Ok(Box::new(LocalReader::open(&self.keeper, topic, lane, from)?))
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        let state = self.keeper.shared.state.read();
+        let lane = state.lane(topic, partition)?;
+        Ok(state.catalog.committed(group, lane).map(|place| place.committed.clone()))
+    }
+}
+
+impl Log for LocalLog {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+        let shared = &self.keeper.shared;
+        let _one_at_a_time = shared.definitions.lock();
+        let mut controls = Vec::new();
+        {
+            let state = shared.state.read();
+            let mut next = (0..).nth(state.catalog.topics.len()).unwrap_or(u32::MAX);
+            for spec in topics {
+                let known = state.catalog.topic_id(&spec.topic);
+                let unchanged = known
+                    .and_then(|id| state.catalog.topic(id))
+                    .is_some_and(|topic| topic.cleanup == spec.cleanup);
+                let named = |control: &Control| matches!(control, Control::Topic { name, .. } if *name == spec.topic);
+                if unchanged || controls.iter().any(named) {
+                    continue;
+                }
+                let id = known.unwrap_or(next);
+                next += u32::from(known.is_none());
+                controls.push(Control::Topic {
+                    id,
+                    partitions: shared.partitions,
+                    cleanup: spec.cleanup,
+                    name: spec.topic.clone(),
+                });
+            }
+        }
+        if !controls.is_empty() {
+            self.keeper.commit_whole(Vec::new(), controls)?;
+        }
+        // The log applies the settings it is given and syncs every commit: none can be weaker.
+        Ok(Vec::new())
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(LocalProducer { keeper: Arc::clone(&self.keeper) }))
+    }
+
+    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
+        Ok(Box::new(LocalConsumer::join(&self.keeper, group, topic)?))
+    }
+
+    fn transactional_consumer(
+        &self,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
+        Ok(Box::new(LocalConsumer::join(&self.keeper, group, topic)?))
+    }
+}

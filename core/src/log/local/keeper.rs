@@ -1,0 +1,129 @@
+//! Keeps an open log open: its lock, its threads, its orderly end.
+//!
+//! The log, its producers, readers and consumers all hold the keeper; the last one to go closes
+//! the queue, waits until everything handed over is written and answered, and seals the tail.
+
+use std::fs::{self, File, TryLockError};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+
+use crossbeam::channel::bounded;
+use parking_lot::{Mutex, RwLock};
+
+use super::catalog::Control;
+use super::disk::Disk;
+use super::queue::{Done, Queue, Submission};
+use super::recovery;
+use super::settings::{LocalFault, LocalSettings, LocalTuning, unavailable};
+use super::signal::Signal;
+use super::state::{Clock, Shared};
+use super::writer::{self, Writer};
+use crate::log::{LogError, Partition, Row};
+
+/// Acknowledgements on their way; past it the writer waits for the callbacks.
+const ACKNOWLEDGEMENTS: usize = 1_024;
+const LOCK_FILE: &str = "lock";
+
+/// The owner of an open log.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Held locked; the system lets go of it when the process ends, however it ends.
+    _lock: Option<File>,
+}
+
+/// Makes the folder if need be and takes its lock.
+///
+/// # Errors
+/// [`LogError::Refused`] when another process has it.
+pub(super) fn lock(settings: &LocalSettings) -> Result<File, LogError> {
+    let failed = unavailable("open the folder of the local log");
+    if !settings.dir.exists() {
+        fs::create_dir_all(&settings.dir).map_err(&failed)?;
+        let parent = settings.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))
+            .and_then(|parent| parent.sync_all())
+            .map_err(&failed)?;
+    }
+    let path = settings.dir.join(LOCK_FILE);
+    let file =
+        File::options().create(true).truncate(false).write(true).open(path).map_err(&failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            let dir = settings.dir.clone();
+            Err(LocalFault::Owned { dir }.refusing("open the local log"))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+impl Keeper {
+    /// Recovers the log on a disk and starts its threads.
+    pub(super) fn start(
+        disk: Arc<dyn Disk>,
+        partitions: Partition,
+        tuning: &LocalTuning,
+        clock: Clock,
+        lock: Option<File>,
+    ) -> Result<Arc<Self>, LogError> {
+        tuning.validate().map_err(|fault| fault.refusing("open the local log"))?;
+        let recovered = recovery::recover(&disk, partitions)?;
+        let shared = Arc::new(Shared {
+            disk,
+            tuning: tuning.clone(),
+            partitions,
+            clock,
+            state: RwLock::new(recovered.state),
+            queue: Queue::default(),
+            poison: OnceLock::new(),
+            members: Mutex::default(),
+            definitions: Mutex::new(()),
+            upkeep: Signal::default(),
+        });
+        let keeper = Self { shared: Arc::clone(&shared), threads: Mutex::default(), _lock: lock };
+        let (acknowledged, outcomes) = bounded(ACKNOWLEDGEMENTS);
+        let writer = Writer::new(shared, acknowledged, recovered.tail);
+        keeper.spawn("local-log-write", move || writer.run())?;
+        keeper.spawn("local-log-answer", move || writer::acknowledge(&outcomes))?;
+        Ok(Arc::new(keeper))
+    }
+
+    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+        self.threads.lock().push(thread.map_err(unavailable("start a thread"))?);
+        Ok(())
+    }
+
+    /// Writes rows and controls in one frame and waits until it is durable.
+    pub(super) fn commit_whole(
+        &self,
+        rows: Vec<Row>,
+        controls: Vec<Control>,
+    ) -> Result<(), LogError> {
+        let (done, outcome) = bounded(1);
+        let submission = Submission { rows, controls, done: Done::Whole(done) };
+        let (bytes, limit) = (submission.cost(), self.shared.tuning.frame_limit());
+        if bytes > limit.saturating_sub(super::frame::FRAME_OVERHEAD) {
+            return Err(LogError::TooLarge { bytes, limit });
+        }
+        let closing = || LocalFault::Closing.refusing("commit");
+        self.shared.queue.push(submission).map_err(|_| closing())?;
+        outcome.recv().map_err(|_| closing())?
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        self.shared.upkeep.ring();
+        for thread in self.threads.lock().drain(..) {
+            // The last holder may be a callback, on the answering thread itself.
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the local log panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Opening a log: what a crash left, made whole before anything is served.
+//!
+//! Only the newest segment is scanned; the others are opened by the table of their sidecar. The
+//! newest begins with a snapshot of the catalog, so it tells everything that is not a record.
+//!
+//! - A bad frame with a good one behind it is damage: an error that says where. A bad frame at the
+//!   end is what a crash tore: it is cut, and logged.
+//! - The tail is trusted when a seal ends it; otherwise its bytes may be in the page cache only,
+//!   and the segment is written anew, with a new salt, and synced. Even a seal is written again,
+//!   so that it is durable before anything follows it.
+//!
+//! **Limit.** The newest unsealed frame is the one place where damage and tearing look alike: bits
+//! that flip there after a crash and before the next opening cut that frame, acknowledged or not.
+//! A newest segment cut short at a frame's border, by hand, cannot be told from an older state.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::catalog::{Catalog, Control};
+use super::disk::Disk;
+use super::frame::{Frame, FrameKind, FrameWriter, Lane, Records, Salt, SectionKind, parse_frame};
+use super::index::{self, Index, LaneSummary};
+use super::segment::{self, Draft, Scanned, Segment, SegmentName};
+use super::settings::unavailable;
+use super::state::{Active, State};
+use super::wire::Fields;
+use super::writer::{Tail, write_snapshot};
+use crate::log::{LogError, Partition};
+
+/// What opening found.
+pub(super) struct Recovered {
+    pub(super) state: State,
+    pub(super) tail: Tail,
+}
+
+/// Opens what is in a folder, or begins a log there.
+///
+/// # Errors
+/// [`LogError::Damaged`] when what was acknowledged is missing or does not hold;
+/// [`LogError::PartitionCount`] when topics have another number of partitions.
+pub(super) fn recover(disk: &Arc<dyn Disk>, partitions: Partition) -> Result<Recovered, LogError> {
+    let mut names = clean(&**disk)?;
+    let Some(newest) = names.pop() else { return begin(&**disk) };
+    if disk.list().map_err(unavailable("list segments"))?.contains(&newest.index()) {
+        // A sidecar is written only when the next segment stands.
+        return Err(segment::damaged(&**disk, &newest, 0, "the newest segment is missing"));
+    }
+    let scanned = ScannedTail::read(&**disk, newest)?;
+    let beginning = scanned.catalog.beginning;
+    let sealed = open_sealed(&**disk, &names, beginning, newest)?;
+    if let Some(topic) =
+        scanned.catalog.topics.iter().find(|topic| topic.ends.len() != partitions as usize)
+    {
+        return Err(LogError::PartitionCount {
+            topic: topic.name.clone(),
+            found: u32::try_from(topic.ends.len()).unwrap_or(u32::MAX),
+            expected: partitions,
+        });
+    }
+    scanned.make_durable(disk, sealed)
+}
+
+/// Removes drafts and superseded segments; returns the rest in order.
+fn clean(disk: &dyn Disk) -> Result<Vec<SegmentName>, LogError> {
+    let failed = unavailable("clean up segments");
+    let files = disk.list().map_err(&failed)?;
+    let mut names: Vec<_> = files.iter().filter_map(|file| SegmentName::parse(file)).collect();
+    let all = names.clone();
+    names.retain(|name| !all.iter().any(|other| other.supersedes(name)));
+    names.sort_unstable();
+    let kept: Vec<_> = names.iter().flat_map(|name| [name.log(), name.index()]).collect();
+    for file in files {
+        let ours = [".log", ".idx", segment::DRAFT].iter().any(|ending| file.ends_with(ending));
+        if ours && !kept.contains(&file) {
+            disk.remove(&file).map_err(&failed)?;
+        }
+    }
+    Ok(names)
+}
+
+/// Opens the closed segments: none may be missing between the beginning and the newest.
+fn open_sealed(
+    disk: &dyn Disk,
+    names: &[SegmentName],
+    beginning: u64,
+    newest: SegmentName,
+) -> Result<Vec<Arc<Segment>>, LogError> {
+    let mut sealed = Vec::new();
+    let mut expected = beginning;
+    for name in names {
+        if name.last < beginning {
+            // Retention had let it go and was about to unlink it.
+            remove_segment(disk, name)?;
+            continue;
+        }
+        if name.first != expected {
+            return Err(segment::damaged(disk, name, 0, "a segment before this one is missing"));
+        }
+        expected = name.last + 1;
+        sealed.push(Arc::new(open_segment(disk, *name)?));
+    }
+    if expected != newest.first {
+        return Err(segment::damaged(disk, &newest, 0, "a segment before this one is missing"));
+    }
+    Ok(sealed)
+}
+
+/// Unlinks a segment and its sidecar.
+pub(super) fn remove_segment(disk: &dyn Disk, name: &SegmentName) -> Result<(), LogError> {
+    let failed = unavailable("remove a segment");
+    for file in [name.index(), name.log()] {
+        match disk.remove(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Opens a closed segment by its sidecar's table, or by a scan that writes the sidecar anew.
+fn open_segment(disk: &dyn Disk, name: SegmentName) -> Result<Segment, LogError> {
+    let (salt, length) = segment::read_header(disk, &name)?;
+    let lanes = match index::read_table(disk, &name.index(), salt, length) {
+        Some(lanes) => lanes,
+        None => rebuild_sidecar(disk, &name, salt, length)?,
+    };
+    Ok(Segment { name, salt, length, lanes, index: None })
+}
+
+fn rebuild_sidecar(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    salt: Salt,
+    length: u64,
+) -> Result<BTreeMap<Lane, LaneSummary>, LogError> {
+    let bytes = segment::read_all(disk, name, length)?;
+    let mut index = Index::default();
+    let scanned = segment::scan(disk, name, salt, &bytes, &mut |frame, bytes| {
+        segment::index_frame(&mut index, frame, bytes)
+    })?;
+    if scanned.fault.is_some() || !scanned.sealed {
+        let detail = scanned.fault.unwrap_or("the segment is cut short");
+        return Err(segment::damaged(disk, name, scanned.end, detail));
+    }
+    index.write_sidecar(disk, &name.index(), salt, length)
+}
+
+/// Begins a log in an empty folder.
+fn begin(disk: &dyn Disk) -> Result<Recovered, LogError> {
+    let name = SegmentName { first: 1, last: 1, generation: 0 };
+    let catalog = Catalog { beginning: 1, ..Catalog::default() };
+    let mut draft = Draft::create(disk, name)?;
+    let mut frame = FrameWriter::new();
+    let place = (draft.salt, draft.position);
+    draft.append(write_snapshot(&mut frame, place, &catalog.snapshot(), (1, 0)))?;
+    let (salt, position) = (draft.salt, draft.position);
+    let file = draft.publish()?;
+    let active = Active { name, salt, file: Arc::clone(&file), index: Index::default() };
+    let tail = Tail { name, salt, file, position, sealed: false, next_lsn: 1, last_ms: 0 };
+    Ok(Recovered { state: State { catalog, sealed: Vec::new(), active }, tail })
+}
+
+/// The newest segment, as a scan found it.
+struct ScannedTail {
+    name: SegmentName,
+    salt: Salt,
+    bytes: Vec<u8>,
+    scanned: Scanned,
+    catalog: Catalog,
+    index: Index,
+    next_lsn: u64,
+    last_ms: i64,
+}
+
+impl ScannedTail {
+    fn read(disk: &dyn Disk, name: SegmentName) -> Result<Self, LogError> {
+        let (salt, length) = segment::read_header(disk, &name)?;
+        let bytes = segment::read_all(disk, &name, length)?;
+        let (mut catalog, mut index) = (Catalog::default(), Index::default());
+        let (mut next_lsn, mut last_ms) = (1, 0);
+        let scanned = segment::scan(disk, &name, salt, &bytes, &mut |frame, bytes| {
+            segment::index_frame(&mut index, frame, bytes)?;
+            replay(&mut catalog, frame, bytes).ok_or("a frame contradicts those before it")?;
+            let items: u64 = frame.sections.iter().map(|one| u64::from(one.head.count)).sum();
+            next_lsn = next_lsn.max(frame.lsn + items);
+            last_ms = last_ms.max(frame.appended_ms);
+            Ok(())
+        })?;
+        if scanned.end == segment::HEADER {
+            // A segment appears whole, with its snapshot; without one it is not what we wrote.
+            let detail = scanned.fault.unwrap_or("the segment holds no frame");
+            return Err(segment::damaged(disk, &name, scanned.end, detail));
+        }
+        Ok(Self { name, salt, bytes, scanned, catalog, index, next_lsn, last_ms })
+    }
+
+    /// Makes sure that everything served is durable, and opens the tail for writing.
+    fn make_durable(
+        self,
+        disk: &Arc<dyn Disk>,
+        sealed: Vec<Arc<Segment>>,
+    ) -> Result<Recovered, LogError> {
+        if let Some(fault) = self.scanned.fault {
+            tracing::warn!(
+                file = disk.place(&self.name.log()),
+                position = self.scanned.end,
+                cut_bytes = self.bytes.len() as u64 - self.scanned.end,
+                fault,
+                "cut a torn tail off the local log"
+            );
+        }
+        let clean = self.scanned.sealed && self.scanned.fault.is_none();
+        let (name, salt, file) =
+            if clean { self.sync_seal(&**disk)? } else { self.rewrite(&**disk)? };
+        let Self { scanned, catalog, index, next_lsn, last_ms, .. } = self;
+        let active = Active { name, salt, file: Arc::clone(&file), index };
+        let state = State { catalog, sealed, active };
+        let (position, sealed) = (scanned.end, scanned.sealed);
+        let tail = Tail { name, salt, file, position, sealed, next_lsn, last_ms };
+        Ok(Recovered { state, tail })
+    }
+
+    /// Writes the seal again and syncs it.
+    fn sync_seal(&self, disk: &dyn Disk) -> Result<Opened, LogError> {
+        let failed = unavailable("sync the newest segment");
+        let file = disk.open(&self.name.log()).map_err(&failed)?;
+        let mut frame = FrameWriter::new();
+        frame.begin(self.salt, 0, FrameKind::Seal, 0, 0);
+        let start = self.scanned.end - frame.finish().len() as u64;
+        let seal = &self.bytes[usize::try_from(start).unwrap_or(usize::MAX)..];
+        file.write_at(seal, start).map_err(&failed)?;
+        file.sync().map_err(&failed)?;
+        Ok((self.name, self.salt, file))
+    }
+
+    /// Writes the good frames into a new file with a new salt; positions stay what they were.
+    fn rewrite(&self, disk: &dyn Disk) -> Result<Opened, LogError> {
+        let name = SegmentName { generation: self.name.generation + 1, ..self.name };
+        let mut draft = Draft::create(disk, name)?;
+        let mut writer = FrameWriter::new();
+        while draft.position < self.scanned.end {
+            let rest = &self.bytes[usize::try_from(draft.position).unwrap_or(usize::MAX)..];
+            let found = parse_frame(rest, self.salt, draft.position)
+                .map_err(|detail| segment::damaged(disk, &self.name, draft.position, detail))?;
+            writer.begin(draft.salt, draft.position, found.kind, found.lsn, found.appended_ms);
+            for section in &found.sections {
+                writer.begin_section(section.head);
+                writer.raw(&rest[section.body.clone()], section.head.count);
+                writer.end_section();
+            }
+            draft.append(writer.finish())?;
+        }
+        let salt = draft.salt;
+        let file = draft.publish()?;
+        remove_segment(disk, &self.name)?;
+        disk.sync_folder().map_err(unavailable("sync the folder"))?;
+        Ok((name, salt, file))
+    }
+}
+
+type Opened = (SegmentName, Salt, Arc<dyn super::disk::DiskFile>);
+
+/// Takes a frame's controls and records into the catalog.
+fn replay(catalog: &mut Catalog, frame: &Frame, bytes: &[u8]) -> Option<()> {
+    for section in &frame.sections {
+        let (head, body) = (&section.head, &bytes[section.body.clone()]);
+        match head.kind {
+            SectionKind::Controls => {
+                let mut fields = Fields::new(body);
+                while !fields.is_empty() {
+                    catalog.apply(&Control::decode(&mut fields)?)?;
+                }
+            }
+            SectionKind::Records => {
+                catalog.set_end(head.lane, head.first + u64::from(head.count))?;
+            }
+            SectionKind::Copies => {
+                let mut records = Records::new(head);
+                while let Some(record) = records.next(body) {
+                    catalog.set_end(head.lane, record.ok()?.offset + 1)?;
+                }
+            }
+        }
+    }
+    Some(())
+}

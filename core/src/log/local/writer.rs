@@ -1,0 +1,409 @@
+//! The one thread that writes: a group of submissions, one frame, one sync, then the index, then
+//! the acknowledgements.
+//!
+//! While a frame is being synced the next group gathers in the queue. There is never more than one
+//! unsynced frame, which is what recovery rests on. The first write or sync that fails poisons the
+//! log: nothing is tried again, everyone who waits is told.
+//!
+//! Callbacks run on a thread of their own, so that a slow one delays acknowledgements, not the
+//! disk; when it is slow for long, the bounded channel between the two holds the writer back.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use crossbeam::channel::{Receiver, Sender};
+
+use super::catalog::Control;
+use super::disk::DiskFile;
+use super::frame::{FRAME_OVERHEAD, FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
+use super::index::{Index, Run};
+use super::queue::{Done, Submission, Work, cost_of};
+use super::segment::{Draft, Segment, SegmentName};
+use super::settings::LocalFault;
+use super::state::{Active, Shared};
+use crate::log::{LogError, Offset, OnDurable, Row, Topic};
+
+/// Bytes gathered into one frame when no single submission is larger.
+const GROUP_BYTES: usize = 4 << 20;
+
+/// The place where the next frame goes.
+#[derive(Debug)]
+pub(super) struct Tail {
+    pub(super) name: SegmentName,
+    pub(super) salt: Salt,
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) position: u64,
+    /// Whether the last frame is a seal.
+    pub(super) sealed: bool,
+    pub(super) next_lsn: u64,
+    /// Append times never fall, whatever the clock does.
+    pub(super) last_ms: i64,
+}
+
+/// An outcome on its way to who waits for it.
+pub(super) enum Acknowledgement {
+    Rows(OnDurable, Vec<Result<Offset, LogError>>),
+    Whole(Sender<Result<(), LogError>>, Result<(), LogError>),
+}
+
+/// Calls back until the writer is gone.
+pub(super) fn acknowledge(outcomes: &Receiver<Acknowledgement>) {
+    for outcome in outcomes {
+        match outcome {
+            Acknowledgement::Rows(done, outcomes) => done(outcomes),
+            Acknowledgement::Whole(caller, outcome) => {
+                // The caller waits for this; it is gone only if its thread died.
+                drop(caller.send(outcome));
+            }
+        }
+    }
+}
+
+/// The writer's own state.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    acknowledged: Sender<Acknowledgement>,
+    tail: Tail,
+    frame: FrameWriter,
+    /// The topic last looked up: rows come in runs of one topic.
+    recent: Option<(Topic, u32)>,
+}
+
+/// What goes into the next frame.
+#[derive(Default)]
+struct Group {
+    picks: Vec<Pick>,
+    controls: Vec<(usize, Control)>,
+    cost: usize,
+}
+
+/// A row of the batch and the partition it goes to.
+#[derive(Clone, Copy)]
+struct Pick {
+    lane: Lane,
+    submission: usize,
+    row: usize,
+}
+
+type Outcomes = Vec<Vec<Result<Offset, LogError>>>;
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        acknowledged: Sender<Acknowledgement>,
+        tail: Tail,
+    ) -> Self {
+        Self { shared, acknowledged, tail, frame: FrameWriter::new(), recent: None }
+    }
+
+    /// Writes until the queue is closed and empty, then seals.
+    pub(super) fn run(mut self) {
+        let limit = self.shared.tuning.frame_limit().min(GROUP_BYTES);
+        loop {
+            let idle = (!self.tail.sealed).then(|| Instant::now() + self.shared.tuning.seal_after);
+            match self.shared.queue.take(limit, idle) {
+                Work::Batch(batch) => self.write_batch(batch),
+                Work::Idle => self.seal(),
+                Work::Closed => break,
+            }
+        }
+        if !self.tail.sealed {
+            self.seal();
+        }
+    }
+
+    fn write_batch(&mut self, batch: Vec<Submission>) {
+        let limit = self.shared.tuning.frame_limit() - FRAME_OVERHEAD;
+        let mut outcomes: Outcomes = batch.iter().map(|_| Vec::new()).collect();
+        let mut refused: HashMap<usize, LogError> = HashMap::new();
+        let mut group = Group::default();
+        for (at, submission) in batch.iter().enumerate() {
+            let before = group.picks.len();
+            for (row_at, row) in submission.rows.iter().enumerate() {
+                match self.admit(row) {
+                    Ok(lane) => {
+                        let cost = cost_of(row);
+                        if group.cost + cost > limit && matches!(submission.done, Done::Rows(_)) {
+                            self.commit(&mut group, &batch, &mut outcomes, &mut refused);
+                        }
+                        group.picks.push(Pick { lane, submission: at, row: row_at });
+                        group.cost += cost;
+                        outcomes[at].push(Ok(0));
+                    }
+                    Err(error) if matches!(submission.done, Done::Whole(_)) => {
+                        group.picks.truncate(before);
+                        refused.insert(at, error);
+                        break;
+                    }
+                    Err(error) => outcomes[at].push(Err(error)),
+                }
+            }
+            if !refused.contains_key(&at) {
+                let controls = submission.controls.iter().map(|control| (at, control.clone()));
+                group.controls.extend(controls);
+            }
+        }
+        self.commit(&mut group, &batch, &mut outcomes, &mut refused);
+        for (at, (submission, outcomes)) in batch.into_iter().zip(outcomes).enumerate() {
+            let acknowledgement = match submission.done {
+                Done::Rows(done) => Acknowledgement::Rows(done, outcomes),
+                Done::Whole(caller) => {
+                    Acknowledgement::Whole(caller, refused.remove(&at).map_or(Ok(()), Err))
+                }
+            };
+            // The receiver lives as long as this sender.
+            drop(self.acknowledged.send(acknowledgement));
+        }
+    }
+
+    /// Finds the partition of a row that the log can take.
+    fn admit(&mut self, row: &Row) -> Result<Lane, LogError> {
+        let bytes = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
+        let limit = self.shared.tuning.record_limit();
+        if bytes > limit {
+            return Err(LogError::TooLarge { bytes, limit });
+        }
+        match &self.recent {
+            Some((topic, id)) if *topic == row.topic && row.partition < self.shared.partitions => {
+                Ok(Lane { topic: *id, partition: row.partition })
+            }
+            _ => {
+                let lane = self.shared.lane(&row.topic, row.partition)?;
+                self.recent = Some((row.topic.clone(), lane.topic));
+                Ok(lane)
+            }
+        }
+    }
+
+    /// Writes the group as one frame and empties it. What fails is told to all of it.
+    fn commit(
+        &mut self,
+        group: &mut Group,
+        batch: &[Submission],
+        outcomes: &mut Outcomes,
+        refused: &mut HashMap<usize, LogError>,
+    ) {
+        let mut group = std::mem::take(group);
+        if group.picks.is_empty() && group.controls.is_empty() {
+            return;
+        }
+        group.picks.sort_by_key(|pick| pick.lane);
+        if let Err(error) = self.try_commit(&mut group, batch, outcomes) {
+            for pick in &group.picks {
+                outcomes[pick.submission][pick.row] = Err(error.clone());
+            }
+            let touched = group.picks.iter().map(|pick| pick.submission);
+            for at in touched.chain(group.controls.iter().map(|(at, _)| *at)) {
+                refused.insert(at, error.clone());
+            }
+        }
+    }
+
+    fn try_commit(
+        &mut self,
+        group: &mut Group,
+        batch: &[Submission],
+        outcomes: &mut Outcomes,
+    ) -> Result<(), LogError> {
+        self.refuse_if_poisoned()?;
+        if self.tail.position >= self.shared.tuning.segment_bytes.as_u64() {
+            self.rotate().map_err(|error| self.poison(&error))?;
+        }
+        let now_ms = (self.shared.clock)().max(self.tail.last_ms);
+        let (salt, position) = (self.tail.salt, self.tail.position);
+        self.frame.begin(salt, position, FrameKind::Commit, self.tail.next_lsn, now_ms);
+        let mut lsn = self.tail.next_lsn;
+        let mut runs = Vec::new();
+        for picks in group.picks.chunk_by(|one, other| one.lane == other.lane) {
+            runs.push(self.encode_lane(picks, batch, outcomes, &mut lsn, now_ms));
+        }
+        self.encode_controls(&mut group.controls, &mut lsn, now_ms);
+        let frame = self.frame.finish();
+        let length = frame.len() as u64;
+        let file = &self.tail.file;
+        let written = file.write_at(frame, position).and_then(|()| file.sync());
+        written.map_err(|error| self.poison_io(error))?;
+        self.tail.position += length;
+        self.tail.next_lsn = lsn;
+        self.tail.last_ms = now_ms;
+        self.tail.sealed = false;
+        self.publish(&runs, &group.controls, now_ms);
+        Ok(())
+    }
+
+    /// Encodes the rows of one partition as one section and gives them their offsets.
+    fn encode_lane(
+        &mut self,
+        picks: &[Pick],
+        batch: &[Submission],
+        outcomes: &mut Outcomes,
+        lsn: &mut u64,
+        appended_ms: i64,
+    ) -> (Lane, Run, u32) {
+        let lane = picks[0].lane;
+        let first = self.shared.state.read().catalog.end(lane).unwrap_or(0);
+        let kind = SectionKind::Records;
+        let head = SectionHead { kind, lane, count: 0, first, lsn: *lsn, appended_ms };
+        self.frame.begin_section(head);
+        let mut offset = first;
+        for pick in picks {
+            let row = &batch[pick.submission].rows[pick.row];
+            self.frame.record(&row.key, row.value.as_deref());
+            outcomes[pick.submission][pick.row] = Ok(offset);
+            offset += 1;
+        }
+        *lsn += offset - first;
+        let (position, length) = self.frame.end_section();
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        let span = narrow(offset - first - 1);
+        let run = Run { first, span, position: narrow(position), length: narrow(length as u64) };
+        (lane, run, span + 1)
+    }
+
+    fn encode_controls(
+        &mut self,
+        controls: &mut [(usize, Control)],
+        lsn: &mut u64,
+        appended_ms: i64,
+    ) {
+        if controls.is_empty() {
+            return;
+        }
+        self.frame.begin_section(controls_head(*lsn, appended_ms));
+        for (_, control) in controls {
+            if let Control::Commit { lsn: number, .. } = control {
+                *number = *lsn;
+            }
+            self.frame.control(|out| control.encode(out));
+            *lsn += 1;
+        }
+        self.frame.end_section();
+    }
+
+    /// Shows what is durable to the readers.
+    fn publish(&self, runs: &[(Lane, Run, u32)], controls: &[(usize, Control)], now_ms: i64) {
+        let mut signals = Vec::new();
+        {
+            let mut state = self.shared.state.write();
+            for (lane, run, records) in runs {
+                state.active.index.add(*lane, *run, *records, (now_ms, now_ms));
+                state.catalog.set_end(*lane, run.last() + 1);
+            }
+            for (_, control) in controls {
+                state.catalog.apply(control);
+            }
+            for (lane, ..) in runs {
+                if let Some(topic) = state.catalog.topic(lane.topic)
+                    && !signals.iter().any(|signal| Arc::ptr_eq(signal, &topic.signal))
+                {
+                    signals.push(Arc::clone(&topic.signal));
+                }
+            }
+        }
+        for signal in signals {
+            signal.ring();
+        }
+    }
+
+    /// Writes a synced frame that says: all before me was synced.
+    fn seal(&mut self) {
+        if self.refuse_if_poisoned().is_err() {
+            // Nothing may be written; a poisoned tail stays unsealed and is rewritten on opening.
+            self.tail.sealed = true;
+            return;
+        }
+        if let Err(error) = self.write_seal() {
+            let fault = self.poison_io(error);
+            tracing::error!(error = %fault, "could not seal the local log");
+        }
+        self.tail.sealed = true;
+    }
+
+    fn write_seal(&mut self) -> std::io::Result<()> {
+        let Tail { salt, position, next_lsn, last_ms, .. } = self.tail;
+        self.frame.begin(salt, position, FrameKind::Seal, next_lsn, last_ms);
+        let frame = self.frame.finish();
+        self.tail.file.write_at(frame, position)?;
+        self.tail.file.sync()?;
+        self.tail.position += frame.len() as u64;
+        Ok(())
+    }
+
+    /// Closes the segment and begins the next one with a snapshot of the catalog.
+    fn rotate(&mut self) -> Result<(), LogError> {
+        if !self.tail.sealed {
+            let failed = super::settings::unavailable("seal a segment");
+            self.write_seal().map_err(failed)?;
+        }
+        let number = self.tail.name.last + 1;
+        let name = SegmentName { first: number, last: number, generation: 0 };
+        let controls = self.shared.state.read().catalog.snapshot();
+        let mut draft = Draft::create(&*self.shared.disk, name)?;
+        let snapshot = write_snapshot(
+            &mut self.frame,
+            (draft.salt, draft.position),
+            &controls,
+            (self.tail.next_lsn, self.tail.last_ms),
+        );
+        draft.append(snapshot)?;
+        let (salt, position) = (draft.salt, draft.position);
+        let file = draft.publish()?;
+        let active = Active { name, salt, file: Arc::clone(&file), index: Index::default() };
+        {
+            let mut state = self.shared.state.write();
+            let closed = std::mem::replace(&mut state.active, active);
+            state.sealed.push(Arc::new(Segment {
+                name: closed.name,
+                salt: closed.salt,
+                length: self.tail.position,
+                lanes: closed.index.summaries(),
+                index: Some(Arc::new(closed.index)),
+            }));
+        }
+        self.shared.upkeep.ring();
+        let Tail { next_lsn, last_ms, .. } = self.tail;
+        self.tail = Tail { name, salt, file, position, sealed: false, next_lsn, last_ms };
+        Ok(())
+    }
+
+    fn refuse_if_poisoned(&self) -> Result<(), LogError> {
+        match self.shared.poison.get() {
+            Some(fault) => Err(fault.clone().refusing("write")),
+            None => Ok(()),
+        }
+    }
+
+    fn poison_io(&self, error: std::io::Error) -> LogError {
+        let fault = LocalFault::Poisoned { kind: error.kind(), detail: Arc::new(error) };
+        // Only the first failure counts; there is no second write that could fail.
+        drop(self.shared.poison.set(fault.clone()));
+        fault.refusing("write")
+    }
+
+    fn poison(&self, error: &LogError) -> LogError {
+        self.poison_io(std::io::Error::other(error.to_string()))
+    }
+}
+
+pub(super) fn controls_head(lsn: u64, appended_ms: i64) -> SectionHead {
+    let lane = Lane { topic: 0, partition: 0 };
+    SectionHead { kind: SectionKind::Controls, lane, count: 0, first: 0, lsn, appended_ms }
+}
+
+/// Encodes a catalog's snapshot as a frame for a place in a segment.
+pub(super) fn write_snapshot<'a>(
+    frame: &'a mut FrameWriter,
+    (salt, position): (Salt, u64),
+    controls: &[Control],
+    (lsn, appended_ms): (u64, i64),
+) -> &'a [u8] {
+    frame.begin(salt, position, FrameKind::Snapshot, lsn, appended_ms);
+    frame.begin_section(controls_head(lsn, appended_ms));
+    for control in controls {
+        frame.control(|out| control.encode(out));
+    }
+    frame.end_section();
+    frame.finish()
+}
