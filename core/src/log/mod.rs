@@ -7,6 +7,8 @@
 //! Every topic has the same number of partitions. A record is named by topic, partition and
 //! offset; offsets rise but need not be contiguous (Kafka's commit markers leave gaps).
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 pub mod local;
 
 use std::fmt;

@@ -110,8 +110,10 @@ impl Keeper {
             return Err(LogError::TooLarge { bytes, limit });
         }
         let closing = || LocalFault::Closing.refusing("commit");
-        self.shared.queue.push(submission).map_err(|_| closing())?;
-        outcome.recv().map_err(|_| closing())?
+        if self.shared.queue.push(submission).is_err() {
+            return Err(closing());
+        }
+        outcome.recv().unwrap_or_else(|_| Err(closing()))
     }
 }
 

@@ -33,7 +33,9 @@ impl Producer for LocalProducer {
         let done = Done::Whole(answered);
         let mark = Submission { rows: Vec::new(), controls: Vec::new(), done };
         let closing = || LocalFault::Closing.refusing("flush");
-        self.keeper.shared.queue.push(mark).map_err(|_| closing())?;
+        if self.keeper.shared.queue.push(mark).is_err() {
+            return Err(closing());
+        }
         match heard.recv_timeout(wait) {
             // The rows' own callbacks have heard of their failures.
             Ok(_) => Ok(()),

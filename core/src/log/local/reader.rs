@@ -141,8 +141,9 @@ impl LocalReader {
         }
         let from = usize::try_from(position - source.block_at).unwrap_or(usize::MAX);
         let parsed = parse_section(&source.block[from..], source.salt, position);
-        let Ok(section) = parsed.as_ref().map_err(|_| ()) else {
-            return Err(self.damaged(position, parsed.err().unwrap_or("a section does not hold")));
+        let section = match parsed {
+            Ok(section) => section,
+            Err(detail) => return Err(self.damaged(position, detail)),
         };
         if section.head.lane != self.lane {
             return Err(self.damaged(position, "the section is of another partition"));
@@ -247,7 +248,7 @@ fn out_of_range(
 /// The moment a wait ends; a wait too long to count is a day.
 pub(super) fn deadline(wait: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(wait).unwrap_or(now + Duration::from_secs(86_400))
+    now.checked_add(wait).unwrap_or(now + Duration::from_hours(24))
 }
 
 impl Reader for LocalReader {

@@ -198,6 +198,9 @@ pub(super) struct Scanned {
     pub(super) fault: Option<&'static str>,
 }
 
+/// Takes a frame and the bytes it begins.
+pub(super) type Visit<'a> = dyn FnMut(&Frame, &[u8]) -> Result<(), &'static str> + 'a;
+
 /// Goes through the frames of a segment's bytes.
 ///
 /// # Errors
@@ -208,7 +211,7 @@ pub(super) fn scan(
     name: &SegmentName,
     salt: Salt,
     bytes: &[u8],
-    visit: &mut dyn FnMut(&Frame, &[u8]) -> Result<(), &'static str>,
+    visit: &mut Visit<'_>,
 ) -> Result<Scanned, LogError> {
     let mut scanned = Scanned { end: HEADER, sealed: false, fault: None };
     let from = |position: u64| {
@@ -262,12 +265,13 @@ pub(super) fn index_frame(
                 (last, newest_ms) = (record.offset, record.appended_ms);
             }
         }
-        let run = Run {
-            first,
-            span: u32::try_from(last.wrapping_sub(first)).map_err(|_| "a section spans too far")?,
-            position: u32::try_from(section.position).map_err(|_| "the segment is too long")?,
-            length: u32::try_from(section.length()).map_err(|_| "the section is too long")?,
+        let narrow = |number: u64| u32::try_from(number).ok();
+        let run = || {
+            let span = narrow(last.wrapping_sub(first))?;
+            let position = narrow(section.position)?;
+            Some(Run { first, span, position, length: narrow(section.length() as u64)? })
         };
+        let run = run().ok_or("a section is too long")?;
         index.add(head.lane, run, head.count, (head.appended_ms, newest_ms));
     }
     Ok(())

@@ -60,7 +60,7 @@ impl Default for LocalTuning {
             queue_bytes: ByteSize::mib(64),
             seal_after: Duration::from_secs(1),
             upkeep_every: Duration::from_secs(30),
-            stalled_after: Duration::from_secs(3_600),
+            stalled_after: Duration::from_hours(1),
         }
     }
 }
