@@ -1,0 +1,162 @@
+//! What the sender remembers: which identities were acknowledged, and what they do to stock.
+//!
+//! Four bytes an event: a fingerprint of the bytes sent, zero where nothing was acknowledged. A
+//! record on a topic can so be checked for being ours, for being there once, and for being what was
+//! sent. This is check (a) of the conservation law, which only a sender can make.
+
+use std::collections::{BTreeMap, HashMap};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::source::{Effect, Movement, Roster, TerminalIndex};
+
+/// Acknowledged events by terminal and number.
+#[derive(Debug, Default)]
+pub struct Acks {
+    terminals: HashMap<TerminalIndex, Vec<u32>>,
+    count: u64,
+}
+
+/// Computes the fingerprint of an event's bytes; never zero.
+pub fn fingerprint(text: &[u8]) -> u32 {
+    let hash = xxh3_64(text);
+    u32::try_from(hash >> 32).unwrap_or(1).max(1)
+}
+
+impl Acks {
+    /// Notes an acknowledgement; returns whether it is the first for this number.
+    pub fn acknowledge(&mut self, terminal: TerminalIndex, sequence: u64, print: u32) -> bool {
+        let Ok(place) = usize::try_from(sequence) else { return false };
+        let prints = self.terminals.entry(terminal).or_default();
+        if prints.len() <= place {
+            prints.resize(place + 1, 0);
+        }
+        let first = prints[place] == 0;
+        if first {
+            prints[place] = print;
+            self.count += 1;
+        }
+        first
+    }
+
+    /// Returns the fingerprint that was acknowledged for a number.
+    pub fn get(&self, terminal: TerminalIndex, sequence: u64) -> Option<u32> {
+        let place = usize::try_from(sequence).ok()?;
+        self.terminals.get(&terminal)?.get(place).copied().filter(|&print| print != 0)
+    }
+
+    /// Counts the acknowledged events.
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Says whether nothing was acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Lists every acknowledged terminal and number.
+    pub fn iter(&self) -> impl Iterator<Item = (TerminalIndex, u64)> {
+        self.terminals.iter().flat_map(|(&terminal, prints)| {
+            (0_u64..).zip(prints).filter(|(_, print)| **print != 0).map(move |(n, _)| (terminal, n))
+        })
+    }
+
+    /// Takes over what another sender of other terminals remembers.
+    pub fn merge(&mut self, other: Self) {
+        for (terminal, prints) in other.terminals {
+            for (sequence, print) in (0_u64..).zip(prints).filter(|(_, print)| *print != 0) {
+                self.acknowledge(terminal, sequence, print);
+            }
+        }
+    }
+}
+
+/// What the acknowledged events do to stock, summed by store, SKU and unit.
+#[derive(Debug, Default)]
+pub struct Moved {
+    sums: HashMap<(u32, u32, &'static str), Movement>,
+}
+
+/// Sums of movements by names: store, SKU, unit.
+pub type NamedMovements = BTreeMap<(String, String, String), Movement>;
+
+impl Moved {
+    /// Adds the effects of one event of a store.
+    pub fn add(&mut self, store: u32, effects: &[Effect]) {
+        for effect in effects {
+            self.sums.entry((store, effect.sku, effect.unit)).or_default().add(effect.movement);
+        }
+    }
+
+    /// Adds another sender's sums.
+    pub fn merge(&mut self, other: Self) {
+        for (key, movement) in other.sums {
+            self.sums.entry(key).or_default().add(movement);
+        }
+    }
+
+    /// Returns the sums under their names, those of nothing left out.
+    pub fn named(&self, roster: &Roster) -> NamedMovements {
+        self.sums
+            .iter()
+            .filter(|(_, movement)| !movement.is_zero())
+            .map(|((store, sku, unit), movement)| {
+                let store = roster.stores[*store as usize].clone();
+                ((store, roster.skus[*sku as usize].clone(), (*unit).to_owned()), *movement)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_acknowledged_once() {
+        let mut acks = Acks::default();
+        assert!(acks.acknowledge(3, 7, 99));
+        assert!(!acks.acknowledge(3, 7, 99));
+        assert!(acks.acknowledge(3, 2, 98));
+        assert_eq!((acks.get(3, 7), acks.get(3, 3), acks.get(4, 7)), (Some(99), None, None));
+        assert_eq!(acks.len(), 2);
+        assert_eq!(acks.iter().collect::<Vec<_>>(), [(3, 2), (3, 7)]);
+    }
+
+    #[test]
+    fn merging_keeps_both() {
+        let mut one = Acks::default();
+        one.acknowledge(0, 1, 5);
+        let mut other = Acks::default();
+        other.acknowledge(1, 1, 6);
+        one.merge(other);
+        assert_eq!((one.len(), one.get(0, 1), one.get(1, 1)), (2, Some(5), Some(6)));
+    }
+
+    #[test]
+    fn sums_of_nothing_are_left_out() {
+        let roster = Roster {
+            stores: vec!["s".into()],
+            skus: vec!["a".into(), "b".into()],
+            ..Default::default()
+        };
+        let effect = |sku, net| Effect {
+            sku,
+            unit: "C62",
+            movement: Movement { net, sold: -net, ..Default::default() },
+        };
+        let mut moved = Moved::default();
+        moved.add(0, &[effect(0, -2), effect(1, 4)]);
+        moved.add(0, &[effect(0, 2)]);
+        let named = moved.named(&roster);
+        assert_eq!(named.len(), 1);
+        assert_eq!(named[&("s".into(), "b".into(), "C62".into())].net, 4);
+    }
+
+    #[test]
+    fn fingerprints_differ_where_bytes_do() {
+        assert_ne!(fingerprint(b"a"), fingerprint(b"b"));
+        assert_ne!(fingerprint(b""), 0);
+    }
+}

@@ -1,0 +1,229 @@
+//! What a reply means to a sender: settled, try again, or hopeless.
+
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
+use serde::Deserialize;
+
+/// Longest part of an unexpected reply that an error quotes.
+const QUOTED_CHARS: usize = 300;
+
+/// Longest wait that a reply can ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
+
+/// What to do about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Some or all events are settled.
+    Settled(Answer),
+    /// Nothing is known to be settled: send all again.
+    Again {
+        /// How long the gateway asks to wait.
+        retry_after: Option<Duration>,
+    },
+    /// No resending will help.
+    Hopeless {
+        /// Status of the reply.
+        status: u16,
+        /// The beginning of its body.
+        body: String,
+    },
+}
+
+/// A reply that settles something.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Answer {
+    /// This many events from the first one on are settled.
+    pub(super) settled: usize,
+    /// Those refused among them.
+    pub(super) exceptions: Vec<Exception>,
+    /// Events the gateway says it had before.
+    pub(super) duplicates: u64,
+    /// How long the gateway asks to wait before the rest.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// A refused event.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct Exception {
+    /// Its place in the batch.
+    pub(super) index: usize,
+    /// Why.
+    pub(super) code: String,
+}
+
+#[derive(Deserialize)]
+struct BatchBody {
+    #[serde(default)]
+    duplicate: u64,
+    /// Required: a problem document without it says nothing about single events.
+    retry: u64,
+    resume_from: Option<usize>,
+    #[serde(default)]
+    exceptions: Vec<Exception>,
+    #[serde(default)]
+    exceptions_truncated: bool,
+}
+
+#[derive(Deserialize)]
+struct SingleBody {
+    outcome: Option<String>,
+    code: Option<String>,
+}
+
+/// Reads the reply to a batch of `count` events.
+pub(super) fn read_batch(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    count: usize,
+) -> Verdict {
+    let retry_after = retry_after(headers);
+    match status {
+        StatusCode::ACCEPTED | StatusCode::OK => match serde_json::from_slice(body) {
+            Ok(body) => Verdict::Settled(answer(body, count, retry_after)),
+            Err(_) => hopeless(status, body),
+        },
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            match serde_json::from_slice(body) {
+                Ok(body) => Verdict::Settled(answer(body, count, retry_after)),
+                Err(_) => Verdict::Again { retry_after },
+            }
+        }
+        _ if is_passing(status) => Verdict::Again { retry_after },
+        _ => hopeless(status, body),
+    }
+}
+
+/// Reads the reply to a single event.
+pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
+    let parsed: Option<SingleBody> = serde_json::from_slice(body).ok();
+    let code = parsed.as_ref().and_then(|body| body.code.clone());
+    match (status, parsed) {
+        (
+            StatusCode::ACCEPTED | StatusCode::OK,
+            Some(SingleBody { outcome: Some(outcome), .. }),
+        ) => {
+            let duplicates = u64::from(outcome == "duplicate");
+            Verdict::Settled(Answer { settled: 1, duplicates, ..Answer::default() })
+        }
+        _ if is_passing(status) => Verdict::Again { retry_after: retry_after(headers) },
+        _ if is_about_the_sender(status) => hopeless(status, body),
+        (status, _) if status.is_client_error() => match code {
+            Some(code) => {
+                let exceptions = vec![Exception { index: 0, code }];
+                Verdict::Settled(Answer { settled: 1, exceptions, ..Answer::default() })
+            }
+            None => hopeless(status, body),
+        },
+        _ => hopeless(status, body),
+    }
+}
+
+/// A batch's settled part ends where the gateway says, and where its list of exceptions does if
+/// that was cut: past it, a refusal could not be told from an acceptance.
+fn answer(body: BatchBody, count: usize, retry_after: Option<Duration>) -> Answer {
+    let all_settled = if body.retry == 0 { count } else { 0 };
+    let mut settled = body.resume_from.unwrap_or(all_settled).min(count);
+    if body.exceptions_truncated {
+        let listed = body.exceptions.iter().map(|exception| exception.index + 1).max();
+        settled = settled.min(listed.unwrap_or(0));
+    }
+    Answer { settled, exceptions: body.exceptions, duplicates: body.duplicate, retry_after }
+}
+
+/// Says whether a status speaks of the moment rather than of the request.
+fn is_passing(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
+    ) || status.is_server_error()
+}
+
+/// Says whether a status blames the sender's settings, whatever the event.
+fn is_about_the_sender(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::NOT_FOUND
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+    )
+}
+
+/// Reads Retry-After in its form of seconds; a date is treated as absent.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+fn hopeless(status: StatusCode, body: &[u8]) -> Verdict {
+    let body = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS).collect();
+    Verdict::Hopeless { status: status.as_u16(), body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(status: u16, body: &str) -> Verdict {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, http::HeaderValue::from_static("2"));
+        read_batch(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), 10)
+    }
+
+    fn settled(verdict: Verdict) -> Answer {
+        match verdict {
+            Verdict::Settled(answer) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_batch_is_settled_up_to_where_the_gateway_says() {
+        let all = settled(batch(
+            202,
+            r#"{"duplicate":3,"retry":0,"resume_from":null,"exceptions":[{"index":4,"code":"card_data","pointer":"/note"}]}"#,
+        ));
+        assert_eq!((all.settled, all.duplicates), (10, 3));
+        assert_eq!(all.exceptions, [Exception { index: 4, code: "card_data".into() }]);
+        let part = settled(batch(503, r#"{"retry":3,"resume_from":7,"exceptions":[]}"#));
+        assert_eq!((part.settled, part.retry_after), (7, Some(Duration::from_secs(2))));
+        assert_eq!(settled(batch(429, r#"{"retry":10,"resume_from":0}"#)).settled, 0);
+        assert_eq!(settled(batch(503, r#"{"status":503,"retry":1}"#)).settled, 0);
+    }
+
+    #[test]
+    fn what_a_cut_list_does_not_show_is_not_settled() {
+        let body = r#"{"retry":0,"resume_from":null,"exceptions":[{"index":1,"code":"x"},{"index":5,"code":"x"}],"exceptions_truncated":true}"#;
+        assert_eq!(settled(batch(202, body)).settled, 6);
+    }
+
+    #[test]
+    fn a_proxy_in_trouble_is_passing_and_a_wrong_key_is_not() {
+        let again = Verdict::Again { retry_after: Some(Duration::from_secs(2)) };
+        for status in [408, 425, 429, 500, 502, 503, 504] {
+            assert_eq!(batch(status, "<html>"), again, "{status}");
+            assert_eq!(batch(status, r#"{"code":"unavailable"}"#), again, "{status}");
+        }
+        for status in [400, 401, 403, 404, 413, 415] {
+            assert!(matches!(batch(status, "{}"), Verdict::Hopeless { .. }), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_single_event_is_accepted_known_refused_or_sent_again() {
+        let read = |status: u16, body: &str| {
+            let status = StatusCode::from_u16(status).unwrap();
+            read_single(status, &HeaderMap::new(), body.as_bytes())
+        };
+        assert_eq!(settled(read(202, r#"{"outcome":"accepted"}"#)).duplicates, 0);
+        assert_eq!(settled(read(202, r#"{"outcome":"duplicate"}"#)).duplicates, 1);
+        let refused = settled(read(422, r#"{"code":"card_data","pointer":"/note"}"#));
+        assert_eq!(refused.exceptions[0].code, "card_data");
+        assert_eq!(read(503, r#"{"code":"unavailable"}"#), Verdict::Again { retry_after: None });
+        assert_eq!(read(429, ""), Verdict::Again { retry_after: None });
+        assert!(matches!(read(401, r#"{"code":"unauthorized"}"#), Verdict::Hopeless { .. }));
+        assert!(matches!(read(202, "?"), Verdict::Hopeless { .. }));
+    }
+}

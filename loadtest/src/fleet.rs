@@ -1,0 +1,281 @@
+//! A made-up fleet: stores with terminals that trade as real ones do, the same for the same seed.
+//!
+//! Each terminal opens its day, sells, takes goods back, voids, suspends and resumes, counts and
+//! moves stock, and closes, its sequence numbers rising by one. On request some terminals lose
+//! their network for a while and then send what they held in a burst; some numbers are left out;
+//! and some events are bad on purpose. Sending, repeating and disordering happen elsewhere.
+
+mod bad;
+mod basket;
+mod catalogue;
+mod country;
+mod receipt;
+mod script;
+mod till;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt as _, SeedableRng as _};
+
+use self::basket::Line;
+use self::catalogue::Catalogue;
+use self::till::{Spell, Till};
+use crate::source::{Effect, Gap, Pace, Planned, Roster, Source, Terminal, TerminalIndex};
+
+/// The generator: named, so that a seed means the same fleet in every release.
+type Dice = rand::rngs::Xoshiro256PlusPlus;
+
+/// Events a second by which time passes in a fleet that has no schedule.
+const UNSCHEDULED_EVENTS_PER_S: f64 = 10_000.0;
+
+/// Without a known end one number is left out for every so many events, until all gaps are planted.
+const GAP_EVERY_EVENTS: u64 = 2_000;
+
+/// What a fleet is made of.
+#[derive(Debug, Clone)]
+pub struct FleetSettings {
+    /// Stores, at least one.
+    pub stores: u32,
+    /// Terminals of each store, at least one.
+    pub terminals: u32,
+    /// Items in the catalogue.
+    pub skus: u32,
+    /// The same seed makes the same events.
+    pub seed: u64,
+    /// Epoch that every event carries: another run's events then are other events.
+    pub epoch: Option<String>,
+    /// Events a second; zero for no schedule.
+    pub rate: f64,
+    /// Events in all; `None` until [`Source::wind_down`].
+    pub events: Option<u64>,
+    /// When trade begins, milliseconds since 1970 in UTC.
+    pub starts_at_ms: i64,
+    /// Seconds of trade that pass in a second of the run.
+    pub speed: f64,
+    /// Share of events that are bad, 0 to 1.
+    pub bad: f64,
+    /// Gaps to plant: runs of one to nine numbers that no event carries.
+    pub gaps: u32,
+    /// Share of terminals that lose their network once, 0 to 1.
+    pub offline: f64,
+    /// How long they lose it; it begins at a random moment of the run's first such span.
+    pub offline_for: Duration,
+}
+
+impl Default for FleetSettings {
+    fn default() -> Self {
+        Self {
+            stores: 200,
+            terminals: 4,
+            skus: 20_000,
+            seed: 1,
+            epoch: None,
+            rate: 1_000.0,
+            events: None,
+            starts_at_ms: 1_795_766_400_000,
+            speed: 1.0,
+            bad: 0.0,
+            gaps: 0,
+            offline: 0.0,
+            offline_for: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The fleet.
+#[derive(Debug)]
+pub struct Fleet {
+    settings: FleetSettings,
+    pace: Pace,
+    roster: Arc<Roster>,
+    catalogue: Catalogue,
+    dice: Dice,
+    tills: Vec<Till>,
+    /// Tills that have opened and must close.
+    open: Vec<TerminalIndex>,
+    /// Transfers on their way, by the store they go to.
+    transfers: Vec<VecDeque<Transfer>>,
+    transfers_sent: u64,
+    /// Events of terminals without network, by the moment it comes back and by number.
+    held: BTreeMap<(Duration, u64), Held>,
+    made: u64,
+    closing: bool,
+    planted: Vec<Gap>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Transfer {
+    id: String,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Held {
+    planned: Planned,
+    text: Vec<u8>,
+    effects: Vec<Effect>,
+}
+
+impl Fleet {
+    /// Draws a fleet.
+    pub fn new(settings: FleetSettings) -> Self {
+        let mut dice = Dice::seed_from_u64(settings.seed);
+        let catalogue = Catalogue::draw(settings.skus, &mut dice);
+        let stores = settings.stores.max(1);
+        let terminals = settings.terminals.max(1);
+        let tills = (0..stores * terminals)
+            .map(|index| Till {
+                store: index / terminals,
+                offline: spell(&settings, &mut dice),
+                ..Till::default()
+            })
+            .collect();
+        Self {
+            roster: Arc::new(roster(&settings, &catalogue)),
+            pace: Pace::per_second(settings.rate),
+            catalogue,
+            dice,
+            tills,
+            open: Vec::new(),
+            transfers: (0..stores).map(|_| VecDeque::new()).collect(),
+            transfers_sent: 0,
+            held: BTreeMap::new(),
+            made: 0,
+            closing: false,
+            planted: Vec::new(),
+            lines: Vec::new(),
+            settings,
+        }
+    }
+
+    /// Returns how much of the run has passed when the next event happens.
+    fn elapsed(&self) -> Duration {
+        if self.pace.is_scheduled() {
+            self.pace.due(self.made)
+        } else {
+            Pace::per_second(UNSCHEDULED_EVENTS_PER_S).due(self.made)
+        }
+    }
+
+    /// Returns the time of the trade, milliseconds since 1970.
+    #[expect(clippy::cast_possible_truncation, reason = "a run is shorter than an age")]
+    fn now_ms(&self) -> i64 {
+        let passed_ms = self.elapsed().as_secs_f64() * self.settings.speed * 1_000.0;
+        self.settings.starts_at_ms + passed_ms as i64
+    }
+
+    /// Releases the oldest event of a terminal whose network is back.
+    fn release(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned> {
+        let held = self.held.pop_first()?.1;
+        text.extend_from_slice(&held.text);
+        effects.extend_from_slice(&held.effects);
+        Some(held.planned)
+    }
+
+    fn is_network_back(&self) -> bool {
+        self.held.first_key_value().is_some_and(|((until, _), _)| *until <= self.elapsed())
+    }
+
+    /// Picks the till that trades next, busy stores more often; at the end of the day the next one
+    /// to close, and `None` when all are closed.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a u32")]
+    fn next_till(&mut self) -> Option<TerminalIndex> {
+        let left = self.settings.events.map(|events| events.saturating_sub(self.made));
+        self.closing |= left.is_some_and(|left| left <= self.open.len() as u64);
+        if self.closing {
+            return self.open.pop();
+        }
+        let stores = self.transfers.len() as u32;
+        let share: f64 = self.dice.random();
+        let store = ((share.powf(1.6) * f64::from(stores)) as u32).min(stores - 1);
+        let terminals = self.tills.len() as u32 / stores;
+        Some(store * terminals + self.dice.random_range(0..terminals))
+    }
+
+    /// Leaves out numbers of a till that is in the middle of its day, when it is time for a gap.
+    fn plant_gap(&mut self, terminal: TerminalIndex) {
+        let planted = self.planted.len() as u64;
+        let gaps = u64::from(self.settings.gaps);
+        let every = self.settings.events.map_or(GAP_EVERY_EVENTS, |events| events / (gaps + 1));
+        let till = &mut self.tills[terminal as usize];
+        if planted < gaps && self.made >= every * (planted + 1) && till.sequence > 0 {
+            let from = till.sequence + 1;
+            till.sequence += self.dice.random_range(1..=9);
+            self.planted.push(Gap { terminal, from, to: till.sequence });
+        }
+    }
+}
+
+impl Source for Fleet {
+    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned> {
+        loop {
+            if self.is_network_back() {
+                return self.release(text, effects);
+            }
+            let Some(terminal) = self.next_till() else {
+                return self.release(text, effects);
+            };
+            if self.closing && self.tills[terminal as usize].day.is_none() {
+                continue;
+            }
+            self.plant_gap(terminal);
+            let (elapsed, start, first_effect) = (self.elapsed(), text.len(), effects.len());
+            let due = self.pace.due(self.made);
+            let (sequence, expected) = self.compose(terminal, text, effects);
+            self.made += 1;
+            let planned = Planned { due, terminal, sequence, expected };
+            let Some(until) = self.tills[terminal as usize].offline_until(elapsed) else {
+                return Some(planned);
+            };
+            let due = if self.pace.is_scheduled() { until } else { Duration::ZERO };
+            let held = Held {
+                planned: Planned { due, ..planned },
+                text: text.split_off(start),
+                effects: effects.split_off(first_effect),
+            };
+            self.held.insert((until, self.made), held);
+        }
+    }
+
+    fn wind_down(&mut self) {
+        self.closing = true;
+    }
+
+    fn roster(&self) -> Arc<Roster> {
+        Arc::clone(&self.roster)
+    }
+
+    fn planted_gaps(&self) -> Vec<Gap> {
+        self.planted.clone()
+    }
+}
+
+fn roster(settings: &FleetSettings, catalogue: &Catalogue) -> Roster {
+    let (stores, terminals) = (settings.stores.max(1), settings.terminals.max(1));
+    Roster {
+        stores: (0..stores).map(|store| format!("s{:04}", store + 1)).collect(),
+        terminals: (0..stores * terminals)
+            .map(|index| Terminal {
+                store: index / terminals,
+                name: format!("t{:02}", index % terminals + 1),
+            })
+            .collect(),
+        skus: (0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX)).map(catalogue::sku).collect(),
+        epoch: settings.epoch.clone(),
+    }
+}
+
+fn spell(settings: &FleetSettings, dice: &mut Dice) -> Option<Spell> {
+    let span = settings.offline_for;
+    if span.is_zero() || !dice.random_bool(settings.offline.clamp(0.0, 1.0)) {
+        return None;
+    }
+    let from = span.mul_f64(dice.random());
+    Some(Spell { from, until: from + span })
+}

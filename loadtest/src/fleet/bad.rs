@@ -1,0 +1,214 @@
+//! Events that must be refused, each with the code it must be refused with.
+//!
+//! Each breaks exactly one rule. Those which a decoder can still read an identity from use up their
+//! number, as a till's would: the refusal marks it, so that it is no gap. Those which are not JSON
+//! at all, or not this terminal's, share their number with the good event that follows.
+
+use rand::RngExt as _;
+
+use super::Dice;
+use super::receipt::{Header, write_money};
+use crate::json;
+
+/// One way of being bad.
+#[derive(Debug)]
+pub(super) struct Fault {
+    /// The code it must be refused with.
+    pub(super) code: &'static str,
+    /// Whether the terminal's next event has the next number.
+    pub(super) uses_number: bool,
+    spoil: Spoil,
+    weight: u32,
+}
+
+/// Where the fault is put in.
+#[derive(Debug, Clone, Copy)]
+enum Spoil {
+    /// Another value for one member of an otherwise good sale.
+    Replace(&'static str, &'static str),
+    /// A member too many.
+    Append(&'static str),
+    /// A line in place of the good one.
+    Line(&'static str),
+    /// A second line beside the good one.
+    SecondLine(&'static str),
+    /// A member of the tender.
+    Tender(&'static str),
+    /// The text ends early.
+    Cut,
+    /// A byte which is no UTF-8.
+    Byte,
+    /// Arrays within arrays.
+    Deep,
+    /// More than an event may hold.
+    Long,
+}
+
+const GOOD_LINE: &str = r#"{"line":1,"type":"sale","sku":"100001","quantity":"1","amount":"1"}"#;
+
+const fn fault(code: &'static str, weight: u32, spoil: Spoil) -> Fault {
+    Fault { code, uses_number: true, spoil, weight }
+}
+
+const fn unreadable(code: &'static str, weight: u32, spoil: Spoil) -> Fault {
+    Fault { code, uses_number: false, spoil, weight }
+}
+
+/// The faults and how often each occurs among bad events.
+const FAULTS: [Fault; 20] = [
+    fault("card_data", 6, Spoil::Tender(r#","token":"4111111111111111""#)),
+    fault("card_data", 3, Spoil::Append(r#","note":"paid with 5555-5555-5555-4444""#)),
+    fault("authentication_data", 3, Spoil::Tender(r#","cvv":"123""#)),
+    fault("unknown_kind", 4, Spoil::Replace("kind", r#""sail""#)),
+    fault("invalid_time", 4, Spoil::Replace("occurred_at", r#""2026-02-30T10:00:00Z""#)),
+    fault("invalid_date", 4, Spoil::Replace("business_date", r#""2026-13-01""#)),
+    fault("invalid_currency", 3, Spoil::Replace("currency", r#""QQQ""#)),
+    fault("reference_required", 4, Spoil::Replace("kind", r#""post_void""#)),
+    fault("lines_not_allowed", 3, Spoil::Replace("kind", r#""no_sale""#)),
+    fault("missing_field", 4, Spoil::Replace("lines", "null")),
+    fault("wrong_type", 3, Spoil::Replace("lines", r#""none""#)),
+    fault(
+        "invalid_gtin",
+        4,
+        Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","gtin":"4006381333932","quantity":"1"}"#),
+    ),
+    fault("quantity_sign", 4, Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"-1"}"#)),
+    fault(
+        "invalid_quantity",
+        3,
+        Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"1.0000001"}"#),
+    ),
+    fault("duplicate_line", 3, Spoil::SecondLine(GOOD_LINE)),
+    unreadable("duplicate_member", 3, Spoil::Append(r#","store":"elsewhere""#)),
+    unreadable("tenant_mismatch", 2, Spoil::Append(r#","tenant":"somebody.else""#)),
+    unreadable("invalid_json", 4, Spoil::Cut),
+    unreadable("invalid_utf8", 3, Spoil::Byte),
+    unreadable("too_deep", 2, Spoil::Deep),
+];
+
+/// Kept apart, as it costs a quarter of a megabyte to send.
+const TOO_LARGE: Fault = unreadable("event_too_large", 0, Spoil::Long);
+
+/// One bad event in this many is too large.
+const TOO_LARGE_ONE_IN: u32 = 500;
+
+impl Fault {
+    /// Draws a way of being bad.
+    pub(super) fn draw(dice: &mut Dice) -> &'static Self {
+        if dice.random_range(0..TOO_LARGE_ONE_IN) == 0 {
+            return &TOO_LARGE;
+        }
+        let all: u32 = FAULTS.iter().map(|fault| fault.weight).sum();
+        let mut ticket = dice.random_range(0..all);
+        for fault in &FAULTS {
+            if ticket < fault.weight {
+                return fault;
+            }
+            ticket -= fault.weight;
+        }
+        &FAULTS[0]
+    }
+
+    /// Appends the bad event's text.
+    pub(super) fn write(&self, header: &Header<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        header.write(out);
+        json::member(out, "lines");
+        match self.spoil {
+            Spoil::Line(line) => out.extend(format!("[{line}]").bytes()),
+            Spoil::SecondLine(line) => out.extend(format!("[{GOOD_LINE},{line}]").bytes()),
+            _ => out.extend(format!("[{GOOD_LINE}]").bytes()),
+        }
+        json::member(out, "tenders");
+        out.extend_from_slice(b"[{");
+        json::text_member(out, "type", "card");
+        write_money(out, "amount", 1, header.country);
+        if let Spoil::Tender(member) = self.spoil {
+            out.extend_from_slice(member.as_bytes());
+        }
+        out.extend_from_slice(b"}]");
+        match self.spoil {
+            Spoil::Replace(name, value) => replace(out, start, name, value),
+            Spoil::Append(member) => out.extend_from_slice(member.as_bytes()),
+            Spoil::Byte => out.extend_from_slice(b",\"note\":\"caf\xe9\""),
+            Spoil::Deep => {
+                out.extend_from_slice(b",\"note\":");
+                out.extend(std::iter::repeat_n(b'[', 80));
+                out.extend(std::iter::repeat_n(b']', 80));
+            }
+            Spoil::Long => {
+                out.extend_from_slice(b",\"note\":\"");
+                out.extend(std::iter::repeat_n(b'x', 262_144));
+                out.push(b'"');
+            }
+            Spoil::Cut => return,
+            Spoil::Line(_) | Spoil::SecondLine(_) | Spoil::Tender(_) => {}
+        }
+        out.push(b'}');
+    }
+}
+
+/// Puts another value in place of a member's, whose own ends where the next member begins.
+fn replace(out: &mut Vec<u8>, start: usize, name: &str, value: &str) {
+    let text = String::from_utf8_lossy(&out[start..]).into_owned();
+    let marker = format!("\"{name}\":");
+    let Some(at) = text.find(&marker).map(|at| at + marker.len()) else { return };
+    let end = match text.as_bytes().get(at) {
+        Some(b'[') => text[at..].find(']').map(|length| at + length + 1),
+        _ => text[at..].find(",\"").map(|length| at + length),
+    };
+    if let Some(end) = end {
+        out.truncate(start);
+        out.extend_from_slice(&text.as_bytes()[..at]);
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(&text.as_bytes()[end..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::calendar::Date;
+    use crate::fleet::country::Country;
+    use crate::fleet::receipt::Kind;
+
+    fn header() -> Header<'static> {
+        Header {
+            store: "s1",
+            terminal: "t1",
+            epoch: None,
+            sequence: 9,
+            kind: Kind::Sale,
+            occurred_ms: 1_790_000_000_000,
+            business_date: Date(20_717),
+            country: Country::of_store(0),
+            operator: 4,
+        }
+    }
+
+    #[test]
+    fn every_fault_spoils_the_text_in_its_own_way() {
+        let mut texts = std::collections::BTreeSet::new();
+        for fault in FAULTS.iter().chain([&TOO_LARGE]) {
+            let mut text = b"before".to_vec();
+            fault.write(&header(), &mut text);
+            let text = text.strip_prefix(b"before").unwrap();
+            let parsed: Result<serde_json::Value, _> = serde_json::from_slice(text);
+            match fault.code {
+                "invalid_json" | "invalid_utf8" => assert!(parsed.is_err(), "{}", fault.code),
+                code => assert_eq!(parsed.unwrap()["sequence"], 9, "{code}"),
+            }
+            texts.insert(text.to_vec());
+        }
+        assert_eq!(texts.len(), FAULTS.len() + 1);
+    }
+
+    #[test]
+    fn a_value_is_replaced_and_nothing_else() {
+        let mut text = br#"{"a":"1","lines":[{"x":"y"}],"b":2}"#.to_vec();
+        replace(&mut text, 0, "lines", "null");
+        assert_eq!(String::from_utf8(text.clone()).unwrap(), r#"{"a":"1","lines":null,"b":2}"#);
+        replace(&mut text, 0, "a", "7");
+        assert_eq!(String::from_utf8(text).unwrap(), r#"{"a":7,"lines":null,"b":2}"#);
+    }
+}

@@ -1,0 +1,251 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::*;
+use crate::source::{Expected, Movement};
+
+struct Sent {
+    planned: Planned,
+    text: Vec<u8>,
+    effects: Vec<Effect>,
+}
+
+fn play(settings: FleetSettings) -> (Vec<Sent>, Fleet) {
+    let mut fleet = Fleet::new(settings);
+    let mut sent = Vec::new();
+    loop {
+        let (mut text, mut effects) = (Vec::new(), Vec::new());
+        let Some(planned) = fleet.next(&mut text, &mut effects) else { break };
+        sent.push(Sent { planned, text, effects });
+    }
+    (sent, fleet)
+}
+
+fn settings(events: u64) -> FleetSettings {
+    FleetSettings {
+        stores: 20,
+        terminals: 3,
+        skus: 500,
+        events: Some(events),
+        ..Default::default()
+    }
+}
+
+fn json(sent: &Sent) -> Value {
+    serde_json::from_slice(&sent.text).unwrap()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_events() {
+    let texts = |seed| -> Vec<Vec<u8>> {
+        let (sent, _) = play(FleetSettings { seed, bad: 0.05, ..settings(2_000) });
+        sent.into_iter().map(|sent| sent.text).collect()
+    };
+    assert_eq!(texts(7), texts(7));
+    assert_ne!(texts(7), texts(8));
+}
+
+#[test]
+fn numbers_rise_by_one_and_days_open_and_close() {
+    let (sent, fleet) = play(settings(6_000));
+    assert_eq!(sent.len(), 6_000);
+    let mut terminals: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for sent in &sent {
+        let kinds = terminals.entry(sent.planned.terminal).or_default();
+        kinds.push(json(sent)["kind"].as_str().unwrap().to_owned());
+        assert_eq!(sent.planned.sequence, kinds.len() as u64, "numbers rise by one from 1");
+    }
+    assert_eq!(terminals.len(), fleet.tills.len());
+    for kinds in terminals.values() {
+        assert_eq!(kinds.first().unwrap(), "open");
+        assert_eq!(kinds.last().unwrap(), "close");
+    }
+}
+
+#[test]
+fn every_kind_is_sent_and_names_itself_as_its_plan_does() {
+    let (sent, fleet) = play(FleetSettings { epoch: Some("e7".to_owned()), ..settings(30_000) });
+    let mut kinds = BTreeSet::new();
+    let mut ids = BTreeSet::new();
+    for sent in &sent {
+        let event = json(sent);
+        let terminal = &fleet.roster.terminals[sent.planned.terminal as usize];
+        assert_eq!(event["terminal"], terminal.name.as_str());
+        assert_eq!(event["store"], fleet.roster.stores[terminal.store as usize].as_str());
+        assert_eq!(event["sequence"], sent.planned.sequence);
+        assert_eq!(event["epoch"], "e7");
+        assert!(ids.insert(event["event_id"].as_str().unwrap().to_owned()));
+        kinds.insert(event["kind"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(kinds.len(), 19, "{kinds:?}");
+}
+
+/// Money as written, in minor units, whatever the currency's places.
+fn minor(value: &Value) -> i64 {
+    value.as_str().unwrap().replace('.', "").parse().unwrap()
+}
+
+#[test]
+fn totals_and_tenders_agree_with_the_lines() {
+    let (sent, _) = play(settings(8_000));
+    let mut checked = 0;
+    for sent in &sent {
+        let event = json(sent);
+        let Some(total) = event["totals"].get("total") else { continue };
+        let mut sum = 0;
+        for line in event["lines"].as_array().unwrap() {
+            if line["void"] == true {
+                continue;
+            }
+            let each =
+                |name: &str| -> Vec<Value> { line[name].as_array().cloned().unwrap_or_default() };
+            let discounts: i64 = each("discounts").iter().map(|d| minor(&d["amount"])).sum();
+            let taxes: i64 = each("taxes")
+                .iter()
+                .filter(|tax| tax["inclusive"] == false)
+                .map(|tax| minor(&tax["amount"]))
+                .sum();
+            let sign = if line["type"] == "return" { -1 } else { 1 };
+            sum += sign * (minor(&line["amount"]) - discounts + taxes);
+        }
+        let sum = if event["kind"] == "post_void" { -sum } else { sum };
+        assert_eq!(minor(total), sum, "{event}");
+        let tenders = event["tenders"].as_array().unwrap();
+        assert_eq!(tenders.iter().map(|t| minor(&t["amount"])).sum::<i64>(), sum, "{event}");
+        checked += 1;
+    }
+    assert!(checked > 5_000, "{checked}");
+}
+
+/// The stock table of the contract, read off the JSON rather than off the generator's own lines.
+fn movements(event: &Value) -> BTreeMap<(String, String), [i64; 4]> {
+    let mut sums: BTreeMap<_, [i64; 4]> = BTreeMap::new();
+    for line in event["lines"].as_array().into_iter().flatten() {
+        let quantity = micro(line["quantity"].as_str().unwrap());
+        let restock = line.get("disposition").is_none_or(|value| value == "restock");
+        let [kind, line_type] = [&event["kind"], &line["type"]].map(|v| v.as_str().unwrap());
+        let change = match (kind, line_type) {
+            _ if line["void"] == true => continue,
+            ("sale" | "return" | "exchange", "sale") => [-quantity, quantity, 0, 0],
+            ("sale" | "return" | "exchange", "return") => {
+                [if restock { quantity } else { 0 }, 0, quantity, 0]
+            }
+            ("post_void", "sale") => [quantity, -quantity, 0, 0],
+            ("post_void", "return") => [if restock { -quantity } else { 0 }, 0, -quantity, 0],
+            ("inventory_adjustment", _) | ("transfer_in", _) => [quantity, 0, 0, quantity],
+            ("transfer_out", _) => [-quantity, 0, 0, -quantity],
+            _ => continue,
+        };
+        let unit = line["unit"].as_str().unwrap_or("C62").to_owned();
+        let sum = sums.entry((line["sku"].as_str().unwrap().to_owned(), unit)).or_default();
+        for (sum, change) in sum.iter_mut().zip(change) {
+            *sum += change;
+        }
+    }
+    sums.retain(|_, sum| *sum != [0; 4]);
+    sums
+}
+
+fn micro(decimal: &str) -> i64 {
+    let (whole, part) = decimal.split_once('.').unwrap_or((decimal, ""));
+    format!("{whole}{part:0<6}").parse().unwrap()
+}
+
+#[test]
+fn the_stated_effects_are_those_of_the_written_lines() {
+    let (sent, fleet) = play(settings(20_000));
+    let mut moved = 0;
+    for sent in &sent {
+        let mut stated: BTreeMap<_, [i64; 4]> = BTreeMap::new();
+        for effect in &sent.effects {
+            let sku = fleet.roster.skus[effect.sku as usize].clone();
+            let sum = stated.entry((sku, effect.unit.to_owned())).or_default();
+            let Movement { net, sold, returned, adjusted } = effect.movement;
+            for (sum, change) in sum.iter_mut().zip([net, sold, returned, adjusted]) {
+                *sum += change;
+            }
+        }
+        stated.retain(|_, sum| *sum != [0; 4]);
+        let event = json(sent);
+        assert_eq!(stated, movements(&event), "{event}");
+        moved += stated.len();
+    }
+    assert!(moved > 50_000, "{moved}");
+}
+
+#[test]
+fn planted_gaps_are_the_only_numbers_missing() {
+    let (sent, fleet) = play(FleetSettings { gaps: 5, ..settings(6_000) });
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut missing = Vec::new();
+    for Planned { terminal, sequence, .. } in sent.iter().map(|sent| sent.planned) {
+        let before = last.insert(terminal, sequence).unwrap_or(0);
+        if sequence > before + 1 {
+            missing.push(Gap { terminal, from: before + 1, to: sequence - 1 });
+        }
+    }
+    assert_eq!(missing.len(), 5);
+    assert_eq!(missing, fleet.planted_gaps());
+}
+
+#[test]
+fn bad_events_carry_no_effect_and_most_use_their_number() {
+    let (sent, _) = play(FleetSettings { bad: 0.1, ..settings(20_000) });
+    let codes: BTreeSet<&str> = sent
+        .iter()
+        .filter_map(|sent| match sent.planned.expected {
+            Expected::Refused(code) => Some(code),
+            Expected::Accepted => None,
+        })
+        .collect();
+    assert_eq!(codes.len(), 20, "{codes:?}");
+    let mut last: BTreeMap<u32, u64> = BTreeMap::new();
+    for Sent { planned, effects, .. } in &sent {
+        if planned.expected != Expected::Accepted {
+            assert!(effects.is_empty());
+        }
+        let before = last.insert(planned.terminal, planned.sequence).unwrap_or(0);
+        assert!([before, before + 1].contains(&planned.sequence));
+    }
+}
+
+#[test]
+fn a_terminal_without_network_sends_all_it_held_when_it_is_back() {
+    let offline_for = Duration::from_secs(2);
+    let (sent, fleet) = play(FleetSettings { offline: 0.3, offline_for, ..settings(8_000) });
+    assert_eq!(sent.len(), 8_000);
+    let away = fleet.tills.iter().filter(|till| till.offline.is_some()).count();
+    assert!((8..=30).contains(&away), "{away} of 60 terminals");
+    let mut flooded = 0;
+    for pair in sent.windows(2) {
+        assert!(pair[0].planned.due <= pair[1].planned.due, "sent in the order it is due");
+        flooded += usize::from(pair[0].planned.due == pair[1].planned.due);
+    }
+    for Sent { planned, .. } in &sent {
+        let till = &fleet.tills[planned.terminal as usize];
+        assert_eq!(till.offline_until(planned.due), None, "nothing is sent without network");
+    }
+    assert!(flooded > 100, "{flooded}");
+}
+
+#[test]
+fn a_fleet_without_end_closes_when_it_is_wound_down() {
+    let mut fleet = Fleet::new(FleetSettings { events: None, ..settings(0) });
+    let (mut text, mut effects) = (Vec::new(), Vec::new());
+    for _ in 0..1_000 {
+        text.clear();
+        assert!(fleet.next(&mut text, &mut effects).is_some());
+    }
+    fleet.wind_down();
+    let mut closes = 0;
+    loop {
+        text.clear();
+        if fleet.next(&mut text, &mut effects).is_none() {
+            break;
+        }
+        assert!(String::from_utf8_lossy(&text).contains(r#""kind":"close""#));
+        closes += 1;
+    }
+    assert_eq!(closes, fleet.tills.iter().filter(|till| till.sequence > 0).count());
+}
