@@ -7,6 +7,10 @@ pub mod text;
 
 pub mod event;
 
+pub mod stock;
+
+pub mod envelope;
+
 pub mod intern;
 
 pub mod bucket;

@@ -1,0 +1,103 @@
+//! Writing an envelope: attributes in their order, without white space.
+
+use std::io::Write as _;
+
+use super::{Admission, DATA_SCHEMA, Envelope, Scope, SettledVerdict};
+
+impl Envelope<'_> {
+    /// Appends the envelope as one JSON object.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(br#"{"specversion":"1.0""#);
+        text(out, "id", &self.id);
+        text(out, "source", &self.source);
+        text(out, "type", &self.event_type);
+        optional(out, "time", self.time.as_deref());
+        text(out, "dataschema", DATA_SCHEMA);
+        text(out, "datacontenttype", "application/json");
+        text(out, "tenant", &self.tenant);
+        text(out, "store", &self.store);
+        optional(out, "terminal", self.terminal.as_deref());
+        optional(out, "epoch", self.epoch.as_deref());
+        if let Some(sequence) = self.sequence {
+            formatted(out, "sequence", format_args!("\"{sequence}\""));
+        }
+        optional(out, "eventid", self.event_id.as_deref());
+        optional(out, "businessdate", self.business_date.as_deref());
+        text(out, "receivedtime", &self.received_time);
+        if let Some(hash) = self.content_hash {
+            formatted(out, "contenthash", format_args!("\"h1:{hash:032x}\""));
+        }
+        match self.scope {
+            Scope::Terminal => text(out, "scope", "terminal"),
+            Scope::BusinessDate => text(out, "scope", "business_date"),
+            Scope::Wrapping(modulus) => {
+                formatted(out, "scope", format_args!("\"wrapping:{modulus}\""))
+            }
+        }
+        text(out, "policyrevision", &self.policy_revision);
+        optional(out, "flags", self.flags.as_deref());
+        text(
+            out,
+            "admission",
+            match self.admission {
+                Admission::Live => "live",
+                Admission::Flood => "flood",
+            },
+        );
+        text(out, "gateway", &self.gateway);
+        optional(out, "traceparent", self.traceparent.as_deref());
+        if let Some(settled) = self.settled {
+            text(
+                out,
+                "verdict",
+                match settled.verdict {
+                    SettledVerdict::First => "first",
+                    SettledVerdict::Released => "released",
+                },
+            );
+            formatted(out, "sourcepartition", format_args!("{}", settled.partition));
+            formatted(out, "sourceoffset", format_args!("{}", settled.offset));
+        }
+        out.extend_from_slice(br#","data":"#);
+        out.extend_from_slice(self.data);
+        out.push(b'}');
+    }
+}
+
+fn name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+fn formatted(out: &mut Vec<u8>, member: &str, value: std::fmt::Arguments<'_>) {
+    name(out, member);
+    // Writing to a vector cannot fail.
+    if out.write_fmt(value).is_err() {
+        debug_assert!(false, "a vector takes every byte");
+    }
+}
+
+fn optional(out: &mut Vec<u8>, member: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        text(out, member, value);
+    }
+}
+
+fn text(out: &mut Vec<u8>, member: &str, value: &str) {
+    name(out, member);
+    out.push(b'"');
+    for byte in value.bytes() {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            0..0x20 => {
+                const HEX: &[u8; 16] = b"0123456789abcdef";
+                out.extend_from_slice(b"\\u00");
+                out.push(HEX[usize::from(byte >> 4)]);
+                out.push(HEX[usize::from(byte & 15)]);
+            }
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
