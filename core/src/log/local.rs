@@ -13,9 +13,12 @@
 mod catalog;
 mod consumer;
 mod disk;
+mod forget;
 mod frame;
+mod groups;
 mod index;
 mod keeper;
+mod merge;
 mod producer;
 mod queue;
 mod reader;
@@ -24,6 +27,7 @@ mod segment;
 mod settings;
 mod signal;
 mod state;
+mod upkeep;
 mod wire;
 mod writer;
 
@@ -36,6 +40,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use self::catalog::Control;
 use self::consumer::LocalConsumer;
 use self::disk::RealDisk;
+pub use self::groups::GroupReport;
 use self::keeper::Keeper;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
@@ -67,6 +72,14 @@ impl LocalLog {
         Ok(Arc::new(Self { keeper }))
     }
 
+    /// Tells of every registered consumer group how far it is, and whether it stalled.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn groups(&self) -> Result<Vec<GroupReport>, LogError> {
+        groups::report(&self.keeper.shared)
+    }
+
     /// Forgets a consumer group: what it has not committed is no longer kept for it.
     ///
     /// # Errors
@@ -82,7 +95,7 @@ impl LocalLog {
                 return Err(fault.refusing("remove a consumer group"));
             }
         }
-        self.keeper.commit_whole(Vec::new(), vec![Control::Remove { group: group.to_owned() }])
+        keeper::commit_whole(shared, Vec::new(), vec![Control::Remove { group: group.to_owned() }])
     }
 }
 
@@ -151,7 +164,7 @@ impl Log for LocalLog {
             }
         }
         if !controls.is_empty() {
-            self.keeper.commit_whole(Vec::new(), controls)?;
+            keeper::commit_whole(shared, Vec::new(), controls)?;
         }
         // The log applies the settings it is given and syncs every commit: none can be weaker.
         Ok(Vec::new())

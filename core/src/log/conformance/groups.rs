@@ -73,9 +73,9 @@ fn metadata_is_kept_whole(stage: &Stage<'_>) {
     let log = stage.open();
     let mut consumer = log.consumer(&stage.group(), &stage.topic("in")).expect("joining works");
     start_all(&mut *consumer, 0);
-    let long = "m".repeat(4_096);
-    consumer.commit(&[place(0, 0, &long), place(1, 0, "")]).expect("4,096 bytes fit");
-    for (partition, metadata) in [(0, long.as_str()), (1, "")] {
+    let longest = "m".repeat(4_096);
+    consumer.commit(&[place(0, 0, &longest), place(1, 0, "")]).expect("4,096 bytes fit");
+    for (partition, metadata) in [(0, longest.as_str()), (1, "")] {
         let committed = consumer.committed(partition).expect("the place is known");
         assert_eq!(committed, Some(place(partition, 0, metadata).committed));
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::catalog::Control;
 use super::frame::Lane;
-use super::keeper::Keeper;
+use super::keeper::{Keeper, commit_whole};
 use super::reader::{LocalReader, deadline};
 use super::settings::LocalFault;
 use super::signal::Signal;
@@ -78,7 +78,7 @@ impl LocalConsumer {
             return Ok(());
         }
         let join = Control::Join { group: self.group.clone(), topic: self.id };
-        self.keeper.commit_whole(Vec::new(), vec![join])
+        commit_whole(&self.keeper.shared, Vec::new(), vec![join])
     }
 
     fn lane(&self, partition: Partition) -> Result<Lane, LogError> {
@@ -154,13 +154,13 @@ impl Consumer for LocalConsumer {
 
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
         let controls = self.controls(positions)?;
-        self.keeper.commit_whole(Vec::new(), controls)
+        commit_whole(&self.keeper.shared, Vec::new(), controls)
     }
 }
 
 impl TransactionalConsumer for LocalConsumer {
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
         let controls = self.controls(positions)?;
-        self.keeper.commit_whole(rows, controls)
+        commit_whole(&self.keeper.shared, rows, controls)
     }
 }

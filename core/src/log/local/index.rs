@@ -3,12 +3,12 @@
 //! One [`Run`] a section: 24 bytes in memory, 20 in the file, whatever the number of records in
 //! it. The active segment's runs are in memory; those of a sealed one are read, a partition's
 //! block at a time, by the reader that needs them, so that what a backlog costs in memory is a
-//! [`LaneSummary`] for each partition of each sealed segment (72 bytes), not its records.
+//! [`LaneSummary`] for each partition of each sealed segment (56 bytes), not its records.
 //!
 //! A sidecar is derived: one that is missing or whose table is damaged is rebuilt by a scan.
 //! ```text
 //! sidecar  magic u64 | version u32 | lanes u32 | salt u64 | segment length u64
-//!          | lanes x (topic u32, partition u32, first u64, last u64, records u64, bytes u64, oldest i64, newest i64,
+//!          | lanes x (topic u32, partition u32, first u64, last u64, bytes u64, oldest i64, newest i64,
 //!                     position u64, runs u32, crc u32 of the block) | crc u32 of all before | blocks
 //! block    runs x (first u64, span u32, position u32, length u32)
 //! ```
@@ -25,7 +25,7 @@ use crate::log::{LogError, Offset};
 const MAGIC: u64 = u64::from_le_bytes(*b"tillidx1");
 const VERSION: u32 = 1;
 const HEADER: usize = 32;
-const LANE_ENTRY: usize = 72;
+const LANE_ENTRY: usize = 64;
 const RUN_ENTRY: usize = 20;
 
 /// One section of records.
@@ -56,7 +56,6 @@ impl Run {
 pub(super) struct LaneSummary {
     pub(super) first: Offset,
     pub(super) last: Offset,
-    pub(super) records: u64,
     pub(super) bytes: u64,
     pub(super) oldest_ms: i64,
     pub(super) newest_ms: i64,
@@ -85,13 +84,12 @@ pub(super) struct Index {
 
 impl Index {
     /// Adds a section that stands behind all others.
-    pub(super) fn add(&mut self, lane: Lane, run: Run, records: u32, times: (i64, i64)) {
+    pub(super) fn add(&mut self, lane: Lane, run: Run, times: (i64, i64)) {
         let (oldest_ms, newest_ms) = times;
         let entry = self.lanes.entry(lane).or_insert_with(|| LaneRuns {
             summary: LaneSummary {
                 first: run.first,
                 last: run.last(),
-                records: 0,
                 bytes: 0,
                 oldest_ms,
                 newest_ms,
@@ -100,7 +98,6 @@ impl Index {
             runs: Vec::new(),
         });
         entry.summary.last = run.last();
-        entry.summary.records += u64::from(records);
         entry.summary.bytes += u64::from(run.length);
         entry.summary.newest_ms = entry.summary.newest_ms.max(newest_ms);
         entry.runs.push(run);
@@ -174,7 +171,7 @@ impl LaneSummary {
     fn encode(&self, lane: Lane, out: &mut Vec<u8>) {
         out.extend_from_slice(&lane.topic.to_le_bytes());
         out.extend_from_slice(&lane.partition.to_le_bytes());
-        for number in [self.first, self.last, self.records, self.bytes] {
+        for number in [self.first, self.last, self.bytes] {
             out.extend_from_slice(&number.to_le_bytes());
         }
         out.extend_from_slice(&self.oldest_ms.to_le_bytes());
@@ -189,7 +186,6 @@ impl LaneSummary {
         let summary = Self {
             first: fields.u64()?,
             last: fields.u64()?,
-            records: fields.u64()?,
             bytes: fields.u64()?,
             oldest_ms: fields.i64()?,
             newest_ms: fields.i64()?,

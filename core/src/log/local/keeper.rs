@@ -5,6 +5,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 
@@ -13,11 +14,13 @@ use parking_lot::{Mutex, RwLock};
 
 use super::catalog::Control;
 use super::disk::Disk;
+use super::frame::FRAME_OVERHEAD;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
 use super::settings::{LocalFault, LocalSettings, LocalTuning, unavailable};
 use super::signal::Signal;
 use super::state::{Clock, Shared};
+use super::upkeep;
 use super::writer::{self, Writer};
 use crate::log::{LogError, Partition, Row};
 
@@ -69,6 +72,20 @@ impl Keeper {
         clock: Clock,
         lock: Option<File>,
     ) -> Result<Arc<Self>, LogError> {
+        let keeper = Self::start_writing(disk, partitions, tuning, clock, lock)?;
+        let shared = Arc::clone(&keeper.shared);
+        keeper.spawn("local-log-keep", move || upkeep::run(&shared))?;
+        Ok(Arc::new(keeper))
+    }
+
+    /// Recovers the log on a disk and starts what writes, not what forgets.
+    pub(super) fn start_writing(
+        disk: Arc<dyn Disk>,
+        partitions: Partition,
+        tuning: &LocalTuning,
+        clock: Clock,
+        lock: Option<File>,
+    ) -> Result<Self, LogError> {
         tuning.validate().map_err(|fault| fault.refusing("open the local log"))?;
         let recovered = recovery::recover(&disk, partitions)?;
         let shared = Arc::new(Shared {
@@ -82,13 +99,14 @@ impl Keeper {
             members: Mutex::default(),
             definitions: Mutex::new(()),
             upkeep: Signal::default(),
+            stopping: AtomicBool::new(false),
         });
         let keeper = Self { shared: Arc::clone(&shared), threads: Mutex::default(), _lock: lock };
         let (acknowledged, outcomes) = bounded(ACKNOWLEDGEMENTS);
         let writer = Writer::new(shared, acknowledged, recovered.tail);
         keeper.spawn("local-log-write", move || writer.run())?;
         keeper.spawn("local-log-answer", move || writer::acknowledge(&outcomes))?;
-        Ok(Arc::new(keeper))
+        Ok(keeper)
     }
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
@@ -96,36 +114,43 @@ impl Keeper {
         self.threads.lock().push(thread.map_err(unavailable("start a thread"))?);
         Ok(())
     }
-
-    /// Writes rows and controls in one frame and waits until it is durable.
-    pub(super) fn commit_whole(
-        &self,
-        rows: Vec<Row>,
-        controls: Vec<Control>,
-    ) -> Result<(), LogError> {
-        let (done, outcome) = bounded(1);
-        let submission = Submission { rows, controls, done: Done::Whole(done) };
-        let (bytes, limit) = (submission.cost(), self.shared.tuning.frame_limit());
-        if bytes > limit.saturating_sub(super::frame::FRAME_OVERHEAD) {
-            return Err(LogError::TooLarge { bytes, limit });
-        }
-        let closing = || LocalFault::Closing.refusing("commit");
-        if self.shared.queue.push(submission).is_err() {
-            return Err(closing());
-        }
-        outcome.recv().unwrap_or_else(|_| Err(closing()))
-    }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.shared.queue.close();
+        self.shared.stopping.store(true, Ordering::Release);
         self.shared.upkeep.ring();
-        for thread in self.threads.lock().drain(..) {
-            // The last holder may be a callback, on the answering thread itself.
-            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+        self.shared.queue.close();
+        let threads: Vec<_> = self.threads.lock().drain(..).collect();
+        let here = std::thread::current().id();
+        if threads.iter().any(|thread| thread.thread().id() == here) {
+            // The last holder is a callback: its thread cannot wait for itself. The others end
+            // when they have written and answered everything.
+            return;
+        }
+        for thread in threads {
+            if thread.join().is_err() {
                 tracing::error!("a thread of the local log panicked");
             }
         }
     }
+}
+
+/// Writes rows and controls in one frame and waits until it is durable.
+pub(super) fn commit_whole(
+    shared: &Shared,
+    rows: Vec<Row>,
+    controls: Vec<Control>,
+) -> Result<(), LogError> {
+    let (done, outcome) = bounded(1);
+    let submission = Submission { rows, controls, done: Done::Whole(done) };
+    let (bytes, limit) = (submission.cost(), shared.tuning.frame_limit());
+    if bytes > limit.saturating_sub(FRAME_OVERHEAD) {
+        return Err(LogError::TooLarge { bytes, limit });
+    }
+    let closing = || LocalFault::Closing.refusing("commit");
+    if shared.queue.push(submission).is_err() {
+        return Err(closing());
+    }
+    outcome.recv().unwrap_or_else(|_| Err(closing()))
 }

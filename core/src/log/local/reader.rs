@@ -14,6 +14,7 @@ use super::disk::DiskFile;
 use super::frame::{Lane, Records, Salt, parse_section};
 use super::index::Run;
 use super::keeper::Keeper;
+use super::segment::Segment;
 use super::settings::unavailable;
 use super::signal::Signal;
 use super::state::Located;
@@ -184,7 +185,7 @@ impl LocalReader {
                             let failed = unavailable("open a segment");
                             Ok((runs, self.keeper.shared.disk.open(&name).map_err(failed)?))
                         });
-                    if opened.is_err() && !self.still_listed(segment.name) {
+                    if opened.is_err() && !self.still_listed(&segment) {
                         // Upkeep replaced the segment since it was located.
                         continue;
                     }
@@ -200,8 +201,9 @@ impl LocalReader {
         }
     }
 
-    fn still_listed(&self, name: super::segment::SegmentName) -> bool {
-        self.keeper.shared.state.read().sealed.iter().any(|segment| segment.name == name)
+    fn still_listed(&self, segment: &Arc<Segment>) -> bool {
+        let state = self.keeper.shared.state.read();
+        state.sealed.iter().any(|listed| Arc::ptr_eq(listed, segment))
     }
 
     fn damaged(&self, position: u64, detail: &'static str) -> LogError {

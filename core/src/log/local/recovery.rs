@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Control};
 use super::disk::Disk;
-use super::frame::{Frame, FrameKind, FrameWriter, Lane, Records, Salt, SectionKind, parse_frame};
-use super::index::{self, Index, LaneSummary};
-use super::segment::{self, Draft, Scanned, Segment, SegmentName};
+use super::frame::{Frame, FrameKind, FrameWriter, Records, Salt, SectionKind, parse_frame};
+use super::index::{self, Index};
+use super::segment::{self, Draft, Listed, Scanned, Segment, SegmentName};
 use super::settings::unavailable;
 use super::state::{Active, State};
 use super::wire::Fields;
@@ -39,15 +39,15 @@ pub(super) struct Recovered {
 /// [`LogError::Damaged`] when what was acknowledged is missing or does not hold;
 /// [`LogError::PartitionCount`] when topics have another number of partitions.
 pub(super) fn recover(disk: &Arc<dyn Disk>, partitions: Partition) -> Result<Recovered, LogError> {
-    let mut names = clean(&**disk)?;
-    let Some(newest) = names.pop() else { return begin(&**disk) };
-    if disk.list().map_err(unavailable("list segments"))?.contains(&newest.index()) {
+    let mut files = clean(&**disk)?;
+    let Some((newest, listing)) = files.pop_last() else { return begin(&**disk) };
+    if listing.is_some() {
         // A sidecar is written only when the next segment stands.
         return Err(segment::damaged(&**disk, &newest, 0, "the newest segment is missing"));
     }
     let scanned = ScannedTail::read(&**disk, newest)?;
     let beginning = scanned.catalog.beginning;
-    let sealed = open_sealed(&**disk, &names, beginning, newest)?;
+    let sealed = open_sealed(&**disk, &files, beginning, newest)?;
     if let Some(topic) =
         scanned.catalog.topics.iter().find(|topic| topic.ends.len() != partitions as usize)
     {
@@ -60,44 +60,55 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, partitions: Partition) -> Result<Rec
     scanned.make_durable(disk, sealed)
 }
 
-/// Removes drafts and superseded segments; returns the rest in order.
-fn clean(disk: &dyn Disk) -> Result<Vec<SegmentName>, LogError> {
+/// Segments in order, each with the number of its newest sidecar.
+type Files = BTreeMap<SegmentName, Option<u32>>;
+
+/// Removes drafts, superseded segments and sidecars that belong to none; returns the rest.
+fn clean(disk: &dyn Disk) -> Result<Files, LogError> {
     let failed = unavailable("clean up segments");
     let files = disk.list().map_err(&failed)?;
     let mut names: Vec<_> = files.iter().filter_map(|file| SegmentName::parse(file)).collect();
     let all = names.clone();
     names.retain(|name| !all.iter().any(|other| other.supersedes(name)));
-    names.sort_unstable();
-    let kept: Vec<_> = names.iter().flat_map(|name| [name.log(), name.index()]).collect();
-    for file in files {
-        let ours = [".log", ".idx", segment::DRAFT].iter().any(|ending| file.ends_with(ending));
-        if ours && !kept.contains(&file) {
-            disk.remove(&file).map_err(&failed)?;
+    let mut kept: Files = names.into_iter().map(|name| (name, None)).collect();
+    for (name, listing) in files.iter().filter_map(|file| SegmentName::parse_index(file)) {
+        if let Some(newest) = kept.get_mut(&name) {
+            *newest = (*newest).max(Some(listing));
         }
     }
-    Ok(names)
+    for file in files {
+        let stays = match (SegmentName::parse(&file), SegmentName::parse_index(&file)) {
+            (Some(name), _) => kept.contains_key(&name),
+            (_, Some((name, listing))) => kept.get(&name) == Some(&Some(listing)),
+            _ => !file.ends_with(segment::DRAFT),
+        };
+        if !stays {
+            segment::remove_file(disk, &file)?;
+        }
+    }
+    Ok(kept)
 }
 
 /// Opens the closed segments: none may be missing between the beginning and the newest.
 fn open_sealed(
     disk: &dyn Disk,
-    names: &[SegmentName],
+    files: &Files,
     beginning: u64,
     newest: SegmentName,
 ) -> Result<Vec<Arc<Segment>>, LogError> {
     let mut sealed = Vec::new();
     let mut expected = beginning;
-    for name in names {
+    for (name, listing) in files {
         if name.last < beginning {
             // Retention had let it go and was about to unlink it.
-            remove_segment(disk, name)?;
+            remove_segment(disk, name, *listing)?;
             continue;
         }
         if name.first != expected {
             return Err(segment::damaged(disk, name, 0, "a segment before this one is missing"));
         }
         expected = name.last + 1;
-        sealed.push(Arc::new(open_segment(disk, *name)?));
+        sealed.push(Arc::new(open_segment(disk, *name, *listing)?));
     }
     if expected != newest.first {
         return Err(segment::damaged(disk, &newest, 0, "a segment before this one is missing"));
@@ -106,35 +117,46 @@ fn open_sealed(
 }
 
 /// Unlinks a segment and its sidecar.
-pub(super) fn remove_segment(disk: &dyn Disk, name: &SegmentName) -> Result<(), LogError> {
-    let failed = unavailable("remove a segment");
-    for file in [name.index(), name.log()] {
-        match disk.remove(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(error));
-            }
-            _ => {}
-        }
+fn remove_segment(
+    disk: &dyn Disk,
+    name: &SegmentName,
+    listing: Option<u32>,
+) -> Result<(), LogError> {
+    if let Some(listing) = listing {
+        segment::remove_file(disk, &name.index(listing))?;
     }
-    Ok(())
+    segment::remove_file(disk, &name.log())
 }
 
 /// Opens a closed segment by its sidecar's table, or by a scan that writes the sidecar anew.
-fn open_segment(disk: &dyn Disk, name: SegmentName) -> Result<Segment, LogError> {
+fn open_segment(
+    disk: &dyn Disk,
+    name: SegmentName,
+    listing: Option<u32>,
+) -> Result<Segment, LogError> {
     let (salt, length) = segment::read_header(disk, &name)?;
-    let lanes = match index::read_table(disk, &name.index(), salt, length) {
-        Some(lanes) => lanes,
-        None => rebuild_sidecar(disk, &name, salt, length)?,
-    };
-    Ok(Segment { name, salt, length, lanes, index: None })
+    if let Some(listing) = listing {
+        let file = name.index(listing);
+        if let Some(lanes) = index::read_table(disk, &file, salt, length) {
+            return Ok(Segment { name, salt, length, lanes, listed: Listed::Sidecar(listing) });
+        }
+        tracing::warn!(file = disk.place(&file), "rebuilding a segment's index by a scan");
+    }
+    let index = index_of(disk, &name, salt, length)?;
+    let listed = listing.map_or_else(|| Listed::Memory(Arc::default()), Listed::Sidecar);
+    let unlisted = Segment { name, salt, length, lanes: BTreeMap::new(), listed };
+    let relisted = unlisted.relist(disk, &index)?;
+    unlisted.remove_sidecar(disk)?;
+    Ok(relisted)
 }
 
-fn rebuild_sidecar(
+/// Scans a closed segment, which must hold to its last byte.
+fn index_of(
     disk: &dyn Disk,
     name: &SegmentName,
     salt: Salt,
     length: u64,
-) -> Result<BTreeMap<Lane, LaneSummary>, LogError> {
+) -> Result<Index, LogError> {
     let bytes = segment::read_all(disk, name, length)?;
     let mut index = Index::default();
     let scanned = segment::scan(disk, name, salt, &bytes, &mut |frame, bytes| {
@@ -144,7 +166,7 @@ fn rebuild_sidecar(
         let detail = scanned.fault.unwrap_or("the segment is cut short");
         return Err(segment::damaged(disk, name, scanned.end, detail));
     }
-    index.write_sidecar(disk, &name.index(), salt, length)
+    Ok(index)
 }
 
 /// Begins a log in an empty folder.
@@ -254,7 +276,7 @@ impl ScannedTail {
         }
         let salt = draft.salt;
         let file = draft.publish()?;
-        remove_segment(disk, &self.name)?;
+        segment::remove_file(disk, &self.name.log())?;
         disk.sync_folder().map_err(unavailable("sync the folder"))?;
         Ok((name, salt, file))
     }

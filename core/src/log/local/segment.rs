@@ -9,8 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+
 use super::disk::{Disk, DiskFile};
-use super::frame::{self, Frame, FrameKind, Lane, Records, Salt, SectionKind};
+use super::frame::{self, Frame, FrameKind, Lane, Records, Salt, SectionHead, SectionKind};
 use super::index::{self, Index, LaneSummary, Run};
 use super::settings::unavailable;
 use super::wire::Fields;
@@ -24,7 +26,7 @@ pub(super) const HEADER: u64 = 48;
 pub(super) const DRAFT: &str = ".tmp";
 
 /// Which segment numbers a file covers, and how often they were rewritten.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct SegmentName {
     pub(super) first: u64,
     pub(super) last: u64,
@@ -36,8 +38,17 @@ impl SegmentName {
         format!("{:010}-{:010}-{:06}.log", self.first, self.last, self.generation)
     }
 
-    pub(super) fn index(&self) -> String {
-        format!("{:010}-{:010}-{:06}.idx", self.first, self.last, self.generation)
+    /// Name of a sidecar. Each listing has a name of its own: a reader that holds the one before
+    /// finds what it expects, or nothing.
+    pub(super) fn index(&self, listing: u32) -> String {
+        format!("{:010}-{:010}-{:06}-{listing:06}.idx", self.first, self.last, self.generation)
+    }
+
+    /// Parses the name of a sidecar.
+    pub(super) fn parse_index(file: &str) -> Option<(Self, u32)> {
+        let (name, listing) = file.strip_suffix(".idx")?.rsplit_once('-')?;
+        let (name, listing) = (Self::parse(&format!("{name}.log"))?, listing.parse().ok()?);
+        (name.index(listing) == file).then_some((name, listing))
     }
 
     pub(super) fn parse(file: &str) -> Option<Self> {
@@ -62,8 +73,16 @@ pub(super) struct Segment {
     pub(super) salt: Salt,
     pub(super) length: u64,
     pub(super) lanes: BTreeMap<Lane, LaneSummary>,
-    /// The runs, until the sidecar is written.
-    pub(super) index: Option<Arc<Index>>,
+    pub(super) listed: Listed,
+}
+
+/// Where the runs of a closed segment are listed.
+#[derive(Debug, Clone)]
+pub(super) enum Listed {
+    /// In memory, until the sidecar is written.
+    Memory(Arc<Index>),
+    /// In the sidecar of this number.
+    Sidecar(u32),
 }
 
 impl Segment {
@@ -73,11 +92,57 @@ impl Segment {
     /// When the sidecar cannot be read or is damaged.
     pub(super) fn runs(&self, disk: &dyn Disk, lane: Lane) -> Result<Arc<[Run]>, LogError> {
         let Some(summary) = self.lanes.get(&lane) else { return Ok(Arc::from([])) };
-        if let Some(index) = &self.index {
-            let runs = index.lanes.get(&lane).map(|runs| runs.runs.as_slice());
-            return Ok(Arc::from(runs.unwrap_or_default()));
+        match &self.listed {
+            Listed::Memory(index) => {
+                let runs = index.lanes.get(&lane).map(|runs| runs.runs.as_slice());
+                Ok(Arc::from(runs.unwrap_or_default()))
+            }
+            Listed::Sidecar(listing) => index::read_runs(disk, &self.name.index(*listing), summary),
         }
-        index::read_runs(disk, &self.name.index(), summary)
+    }
+
+    /// Writes another listing of the same records, or of fewer of them.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn relist(&self, disk: &dyn Disk, index: &Index) -> Result<Self, LogError> {
+        let listing = match self.listed {
+            Listed::Memory(_) => 0,
+            Listed::Sidecar(listing) => listing + 1,
+        };
+        let Self { name, salt, length, .. } = *self;
+        let lanes = index.write_sidecar(disk, &name.index(listing), salt, length)?;
+        Ok(Self { name, salt, length, lanes, listed: Listed::Sidecar(listing) })
+    }
+
+    /// Unlinks the sidecar; one that is gone already is no error.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn remove_sidecar(&self, disk: &dyn Disk) -> Result<(), LogError> {
+        match self.listed {
+            Listed::Memory(_) => Ok(()),
+            Listed::Sidecar(listing) => remove_file(disk, &self.name.index(listing)),
+        }
+    }
+
+    /// Unlinks the segment and its sidecar.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub(super) fn remove(&self, disk: &dyn Disk) -> Result<(), LogError> {
+        self.remove_sidecar(disk)?;
+        remove_file(disk, &self.name.log())
+    }
+}
+
+/// Unlinks a file; one that is gone already is no error.
+pub(super) fn remove_file(disk: &dyn Disk, file: &str) -> Result<(), LogError> {
+    match disk.remove(file) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(unavailable("remove a file")(error))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -272,7 +337,24 @@ pub(super) fn index_frame(
             Some(Run { first, span, position, length: narrow(section.length() as u64)? })
         };
         let run = run().ok_or("a section is too long")?;
-        index.add(head.lane, run, head.count, (head.appended_ms, newest_ms));
+        index.add(head.lane, run, (head.appended_ms, newest_ms));
     }
     Ok(())
+}
+
+/// Reads one section of a segment and checks it.
+///
+/// # Errors
+/// When the disk fails, or [`LogError::Damaged`] when it does not hold.
+pub(super) fn read_section(
+    disk: &dyn Disk,
+    (file, name, salt): (&dyn DiskFile, &SegmentName, Salt),
+    run: &Run,
+) -> Result<(SectionHead, Bytes), LogError> {
+    let position = u64::from(run.position);
+    let mut bytes = BytesMut::zeroed(run.length as usize);
+    file.read_at(&mut bytes, position).map_err(unavailable("read a segment"))?;
+    let section = frame::parse_section(&bytes, salt, position)
+        .map_err(|detail| damaged(disk, name, position, detail))?;
+    Ok((section.head, bytes.freeze().slice(section.body)))
 }

@@ -4,6 +4,7 @@
 //! for as long as it takes to append a few runs. No file is touched under that lock.
 
 use std::collections::HashSet;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) definitions: Mutex<()>,
     /// Rung when a segment was closed or upkeep should stop.
     pub(super) upkeep: Signal,
+    /// Set when the log closes.
+    pub(super) stopping: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {

@@ -1,5 +1,8 @@
 //! The Local log on real files.
 
+mod crash;
+mod simulated;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ use super::disk::DiskFile;
 use super::frame::{FRAME_OVERHEAD, FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
 use super::index::{Index, Run};
 use super::queue::{Done, Submission, Work, cost_of};
-use super::segment::{Draft, Segment, SegmentName};
+use super::segment::{Draft, Listed, Segment, SegmentName};
 use super::settings::LocalFault;
 use super::state::{Active, Shared};
 use crate::log::{LogError, Offset, OnDurable, Row, Topic};
@@ -241,7 +241,7 @@ impl Writer {
         outcomes: &mut Outcomes,
         lsn: &mut u64,
         appended_ms: i64,
-    ) -> (Lane, Run, u32) {
+    ) -> (Lane, Run) {
         let lane = picks[0].lane;
         let first = self.shared.state.read().catalog.end(lane).unwrap_or(0);
         let kind = SectionKind::Records;
@@ -259,7 +259,7 @@ impl Writer {
         let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
         let span = narrow(offset - first - 1);
         let run = Run { first, span, position: narrow(position), length: narrow(length as u64) };
-        (lane, run, span + 1)
+        (lane, run)
     }
 
     fn encode_controls(
@@ -283,12 +283,12 @@ impl Writer {
     }
 
     /// Shows what is durable to the readers.
-    fn publish(&self, runs: &[(Lane, Run, u32)], controls: &[(usize, Control)], now_ms: i64) {
+    fn publish(&self, runs: &[(Lane, Run)], controls: &[(usize, Control)], now_ms: i64) {
         let mut signals = Vec::new();
         {
             let mut state = self.shared.state.write();
-            for (lane, run, records) in runs {
-                state.active.index.add(*lane, *run, *records, (now_ms, now_ms));
+            for (lane, run) in runs {
+                state.active.index.add(*lane, *run, (now_ms, now_ms));
                 state.catalog.set_end(*lane, run.last() + 1);
             }
             for (_, control) in controls {
@@ -359,7 +359,7 @@ impl Writer {
                 salt: closed.salt,
                 length: self.tail.position,
                 lanes: closed.index.summaries(),
-                index: Some(Arc::new(closed.index)),
+                listed: Listed::Memory(Arc::new(closed.index)),
             }));
         }
         self.shared.upkeep.ring();

@@ -1,0 +1,110 @@
+//! Upkeep: what keeps a log small, on a thread of its own.
+//!
+//! Each round writes the sidecars of newly closed segments, then forgets in three steps, from
+//! cheap to dear:
+//! 1. what nobody needs leaves the sidecars (see [`super::forget`]);
+//! 2. the oldest segments that list nothing are dropped: first a durable control says where the
+//!    log begins, then they leave the list, then they are unlinked;
+//! 3. neighbours that are mostly forgotten are merged into one (see [`super::merge`]).
+//!
+//! No file is touched while a lock is held. Nothing here can lose a record: a round that fails is
+//! logged and tried again, and what it had drafted is removed when the log is opened.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::catalog::Control;
+use super::groups;
+use super::keeper;
+use super::segment::{Listed, Segment, SegmentName};
+use super::settings::unavailable;
+use super::state::Shared;
+use super::{forget, merge};
+use crate::log::LogError;
+
+/// Works until the log closes.
+pub(super) fn run(shared: &Arc<Shared>) {
+    let mut seen = 0;
+    let mut due = Instant::now() + shared.tuning.upkeep_every;
+    let mut compacted_bytes = 0;
+    let mut stalled = HashSet::new();
+    loop {
+        shared.upkeep.wait(seen, due);
+        seen = shared.upkeep.count();
+        if shared.stopping.load(Ordering::Acquire) {
+            return;
+        }
+        let is_due = Instant::now() >= due;
+        if is_due {
+            due = Instant::now() + shared.tuning.upkeep_every;
+        }
+        if shared.poison.get().is_some() {
+            continue;
+        }
+        warn(write_sidecars(shared), "write the index of a segment");
+        if is_due {
+            warn(round(shared, &mut compacted_bytes), "forget old records");
+            groups::warn_of_stalled(shared, &mut stalled);
+        }
+    }
+}
+
+fn warn(outcome: Result<(), LogError>, action: &'static str) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, action, "upkeep of the local log failed; it is tried again");
+    }
+}
+
+/// Forgets once.
+pub(super) fn round(shared: &Arc<Shared>, compacted_bytes: &mut u64) -> Result<(), LogError> {
+    forget::expired(shared)?;
+    forget::superseded(shared, compacted_bytes)?;
+    drop_oldest(shared)?;
+    merge::all(shared)
+}
+
+/// Gives closed segments their sidecars and lets go of their runs in memory.
+pub(super) fn write_sidecars(shared: &Shared) -> Result<(), LogError> {
+    let sealed = shared.state.read().sealed.clone();
+    for segment in sealed {
+        let Listed::Memory(index) = &segment.listed else { continue };
+        let relisted = segment.relist(&*shared.disk, index)?;
+        replace(shared, &[segment.name], Some(relisted));
+    }
+    Ok(())
+}
+
+/// Puts one segment, or none, in the place of neighbours.
+pub(super) fn replace(shared: &Shared, old: &[SegmentName], new: Option<Segment>) {
+    let mut state = shared.state.write();
+    let first = state.sealed.iter().position(|segment| old.contains(&segment.name));
+    let Some(first) = first else { return };
+    state.sealed.splice(first..first + old.len(), new.map(Arc::new));
+}
+
+/// Drops the oldest segments that list no record.
+fn drop_oldest(shared: &Arc<Shared>) -> Result<(), LogError> {
+    let (dropped, beginning) = {
+        let state = shared.state.read();
+        let listed = state.sealed.iter().position(|segment| !segment.lanes.is_empty());
+        let empty = listed.unwrap_or(state.sealed.len());
+        let dropped = state.sealed[..empty].to_vec();
+        let beginning = state.sealed.get(empty).map_or(state.active.name, |one| one.name).first;
+        (dropped, beginning)
+    };
+    if dropped.is_empty() {
+        return Ok(());
+    }
+    let control = Control::Beginning { segment: beginning };
+    keeper::commit_whole(shared, Vec::new(), vec![control])?;
+    let names: Vec<_> = dropped.iter().map(|segment| segment.name).collect();
+    replace(shared, &names, None);
+    for segment in &dropped {
+        segment.remove(&*shared.disk)?;
+    }
+    shared.disk.sync_folder().map_err(unavailable("sync the folder"))?;
+    tracing::info!(segments = dropped.len(), beginning, "dropped old segments of the local log");
+    Ok(())
+}
