@@ -18,3 +18,5 @@ pub mod bucket;
 pub mod topics;
 
 pub mod log;
+
+pub mod verify;

@@ -1,0 +1,271 @@
+//! The conservation law, recounted from the log alone: nothing lost, nothing counted twice.
+//!
+//! Four checks, each against an oracle of its own:
+//! - (b) *verdicts*: every record of the journal has exactly one verdict, every first stands once
+//!   on `pos.transactions`, and the aggregator's totals say the same;
+//! - (c) *stock*: the effects of all firsts and released events add up to the committed deltas,
+//!   per store, SKU and unit, and every counted line is on `stock.counts`;
+//! - (d) *sinks*: every record below a sink's committed offset is delivered, dead, parked or
+//!   filtered;
+//! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range.
+//!
+//! Check (a), that what was acknowledged is in the log, belongs to the sender that kept its
+//! acknowledgements.
+//!
+//! The recount shares no code with the stages that it checks, but for the parsing of decimals,
+//! dates and times: it reads the published records with `serde_json`, and has a table of stock
+//! effects of its own. It works while everything runs: the end of what it covers is the
+//! aggregator's committed offset, read once. Memory follows the keys of stock, the ranges of
+//! numbers and the repeats of one partition at a time, not the events.
+//!
+//! It does not look into the aggregator's private state, but for the checkpoints, and it does not
+//! compare store-days: those are sums for people, made from the same firsts.
+
+mod ranges;
+
+mod scan;
+
+mod record;
+
+mod totals;
+
+mod cut;
+
+mod claims;
+
+mod journal;
+
+mod outputs;
+
+mod repeats;
+
+mod terminals;
+
+mod stock;
+
+mod ledger;
+
+mod chains;
+
+mod sinks;
+
+mod report;
+
+pub use report::{
+    Amount, Check, Covered, Difference, Figure, Gaps, Report, SinkCounts, VerdictCounts,
+};
+pub use sinks::SinkUnderTest;
+
+use crate::log::{LogError, LogView, Offset, Partition};
+use crate::topics::Topics;
+
+use cut::Cut;
+use journal::{Checks, Journal};
+use ledger::{Comparison, LedgerTotals, Ledgers};
+use scan::Scan;
+use sinks::SinkRecount;
+use stock::{Stock, StockTotals};
+use totals::Checkpoints;
+
+/// How far a recount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being recounted.
+    pub step: Step,
+    /// Partition at work.
+    pub partition: Partition,
+    /// Number of partitions.
+    pub partitions: Partition,
+    /// Records of the journal recounted in this partition so far.
+    pub records: u64,
+}
+
+/// What a recount does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Passing the journal, for (b), (c) and (e).
+    Journal,
+    /// Passing the audit and the sinks' topics, for (d).
+    Sinks,
+}
+
+/// Recounts the log and says whether it is consistent.
+///
+/// # Errors
+/// When the log cannot be read. What is wrong with its contents is part of the report.
+pub fn verify(
+    view: &dyn LogView,
+    topics: &Topics,
+    sinks: &[SinkUnderTest],
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Report, LogError> {
+    let mut recount = Recount::open(view, topics)?;
+    let mut sinks = sinks
+        .iter()
+        .map(|sink| SinkRecount::open(view, sink))
+        .collect::<Result<Vec<_>, LogError>>()?;
+    let partitions = view.partitions();
+    recount.fix_end()?;
+    for partition in 0..partitions {
+        recount.partition(partition, &mut |records| {
+            progress(Progress { step: Step::Journal, partition, partitions, records });
+        })?;
+    }
+    sinks::recount(view, topics, &mut sinks, &mut |partition| {
+        progress(Progress { step: Step::Sinks, partition, partitions, records: 0 });
+    })?;
+    Ok(recount.report(sinks))
+}
+
+/// What the aggregator says of one partition, and where it says so.
+struct Claimed {
+    ledger_scan: Scan,
+    ledgers: Ledgers,
+    state_scan: Scan,
+    checkpoints: Checkpoints,
+    committed: Option<Offset>,
+}
+
+/// A recount at work.
+struct Recount<'a> {
+    view: &'a dyn LogView,
+    topics: &'a Topics,
+    claimed: Vec<Claimed>,
+    covered: Vec<Covered>,
+    counts: VerdictCounts,
+    recorded: VerdictCounts,
+    stock_totals: StockTotals,
+    ledger_totals: LedgerTotals,
+    verdicts: Check,
+    stock: Check,
+    ledgers: Check,
+}
+
+impl<'a> Recount<'a> {
+    /// Reads what the aggregator has said so far, before its offsets are asked for: all of it is
+    /// then at or below them.
+    fn open(view: &'a dyn LogView, topics: &'a Topics) -> Result<Self, LogError> {
+        let mut recount = Self {
+            view,
+            topics,
+            claimed: Vec::new(),
+            covered: Vec::new(),
+            counts: VerdictCounts::default(),
+            recorded: VerdictCounts::default(),
+            stock_totals: StockTotals::default(),
+            ledger_totals: LedgerTotals::default(),
+            verdicts: Check::new("(b) verdicts"),
+            stock: Check::new("(c) stock"),
+            ledgers: Check::new("(e) ledgers"),
+        };
+        for partition in 0..view.partitions() {
+            let mut claimed = Claimed {
+                ledger_scan: Scan::whole(view, &topics.ledger, partition)?,
+                ledgers: Ledgers::default(),
+                state_scan: Scan::whole(view, &topics.state, partition)?,
+                checkpoints: Checkpoints::default(),
+                committed: None,
+            };
+            recount.read_claims(&mut claimed, partition, None)?;
+            recount.claimed.push(claimed);
+        }
+        Ok(recount)
+    }
+
+    /// Asks where the aggregator is, which ends what is covered, and reads what it said since.
+    fn fix_end(&mut self) -> Result<(), LogError> {
+        let group = self.topics.group("aggregate");
+        let mut all = std::mem::take(&mut self.claimed);
+        for (partition, claimed) in (0..).zip(&mut all) {
+            let committed = self.view.committed(&group, &self.topics.events, partition)?;
+            claimed.committed = committed.map(|committed| committed.offset);
+        }
+        for (partition, claimed) in (0..).zip(&mut all) {
+            claimed.ledger_scan.extend(self.view, &self.topics.ledger, partition)?;
+            claimed.state_scan.extend(self.view, &self.topics.state, partition)?;
+            let limit = claimed.committed.unwrap_or(0);
+            self.read_claims(claimed, partition, Some(limit))?;
+        }
+        self.claimed = all;
+        Ok(())
+    }
+
+    fn read_claims(
+        &mut self,
+        claimed: &mut Claimed,
+        partition: Partition,
+        limit: Option<Offset>,
+    ) -> Result<(), LogError> {
+        claimed.ledgers.read(
+            &mut claimed.ledger_scan,
+            limit,
+            &self.topics.ledger,
+            partition,
+            &mut self.ledgers,
+        )?;
+        claimed.checkpoints.read(
+            &mut claimed.state_scan,
+            &self.topics.state,
+            partition,
+            &mut self.verdicts,
+        )
+    }
+
+    /// Recounts one partition.
+    fn partition(
+        &mut self,
+        partition: Partition,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(), LogError> {
+        let (view, topics) = (self.view, self.topics);
+        let Some(claimed) = self.claimed.get_mut(partition as usize) else { return Ok(()) };
+        let checkpoints = &mut claimed.checkpoints;
+        let cut = Cut::choose(view, topics, partition, claimed.committed, checkpoints)?;
+        checkpoints.keep_within(cut);
+        let generation = checkpoints.generation();
+        let stock = Stock::from_deltas(view, topics, partition, cut, generation, &mut self.stock)?;
+        let mut journal = Journal::new(view, topics, partition, cut, stock);
+        let mut checks = Checks { verdicts: &mut self.verdicts, stock: &mut self.stock };
+        journal.pass(&mut checks, checkpoints, progress)?;
+        let firsts_given = checkpoints.compare(&topics.state, partition, cut, &mut self.verdicts);
+        self.covered.push(Covered { partition, from: cut.from, to: cut.to, firsts_given });
+        self.counts.add(&journal.counts);
+        self.recorded.add(&checkpoints.since_first(cut));
+        self.stock_totals.add(&journal.stock.compare(&mut self.stock));
+        let mut comparison = Comparison {
+            topic: &topics.ledger,
+            partition,
+            cut,
+            check: &mut self.ledgers,
+            totals: &mut self.ledger_totals,
+        };
+        comparison.run(&journal.terminals, &claimed.ledgers);
+        Ok(())
+    }
+
+    fn report(mut self, sinks: Vec<SinkRecount<'_>>) -> Report {
+        let count = Amount::Count;
+        let verdicts = self.counts.named().into_iter().zip(self.recorded.named());
+        let records = (self.counts.records(), self.recorded.records());
+        self.verdicts.figure("records of pos.events", count(records.0), count(records.1));
+        for ((verdict, recounted), (_, recorded)) in verdicts {
+            self.verdicts.figure(verdict, count(recounted), count(recorded));
+        }
+        self.stock_totals.figures(&mut self.stock);
+        self.ledger_totals.figures(&mut self.ledgers);
+        let mut checks = vec![self.verdicts, self.stock];
+        let mut sink_counts = Vec::new();
+        for sink in sinks {
+            checks.push(sink.check);
+            sink_counts.push(sink.counts);
+        }
+        checks.push(self.ledgers);
+        Report {
+            covered: self.covered,
+            verdicts: self.counts,
+            sinks: sink_counts,
+            gaps: self.ledger_totals.gaps,
+            checks,
+        }
+    }
+}

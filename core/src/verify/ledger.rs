@@ -1,0 +1,268 @@
+//! Check (e): the numbers of each terminal against its ledger record.
+//!
+//! Distinct numbers with a first, and refused ones without, and missing ones make up everything
+//! from the baseline to the highest. The ledger's own marks, counts and gaps are read from
+//! `terminal.ledger`, latest per terminal, and compared with the recount's ranges.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+
+use crate::log::{LogError, Offset, Partition, Topic};
+use crate::topics;
+
+use super::cut::Cut;
+use super::ranges::Ranges;
+use super::record::LedgerRecord;
+use super::report::{Amount, Check, Difference, Gaps};
+use super::scan::Scan;
+use super::terminals::{Scope, Terminal};
+
+/// Ranges that a ledger record lists at most.
+const LISTED_RANGES: usize = 64;
+
+/// The latest ledger record of each terminal at or below the cut.
+#[derive(Default)]
+pub(super) struct Ledgers {
+    latest: BTreeMap<String, (Offset, LedgerRecord)>,
+    /// Terminals of which only newer records are kept.
+    moved_on: BTreeSet<String>,
+}
+
+impl Ledgers {
+    /// Takes in what a scan of `terminal.ledger` brings. `limit` is the aggregator's committed
+    /// offset; `None` while it has not been asked for: every record is then at or below it.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub(super) fn read(
+        &mut self,
+        scan: &mut Scan,
+        limit: Option<Offset>,
+        topic: &Topic,
+        partition: Partition,
+        check: &mut Check,
+    ) -> Result<(), LogError> {
+        while let Some(entry) = scan.next()? {
+            let Some(value) = entry.value.as_deref() else { continue };
+            let difference = |what| Difference::new(topic, partition, what).at(entry.offset);
+            let Ok(record) = serde_json::from_slice::<LedgerRecord>(value) else {
+                check.differs(difference("cannot be read"));
+                continue;
+            };
+            if record.partition != partition {
+                check.differs(difference("comes from another partition"));
+            }
+            let epoch = record.epoch.as_deref().unwrap_or("");
+            let key = topics::key(&[&record.tenant, &record.store, &record.terminal, epoch]);
+            if limit.is_none_or(|limit| record.offset <= limit) {
+                self.latest.insert(key, (entry.offset, record));
+            } else if !self.latest.contains_key(&key) {
+                self.moved_on.insert(key);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sums over the terminals of a recount; two numbers are recounted and recorded.
+#[derive(Debug, Default)]
+pub(super) struct LedgerTotals {
+    pub(super) gaps: Gaps,
+    firsts: [u64; 2],
+    refused: [u64; 2],
+    missing: [u64; 2],
+    span: u64,
+}
+
+impl LedgerTotals {
+    /// Writes the sums into the check.
+    pub(super) fn figures(&self, check: &mut Check) {
+        check.figure("terminals", Amount::Count(self.gaps.terminals), Amount::Unknown);
+        for (what, [recounted, recorded]) in [
+            ("numbers with a first", self.firsts),
+            ("numbers refused, without a first", self.refused),
+            ("numbers missing", self.missing),
+            (
+                "together, and highest - baseline + 1",
+                [self.firsts[0] + self.refused[0] + self.missing[0], self.span],
+            ),
+        ] {
+            check.figure(what, Amount::Count(recounted), Amount::Count(recorded));
+        }
+    }
+}
+
+/// Compares the terminals of one partition with their ledger records.
+pub(super) struct Comparison<'a> {
+    pub(super) topic: &'a Topic,
+    pub(super) partition: Partition,
+    pub(super) cut: Cut,
+    pub(super) check: &'a mut Check,
+    pub(super) totals: &'a mut LedgerTotals,
+}
+
+impl Comparison<'_> {
+    /// Compares every terminal that either side knows.
+    pub(super) fn run(&mut self, terminals: &HashMap<String, Terminal>, ledgers: &Ledgers) {
+        let sorted: BTreeMap<&String, &Terminal> = terminals.iter().collect();
+        for (key, terminal) in sorted {
+            if let Some((offset, record)) = ledgers.latest.get(key) {
+                self.terminal(&Named { key, offset: *offset }, terminal, record);
+            } else if ledgers.moved_on.contains(key) {
+                self.check.notes.push(format!("{key} moved on during the recount: not compared"));
+            } else {
+                let what = "a terminal has no ledger record";
+                self.check.differs(Difference::new(self.topic, self.partition, what).of(key));
+            }
+        }
+        if !self.cut.is_whole() {
+            return;
+        }
+        for (key, (offset, _)) in &ledgers.latest {
+            if !terminals.contains_key(key) {
+                let what = "the journal knows no such terminal";
+                let place = Difference::new(self.topic, self.partition, what).at(*offset);
+                self.check.differs(place.of(key));
+            }
+        }
+    }
+
+    fn terminal(&mut self, named: &Named<'_>, terminal: &Terminal, record: &LedgerRecord) {
+        self.totals.gaps.terminals += 1;
+        if Scope::parse(&record.scope) != Some(terminal.scope()) {
+            self.differs(named, "scope", terminal.scope(), &record.scope);
+        }
+        let seen = terminal.seen();
+        match (record.baseline, record.high_water) {
+            (Some(baseline), Some(high)) if baseline <= high => {
+                self.marks(named, terminal.scope(), &seen, (baseline, high));
+                self.missing(named, &seen, (baseline, high), record);
+            }
+            _ if seen.count() == 0 => {}
+            _ => self.differs(named, "marks", "both, in order", "missing or crossed"),
+        }
+        if self.cut.is_whole() {
+            self.counts(named, terminal, record);
+        }
+    }
+
+    /// The lowest and the highest number.
+    fn marks(&mut self, named: &Named<'_>, scope: Scope, seen: &Ranges, marks: (u64, u64)) {
+        let (baseline, high) = marks;
+        let (Some(lowest), Some(highest)) = (seen.first(), seen.last()) else {
+            if self.cut.is_whole() {
+                self.differs(
+                    named,
+                    "marks",
+                    "no number seen",
+                    format_args!("{baseline} to {high}"),
+                );
+            }
+            return;
+        };
+        let whole = self.cut.is_whole();
+        if highest > high || (whole && highest != high) {
+            self.differs(named, "highest number", highest, high);
+        }
+        let lowest = if scope == Scope::BusinessDate && whole { lowest.min(1) } else { lowest };
+        if lowest < baseline || (whole && lowest != baseline) {
+            self.differs(named, "baseline", lowest, baseline);
+        }
+        self.totals.span = self.totals.span.saturating_add((high - baseline).saturating_add(1));
+    }
+
+    /// What is missing between the marks. The record lists what was jumped over apart from the
+    /// rest, and the lowest ranges of either only; it counts all.
+    fn missing(
+        &mut self,
+        named: &Named<'_>,
+        seen: &Ranges,
+        (baseline, high): (u64, u64),
+        record: &LedgerRecord,
+    ) {
+        let mut listed = Ranges::default();
+        for &(from, to) in record.missing.iter().chain(&record.jumps) {
+            let inside = baseline <= from && from <= to && to <= high;
+            if !inside || seen.gaps(from, to) != [(from, to)] {
+                let recorded = format_args!("{from} to {to}");
+                self.differs(named, "missing, but seen or out of range", "not missing", recorded);
+            } else if !listed.insert_span(from, to).is_empty() {
+                let recorded = format_args!("{from} to {to}");
+                self.differs(named, "listed as missing twice", "once", recorded);
+            }
+        }
+        if !self.cut.is_whole() {
+            self.totals.gaps.add(record.missing.len() + record.jumps.len(), record.missing_count);
+            return;
+        }
+        let gaps = seen.gaps(baseline, high);
+        let numbers: u64 = gaps.iter().map(|(from, to)| to - from + 1).sum();
+        self.totals.gaps.add(gaps.len(), numbers);
+        self.totals.missing[0] += numbers;
+        self.totals.missing[1] = self.totals.missing[1].saturating_add(record.missing_count);
+        if numbers != record.missing_count {
+            self.differs(named, "how many numbers are missing", numbers, record.missing_count);
+        }
+        let complete = !record.missing_truncated && record.jumps.len() < LISTED_RANGES;
+        let listed: Vec<_> = listed.spans().collect();
+        if complete && listed != gaps {
+            self.differs(named, "which numbers are missing", Spans(&gaps), Spans(&listed));
+        }
+    }
+
+    fn counts(&mut self, named: &Named<'_>, terminal: &Terminal, record: &LedgerRecord) {
+        let firsts = terminal.numbered() + terminal.without_number();
+        let refused = terminal.refused_only();
+        if firsts != record.firsts {
+            self.differs(named, "firsts", firsts, record.firsts);
+        }
+        if refused != record.refused {
+            self.differs(named, "refused without a first", refused, record.refused);
+        }
+        self.totals.firsts[0] += terminal.numbered();
+        self.totals.firsts[1] += record.firsts.saturating_sub(terminal.without_number());
+        self.totals.refused[0] += refused;
+        self.totals.refused[1] += record.refused;
+    }
+
+    fn differs(
+        &mut self,
+        named: &Named<'_>,
+        what: &'static str,
+        recounted: impl fmt::Display,
+        recorded: impl fmt::Display,
+    ) {
+        self.check.differs(
+            Difference::new(self.topic, self.partition, what)
+                .at(named.offset)
+                .of(named.key)
+                .between(recounted, recorded),
+        );
+    }
+}
+
+/// A terminal, and where its ledger record stands.
+struct Named<'a> {
+    key: &'a str,
+    offset: Offset,
+}
+
+/// Writes the first few ranges.
+struct Spans<'a>(&'a [(u64, u64)]);
+
+impl fmt::Display for Spans<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 5;
+        if self.0.is_empty() {
+            return formatter.write_str("none");
+        }
+        for (place, (from, to)) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(formatter, "{comma}{from}-{to}")?;
+        }
+        if self.0.len() > SHOWN {
+            write!(formatter, ", and {} more", self.0.len() - SHOWN)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,295 @@
+//! Check (d): every record below a sink's committed offset is delivered, dead, parked or filtered.
+//!
+//! Reads the audit and the group's offsets, and for what was given up the dead letters: nothing of
+//! the sink's own. A record delivered more than once counts once; the surplus is reported.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use crate::topics::Topics;
+
+use super::chains::Chains;
+use super::ranges::Ranges;
+use super::record::{AuditRecord, DeadLetter, Outcome};
+use super::report::{Amount, Check, Difference, SinkCounts};
+use super::scan::Scan;
+
+/// A sink whose deliveries are recounted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkUnderTest {
+    /// The sink's name, as audit records and the dead-letter topic have it.
+    pub name: String,
+    /// The topic it reads.
+    pub topic: Topic,
+    /// Its consumer group.
+    pub group: String,
+}
+
+/// What the audit of one partition says of one sink.
+#[derive(Default)]
+struct Settled {
+    /// What was delivered at least once, at least twice, and so on.
+    delivered: Vec<Ranges>,
+    dead: Ranges,
+    parked: Ranges,
+    filtered: Ranges,
+}
+
+impl Settled {
+    fn add(&mut self, record: &AuditRecord) {
+        for &(from, end) in &record.offsets {
+            let Some(to) = end.checked_sub(1).filter(|&to| to >= from) else { continue };
+            match record.outcome {
+                Outcome::Delivered => self.deliver(0, (from, to)),
+                Outcome::Dead => drop(self.dead.insert_span(from, to)),
+                Outcome::Parked => drop(self.parked.insert_span(from, to)),
+                Outcome::Filtered => drop(self.filtered.insert_span(from, to)),
+            }
+        }
+    }
+}
+
+impl Settled {
+    fn deliver(&mut self, before: usize, (from, to): (Offset, Offset)) {
+        if self.delivered.len() == before {
+            self.delivered.push(Ranges::default());
+        }
+        for again in self.delivered[before].insert_span(from, to) {
+            self.deliver(before + 1, again);
+        }
+    }
+
+    fn deliveries(&self, offset: Offset) -> u64 {
+        self.delivered.iter().take_while(|ranges| ranges.contains(offset)).count() as u64
+    }
+}
+
+/// One sink's recount.
+pub(super) struct SinkRecount<'a> {
+    under_test: &'a SinkUnderTest,
+    /// Its group's offsets, read once.
+    committed: Vec<Option<Offset>>,
+    pub(super) counts: SinkCounts,
+    pub(super) check: Check,
+}
+
+impl<'a> SinkRecount<'a> {
+    /// Reads a sink's committed offsets.
+    ///
+    /// # Errors
+    /// When the log cannot be asked.
+    pub(super) fn open(
+        view: &dyn LogView,
+        under_test: &'a SinkUnderTest,
+    ) -> Result<Self, LogError> {
+        let committed = (0..view.partitions())
+            .map(|partition| {
+                let committed = view.committed(&under_test.group, &under_test.topic, partition)?;
+                Ok(committed.map(|committed| committed.offset))
+            })
+            .collect::<Result<_, LogError>>()?;
+        Ok(Self {
+            under_test,
+            committed,
+            counts: SinkCounts { sink: under_test.name.clone(), ..SinkCounts::default() },
+            check: Check::new(format!("(d) sink {}", under_test.name)),
+        })
+    }
+
+    fn reads(&self, record: &AuditRecord) -> bool {
+        record.sink == self.under_test.name && record.topic == self.under_test.topic.as_str()
+    }
+
+    fn differs(
+        &mut self,
+        topics: &Topics,
+        partition: Partition,
+        entry: &Entry,
+        what: &'static str,
+    ) {
+        self.check.differs(Difference::new(&topics.audit, partition, what).at(entry.offset));
+    }
+
+    /// Writes the figures.
+    fn figures(&mut self) {
+        let counts = &self.counts;
+        let settled =
+            counts.delivered + counts.dead + counts.parked + counts.filtered + counts.given;
+        let figures = [
+            ("records below its offsets, settled", counts.records, Amount::Count(settled)),
+            ("delivered", counts.delivered, Amount::Unknown),
+            ("dead", counts.dead, Amount::Unknown),
+            ("parked", counts.parked, Amount::Unknown),
+            ("filtered", counts.filtered, Amount::Unknown),
+            ("redelivered", counts.redelivered, Amount::Unknown),
+        ];
+        for (what, recounted, recorded) in figures {
+            self.check.figure(what, Amount::Count(recounted), recorded);
+        }
+        if self.counts.given > 0 {
+            let note = format!("{} records are older than the kept audit", self.counts.given);
+            self.check.notes.push(note);
+        }
+    }
+
+    /// Holds every record of a partition below the committed offset against the audit.
+    fn compare(
+        &mut self,
+        view: &dyn LogView,
+        topics: &Topics,
+        partition: Partition,
+        settled: &Settled,
+        audited_since_ms: i64,
+    ) -> Result<(), LogError> {
+        let committed = self.committed.get(partition as usize).copied().flatten().unwrap_or(0);
+        let topic = &self.under_test.topic;
+        let start = view.bounds(topic, partition)?.start;
+        let mut letters = self.dead_letters(view, topics, partition)?;
+        let mut scan = Scan::open(view, topic, partition, start, committed.max(start))?;
+        while let Some(entry) = scan.next()? {
+            let offset = entry.offset;
+            self.counts.records += 1;
+            let deliveries = settled.deliveries(offset);
+            if deliveries > 0 {
+                self.counts.delivered += 1;
+                self.counts.redelivered += deliveries - 1;
+            } else if settled.dead.contains(offset) {
+                self.counts.dead += 1;
+            } else if settled.parked.contains(offset) {
+                self.counts.parked += 1;
+            } else if settled.filtered.contains(offset) {
+                self.counts.filtered += 1;
+            } else if entry.appended_ms < audited_since_ms {
+                self.counts.given += 1;
+            } else {
+                let what = "below the committed offset, but neither delivered, dead nor filtered";
+                self.check.differs(Difference::new(topic, partition, what).at(offset));
+            }
+            let given_up = settled.dead.contains(offset) || settled.parked.contains(offset);
+            self.compare_letter(topics, partition, &entry, given_up, letters.remove(&offset));
+        }
+        Ok(())
+    }
+
+    /// What was given up stands among the dead letters as it was.
+    fn compare_letter(
+        &mut self,
+        topics: &Topics,
+        partition: Partition,
+        entry: &Entry,
+        given_up: bool,
+        letter: Option<Letter>,
+    ) {
+        match letter {
+            None if given_up => {
+                let what = "given up, but not among the dead letters";
+                let topic = &self.under_test.topic;
+                self.check.differs(Difference::new(topic, partition, what).at(entry.offset));
+            }
+            Some(letter)
+                if letter.content != xxh3_128(entry.value.as_deref().unwrap_or_default()) =>
+            {
+                let what = "a dead letter does not hold the record it stands for";
+                let topic = topics.dead(&self.under_test.name);
+                self.check.differs(Difference::new(&topic, partition, what).at(letter.offset));
+            }
+            _ => {}
+        }
+    }
+
+    fn dead_letters(
+        &mut self,
+        view: &dyn LogView,
+        topics: &Topics,
+        partition: Partition,
+    ) -> Result<BTreeMap<Offset, Letter>, LogError> {
+        let topic = topics.dead(&self.under_test.name);
+        let mut letters = BTreeMap::new();
+        let mut scan = Scan::whole(view, &topic, partition)?;
+        while let Some(entry) = scan.next()? {
+            let value = entry.value.as_deref().unwrap_or_default();
+            let Ok(letter) = serde_json::from_slice::<DeadLetter<'_>>(value) else {
+                self.check
+                    .differs(Difference::new(&topic, partition, "cannot be read").at(entry.offset));
+                continue;
+            };
+            let here = letter.sink == self.under_test.name
+                && letter.topic == self.under_test.topic.as_str()
+                && letter.partition == partition;
+            if here {
+                let content = xxh3_128(letter.value.get().as_bytes());
+                letters.insert(letter.offset, Letter { offset: entry.offset, content });
+            } else {
+                let what = "a dead letter of another sink, topic or partition";
+                self.check.differs(Difference::new(&topic, partition, what).at(entry.offset));
+            }
+        }
+        Ok(letters)
+    }
+}
+
+/// A dead letter: where it stands, and a hash of the record it holds.
+struct Letter {
+    offset: Offset,
+    content: u128,
+}
+
+/// Recounts all sinks, partition by partition.
+///
+/// # Errors
+/// When the log fails.
+pub(super) fn recount(
+    view: &dyn LogView,
+    topics: &Topics,
+    sinks: &mut [SinkRecount<'_>],
+    progress: &mut dyn FnMut(Partition),
+) -> Result<(), LogError> {
+    let mut chains = Chains::default();
+    let (mut at_work, mut cut) = (false, false);
+    for partition in 0..view.partitions() {
+        let bounds = view.bounds(&topics.audit, partition)?;
+        let mut settled: BTreeMap<&str, Settled> = BTreeMap::new();
+        let mut audited_since_ms = i64::MIN;
+        let mut scan = Scan::open(view, &topics.audit, partition, bounds.start, bounds.end)?;
+        while let Some(entry) = scan.next()? {
+            if bounds.start > 0 && audited_since_ms == i64::MIN {
+                audited_since_ms = entry.appended_ms;
+            }
+            let value = entry.value.as_deref().unwrap_or_default();
+            let Ok(record) = serde_json::from_slice::<AuditRecord>(value) else {
+                for sink in &mut *sinks {
+                    sink.differs(topics, partition, &entry, "cannot be read");
+                }
+                continue;
+            };
+            let Some(sink) = sinks.iter_mut().find(|sink| sink.reads(&record)) else { continue };
+            if !Chains::is_whole(&entry, &record) {
+                sink.differs(topics, partition, &entry, "its hash is not that of its text");
+            } else if record.partition != partition {
+                sink.differs(topics, partition, &entry, "comes from another partition");
+            } else if chains.add(&record) {
+                settled.entry(&sink.under_test.name).or_default().add(&record);
+            }
+        }
+        for sink in &mut *sinks {
+            let nothing = Settled::default();
+            let settled = settled.get(sink.under_test.name.as_str()).unwrap_or(&nothing);
+            sink.compare(view, topics, partition, settled, audited_since_ms)?;
+        }
+        at_work |= view.bounds(&topics.audit, partition)?.end > bounds.end;
+        cut |= bounds.start > 0;
+        progress(partition);
+    }
+    for sink in sinks {
+        let repeated = chains.repeated(&sink.under_test.name);
+        if repeated > 0 {
+            let note = format!("{repeated} audit records were written twice, and count once");
+            sink.check.notes.push(note);
+        }
+        chains.compare(&sink.under_test.name, &topics.audit, at_work, cut, &mut sink.check);
+        sink.figures();
+    }
+    Ok(())
+}

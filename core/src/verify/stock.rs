@@ -1,0 +1,372 @@
+//! Check (c): stock effects of the events against the deltas, per store, SKU and unit.
+//!
+//! The table of effects is written anew from the documentation, on purpose: a slip in the engine's
+//! own table would otherwise confirm itself. Windows and business dates are compared by a sum of
+//! products with a hash of (window, date, column): linear, so it adds up over deltas as quantities
+//! do, and memory follows the keys, not the windows.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::log::{LogError, LogView, Partition, Topic};
+use crate::text::{Date, Decimal, Timestamp};
+use crate::topics::{self, Topics};
+
+use super::cut::Cut;
+use super::record::{Delta, EventText, LineText};
+use super::report::{Amount, Check, Difference};
+use super::scan::Scan;
+
+const MICROS_PER_SECOND: i64 = 1_000_000;
+
+/// What `+1` of a line does, in this order: stock, sold, returned, adjusted.
+pub(super) type Signs = [i64; 4];
+
+/// The names of the columns, in the order of [`Signs`].
+const COLUMNS: [&str; 4] = ["net", "sold", "returned", "adjusted"];
+
+/// The recount's own table of stock effects.
+///
+/// Counts are absolute and move nothing; so do services, struck lines and every kind that is not
+/// named here.
+pub(super) fn signs(kind: &str, line_type: &str, disposition: Option<&str>, void: bool) -> Signs {
+    let restocked = i64::from(disposition.unwrap_or("restock") == "restock");
+    match (void, kind, line_type) {
+        (false, "sale" | "exchange" | "return", "sale") => [-1, 1, 0, 0],
+        (false, "sale" | "exchange" | "return", "return") => [restocked, 0, 1, 0],
+        (false, "post_void", "sale") => [1, -1, 0, 0],
+        (false, "post_void", "return") => [-restocked, 0, -1, 0],
+        (false, "inventory_adjustment", "adjustment") | (false, "transfer_in", "transfer") => {
+            [1, 0, 0, 1]
+        }
+        (false, "transfer_out", "transfer") => [-1, 0, 0, -1],
+        _ => [0; 4],
+    }
+}
+
+/// Sums of one key, in the order of [`COLUMNS`], and the linear hash over windows and dates.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Sums {
+    columns: [i128; 4],
+    events: u64,
+    places: u64,
+}
+
+impl Sums {
+    fn add(&mut self, place: &Place, columns: [i64; 4], events: u64) {
+        self.events += events;
+        for (index, quantity) in columns.into_iter().enumerate() {
+            self.columns[index] += i128::from(quantity);
+            let weight = place.weight(index as u64);
+            self.places = self.places.wrapping_add(weight.wrapping_mul(quantity.cast_unsigned()));
+        }
+        let weight = place.weight(COLUMNS.len() as u64);
+        self.places = self.places.wrapping_add(weight.wrapping_mul(events));
+    }
+}
+
+/// Where in time a movement belongs.
+struct Place {
+    window_start_s: i64,
+    date: Date,
+}
+
+impl Place {
+    fn weight(&self, column: u64) -> u64 {
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&self.window_start_s.to_le_bytes());
+        bytes[8..].copy_from_slice(&self.date.0.to_le_bytes());
+        xxh3_64_with_seed(&bytes, column)
+    }
+}
+
+/// Both sides of one partition's stock.
+pub(super) struct Stock {
+    topic: Topic,
+    partition: Partition,
+    keys: BTreeMap<String, [Sums; 2]>,
+    /// The one window length of all deltas; `None` if they have several, or there are none.
+    window_seconds: Option<u64>,
+    deltas: u64,
+    generation: Option<String>,
+}
+
+const RECOUNTED: usize = 0;
+const RECORDED: usize = 1;
+
+impl Stock {
+    /// Adds up the deltas of the covered flushes.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub(super) fn from_deltas(
+        view: &dyn LogView,
+        topics: &Topics,
+        partition: Partition,
+        cut: Cut,
+        generation: Option<&str>,
+        check: &mut Check,
+    ) -> Result<Self, LogError> {
+        let mut stock = Self {
+            topic: topics.deltas.clone(),
+            partition,
+            keys: BTreeMap::new(),
+            window_seconds: window_seconds(view, topics, partition, cut)?,
+            deltas: 0,
+            generation: generation.map(str::to_owned),
+        };
+        let mut flushes = BTreeMap::new();
+        let mut scan = Scan::whole(view, &topics.deltas, partition)?;
+        while let Some(entry) = scan.next()? {
+            let difference =
+                |what| Difference::new(&topics.deltas, partition, what).at(entry.offset);
+            let value = entry.value.as_deref().unwrap_or_default();
+            let Ok(delta) = serde_json::from_slice::<Delta<'_>>(value) else {
+                check.differs(difference("cannot be read"));
+                continue;
+            };
+            if delta.from_offset >= cut.to || delta.to_offset <= cut.from {
+                continue;
+            }
+            flushes.insert((delta.from_offset, delta.to_offset), entry.offset);
+            if let Some(what) = stock.flaw(&delta, &entry.key, cut) {
+                check.differs(difference(what).of(delta.id.as_ref()));
+            }
+            if !stock.add_delta(&delta) {
+                check.differs(difference("cannot be read").of(delta.id.as_ref()));
+            }
+        }
+        stock.compare_flushes(&flushes, check);
+        Ok(stock)
+    }
+
+    /// Adds what an event does to its store's stock; false if its lines cannot be read.
+    pub(super) fn add_event(&mut self, tenant: &str, event: &EventText<'_>) -> bool {
+        let (Some(occurred_at), Some(date)) = (
+            Timestamp::parse(event.occurred_at.as_bytes()),
+            Date::parse(event.business_date.as_bytes()),
+        ) else {
+            return false;
+        };
+        let place = self.place(occurred_at, date);
+        let mut moved: BTreeMap<String, [i64; 4]> = BTreeMap::new();
+        for line in event.lines.iter().flatten() {
+            let Some(columns) = moved_by(&event.kind, line) else { return false };
+            if columns == [0; 4] {
+                continue;
+            }
+            let key = stock_key(tenant, &event.store, &line.sku, line.unit.as_deref());
+            let sums = moved.entry(key).or_default();
+            for (sum, column) in sums.iter_mut().zip(columns) {
+                *sum += column;
+            }
+        }
+        for (key, columns) in moved {
+            self.keys.entry(key).or_default()[RECOUNTED].add(&place, columns, 1);
+        }
+        true
+    }
+
+    /// Compares both sides key by key, and returns the partition's sums over all keys.
+    pub(super) fn compare(self, check: &mut Check) -> StockTotals {
+        let mut totals = StockTotals { deltas: self.deltas, ..StockTotals::default() };
+        for (key, [recounted, recorded]) in &self.keys {
+            let difference =
+                |what| Difference::new(&self.topic, self.partition, what).of(key.as_str());
+            for (index, what) in COLUMNS.into_iter().enumerate() {
+                let (ours, theirs) = (recounted.columns[index], recorded.columns[index]);
+                totals.columns[index][RECOUNTED] += ours;
+                totals.columns[index][RECORDED] += theirs;
+                if ours != theirs {
+                    check.differs(
+                        difference(what).between(Amount::Quantity(ours), Amount::Quantity(theirs)),
+                    );
+                }
+            }
+            if recounted.events != recorded.events {
+                check.differs(
+                    difference("number of events").between(recounted.events, recorded.events),
+                );
+            }
+            let same_sums =
+                recounted.columns == recorded.columns && recounted.events == recorded.events;
+            if same_sums && recounted.places != recorded.places {
+                check
+                    .differs(difference("the sums agree, but not their windows or business dates"));
+            }
+        }
+        totals.keys = self.keys.len() as u64;
+        totals
+    }
+
+    fn add_delta(&mut self, delta: &Delta<'_>) -> bool {
+        let columns = [&delta.net, &delta.sold, &delta.returned, &delta.adjusted]
+            .map(|text| Decimal::parse(text.as_bytes()).map(|quantity| quantity.0));
+        let [Some(net), Some(sold), Some(returned), Some(adjusted)] = columns else { return false };
+        let (Some(start), Some(date)) = (
+            Timestamp::parse(delta.window_start.as_bytes()),
+            Date::parse(delta.business_date.as_bytes()),
+        ) else {
+            return false;
+        };
+        let place = self.place(start, date);
+        let key = stock_key(&delta.tenant, &delta.store, &delta.sku, Some(&delta.unit));
+        let sums = &mut self.keys.entry(key).or_default()[RECORDED];
+        sums.add(&place, [net, sold, returned, adjusted], delta.events);
+        self.deltas += 1;
+        true
+    }
+
+    /// Names what is wrong with a delta by itself.
+    fn flaw(&self, delta: &Delta<'_>, key: &[u8], cut: Cut) -> Option<&'static str> {
+        let store_key = topics::key(&[&delta.tenant, &delta.store, &delta.sku]);
+        let id = format!(
+            "{}:{}:{}:{}:{}:{}:{store_key}/{}",
+            delta.generation,
+            delta.partition,
+            delta.from_offset,
+            delta.to_offset,
+            delta.window_start,
+            delta.business_date,
+            delta.unit
+        );
+        let aligned = Timestamp::parse(delta.window_start.as_bytes()).is_some_and(|start| {
+            i64::try_from(delta.window_seconds)
+                .ok()
+                .and_then(|seconds| seconds.checked_mul(MICROS_PER_SECOND))
+                .is_some_and(|window| window > 0 && start.micros.rem_euclid(window) == 0)
+        });
+        if delta.id != id {
+            Some("the id does not say what the record says")
+        } else if store_key.as_bytes() != key {
+            Some("the record key does not say what the record says")
+        } else if delta.partition != self.partition {
+            Some("comes from another partition")
+        } else if delta.from_offset < cut.from || delta.to_offset > cut.to {
+            Some("its flush lies across an end of what the aggregator committed")
+        } else if !aligned {
+            Some("its window does not begin at a multiple of its length")
+        } else if self.generation.as_ref().is_some_and(|generation| delta.generation != *generation)
+        {
+            Some("another log generation than the checkpoint's")
+        } else {
+            None
+        }
+    }
+
+    /// The offsets that flushes consumed follow each other; they never overlap.
+    fn compare_flushes(&self, flushes: &BTreeMap<(u64, u64), u64>, check: &mut Check) {
+        let mut end = 0;
+        for (&(from, to), &offset) in flushes {
+            if from < end || from >= to {
+                check.differs(
+                    Difference::new(&self.topic, self.partition, "flushes overlap")
+                        .at(offset)
+                        .between(
+                            format_args!("from {end} or later"),
+                            format_args!("{from} to {to}"),
+                        ),
+                );
+            }
+            end = end.max(to);
+        }
+    }
+
+    fn place(&self, time: Timestamp, date: Date) -> Place {
+        let window_micros = self
+            .window_seconds
+            .and_then(|seconds| i64::try_from(seconds).ok())
+            .and_then(|seconds| seconds.checked_mul(MICROS_PER_SECOND));
+        // Without one length for all windows only the dates are compared.
+        let window_start_s = window_micros
+            .filter(|&window| window > 0)
+            .map_or(0, |window| time.micros.div_euclid(window) * (window / MICROS_PER_SECOND));
+        Place { window_start_s, date }
+    }
+}
+
+/// Sums over all keys, as recounted and as recorded.
+#[derive(Debug, Default)]
+pub(super) struct StockTotals {
+    keys: u64,
+    deltas: u64,
+    columns: [[i128; 2]; 4],
+}
+
+impl StockTotals {
+    /// Adds another partition's.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.deltas += other.deltas;
+        for (mine, theirs) in self.columns.iter_mut().zip(other.columns) {
+            mine[RECOUNTED] += theirs[RECOUNTED];
+            mine[RECORDED] += theirs[RECORDED];
+        }
+    }
+
+    /// Writes the sums into the check.
+    pub(super) fn figures(&self, check: &mut Check) {
+        check.figure("keys (store, SKU, unit)", Amount::Count(self.keys), Amount::Unknown);
+        check.figure("deltas", Amount::Unknown, Amount::Count(self.deltas));
+        for (name, [recounted, recorded]) in COLUMNS.into_iter().zip(self.columns) {
+            check.figure(name, Amount::Quantity(recounted), Amount::Quantity(recorded));
+        }
+    }
+}
+
+/// What a line moves, in the order of [`COLUMNS`]; `None` if it cannot be read.
+fn moved_by(kind: &str, line: &LineText<'_>) -> Option<[i64; 4]> {
+    let void = line.void.unwrap_or(false);
+    let signs = signs(kind, &line.line_type, line.disposition.as_deref(), void);
+    let quantity = Decimal::parse(line.quantity.as_bytes())?.0;
+    Some(signs.map(|sign| sign * quantity))
+}
+
+fn stock_key(tenant: &str, store: &str, sku: &str, unit: Option<&str>) -> String {
+    topics::key(&[tenant, store, sku, unit.unwrap_or("C62")])
+}
+
+/// Returns the window length if all covered deltas of a partition share one.
+fn window_seconds(
+    view: &dyn LogView,
+    topics: &Topics,
+    partition: Partition,
+    cut: Cut,
+) -> Result<Option<u64>, LogError> {
+    let mut found = None;
+    let mut scan = Scan::whole(view, &topics.deltas, partition)?;
+    while let Some(entry) = scan.next()? {
+        let value = entry.value.as_deref().unwrap_or_default();
+        let Ok(delta) = serde_json::from_slice::<Delta<'_>>(value) else { continue };
+        let covered = delta.from_offset < cut.to && delta.to_offset > cut.from;
+        if covered && *found.get_or_insert(delta.window_seconds) != delta.window_seconds {
+            return Ok(None);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_table_names_moves_stock() {
+        assert_eq!(signs("sale", "sale", None, false), [-1, 1, 0, 0]);
+        assert_eq!(signs("sale", "sale", None, true), [0; 4]);
+        assert_eq!(signs("exchange", "return", None, false), [1, 0, 1, 0]);
+        assert_eq!(signs("return", "return", Some("damaged"), false), [0, 0, 1, 0]);
+        assert_eq!(signs("post_void", "return", Some("restock"), false), [-1, 0, -1, 0]);
+        assert_eq!(signs("post_void", "return", Some("vendor"), false), [0, 0, -1, 0]);
+        for (kind, line_type) in [
+            ("training", "sale"),
+            ("suspend", "sale"),
+            ("void", "sale"),
+            ("sale", "service"),
+            ("inventory_count", "count"),
+        ] {
+            assert_eq!(signs(kind, line_type, None, false), [0; 4], "{kind} {line_type}");
+        }
+    }
+}
