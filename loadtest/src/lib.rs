@@ -17,3 +17,12 @@ pub mod traffic;
 pub mod acks;
 
 pub mod client;
+
+pub mod topics;
+
+pub mod verify;
+
+pub mod report;
+
+#[cfg(test)]
+mod backbone;

@@ -1,0 +1,239 @@
+//! A backbone for tests, in memory: takes events over HTTP as the contract has it, keeps topics,
+//! and has the faults of a real network on demand.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::source::{Movement, ONE};
+use crate::topics::{Positions, ReadError, Record, TopicReader};
+
+/// What goes wrong, by number of requests.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Faults {
+    /// Every so many requests only half the batch is taken, and 503 says so.
+    pub(crate) half_every: u64,
+    /// Every so many requests all is taken but the reply is lost.
+    pub(crate) lose_reply_every: u64,
+    /// Every so many requests a proxy answers 502 and nothing is taken.
+    pub(crate) proxy_every: u64,
+    /// Every request is answered 401.
+    pub(crate) wrong_key: bool,
+    /// Every request is answered 503.
+    pub(crate) away: bool,
+}
+
+/// The backbone.
+#[derive(Debug, Default)]
+pub(crate) struct Backbone {
+    pub(crate) faults: Faults,
+    pub(crate) requests: u64,
+    pub(crate) keys: HashSet<String>,
+    /// Values by topic, all of one partition.
+    pub(crate) topics: BTreeMap<&'static str, Vec<(String, String)>>,
+    known: HashSet<String>,
+    high_waters: HashMap<String, HashSet<u64>>,
+}
+
+pub(crate) type Handle = Arc<Mutex<Backbone>>;
+
+/// Serves a backbone on a free port.
+pub(crate) async fn serve(faults: Faults) -> (SocketAddr, Handle) {
+    let handle = Arc::new(Mutex::new(Backbone { faults, ..Backbone::default() }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let shared = Arc::clone(&handle);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let handle = Arc::clone(&shared);
+            tokio::spawn(async move {
+                let service = service_fn(move |request| answer(Arc::clone(&handle), request));
+                let _closed = Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    (addr, handle)
+}
+
+async fn answer(
+    handle: Handle,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let batch = request.uri().path() == "/v1/events:batch";
+    let key = request.headers()["authorization"].to_str().unwrap().to_owned();
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let mut backbone = handle.lock();
+    backbone.requests += 1;
+    backbone.keys.insert(key);
+    let Faults { half_every, lose_reply_every, proxy_every, wrong_key, away } = backbone.faults;
+    let number = backbone.requests;
+    let hits = |every: u64| every > 0 && number % every == 0;
+    if wrong_key {
+        return Ok(reply(StatusCode::UNAUTHORIZED, &json!({"code": "unauthorized"})));
+    }
+    if away {
+        return Ok(reply(StatusCode::SERVICE_UNAVAILABLE, &json!({"code": "unavailable"})));
+    }
+    if hits(proxy_every) {
+        return Ok(Response::builder().status(502).body(Full::from("<html>")).unwrap());
+    }
+    let mut response = if batch {
+        backbone.take_batch(&body, hits(half_every))
+    } else {
+        match backbone.take(&body) {
+            Ok(outcome) => reply(StatusCode::ACCEPTED, &json!({"outcome": outcome})),
+            Err(code) => reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({"code": code})),
+        }
+    };
+    if hits(lose_reply_every) {
+        // A length that is never met: the client sees the connection break within the reply.
+        response.headers_mut().insert("content-length", "100000".parse().unwrap());
+    }
+    Ok(response)
+}
+
+fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
+    Response::builder().status(status).body(Full::from(body.to_string())).unwrap()
+}
+
+impl Backbone {
+    fn take_batch(&mut self, body: &[u8], half: bool) -> Response<Full<Bytes>> {
+        let lines: Vec<&[u8]> = body.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
+        let taken = if half { lines.len() / 2 } else { lines.len() };
+        let (mut accepted, mut duplicate) = (0, 0);
+        let mut exceptions = Vec::new();
+        for (index, line) in lines[..taken].iter().enumerate() {
+            match self.take(line) {
+                Ok("duplicate") => duplicate += 1,
+                Ok(_) => accepted += 1,
+                Err(code) => exceptions.push(json!({"index": index, "code": code, "pointer": ""})),
+            }
+        }
+        let status = if half { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::ACCEPTED };
+        let mut response = reply(
+            status,
+            &json!({
+                "accepted": accepted, "duplicate": duplicate, "rejected": exceptions.len(),
+                "retry": lines.len() - taken, "resume_from": half.then_some(taken),
+                "exceptions": exceptions, "exceptions_truncated": false,
+            }),
+        );
+        if half {
+            response.headers_mut().insert("retry-after", "0".parse().unwrap());
+        }
+        response
+    }
+
+    /// Takes one event: refuses what it cannot read or does not know, counts the rest once.
+    fn take(&mut self, text: &[u8]) -> Result<&'static str, &'static str> {
+        let raw = std::str::from_utf8(text).map_err(|_| "invalid_utf8")?;
+        let event: Value = serde_json::from_str(raw).map_err(|_| "invalid_json")?;
+        if event["kind"] == "sail" {
+            return Err("unknown_kind");
+        }
+        let text_of = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+        let (store, terminal) = (text_of("store"), text_of("terminal"));
+        let sequence = event["sequence"].as_u64().unwrap();
+        let epoch = event["epoch"].as_str().map_or(String::new(), |e| format!(r#""epoch":"{e}","#));
+        let envelope = format!(
+            r#"{{"type":"tillrace.pos.{}","tenant":"demo","store":"{store}","terminal":"{terminal}",{epoch}"sequence":"{sequence}","data":{raw}}}"#,
+            text_of("kind"),
+        );
+        self.append("pos.events.v1", format!("demo/{store}"), envelope.clone());
+        if !self.known.insert(format!("{store}/{terminal}/{sequence}")) {
+            return Ok("duplicate");
+        }
+        self.append("pos.transactions.v1", format!("demo/{store}"), envelope);
+        self.move_stock(&store, &event);
+        let numbers = self.high_waters.entry(format!("{store}/{terminal}")).or_default();
+        numbers.insert(sequence);
+        let (low, high) = (*numbers.iter().min().unwrap(), *numbers.iter().max().unwrap());
+        let missing: Vec<u64> = (low..high).filter(|number| !numbers.contains(number)).collect();
+        let ranges: Vec<(u64, u64)> =
+            missing.chunk_by(|a, b| a + 1 == *b).map(|run| (run[0], run[run.len() - 1])).collect();
+        let ledger = json!({
+            "tenant": "demo", "store": store, "terminal": terminal, "epoch": event["epoch"],
+            "missing": ranges,
+        });
+        self.append("terminal.ledger.v1", format!("demo/{store}/{terminal}"), ledger.to_string());
+        Ok("accepted")
+    }
+
+    fn move_stock(&mut self, store: &str, event: &Value) {
+        for line in event["lines"].as_array().into_iter().flatten() {
+            let quantity = crate::verify::micro(line["quantity"].as_str().unwrap()).unwrap();
+            let movement = movement(event, line, quantity);
+            if movement.is_zero() {
+                continue;
+            }
+            let text = |value: i64| format!("{:.6}", value as f64 / ONE as f64);
+            let delta = json!({
+                "tenant": "demo", "store": store, "sku": line["sku"],
+                "unit": line["unit"].as_str().unwrap_or("C62"),
+                "net": text(movement.net), "sold": text(movement.sold),
+                "returned": text(movement.returned), "adjusted": text(movement.adjusted),
+            });
+            self.append("inventory.deltas.v1", format!("demo/{store}"), delta.to_string());
+        }
+    }
+
+    fn append(&mut self, topic: &'static str, key: String, value: String) {
+        self.topics.entry(topic).or_default().push((key, value));
+    }
+}
+
+/// The stock table of the contract.
+fn movement(event: &Value, line: &Value, quantity: i64) -> Movement {
+    let restock = line.get("disposition").is_none_or(|value| value == "restock");
+    let back = if restock { quantity } else { 0 };
+    let (net, sold, returned, adjusted) =
+        match (event["kind"].as_str().unwrap(), line["type"].as_str().unwrap()) {
+            _ if line["void"] == true => (0, 0, 0, 0),
+            ("sale" | "return" | "exchange", "sale") => (-quantity, quantity, 0, 0),
+            ("sale" | "return" | "exchange", "return") => (back, 0, quantity, 0),
+            ("post_void", "sale") => (quantity, -quantity, 0, 0),
+            ("post_void", "return") => (-back, 0, -quantity, 0),
+            ("inventory_adjustment" | "transfer_in", _) => (quantity, 0, 0, quantity),
+            ("transfer_out", _) => (-quantity, 0, 0, -quantity),
+            _ => (0, 0, 0, 0),
+        };
+    Movement { net, sold, returned, adjusted }
+}
+
+/// Reads the backbone's topics.
+#[derive(Debug)]
+pub(crate) struct MemoryReader(pub(crate) Handle);
+
+impl TopicReader for MemoryReader {
+    fn read(
+        &mut self,
+        topic: &str,
+        positions: &mut Positions,
+        each: &mut dyn FnMut(&Record<'_>),
+    ) -> Result<(), ReadError> {
+        let backbone = self.0.lock();
+        let records = backbone.topics.get(topic).map_or(&[][..], Vec::as_slice);
+        let next = positions.entry(0).or_insert(0);
+        let from = usize::try_from(*next).unwrap();
+        for (offset, (key, value)) in records.iter().enumerate().skip(from) {
+            *next = i64::try_from(offset).unwrap() + 1;
+            let (key, value) = (key.as_bytes(), value.as_bytes());
+            each(&Record { partition: 0, offset: *next - 1, key, value });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,220 @@
+//! What was met on the topics so far: the verifier's working sheet, one method a topic.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use super::records::{Audit, Conflict, Delta, Envelope, Ledger, Number, Settled, micro};
+use super::seen::{Directory, Identity, Seen};
+use crate::acks::{Acks, NamedMovements, fingerprint};
+use crate::source::{Gap, Movement};
+use crate::topics::Record;
+
+/// Offsets met, by partition.
+pub(super) type Offsets = BTreeMap<i32, Vec<i64>>;
+
+/// The working sheet.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    directory: Directory,
+    /// Fingerprints of events whose fate the sender does not know.
+    pub(super) uncertain: HashMap<Identity, u32>,
+    /// The tenant of the sender's key, learnt from the first record that is certainly ours.
+    pub(super) tenant: Option<String>,
+    pub(super) on_events: Seen,
+    pub(super) on_transactions: Seen,
+    /// Set aside, with a reason, and not counted.
+    pub(super) set_aside: Seen,
+    pub(super) reasons: BTreeMap<String, u64>,
+    pub(super) counted: u64,
+    pub(super) double_counted: u64,
+    pub(super) altered: u64,
+    pub(super) strangers: u64,
+    pub(super) unreadable: u64,
+    pub(super) deltas: NamedMovements,
+    /// Missing ranges by the key of the ledger's record, the latest of each.
+    pub(super) gaps: HashMap<Vec<u8>, Vec<Gap>>,
+    pub(super) settled: Settled,
+    pub(super) transaction_offsets: Offsets,
+    pub(super) delta_offsets: Offsets,
+}
+
+impl Sheet {
+    pub(super) fn new(directory: Directory, uncertain: HashMap<Identity, u32>) -> Self {
+        Self {
+            directory,
+            uncertain,
+            tenant: None,
+            on_events: Seen::default(),
+            on_transactions: Seen::default(),
+            set_aside: Seen::default(),
+            reasons: BTreeMap::new(),
+            counted: 0,
+            double_counted: 0,
+            altered: 0,
+            strangers: 0,
+            unreadable: 0,
+            deltas: NamedMovements::new(),
+            gaps: HashMap::new(),
+            settled: Settled::new(),
+            transaction_offsets: Offsets::new(),
+            delta_offsets: Offsets::new(),
+        }
+    }
+
+    /// Notes a record of the journal.
+    pub(super) fn event(&mut self, record: &Record<'_>, acks: &Acks) {
+        let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
+        let Some(identity) = self.identify(&envelope) else { return };
+        let print = fingerprint(envelope.data.get().as_bytes());
+        if acks.get(identity.0, identity.1) == Some(print) {
+            if self.tenant.is_none() {
+                self.tenant = Some(envelope.tenant.into_owned());
+            }
+            self.on_events.insert(identity);
+        }
+    }
+
+    /// Notes a record of the counted transactions.
+    pub(super) fn transaction(&mut self, record: &Record<'_>, acks: &Acks) {
+        self.transaction_offsets.entry(record.partition).or_default().push(record.offset);
+        let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
+        // A released event counts under an identity of its own, which no terminal sent.
+        if self.is_anothers(&envelope.tenant) || envelope.verdict.as_deref() == Some("released") {
+            return;
+        }
+        let Some(identity) = self.identify(&envelope) else { return };
+        let print = fingerprint(envelope.data.get().as_bytes());
+        let (terminal, sequence) = identity;
+        let known = acks.get(terminal, sequence).or_else(|| self.uncertain.get(&identity).copied());
+        match known {
+            None => self.strangers += 1,
+            Some(known) if known != print => self.altered += 1,
+            Some(_) => {}
+        }
+        if self.on_transactions.insert(identity) {
+            self.counted += u64::from(acks.get(terminal, sequence).is_some());
+        } else {
+            self.double_counted += 1;
+        }
+    }
+
+    /// Notes a record of what was set aside.
+    pub(super) fn conflict(&mut self, record: &Record<'_>) {
+        let Some(conflict) = self.parse::<Conflict<'_>>(record) else { return };
+        if self.is_anothers(&conflict.tenant) {
+            return;
+        }
+        let terminal =
+            self.directory.find(&conflict.store, &conflict.terminal, conflict.epoch.as_deref());
+        let sequence = conflict.sequence.as_ref().and_then(Number::value);
+        if let Some(identity) = terminal.zip(sequence) {
+            self.set_aside.insert(identity);
+            *self.reasons.entry(conflict.reason.into_owned()).or_default() += 1;
+        }
+    }
+
+    /// Adds a delta to its sum.
+    pub(super) fn delta(&mut self, record: &Record<'_>) {
+        self.delta_offsets.entry(record.partition).or_default().push(record.offset);
+        let Some(delta) = self.parse::<Delta<'_>>(record) else { return };
+        if self.is_anothers(&delta.tenant) || !self.directory.has_store(&delta.store) {
+            return;
+        }
+        let movement = (|| {
+            Some(Movement {
+                net: micro(&delta.net)?,
+                sold: micro(&delta.sold)?,
+                returned: micro(&delta.returned)?,
+                adjusted: micro(&delta.adjusted)?,
+            })
+        })();
+        let Some(movement) = movement else {
+            self.unreadable += 1;
+            return;
+        };
+        let key = (delta.store.into_owned(), delta.sku.into_owned(), delta.unit.into_owned());
+        self.deltas.entry(key).or_default().add(movement);
+    }
+
+    /// Takes a terminal's missing ranges for its latest.
+    pub(super) fn ledger(&mut self, record: &Record<'_>) {
+        let Some(ledger) = self.parse::<Ledger<'_>>(record) else { return };
+        if self.is_anothers(&ledger.tenant) {
+            return;
+        }
+        let terminal =
+            self.directory.find(&ledger.store, &ledger.terminal, ledger.epoch.as_deref());
+        if let Some(terminal) = terminal {
+            let gaps = ledger.missing.iter().map(|&(from, to)| Gap { terminal, from, to });
+            self.gaps.insert(record.key.to_vec(), gaps.collect());
+        }
+    }
+
+    /// Notes what a sink has settled.
+    pub(super) fn audit(&mut self, record: &Record<'_>) {
+        let Some(audit) = self.parse::<Audit>(record) else { return };
+        self.settled
+            .entry((audit.outcome, audit.sink))
+            .or_default()
+            .entry((audit.topic, audit.partition))
+            .or_default()
+            .extend(audit.offsets);
+    }
+
+    fn identify(&self, envelope: &Envelope<'_>) -> Option<Identity> {
+        if !envelope.is_event() {
+            return None;
+        }
+        let sequence = envelope.sequence.as_deref()?.parse().ok()?;
+        let terminal = envelope.terminal.as_deref()?;
+        let epoch = envelope.epoch.as_deref();
+        Some((self.directory.find(&envelope.store, terminal, epoch)?, sequence))
+    }
+
+    fn is_anothers(&self, tenant: &str) -> bool {
+        self.tenant.as_deref().is_some_and(|ours| ours != tenant)
+    }
+
+    fn parse<'a, T: Deserialize<'a>>(&mut self, record: &Record<'a>) -> Option<T> {
+        match serde_json::from_slice(record.value) {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                let Record { partition, offset, .. } = *record;
+                tracing::debug!(%error, partition, offset, "unreadable record");
+                self.unreadable += 1;
+                None
+            }
+        }
+    }
+}
+
+/// Counts the offsets that lie in any of the ranges (first included, last not).
+pub(super) fn count_within(offsets: &[i64], ranges: &[(i64, i64)]) -> u64 {
+    let mut ranges: Vec<(i64, i64)> = ranges.to_vec();
+    ranges.sort_unstable();
+    let (mut count, mut reached) = (0, i64::MIN);
+    for (from, to) in ranges {
+        let from = from.max(reached);
+        if from < to {
+            let below = |end| offsets.partition_point(|&offset| offset < end);
+            count += below(to) - below(from);
+            reached = to;
+        }
+    }
+    count as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn overlapping_ranges_count_an_offset_once() {
+        let offsets = [0, 1, 3, 4, 9];
+        assert_eq!(count_within(&offsets, &[(0, 4), (3, 5), (3, 4)]), 4);
+        assert_eq!(count_within(&offsets, &[(5, 9)]), 0);
+        assert_eq!(count_within(&offsets, &[]), 0);
+        assert_eq!(count_within(&offsets, &[(9, 10), (0, 1)]), 2);
+    }
+}

@@ -1,0 +1,199 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::backbone::{Backbone, Faults, Handle, MemoryReader, serve};
+use crate::client::{self, ClientSettings};
+use crate::fleet::{Fleet, FleetSettings};
+use crate::report::Report;
+use crate::traffic::TrafficSettings;
+
+async fn played() -> (Outcome, Handle) {
+    let (addr, backbone) = serve(Faults { half_every: 4, ..Faults::default() }).await;
+    let settings = ClientSettings {
+        target: format!("http://{addr}"),
+        scheduled: false,
+        traffic: TrafficSettings { duplicates: 0.05, disorder: 0.05, ..Default::default() },
+        ..ClientSettings::default()
+    };
+    let source = Box::new(Fleet::new(FleetSettings {
+        stores: 6,
+        skus: 50,
+        rate: 0.0,
+        events: Some(1_200),
+        gaps: 2,
+        epoch: Some("e1".to_owned()),
+        ..FleetSettings::default()
+    }));
+    let outcome = client::run(source, &settings, Arc::default(), |_| {}).await.unwrap();
+    (outcome, backbone)
+}
+
+fn check(outcome: &Outcome, backbone: &Handle) -> Verification {
+    let settings = VerifySettings { settle_for: Duration::ZERO, ..VerifySettings::default() };
+    let mut reader = MemoryReader(Arc::clone(backbone));
+    verify(outcome, &mut reader, &settings, |_| {}).unwrap()
+}
+
+/// Spoils the topics of a good run in one way, and returns what is found.
+async fn spoilt(spoil: impl FnOnce(&mut Backbone)) -> Verification {
+    let (outcome, backbone) = played().await;
+    spoil(&mut backbone.lock());
+    let verification = check(&outcome, &backbone);
+    assert!(!verification.holds(), "{verification}");
+    verification
+}
+
+fn records<'a>(backbone: &'a mut Backbone, topic: &str) -> &'a mut Vec<(String, String)> {
+    backbone.topics.get_mut(topic).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_good_run_holds_and_its_planted_gaps_are_found() {
+    let (outcome, backbone) = played().await;
+    let verification = check(&outcome, &backbone);
+    assert!(verification.holds(), "{verification}");
+    assert_eq!((verification.acknowledged, verification.counted), (1_200, 1_200));
+    assert_eq!(verification.missing_ranges.len(), 2);
+    assert!(verification.stock_keys > 100);
+    let report = Report::new(&outcome, Some(verification));
+    assert!(report.holds(), "{report}");
+    let json = serde_json::to_value(&report).unwrap();
+    for key in "sent acknowledged duplicates refused lost double_counted delivered dead \
+                missing_ranges p50_us p99_us p999_us events_per_s elapsed_s"
+        .split_whitespace()
+    {
+        assert!(!json[key].is_null(), "{key}");
+    }
+    assert_eq!((&json["lost"], &json["sent"]), (&0.into(), &1_200.into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dropped_record_is_missed() {
+    let found = spoilt(|b| drop(records(b, "pos.transactions.v1").remove(700))).await;
+    assert_eq!((found.lost, found.double_counted), (1, 0));
+    assert_eq!(found.lost_examples.len(), 1);
+    let found = spoilt(|b| drop(records(b, "inventory.deltas.v1").remove(300))).await;
+    assert_eq!((found.lost, found.stock_differing, found.stock_examples.len()), (0, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_missing_from_the_journal_is_lost() {
+    let found = spoilt(|backbone| {
+        let journal = records(backbone, "pos.events.v1");
+        let victim = journal[10].1.clone();
+        journal.retain(|(_, value)| *value != victim);
+    })
+    .await;
+    assert_eq!(found.lost, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_doubled_record_is_noticed() {
+    let found = spoilt(|backbone| {
+        let transactions = records(backbone, "pos.transactions.v1");
+        transactions.push(transactions[5].clone());
+    })
+    .await;
+    assert_eq!((found.lost, found.double_counted), (0, 1));
+    let found = spoilt(|backbone| {
+        let deltas = records(backbone, "inventory.deltas.v1");
+        deltas.push(deltas[5].clone());
+    })
+    .await;
+    assert_eq!(found.stock_differing, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_altered_record_is_noticed() {
+    let found = spoilt(|backbone| {
+        let value = &mut records(backbone, "pos.transactions.v1")[400].1;
+        *value = value.replace("\"operator_id\":\"op-", "\"operator_id\":\"xx-");
+    })
+    .await;
+    assert_eq!((found.altered, found.lost), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_nobody_sent_and_what_nobody_can_read_is_noticed() {
+    let found = spoilt(|backbone| {
+        let transactions = records(backbone, "pos.transactions.v1");
+        let mut stranger = transactions[0].clone();
+        let at = stranger.1.find("\"sequence\":\"").unwrap() + 12;
+        stranger.1.insert_str(at, "99");
+        transactions.push(stranger);
+        transactions.push(("k".to_owned(), "{}".to_owned()));
+    })
+    .await;
+    assert_eq!((found.strangers, found.unreadable), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_overlooked_and_an_invented_gap_are_noticed() {
+    let found = spoilt(|backbone| {
+        let ledger = records(backbone, "terminal.ledger.v1");
+        let with_gap = ledger.iter().rposition(|(_, value)| !value.contains(r#""missing":[]"#));
+        let (key, value) = ledger[with_gap.unwrap()].clone();
+        let start = value.find(r#""missing":["#).unwrap();
+        let end = value[start..].find("]]").unwrap() + start + 2;
+        let spoilt = format!("{}\"missing\":[[7777,7778]]{}", &value[..start], &value[end..]);
+        ledger.push((key, spoilt));
+    })
+    .await;
+    assert_eq!(found.wrong_ranges.len(), 2, "{:?}", found.wrong_ranges);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_set_aside_is_not_lost_but_not_counted_either() {
+    let found = spoilt(|backbone| {
+        let (_, value) = records(backbone, "pos.transactions.v1").remove(9);
+        let envelope: serde_json::Value = serde_json::from_str(&value).unwrap();
+        let conflict = serde_json::json!({
+            "reason": "quarantined", "tenant": "demo", "store": envelope["store"],
+            "terminal": envelope["terminal"], "epoch": "e1", "sequence": envelope["sequence"],
+        });
+        backbone.topics.insert("pos.conflicts.v1", vec![("k".to_owned(), conflict.to_string())]);
+    })
+    .await;
+    assert_eq!((found.lost, found.not_counted), (0, 1));
+    assert_eq!(found.set_aside, [("quarantined".to_owned(), 1)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deliveries_are_counted_where_a_record_stands() {
+    let (outcome, backbone) = played().await;
+    let audit = |outcome: &str, topic: &str, offsets: &[(i64, i64)]| {
+        let record = serde_json::json!({
+            "sink": "erp", "topic": topic, "partition": 0, "offsets": offsets, "outcome": outcome,
+        });
+        ("k".to_owned(), record.to_string())
+    };
+    backbone.lock().topics.insert(
+        "pos.audit.v1",
+        vec![
+            audit("delivered", "pos.transactions.v1", &[(0, 100), (50, 120)]),
+            audit("delivered", "pos.transactions.v1", &[(1_190, 5_000)]),
+            audit("delivered", "inventory.deltas.v1", &[(0, 7)]),
+            audit("dead", "pos.transactions.v1", &[(120, 123)]),
+        ],
+    );
+    let found = check(&outcome, &backbone);
+    assert!(found.holds());
+    assert_eq!(found.delivered, [("erp".to_owned(), 120 + 10 + 7)].into());
+    assert_eq!(found.dead, [("erp".to_owned(), 3)].into());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn marks_leave_out_what_was_there_before() {
+    let (_, backbone) = played().await;
+    let names = TopicNames::new("");
+    let marks = Marks::take(&mut MemoryReader(Arc::clone(&backbone)), &names).unwrap();
+    let (later, other) = played().await;
+    for (topic, records) in &other.lock().topics {
+        backbone.lock().topics.get_mut(topic).unwrap().extend(records.iter().cloned());
+    }
+    let settings =
+        VerifySettings { settle_for: Duration::ZERO, marks, ..VerifySettings::default() };
+    let mut reader = MemoryReader(Arc::clone(&backbone));
+    assert!(verify(&later, &mut reader, &settings, |_| {}).unwrap().holds());
+    assert_eq!(check(&later, &backbone).double_counted, 1_200, "both runs, read as one");
+}
