@@ -19,4 +19,6 @@ pub mod topics;
 
 pub mod log;
 
+pub mod aggregate;
+
 pub mod verify;

@@ -1,0 +1,5 @@
+//! WIP
+mod hashes;
+mod ledger;
+mod numbers;
+mod verdict;

@@ -1,0 +1,242 @@
+//! A short content hash for each number of a terminal, until the conflict horizon.
+//!
+//! In blocks of [`BLOCK_NUMBERS`] consecutive numbers, which is also how they are written to the
+//! state: a block is rewritten when one of its numbers was added. A block is forgotten as a whole,
+//! a horizon after the last number was added to it, by append time; whether that was done early or
+//! late can not be seen from outside, because every look at a block asks for its age first.
+
+use std::collections::BTreeMap;
+
+/// Numbers in one block.
+const BLOCK_NUMBERS: u64 = 32;
+/// Blocks a terminal may hold; past it the lowest goes early. 131,072 numbers.
+const BLOCKS: usize = 4_096;
+const VERSION: u8 = 1;
+
+/// The leading 32 bits of a content hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShortHash(pub(super) u32);
+
+impl ShortHash {
+    #[expect(clippy::cast_possible_truncation, reason = "the leading 32 bits are wanted")]
+    pub(super) fn of(hash: u128) -> Self {
+        Self((hash >> 96) as u32)
+    }
+}
+
+/// The hashes of one terminal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Hashes {
+    blocks: BTreeMap<u64, Block>,
+    /// Blocks that the state does not yet hold as they are, or still holds although they are gone.
+    changed: Vec<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Block {
+    newest_ms: i64,
+    present: u32,
+    hashes: [u32; BLOCK_NUMBERS as usize],
+    /// Stands in `changed`.
+    marked: bool,
+}
+
+impl Hashes {
+    /// Keeps the hash of a number.
+    pub(super) fn insert(&mut self, number: u64, hash: ShortHash, now_ms: i64, horizon_ms: i64) {
+        let (index, place) = place_of(number);
+        let block = self.blocks.entry(index).or_insert_with(Block::empty);
+        if block.newest_ms.saturating_add(horizon_ms) < now_ms {
+            *block = Block { marked: block.marked, ..Block::empty() };
+        }
+        block.newest_ms = now_ms;
+        block.present |= 1 << place;
+        block.hashes[place] = hash.0;
+        if !std::mem::replace(&mut block.marked, true) {
+            self.changed.push(index);
+        }
+        if self.blocks.len() > BLOCKS
+            && let Some((lowest, gone)) = self.blocks.pop_first()
+            && !gone.marked
+        {
+            self.changed.push(lowest);
+        }
+    }
+
+    /// Returns the hash of a number, if it is still kept.
+    pub(super) fn get(&self, number: u64, now_ms: i64, horizon_ms: i64) -> Option<ShortHash> {
+        let (index, place) = place_of(number);
+        let block = self.blocks.get(&index)?;
+        let kept = block.newest_ms.saturating_add(horizon_ms) >= now_ms;
+        (kept && block.present & (1 << place) != 0).then(|| ShortHash(block.hashes[place]))
+    }
+
+    /// Forgets up to `most` blocks past the horizon; returns how many.
+    pub(super) fn expire(&mut self, now_ms: i64, horizon_ms: i64, most: usize) -> usize {
+        let old = |block: &Block| block.newest_ms.saturating_add(horizon_ms) < now_ms;
+        let expired: Vec<u64> = self
+            .blocks
+            .iter()
+            .filter(|(_, block)| old(block))
+            .map(|(&i, _)| i)
+            .take(most)
+            .collect();
+        for &index in &expired {
+            if self.blocks.remove(&index).is_some_and(|block| !block.marked) {
+                self.changed.push(index);
+            }
+        }
+        expired.len()
+    }
+
+    /// Numbers of the blocks held, for tombstones when the terminal goes.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks.keys().copied()
+    }
+
+    /// Gives each changed block with its bytes, `None` where it is gone, and calls it unchanged.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<Vec<u8>>)) {
+        for index in self.changed.drain(..) {
+            let block = self.blocks.get_mut(&index);
+            each(index, block.map(|block| block.encode_unmarked()));
+        }
+    }
+
+    /// Number of blocks the next flush writes.
+    pub(super) fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Takes a block as [`Hashes::take_changed`] gave it; `None` if it is none.
+    pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
+        self.blocks.insert(index, Block::decode(bytes)?);
+        Some(())
+    }
+}
+
+impl Block {
+    fn empty() -> Self {
+        Self {
+            newest_ms: i64::MIN / 2,
+            present: 0,
+            hashes: [0; BLOCK_NUMBERS as usize],
+            marked: false,
+        }
+    }
+
+    fn encode_unmarked(&mut self) -> Vec<u8> {
+        self.marked = false;
+        self.encode()
+    }
+
+    /// Version, newest append time, presence mask, then the hashes present; little-endian.
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        bytes.extend_from_slice(&self.newest_ms.to_le_bytes());
+        bytes.extend_from_slice(&self.present.to_le_bytes());
+        for (place, hash) in self.hashes.iter().enumerate() {
+            if self.present & (1 << place) != 0 {
+                bytes.extend_from_slice(&hash.to_le_bytes());
+            }
+        }
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.strip_prefix(&[VERSION])?;
+        let (newest, bytes) = bytes.split_first_chunk::<8>()?;
+        let (present, mut bytes) = bytes.split_first_chunk::<4>()?;
+        let mut block = Self::empty();
+        block.newest_ms = i64::from_le_bytes(*newest);
+        block.present = u32::from_le_bytes(*present);
+        for (place, hash) in block.hashes.iter_mut().enumerate() {
+            if block.present & (1 << place) != 0 {
+                let (head, rest) = bytes.split_first_chunk::<4>()?;
+                *hash = u32::from_le_bytes(*head);
+                bytes = rest;
+            }
+        }
+        bytes.is_empty().then_some(block)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "below 32")]
+fn place_of(number: u64) -> (u64, usize) {
+    (number / BLOCK_NUMBERS, (number % BLOCK_NUMBERS) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HORIZON: i64 = 1_000;
+
+    #[test]
+    fn a_hash_is_kept_for_the_horizon_after_its_block_was_last_added_to() {
+        let mut hashes = Hashes::default();
+        hashes.insert(64, ShortHash(7), 0, HORIZON);
+        hashes.insert(65, ShortHash(8), 600, HORIZON);
+        assert_eq!(hashes.get(64, 1_600, HORIZON), Some(ShortHash(7)));
+        assert_eq!(hashes.get(64, 1_601, HORIZON), None);
+        assert_eq!(hashes.get(66, 600, HORIZON), None);
+        hashes.insert(66, ShortHash(9), 1_601, HORIZON);
+        assert_eq!(hashes.get(64, 1_601, HORIZON), None, "what had expired stays forgotten");
+        assert_eq!(hashes.get(66, 1_601, HORIZON), Some(ShortHash(9)));
+    }
+
+    #[test]
+    fn expiring_early_or_late_gives_the_same_answers() {
+        let (mut swept, mut lazy) = (Hashes::default(), Hashes::default());
+        for step in 0..200_i64 {
+            let number = (step.unsigned_abs() * 37) % 400;
+            assert_eq!(
+                swept.get(number, step * 50, HORIZON),
+                lazy.get(number, step * 50, HORIZON),
+                "{step}"
+            );
+            swept.insert(number, ShortHash(1), step * 50, HORIZON);
+            lazy.insert(number, ShortHash(1), step * 50, HORIZON);
+            swept.expire(step * 50, HORIZON, usize::MAX);
+        }
+    }
+
+    #[test]
+    fn changed_blocks_are_written_once_and_read_back() {
+        let mut hashes = Hashes::default();
+        for number in [1, 2, 31, 32, 5_000] {
+            hashes.insert(number, ShortHash(number as u32 + 1), 10, HORIZON);
+        }
+        assert_eq!(hashes.changed(), 3);
+        let mut restored = Hashes::default();
+        hashes.take_changed(|index, bytes| restored.restore(index, &bytes.unwrap()).unwrap());
+        assert_eq!(restored, hashes);
+        assert_eq!(hashes.expire(2_000, HORIZON, 2), 2);
+        let mut gone = Vec::new();
+        hashes.take_changed(|index, bytes| gone.push((index, bytes)));
+        assert_eq!(gone, [(0, None), (1, None)]);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_the_lowest_numbers_go_first() {
+        let mut hashes = Hashes::default();
+        for block in 0..=4_096 {
+            hashes.insert(block * 32, ShortHash(1), 0, HORIZON);
+        }
+        assert_eq!(hashes.blocks.len(), BLOCKS);
+        assert_eq!(hashes.get(0, 0, HORIZON), None);
+        assert_eq!(hashes.get(32, 0, HORIZON), Some(ShortHash(1)));
+    }
+
+    #[test]
+    fn bytes_that_are_no_block_are_refused() {
+        let mut hashes = Hashes::default();
+        hashes.insert(3, ShortHash(5), 1, HORIZON);
+        let mut bytes = hashes.blocks[&0].encode();
+        assert!(Block::decode(&bytes).is_some());
+        bytes.push(0);
+        assert!(Block::decode(&bytes).is_none());
+        assert!(Block::decode(&bytes[..12]).is_none());
+        bytes[0] = 2;
+        assert!(Block::decode(&bytes).is_none());
+    }
+}

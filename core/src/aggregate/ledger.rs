@@ -1,0 +1,200 @@
+//! The ledger of one terminal and epoch: a number and a hash in, a verdict out.
+//!
+//! A number is taken once, by the first good event in log order. Nothing here reads a clock: `now`
+//! is the append time of the record, so the same log gives the same verdicts, whenever it is read.
+//! Dates and event ids are judged before, in [`super::fold`].
+
+use serde::{Deserialize, Serialize};
+
+use super::hashes::{Hashes, ShortHash};
+use super::numbers::{Class, Numbers, Place};
+use super::verdict::{Quarantine, Verdict};
+
+/// Conflicts in a row from which a terminal is suspected to count anew.
+const RESET_STREAK: u32 = 8;
+
+/// Over what a terminal's numbers rise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Scope {
+    /// Without end.
+    Terminal,
+    /// Within a business date, from 1. The date is part of the epoch.
+    BusinessDate,
+    /// Up to this modulus, then from 0 again.
+    Wrapping(u64),
+}
+
+impl Scope {
+    /// Reads the envelope's `scope`; `None` if it is none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "terminal" => Some(Self::Terminal),
+            "business_date" => Some(Self::BusinessDate),
+            _ => {
+                let modulus = text.strip_prefix("wrapping:")?.parse().ok()?;
+                (4..=1 << 53).contains(&modulus).then_some(Self::Wrapping(modulus))
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Terminal => formatter.write_str("terminal"),
+            Self::BusinessDate => formatter.write_str("business_date"),
+            Self::Wrapping(modulus) => write!(formatter, "wrapping:{modulus}"),
+        }
+    }
+}
+
+/// The ledger of one terminal and epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ledger {
+    pub(super) scope: Scope,
+    /// Absent until the first event with a number.
+    pub(super) numbers: Option<Numbers>,
+    pub(super) hashes: Hashes,
+    /// Conflicts since the last first or duplicate.
+    pub(super) streak: u32,
+}
+
+/// When a record was appended, and how long hashes are kept from then.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now_ms: i64,
+    pub(super) horizon_ms: i64,
+}
+
+/// What the ledger says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ruling {
+    pub(super) verdict: Verdict,
+    /// The number as the ledger counts it: under a wrapping scope, laps included.
+    pub(super) number: Option<u64>,
+    /// It stood more than 10,000 above the mark.
+    pub(super) jumped: bool,
+    /// It filled a number below the mark.
+    pub(super) filled: bool,
+}
+
+impl Ledger {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self { scope, numbers: None, hashes: Hashes::default(), streak: 0 }
+    }
+
+    /// Judges a good event. `recent` tells that by its own clock it happened within the horizon,
+    /// so that it cannot be a repeat of something older.
+    pub(super) fn judge(
+        &mut self,
+        sequence: u64,
+        hash: ShortHash,
+        recent: bool,
+        moment: Moment,
+    ) -> Ruling {
+        let number = match self.unwrap(sequence) {
+            Ok(number) => number,
+            Err(reason) => return Ruling::aside(reason),
+        };
+        let place = self.numbers.as_ref().map_or(Place::Above { jump: false }, |n| n.place(number));
+        let verdict = match place {
+            Place::TooLow => return Ruling::aside(Quarantine::BelowBaseline),
+            Place::Untracked => return Ruling::aside(Quarantine::GapGivenUp),
+            Place::Open(_) | Place::Above { .. } | Place::Below => {
+                let Some(numbers) = self.opened(number) else {
+                    return Ruling::aside(Quarantine::BelowBaseline);
+                };
+                numbers.fill(number);
+                self.hashes.insert(number, hash, moment.now_ms, moment.horizon_ms);
+                self.streak = 0;
+                Verdict::First
+            }
+            Place::Known => self.judge_known(number, hash, recent, moment),
+        };
+        Ruling {
+            verdict,
+            number: Some(number),
+            jumped: place == (Place::Above { jump: true }),
+            filled: matches!(place, Place::Open(Class::Missing | Class::Jumped)),
+        }
+    }
+
+    /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.
+    pub(super) fn refuse(&mut self, sequence: u64) {
+        let Ok(number) = self.unwrap(sequence) else { return };
+        let Some(numbers) = self.opened(number) else { return };
+        if !matches!(numbers.place(number), Place::TooLow | Place::Untracked) {
+            numbers.refuse(number);
+        }
+    }
+
+    fn judge_known(
+        &mut self,
+        number: u64,
+        hash: ShortHash,
+        recent: bool,
+        moment: Moment,
+    ) -> Verdict {
+        let verdict = match self.hashes.get(number, moment.now_ms, moment.horizon_ms) {
+            Some(known) if known == hash => {
+                self.streak = 0;
+                return Verdict::Duplicate;
+            }
+            Some(known) => Verdict::Conflict(known),
+            None if recent => Verdict::DuplicateUnverified,
+            None => return Verdict::DuplicateUnverified,
+        };
+        self.streak = self.streak.saturating_add(1);
+        if self.streak > RESET_STREAK {
+            return Verdict::Quarantined(Quarantine::ResetSuspected);
+        }
+        verdict
+    }
+
+    /// Tells whether conflicts in a row suggest that the terminal counts anew.
+    pub(super) fn reset_suspected(&self) -> bool {
+        self.streak >= RESET_STREAK
+    }
+
+    /// The numbers, opened at this one if there are none yet; `None` if they cannot open with it.
+    fn opened(&mut self, number: u64) -> Option<&mut Numbers> {
+        if self.numbers.is_none() {
+            self.numbers = Some(match self.scope {
+                Scope::BusinessDate if number == 0 => return None,
+                Scope::BusinessDate => Numbers::open_from(1, number),
+                Scope::Terminal | Scope::Wrapping(_) => Numbers::open_at(number),
+            });
+        }
+        self.numbers.as_mut()
+    }
+
+    /// Turns a sequence into a number that never wraps. The first lap seen is lap 1, so that what
+    /// came before the first number seen has room below.
+    fn unwrap(&self, sequence: u64) -> Result<u64, Quarantine> {
+        let Scope::Wrapping(modulus) = self.scope else { return Ok(sequence) };
+        if sequence >= modulus {
+            return Err(Quarantine::BeyondModulus);
+        }
+        let Some(numbers) = &self.numbers else { return Ok(modulus + sequence) };
+        let high = numbers.high();
+        let ahead = (sequence + modulus - high % modulus) % modulus;
+        let behind = modulus - ahead;
+        if ahead <= modulus / 4 {
+            Ok(high + ahead)
+        } else if behind <= modulus / 4 {
+            high.checked_sub(behind).ok_or(Quarantine::WrappedFar)
+        } else {
+            Err(Quarantine::WrappedFar)
+        }
+    }
+}
+
+impl Ruling {
+    pub(super) fn aside(reason: Quarantine) -> Self {
+        Self { verdict: Verdict::Quarantined(reason), number: None, jumped: false, filled: false }
+    }
+}
+
+#[cfg(test)]
+mod tests;

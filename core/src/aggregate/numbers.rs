@@ -1,0 +1,450 @@
+//! The sequence numbers of one terminal: which arrived, which are missing, which were refused.
+//!
+//! Kept as a baseline, a high-water mark and what is *open* between them, that is, without a good
+//! event so far. Open numbers stand in at most [`SPANS`] spans; past that the lowest short ones move
+//! into bitmap blocks of [`BLOCK_NUMBERS`] numbers, at most [`BLOCKS`] of them. Past that too the
+//! lowest open numbers are given up: they stay counted as missing, and what arrives below
+//! [`Place::Untracked`]'s floor can no longer be told from a repeat. So a terminal costs at most
+//! 64 spans of 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer given is exact.
+//!
+//! Knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns places into verdicts.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Spans of open numbers kept before blocks are made.
+pub(super) const SPANS: usize = 64;
+/// Bitmap blocks kept before the lowest is given up.
+const BLOCKS: usize = 64;
+/// Numbers one bitmap block covers.
+pub(super) const BLOCK_NUMBERS: u64 = 4_096;
+const WORDS: usize = 64;
+/// A number further above the mark than this is a jump, and a baseline is lowered by at most this.
+pub(super) const LARGEST_STEP: u64 = 10_000;
+
+/// Why a number is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Class {
+    /// Nothing with this number came.
+    Missing,
+    /// As missing, and part of a jump of more than [`LARGEST_STEP`]: reported apart.
+    Jumped,
+    /// Only refused events with this number came.
+    Refused,
+}
+
+/// Consecutive open numbers of one class, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Span {
+    pub(super) from: u64,
+    pub(super) to: u64,
+    pub(super) class: Class,
+}
+
+/// Where a number stands before anything is done with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A good event with it was counted.
+    Known,
+    /// Open: it can be filled.
+    Open(Class),
+    /// Above the mark, by a jump or by less.
+    Above {
+        /// More than [`LARGEST_STEP`] above.
+        jump: bool,
+    },
+    /// Below the baseline, near enough to lower it.
+    Below,
+    /// Further below the opening number than a baseline is lowered.
+    TooLow,
+    /// Below the floor under which open numbers were given up.
+    Untracked,
+}
+
+/// The numbers of one terminal and epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Numbers {
+    opened: u64,
+    baseline: u64,
+    high: u64,
+    /// Below it open numbers are counted but no longer known one by one.
+    floor: u64,
+    missing: u64,
+    refused: u64,
+    spans: Vec<Span>,
+    blocks: BTreeMap<u64, Block>,
+}
+
+/// One bit a number: `open` ones, and those of them that are `refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Block {
+    open: Vec<u64>,
+    refused: Vec<u64>,
+}
+
+impl Numbers {
+    /// Opens at the first number seen, itself not yet counted.
+    pub(super) fn open_at(first: u64) -> Self {
+        Self::open_between(first, first)
+    }
+
+    /// Opens at a declared baseline, which is never lowered.
+    pub(super) fn open_from(baseline: u64, first: u64) -> Self {
+        let mut numbers = Self::open_between(baseline, first.max(baseline));
+        numbers.opened = baseline.saturating_add(LARGEST_STEP);
+        numbers
+    }
+
+    fn open_between(baseline: u64, first: u64) -> Self {
+        let mut numbers = Self {
+            opened: baseline,
+            baseline,
+            high: first,
+            floor: 0,
+            missing: 0,
+            refused: 0,
+            spans: Vec::new(),
+            blocks: BTreeMap::new(),
+        };
+        if first > baseline {
+            numbers.open_gap(baseline, first - 1);
+        }
+        numbers.open(first, first, Class::Missing);
+        numbers
+    }
+
+    pub(super) fn baseline(&self) -> u64 {
+        self.baseline
+    }
+
+    pub(super) fn high(&self) -> u64 {
+        self.high
+    }
+
+    /// Numbers between baseline and mark with neither a good nor a refused event.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// Numbers with refused events only.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Numbers with a good event.
+    pub(super) fn firsts(&self) -> u64 {
+        self.high - self.baseline + 1 - self.missing - self.refused
+    }
+
+    /// Tells where a number stands.
+    pub(super) fn place(&self, number: u64) -> Place {
+        if number > self.high {
+            return Place::Above { jump: number - self.high > LARGEST_STEP };
+        }
+        if number < self.baseline {
+            let lowest = self.opened.saturating_sub(LARGEST_STEP);
+            let near = number >= lowest && self.floor <= self.baseline;
+            return if near { Place::Below } else { Place::TooLow };
+        }
+        match self.class_of(number) {
+            Some(class) => Place::Open(class),
+            None if number < self.floor => Place::Untracked,
+            None => Place::Known,
+        }
+    }
+
+    /// Counts a good event with a number that is open, above or below.
+    pub(super) fn fill(&mut self, number: u64) {
+        self.take(number);
+    }
+
+    /// Notes a refused event; a number that already had a good one stays as it is.
+    pub(super) fn refuse(&mut self, number: u64) {
+        if self.take(number) {
+            self.open(number, number, Class::Refused);
+        }
+    }
+
+    /// Makes a number known, moving mark or baseline to it; returns false if it was known.
+    fn take(&mut self, number: u64) -> bool {
+        if number > self.high {
+            if number - self.high > 1 {
+                self.open_gap(self.high + 1, number - 1);
+            }
+            self.high = number;
+        } else if number < self.baseline {
+            if self.baseline - number > 1 {
+                self.open(number + 1, self.baseline - 1, Class::Missing);
+            }
+            self.baseline = number;
+        } else {
+            return self.close(number).is_some();
+        }
+        true
+    }
+
+    fn open_gap(&mut self, from: u64, to: u64) {
+        let jump = to - from + 2 > LARGEST_STEP;
+        self.open(from, to, if jump { Class::Jumped } else { Class::Missing });
+    }
+
+    /// Lists up to `most` missing spans, lowest first, either those jumped over or the others, and
+    /// tells whether there are more.
+    pub(super) fn missing_spans(&self, jumped: bool, most: usize) -> (Vec<(u64, u64)>, bool) {
+        let mut found: Vec<(u64, u64)> = self
+            .spans
+            .iter()
+            .filter(|span| match span.class {
+                Class::Missing => !jumped,
+                Class::Jumped => jumped,
+                Class::Refused => false,
+            })
+            .map(|span| (span.from, span.to))
+            .collect();
+        if !jumped {
+            self.blocks.iter().for_each(|(&index, block)| block.missing_spans(index, &mut found));
+            found.sort_unstable();
+            found.dedup_by(|next, kept| {
+                let touching = kept.1 + 1 == next.0;
+                if touching {
+                    kept.1 = next.1;
+                }
+                touching
+            });
+        }
+        let more = found.len() > most || (!jumped && self.floor > 0);
+        found.truncate(most);
+        (found, more)
+    }
+
+    /// Counts the numbers missing from `from` to `to`, both included; those given up count where
+    /// the range reaches below the floor.
+    pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
+        let mut count = 0;
+        for span in self.spans.iter().filter(|span| span.class != Class::Refused) {
+            let (low, high) = (span.from.max(from), span.to.min(to));
+            count += if low <= high { high - low + 1 } else { 0 };
+        }
+        for (&index, block) in &self.blocks {
+            count += block.missing_between(index, from, to);
+        }
+        if self.floor > from { count + self.given_up() } else { count }
+    }
+
+    fn given_up(&self) -> u64 {
+        let spans = self.spans.iter().filter(|span| span.class != Class::Refused);
+        let known: u64 = spans.map(|span| span.to - span.from + 1).sum();
+        let blocks = self.blocks.iter();
+        self.missing
+            - known
+            - blocks.map(|(&index, block)| block.missing_between(index, 0, u64::MAX)).sum::<u64>()
+    }
+
+    fn class_of(&self, number: u64) -> Option<Class> {
+        if let Some(block) = self.blocks.get(&(number / BLOCK_NUMBERS)) {
+            return block.class_of(number);
+        }
+        let after = self.spans.partition_point(|span| span.from <= number);
+        let span = self.spans.get(after.checked_sub(1)?)?;
+        (number <= span.to).then_some(span.class)
+    }
+
+    /// Opens numbers that are not open. Those of existing blocks become bits, the rest a span.
+    fn open(&mut self, from: u64, to: u64, class: Class) {
+        match class {
+            Class::Refused => self.refused += to - from + 1,
+            Class::Missing | Class::Jumped => self.missing += to - from + 1,
+        }
+        let mut next = from;
+        let blocks = self.blocks.range_mut(from / BLOCK_NUMBERS..=to / BLOCK_NUMBERS);
+        let mut spans = Vec::new();
+        for (&index, block) in blocks {
+            let (first, last) = bounds_of(index);
+            if next < first {
+                spans.push(Span { from: next, to: first - 1, class });
+            }
+            block.open(next.max(first), to.min(last), class);
+            next = last + 1;
+        }
+        if next <= to {
+            spans.push(Span { from: next, to, class });
+        }
+        for span in spans {
+            self.insert(span);
+        }
+        self.condense();
+    }
+
+    /// Inserts a span, joined with equal neighbours.
+    fn insert(&mut self, mut span: Span) {
+        let mut place = self.spans.partition_point(|other| other.from < span.from);
+        if let Some(next) = self.spans.get(place)
+            && next.class == span.class
+            && span.to + 1 == next.from
+        {
+            span.to = next.to;
+            self.spans.remove(place);
+        }
+        if let Some(before) = place.checked_sub(1).and_then(|place| self.spans.get(place))
+            && before.class == span.class
+            && before.to + 1 == span.from
+        {
+            span.from = before.from;
+            place -= 1;
+            self.spans.remove(place);
+        }
+        self.spans.insert(place, span);
+    }
+
+    /// Takes a number out of the open ones; returns what it was, `None` if it was not open.
+    fn close(&mut self, number: u64) -> Option<Class> {
+        let class = self.class_of(number)?;
+        match class {
+            Class::Refused => self.refused -= 1,
+            Class::Missing | Class::Jumped => self.missing -= 1,
+        }
+        let index = number / BLOCK_NUMBERS;
+        if let Some(block) = self.blocks.get_mut(&index) {
+            block.close(number);
+            if block.is_empty() {
+                self.blocks.remove(&index);
+            }
+            return Some(class);
+        }
+        let place = self.spans.partition_point(|span| span.from <= number) - 1;
+        let span = self.spans.remove(place);
+        if number < span.to {
+            self.spans.insert(place, Span { from: number + 1, ..span });
+        }
+        if span.from < number {
+            self.spans.insert(place, Span { to: number - 1, ..span });
+        }
+        self.condense();
+        Some(class)
+    }
+
+    /// Brings spans and blocks back within their bounds.
+    fn condense(&mut self) {
+        while self.spans.len() > SPANS {
+            let short = self.spans.iter().find(|span| span.to - span.from < BLOCK_NUMBERS).copied();
+            match short {
+                Some(span) => {
+                    for index in span.from / BLOCK_NUMBERS..=span.to / BLOCK_NUMBERS {
+                        self.make_block(index);
+                    }
+                }
+                None => self.give_up_below(self.spans[0].to + 1),
+            }
+        }
+        while self.blocks.len() > BLOCKS {
+            let Some((&lowest, _)) = self.blocks.first_key_value() else { return };
+            self.give_up_below(bounds_of(lowest).1 + 1);
+        }
+    }
+
+    /// Moves what the spans hold of one block into its bits.
+    fn make_block(&mut self, index: u64) {
+        let (first, last) = bounds_of(index);
+        let mut block = self.blocks.remove(&index).unwrap_or_else(Block::new);
+        let mut kept = Vec::with_capacity(self.spans.len());
+        for span in self.spans.drain(..) {
+            if span.to < first || span.from > last {
+                kept.push(span);
+                continue;
+            }
+            block.open(span.from.max(first), span.to.min(last), span.class);
+            if span.from < first {
+                kept.push(Span { to: first - 1, ..span });
+            }
+            if span.to > last {
+                kept.push(Span { from: last + 1, ..span });
+            }
+        }
+        self.spans = kept;
+        self.blocks.insert(index, block);
+    }
+
+    fn give_up_below(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+        self.blocks.retain(|&index, _| bounds_of(index).0 >= floor);
+        self.spans.retain_mut(|span| {
+            span.from = span.from.max(floor);
+            span.from <= span.to
+        });
+    }
+}
+
+fn bounds_of(index: u64) -> (u64, u64) {
+    (index * BLOCK_NUMBERS, index * BLOCK_NUMBERS + (BLOCK_NUMBERS - 1))
+}
+
+impl Block {
+    fn new() -> Self {
+        Self { open: vec![0; WORDS], refused: vec![0; WORDS] }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.open.iter().all(|&word| word == 0)
+    }
+
+    fn open(&mut self, from: u64, to: u64, class: Class) {
+        for number in from..=to {
+            let (word, bit) = bit_of(number);
+            self.open[word] |= bit;
+            if class == Class::Refused {
+                self.refused[word] |= bit;
+            }
+        }
+    }
+
+    fn close(&mut self, number: u64) {
+        let (word, bit) = bit_of(number);
+        self.open[word] &= !bit;
+        self.refused[word] &= !bit;
+    }
+
+    fn class_of(&self, number: u64) -> Option<Class> {
+        let (word, bit) = bit_of(number);
+        match (self.open[word] & bit != 0, self.refused[word] & bit != 0) {
+            (false, _) => None,
+            (true, false) => Some(Class::Missing),
+            (true, true) => Some(Class::Refused),
+        }
+    }
+
+    fn missing_between(&self, index: u64, from: u64, to: u64) -> u64 {
+        let (first, last) = bounds_of(index);
+        let numbers = from.max(first)..=to.min(last);
+        numbers.filter(|&number| self.class_of(number) == Some(Class::Missing)).count() as u64
+    }
+
+    fn missing_spans(&self, index: u64, found: &mut Vec<(u64, u64)>) {
+        let (first, last) = bounds_of(index);
+        let mut start = None;
+        for number in first..=last {
+            let missing = self.class_of(number) == Some(Class::Missing);
+            match (missing, start) {
+                (true, None) => start = Some(number),
+                (false, Some(from)) => {
+                    found.push((from, number - 1));
+                    start = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = start {
+            found.push((from, last));
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "below 64")]
+fn bit_of(number: u64) -> (usize, u64) {
+    let place = number % BLOCK_NUMBERS;
+    ((place / 64) as usize, 1 << (place % 64))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! What the aggregator says of a record of `pos.events`, and how often it said it.
+//!
+//! Every record gets exactly one verdict, so the totals, `released` left out, sum to the number of
+//! records consumed.
+
+use serde::{Deserialize, Serialize};
+
+use super::hashes::ShortHash;
+
+/// The verdict on one event that carries a number or an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Counted, and written to `pos.transactions`.
+    First,
+    /// Known, with the same content.
+    Duplicate,
+    /// Known, but too long ago to compare contents.
+    DuplicateUnverified,
+    /// Known, with other content than this hash tells.
+    Conflict(ShortHash),
+    /// Kept aside; moves nothing.
+    Quarantined(Quarantine),
+}
+
+/// Why an event is kept aside. The wire name is the snake case of the variant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Quarantine {
+    /// Business date or time lies more than two days after the append.
+    DateAhead,
+    /// Under scope `business_date`: so old that the date's numbers are no longer kept.
+    DateTooOld,
+    /// Without a number, and older than event ids are kept.
+    IdTooOld,
+    /// No room for another event id of this store.
+    TooManyIds,
+    /// More than a quarter of the modulus from the mark.
+    WrappedFar,
+    /// Not below the modulus.
+    BeyondModulus,
+    /// Further below the opening number than a baseline is lowered.
+    BelowBaseline,
+    /// In the part of a terminal's numbers whose gaps were given up.
+    GapGivenUp,
+    /// So many conflicts came in a row that the terminal seems to count anew.
+    ResetSuspected,
+    /// The ledger was opened under another sequence scope.
+    ScopeChanged,
+    /// No room for another terminal of this store.
+    TooManyTerminals,
+}
+
+impl Quarantine {
+    /// The short code written to `pos.conflicts`.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::DateAhead => "date_ahead",
+            Self::DateTooOld => "date_too_old",
+            Self::IdTooOld => "id_too_old",
+            Self::TooManyIds => "too_many_ids",
+            Self::WrappedFar => "wrapped_far",
+            Self::BeyondModulus => "beyond_modulus",
+            Self::BelowBaseline => "below_baseline",
+            Self::GapGivenUp => "gap_given_up",
+            Self::ResetSuspected => "reset_suspected",
+            Self::ScopeChanged => "scope_changed",
+            Self::TooManyTerminals => "too_many_terminals",
+        }
+    }
+}
+
+/// How often each verdict was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Totals {
+    /// Counted events.
+    pub first: u64,
+    /// Repeats with the same content.
+    pub duplicate: u64,
+    /// Repeats from beyond the conflict horizon.
+    pub duplicate_unverified: u64,
+    /// Known numbers with other content.
+    pub conflict: u64,
+    /// Events kept aside.
+    pub quarantined: u64,
+    /// Markers of refused events.
+    pub refused: u64,
+    /// Operators' records.
+    pub control: u64,
+    /// Events that an operator let through; not a verdict on a record, so not part of the sum.
+    pub released: u64,
+}
+
+impl Totals {
+    pub(super) fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::First => self.first += 1,
+            Verdict::Duplicate => self.duplicate += 1,
+            Verdict::DuplicateUnverified => self.duplicate_unverified += 1,
+            Verdict::Conflict(_) => self.conflict += 1,
+            Verdict::Quarantined(_) => self.quarantined += 1,
+        }
+    }
+
+    /// Records with a verdict.
+    pub fn records(&self) -> u64 {
+        self.first
+            + self.duplicate
+            + self.duplicate_unverified
+            + self.conflict
+            + self.quarantined
+            + self.refused
+            + self.control
+    }
+}

@@ -1,0 +1,230 @@
+//! Stock effects folded into event-time windows, for one flush.
+//!
+//! A delta is known by store, SKU, unit, window start and business date. Nothing of it outlives the
+//! flush: a late event is simply part of a later delta for its old window. Names are held once a
+//! delta in one buffer that is emptied, not freed, so after warm-up a line costs one lookup and no
+//! allocation. What a line does to stock is said by [`crate::stock`], not here.
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::index::Index;
+use crate::log::Offset;
+use crate::stock::Effect;
+use crate::text::{Date, Timestamp};
+
+/// A sum at which a flush is due, so that no later line can overflow it: one event moves at most
+/// 2,000 lines of 10^12 millionths.
+const LARGEST_SUM: u64 = 1 << 62;
+
+/// What one SKU did in one window, as far as this flush saw it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delta {
+    pub(super) store: u32,
+    name_at: u32,
+    sku_bytes: u8,
+    unit_bytes: u8,
+    pub(super) date: Date,
+    /// Seconds since the Unix epoch.
+    pub(super) window_start: i64,
+    pub(super) effect: Effect,
+    pub(super) events: u32,
+    last_source: Offset,
+}
+
+/// Where and when a line happened.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) store: u32,
+    pub(super) date: Date,
+    pub(super) window_start: i64,
+    /// Offset of the event; tells lines of one event from those of the next.
+    pub(super) source: Offset,
+}
+
+/// The deltas of one partition and flush.
+#[derive(Debug)]
+pub(super) struct Windows {
+    index: Index,
+    deltas: Vec<Delta>,
+    names: Vec<u8>,
+    full: bool,
+}
+
+impl Windows {
+    pub(super) fn new() -> Self {
+        Self { index: Index::new(), deltas: Vec::new(), names: Vec::new(), full: false }
+    }
+
+    /// Adds a line's effect; returns true where that began a delta.
+    pub(super) fn add(&mut self, at: Setting, sku: &str, unit: &str, effect: Effect) -> bool {
+        let (deltas, names) = (&self.deltas, &self.names);
+        let next = u32::try_from(deltas.len()).unwrap_or(u32::MAX - 1);
+        let (slot, new) = self.index.find_or_enter(hash(at, sku, unit), next, |slot| {
+            let delta = &deltas[slot as usize];
+            delta.store == at.store
+                && delta.window_start == at.window_start
+                && delta.date == at.date
+                && delta.names(names) == (sku.as_bytes(), unit.as_bytes())
+        });
+        if new {
+            self.deltas.push(Delta::empty(at, self.names.len(), sku, unit));
+            self.names.extend_from_slice(sku.as_bytes());
+            self.names.extend_from_slice(unit.as_bytes());
+        }
+        let delta = &mut self.deltas[slot as usize];
+        delta.add(at.source, effect);
+        self.full |= delta.largest() >= LARGEST_SUM;
+        new
+    }
+
+    /// Tells whether a sum has come so far that the flush is due.
+    pub(super) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// The deltas in the order they began, each with SKU and unit.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Delta, &str, &str)> {
+        self.deltas.iter().map(|delta| {
+            let (sku, unit) = delta.names(&self.names);
+            (delta, text(sku), text(unit))
+        })
+    }
+
+    /// Empties it for the next flush.
+    pub(super) fn clear(&mut self) {
+        self.index.clear();
+        self.deltas.clear();
+        self.names.clear();
+        self.full = false;
+    }
+}
+
+impl Delta {
+    #[expect(clippy::cast_possible_truncation, reason = "ids have at most 64 bytes, units 3")]
+    fn empty(at: Setting, name_at: usize, sku: &str, unit: &str) -> Self {
+        Self {
+            store: at.store,
+            name_at: u32::try_from(name_at).unwrap_or(u32::MAX),
+            sku_bytes: sku.len() as u8,
+            unit_bytes: unit.len() as u8,
+            date: at.date,
+            window_start: at.window_start,
+            effect: Effect::default(),
+            events: 0,
+            last_source: Offset::MAX,
+        }
+    }
+
+    fn names<'a>(&self, names: &'a [u8]) -> (&'a [u8], &'a [u8]) {
+        let (from, sku) = (self.name_at as usize, usize::from(self.sku_bytes));
+        names[from..from + sku + usize::from(self.unit_bytes)].split_at(sku)
+    }
+
+    fn add(&mut self, source: Offset, effect: Effect) {
+        self.effect.stock += effect.stock;
+        self.effect.sold += effect.sold;
+        self.effect.returned += effect.returned;
+        self.effect.adjusted += effect.adjusted;
+        self.events += u32::from(self.last_source != source);
+        self.last_source = source;
+    }
+
+    fn largest(&self) -> u64 {
+        let Effect { stock, sold, returned, adjusted } = self.effect;
+        [stock, sold, returned, adjusted].map(i64::unsigned_abs).into_iter().max().unwrap_or(0)
+    }
+}
+
+/// Start of the tumbling window a time falls into, seconds since the Unix epoch.
+pub(super) fn window_start(at: Timestamp, window_seconds: u32) -> i64 {
+    let seconds = at.micros.div_euclid(1_000_000);
+    seconds - seconds.rem_euclid(i64::from(window_seconds))
+}
+
+fn hash(at: Setting, sku: &str, unit: &str) -> u64 {
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+    let unit = unit.bytes().fold(0, |unit, byte| unit << 8 | u64::from(byte));
+    let seed = at.window_start.cast_unsigned().wrapping_mul(SPREAD)
+        ^ u64::from(at.store) << 32
+        ^ u64::from(at.date.0.cast_unsigned()) << 24
+        ^ unit;
+    xxh3_64_with_seed(sku.as_bytes(), seed)
+}
+
+/// The names came in as `str` and are cut where they were joined.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(store: u32, window_start: i64, source: Offset) -> Setting {
+        Setting { store, date: Date(20_000), window_start, source }
+    }
+
+    fn sold(quantity: i64) -> Effect {
+        Effect { stock: -quantity, sold: quantity, ..Effect::default() }
+    }
+
+    #[test]
+    fn lines_of_one_event_count_as_one_event() {
+        let mut windows = Windows::new();
+        assert!(windows.add(at(0, 60, 1), "milk", "C62", sold(1)));
+        assert!(!windows.add(at(0, 60, 1), "milk", "C62", sold(2)));
+        assert!(!windows.add(at(0, 60, 2), "milk", "C62", sold(4)));
+        assert!(windows.add(at(0, 60, 2), "milk", "KGM", sold(4)));
+        let found: Vec<_> =
+            windows.iter().map(|(d, sku, unit)| (sku, unit, d.effect.sold, d.events)).collect();
+        assert_eq!(found, [("milk", "C62", 7, 2), ("milk", "KGM", 4, 1)]);
+        windows.clear();
+        assert_eq!(windows.iter().count(), 0);
+        assert!(windows.add(at(0, 60, 2), "milk", "C62", sold(1)));
+    }
+
+    #[test]
+    fn windows_start_at_multiples_of_their_length_before_the_epoch_too() {
+        let start = |text: &str| window_start(Timestamp::parse(text.as_bytes()).unwrap(), 60);
+        assert_eq!(start("1970-01-01T00:01:59.999Z"), 60);
+        assert_eq!(start("1969-12-31T23:59:59Z"), -60);
+        assert_eq!(start("2026-11-27T08:15:30+05:45"), start("2026-11-27T02:30:00Z"));
+    }
+
+    #[test]
+    fn a_sum_near_its_limit_makes_a_flush_due() {
+        let mut windows = Windows::new();
+        windows.add(at(0, 0, 1), "milk", "C62", sold((1 << 62) - 1));
+        assert!(!windows.is_full());
+        windows.add(at(0, 0, 2), "milk", "C62", sold(1));
+        assert!(windows.is_full());
+    }
+
+    proptest! {
+        #[test]
+        fn sums_are_those_of_a_map_with_whole_keys(
+            lines in prop::collection::vec((0..4_u32, 0..5_i64, "[a-c]{1,2}", 0..3_usize, -9..9_i64), 0..300),
+        ) {
+            let units = ["C62", "KGM", "C6"];
+            let mut windows = Windows::new();
+            let mut naive: HashMap<(u32, i64, String, &str), i64> = HashMap::new();
+            for (source, (store, window, sku, unit, quantity)) in lines.into_iter().enumerate() {
+                let at = at(store, window * 60, source as u64);
+                windows.add(at, &sku, units[unit], sold(quantity));
+                *naive.entry((store, window * 60, sku, units[unit])).or_default() += quantity;
+            }
+            let found: HashMap<_, _> = windows
+                .iter()
+                .map(|(d, sku, unit)| ((d.store, d.window_start, sku.to_owned(), unit), d.effect.sold))
+                .collect();
+            prop_assert_eq!(found.len(), naive.len());
+            for ((store, window, sku, unit), sum) in naive {
+                prop_assert_eq!(found.get(&(store, window, sku, unit)), Some(&sum));
+            }
+        }
+    }
+}
