@@ -7,6 +7,7 @@ mod parse;
 mod write;
 
 use std::borrow::Cow;
+use std::fmt;
 
 pub use parse::EnvelopeError;
 
@@ -76,6 +77,32 @@ pub enum Scope {
     BusinessDate,
     /// Numbers wrap to 0 at the modulus.
     Wrapping(u64),
+}
+
+impl Scope {
+    /// Reads a scope as it is written: `terminal`, `business_date` or `wrapping:<modulus>`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "terminal" => Some(Self::Terminal),
+            "business_date" => Some(Self::BusinessDate),
+            _ => text
+                .strip_prefix("wrapping:")?
+                .parse()
+                .ok()
+                .filter(|&modulus| modulus > 0)
+                .map(Self::Wrapping),
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Terminal => formatter.write_str("terminal"),
+            Self::BusinessDate => formatter.write_str("business_date"),
+            Self::Wrapping(modulus) => write!(formatter, "wrapping:{modulus}"),
+        }
+    }
 }
 
 /// Whether an event is of now or of a backlog.
@@ -176,6 +203,16 @@ mod tests {
             let cut = cut.min(whole.len() - 1);
             let ends_like_an_object = whole[..cut].ends_with(b"}");
             prop_assert!(ends_like_an_object || Envelope::parse(&whole[..cut]).is_err());
+        }
+    }
+
+    #[test]
+    fn scopes_are_written_as_they_are_read() {
+        for text in ["terminal", "business_date", "wrapping:9999"] {
+            assert_eq!(Scope::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "wrapping:", "wrapping:0", "wrapping:x", "store"] {
+            assert_eq!(Scope::parse(text), None, "{text}");
         }
     }
 

@@ -71,6 +71,56 @@ pub enum Kind {
     TransferIn,
 }
 
+impl Kind {
+    /// Every kind, in the order of declaration.
+    pub const ALL: [Self; 19] = [
+        Self::Sale,
+        Self::Return,
+        Self::Exchange,
+        Self::Void,
+        Self::PostVoid,
+        Self::Suspend,
+        Self::Resume,
+        Self::NoSale,
+        Self::Training,
+        Self::Open,
+        Self::Close,
+        Self::PaidIn,
+        Self::PaidOut,
+        Self::Loan,
+        Self::Pickup,
+        Self::InventoryAdjustment,
+        Self::InventoryCount,
+        Self::TransferOut,
+        Self::TransferIn,
+    ];
+
+    /// Returns the wire name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Return => "return",
+            Self::Exchange => "exchange",
+            Self::Void => "void",
+            Self::PostVoid => "post_void",
+            Self::Suspend => "suspend",
+            Self::Resume => "resume",
+            Self::NoSale => "no_sale",
+            Self::Training => "training",
+            Self::Open => "open",
+            Self::Close => "close",
+            Self::PaidIn => "paid_in",
+            Self::PaidOut => "paid_out",
+            Self::Loan => "loan",
+            Self::Pickup => "pickup",
+            Self::InventoryAdjustment => "inventory_adjustment",
+            Self::InventoryCount => "inventory_count",
+            Self::TransferOut => "transfer_out",
+            Self::TransferIn => "transfer_in",
+        }
+    }
+}
+
 /// One line of a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line<'a> {

@@ -4,50 +4,13 @@
 //! is the append time of the record, so the same log gives the same verdicts, whenever it is read.
 //! Dates and event ids are judged before, in [`super::fold`].
 
-use serde::{Deserialize, Serialize};
-
 use super::hashes::{Hashes, ShortHash};
 use super::numbers::{Class, Numbers, Place};
 use super::verdict::{Quarantine, Verdict};
+use crate::envelope::Scope;
 
 /// Conflicts in a row from which a terminal is suspected to count anew.
 const RESET_STREAK: u32 = 8;
-
-/// Over what a terminal's numbers rise.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Scope {
-    /// Without end.
-    Terminal,
-    /// Within a business date, from 1. The date is part of the epoch.
-    BusinessDate,
-    /// Up to this modulus, then from 0 again.
-    Wrapping(u64),
-}
-
-impl Scope {
-    /// Reads the envelope's `scope`; `None` if it is none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "terminal" => Some(Self::Terminal),
-            "business_date" => Some(Self::BusinessDate),
-            _ => {
-                let modulus = text.strip_prefix("wrapping:")?.parse().ok()?;
-                (4..=1 << 53).contains(&modulus).then_some(Self::Wrapping(modulus))
-            }
-        }
-    }
-}
-
-impl std::fmt::Display for Scope {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Terminal => formatter.write_str("terminal"),
-            Self::BusinessDate => formatter.write_str("business_date"),
-            Self::Wrapping(modulus) => write!(formatter, "wrapping:{modulus}"),
-        }
-    }
-}
 
 /// The ledger of one terminal and epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]

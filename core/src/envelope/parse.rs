@@ -133,16 +133,7 @@ impl<'a> Cursor<'a> {
 
     fn scope(&mut self) -> Result<Scope, EnvelopeError> {
         let text = self.text("scope")?;
-        match &*text {
-            "terminal" => Ok(Scope::Terminal),
-            "business_date" => Ok(Scope::BusinessDate),
-            other => other
-                .strip_prefix("wrapping:")
-                .and_then(|modulus| decimal(modulus.as_bytes()))
-                .filter(|&modulus| modulus > 0)
-                .map(Scope::Wrapping)
-                .ok_or(fault("scope")),
-        }
+        Scope::parse(&text).ok_or(fault("scope"))
     }
 
     fn admission(&mut self) -> Result<Admission, EnvelopeError> {

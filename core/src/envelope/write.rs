@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::{Admission, DATA_SCHEMA, Envelope, Scope, SettledVerdict};
+use super::{Admission, DATA_SCHEMA, Envelope, SettledVerdict};
 
 impl Envelope<'_> {
     /// Appends the envelope as one JSON object.
@@ -27,13 +27,7 @@ impl Envelope<'_> {
         if let Some(hash) = self.content_hash {
             formatted(out, "contenthash", format_args!("\"h1:{hash:032x}\""));
         }
-        match self.scope {
-            Scope::Terminal => text(out, "scope", "terminal"),
-            Scope::BusinessDate => text(out, "scope", "business_date"),
-            Scope::Wrapping(modulus) => {
-                formatted(out, "scope", format_args!("\"wrapping:{modulus}\""))
-            }
-        }
+        formatted(out, "scope", format_args!("\"{}\"", self.scope));
         text(out, "policyrevision", &self.policy_revision);
         optional(out, "flags", self.flags.as_deref());
         text(

@@ -107,16 +107,6 @@ fn numbers_wrap_at_their_modulus() {
     assert_eq!(judge(&mut low, 99, 1, 0), Verdict::First, "from before the wrap");
 }
 
-#[test]
-fn scopes_are_written_as_they_are_read() {
-    for text in ["terminal", "business_date", "wrapping:9999"] {
-        assert_eq!(Scope::parse(text).unwrap().to_string(), text);
-    }
-    for text in ["", "wrapping:", "wrapping:3", "wrapping:x", "store"] {
-        assert_eq!(Scope::parse(text), None, "{text}");
-    }
-}
-
 proptest! {
     /// The ledger against one map of everything it ever counted.
     #[test]
