@@ -1,0 +1,226 @@
+//! The audit: one record for each outcome of each delivery call, chained by hashes.
+//!
+//! Every offset that a sink settles stands in an audit record before the group's commit covers it;
+//! that is what the conservation check of the sinks reads. Each record carries the hash of the one
+//! its writer wrote before, so that a record taken out or altered later shows.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use tillrace_core::log::{Offset, Partition};
+use tillrace_core::text::Timestamp;
+use uuid::Uuid;
+
+/// Most ranges, and most exceptions, in one record; more make further records. Keeps the largest
+/// record well below the megabyte that every topic takes.
+pub(crate) const MOST_ITEMS: usize = 4_096;
+/// Longest code of an exception, in characters.
+const LONGEST_CODE: usize = 64;
+
+/// What happened to the offsets of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Outcome {
+    /// The backend has them.
+    Delivered,
+    /// They are in the dead letters, one by one, for the reason of their exception.
+    Dead,
+    /// They are none of this sink's business.
+    Filtered,
+    /// They are in the dead letters because their key was stuck.
+    Parked,
+}
+
+/// What one call did to one outcome's offsets, before it is chained.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) outcome: Outcome,
+    pub(crate) status: Option<u16>,
+    pub(crate) attempts: u32,
+    pub(crate) started: Timestamp,
+    pub(crate) elapsed: Duration,
+    /// Rising; with a code where there is something to say about one.
+    pub(crate) offsets: Vec<(Offset, Option<String>)>,
+}
+
+/// One writer's chain.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    sink: String,
+    topic: String,
+    writer: String,
+    number: u64,
+    previous: String,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    sink: &'a str,
+    topic: &'a str,
+    partition: Partition,
+    offsets: Vec<[Offset; 2]>,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    attempts: u32,
+    started: String,
+    elapsed_ms: u64,
+    exceptions: Vec<Exception<'a>>,
+    redriven: bool,
+    writer: &'a str,
+    number: u64,
+    previous: &'a str,
+}
+
+#[derive(Serialize)]
+struct Exception<'a> {
+    offset: Offset,
+    code: &'a str,
+}
+
+impl Chain {
+    /// Starts the chain of a new writer; `writer` must never have been used before.
+    pub(crate) fn new(sink: &str, topic: &str, writer: Uuid) -> Self {
+        Self {
+            sink: sink.to_owned(),
+            topic: topic.to_owned(),
+            writer: writer.to_string(),
+            number: 0,
+            previous: String::new(),
+        }
+    }
+
+    /// Writes the records of an entry, several if it is too large for one.
+    pub(crate) fn append(
+        &mut self,
+        partition: Partition,
+        entry: &Entry,
+    ) -> Result<Vec<Vec<u8>>, serde_json::Error> {
+        entry.offsets.chunks(MOST_ITEMS).map(|part| self.link(partition, entry, part)).collect()
+    }
+
+    fn link(
+        &mut self,
+        partition: Partition,
+        entry: &Entry,
+        part: &[(Offset, Option<String>)],
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let exceptions = part
+            .iter()
+            .filter_map(|(offset, code)| {
+                let code = code.as_deref()?;
+                let end = code.char_indices().nth(LONGEST_CODE).map_or(code.len(), |(at, _)| at);
+                Some(Exception { offset: *offset, code: code.get(..end)? })
+            })
+            .collect();
+        let record = Record {
+            sink: &self.sink,
+            topic: &self.topic,
+            partition,
+            offsets: ranges(part.iter().map(|&(offset, _)| offset)),
+            outcome: entry.outcome,
+            status: entry.status,
+            attempts: entry.attempts,
+            started: entry.started.to_string(),
+            elapsed_ms: u64::try_from(entry.elapsed.as_millis()).unwrap_or(u64::MAX),
+            exceptions,
+            redriven: false,
+            writer: &self.writer,
+            number: self.number,
+            previous: &self.previous,
+        };
+        let mut text = serde_json::to_vec(&record)?;
+        let hash = hex(&Sha256::digest(&text));
+        // The hash covers the record as it stands without it; it goes in as the last member.
+        text.pop();
+        text.extend_from_slice(b",\"hash\":\"");
+        text.extend_from_slice(hash.as_bytes());
+        text.extend_from_slice(b"\"}");
+        self.number += 1;
+        self.previous = hash;
+        Ok(text)
+    }
+}
+
+/// Joins rising offsets into `[from, to)` ranges.
+fn ranges(offsets: impl Iterator<Item = Offset>) -> Vec<[Offset; 2]> {
+    let mut ranges: Vec<[Offset; 2]> = Vec::new();
+    for offset in offsets {
+        match ranges.last_mut() {
+            Some([_, to]) if *to == offset => *to = offset + 1,
+            _ => ranges.push([offset, offset + 1]),
+        }
+    }
+    ranges
+}
+
+/// Writes bytes in lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn entry(offsets: Vec<(Offset, Option<String>)>) -> Entry {
+        Entry {
+            outcome: Outcome::Delivered,
+            status: Some(200),
+            attempts: 1,
+            started: Timestamp::from_millis(0),
+            elapsed: Duration::from_millis(12),
+            offsets,
+        }
+    }
+
+    fn chain() -> Chain {
+        Chain::new("erp", "pos.transactions.v1", Uuid::from_u128(7))
+    }
+
+    #[test]
+    fn offsets_become_ranges() {
+        assert_eq!(ranges([1, 2, 3, 7, 9, 10].into_iter()), [[1, 4], [7, 8], [9, 11]]);
+        assert!(ranges(std::iter::empty()).is_empty());
+    }
+
+    #[test]
+    fn each_record_carries_the_hash_of_the_one_before() {
+        let mut chain = chain();
+        let mut previous = String::new();
+        for number in 0..3 {
+            let texts = chain.append(2, &entry(vec![(number, None)])).unwrap();
+            let text = String::from_utf8(texts.into_iter().next().unwrap()).unwrap();
+            let record: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(record["number"], json!(number));
+            assert_eq!(record["previous"], json!(previous));
+            let (without, _) = text.rsplit_once(",\"hash\":").unwrap();
+            let hash = hex(&Sha256::digest(format!("{without}}}")));
+            assert_eq!(record["hash"], json!(hash));
+            previous = hash;
+        }
+    }
+
+    #[test]
+    fn an_entry_too_large_for_one_record_makes_several() {
+        let offsets: Vec<_> =
+            (0..10_000).map(|offset| (offset * 2, Some("c".repeat(100)))).collect();
+        let texts = chain().append(0, &entry(offsets)).unwrap();
+        assert_eq!(texts.len(), 3);
+        assert!(texts.iter().all(|text| text.len() < 600_000));
+        let last: Value = serde_json::from_slice(&texts[2]).unwrap();
+        assert_eq!(last["offsets"][0], json!([16_384, 16_385]));
+        assert_eq!(last["exceptions"][0]["code"], json!("c".repeat(64)));
+        let ranges: usize = texts
+            .iter()
+            .map(|text| serde_json::from_slice::<Value>(text).unwrap())
+            .map(|record| record["offsets"].as_array().unwrap().len())
+            .sum();
+        assert_eq!(ranges, 10_000);
+    }
+}

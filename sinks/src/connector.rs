@@ -1,0 +1,134 @@
+//! The seam between the engine and what it delivers to.
+//!
+//! A connector turns a batch of records into one call and says of each record what became of it.
+//! It keeps no queue, retries nothing, commits nothing: all that is the engine's.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tillrace_core::log::{Offset, Partition};
+
+use crate::record::{Record, Unreadable};
+use crate::settings;
+
+/// What a call is waiting for.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send + 'a>>;
+
+/// One kind of backend.
+pub trait Connector: fmt::Debug + Send + Sync {
+    /// Tells what must stay in order.
+    fn ordering(&self) -> Ordering;
+
+    /// Returns the bounds of one call where the settings give none.
+    fn batch(&self) -> settings::Batch;
+
+    /// Returns the most records that one call can ever carry, whatever the settings say.
+    fn most_records(&self) -> Option<usize> {
+        None
+    }
+
+    /// Tells whether a record is for this backend at all.
+    ///
+    /// # Errors
+    /// When the record cannot be read; its partition stops there.
+    fn concerns(&self, record: &Record) -> Result<bool, Unreadable>;
+
+    /// Delivers a batch and answers for each of its records.
+    ///
+    /// Dropping the future abandons the call; whether it had an effect is then unknown, and the
+    /// batch will come again under the same identities.
+    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a>;
+}
+
+/// What must stay in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ordering {
+    /// Records of one key; keys are independent and share calls.
+    Key,
+    /// All records of a partition: it is written as one stream, one call at a time.
+    Partition,
+}
+
+/// Records that go out in one call, all of one partition.
+#[derive(Debug)]
+pub struct Batch {
+    /// Their partition.
+    pub partition: Partition,
+    /// One past the highest offset of this partition that ever reached the backend, as far as
+    /// the group's commit tells; 0 if nothing is known.
+    pub delivered_to: Offset,
+    /// The records; those of one key are in order.
+    pub records: Vec<Record>,
+}
+
+/// A call that took place.
+#[derive(Debug)]
+pub struct Answer {
+    /// Protocol status, for the audit.
+    pub status: Option<u16>,
+    /// One verdict a record, in the order of the batch.
+    pub verdicts: Vec<Verdict>,
+}
+
+/// What became of one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The backend has it, from this call or from one before.
+    Delivered,
+    /// Not now.
+    Retry {
+        /// The backend's word for it.
+        code: String,
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+    },
+    /// Never: it goes to the dead letters.
+    Rejected {
+        /// The backend's word for it.
+        code: String,
+        /// What it said.
+        detail: String,
+    },
+    /// The backend lacks what this record refers to; it may come yet.
+    DependencyMissing,
+}
+
+/// A call that failed as a whole. Nothing is known about its records.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The backend could not be reached, or failed, or took too long.
+    #[error("backend unavailable ({code})")]
+    Unavailable {
+        /// A short word for the audit and the dead letter.
+        code: &'static str,
+        /// Protocol status, if there was an answer.
+        status: Option<u16>,
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+        /// What went wrong below.
+        source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The backend is well and asks for fewer calls.
+    #[error("backend asks for fewer calls")]
+    Throttled {
+        /// How long it asked us to wait.
+        after: Option<Duration>,
+    },
+    /// The backend refuses the content. Of several records it is not known which is meant.
+    #[error("backend refuses the content with status {status}: {detail}")]
+    Refused {
+        /// Protocol status.
+        status: u16,
+        /// What it said, cut short.
+        detail: String,
+    },
+    /// Going on would lose or double records; the partition stops here for people to look.
+    #[error("delivery cannot go on: {cause}")]
+    Stop {
+        /// Why.
+        cause: Arc<dyn std::error::Error + Send + Sync>,
+    },
+}

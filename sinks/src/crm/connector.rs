@@ -1,0 +1,66 @@
+//! Calls to a CRM.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::body;
+use super::settings::{PointsRule, PointsSettings};
+use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
+use crate::http::{Backend, BackendError};
+use crate::record::{Record, Transaction, Unreadable};
+use crate::settings;
+
+/// Kinds of event that earn or take back points.
+const EARNING_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+
+/// Posts loyalty points to a CRM.
+#[derive(Debug)]
+pub struct CrmPoints {
+    backend: Backend,
+    rule: PointsRule,
+}
+
+impl CrmPoints {
+    /// Makes the connector.
+    ///
+    /// # Errors
+    /// When the settings allow no HTTP client.
+    pub fn new(settings: &PointsSettings) -> Result<Self, BackendError> {
+        Ok(Self { backend: Backend::new(&settings.backend)?, rule: settings.rule })
+    }
+}
+
+impl Connector for CrmPoints {
+    fn ordering(&self) -> Ordering {
+        Ordering::Key
+    }
+
+    fn batch(&self) -> settings::Batch {
+        settings::Batch { max_records: 1, max_bytes: ByteSize::mib(1), linger: Duration::ZERO }
+    }
+
+    fn most_records(&self) -> Option<usize> {
+        Some(1)
+    }
+
+    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+        let transaction = Transaction::read(record)?;
+        Ok(EARNING_KINDS.contains(&transaction.kind()) && body::has_account(&transaction)?)
+    }
+
+    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+        Box::pin(async move {
+            let mut answer = Answer { status: None, verdicts: Vec::new() };
+            for record in &batch.records {
+                let (id, points) = body::points(record, batch.partition, self.rule)
+                    .map_err(|error| CallError::Stop { cause: Arc::new(error) })?;
+                let reply = self.backend.post(points, &id).await?;
+                answer.status = Some(reply.status);
+                answer.verdicts.push(reply.verdict());
+            }
+            Ok(answer)
+        })
+    }
+}

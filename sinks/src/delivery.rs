@@ -1,0 +1,208 @@
+//! The delivery role: any number of sinks, started and stopped together.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+use tillrace_core::log::{Log, LogError, Partition};
+use tillrace_core::topics::Topics;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::connector::Connector;
+use crate::crm::CrmPoints;
+use crate::engine::{DeliveryMetrics, Engine, SinkError, Wiring, group};
+use crate::erp::Erp;
+use crate::http::BackendError;
+use crate::parquet::{ParquetFiles, PlaceError};
+use crate::settings::{self, SettingsError, SinkSettings, Target};
+
+/// The sinks of this process, at work.
+#[derive(Debug)]
+pub struct Delivery {
+    stop: watch::Sender<bool>,
+    sinks: Vec<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    name: String,
+    health: watch::Receiver<Health>,
+    task: JoinHandle<()>,
+}
+
+/// How a sink is.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// Why it stopped, if it stopped by itself.
+    pub stopped: Option<Arc<SinkError>>,
+    /// Partitions that it stopped reading, and why; the others go on.
+    pub halted: BTreeMap<Partition, Arc<SinkError>>,
+}
+
+/// Why delivery cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting is wrong.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The log refuses.
+    #[error("sink {sink}: join its consumer group")]
+    Log {
+        /// The sink.
+        sink: String,
+        /// What the log said.
+        source: LogError,
+    },
+    /// The client for a backend cannot be made.
+    #[error("sink {sink}: prepare its backend")]
+    Backend {
+        /// The sink.
+        sink: String,
+        /// What is wrong.
+        source: BackendError,
+    },
+    /// The place for files cannot be used.
+    #[error("sink {sink}: prepare its place for files")]
+    Place {
+        /// The sink.
+        sink: String,
+        /// What is wrong.
+        source: PlaceError,
+    },
+}
+
+impl Health {
+    /// Tells whether everything the sink was given is being worked on.
+    pub fn is_well(&self) -> bool {
+        self.stopped.is_none() && self.halted.is_empty()
+    }
+}
+
+impl Delivery {
+    /// Starts the sinks on their topics, which must exist, dead letters and audit included.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When a setting is wrong, a backend's client cannot be made, or the log refuses.
+    pub fn start(
+        settings: &[SinkSettings],
+        log: Arc<dyn Log>,
+        topics: &Topics,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        settings::validate(settings)?;
+        let mut wirings = Vec::with_capacity(settings.len());
+        for sink in settings {
+            wirings.push(Wiring {
+                name: sink.name.clone(),
+                source: sink.to.source(),
+                filter: sink.filter.clone(),
+                flow: sink.flow.clone(),
+                connector: connect(sink, &log, topics)?,
+            });
+        }
+        Self::start_wired(wirings, &log, topics, registry)
+    }
+
+    /// Starts sinks whose connectors are made already.
+    ///
+    /// # Errors
+    /// When the log refuses.
+    pub fn start_wired(
+        wirings: Vec<Wiring>,
+        log: &Arc<dyn Log>,
+        topics: &Topics,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        let metrics = DeliveryMetrics::register(registry);
+        let (stop, stopped) = watch::channel(false);
+        let mut sinks = Vec::with_capacity(wirings.len());
+        for wiring in wirings {
+            let name = wiring.name.clone();
+            let (tell, health) = watch::channel(Health::default());
+            let engine = Engine::start(wiring, log, topics, metrics.sink(&name), tell.clone())
+                .map_err(|source| StartError::Log { sink: name.clone(), source })?;
+            let task = tokio::spawn(watch_over(name.clone(), engine, stopped.clone(), tell));
+            sinks.push(Running { name, health, task });
+        }
+        Ok(Self { stop, sinks })
+    }
+
+    /// Returns how each sink is.
+    pub fn health(&self) -> Vec<(&str, Health)> {
+        self.sinks.iter().map(|sink| (sink.name.as_str(), sink.health.borrow().clone())).collect()
+    }
+
+    /// Stops reading, finishes what is in hand within each sink's `drain_within`, commits, and
+    /// leaves the groups. Returns how each sink was at the end.
+    pub async fn drain(self) -> Vec<(String, Health)> {
+        self.stop.send_replace(true);
+        let mut ends = Vec::with_capacity(self.sinks.len());
+        for sink in self.sinks {
+            if let Err(error) = sink.task.await {
+                tracing::error!(sink = sink.name, %error, "a sink panicked");
+            }
+            let health = sink.health.borrow().clone();
+            ends.push((sink.name, health));
+        }
+        ends
+    }
+
+    /// Stops at once, as a crash would: nothing is finished, nothing committed.
+    pub fn abandon(self) {
+        for sink in &self.sinks {
+            sink.task.abort();
+        }
+    }
+}
+
+async fn watch_over(
+    name: String,
+    engine: Engine,
+    stop: watch::Receiver<bool>,
+    health: watch::Sender<Health>,
+) {
+    if let Err(error) = engine.run(stop).await {
+        tracing::error!(sink = name, error = &error as &dyn std::error::Error, "sink stopped");
+        health.send_modify(|health| health.stopped = Some(Arc::new(error)));
+    }
+}
+
+fn connect(
+    sink: &SinkSettings,
+    log: &Arc<dyn Log>,
+    topics: &Topics,
+) -> Result<Arc<dyn Connector>, StartError> {
+    let backend = |source| StartError::Backend { sink: sink.name.clone(), source };
+    Ok(match &sink.to {
+        Target::ErpDocuments(settings) => Arc::new(Erp::documents(settings).map_err(backend)?),
+        Target::ErpStockMovements(settings) => {
+            Arc::new(Erp::stock_movements(settings).map_err(backend)?)
+        }
+        Target::CrmPoints(settings) => Arc::new(CrmPoints::new(settings).map_err(backend)?),
+        Target::Parquet(settings) => {
+            let group = group(topics, &sink.name);
+            let files = ParquetFiles::open(settings, Arc::clone(log), topics, group);
+            Arc::new(files.map_err(|source| StartError::Place { sink: sink.name.clone(), source })?)
+        }
+    })
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(error) = &self.stopped {
+            return write!(formatter, "stopped: {error}");
+        }
+        if self.halted.is_empty() {
+            return formatter.write_str("well");
+        }
+        let mut separator = "";
+        for (partition, error) in &self.halted {
+            write!(formatter, "{separator}partition {partition} stopped: {error}")?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}

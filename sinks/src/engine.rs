@@ -1,0 +1,455 @@
+//! The delivery engine: one topic, one consumer group, one backend.
+//!
+//! The modules stand in the order a record meets them: `reader` polls it, `intake` filters it,
+//! `lanes` keep it in order, `pacer` and `breaker` say when the backend may be called, `call` is
+//! one call, `outcome` judges what came of it with `trouble`, `journal` writes audit and dead
+//! letters, `progress` says what may be committed.
+//!
+//! One task owns all state of a sink; calls and writes run beside it and come back as messages, so
+//! there is no lock. What it promises: order per lane, nothing settled without an audit record,
+//! nothing committed above something unsettled, memory bounded by `in_hand`. What it leaves to
+//! others: what a record means, and whether a second delivery has a second effect; that is why
+//! every connector sends identities along.
+
+mod breaker;
+mod call;
+mod intake;
+mod journal;
+mod lanes;
+mod metrics;
+mod outcome;
+mod pacer;
+mod partition;
+mod progress;
+mod reader;
+mod trouble;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use rand::rngs::SmallRng;
+use tillrace_core::log::{Log, LogError, Partition, Position, Topic};
+use tillrace_core::topics::Topics;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use self::breaker::Breaker;
+use self::call::Called;
+use self::journal::Journal;
+pub use self::journal::JournalError;
+use self::lanes::{BatchLimits, Load};
+pub(crate) use self::metrics::DeliveryMetrics;
+use self::metrics::SinkMetrics;
+use self::pacer::Pacer;
+use self::partition::{Assigned, Held, Leaving};
+use self::reader::{Heard, Order, Reader};
+use self::trouble::Patience;
+use crate::connector::{Connector, Ordering};
+use crate::delivery::Health;
+use crate::filter::Filter;
+use crate::record::{Source, Unreadable};
+use crate::settings::Flow;
+
+/// What a sink is made of.
+#[derive(Debug, Clone)]
+pub struct Wiring {
+    /// The sink's name.
+    pub name: String,
+    /// The topic it reads.
+    pub source: Source,
+    /// What it leaves out.
+    pub filter: Filter,
+    /// How it flows.
+    pub flow: Flow,
+    /// Where it delivers.
+    pub connector: Arc<dyn Connector>,
+}
+
+/// Why a sink, or one of its partitions, stopped.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SinkError {
+    /// The log failed for good, or no longer holds the position; the cause names it.
+    #[error("read or commit")]
+    Log(#[from] LogError),
+    /// Audit or dead letters cannot be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A record that this version cannot read.
+    #[error("{topic}/{partition}: cannot read offset {offset}")]
+    Unreadable {
+        /// Topic.
+        topic: Topic,
+        /// Partition.
+        partition: Partition,
+        /// Offset of the record.
+        offset: u64,
+        /// What is wrong with it.
+        source: Unreadable,
+    },
+    /// The connector says that going on would lose or double records.
+    #[error("partition {partition}: the connector cannot go on")]
+    Connector {
+        /// Partition.
+        partition: Partition,
+        /// Its reason.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A connector panicked; its records would be missing from here on.
+    #[error("a call panicked")]
+    Panicked(#[from] Arc<JoinError>),
+}
+
+/// What comes back to the task that owns the state.
+enum Done {
+    Called(Box<Called>),
+    Journaled {
+        partition: Partition,
+        epoch: u64,
+        leaving: Vec<Leaving>,
+        outcome: Result<(), JournalError>,
+    },
+}
+
+/// A sink at work.
+pub(crate) struct Engine {
+    wiring: Wiring,
+    topic: Topic,
+    reader: Reader,
+    journal: Journal,
+    metrics: SinkMetrics,
+    health: watch::Sender<Health>,
+    partitions: BTreeMap<Partition, Assigned>,
+    epochs: u64,
+    /// The partition that was served last, so that the next one has its turn.
+    turn: Partition,
+    jobs: JoinSet<Done>,
+    calls: HashMap<Id, (Partition, AbortHandle)>,
+    limits: BatchLimits,
+    patience: Patience,
+    breaker: Breaker,
+    pacer: Pacer,
+    /// When the backend last answered a call well.
+    well_at: Option<Instant>,
+    random: SmallRng,
+    commit_due: Instant,
+    commit_ordered: bool,
+}
+
+impl Engine {
+    /// Joins the group and gets everything ready.
+    pub(crate) fn start(
+        wiring: Wiring,
+        log: &Arc<dyn Log>,
+        topics: &Topics,
+        metrics: SinkMetrics,
+        health: watch::Sender<Health>,
+    ) -> Result<Self, LogError> {
+        let topic = wiring.source.topic(topics).clone();
+        let producer = log.producer()?;
+        let dead = topics.dead(&wiring.name);
+        let journal =
+            Journal::new(&wiring.name, topic.clone(), dead, topics.audit.clone(), producer);
+        let reader = Reader::start(log, group(topics, &wiring.name), topic.clone())?;
+        let connector = &wiring.connector;
+        let batch = wiring.flow.batch.unwrap_or_else(|| connector.batch());
+        let limits = BatchLimits {
+            records: connector.most_records().unwrap_or(usize::MAX).min(batch.max_records),
+            bytes: usize::try_from(batch.max_bytes.as_u64()).unwrap_or(usize::MAX),
+            linger: batch.linger,
+        };
+        let flow = &wiring.flow;
+        let per_key = connector.ordering() == Ordering::Key;
+        let patience =
+            Patience { retry: flow.retry, park_after: per_key.then(|| flow.park_after()) };
+        Ok(Self {
+            breaker: Breaker::new(flow.breaker),
+            pacer: Pacer::new(flow.rate),
+            commit_due: Instant::now() + flow.commit_every,
+            wiring,
+            topic,
+            reader,
+            journal,
+            metrics,
+            health,
+            partitions: BTreeMap::new(),
+            epochs: 0,
+            turn: 0,
+            jobs: JoinSet::new(),
+            calls: HashMap::new(),
+            limits,
+            patience,
+            well_at: None,
+            random: rand::make_rng(),
+            commit_ordered: false,
+        })
+    }
+
+    /// Delivers until told to stop, then finishes what is in hand and commits.
+    ///
+    /// # Errors
+    /// When the log, the journal or a connector's code fails for good.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), SinkError> {
+        let outcome = match self.deliver(&mut stop).await {
+            Ok(()) => self.drain().await,
+            Err(error) => Err(error),
+        };
+        self.jobs.abort_all();
+        self.reader.stop().await;
+        outcome
+    }
+
+    async fn deliver(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), SinkError> {
+        loop {
+            let now = Instant::now();
+            self.reader.set_room(self.room());
+            self.dispatch(now, false);
+            self.commit(now);
+            self.observe();
+            let due = self.next_due(now);
+            tokio::select! {
+                heard = self.reader.heard.recv() => self.hear(heard)?,
+                Some(done) = self.jobs.join_next_with_id() => self.done(done)?,
+                () = tokio::time::sleep_until(due) => {}
+                stopped = stop.wait_for(|&stop| stop) => {
+                    // A sender that is gone means the same: nobody wants this sink any more.
+                    drop(stopped);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Sends what is ready, waits for calls under way, and commits; what waits for a retry stays.
+    async fn drain(&mut self) -> Result<(), SinkError> {
+        let deadline = Instant::now() + self.wiring.flow.drain_within;
+        self.reader.set_room(0);
+        loop {
+            let now = Instant::now();
+            self.dispatch(now, true);
+            if self.jobs.is_empty() && !self.has_ready() {
+                break;
+            }
+            let due = self.next_due(now).min(deadline);
+            tokio::select! {
+                // Nothing new is taken in; what the thread still says is heard by nobody.
+                heard = self.reader.heard.recv() => if let Some(Heard::Revoked(_) | Heard::Failed(_)) = &heard {
+                    self.hear(heard)?;
+                },
+                Some(done) = self.jobs.join_next_with_id() => self.done(done)?,
+                () = tokio::time::sleep_until(due) => {}
+            }
+            if now >= deadline {
+                tracing::warn!(sink = self.wiring.name, "stop before all in hand was delivered");
+                break;
+            }
+        }
+        self.last_commit(deadline).await
+    }
+
+    async fn last_commit(&mut self, deadline: Instant) -> Result<(), SinkError> {
+        self.commit_ordered = false;
+        self.commit_due = Instant::now();
+        self.commit(self.commit_due);
+        while self.commit_ordered {
+            match tokio::time::timeout_at(deadline, self.reader.heard.recv()).await {
+                Ok(Some(Heard::Committed(outcome))) => self.committed(outcome)?,
+                Ok(Some(Heard::Failed(error))) => return Err(error.into()),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts as many calls as backend, pace and settings allow.
+    fn dispatch(&mut self, now: Instant, draining: bool) {
+        while self.calls.len() < self.wiring.flow.concurrency
+            && self.breaker.admits(now).is_ok()
+            && self.pacer.next_call(now) <= now
+        {
+            let Some((partition, load)) = self.next_load(now, draining) else { return };
+            self.call(partition, load, now);
+        }
+    }
+
+    /// Takes the next batch, partitions in turn. Without room to read on, the partition with most
+    /// in hand gives what it has, whatever its batch was waiting for.
+    fn next_load(&mut self, now: Instant, draining: bool) -> Option<(Partition, Load)> {
+        let crowded = (self.room() == 0).then(|| self.most_ready()).flatten();
+        let after = self.partitions.range(self.turn + 1..).map(|(&partition, _)| partition);
+        let before = self.partitions.range(..=self.turn).map(|(&partition, _)| partition);
+        let order: Vec<Partition> = after.chain(before).collect();
+        for partition in order {
+            let Some(assigned) = self.partitions.get_mut(&partition) else { continue };
+            if assigned.halted {
+                continue;
+            }
+            let now_or_never = draining || crowded == Some(partition);
+            if let Some(load) = assigned.lanes.take(now, self.limits, now_or_never) {
+                self.turn = partition;
+                return Some((partition, load));
+            }
+        }
+        None
+    }
+
+    fn most_ready(&self) -> Option<Partition> {
+        self.partitions
+            .iter()
+            .filter(|(_, assigned)| !assigned.halted)
+            .max_by_key(|(_, assigned)| assigned.lanes.ready_bytes())
+            .map(|(&partition, _)| partition)
+    }
+
+    fn has_ready(&self) -> bool {
+        self.partitions
+            .values()
+            .any(|assigned| !assigned.halted && assigned.lanes.ready_bytes() > 0)
+    }
+
+    fn held(&self) -> Held {
+        self.partitions.values().fold(Held::default(), |held, assigned| Held {
+            records: held.records + assigned.in_hand.records,
+            bytes: held.bytes + assigned.in_hand.bytes,
+        })
+    }
+
+    /// Returns how many more records may be read.
+    fn room(&self) -> usize {
+        let (held, most) = (self.held(), self.wiring.flow.in_hand);
+        let bytes = u64::try_from(held.bytes).unwrap_or(u64::MAX);
+        if bytes >= most.max_bytes.as_u64() {
+            0
+        } else {
+            most.max_records.saturating_sub(held.records)
+        }
+    }
+
+    /// Returns when the passing of time alone may next allow something.
+    fn next_due(&self, now: Instant) -> Instant {
+        if self.calls.len() >= self.wiring.flow.concurrency {
+            return self.commit_due;
+        }
+        let earliest = match self.breaker.admits(now) {
+            Ok(()) => self.pacer.next_call(now),
+            Err(Some(until)) => until,
+            Err(None) => return self.commit_due,
+        };
+        self.partitions
+            .values()
+            .filter(|assigned| !assigned.halted)
+            .filter_map(|assigned| assigned.lanes.next_due(self.limits))
+            .map(|due| due.max(earliest))
+            .fold(self.commit_due, Instant::min)
+    }
+
+    /// Orders a commit when it is time, there is news, and none is under way.
+    fn commit(&mut self, now: Instant) {
+        if now < self.commit_due {
+            return;
+        }
+        self.commit_due = now + self.wiring.flow.commit_every;
+        if self.commit_ordered {
+            return;
+        }
+        let positions: Vec<Position> = self
+            .partitions
+            .iter_mut()
+            .filter_map(|(&partition, assigned)| {
+                Some(Position { partition, committed: assigned.news()? })
+            })
+            .collect();
+        if positions.is_empty() {
+            return;
+        }
+        self.commit_ordered = self.reader.order(Order::Commit(positions));
+        if !self.commit_ordered {
+            self.forget_commits();
+        }
+    }
+
+    fn committed(&mut self, outcome: Result<(), LogError>) -> Result<(), SinkError> {
+        self.commit_ordered = false;
+        let Err(error) = outcome else { return Ok(()) };
+        self.forget_commits();
+        // Fenced: another member owns a partition, and its revocation is on its way to us.
+        if error.is_retryable() || matches!(error, LogError::Fenced { .. }) {
+            tracing::warn!(sink = self.wiring.name, %error, "commit failed, trying again");
+            return Ok(());
+        }
+        Err(error.into())
+    }
+
+    fn forget_commits(&mut self) {
+        self.partitions.values_mut().for_each(Assigned::forget_commit);
+    }
+
+    fn hear(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
+        match heard {
+            Some(Heard::Assigned(partition, committed)) => self.assign(partition, committed),
+            Some(Heard::Revoked(partitions)) => self.revoke(&partitions),
+            Some(Heard::Records(entries)) => self.take_in(entries, Instant::now())?,
+            Some(Heard::Committed(outcome)) => self.committed(outcome)?,
+            Some(Heard::Failed(error)) => return Err(error.into()),
+            None => {
+                return Err(LogError::TimedOut { action: "hear from the reading thread" }.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Result<(Id, Done), JoinError>) -> Result<(), SinkError> {
+        match done {
+            Ok((id, Done::Called(called))) => {
+                self.calls.remove(&id);
+                self.called(*called)
+            }
+            Ok((_, Done::Journaled { partition, epoch, leaving, outcome })) => {
+                outcome?;
+                if let Some(assigned) = self.partitions.get_mut(&partition)
+                    && assigned.epoch == epoch
+                {
+                    assigned.settle(&leaving);
+                }
+                Ok(())
+            }
+            Err(error) if error.is_cancelled() => {
+                self.calls.remove(&error.id());
+                self.breaker.abandoned(Instant::now());
+                Ok(())
+            }
+            Err(error) => Err(SinkError::Panicked(Arc::new(error))),
+        }
+    }
+
+    /// Stops one partition for people to look at; the others go on.
+    fn halt(&mut self, partition: Partition, error: SinkError) {
+        tracing::error!(
+            sink = self.wiring.name,
+            partition,
+            error = &error as &dyn std::error::Error,
+            "partition stopped"
+        );
+        if let Some(assigned) = self.partitions.get_mut(&partition) {
+            assigned.halted = true;
+        }
+        self.health.send_modify(|health| {
+            health.halted.insert(partition, Arc::new(error));
+        });
+    }
+
+    fn observe(&self) {
+        let oldest =
+            self.partitions.values().filter_map(|assigned| assigned.progress.oldest_ms()).min();
+        self.metrics.observe(self.held(), self.calls.len(), self.breaker.is_open(), oldest);
+    }
+}
+
+/// Names the consumer group of a sink.
+pub fn group(topics: &Topics, sink: &str) -> String {
+    topics.group(&format!("deliver.{sink}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,55 @@
+//! One call: a batch on its way to the backend and back.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tillrace_core::log::Partition;
+use tillrace_core::text::Timestamp;
+use tokio::time::Instant;
+
+use super::lanes::{Load, Share};
+use super::{Done, Engine};
+use crate::connector::{Answer, Batch, CallError};
+use crate::record::Record;
+
+/// A call that came back.
+#[derive(Debug)]
+pub(crate) struct Called {
+    pub(crate) partition: Partition,
+    /// The assignment it was made under.
+    pub(crate) epoch: u64,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) records: Vec<Record>,
+    /// For the audit: when it started, by the wall clock.
+    pub(crate) started: Timestamp,
+    pub(crate) elapsed: Duration,
+    pub(crate) result: Result<Answer, CallError>,
+}
+
+impl Engine {
+    /// Starts a call beside this task.
+    pub(super) fn call(&mut self, partition: Partition, load: Load, now: Instant) {
+        let Some(assigned) = self.partitions.get(&partition) else { return };
+        let (epoch, delivered_to) = (assigned.epoch, assigned.progress.delivered_to());
+        self.breaker.called();
+        self.pacer.called(now);
+        let connector = Arc::clone(&self.wiring.connector);
+        let Load { shares, records } = load;
+        let batch = Batch { partition, delivered_to, records };
+        let handle = self.jobs.spawn(async move {
+            let started = wall_clock();
+            let begun = Instant::now();
+            let result = connector.deliver(&batch).await;
+            let elapsed = begun.elapsed();
+            let records = batch.records;
+            let called = Called { partition, epoch, shares, records, started, elapsed, result };
+            Done::Called(Box::new(called))
+        });
+        self.calls.insert(handle.id(), (partition, handle));
+    }
+}
+
+pub(super) fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,192 @@
+//! Dead letters and audit records on their way to the log.
+//!
+//! Offsets are settled only when these are durable, so a commit can never cover a record of which
+//! neither the backend nor the dead letters nor the audit know. A failed write is repeated with
+//! the same bytes: a record that appears twice carries the same number and hash.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tillrace_core::log::{LogError, Partition, Producer, Row, Topic};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+use crate::audit::{self, Chain};
+use crate::dead::{self, Cause};
+use crate::record::Record;
+
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Writes what one sink has to say.
+pub(crate) struct Journal {
+    sink: String,
+    source: Topic,
+    dead: Topic,
+    audit: Topic,
+    chain: Chain,
+    producer: Arc<dyn Producer>,
+}
+
+/// Why the journal cannot be written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum JournalError {
+    /// The log refused for good.
+    #[error("write the audit or a dead letter")]
+    Log(#[from] LogError),
+    /// A record could not be put into JSON.
+    #[error("encode an audit record or a dead letter")]
+    Encode(#[from] Arc<serde_json::Error>),
+    /// The log dropped rows without a word.
+    #[error("the log gave no answer to an audit record or a dead letter")]
+    Unanswered,
+}
+
+impl Journal {
+    pub(crate) fn new(
+        sink: &str,
+        source: Topic,
+        dead: Topic,
+        audit: Topic,
+        producer: Box<dyn Producer>,
+    ) -> Self {
+        let chain = Chain::new(sink, source.as_str(), Uuid::new_v4());
+        Self { sink: sink.to_owned(), source, dead, audit, chain, producer: producer.into() }
+    }
+
+    /// Writes the rows of a settled call: its dead letters, then its audit records.
+    pub(crate) fn rows(
+        &mut self,
+        partition: Partition,
+        dead: &[(Record, Cause)],
+        entries: &[audit::Entry],
+    ) -> Result<Vec<Row>, JournalError> {
+        let mut rows = Vec::with_capacity(dead.len() + entries.len());
+        for (record, cause) in dead {
+            let topic = self.source.as_str();
+            let value =
+                dead::write(&self.sink, topic, partition, record, cause).map_err(Arc::new)?;
+            rows.push(row(&self.dead, partition, record.key.clone(), value));
+        }
+        let key = Bytes::from(format!("{}/{partition}", self.sink));
+        for entry in entries {
+            for value in self.chain.append(partition, entry).map_err(Arc::new)? {
+                rows.push(row(&self.audit, partition, key.clone(), value));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Returns what publishes rows and returns when all of them are durable.
+    pub(crate) fn publish(
+        &self,
+        rows: Vec<Row>,
+    ) -> impl Future<Output = Result<(), JournalError>> + Send + 'static {
+        publish(Arc::clone(&self.producer), rows)
+    }
+}
+
+fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> Row {
+    Row { topic: topic.clone(), partition, key, value: Some(value.into()) }
+}
+
+async fn publish(producer: Arc<dyn Producer>, mut rows: Vec<Row>) -> Result<(), JournalError> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let (answer, answered) = oneshot::channel();
+        let copy = rows.clone();
+        let done = Box::new(move |outcomes| {
+            // Nobody listens any more when the sink was stopped meanwhile.
+            let _unheard: Result<(), _> = answer.send(outcomes);
+        });
+        match producer.send(copy, done) {
+            Ok(()) => {
+                let outcomes: Vec<Result<_, LogError>> =
+                    answered.await.map_err(|_dropped| JournalError::Unanswered)?;
+                let Some(error) = keep_failed(&mut rows, outcomes)? else { return Ok(()) };
+                tracing::warn!(%error, rows = rows.len(), "audit not durable yet, writing it again");
+            }
+            Err(full) => drop(full),
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Keeps the rows that must be written again, and returns why.
+fn keep_failed<T>(
+    rows: &mut Vec<Row>,
+    outcomes: Vec<Result<T, LogError>>,
+) -> Result<Option<LogError>, LogError> {
+    let mut failed = None;
+    let mut again = Vec::new();
+    for (row, outcome) in rows.drain(..).zip(outcomes) {
+        match outcome {
+            Ok(_offset) => {}
+            Err(error) if error.is_retryable() => {
+                failed = Some(error);
+                again.push(row);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    *rows = again;
+    Ok(failed)
+}
+
+impl std::fmt::Debug for Journal {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Journal").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+    use tillrace_core::log::{Full, OnDurable};
+
+    use super::*;
+
+    /// Answers each send with the next script: a failure for each row it names.
+    struct Scripted {
+        failing: Mutex<Vec<Vec<usize>>>,
+        sent: Arc<Mutex<Vec<Vec<Bytes>>>>,
+    }
+
+    impl Producer for Scripted {
+        fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+            let Some(failing) = self.failing.lock().pop() else {
+                return Err(Full { rows, done });
+            };
+            self.sent.lock().push(rows.iter().map(|row| row.key.clone()).collect());
+            done(
+                (0..rows.len())
+                    .map(|row| {
+                        let action = "append";
+                        if failing.contains(&row) {
+                            Err(LogError::TimedOut { action })
+                        } else {
+                            Ok(0)
+                        }
+                    })
+                    .collect(),
+            );
+            Ok(())
+        }
+
+        fn flush(&self, _: Duration) -> Result<(), LogError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn only_what_failed_is_written_again() {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let failing = Mutex::new(vec![vec![], vec![0], vec![1, 2]]);
+        let producer = Arc::new(Scripted { failing, sent: Arc::clone(&sent) });
+        let rows = ["a", "b", "c"].map(|key| row(&Topic::new("t"), 0, key.into(), Vec::new()));
+        publish(producer, rows.into()).await.unwrap();
+        assert_eq!(*sent.lock(), [vec!["a", "b", "c"], vec!["b", "c"], vec!["b"]]);
+    }
+}

@@ -1,0 +1,136 @@
+//! Metrics of delivery, one series a sink.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use super::partition::Held;
+use crate::audit::Outcome;
+use crate::connector::{Answer, CallError};
+
+/// The families, shared by all sinks.
+#[derive(Debug, Clone)]
+pub(crate) struct DeliveryMetrics {
+    records: Family<OutcomeLabels, Counter>,
+    calls: Family<OutcomeLabels, Counter>,
+    call_seconds: Family<SinkLabel, Histogram, fn() -> Histogram>,
+    calls_in_flight: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    in_hand_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    in_hand_bytes: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    breaker_open: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    oldest_seconds: Family<SinkLabel, Gauge<f64, AtomicU64>>,
+}
+
+/// One sink's series.
+#[derive(Debug)]
+pub(crate) struct SinkMetrics {
+    sink: String,
+    families: DeliveryMetrics,
+    call_seconds: Histogram,
+    calls_in_flight: Gauge<i64, AtomicI64>,
+    in_hand_records: Gauge<i64, AtomicI64>,
+    in_hand_bytes: Gauge<i64, AtomicI64>,
+    breaker_open: Gauge<i64, AtomicI64>,
+    oldest_seconds: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SinkLabel {
+    sink: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    sink: String,
+    outcome: &'static str,
+}
+
+impl DeliveryMetrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        fn seconds() -> Histogram {
+            Histogram::new(exponential_buckets(0.001, 2.0, 16))
+        }
+        let families = Self {
+            records: Family::default(),
+            calls: Family::default(),
+            call_seconds: Family::new_with_constructor(seconds),
+            calls_in_flight: Family::default(),
+            in_hand_records: Family::default(),
+            in_hand_bytes: Family::default(),
+            breaker_open: Family::default(),
+            oldest_seconds: Family::default(),
+        };
+        let all = families.clone();
+        let registry = registry.sub_registry_with_prefix("tillrace_deliver");
+        registry.register("records", "Records settled, by outcome", all.records);
+        registry.register("calls", "Calls to the backend, by outcome", all.calls);
+        registry.register("call_seconds", "How long calls take", all.call_seconds);
+        registry.register("calls_in_flight", "Calls under way", all.calls_in_flight);
+        registry.register("in_hand_records", "Records read, not settled", all.in_hand_records);
+        registry.register("in_hand_bytes", "Bytes of records not settled", all.in_hand_bytes);
+        registry.register("breaker_open", "1 while the backend is left alone", all.breaker_open);
+        let help = "Age of the oldest record read and not settled";
+        registry.register("oldest_seconds", help, all.oldest_seconds);
+        families
+    }
+
+    pub(crate) fn sink(&self, name: &str) -> SinkMetrics {
+        let label = SinkLabel { sink: name.to_owned() };
+        SinkMetrics {
+            sink: name.to_owned(),
+            families: self.clone(),
+            call_seconds: self.call_seconds.get_or_create_owned(&label),
+            calls_in_flight: self.calls_in_flight.get_or_create_owned(&label),
+            in_hand_records: self.in_hand_records.get_or_create_owned(&label),
+            in_hand_bytes: self.in_hand_bytes.get_or_create_owned(&label),
+            breaker_open: self.breaker_open.get_or_create_owned(&label),
+            oldest_seconds: self.oldest_seconds.get_or_create_owned(&label),
+        }
+    }
+}
+
+impl SinkMetrics {
+    pub(super) fn settled(&self, outcome: Outcome, records: usize) {
+        let outcome = match outcome {
+            Outcome::Delivered => "delivered",
+            Outcome::Dead => "dead",
+            Outcome::Filtered => "filtered",
+            Outcome::Parked => "parked",
+        };
+        let labels = OutcomeLabels { sink: self.sink.clone(), outcome };
+        let records = u64::try_from(records).unwrap_or(u64::MAX);
+        self.families.records.get_or_create(&labels).inc_by(records);
+    }
+
+    pub(super) fn called(&self, result: &Result<Answer, CallError>, elapsed: Duration) {
+        let outcome = match result {
+            Ok(_) => "answered",
+            Err(CallError::Unavailable { .. }) => "unavailable",
+            Err(CallError::Throttled { .. }) => "throttled",
+            Err(CallError::Refused { .. }) => "refused",
+            Err(CallError::Stop { .. }) => "stopped",
+        };
+        let labels = OutcomeLabels { sink: self.sink.clone(), outcome };
+        self.families.calls.get_or_create(&labels).inc();
+        self.call_seconds.observe(elapsed.as_secs_f64());
+    }
+
+    pub(super) fn observe(&self, held: Held, calls: usize, open: bool, oldest_ms: Option<i64>) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.calls_in_flight.set(count(calls));
+        self.in_hand_records.set(count(held.records));
+        self.in_hand_bytes.set(count(held.bytes));
+        self.breaker_open.set(i64::from(open));
+        let age = oldest_ms.map_or(Duration::ZERO, |oldest_ms| {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            now.saturating_sub(Duration::from_millis(oldest_ms.max(0).unsigned_abs()))
+        });
+        self.oldest_seconds.set(age.as_secs_f64());
+    }
+}

@@ -1,0 +1,302 @@
+//! What came of a call: what is settled, what is tried again, what is given up.
+
+use std::mem;
+use std::time::Duration;
+
+use tillrace_core::log::Partition;
+use tokio::time::Instant;
+
+use super::call::Called;
+use super::partition::Leaving;
+use super::progress::Settled;
+use super::trouble::{Failure, Remedy};
+use super::{Done, Engine, SinkError};
+use crate::audit::{self, Outcome};
+use crate::connector::{Answer, CallError, Verdict};
+use crate::dead::{Cause, Reason};
+use crate::record::Record;
+
+/// What a call means for all of its records, or what it says of each.
+enum Sense {
+    /// Of each its own.
+    Each(Vec<Verdict>),
+    /// Nothing was said about records: all must be tried again.
+    Again { code: &'static str, after: Option<Duration>, isolate: bool },
+    /// Nothing was tried: as if the call had not been made.
+    NotNow,
+}
+
+/// What is left of a call when all its shares are judged.
+#[derive(Default)]
+struct Settlement {
+    delivered: Vec<Record>,
+    dead: Vec<(Record, Cause)>,
+    /// Most attempts any of its records has had.
+    attempts: u32,
+}
+
+impl Engine {
+    /// Takes back a call.
+    pub(super) fn called(&mut self, called: Called) -> Result<(), SinkError> {
+        let now = Instant::now();
+        self.metrics.called(&called.result, called.elapsed);
+        let status = match &called.result {
+            Ok(answer) => answer.status,
+            Err(CallError::Unavailable { status, .. }) => *status,
+            Err(CallError::Refused { status, .. }) => Some(*status),
+            Err(CallError::Throttled { .. } | CallError::Stop { .. }) => None,
+        };
+        let Called { partition, epoch, shares, records, started, elapsed, result } = called;
+        let current =
+            self.partitions.get(&partition).is_some_and(|assigned| assigned.epoch == epoch);
+        let Some(sense) = self.make_sense(partition, result, records.len(), current, now) else {
+            return Ok(());
+        };
+        if !current {
+            return Ok(());
+        }
+        let mut settlement = Settlement::default();
+        let mut records = records.into_iter();
+        let mut verdicts = match &sense {
+            Sense::Each(verdicts) => verdicts.iter(),
+            Sense::Again { .. } | Sense::NotNow => [].iter(),
+        };
+        for share in shares {
+            let own: Vec<Record> = records.by_ref().take(share.records).collect();
+            let said: Vec<&Verdict> = verdicts.by_ref().take(share.records).collect();
+            self.judge(partition, &share.lane, own, &said, &sense, &mut settlement, now);
+        }
+        self.settle(partition, settlement, status, started, elapsed)
+    }
+
+    /// Reads an answer for what it says about backend and records, and tells breaker and pacer.
+    fn make_sense(
+        &mut self,
+        partition: Partition,
+        result: Result<Answer, CallError>,
+        records: usize,
+        current: bool,
+        now: Instant,
+    ) -> Option<Sense> {
+        let error = match result {
+            Ok(answer) if answer.verdicts.len() == records => {
+                self.breaker.succeeded();
+                self.well_at = Some(now);
+                return Some(Sense::Each(answer.verdicts));
+            }
+            Ok(answer) => CallError::Unavailable {
+                code: "short_answer",
+                status: answer.status,
+                after: None,
+                source: None,
+            },
+            Err(error) => error,
+        };
+        tracing::debug!(sink = self.wiring.name, partition, %error, "call failed");
+        match error {
+            CallError::Unavailable { code, after, .. } => {
+                if self.breaker.failed(now) {
+                    tracing::warn!(sink = self.wiring.name, code, "breaker opened");
+                }
+                if let Some(after) = after {
+                    self.pacer.hold(now, after);
+                }
+                Some(Sense::Again { code, after: None, isolate: false })
+            }
+            CallError::Throttled { after } => {
+                self.breaker.succeeded();
+                self.pacer.hold(now, after.unwrap_or(self.wiring.flow.retry.initial));
+                Some(Sense::NotNow)
+            }
+            CallError::Refused { status, detail } => {
+                self.breaker.succeeded();
+                if records == 1 {
+                    let code = format!("status_{status}");
+                    self.well_at = Some(now);
+                    return Some(Sense::Each(vec![Verdict::Rejected { code, detail }]));
+                }
+                Some(Sense::Again { code: "refused_batch", after: None, isolate: true })
+            }
+            CallError::Stop { cause } => {
+                self.breaker.succeeded();
+                if current {
+                    self.halt(partition, SinkError::Connector { partition, source: cause });
+                }
+                None
+            }
+        }
+    }
+
+    /// Judges one lane's share and gives the lane back.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one share of one call, taken apart by the caller"
+    )]
+    fn judge(
+        &mut self,
+        partition: Partition,
+        lane: &bytes::Bytes,
+        records: Vec<Record>,
+        verdicts: &[&Verdict],
+        sense: &Sense,
+        settlement: &mut Settlement,
+        now: Instant,
+    ) {
+        let Some(assigned) = self.partitions.get_mut(&partition) else { return };
+        let before = assigned.lanes.trouble(lane).cloned();
+        let attempts = before.as_ref().map_or(0, |trouble| trouble.failures) + 1;
+        settlement.attempts = settlement.attempts.max(attempts);
+        let (mut again, error, failure) = match sense {
+            Sense::NotNow => {
+                assigned.lanes.give_back(lane, records, before, now);
+                return;
+            }
+            Sense::Again { code, after, isolate } => {
+                let failure = failure(now, false, self.well_at, *after, *isolate);
+                (records, (*code).to_owned(), failure)
+            }
+            Sense::Each(_) => {
+                let (again, error, after) = sort_out(records, verdicts, attempts, settlement);
+                (again, error, failure(now, true, self.well_at, after, false))
+            }
+        };
+        if again.is_empty() {
+            assigned.lanes.give_back(lane, again, None, now);
+            return;
+        }
+        let mut trouble = None;
+        let reason = match self.patience.judge(before.as_ref(), failure, &mut self.random) {
+            Remedy::Wait(wait) => {
+                trouble = Some(wait);
+                None
+            }
+            Remedy::GiveUpFirst => Some((Reason::Exhausted, again.split_off(1))),
+            Remedy::Park => {
+                again.extend(assigned.lanes.empty(lane));
+                Some((Reason::Parked, Vec::new()))
+            }
+        };
+        if let Some((reason, rest)) = reason {
+            tracing::warn!(
+                sink = self.wiring.name,
+                partition,
+                records = again.len(),
+                error,
+                attempts,
+                "giving up: {reason:?}"
+            );
+            let cause = Cause { reason, error, attempts };
+            let given_up = mem::replace(&mut again, rest);
+            settlement.dead.extend(given_up.into_iter().map(|record| (record, cause.clone())));
+        }
+        assigned.lanes.give_back(lane, again, trouble, now);
+    }
+
+    fn settle(
+        &mut self,
+        partition: Partition,
+        settlement: Settlement,
+        status: Option<u16>,
+        started: tillrace_core::text::Timestamp,
+        elapsed: Duration,
+    ) -> Result<(), SinkError> {
+        let Settlement { delivered, dead, attempts } = settlement;
+        if delivered.is_empty() && dead.is_empty() {
+            return Ok(());
+        }
+        let mut leaving = Vec::with_capacity(delivered.len() + dead.len());
+        let mut by_outcome: Vec<(Outcome, Vec<_>)> = Vec::new();
+        let mut note = |outcome, record: &Record, code: Option<String>, settled| {
+            leaving.push(Leaving { offset: record.offset, bytes: record.bytes(), settled });
+            match by_outcome.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, offsets)) => offsets.push((record.offset, code)),
+                None => by_outcome.push((outcome, vec![(record.offset, code)])),
+            }
+        };
+        for record in &delivered {
+            note(Outcome::Delivered, record, None, Settled::Delivered);
+        }
+        for (record, cause) in &dead {
+            let outcome =
+                if cause.reason == Reason::Parked { Outcome::Parked } else { Outcome::Dead };
+            let code = cause.error.split(':').next().unwrap_or_default().to_owned();
+            note(outcome, record, Some(code), Settled::Aside);
+        }
+        let entries: Vec<audit::Entry> = by_outcome
+            .into_iter()
+            .map(|(outcome, mut offsets)| {
+                offsets.sort_unstable();
+                audit::Entry { outcome, status, attempts, started, elapsed, offsets }
+            })
+            .collect();
+        self.write_down(partition, &dead, &entries, leaving)
+    }
+
+    /// Publishes dead letters and audit records; what they settle is settled when they are durable.
+    pub(super) fn write_down(
+        &mut self,
+        partition: Partition,
+        dead: &[(Record, Cause)],
+        entries: &[audit::Entry],
+        leaving: Vec<Leaving>,
+    ) -> Result<(), SinkError> {
+        let Some(epoch) = self.partitions.get(&partition).map(|assigned| assigned.epoch) else {
+            return Ok(());
+        };
+        for entry in entries {
+            self.metrics.settled(entry.outcome, entry.offsets.len());
+        }
+        let rows = self.journal.rows(partition, dead, entries)?;
+        let publishing = self.journal.publish(rows);
+        self.jobs.spawn(async move {
+            let outcome = publishing.await;
+            Done::Journaled { partition, epoch, leaving, outcome }
+        });
+        Ok(())
+    }
+}
+
+fn failure(
+    at: Instant,
+    about_record: bool,
+    backend_well_at: Option<Instant>,
+    after: Option<Duration>,
+    isolate: bool,
+) -> Failure {
+    Failure { at, about_record, backend_well_at, after, isolate }
+}
+
+/// Sorts records by their verdicts; returns those to try again, why, and the longest wait asked.
+fn sort_out(
+    records: Vec<Record>,
+    verdicts: &[&Verdict],
+    attempts: u32,
+    settlement: &mut Settlement,
+) -> (Vec<Record>, String, Option<Duration>) {
+    let mut again = Vec::new();
+    let (mut error, mut longest) = (String::new(), None);
+    for (record, verdict) in records.into_iter().zip(verdicts) {
+        match verdict {
+            Verdict::Delivered => settlement.delivered.push(record),
+            Verdict::Rejected { code, detail } => {
+                let error = format!("{code}: {detail}");
+                let cause = Cause { reason: Reason::Rejected, error, attempts };
+                settlement.dead.push((record, cause));
+            }
+            Verdict::Retry { code, after } => {
+                if again.is_empty() {
+                    error.clone_from(code);
+                }
+                longest = longest.max(*after);
+                again.push(record);
+            }
+            Verdict::DependencyMissing => {
+                if again.is_empty() {
+                    "dependency_missing".clone_into(&mut error);
+                }
+                again.push(record);
+            }
+        }
+    }
+    (again, error, longest)
+}

@@ -1,0 +1,79 @@
+//! One assigned partition: what it has in hand, and how far it has come.
+
+use bytes::Bytes;
+use tillrace_core::log::{Committed, Offset};
+
+use super::lanes::Lanes;
+use super::progress::{Progress, Settled};
+
+/// A partition from its assignment to its revocation.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    /// Tells this assignment from an earlier one of the same partition.
+    pub(crate) epoch: u64,
+    pub(crate) progress: Progress,
+    pub(crate) lanes: Lanes,
+    /// Nothing of it is read or called any more: see the sink's health.
+    pub(crate) halted: bool,
+    pub(crate) in_hand: Held,
+    last_commit: Committed,
+}
+
+/// Records read and not settled.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Held {
+    pub(crate) records: usize,
+    pub(crate) bytes: usize,
+}
+
+/// A record on its way out of our hands.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leaving {
+    pub(crate) offset: Offset,
+    pub(crate) bytes: usize,
+    pub(crate) settled: Settled,
+}
+
+impl Assigned {
+    pub(crate) fn new(epoch: u64, committed: Committed) -> Self {
+        Self {
+            epoch,
+            progress: Progress::resume(&committed),
+            lanes: Lanes::default(),
+            halted: false,
+            in_hand: Held::default(),
+            last_commit: committed,
+        }
+    }
+
+    pub(crate) fn hold(&mut self, bytes: usize) {
+        self.in_hand.records += 1;
+        self.in_hand.bytes += bytes;
+    }
+
+    pub(crate) fn settle(&mut self, leaving: &[Leaving]) {
+        for record in leaving {
+            self.progress.settle(record.offset, record.settled);
+            self.in_hand.records -= 1;
+            self.in_hand.bytes -= record.bytes;
+        }
+    }
+
+    /// Returns what to commit, if it says more than the last commit did.
+    pub(crate) fn news(&mut self) -> Option<Committed> {
+        let committed = self.progress.committable();
+        if committed == self.last_commit {
+            return None;
+        }
+        self.last_commit.clone_from(&committed);
+        Some(committed)
+    }
+
+    /// Forgets that something was committed: the commit failed.
+    pub(crate) fn forget_commit(&mut self) {
+        self.last_commit.metadata.clear();
+    }
+}
+
+/// The lane of a connector that writes a partition as one stream.
+pub(crate) const WHOLE_PARTITION: Bytes = Bytes::new();

@@ -1,0 +1,193 @@
+//! The thread that reads: a blocking consumer on one side, the async engine on the other.
+//!
+//! It polls whether or not there is room, so that its member stays in the group; without room it
+//! asks for no records. It settles the position of each partition it is given: the group's own, or
+//! the start of the partition, committed before the first record is read. It never seeks past
+//! anything: a position that the log no longer holds ends the sink, with the range in the error.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tillrace_core::log::{
+    Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic,
+};
+use tokio::sync::mpsc;
+
+/// Longest wait in a poll, and so the longest that an order waits.
+const POLL_WAIT: Duration = Duration::from_millis(50);
+/// Wait in a poll that asks for no records: how long room that was just made may go unseen.
+const FULL_WAIT: Duration = Duration::from_millis(5);
+/// Most records of one poll.
+const POLL_RECORDS: usize = 2_000;
+/// Polls that may lie between the thread and the engine.
+const POLLS_AHEAD: usize = 4;
+const ORDERS_AHEAD: usize = 8;
+
+/// What the thread tells the engine.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A partition is ours, and is read from here on.
+    Assigned(Partition, Committed),
+    /// Partitions are not ours any more.
+    Revoked(Vec<Partition>),
+    Records(Vec<Entry>),
+    /// A commit that was ordered has been answered.
+    Committed(Result<(), LogError>),
+    /// Reading ended.
+    Failed(LogError),
+}
+
+/// What the engine orders.
+#[derive(Debug)]
+pub(crate) enum Order {
+    Commit(Vec<Position>),
+    Stop,
+}
+
+/// The engine's end of the thread.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) heard: mpsc::Receiver<Heard>,
+    orders: mpsc::Sender<Order>,
+    /// How many more records the engine has room for.
+    room: Arc<AtomicUsize>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reader {
+    /// Joins the group and starts the thread.
+    pub(crate) fn start(log: &Arc<dyn Log>, group: String, topic: Topic) -> Result<Self, LogError> {
+        let consumer = log.consumer(&group, &topic)?;
+        let (tell, heard) = mpsc::channel(POLLS_AHEAD);
+        let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
+        let room = Arc::new(AtomicUsize::new(POLL_RECORDS));
+        let reading = Reading {
+            log: Arc::clone(log),
+            topic,
+            consumer,
+            tell,
+            ordered,
+            room: Arc::clone(&room),
+            to_start: VecDeque::new(),
+        };
+        let thread = std::thread::Builder::new()
+            .name(format!("read {group}"))
+            .spawn(move || reading.run())
+            .map_err(|error| LogError::Unavailable {
+                action: "start a reading thread",
+                cause: Arc::new(error),
+            })?;
+        Ok(Self { heard, orders, room, thread: Some(thread) })
+    }
+
+    /// Says how many more records there is room for. Relaxed: a late view costs one poll.
+    pub(crate) fn set_room(&self, records: usize) {
+        self.room.store(records, Ordering::Relaxed);
+    }
+
+    /// Hands an order over; false when the thread is behind, or gone.
+    pub(crate) fn order(&self, order: Order) -> bool {
+        self.orders.try_send(order).is_ok()
+    }
+
+    /// Ends the thread and waits until it has left the group.
+    pub(crate) async fn stop(mut self) {
+        // A full queue holds commits only, and a thread that is gone needs no order.
+        let _gone: Result<(), _> = self.orders.send(Order::Stop).await;
+        self.heard.close();
+        while self.heard.recv().await.is_some() {}
+        if let Some(thread) = self.thread.take() {
+            let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the reading thread of a sink panicked");
+            }
+        }
+    }
+}
+
+struct Reading {
+    log: Arc<dyn Log>,
+    topic: Topic,
+    consumer: Box<dyn Consumer>,
+    tell: mpsc::Sender<Heard>,
+    ordered: mpsc::Receiver<Order>,
+    room: Arc<AtomicUsize>,
+    /// Partitions that were assigned and are not read yet.
+    to_start: VecDeque<Partition>,
+}
+
+impl Reading {
+    fn run(mut self) {
+        loop {
+            match self.turn() {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(error) if error.is_retryable() => {
+                    tracing::warn!(topic = %self.topic, %error, "reading failed, trying again");
+                    std::thread::sleep(POLL_WAIT);
+                }
+                Err(error) => {
+                    // The engine may be gone already; then nobody needs to know.
+                    let _unheard: Result<(), _> = self.tell.blocking_send(Heard::Failed(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// One order or none, then one poll; false when it is time to go.
+    fn turn(&mut self) -> Result<bool, LogError> {
+        match self.ordered.try_recv() {
+            Ok(Order::Commit(positions)) => {
+                let outcome = self.consumer.commit(&positions);
+                if self.tell.blocking_send(Heard::Committed(outcome)).is_err() {
+                    return Ok(false);
+                }
+            }
+            Ok(Order::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => return Ok(false),
+            Err(mpsc::error::TryRecvError::Empty) => {}
+        }
+        if let Some(&partition) = self.to_start.front() {
+            return self.begin(partition);
+        }
+        let room = self.room.load(Ordering::Relaxed).min(POLL_RECORDS);
+        let wait = if room == 0 { FULL_WAIT } else { POLL_WAIT };
+        let heard = match self.consumer.poll(room, wait)? {
+            Polled::Idle => return Ok(!self.tell.is_closed()),
+            Polled::Records(entries) => Heard::Records(entries),
+            Polled::Revoked(partitions) => Heard::Revoked(partitions),
+            Polled::Assigned(partitions) => {
+                self.to_start.extend(partitions);
+                return Ok(true);
+            }
+        };
+        Ok(self.tell.blocking_send(heard).is_ok())
+    }
+
+    /// Begins to read a partition. When a step fails for now, all are done again: the engine has
+    /// seen no record of it yet.
+    fn begin(&mut self, partition: Partition) -> Result<bool, LogError> {
+        let committed = self.position(partition)?;
+        let offset = committed.offset;
+        if self.tell.blocking_send(Heard::Assigned(partition, committed)).is_err() {
+            return Ok(false);
+        }
+        self.consumer.start(partition, offset)?;
+        self.to_start.pop_front();
+        Ok(true)
+    }
+
+    fn position(&mut self, partition: Partition) -> Result<Committed, LogError> {
+        if let Some(committed) = self.consumer.committed(partition)? {
+            return Ok(committed);
+        }
+        let offset = self.log.bounds(&self.topic, partition)?.start;
+        let committed = Committed { offset, metadata: String::new() };
+        let position = Position { partition, committed: committed.clone() };
+        self.consumer.commit(std::slice::from_ref(&position))?;
+        Ok(committed)
+    }
+}

@@ -1,0 +1,171 @@
+//! What is posted to an ERP, and how its answer reads.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+use tillrace_core::log::{Offset, Partition};
+
+use crate::audit::hex;
+use crate::connector::Verdict;
+use crate::record::{Record, Transaction, Unreadable, read};
+
+/// One thing to be booked.
+#[derive(Debug)]
+pub(super) struct Item {
+    /// The same whenever it is sent.
+    pub(super) id: String,
+    /// Its JSON.
+    pub(super) json: Vec<u8>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    id: &'a str,
+    kind: &'a str,
+    verdict: &'a str,
+    tenant: &'a str,
+    store: &'a str,
+    terminal: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<&'a str>,
+    event_id: &'a str,
+    business_date: &'a str,
+    occurred_at: &'a str,
+    received_at: &'a str,
+    partition: Partition,
+    offset: Offset,
+    event: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct DeltaId<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+}
+
+/// Makes the sales document of a transaction.
+pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Unreadable> {
+    let transaction = Transaction::read(record)?;
+    let id = transaction.identity();
+    let document = Document {
+        id: &id,
+        kind: transaction.kind(),
+        verdict: &transaction.verdict,
+        tenant: &transaction.tenant,
+        store: &transaction.store,
+        terminal: &transaction.terminal,
+        epoch: transaction.epoch.as_deref(),
+        sequence: transaction.sequence.as_deref(),
+        event_id: &transaction.eventid,
+        business_date: &transaction.businessdate,
+        occurred_at: &transaction.time,
+        received_at: &transaction.receivedtime,
+        partition,
+        offset: record.offset,
+        event: transaction.data,
+    };
+    let json = serde_json::to_vec(&document)?;
+    Ok(Item { id, json })
+}
+
+/// Takes a delta as the stock movement it is.
+pub(super) fn movement(record: &Record) -> Result<Item, Unreadable> {
+    let DeltaId { id } = read(&record.value)?;
+    Ok(Item { id: id.into_owned(), json: record.value.to_vec() })
+}
+
+/// Joins items into the body of a batch: `{"<name>":[…]}`.
+pub(super) fn batch(name: &str, items: &[Item]) -> Vec<u8> {
+    let bytes: usize = items.iter().map(|item| item.json.len() + 1).sum();
+    let mut body = Vec::with_capacity(bytes + name.len() + 8);
+    body.extend_from_slice(b"{\"");
+    body.extend_from_slice(name.as_bytes());
+    body.extend_from_slice(b"\":[");
+    for (place, item) in items.iter().enumerate() {
+        if place > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&item.json);
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+/// Names a batch by what is in it: the same items in the same order make the same key.
+pub(super) fn batch_key(items: &[Item]) -> String {
+    let mut digest = Sha256::new();
+    for item in items {
+        digest.update(item.id.as_bytes());
+        digest.update(b"\n");
+    }
+    let digest = digest.finalize();
+    format!("batch-{}", hex(digest.get(..16).unwrap_or(&digest)))
+}
+
+/// An ERP's answer to a batch.
+#[derive(Debug, Deserialize)]
+pub(super) struct BatchReply {
+    results: Vec<ItemResult>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ItemResult {
+    id: String,
+    status: Status,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    detail: Option<String>,
+    #[serde(default)]
+    retry_after_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    /// Booked now.
+    Booked,
+    /// Booked before, under the same id.
+    Duplicate,
+    Rejected,
+    Retry,
+    DependencyMissing,
+}
+
+impl BatchReply {
+    /// Reads off what became of each item; one that the answer leaves out is to be sent again.
+    pub(super) fn verdicts(self, items: &[Item]) -> Vec<Verdict> {
+        let mut results: HashMap<String, ItemResult> =
+            self.results.into_iter().map(|result| (result.id.clone(), result)).collect();
+        items
+            .iter()
+            .map(|item| match results.remove(&item.id) {
+                Some(result) => result.verdict(),
+                None => Verdict::Retry { code: "left_out".to_owned(), after: None },
+            })
+            .collect()
+    }
+}
+
+impl ItemResult {
+    fn verdict(self) -> Verdict {
+        match self.status {
+            Status::Booked | Status::Duplicate => Verdict::Delivered,
+            Status::DependencyMissing => Verdict::DependencyMissing,
+            Status::Rejected => Verdict::Rejected {
+                code: self.code.unwrap_or_else(|| "rejected".to_owned()),
+                detail: self.detail.unwrap_or_default(),
+            },
+            Status::Retry => Verdict::Retry {
+                code: self.code.unwrap_or_else(|| "retry".to_owned()),
+                after: self.retry_after_seconds.map(Duration::from_secs),
+            },
+        }
+    }
+}

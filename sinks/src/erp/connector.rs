@@ -1,0 +1,121 @@
+//! Calls to an ERP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+
+use super::body::{self, BatchReply, Item};
+use super::settings::{ErpSettings, Form};
+use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
+use crate::http::{Backend, BackendError};
+use crate::record::{Record, Transaction, Unreadable};
+use crate::settings;
+
+/// Kinds of event that are sales documents.
+const DOCUMENT_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+
+/// Posts documents or stock movements to an ERP.
+#[derive(Debug)]
+pub struct Erp {
+    backend: Backend,
+    form: Form,
+    content: Content,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Documents,
+    Movements,
+}
+
+impl Erp {
+    /// Makes the connector for sales documents.
+    ///
+    /// # Errors
+    /// When the settings allow no HTTP client.
+    pub fn documents(settings: &ErpSettings) -> Result<Self, BackendError> {
+        Self::new(settings, Content::Documents)
+    }
+
+    /// Makes the connector for stock movements.
+    ///
+    /// # Errors
+    /// When the settings allow no HTTP client.
+    pub fn stock_movements(settings: &ErpSettings) -> Result<Self, BackendError> {
+        Self::new(settings, Content::Movements)
+    }
+
+    fn new(settings: &ErpSettings, content: Content) -> Result<Self, BackendError> {
+        Ok(Self { backend: Backend::new(&settings.backend)?, form: settings.form, content })
+    }
+
+    fn items(&self, batch: &Batch) -> Result<Vec<Item>, CallError> {
+        let item = |record| match self.content {
+            Content::Documents => body::document(record, batch.partition),
+            Content::Movements => body::movement(record),
+        };
+        let items: Result<_, Unreadable> = batch.records.iter().map(item).collect();
+        items.map_err(|error| CallError::Stop { cause: Arc::new(error) })
+    }
+
+    async fn post_batch(&self, items: &[Item]) -> Result<Answer, CallError> {
+        let name = match self.content {
+            Content::Documents => "documents",
+            Content::Movements => "movements",
+        };
+        let key = body::batch_key(items);
+        let reply = self.backend.post(body::batch(name, items), &key).await?;
+        let status = Some(reply.status);
+        let results: BatchReply = serde_json::from_slice(&reply.body).map_err(|error| {
+            let source = Some(Arc::new(error) as _);
+            CallError::Unavailable { code: "unreadable_answer", status, after: None, source }
+        })?;
+        Ok(Answer { status, verdicts: results.verdicts(items) })
+    }
+
+    async fn post_single(&self, items: Vec<Item>) -> Result<Answer, CallError> {
+        let mut answer = Answer { status: None, verdicts: Vec::with_capacity(items.len()) };
+        for Item { id, json } in items {
+            let reply = self.backend.post(json, &id).await?;
+            answer.status = Some(reply.status);
+            answer.verdicts.push(reply.verdict());
+        }
+        Ok(answer)
+    }
+}
+
+impl Connector for Erp {
+    fn ordering(&self) -> Ordering {
+        Ordering::Key
+    }
+
+    fn batch(&self) -> settings::Batch {
+        settings::Batch {
+            max_records: 200,
+            max_bytes: ByteSize::mib(1),
+            linger: Duration::from_millis(100),
+        }
+    }
+
+    fn most_records(&self) -> Option<usize> {
+        (self.form == Form::Single).then_some(1)
+    }
+
+    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+        match self.content {
+            Content::Documents => Ok(DOCUMENT_KINDS.contains(&Transaction::read(record)?.kind())),
+            Content::Movements => Ok(true),
+        }
+    }
+
+    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+        Box::pin(async move {
+            let items = self.items(batch)?;
+            match self.form {
+                Form::Batch => self.post_batch(&items).await,
+                Form::Single => self.post_single(items).await,
+            }
+        })
+    }
+}

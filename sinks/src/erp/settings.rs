@@ -1,0 +1,27 @@
+//! Settings of the ERP connector.
+
+use serde::Deserialize;
+
+use crate::http::BackendSettings;
+
+/// Where the ERP is and how it wants to be called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ErpSettings {
+    /// URL, token, timeout.
+    pub backend: BackendSettings,
+    /// Shape of a call.
+    #[serde(default)]
+    pub form: Form,
+}
+
+/// Shape of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// Many items in one call, answered one by one in the body.
+    #[default]
+    Batch,
+    /// One item a call, answered by the status alone; its id is the call's `Idempotency-Key`.
+    Single,
+}

@@ -1,0 +1,243 @@
+//! Writing files, one after the other.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytesize::ByteSize;
+use parking_lot::Mutex;
+use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
+use tillrace_core::topics::Topics;
+
+use super::body;
+use super::chain::{Chain, ChainError};
+use super::generation;
+use super::place::{Place, PlaceError};
+use super::settings::ParquetSettings;
+use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
+use crate::record::{Record, Source, Unreadable};
+use crate::settings;
+
+/// How often the name of a file may be lost to another writer within one call.
+const MOST_LOSSES: u32 = 16;
+
+/// Writes records into Parquet files.
+#[derive(Debug)]
+pub struct ParquetFiles {
+    files: Arc<Files>,
+}
+
+struct Files {
+    source: Source,
+    place: Place,
+    log: Arc<dyn Log>,
+    group: String,
+    topic: Topic,
+    state: Topic,
+    /// What is known of each partition's chain; only ever a hint, the names decide.
+    known: Mutex<HashMap<Partition, Known>>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    chain: Chain,
+    end: Offset,
+}
+
+/// Why a partition must not be written any further.
+#[derive(Debug, thiserror::Error)]
+enum Stopped {
+    #[error(
+        "files are missing: the chain of partition {partition} ends at {end}, but offsets up to \
+         {delivered_to} were delivered; restore the files of {end}..{delivered_to}"
+    )]
+    Missing { partition: Partition, end: Offset, delivered_to: Offset },
+    #[error(
+        "partition {partition}: refusing to publish from offset {first} on, the group has \
+         committed {committed}"
+    )]
+    BelowCommitted { partition: Partition, first: Offset, committed: Offset },
+}
+
+impl ParquetFiles {
+    /// Opens the place for files.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or the bucket's settings are wrong.
+    pub fn open(
+        settings: &ParquetSettings,
+        log: Arc<dyn Log>,
+        topics: &Topics,
+        group: String,
+    ) -> Result<Self, PlaceError> {
+        let topic = settings.source.topic(topics).clone();
+        let files = Files {
+            source: settings.source,
+            place: Place::open(settings, topic.as_str())?,
+            log,
+            group,
+            topic,
+            state: topics.state.clone(),
+            known: Mutex::default(),
+        };
+        Ok(Self { files: Arc::new(files) })
+    }
+}
+
+impl Connector for ParquetFiles {
+    fn ordering(&self) -> Ordering {
+        Ordering::Partition
+    }
+
+    fn batch(&self) -> settings::Batch {
+        settings::Batch {
+            max_records: 50_000,
+            max_bytes: ByteSize::mib(64),
+            linger: Duration::from_secs(60),
+        }
+    }
+
+    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+        Ok(true)
+    }
+
+    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+        Box::pin(async move {
+            self.files.write(batch).await?;
+            Ok(Answer { status: None, verdicts: vec![Verdict::Delivered; batch.records.len()] })
+        })
+    }
+}
+
+impl Files {
+    /// Brings a batch into the chain: one file, or none if all of it is there already.
+    async fn write(self: &Arc<Self>, batch: &Batch) -> Result<(), CallError> {
+        let partition = batch.partition;
+        let mut known = self.known(partition).await?;
+        let delivered_to = batch.delivered_to;
+        if known.end < delivered_to {
+            self.known.lock().remove(&partition);
+            return Err(stop(Stopped::Missing { partition, end: known.end, delivered_to }));
+        }
+        for _ in 0..MOST_LOSSES {
+            let fresh = batch.records.partition_point(|record| record.offset < known.end);
+            let records = batch.records.get(fresh..).unwrap_or_default();
+            let (Some(first), Some(last)) = (records.first(), records.last()) else {
+                self.known.lock().insert(partition, known);
+                return Ok(());
+            };
+            self.check_committed(partition, first.offset).await?;
+            let next = last.offset + 1;
+            let content = self.encode(&known, records, next).await?;
+            let name = known.chain.name(known.end);
+            if self.place.put_new(&name, content).await.map_err(place)? {
+                tracing::info!(topic = %self.topic, partition, file = name, records = records.len(), "published");
+                known.end = next;
+                self.known.lock().insert(partition, known);
+                return Ok(());
+            }
+            // Somebody else went on from here, or our own put did whose answer was lost.
+            let end = known.chain.end(&self.place).await.map_err(chain)?;
+            if end <= known.end {
+                return Err(unavailable("chain_unseen", None));
+            }
+            known.end = end;
+        }
+        Err(unavailable("chain_contended", None))
+    }
+
+    async fn known(self: &Arc<Self>, partition: Partition) -> Result<Known, CallError> {
+        if let Some(known) = self.known.lock().get(&partition) {
+            return Ok(known.clone());
+        }
+        let files = Arc::clone(self);
+        let found =
+            self.ask_log(move || generation::find(&*files.log, &files.state, partition)).await?;
+        // Transactions and deltas are written together with a checkpoint, so there is one.
+        let generation = found.ok_or_else(|| unavailable("no_checkpoint", None))?;
+        let chain = Chain { generation, topic: self.topic.to_string(), partition };
+        let end = chain.end(&self.place).await.map_err(self::chain)?;
+        Ok(Known { chain, end })
+    }
+
+    async fn check_committed(
+        self: &Arc<Self>,
+        partition: Partition,
+        first: Offset,
+    ) -> Result<(), CallError> {
+        let files = Arc::clone(self);
+        let committed = self
+            .ask_log(move || files.log.committed(&files.group, &files.topic, partition))
+            .await?;
+        match committed.map(|committed| committed.offset) {
+            Some(committed) if first < committed => {
+                Err(stop(Stopped::BelowCommitted { partition, first, committed }))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask_log<T: Send + 'static>(
+        &self,
+        question: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        match tokio::task::spawn_blocking(question).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(unavailable("log", Some(Arc::new(error)))),
+            Err(gone) => Err(unavailable("thread", Some(Arc::new(gone)))),
+        }
+    }
+
+    async fn encode(
+        self: &Arc<Self>,
+        known: &Known,
+        records: &[Record],
+        next: Offset,
+    ) -> Result<Bytes, CallError> {
+        let footer = known.chain.footer(known.end, next);
+        let (source, topic, partition) = (self.source, self.topic.clone(), known.chain.partition);
+        // Cheap: keys and values are counted references.
+        let records = records.to_vec();
+        let encoding = tokio::task::spawn_blocking(move || {
+            body::write(source, topic.as_str(), partition, &records, footer)
+        });
+        match encoding.await {
+            Ok(Ok(content)) => Ok(content.into()),
+            Ok(Err(error)) => Err(CallError::Stop { cause: Arc::new(error) }),
+            Err(gone) => Err(unavailable("thread", Some(Arc::new(gone)))),
+        }
+    }
+}
+
+fn stop(reason: Stopped) -> CallError {
+    CallError::Stop { cause: Arc::new(reason) }
+}
+
+fn place(error: PlaceError) -> CallError {
+    unavailable("place", Some(Arc::new(error)))
+}
+
+fn chain(error: ChainError) -> CallError {
+    match error {
+        ChainError::Place(error) => place(error),
+        broken => CallError::Stop { cause: Arc::new(broken) },
+    }
+}
+
+fn unavailable(
+    code: &'static str,
+    source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+) -> CallError {
+    CallError::Unavailable { code, status: None, after: None, source }
+}
+
+impl std::fmt::Debug for Files {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Files")
+            .field("topic", &self.topic)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! Where files are put: a folder, or a bucket. Either puts a file only if there is none.
+//!
+//! In a folder that is: write under another name, sync, link to the final name (which fails if it
+//! is taken), sync the folder. In a bucket it is `PUT` with `If-None-Match: *`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::path::Path as ObjectPath;
+use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions};
+use uuid::Uuid;
+
+use super::settings::ParquetSettings;
+
+/// Folder for files that are not published yet; readers match `*.parquet` beside it.
+const UNPUBLISHED: &str = ".unpublished";
+
+/// A place for files.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    Folder(PathBuf),
+    Bucket { store: Arc<AmazonS3>, prefix: ObjectPath },
+}
+
+/// Why a place cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum PlaceError {
+    /// The file system failed.
+    #[error("{action} {path}")]
+    File {
+        /// Verb.
+        action: &'static str,
+        /// File or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The bucket failed.
+    #[error("{action} in the bucket")]
+    Bucket {
+        /// Verb and object.
+        action: &'static str,
+        /// What the bucket said.
+        source: object_store::Error,
+    },
+    /// The thread that worked on files is gone.
+    #[error("the thread that worked on files ended")]
+    Thread,
+}
+
+impl Place {
+    /// Opens the place that the settings name; a folder is made if there is none.
+    pub(super) fn open(settings: &ParquetSettings, topic: &str) -> Result<Self, PlaceError> {
+        let (Some((bucket, prefix)), Some(s3)) = (settings.bucket(), &settings.s3) else {
+            let folder = Path::new(&settings.place).join(topic);
+            let unpublished = folder.join(UNPUBLISHED);
+            fs::create_dir_all(&unpublished).map_err(failed("make folder", &unpublished))?;
+            return Ok(Self::Folder(folder));
+        };
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(&s3.region)
+            .with_access_key_id(s3.access_key_id.expose())
+            .with_secret_access_key(s3.secret_access_key.expose());
+        if let Some(endpoint) = &s3.endpoint {
+            builder =
+                builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+        }
+        let store = builder.build().map_err(refused("open"))?;
+        let prefix = ObjectPath::from(prefix).join(topic);
+        Ok(Self::Bucket { store: Arc::new(store), prefix })
+    }
+
+    /// Returns the last of the names that begin so, in the order of their bytes.
+    pub(super) async fn last(&self, start: &str) -> Result<Option<String>, PlaceError> {
+        match self {
+            Self::Folder(folder) => {
+                let (folder, start) = (folder.clone(), start.to_owned());
+                beside(move || last_in(&folder, &start)).await
+            }
+            Self::Bucket { store, prefix } => {
+                let listed =
+                    store.list_with_delimiter(Some(prefix)).await.map_err(refused("list files"))?;
+                let names = listed.objects.iter().filter_map(|object| object.location.filename());
+                Ok(names.filter(|name| name.starts_with(start)).max().map(str::to_owned))
+            }
+        }
+    }
+
+    /// Reads the end of a file, or all of it if it is shorter.
+    pub(super) async fn tail(&self, name: &str, bytes: u64) -> Result<Bytes, PlaceError> {
+        match self {
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                beside(move || tail_of(&path, bytes)).await
+            }
+            Self::Bucket { store, prefix } => {
+                let range = Some(GetRange::Suffix(bytes));
+                let options = GetOptions { range, ..GetOptions::default() };
+                let found = store
+                    .get_opts(&prefix.clone().join(name), options)
+                    .await
+                    .map_err(refused("read a file"))?;
+                found.bytes().await.map_err(refused("read a file"))
+            }
+        }
+    }
+
+    /// Publishes a file; false if there is one of that name, which then stays as it is.
+    pub(super) async fn put_new(&self, name: &str, content: Bytes) -> Result<bool, PlaceError> {
+        match self {
+            Self::Folder(folder) => {
+                let (folder, name) = (folder.clone(), name.to_owned());
+                beside(move || publish(&folder, &name, &content)).await
+            }
+            Self::Bucket { store, prefix } => {
+                let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+                let path = prefix.clone().join(name);
+                match store.put_opts(&path, content.into(), options).await {
+                    Ok(_) => Ok(true),
+                    Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+                    Err(error) => Err(refused("publish a file")(error)),
+                }
+            }
+        }
+    }
+}
+
+async fn beside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PlaceError> + Send + 'static,
+) -> Result<T, PlaceError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_gone| PlaceError::Thread)?
+}
+
+fn last_in(folder: &Path, start: &str) -> Result<Option<String>, PlaceError> {
+    let mut last = None;
+    for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
+        let entry = entry.map_err(failed("list", folder))?;
+        if let Ok(name) = entry.file_name().into_string()
+            && name.starts_with(start)
+        {
+            last = last.max(Some(name));
+        }
+    }
+    Ok(last)
+}
+
+fn tail_of(path: &Path, bytes: u64) -> Result<Bytes, PlaceError> {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(bytes)))?;
+        let mut content = Vec::new();
+        file.read_to_end(&mut content)?;
+        Ok(content.into())
+    };
+    read().map_err(failed("read", path))
+}
+
+fn publish(folder: &Path, name: &str, content: &[u8]) -> Result<bool, PlaceError> {
+    let unpublished = folder.join(UNPUBLISHED).join(format!("{name}.{}", Uuid::new_v4()));
+    write_synced(&unpublished, content).map_err(failed("write", &unpublished))?;
+    let path = folder.join(name);
+    let linked = match fs::hard_link(&unpublished, &path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("publish", &path)(error)),
+    };
+    fs::remove_file(&unpublished).map_err(failed("remove", &unpublished))?;
+    // The name is durable when the folder is; also for the loser, who builds on the winner's file.
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync", folder))?;
+    linked
+}
+
+fn write_synced(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> PlaceError {
+    move |source| PlaceError::File { action, path: path.to_owned(), source }
+}
+
+fn refused(action: &'static str) -> impl FnOnce(object_store::Error) -> PlaceError {
+    move |source| PlaceError::Bucket { action, source }
+}

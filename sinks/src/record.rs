@@ -1,0 +1,208 @@
+//! Records as sinks meet them, and the little that the engine itself reads of them.
+//!
+//! The engine needs to know whose a record is and what kind it is, to apply the declared filter.
+//! What a record means is for its connector to read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tillrace_core::log::{Entry, Offset, Topic};
+use tillrace_core::topics::Topics;
+
+use crate::filter::is_known_kind;
+
+const KIND_PREFIX: &str = "tillrace.pos.";
+const EVENT_SCHEMA: &str = "urn:tillrace:event:v1";
+
+/// The topics that sinks read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// `pos.transactions.v1`: each event once, in its envelope.
+    Transactions,
+    /// `inventory.deltas.v1`: additive changes of stock.
+    Deltas,
+}
+
+/// A record in the hands of a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in its partition.
+    pub offset: Offset,
+    /// When the log appended it, milliseconds since the Unix epoch.
+    pub appended_ms: i64,
+    /// Its key.
+    pub key: Bytes,
+    /// Its value.
+    pub value: Bytes,
+}
+
+/// Whose a record is, and of what kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Head<'a> {
+    pub(crate) tenant: Cow<'a, str>,
+    pub(crate) store: Cow<'a, str>,
+    /// Kind of event; a delta has none.
+    pub(crate) kind: Option<String>,
+}
+
+/// A record that this version cannot read. It is never skipped: its partition stops.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Unreadable {
+    /// A record without a value on a topic that knows no deletion.
+    #[error("the record has no value")]
+    NoValue,
+    /// Its value is not what the topic's contract says.
+    #[error("the value breaks the topic's contract: {source}")]
+    Malformed {
+        /// What the parser said.
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// A newer major version, or a kind that this version does not know.
+    #[error("unknown {attribute} {value:?}; a newer version of Tillrace may know it")]
+    Unknown {
+        /// The attribute.
+        attribute: &'static str,
+        /// What it holds.
+        value: String,
+    },
+}
+
+impl Source {
+    /// Returns the topic within a namespace.
+    pub fn topic(self, topics: &Topics) -> &Topic {
+        match self {
+            Self::Transactions => &topics.transactions,
+            Self::Deltas => &topics.deltas,
+        }
+    }
+
+    /// Reads whose a record is.
+    pub(crate) fn head(self, record: &Record) -> Result<Head<'_>, Unreadable> {
+        match self {
+            Self::Transactions => {
+                let transaction = Transaction::read(record)?;
+                let kind = Some(transaction.kind().to_owned());
+                Ok(Head { tenant: transaction.tenant, store: transaction.store, kind })
+            }
+            Self::Deltas => {
+                let delta: DeltaHead<'_> = read(&record.value)?;
+                Ok(Head { tenant: delta.tenant, store: delta.store, kind: None })
+            }
+        }
+    }
+}
+
+impl Record {
+    /// Makes a record by hand.
+    pub fn new(
+        offset: Offset,
+        appended_ms: i64,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Self {
+        Self { offset, appended_ms, key: key.into(), value: value.into() }
+    }
+
+    /// Takes an entry of the log.
+    pub(crate) fn from_entry(entry: Entry) -> Result<Self, Unreadable> {
+        let Entry { offset, appended_ms, key, value, .. } = entry;
+        Ok(Self { offset, appended_ms, key, value: value.ok_or(Unreadable::NoValue)? })
+    }
+
+    /// Returns what it weighs in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
+/// A transaction in its envelope, as connectors read it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Transaction<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(borrow, rename = "type")]
+    event_type: Cow<'a, str>,
+    #[serde(borrow)]
+    dataschema: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) store: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) terminal: Cow<'a, str>,
+    /// The ledger's epoch.
+    #[serde(borrow, default)]
+    pub(crate) epoch: Option<Cow<'a, str>>,
+    /// Decimal digits.
+    #[serde(borrow, default)]
+    pub(crate) sequence: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(crate) eventid: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) businessdate: Cow<'a, str>,
+    /// When it happened, as the terminal wrote it.
+    #[serde(borrow)]
+    pub(crate) time: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) receivedtime: Cow<'a, str>,
+    /// `first` or `released`.
+    #[serde(borrow)]
+    pub(crate) verdict: Cow<'a, str>,
+    /// The event, byte for byte.
+    #[serde(borrow)]
+    pub(crate) data: &'a RawValue,
+}
+
+impl<'a> Transaction<'a> {
+    /// Reads a record of `pos.transactions.v1`.
+    pub(crate) fn read(record: &'a Record) -> Result<Self, Unreadable> {
+        let transaction: Self = read(&record.value)?;
+        if transaction.dataschema != EVENT_SCHEMA {
+            let value = transaction.dataschema.into_owned();
+            return Err(Unreadable::Unknown { attribute: "dataschema", value });
+        }
+        if !transaction.event_type.strip_prefix(KIND_PREFIX).is_some_and(is_known_kind) {
+            let value = transaction.event_type.into_owned();
+            return Err(Unreadable::Unknown { attribute: "type", value });
+        }
+        Ok(transaction)
+    }
+
+    /// Returns the kind of event, one that this version knows.
+    pub(crate) fn kind(&self) -> &str {
+        self.event_type.strip_prefix(KIND_PREFIX).unwrap_or_default()
+    }
+
+    /// Returns what tells it from all others, now and after any restart: source and id.
+    pub(crate) fn identity(&self) -> String {
+        format!("{}#{}", self.source, self.id)
+    }
+}
+
+#[derive(Deserialize)]
+struct DeltaHead<'a> {
+    #[serde(borrow)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    store: Cow<'a, str>,
+}
+
+/// Reads a JSON value.
+pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Unreadable> {
+    Ok(serde_json::from_slice(value)?)
+}
+
+impl From<serde_json::Error> for Unreadable {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Malformed { source: Arc::new(error) }
+    }
+}
+
+#[cfg(test)]
+mod tests;
