@@ -220,7 +220,8 @@ impl<'a> Recount<'a> {
         let (view, topics) = (self.view, self.topics);
         let Some(claimed) = self.claimed.get_mut(partition as usize) else { return Ok(()) };
         let checkpoints = &mut claimed.checkpoints;
-        let cut = Cut::choose(view, topics, partition, claimed.committed, checkpoints)?;
+        let committed = claimed.committed;
+        let cut = Cut::choose(view, topics, partition, committed, checkpoints, &mut self.verdicts)?;
         checkpoints.keep_within(cut);
         let generation = checkpoints.generation();
         let stock = Stock::from_deltas(view, topics, partition, cut, generation, &mut self.stock)?;
@@ -269,3 +270,6 @@ impl<'a> Recount<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

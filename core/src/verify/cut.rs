@@ -7,11 +7,12 @@
 
 use serde::Deserialize;
 
-use crate::log::{LogError, LogView, Offset, Partition, Topic};
+use crate::log::{Bounds, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::claims::Source;
 use super::record::{ConflictRecord, CountRecord, Delta, Envelope};
+use super::report::{Check, Difference};
 use super::scan::Scan;
 use super::totals::Checkpoints;
 
@@ -38,9 +39,11 @@ impl Cut {
         partition: Partition,
         committed: Option<Offset>,
         checkpoints: &Checkpoints,
+        check: &mut Check,
     ) -> Result<Self, LogError> {
-        let mut lowest = view.bounds(&topics.events, partition)?.start;
-        let to = committed.unwrap_or(lowest);
+        let bounds = view.bounds(&topics.events, partition)?;
+        let mut lowest = bounds.start;
+        let to = within(bounds, committed, &topics.events, partition, check);
         let outputs: [(&Topic, EndOfFlush); 4] = [
             (&topics.transactions, after_transaction),
             (&topics.conflicts, after_conflict),
@@ -60,6 +63,23 @@ impl Cut {
         let from = by_checkpoint.into_iter().chain(by_delta).min().unwrap_or(to);
         Ok(Self { from: from.min(to), to })
     }
+}
+
+/// Returns a group's offset, cut to what the topic holds. Beyond the end it says that records are
+/// gone which the group has consumed.
+pub(super) fn within(
+    bounds: Bounds,
+    committed: Option<Offset>,
+    topic: &Topic,
+    partition: Partition,
+    check: &mut Check,
+) -> Offset {
+    let committed = committed.unwrap_or(bounds.start);
+    if committed > bounds.end {
+        let what = "consumed beyond its end: records are gone";
+        check.differs(Difference::new(topic, partition, what).between(bounds.end, committed));
+    }
+    committed.clamp(bounds.start, bounds.end)
 }
 
 /// Returns the lowest journal offset whose flush a record's topic holds whole, if that record is

@@ -11,6 +11,7 @@ use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::chains::Chains;
+use super::cut::within;
 use super::ranges::Ranges;
 use super::record::{AuditRecord, DeadLetter, Outcome};
 use super::report::{Amount, Check, Difference, SinkCounts};
@@ -143,11 +144,12 @@ impl<'a> SinkRecount<'a> {
         settled: &Settled,
         audited_since_ms: i64,
     ) -> Result<(), LogError> {
-        let committed = self.committed.get(partition as usize).copied().flatten().unwrap_or(0);
+        let committed = self.committed.get(partition as usize).copied().flatten();
         let topic = &self.under_test.topic;
-        let start = view.bounds(topic, partition)?.start;
+        let bounds = view.bounds(topic, partition)?;
+        let end = within(bounds, committed, topic, partition, &mut self.check);
         let mut letters = self.dead_letters(view, topics, partition)?;
-        let mut scan = Scan::open(view, topic, partition, start, committed.max(start))?;
+        let mut scan = Scan::open(view, topic, partition, bounds.start, end)?;
         while let Some(entry) = scan.next()? {
             let offset = entry.offset;
             self.counts.records += 1;

@@ -7,12 +7,17 @@ use std::fmt;
 
 use super::ranges::Ranges;
 
+/// A baseline is lowered by at most this.
+const LARGEST_STEP: u64 = 10_000;
+
 /// The numbers of one terminal, as recounted.
 #[derive(Debug, Default)]
 pub(super) struct Terminal {
     scope: Scope,
     firsts: Ranges,
     refused: Ranges,
+    /// The number it opened with, and the highest.
+    opened: Option<u64>,
     mark: Option<u64>,
     /// Firsts without a number.
     unnumbered: u64,
@@ -62,8 +67,8 @@ impl Terminal {
 
     /// Counts a first; false if its number had one before.
     pub(super) fn first(&mut self, sequence: u64) -> bool {
-        let number = self.unwrapped(sequence);
-        self.mark = self.mark.max(Some(number));
+        let number = self.unwrapped(sequence).unwrap_or(sequence);
+        self.reach(number);
         self.firsts.insert(number)
     }
 
@@ -72,16 +77,23 @@ impl Terminal {
         self.unnumbered += 1;
     }
 
-    /// Counts a number that was refused.
+    /// Counts a number that was refused, unless it lies so far off that no ledger would take it.
     pub(super) fn refuse(&mut self, sequence: u64) {
-        let number = self.unwrapped(sequence);
-        self.mark = self.mark.max(Some(number));
-        self.refused.insert(number);
+        let Some(number) = self.unwrapped(sequence) else { return };
+        let lowest = match (self.scope, self.opened) {
+            (Scope::BusinessDate, _) => 1,
+            (_, Some(opened)) => opened.saturating_sub(LARGEST_STEP),
+            (_, None) => 0,
+        };
+        if number >= lowest {
+            self.reach(number);
+            self.refused.insert(number);
+        }
     }
 
     /// Tells whether a number had a first.
     pub(super) fn has_first(&self, sequence: u64) -> bool {
-        self.firsts.contains(self.unwrapped(sequence))
+        self.unwrapped(sequence).is_some_and(|number| self.firsts.contains(number))
     }
 
     /// Every number that was seen.
@@ -113,19 +125,24 @@ impl Terminal {
         self.scope
     }
 
-    /// Puts a wrapping number into the round that brings it nearest to the highest so far.
-    fn unwrapped(&self, sequence: u64) -> u64 {
-        let (Scope::Wrapping(modulus), Some(mark)) = (self.scope, self.mark) else {
-            return sequence;
+    fn reach(&mut self, number: u64) {
+        self.opened.get_or_insert(number);
+        self.mark = self.mark.max(Some(number));
+    }
+
+    /// Puts a wrapping number into the lap that brings it nearest to the highest so far; the first
+    /// lap seen is lap 1. `None` where it is more than a quarter of the modulus away.
+    fn unwrapped(&self, sequence: u64) -> Option<u64> {
+        let Scope::Wrapping(modulus) = self.scope else { return Some(sequence) };
+        let Some(mark) = self.mark else {
+            return modulus.checked_add(sequence).filter(|_| sequence < modulus);
         };
-        let round = mark - mark % modulus;
-        let candidates = [round.checked_sub(modulus), Some(round), round.checked_add(modulus)];
-        candidates
-            .into_iter()
+        let lap = mark - mark % modulus;
+        let laps = [lap.checked_sub(modulus), Some(lap), lap.checked_add(modulus)];
+        laps.into_iter()
             .flatten()
             .filter_map(|start| start.checked_add(sequence))
-            .min_by_key(|number| number.abs_diff(mark))
-            .unwrap_or(sequence)
+            .find(|number| sequence < modulus && number.abs_diff(mark) <= modulus / 4)
     }
 }
 
@@ -153,7 +170,9 @@ mod tests {
         assert!(terminal.has_first(999));
         assert!(!terminal.first(0));
         assert!(terminal.first(997));
-        assert_eq!(terminal.seen().spans().collect::<Vec<_>>(), [(997, 1_001)]);
+        assert_eq!(terminal.seen().spans().collect::<Vec<_>>(), [(1_997, 2_001)]);
+        terminal.refuse(500);
+        assert_eq!(terminal.refused_only(), 0);
     }
 
     #[test]

@@ -1,0 +1,184 @@
+//! The recount holds on a consistent log, and fails on every log that one edit made inconsistent.
+
+mod double;
+mod world;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{Report, verify};
+use crate::log::{Entry, Partition, Topic};
+use crate::topics::Topics;
+
+use world::World;
+
+fn recount(world: &World) -> Report {
+    verify(&world.log, &world.topics, &world.sinks, &mut |_| {}).unwrap()
+}
+
+/// The letters of the checks that fail.
+fn failing(world: &World) -> String {
+    let mut letters: Vec<char> = recount(world)
+        .checks
+        .iter()
+        .filter(|check| !check.holds())
+        .map(|check| check.name.chars().nth(1).unwrap())
+        .collect();
+    letters.dedup();
+    letters.into_iter().collect()
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Edit {
+    Drop,
+    Double,
+    Alter,
+}
+
+/// Edits one record of a topic.
+fn edited(world: &World, topic: &Topic, partition: Partition, place: usize, edit: Edit) -> World {
+    let mut world = world.clone();
+    let topics = world.topics.clone();
+    let entries = world.log.topics.get_mut(&(topic.clone(), partition)).unwrap();
+    match edit {
+        Edit::Drop => drop(entries.remove(place)),
+        Edit::Double => {
+            let mut twin = entries[place].clone();
+            twin.offset = world::beside(twin.offset);
+            entries.insert(place + 1, twin);
+        }
+        Edit::Alter => alter(&topics, &mut entries[place]),
+    }
+    world
+}
+
+/// Changes what a record says, so that it still can be read.
+fn alter(topics: &Topics, entry: &mut Entry) {
+    let mut value: Value = serde_json::from_slice(entry.value.as_ref().unwrap()).unwrap();
+    let topic = &entry.topic;
+    if *topic == topics.events {
+        match value["type"].as_str().unwrap() {
+            "tillrace.pos.refused" => value["sequence"] = json!("11"),
+            "tillrace.pos.release" => value["data"]["offset"] = json!(0),
+            _ => value["contenthash"] = json!(format!("h1:{:032x}", 12_345)),
+        }
+    } else if *topic == topics.transactions {
+        value["data"]["lines"] = json!([]);
+        value["businessdate"] = json!("2026-11-26");
+    } else if *topic == topics.conflicts {
+        value["contenthash"] = json!(format!("h1:{:032x}", 12_345));
+    } else if *topic == topics.deltas {
+        value["events"] = json!(value["events"].as_u64().unwrap() + 1);
+    } else if *topic == topics.counts {
+        value["quantity"] = json!("1.5");
+    } else if *topic == topics.ledger {
+        value["missing_count"] = json!(value["missing_count"].as_u64().unwrap() + 1);
+    } else if *topic == topics.state && value.get("totals").is_some() {
+        value["totals"]["duplicate"] = json!(77);
+    } else if *topic == topics.audit {
+        value["offsets"][0][0] = json!(value["offsets"][0][0].as_u64().unwrap() + 1);
+    } else {
+        value["value"] = json!({});
+    }
+    entry.value = Some(Bytes::from(value.to_string()));
+}
+
+#[test]
+fn a_consistent_log_holds() {
+    let world = world::build();
+    let report = recount(&world);
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.verdicts.records(), 32);
+    assert_eq!(report.verdicts.first, 18);
+    assert_eq!(report.verdicts.duplicate, 4);
+    assert_eq!(report.verdicts.conflict, 2);
+    assert_eq!(report.verdicts.quarantined, 2);
+    assert_eq!(report.verdicts.refused, 4);
+    assert_eq!(report.verdicts.control, 2);
+    assert_eq!(report.verdicts.released, 2);
+    assert_eq!(report.gaps.terminals, 4);
+    assert_eq!(report.gaps.ranges, 6);
+    assert_eq!(report.gaps.numbers, 8);
+    let erp = &report.sinks[0];
+    assert_eq!((erp.records, erp.delivered, erp.dead, erp.filtered), (20, 12, 4, 4));
+    assert!(report.covered.iter().all(|covered| covered.from == 0 && covered.to == 32));
+}
+
+/// The matrix: every record of every topic, dropped, doubled and altered. A check named in capital
+/// letters must fail for each record; no check may fail that is not named at all.
+#[test]
+fn every_edit_of_one_record_makes_its_check_fail() {
+    let world = world::build();
+    let topics = &world.topics;
+    let dead = topics.dead("erp");
+    let matrix = [
+        (&topics.events, Edit::Drop, "Bcde"),
+        (&topics.events, Edit::Double, "Bcde"),
+        (&topics.events, Edit::Alter, "bce"),
+        (&topics.transactions, Edit::Drop, "Bced"),
+        (&topics.transactions, Edit::Double, "BcD"),
+        (&topics.transactions, Edit::Alter, "Bd"),
+        (&topics.conflicts, Edit::Drop, "Bce"),
+        (&topics.conflicts, Edit::Double, "B"),
+        (&topics.conflicts, Edit::Alter, "B"),
+        (&topics.deltas, Edit::Drop, "C"),
+        (&topics.deltas, Edit::Double, "C"),
+        (&topics.deltas, Edit::Alter, "C"),
+        (&topics.counts, Edit::Drop, "C"),
+        (&topics.counts, Edit::Double, "C"),
+        (&topics.counts, Edit::Alter, "C"),
+        (&topics.audit, Edit::Drop, "D"),
+        (&topics.audit, Edit::Double, ""),
+        (&topics.audit, Edit::Alter, "D"),
+        (&dead, Edit::Drop, "D"),
+        (&dead, Edit::Double, ""),
+        (&dead, Edit::Alter, "D"),
+        (&topics.ledger, Edit::Double, ""),
+        (&topics.state, Edit::Double, ""),
+    ];
+    for (topic, edit, expected) in matrix {
+        for partition in 0..2 {
+            let entries = world.log.entries(topic, partition);
+            assert!(!entries.is_empty(), "{topic}");
+            for place in 0..entries.len() {
+                let broken = edited(&world, topic, partition, place, edit);
+                let found = failing(&broken).to_uppercase();
+                let of = format!("{edit:?} {topic}/{partition}@{}", entries[place].offset);
+                if expected.bytes().any(|letter| letter.is_ascii_lowercase()) {
+                    assert!(!found.is_empty(), "{of} went unseen");
+                }
+                for letter in expected.chars().filter(char::is_ascii_uppercase) {
+                    assert!(found.contains(letter), "{of}: ({letter}) holds, failing are {found}");
+                }
+                for letter in found.chars() {
+                    let known = expected.to_uppercase().contains(letter);
+                    assert!(known, "{of}: ({letter}) fails\n{}", recount(&broken));
+                }
+            }
+        }
+    }
+}
+
+/// Of compacted topics only the latest record of a key counts.
+#[test]
+fn the_latest_ledger_record_and_checkpoint_must_be_right() {
+    let world = world::build();
+    for (topic, letter) in [(&world.topics.ledger, "e"), (&world.topics.state, "b")] {
+        for partition in 0..2 {
+            let last = world.log.entries(topic, partition).len() - 1;
+            for edit in [Edit::Drop, Edit::Alter] {
+                let broken = edited(&world, topic, partition, last, edit);
+                assert_eq!(failing(&broken), letter, "{edit:?} {topic}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_journal_cut_off_below_the_aggregators_place_fails() {
+    let mut world = world::build();
+    let place = (world.topics.events.clone(), 0);
+    world.log.topics.get_mut(&place).unwrap().pop();
+    *world.log.ends.get_mut(&place).unwrap() -= double::STRIDE;
+    assert!(failing(&world).starts_with('b'));
+}
