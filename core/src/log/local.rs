@@ -23,6 +23,7 @@ mod producer;
 mod queue;
 mod reader;
 mod recovery;
+mod remote;
 mod segment;
 mod settings;
 mod signal;
@@ -34,6 +35,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,6 +46,7 @@ pub use self::groups::GroupReport;
 use self::keeper::Keeper;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
+pub use self::remote::{RemoteView, Serving, open_view, serve};
 pub use self::settings::{LocalFault, LocalSettings, LocalTuning};
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
@@ -54,6 +57,7 @@ use super::{
 #[derive(Debug)]
 pub struct LocalLog {
     keeper: Arc<Keeper>,
+    dir: PathBuf,
 }
 
 impl LocalLog {
@@ -66,10 +70,11 @@ impl LocalLog {
     /// [`LogError::Unavailable`] when the disk fails.
     pub fn open(settings: LocalSettings) -> Result<Arc<Self>, LogError> {
         let lock = keeper::lock(&settings)?;
-        let disk = Arc::new(RealDisk::new(settings.dir));
+        let disk = Arc::new(RealDisk::new(settings.dir.clone()));
         let clock = Arc::new(now_ms);
-        let keeper = Keeper::start(disk, settings.partitions, &settings.tuning, clock, Some(lock))?;
-        Ok(Arc::new(Self { keeper }))
+        let keeper =
+            Keeper::start(disk, Some(settings.partitions), &settings.tuning, clock, Some(lock))?;
+        Ok(Arc::new(Self { keeper, dir: settings.dir }))
     }
 
     /// Tells of every registered consumer group how far it is, and whether it stalled.

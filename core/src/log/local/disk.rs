@@ -44,12 +44,11 @@ pub(super) trait DiskFile: Debug + Send + Sync {
 #[derive(Debug)]
 pub(super) struct RealDisk {
     folder: PathBuf,
-    read_only: bool,
 }
 
 impl RealDisk {
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, read_only: false }
+        Self { folder }
     }
 }
 
@@ -73,7 +72,7 @@ impl Disk for RealDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.folder.join(name);
-        let file = OpenOptions::new().read(true).write(!self.read_only).open(path)?;
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
 

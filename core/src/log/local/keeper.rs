@@ -67,7 +67,7 @@ impl Keeper {
     /// Recovers the log on a disk and starts its threads.
     pub(super) fn start(
         disk: Arc<dyn Disk>,
-        partitions: Partition,
+        partitions: Option<Partition>,
         tuning: &LocalTuning,
         clock: Clock,
         lock: Option<File>,
@@ -78,20 +78,23 @@ impl Keeper {
         Ok(Arc::new(keeper))
     }
 
-    /// Recovers the log on a disk and starts what writes, not what forgets.
+    /// Recovers the log on a disk and starts what writes, not what forgets. Without a number of
+    /// partitions it takes what it finds.
     pub(super) fn start_writing(
         disk: Arc<dyn Disk>,
-        partitions: Partition,
+        partitions: Option<Partition>,
         tuning: &LocalTuning,
         clock: Clock,
         lock: Option<File>,
     ) -> Result<Self, LogError> {
         tuning.validate().map_err(|fault| fault.refusing("open the local log"))?;
         let recovered = recovery::recover(&disk, partitions)?;
+        let found = recovered.state.catalog.topics.first().map(|topic| topic.ends.len());
+        let partitions = partitions.or(found.and_then(|count| Partition::try_from(count).ok()));
         let shared = Arc::new(Shared {
             disk,
             tuning: tuning.clone(),
-            partitions,
+            partitions: partitions.unwrap_or(1),
             clock,
             state: RwLock::new(recovered.state),
             queue: Queue::default(),

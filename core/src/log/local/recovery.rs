@@ -38,7 +38,10 @@ pub(super) struct Recovered {
 /// # Errors
 /// [`LogError::Damaged`] when what was acknowledged is missing or does not hold;
 /// [`LogError::PartitionCount`] when topics have another number of partitions.
-pub(super) fn recover(disk: &Arc<dyn Disk>, partitions: Partition) -> Result<Recovered, LogError> {
+pub(super) fn recover(
+    disk: &Arc<dyn Disk>,
+    partitions: Option<Partition>,
+) -> Result<Recovered, LogError> {
     let mut files = clean(&**disk)?;
     let Some((newest, listing)) = files.pop_last() else { return begin(&**disk) };
     if listing.is_some() {
@@ -48,13 +51,14 @@ pub(super) fn recover(disk: &Arc<dyn Disk>, partitions: Partition) -> Result<Rec
     let scanned = ScannedTail::read(&**disk, newest)?;
     let beginning = scanned.catalog.beginning;
     let sealed = open_sealed(&**disk, &files, beginning, newest)?;
-    if let Some(topic) =
-        scanned.catalog.topics.iter().find(|topic| topic.ends.len() != partitions as usize)
+    if let Some(expected) = partitions
+        && let Some(topic) =
+            scanned.catalog.topics.iter().find(|topic| topic.ends.len() != expected as usize)
     {
         return Err(LogError::PartitionCount {
             topic: topic.name.clone(),
             found: u32::try_from(topic.ends.len()).unwrap_or(u32::MAX),
-            expected: partitions,
+            expected,
         });
     }
     scanned.make_durable(disk, sealed)

@@ -1,6 +1,8 @@
 //! The Local log on real files.
 
 mod crash;
+mod damage;
+mod forgetting;
 mod simulated;
 
 use std::sync::Arc;
@@ -13,31 +15,35 @@ use crate::log::{Cleanup, Polled, Position, Row};
 
 const WAIT: Duration = Duration::from_secs(30);
 
-fn topic(name: &str) -> Topic {
+pub(super) fn topic(name: &str) -> Topic {
     Topic::new(name)
 }
 
-fn open(dir: &std::path::Path) -> Arc<LocalLog> {
+pub(super) fn open(dir: &std::path::Path) -> Arc<LocalLog> {
     let log = LocalLog::open(LocalSettings::new(dir, 2)).unwrap();
-    let kept = Cleanup::Delete { retention_ms: 86_400_000 };
-    let specs = ["in", "out"].map(|name| TopicSpec { topic: topic(name), cleanup: kept });
-    assert_eq!(log.ensure_topics(&specs).unwrap(), Vec::<String>::new());
+    ensure(&log);
     log
 }
 
-fn row(name: &str, value: &str) -> Row {
+fn ensure(log: &LocalLog) {
+    let kept = Cleanup::Delete { retention_ms: 86_400_000 };
+    let specs = ["in", "out"].map(|name| TopicSpec { topic: topic(name), cleanup: kept });
+    assert_eq!(log.ensure_topics(&specs).unwrap(), Vec::<String>::new());
+}
+
+pub(super) fn row(name: &str, value: &str) -> Row {
     let value = Some(Bytes::copy_from_slice(value.as_bytes()));
     Row { topic: topic(name), partition: 1, key: Bytes::from_static(b"k"), value }
 }
 
-fn send(log: &LocalLog, rows: Vec<Row>) -> Vec<Result<Offset, LogError>> {
+pub(super) fn send(log: &LocalLog, rows: Vec<Row>) -> Vec<Result<Offset, LogError>> {
     let (done, heard) = crossbeam::channel::bounded(1);
     let producer = log.producer().unwrap();
     producer.send(rows, Box::new(move |outcomes| done.send(outcomes).unwrap())).unwrap();
     heard.recv_timeout(WAIT).unwrap()
 }
 
-fn values(log: &LocalLog, name: &str) -> Vec<String> {
+pub(super) fn values(log: &dyn LogView, name: &str) -> Vec<String> {
     let mut reader = log.reader(&topic(name), 1, 0).unwrap();
     let end = log.bounds(&topic(name), 1).unwrap().stable_end;
     let mut values = Vec::new();
@@ -58,7 +64,7 @@ fn rows_come_back_in_order_and_survive_reopening() {
     assert_eq!(offsets, (0..10).collect::<Vec<_>>());
     drop(log);
     let log = open(dir.path());
-    assert_eq!(values(&log, "in"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert_eq!(values(&*log, "in"), (0..10).map(|n| n.to_string()).collect::<Vec<_>>());
     assert_eq!(send(&log, vec![row("in", "10")])[0].as_ref().unwrap(), &10);
 }
 
@@ -80,7 +86,7 @@ fn outputs_and_places_are_one_commit() {
     drop((consumer, log));
     let log = open(dir.path());
     assert_eq!(log.committed("g", &topic("in"), 1).unwrap(), Some(committed));
-    assert_eq!(values(&log, "out"), ["ab"]);
+    assert_eq!(values(&*log, "out"), ["ab"]);
 }
 
 #[test]

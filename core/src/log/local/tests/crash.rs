@@ -151,7 +151,7 @@ impl World {
         let clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let disk = Arc::new(self.disk.clone());
         self.keeper =
-            Some(Arc::new(Keeper::start_writing(disk, PARTITIONS, &tuning(), clock, None)?));
+            Some(Arc::new(Keeper::start_writing(disk, Some(PARTITIONS), &tuning(), clock, None)?));
         Ok(())
     }
 

@@ -115,10 +115,6 @@ impl SimulatedDisk {
         folder.fault = Some((folder.changes + after, fault));
     }
 
-    pub(super) fn changes(&self) -> u64 {
-        self.0.lock().changes
-    }
-
     /// The disk after the power came back.
     pub(super) fn after_power_cut(&self, dice: &mut Dice) -> Self {
         let folder = self.0.lock().clone();
@@ -151,15 +147,6 @@ impl SimulatedDisk {
         let mut folder = self.0.lock().clone();
         (folder.dead, folder.fault) = (false, None);
         Self(Arc::new(Mutex::new(folder)))
-    }
-
-    /// Changes bytes behind everyone's back.
-    pub(super) fn damage(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut folder = self.0.lock();
-        let file = folder.names[name];
-        let content = &mut folder.contents[file];
-        change(&mut content.now);
-        content.durable = content.now.clone();
     }
 
     pub(super) fn names(&self, ending: &str) -> Vec<String> {
