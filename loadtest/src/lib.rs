@@ -11,6 +11,7 @@ mod json;
 pub mod source;
 
 pub mod fleet;
+pub mod replay;
 
 pub mod traffic;
 

@@ -1,0 +1,328 @@
+//! The command line: what it takes, and what it makes of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args, Parser, ValueEnum};
+use tillrace_loadtest::replay::DataSet;
+
+/// Plays the traffic of a point-of-sale fleet against a gateway, and proves what became of it.
+///
+/// Events are made up (a fleet of stores with terminals), or replayed from real data. They are sent
+/// on an open-loop schedule: latency counts from the moment a batch was due, whether or not the
+/// gateway was ready for it. While the gateway is away, each connection retries as a terminal would.
+///
+/// With --verify the topics are read back and compared with what was acknowledged: every event
+/// counted once, byte for byte, deltas summing to what was sold, returned and moved.
+///
+/// Exit code: 0 all as it should be; 1 it is not; 2 it could not be tried.
+#[derive(Debug, Parser)]
+#[command(name = "tillrace-loadtest", version, max_term_width = 100, after_long_help = EXAMPLES)]
+#[command(group = ArgGroup::new("topics").args(["kafka", "tap"]))]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArgs,
+    #[command(flatten)]
+    pub(crate) schedule: ScheduleArgs,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
+    #[command(flatten)]
+    pub(crate) replay: ReplayArgs,
+    #[command(flatten)]
+    pub(crate) verify: VerifyArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A minute of 5,000 events/s from 500 stores, with everything that goes wrong in a fleet:
+    tillrace-loadtest --key $KEY --stores 500 --rate 5000 --duration 1m \\
+      --duplicates 5% --disorder 5% --bad 1% --gaps 10 --offline 10%
+  The same against Kafka, verified:
+    tillrace-loadtest --key $KEY --verify --kafka 127.0.0.1:9092
+  Real baskets and returns as fast as they go, verified on the Local log:
+    loadtest/datasets/install
+    tillrace-loadtest --key $KEY --replay completejourney,tpcds --rate 0 --batch 500 \\
+      --duplicates 5% --disorder 5% --verify --tap 'tillrace tap --data DIR'
+  One event to look at:
+    tillrace-loadtest --print --limit 20 | head -1";
+
+/// Where to send.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Gateway")]
+pub(crate) struct GatewayArgs {
+    /// The gateway; plain HTTP only
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) target: String,
+
+    /// API key
+    #[arg(
+        long,
+        env = "TILLRACE_DEV_KEY",
+        hide_env_values = true,
+        required_unless_present = "print"
+    )]
+    pub(crate) key: Option<String>,
+
+    /// Connections, each with one request under way; a terminal always uses the same one
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) connections: usize,
+
+    /// Events in a request, 1 to 1,000; 1 posts single events
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) batch: usize,
+
+    /// Speak HTTP/2 with prior knowledge: streams of one connection instead of connections
+    #[arg(long)]
+    pub(crate) http2: bool,
+
+    /// How long a request may take before it is sent again
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Duration,
+
+    /// How long a batch is retried before the run ends as failed
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = humantime::parse_duration)]
+    pub(crate) give_up: Duration,
+}
+
+/// When to send what.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Schedule and network")]
+pub(crate) struct ScheduleArgs {
+    /// Events a second, evenly spaced; 0 sends as fast as they are taken
+    #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = rate)]
+    pub(crate) rate: f64,
+
+    /// Stop after this time and close what is open [default for a fleet without --limit: 30s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Stop after so many events, copies not counted
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<u64>,
+
+    /// Share of events sent a second time, later
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    pub(crate) duplicates: f64,
+
+    /// Share of events held back and sent after later ones
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share)]
+    pub(crate) disorder: f64,
+
+    /// By how many events a copy or late event may come later
+    #[arg(long, value_name = "EVENTS", default_value_t = 2_000)]
+    pub(crate) reach: u64,
+
+    /// The same seed makes the same fleet, the same copies and the same disorder
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+
+    /// Epoch that all events carry; '' for none [default: a new one each run of a fleet, none for a
+    /// replay, which so can be repeated and counts once]
+    #[arg(long, value_name = "ID")]
+    pub(crate) epoch: Option<String>,
+}
+
+/// The made-up fleet.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fleet")]
+pub(crate) struct FleetArgs {
+    /// Stores
+    #[arg(long, value_name = "N", default_value_t = 200, conflicts_with = "replay")]
+    pub(crate) stores: u32,
+
+    /// Terminals of each store
+    #[arg(long, value_name = "N", default_value_t = 4, conflicts_with = "replay")]
+    pub(crate) terminals: u32,
+
+    /// Items in the catalogue
+    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "replay")]
+    pub(crate) skus: u32,
+
+    /// Share of events that are bad and must be refused, each with its code
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share, conflicts_with = "replay")]
+    pub(crate) bad: f64,
+
+    /// Runs of numbers to leave out, which the terminal ledger must report
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "replay")]
+    pub(crate) gaps: u32,
+
+    /// Share of terminals that lose their network once and then send what they held in a burst
+    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share, conflicts_with = "replay")]
+    pub(crate) offline: f64,
+
+    /// How long they lose it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "replay")]
+    pub(crate) offline_for: Duration,
+}
+
+/// Real data.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Replay")]
+pub(crate) struct ReplayArgs {
+    /// Replay recorded data instead of a fleet: one set, or several in the order given
+    #[arg(long, value_name = "SET", value_delimiter = ',')]
+    pub(crate) replay: Vec<Set>,
+
+    /// Where loadtest/datasets/install has put them
+    #[arg(long, value_name = "DIR", default_value = "target/datasets", requires = "replay")]
+    pub(crate) datasets: PathBuf,
+}
+
+/// A data set's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Set {
+    /// 155,848 baskets of a grocer
+    #[value(name = "completejourney")]
+    CompleteJourney,
+    /// 287,867 returns of TPC-DS at scale 1
+    Tpcds,
+}
+
+impl From<Set> for DataSet {
+    fn from(set: Set) -> Self {
+        match set {
+            Set::CompleteJourney => Self::CompleteJourney,
+            Set::Tpcds => Self::Tpcds,
+        }
+    }
+}
+
+/// Reading the topics back.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Verification")]
+pub(crate) struct VerifyArgs {
+    /// Read the topics back and check conservation; needs --kafka or --tap
+    #[arg(long, requires = "topics", conflicts_with = "print")]
+    pub(crate) verify: bool,
+
+    /// Read the topics from these brokers
+    #[arg(long, value_name = "BROKERS", requires = "verify")]
+    pub(crate) kafka: Option<String>,
+
+    /// A property of librdkafka for reading, such as `security.protocol=SASL_SSL`; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = property, requires = "kafka")]
+    pub(crate) kafka_property: Vec<(String, String)>,
+
+    /// Read the topics from what a command prints: 'tillrace tap --data DIR', to which
+    /// 'TOPIC --from start --until-end --json' is added
+    #[arg(long, value_name = "COMMAND", requires = "verify")]
+    pub(crate) tap: Option<String>,
+
+    /// Prefix of the topics' names
+    #[arg(long, value_name = "PREFIX", default_value = "", requires = "verify")]
+    pub(crate) namespace: String,
+
+    /// Where in the topics to begin [default: now for a fleet, start for a replay]
+    #[arg(long, value_name = "POSITION", requires = "verify")]
+    pub(crate) verify_from: Option<VerifyFrom>,
+
+    /// Stop waiting for what is missing when nothing more has come for so long
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration, requires = "verify")]
+    pub(crate) settle: Duration,
+}
+
+/// Where verification begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyFrom {
+    /// At the topics' ends before the run: what earlier runs left does not count
+    Now,
+    /// At the topics' start: the same events sent by earlier runs count with these
+    Start,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Write the report as JSON, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Show no progress
+    #[arg(long)]
+    pub(crate) quiet: bool,
+
+    /// Print the events, one a line, instead of sending them
+    #[arg(long, conflicts_with_all = ["target", "json", "http2", "connections", "batch", "timeout", "give_up"])]
+    pub(crate) print: bool,
+}
+
+/// Reads a share: `5%` or `0.05`.
+fn share(text: &str) -> Result<f64, String> {
+    let (number, whole) = match text.strip_suffix('%') {
+        Some(number) => (number, 100.0),
+        None => (text, 1.0),
+    };
+    let share = number.trim().parse::<f64>().map_err(|error| error.to_string())? / whole;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must lie between 0% and 100%".to_owned())
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if rate == 0.0 || (0.001..=1e9).contains(&rate) {
+        Ok(rate)
+    } else {
+        Err("must be 0 or between 0.001 and 1e9".to_owned())
+    }
+}
+
+fn property(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Cli, String> {
+        let words = ["tillrace-loadtest", "--key", "k"].iter().chain(words);
+        Cli::try_parse_from(words).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn shares_are_percentages_or_fractions() {
+        assert_eq!(share("5%"), Ok(0.05));
+        assert_eq!(share("0.05"), Ok(0.05));
+        assert!(share("101%").is_err() && share("-1%").is_err() && share("x").is_err());
+        let cli = parse(&["--duplicates", "5%", "--disorder", "0.1"]).unwrap();
+        assert_eq!((cli.schedule.duplicates, cli.schedule.disorder), (0.05, 0.1));
+    }
+
+    #[test]
+    fn an_option_without_effect_is_refused() {
+        for words in [
+            &["--replay", "tpcds", "--stores", "3"][..],
+            &["--replay", "tpcds", "--bad", "3%"],
+            &["--datasets", "here"],
+            &["--verify"],
+            &["--kafka", "b:1"],
+            &["--settle", "3s"],
+            &["--verify", "--kafka", "b:1", "--tap", "c"],
+            &["--verify", "--tap", "c", "--kafka-property", "a=b"],
+            &["--print", "--json", "x"],
+            &["--print", "--batch", "3"],
+        ] {
+            assert!(parse(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn data_sets_are_named_in_order() {
+        let cli = parse(&["--replay", "tpcds,completejourney"]).unwrap();
+        assert_eq!(cli.replay.replay, [Set::Tpcds, Set::CompleteJourney]);
+    }
+}

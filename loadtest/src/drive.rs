@@ -1,0 +1,256 @@
+//! Runs what the command line asks for: makes the source, plays it, verifies, reports.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tillrace_loadtest::client::{self, ClientSettings, Outcome, Progress};
+use tillrace_loadtest::fleet::{Fleet, FleetSettings};
+use tillrace_loadtest::replay::{Replay, ReplaySettings};
+use tillrace_loadtest::report::Report;
+use tillrace_loadtest::source::Source;
+use tillrace_loadtest::topics::kafka::KafkaReader;
+use tillrace_loadtest::topics::tap::TapReader;
+use tillrace_loadtest::topics::{Marks, TopicNames, TopicReader};
+use tillrace_loadtest::traffic::{Traffic, TrafficSettings};
+use tillrace_loadtest::verify::{Verification, VerifySettings, verify};
+
+use crate::cli::{Cli, VerifyFrom};
+
+/// How long a fleet trades when nothing says otherwise.
+const FLEET_DURATION: Duration = Duration::from_secs(30);
+
+/// Does what the command line asks for; returns whether all is as it should be.
+///
+/// # Errors
+/// It could not be tried: a file, a target, the brokers.
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
+    let source = source(cli)?;
+    if cli.output.print {
+        print(cli, source).context("print events")?;
+        return Ok(true);
+    }
+    let mut reader = reader(cli)?;
+    let marks = match &mut reader {
+        Some(reader) if begins_now(cli) => {
+            Marks::take(reader.as_mut(), &TopicNames::new(&cli.verify.namespace))
+                .context("read the topics' ends")?
+        }
+        _ => Marks::default(),
+    };
+    let outcome = send(cli, source)?;
+    let verification = match &mut reader {
+        Some(reader) => Some(check(cli, &outcome, reader.as_mut(), marks)?),
+        None => None,
+    };
+    let report = Report::new(&outcome, verification);
+    std::io::stdout().write_all(report.to_string().as_bytes()).context("print the report")?;
+    if let Some(path) = &cli.output.json {
+        let json = serde_json::to_vec_pretty(&report).context("write the report as JSON")?;
+        std::fs::write(path, json).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(report.holds())
+}
+
+fn is_replay(cli: &Cli) -> bool {
+    !cli.replay.replay.is_empty()
+}
+
+fn source(cli: &Cli) -> anyhow::Result<Box<dyn Source>> {
+    if is_replay(cli) {
+        let settings = ReplaySettings {
+            sets: cli.replay.replay.iter().map(|&set| set.into()).collect(),
+            rate: cli.schedule.rate,
+            events: cli.schedule.limit,
+            epoch: epoch(cli, None),
+        };
+        let replay = Replay::read(&cli.replay.datasets, &settings).context("read the data set")?;
+        if !cli.output.quiet {
+            let mut stderr = std::io::stderr().lock();
+            for (note, count) in replay.notes() {
+                writeln!(stderr, "{count:>10}  {note}")?;
+            }
+        }
+        return Ok(Box::new(replay));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
+    let (schedule, fleet) = (&cli.schedule, &cli.fleet);
+    Ok(Box::new(Fleet::new(FleetSettings {
+        stores: fleet.stores,
+        terminals: fleet.terminals,
+        skus: fleet.skus,
+        seed: schedule.seed,
+        epoch: epoch(cli, Some(now)),
+        rate: schedule.rate,
+        events: planned_events(cli),
+        starts_at_ms: i64::try_from(now.as_millis()).context("read the clock")?,
+        speed: 1.0,
+        bad: fleet.bad,
+        gaps: fleet.gaps,
+        offline: fleet.offline,
+        offline_for: fleet.offline_for,
+    })))
+}
+
+/// The epoch asked for, or one that no earlier run had.
+fn epoch(cli: &Cli, now: Option<Duration>) -> Option<String> {
+    match &cli.schedule.epoch {
+        Some(epoch) => (!epoch.is_empty()).then(|| epoch.clone()),
+        None => now.map(|now| format!("r{:x}", now.as_millis())),
+    }
+}
+
+fn duration(cli: &Cli) -> Option<Duration> {
+    let by_default = (!is_replay(cli) && cli.schedule.limit.is_none()).then_some(FLEET_DURATION);
+    cli.schedule.duration.or(by_default)
+}
+
+/// How many events a fleet will send, where that is known beforehand.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+fn planned_events(cli: &Cli) -> Option<u64> {
+    let rate = cli.schedule.rate;
+    let scheduled = (rate > 0.0).then(|| duration(cli).map(|d| (d.as_secs_f64() * rate) as u64));
+    match (cli.schedule.limit, scheduled.flatten()) {
+        (Some(limit), Some(scheduled)) => Some(limit.min(scheduled)),
+        (limit, scheduled) => limit.or(scheduled),
+    }
+}
+
+fn traffic(cli: &Cli) -> TrafficSettings {
+    let schedule = &cli.schedule;
+    TrafficSettings {
+        duplicates: schedule.duplicates,
+        disorder: schedule.disorder,
+        reach_events: schedule.reach,
+        seed: schedule.seed,
+    }
+}
+
+/// Prints the traffic, copies and disorder included, as fast as it is taken.
+fn print(cli: &Cli, source: Box<dyn Source>) -> std::io::Result<()> {
+    let most = planned_events(cli).unwrap_or(u64::MAX);
+    let mut traffic = Traffic::new(source, traffic(cli));
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let (mut text, mut effects, mut printed) = (Vec::new(), Vec::new(), 0);
+    while traffic.next(&mut text, &mut effects).is_some() {
+        text.push(b'\n');
+        match out.write_all(&text) {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written?,
+        }
+        text.clear();
+        effects.clear();
+        printed += 1;
+        if printed == most {
+            traffic.source().wind_down();
+        }
+    }
+    out.flush()
+}
+
+fn reader(cli: &Cli) -> anyhow::Result<Option<Box<dyn TopicReader>>> {
+    let verify = &cli.verify;
+    Ok(match (&verify.kafka, &verify.tap) {
+        (Some(brokers), _) => {
+            let reader = KafkaReader::new(brokers, &verify.kafka_property)
+                .context("make a Kafka consumer")?;
+            Some(Box::new(reader))
+        }
+        (None, Some(command)) => Some(Box::new(TapReader::new(command))),
+        (None, None) => None,
+    })
+}
+
+fn begins_now(cli: &Cli) -> bool {
+    match cli.verify.verify_from {
+        Some(from) => from == VerifyFrom::Now,
+        None => !is_replay(cli),
+    }
+}
+
+fn send(cli: &Cli, source: Box<dyn Source>) -> anyhow::Result<Outcome> {
+    let gateway = &cli.gateway;
+    let settings = ClientSettings {
+        target: gateway.target.clone(),
+        key: gateway.key.clone().unwrap_or_default(),
+        http2: gateway.http2,
+        connections: gateway.connections,
+        batch: gateway.batch,
+        timeout: gateway.timeout,
+        give_up_after: gateway.give_up,
+        duration: duration(cli),
+        scheduled: cli.schedule.rate > 0.0,
+        traffic: traffic(cli),
+        ..ClientSettings::default()
+    };
+    let bar = bar(cli, planned_events(cli));
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    let outcome = runtime.block_on(async {
+        let stop = Arc::new(AtomicBool::new(false));
+        tokio::spawn(stop_on_interrupt(Arc::clone(&stop)));
+        client::run(source, &settings, stop, |progress| show(&bar, progress)).await
+    })?;
+    bar.finish_and_clear();
+    Ok(outcome)
+}
+
+/// The first interrupt ends the day, the second ends the process.
+async fn stop_on_interrupt(stop: Arc<AtomicBool>) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        stop.store(true, Relaxed);
+        tracing::warn!("closing what is open; interrupt again to leave at once");
+        if tokio::signal::ctrl_c().await.is_ok() {
+            std::process::exit(130);
+        }
+    }
+}
+
+fn bar(cli: &Cli, total: Option<u64>) -> ProgressBar {
+    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let template = if total.is_some() {
+        "{elapsed_precise} {wide_bar} {human_pos}/{human_len} {msg}"
+    } else {
+        "{elapsed_precise} {spinner} {human_pos} {msg}"
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if cli.output.quiet {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let Progress { acknowledged, refused, retries, .. } = *progress;
+    bar.set_position(acknowledged + refused);
+    bar.set_message(format!("acknowledged {acknowledged}, refused {refused}, retries {retries}"));
+}
+
+fn check(
+    cli: &Cli,
+    outcome: &Outcome,
+    reader: &mut dyn TopicReader,
+    marks: Marks,
+) -> anyhow::Result<Verification> {
+    let settings = VerifySettings {
+        namespace: cli.verify.namespace.clone(),
+        marks,
+        settle_for: cli.verify.settle,
+        ..VerifySettings::default()
+    };
+    let bar = bar(cli, Some(outcome.acks.len()));
+    bar.set_message("counted");
+    let verification = verify(outcome, reader, &settings, |waiting| {
+        bar.set_position(waiting.counted);
+    })
+    .context("read the topics back")?;
+    bar.finish_and_clear();
+    Ok(verification)
+}
