@@ -21,7 +21,6 @@ fn the_local_log_conforms() {
     let folder = tempfile::tempdir().unwrap();
     let subject = Folders(folder.path().to_owned());
     for scenario in conformance::scenarios() {
-        println!("{}", scenario.name);
         conformance::run(&subject, &scenario);
     }
 }

@@ -55,10 +55,16 @@ pub fn scenarios() -> Vec<Scenario> {
     [writing::SCENARIOS, reading::SCENARIOS, groups::SCENARIOS, transactions::SCENARIOS].concat()
 }
 
-/// Runs one scenario on a stage of its own.
+/// Runs one scenario on a stage of its own, and on a thread of its name, so that a panic tells it.
 pub fn run(subject: &dyn Subject, scenario: &Scenario) {
     let id = format!("{}-{}", scenario.name.replace('_', "-"), &Uuid::new_v4().to_string()[..8]);
-    (scenario.run)(&Stage { subject, id });
+    let stage = Stage { subject, id };
+    std::thread::scope(|scope| {
+        let named = std::thread::Builder::new().name(scenario.name.to_owned());
+        let running = named.spawn_scoped(scope, || (scenario.run)(&stage));
+        let ended = running.expect("a thread starts").join();
+        assert!(ended.is_ok(), "{} does not hold", scenario.name);
+    });
 }
 
 /// A log for one scenario, with names that no other scenario uses.

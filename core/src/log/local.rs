@@ -19,6 +19,7 @@ mod groups;
 mod index;
 mod keeper;
 mod merge;
+mod metrics;
 mod producer;
 mod queue;
 mod reader;
@@ -38,6 +39,8 @@ mod tests;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use prometheus_client::registry::Registry;
 
 use self::catalog::Control;
 use self::consumer::LocalConsumer;
@@ -75,6 +78,11 @@ impl LocalLog {
         let keeper =
             Keeper::start(disk, Some(settings.partitions), &settings.tuning, clock, Some(lock))?;
         Ok(Arc::new(Self { keeper, dir: settings.dir }))
+    }
+
+    /// Registers the log's metrics, `tillrace_log_…`.
+    pub fn register(&self, registry: &mut Registry) {
+        self.keeper.shared.metrics.register(registry);
     }
 
     /// Tells of every registered consumer group how far it is, and whether it stalled.

@@ -15,8 +15,8 @@ pub(super) fn columns(
     let mut rows: Vec<(Offset, Transaction<'_>)> = Vec::with_capacity(records.len());
     for record in records {
         let offset = record.offset;
-        let transaction = Transaction::read(record)
-            .map_err(|source| BodyError::Unreadable { offset, source })?;
+        let transaction =
+            Transaction::read(record).map_err(|source| BodyError::Unreadable { offset, source })?;
         rows.push((offset, transaction));
     }
     let times: Vec<Timestamp> = rows

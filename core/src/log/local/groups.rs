@@ -79,8 +79,8 @@ fn time_of(shared: &Shared, lane: Lane, offset: Offset) -> Result<Option<i64>, L
     Ok(Some(head.appended_ms))
 }
 
-/// Says once of each group that it stalled.
-pub(super) fn warn_of_stalled(shared: &Arc<Shared>, known: &mut HashSet<(String, Topic)>) {
+/// Shows the groups in the metrics, and says once of each that it stalled.
+pub(super) fn watch(shared: &Arc<Shared>, known: &mut HashSet<(String, Topic)>) {
     let reports = match report(shared) {
         Ok(reports) => reports,
         Err(error) => {
@@ -88,6 +88,7 @@ pub(super) fn warn_of_stalled(shared: &Arc<Shared>, known: &mut HashSet<(String,
             return;
         }
     };
+    shared.metrics.show_groups(&reports, (shared.clock)());
     known.retain(|(group, topic)| {
         reports.iter().any(|one| one.stalled && one.group == *group && one.topic == *topic)
     });

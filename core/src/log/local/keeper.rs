@@ -15,6 +15,7 @@ use parking_lot::{Mutex, RwLock};
 use super::catalog::Control;
 use super::disk::Disk;
 use super::frame::FRAME_OVERHEAD;
+use super::metrics::Metrics;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
 use super::settings::{LocalFault, LocalSettings, LocalTuning, unavailable};
@@ -96,6 +97,7 @@ impl Keeper {
             tuning: tuning.clone(),
             partitions: partitions.unwrap_or(1),
             clock,
+            metrics: Metrics::new(),
             state: RwLock::new(recovered.state),
             queue: Queue::default(),
             poison: OnceLock::new(),

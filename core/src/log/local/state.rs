@@ -13,6 +13,7 @@ use super::catalog::Catalog;
 use super::disk::{Disk, DiskFile};
 use super::frame::{Lane, Salt};
 use super::index::{Index, Run};
+use super::metrics::Metrics;
 use super::queue::Queue;
 use super::segment::{Segment, SegmentName};
 use super::settings::{LocalFault, LocalTuning};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     pub(super) tuning: LocalTuning,
     pub(super) partitions: Partition,
     pub(super) clock: Clock,
+    pub(super) metrics: Metrics,
     pub(super) state: RwLock<State>,
     pub(super) queue: Queue,
     /// The first failed write or sync.

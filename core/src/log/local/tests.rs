@@ -98,3 +98,111 @@ fn a_folder_has_one_owner() {
     drop(log);
     open(dir.path());
 }
+
+#[test]
+fn a_full_queue_gives_everything_back() {
+    let disk = simulated::SimulatedDisk::default();
+    let tuning = LocalTuning { queue_bytes: bytesize::ByteSize::mib(1), ..LocalTuning::default() };
+    let shared_disk = Arc::new(disk.clone());
+    let keeper =
+        Keeper::start_writing(shared_disk, Some(2), &tuning, Arc::new(now_ms), None).unwrap();
+    let log = LocalLog { keeper: Arc::new(keeper), dir: PathBuf::new() };
+    ensure(&log);
+    let producer = log.producer().unwrap();
+    let answered = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let value = "x".repeat(100_000);
+    let mut taken = 0;
+    let full = disk.while_stuck(|| {
+        loop {
+            let answered = Arc::clone(&answered);
+            let count = move |outcomes: Vec<Result<Offset, LogError>>| {
+                assert!(outcomes.iter().all(Result::is_ok));
+                answered.fetch_add(outcomes.len(), std::sync::atomic::Ordering::SeqCst);
+            };
+            match producer.send(vec![row("in", &value)], Box::new(count)) {
+                Ok(()) => taken += 1,
+                Err(full) => return full,
+            }
+        }
+    });
+    assert_eq!(full.rows, [row("in", &value)]);
+    assert!(
+        (10..=20).contains(&taken),
+        "one group in the writer's hands, 1 MiB behind it: {taken}"
+    );
+    producer.flush(WAIT).unwrap();
+    assert_eq!(answered.load(std::sync::atomic::Ordering::SeqCst), taken);
+    producer.send(full.rows, full.done).unwrap();
+    producer.flush(WAIT).unwrap();
+    assert_eq!(values(&log, "in").len(), taken + 1);
+}
+
+#[test]
+fn the_metrics_count_what_was_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    let mut registry = Registry::default();
+    log.register(&mut registry);
+    send(&log, vec![row("in", "a"), row("in", "b")]);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in
+        ["tillrace_log_records_total 2", "tillrace_log_frames_total 2", "tillrace_log_stopped 0"]
+    {
+        assert!(text.lines().any(|one| one == line), "{line} in\n{text}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_name_their_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = LocalSettings::new(dir.path(), 2);
+    settings.tuning.record_bytes = settings.tuning.frame_bytes;
+    let error = LocalLog::open(settings).unwrap_err().to_string();
+    assert!(error.contains("record_bytes"), "{error}");
+    let read: LocalTuning =
+        serde_json::from_str(r#"{"segment_bytes":"1 MiB","seal_after":"2s"}"#).unwrap();
+    assert_eq!(read.segment_bytes, bytesize::ByteSize::mib(1));
+    assert_eq!(read.seal_after, Duration::from_secs(2));
+    assert!(serde_json::from_str::<LocalTuning>(r#"{"segment":1}"#).is_err());
+}
+
+#[test]
+fn a_frame_has_a_limit_and_a_send_may_span_several() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = LocalSettings::new(dir.path(), 2);
+    settings.tuning.frame_bytes = bytesize::ByteSize::kib(64);
+    settings.tuning.record_bytes = bytesize::ByteSize::kib(32);
+    let log = LocalLog::open(settings).unwrap();
+    ensure(&log);
+    let rows: Vec<_> = (0..10).map(|_| row("in", &"x".repeat(20_000))).collect();
+    let mut consumer = log.transactional_consumer("g", &topic("in")).unwrap();
+    let error = consumer.commit_with(rows.clone(), &[]).unwrap_err();
+    assert!(matches!(error, LogError::TooLarge { limit: 65_536, .. }), "{error}");
+    assert!(send(&log, rows).iter().all(Result::is_ok));
+    assert_eq!(values(&*log, "in").len(), 10);
+}
+
+#[test]
+fn an_idle_log_seals_its_tail() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = LocalSettings::new(dir.path(), 2);
+    settings.tuning.seal_after = Duration::from_millis(5);
+    let log = LocalLog::open(settings).unwrap();
+    ensure(&log);
+    send(&log, vec![row("in", "a")]);
+    let name = log.keeper.shared.state.read().active.name;
+    let sealed = || {
+        let disk = RealDisk::new(dir.path().to_owned());
+        let (salt, length) = segment::read_header(&disk, &name).unwrap();
+        let bytes = segment::read_all(&disk, &name, length).unwrap();
+        segment::scan(&disk, &name, salt, &bytes, &mut |_, _| Ok(())).is_ok_and(|one| one.sealed)
+    };
+    let until = std::time::Instant::now() + WAIT;
+    while !sealed() {
+        assert!(std::time::Instant::now() < until, "the tail is not sealed");
+        std::thread::yield_now();
+    }
+    let ask = || log.keeper.shared.metrics.frames.get();
+    assert_eq!(ask(), 2, "a seal is no group commit");
+}

@@ -46,8 +46,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
         warn(write_sidecars(shared), "write the index of a segment");
         if is_due {
             warn(round(shared, &mut compacted_bytes), "forget old records");
-            groups::warn_of_stalled(shared, &mut stalled);
+            groups::watch(shared, &mut stalled);
         }
+        show_stored(shared);
     }
 }
 
@@ -55,6 +56,14 @@ fn warn(outcome: Result<(), LogError>, action: &'static str) {
     if let Err(error) = outcome {
         tracing::warn!(%error, action, "upkeep of the local log failed; it is tried again");
     }
+}
+
+/// Shows how much is stored.
+fn show_stored(shared: &Shared) {
+    let state = shared.state.read();
+    let bytes = state.sealed.iter().map(|segment| segment.length).sum::<u64>();
+    shared.metrics.segments.set(i64::try_from(state.sealed.len() + 1).unwrap_or(i64::MAX));
+    shared.metrics.stored_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
 }
 
 /// Forgets once.

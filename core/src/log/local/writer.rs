@@ -223,8 +223,14 @@ impl Writer {
         let frame = self.frame.finish();
         let length = frame.len() as u64;
         let file = &self.tail.file;
+        let began = Instant::now();
         let written = file.write_at(frame, position).and_then(|()| file.sync());
         written.map_err(|error| self.poison_io(error))?;
+        let metrics = &self.shared.metrics;
+        metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
+        metrics.frames.inc();
+        metrics.records.inc_by(group.picks.len() as u64);
+        metrics.bytes.inc_by(length);
         self.tail.position += length;
         self.tail.next_lsn = lsn;
         self.tail.last_ms = now_ms;
@@ -379,6 +385,7 @@ impl Writer {
         let fault = LocalFault::Poisoned { kind: error.kind(), detail: Arc::new(error) };
         // Only the first failure counts; there is no second write that could fail.
         drop(self.shared.poison.set(fault.clone()));
+        self.shared.metrics.stopped.set(1);
         fault.refusing("write")
     }
 

@@ -54,13 +54,13 @@ fn a_view_opens_the_files_when_nobody_owns_them() {
 #[test]
 fn a_long_path_has_its_socket_elsewhere() {
     let dir = tempfile::tempdir().unwrap();
-    let long = dir.path().join("d".repeat(120));
-    let log = open(&long);
+    let deep = dir.path().join("d".repeat(120));
+    let log = open(&deep);
     send(&log, vec![row("in", "a")]);
     let serving = serve(&log).unwrap();
-    let elsewhere = socket_of(&long).unwrap();
-    assert!(!elsewhere.starts_with(&long));
-    assert_eq!(values(&RemoteView::connect(&long).unwrap(), "in"), ["a"]);
+    let elsewhere = socket_of(&deep).unwrap();
+    assert!(!elsewhere.starts_with(&deep));
+    assert_eq!(values(&RemoteView::connect(&deep).unwrap(), "in"), ["a"]);
     drop(serving);
     assert!(!elsewhere.parent().unwrap().exists(), "nothing is left behind");
 }

@@ -20,7 +20,7 @@ use super::super::reader::LocalReader;
 use super::super::settings::LocalTuning;
 use super::super::upkeep;
 use super::simulated::{Dice, Fault, SimulatedDisk};
-use crate::log::{Cleanup, Committed, LogError, Offset, Row, Topic};
+use crate::log::{Cleanup, Committed, LogError, Offset, Reader, Row, Topic};
 
 const PARTITIONS: u32 = 2;
 const RETENTION_MS: i64 = 10_000;
@@ -66,7 +66,7 @@ type Stored = (Bytes, Option<Bytes>, i64);
 /// What was acknowledged.
 #[derive(Debug, Clone, Default)]
 struct Model {
-    records: BTreeMap<(usize, u32), BTreeMap<Offset, Stored>>,
+    records: Records,
     next: BTreeMap<(usize, u32), Offset>,
     places: BTreeMap<u32, Offset>,
     written: u64,
@@ -97,6 +97,11 @@ impl Model {
     }
 }
 
+/// Rows, and the place of a partition.
+type Pending = (Vec<Row>, Option<(u32, Offset)>);
+/// Records by topic and partition.
+type Records = BTreeMap<(usize, u32), BTreeMap<Offset, Stored>>;
+
 /// A log on a simulated disk, with its model.
 struct World {
     disk: SimulatedDisk,
@@ -104,7 +109,7 @@ struct World {
     keeper: Option<Arc<Keeper>>,
     model: Model,
     /// What was under way when the power went: rows, place, time.
-    pending: Option<(Vec<Row>, Option<(u32, Offset)>)>,
+    pending: Option<Pending>,
 }
 
 fn tuning() -> LocalTuning {
@@ -213,9 +218,9 @@ impl World {
     }
 
     /// Everything that the log shows.
-    fn shown(&self) -> (BTreeMap<(usize, u32), BTreeMap<Offset, Stored>>, BTreeMap<u32, Offset>) {
+    fn shown(&self) -> (Records, BTreeMap<u32, Offset>) {
         let keeper = self.keeper();
-        let mut records: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        let mut records = Records::new();
         let mut places = BTreeMap::new();
         for (topic, name) in TOPICS.iter().enumerate() {
             for partition in 0..PARTITIONS {
@@ -224,7 +229,9 @@ impl World {
                 let name = Topic::new(name);
                 let mut reader = LocalReader::open(keeper, &name, lane, bounds.start).unwrap();
                 let mut entries = Vec::new();
-                reader.read_now(usize::MAX, &mut entries, &mut 0).unwrap();
+                while reader.read_now(usize::MAX, &mut entries, &mut 0).is_ok()
+                    && Reader::position(&reader) < bounds.end
+                {}
                 assert!(entries.windows(2).all(|pair| pair[0].offset < pair[1].offset));
                 let stored = entries
                     .into_iter()

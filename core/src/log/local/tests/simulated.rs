@@ -149,6 +149,12 @@ impl SimulatedDisk {
         Self(Arc::new(Mutex::new(folder)))
     }
 
+    /// Does something while every access to the disk waits.
+    pub(super) fn while_stuck<T>(&self, work: impl FnOnce() -> T) -> T {
+        let _stuck = self.0.lock();
+        work()
+    }
+
     pub(super) fn names(&self, ending: &str) -> Vec<String> {
         let folder = self.0.lock();
         folder.names.keys().filter(|name| name.ends_with(ending)).cloned().collect()
