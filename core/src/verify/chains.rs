@@ -70,7 +70,8 @@ impl Chains {
         };
         let Some((without, _)) = text.rsplit_once(HASH_MEMBER) else { return false };
         let digest = Sha256::new().chain_update(without).chain_update("}").finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>() == record.hash
+        let (pairs, rest) = record.hash.as_bytes().as_chunks::<2>();
+        rest.is_empty() && pairs.len() == digest.len() && pairs.iter().zip(digest).all(is_byte)
     }
 
     /// Reports records that are missing from a sink's chains. `at_work` tells that sinks went on
@@ -108,4 +109,10 @@ impl Chains {
         let writers = self.writers.values().filter(|writer| writer.sink == sink);
         writers.map(|writer| writer.repeated).sum()
     }
+}
+
+/// Tells whether two hexadecimal digits write a byte.
+fn is_byte((digits, byte): (&[u8; 2], u8)) -> bool {
+    let digits = str::from_utf8(digits).ok();
+    digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) == Some(byte)
 }

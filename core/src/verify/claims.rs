@@ -29,7 +29,16 @@ pub(super) struct Claims {
     source: fn(&[u8]) -> Source,
     next: Option<(Offset, Entry)>,
     entered: bool,
-    apart: Vec<Entry>,
+    left: Left,
+}
+
+/// Records that were not met with their source.
+#[derive(Default)]
+pub(super) struct Left {
+    /// Those that do not stand in the journal's order, by what they say.
+    pub(super) apart: Vec<Entry>,
+    /// Those that should, and the source they name.
+    pub(super) astray: Vec<(Offset, Entry)>,
 }
 
 impl Claims {
@@ -49,12 +58,12 @@ impl Claims {
             source,
             next: None,
             entered: false,
-            apart: Vec::new(),
+            left: Left::default(),
         })
     }
 
-    /// Takes the records that name `offset`; those naming a lower one are differences, because the
-    /// journal has no such record, or it was passed already.
+    /// Takes the records that name `offset`. Those naming a lower one go astray: the journal has no
+    /// such record, or it was passed already.
     ///
     /// # Errors
     /// When the log fails.
@@ -68,42 +77,25 @@ impl Claims {
             if source == offset {
                 here.push(entry);
             } else {
-                check.differs(
-                    Difference::new(
-                        &self.topic,
-                        self.partition,
-                        "comes from no record of the journal at its place",
-                    )
-                    .at(entry.offset)
-                    .between("nothing", format_args!("source offset {source}")),
-                );
+                self.left.astray.push((source, entry));
             }
         }
         Ok(here)
     }
 
-    /// Reads to the end; what still names an offset that is covered comes from nowhere. Returns
-    /// the records kept apart.
+    /// Reads to the end, and returns what did not come in the journal's order. Behind records of
+    /// later flushes there may be, in a damaged log, one that names an offset passed already:
+    /// nothing is left unread.
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn finish(mut self, check: &mut Check) -> Result<Vec<Entry>, LogError> {
-        // Records of later flushes may be followed, in a damaged log, by one that names an offset
-        // already passed: nothing is left unread.
+    pub(super) fn finish(mut self, check: &mut Check) -> Result<Left, LogError> {
         while let Some((source, entry)) = self.peek(check)? {
             if source < self.cut.to {
-                check.differs(
-                    Difference::new(
-                        &self.topic,
-                        self.partition,
-                        "comes from no record of the journal at its place",
-                    )
-                    .at(entry.offset)
-                    .between("nothing", format_args!("source offset {source}")),
-                );
+                self.left.astray.push((source, entry));
             }
         }
-        Ok(self.apart)
+        Ok(self.left)
     }
 
     fn peek(&mut self, check: &mut Check) -> Result<Option<(Offset, Entry)>, LogError> {
@@ -125,7 +117,7 @@ impl Claims {
                         .at(entry.offset)
                         .between(self.partition, partition),
                 ),
-                Source::Apart => self.apart.push(entry),
+                Source::Apart => self.left.apart.push(entry),
                 Source::Unreadable => check.differs(
                     Difference::new(&self.topic, self.partition, "cannot be read").at(entry.offset),
                 ),

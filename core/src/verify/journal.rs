@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::log::{Entry, LogError, LogView, Offset, Partition};
@@ -14,9 +15,8 @@ use crate::topics::{self, Topics};
 
 use super::claims::Claims;
 use super::cut::{Cut, conflict_source, count_source, transaction_source};
-use super::ranges::Ranges;
 use super::record::{ConflictRecord, Envelope, EventText, ReleaseOrder};
-use super::repeats::Repeats;
+use super::repeats::{HashStart, Repeats};
 use super::report::{Check, Difference, VerdictCounts};
 use super::scan::Scan;
 use super::stock::Stock;
@@ -35,10 +35,12 @@ pub(super) struct Journal<'a> {
     /// Identities of firsts that have no number.
     unnumbered: HashSet<u128>,
     pub(super) repeats: Repeats,
-    /// Offsets whose payload is kept aside and may be released.
-    kept: Ranges,
+    /// Records kept aside, which may be released, and whose they are.
+    kept: HashMap<Offset, Bytes>,
     /// Offsets that an operator released.
     pub(super) released: BTreeSet<Offset>,
+    /// The same, of offsets before the covered part: whether they were kept is not known.
+    pub(super) released_given: BTreeSet<Offset>,
 }
 
 /// The checks that a pass reports to.
@@ -157,8 +159,9 @@ impl<'a> Journal<'a> {
             counts: VerdictCounts::default(),
             unnumbered: HashSet::new(),
             repeats: Repeats::default(),
-            kept: Ranges::default(),
+            kept: HashMap::new(),
             released: BTreeSet::new(),
+            released_given: BTreeSet::new(),
         }
     }
 
@@ -194,10 +197,11 @@ impl<'a> Journal<'a> {
         }
         progress(read);
         checkpoints.pass(self.cut.to, &self.counts);
-        let released = transactions.finish(checks.verdicts)?;
-        conflicts.finish(checks.verdicts)?;
-        counts.finish(checks.stock)?;
-        self.compare_released(&released, checks)?;
+        let transactions = transactions.finish(checks.verdicts)?;
+        self.astray(transactions.astray, checks.verdicts);
+        self.astray(conflicts.finish(checks.verdicts)?.astray, checks.verdicts);
+        let counts = counts.finish(checks.stock)?.astray;
+        self.compare_released(&transactions.apart, counts, checks)?;
         self.compare_repeats(checks.verdicts)
     }
 }
@@ -246,14 +250,21 @@ impl Journal<'_> {
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
             return;
         };
-        self.terminal(record, scope).refuse(sequence);
+        let terminal = self.terminal(record, scope);
+        if terminal.scope() == scope {
+            terminal.refuse(sequence);
+        }
     }
 
     fn release(&mut self, record: &Record<'_>, checks: &mut Checks<'_>) {
         self.counts.control += 1;
         match serde_json::from_str::<ReleaseOrder>(record.envelope.data()) {
             Ok(order) if order.partition == self.partition => {
-                if self.kept.contains(order.offset) && self.released.insert(order.offset) {
+                if order.offset < self.cut.from {
+                    self.released_given.insert(order.offset);
+                } else if self.kept.get(&order.offset) == Some(&record.entry.key)
+                    && self.released.insert(order.offset)
+                {
                     self.counts.released += 1;
                 }
             }
@@ -278,17 +289,13 @@ impl Journal<'_> {
                 let what = "counted stock without being a first";
                 checks.stock.differs(self.difference(record.entry, what).of(record.name()));
             }
-            match claimed.conflicts.first() {
-                Some(conflict) => self.conflict(record, conflict, checks),
-                None => {
-                    self.counts.duplicate += 1;
-                    self.repeats.duplicate(
-                        record.identity,
-                        record.entry.offset,
-                        hash_of(&record.envelope),
-                    );
-                    self.known(record, checks);
-                }
+            if let Some(conflict) = claimed.conflicts.first() {
+                self.conflict(record, conflict, checks);
+            } else {
+                self.counts.duplicate += 1;
+                let hash = hash_of(&record.envelope);
+                self.repeats.duplicate(record.identity, record.entry.offset, hash);
+                self.known(record, checks);
             }
         }
     }
@@ -347,11 +354,11 @@ impl Journal<'_> {
         if !same {
             checks.verdicts.differs(difference("does not say what the journal says"));
         }
-        self.kept.insert(record.entry.offset);
+        self.kept.insert(record.entry.offset, record.entry.key.clone());
         match conflict.reason.as_ref() {
             "conflict" => {
                 self.counts.conflict += 1;
-                let known = conflict.known_hash.as_deref().and_then(parse_hash);
+                let known = conflict.known_hash.as_deref().and_then(HashStart::parse);
                 self.repeats.conflict(
                     record.identity,
                     record.entry.offset,
@@ -413,6 +420,22 @@ impl Journal<'_> {
             self.terminals.insert(record.terminal.clone(), Terminal::new(scope));
         }
         self.terminals.entry(record.terminal.clone()).or_default()
+    }
+
+    /// Reports records that come from no record of the journal at their place.
+    pub(super) fn astray(
+        &self,
+        entries: impl IntoIterator<Item = (Offset, Entry)>,
+        check: &mut Check,
+    ) {
+        for (source, entry) in entries {
+            let what = "comes from no record of the journal at its place";
+            check.differs(
+                Difference::new(&entry.topic, self.partition, what)
+                    .at(entry.offset)
+                    .between("nothing", format_args!("source offset {source}")),
+            );
+        }
     }
 
     pub(super) fn difference(&self, entry: &Entry, what: &'static str) -> Difference {

@@ -26,6 +26,8 @@ pub(super) struct Ledgers {
     latest: BTreeMap<String, (Offset, LedgerRecord)>,
     /// Terminals of which only newer records are kept.
     moved_on: BTreeSet<String>,
+    /// Terminals that were forgotten, their business dates being sealed.
+    retired: BTreeSet<String>,
 }
 
 impl Ledgers {
@@ -43,7 +45,12 @@ impl Ledgers {
         check: &mut Check,
     ) -> Result<(), LogError> {
         while let Some(entry) = scan.next()? {
-            let Some(value) = entry.value.as_deref() else { continue };
+            let Some(value) = entry.value.as_deref() else {
+                let key = String::from_utf8_lossy(&entry.key).into_owned();
+                self.latest.remove(&key);
+                self.retired.insert(key);
+                continue;
+            };
             let difference = |what| Difference::new(topic, partition, what).at(entry.offset);
             let Ok(record) = serde_json::from_slice::<LedgerRecord>(value) else {
                 check.differs(difference("cannot be read"));
@@ -110,7 +117,7 @@ impl Comparison<'_> {
                 self.terminal(&Named { key, offset: *offset }, terminal, record);
             } else if ledgers.moved_on.contains(key) {
                 self.check.notes.push(format!("{key} moved on during the recount: not compared"));
-            } else {
+            } else if !ledgers.retired.contains(key) {
                 let what = "a terminal has no ledger record";
                 self.check.differs(Difference::new(self.topic, self.partition, what).of(key));
             }
@@ -144,6 +151,15 @@ impl Comparison<'_> {
         }
         if self.cut.is_whole() {
             self.counts(named, terminal, record);
+        } else if let (Some(baseline), Some(high)) = (record.baseline, record.high_water) {
+            // How many firsts have no number is not known; those with one fill the range at most.
+            let span = high.saturating_sub(baseline).saturating_add(1);
+            let without_first = record.refused.saturating_add(record.missing_count);
+            let together = without_first.saturating_add(record.firsts);
+            if without_first > span || together < span {
+                let recorded = format_args!("{} and {without_first}", record.firsts);
+                self.differs(named, "firsts, and refused and missing ones, fill", span, recorded);
+            }
         }
     }
 

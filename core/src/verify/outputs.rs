@@ -1,6 +1,6 @@
 //! What else a pass over the journal compares: counts of stock, released payloads, repeats.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::log::{Entry, LogError, Offset};
 use crate::text::Decimal;
@@ -13,8 +13,10 @@ use super::report::{Check, Difference};
 use super::scan::Scan;
 
 /// What a released payload may say otherwise than the original.
-const RELEASED_APART: [&str; 6] =
-    ["id", "eventid", "verdict", "sourcepartition", "sourceoffset", "flags"];
+const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceoffset"];
+
+/// Records of `stock.counts` by the journal record they name.
+type Counts = BTreeMap<Offset, Vec<Entry>>;
 
 impl Journal<'_> {
     /// Each count line of a first stands once on `stock.counts`, as it was counted.
@@ -75,10 +77,19 @@ impl Journal<'_> {
     pub(super) fn compare_released(
         &mut self,
         copies: &[Entry],
+        counts: Vec<(Offset, Entry)>,
         checks: &mut Checks<'_>,
     ) -> Result<(), LogError> {
-        let later = if copies.is_empty() { BTreeSet::new() } else { self.later_orders()? };
+        let later = if copies.is_empty() && counts.is_empty() {
+            BTreeSet::new()
+        } else {
+            self.later_orders()?
+        };
+        let (mut counts, strays) = self.counts_of_released(counts);
+        let strays = strays.into_iter().filter(|(source, _)| !later.contains(source));
+        self.astray(strays, checks.stock);
         let mut due = std::mem::take(&mut self.released);
+        let mut given = std::mem::take(&mut self.released_given);
         let mut done = BTreeSet::new();
         for copy in copies {
             let difference = |what| {
@@ -92,9 +103,12 @@ impl Journal<'_> {
                 checks.verdicts.differs(difference("a released record names no offset"));
                 continue;
             };
-            if due.remove(&offset) {
+            let is_given = given.remove(&offset);
+            if is_given || due.remove(&offset) {
+                self.counts.released += u64::from(is_given);
                 done.insert(offset);
-                self.compare_release(offset, &envelope, copy, checks)?;
+                let counts = counts.remove(&offset).unwrap_or_default();
+                self.compare_release(offset, &envelope, copy, &counts, checks)?;
             } else if done.contains(&offset) {
                 checks.verdicts.differs(difference("released twice"));
             } else if !later.contains(&offset) && self.cut.is_whole() {
@@ -110,34 +124,58 @@ impl Journal<'_> {
         Ok(())
     }
 
+    /// The payload is that of the journal, as long as the journal holds it.
     fn compare_release(
         &mut self,
         offset: Offset,
         envelope: &Envelope<'_>,
         copy: &Entry,
+        counts: &[Entry],
         checks: &mut Checks<'_>,
     ) -> Result<(), LogError> {
-        let mut scan =
-            Scan::open(self.view, &self.topics.events, self.partition, offset, offset + 1)?;
-        let Some(original) = scan.next()? else { return Ok(()) };
-        let Some(record) = Record::read(&original) else { return Ok(()) };
-        if let Some(member) = record.envelope.differs_from(envelope, &RELEASED_APART) {
-            checks.verdicts.differs(
-                Difference::new(
-                    &self.topics.transactions,
-                    self.partition,
-                    "a released record does not say what the journal says",
-                )
-                .at(copy.offset)
-                .of(record.name())
-                .between(member, member),
-            );
+        let original = self.journal_record(offset)?;
+        let record = original.as_ref().and_then(Record::read);
+        let member = record
+            .as_ref()
+            .and_then(|record| record.envelope.differs_from(envelope, &RELEASED_APART));
+        let difference =
+            |what| Difference::new(&self.topics.transactions, self.partition, what).at(copy.offset);
+        if let Some(member) = member {
+            let what = "a released record does not say what the journal says";
+            checks.verdicts.differs(difference(what).between(member, member));
         }
-        let event = serde_json::from_str::<EventText<'_>>(record.envelope.data());
-        if !event.is_ok_and(|event| self.stock.add_event(&record.tenant, &event)) {
-            checks.stock.differs(self.difference(&original, "its lines cannot be read"));
+        let payload = record.as_ref().map_or(envelope, |record| &record.envelope);
+        let event = serde_json::from_str::<EventText<'_>>(payload.data()).ok();
+        let tenant = payload.text("tenant").unwrap_or_default();
+        // Where counts begin later than the journal, those of released events before are not seen.
+        if let (Some(record), Some(event), true) = (&record, &event, offset >= self.cut.from) {
+            self.compare_counts(record, event, counts, checks.stock);
+        }
+        if !event.is_some_and(|event| self.stock.add_event(&tenant, &event)) {
+            let what = "the lines of a released record cannot be read";
+            checks.stock.differs(difference(what));
         }
         Ok(())
+    }
+
+    /// Sorts counts out that stand out of the journal's order: those of released events do.
+    fn counts_of_released(&self, counts: Vec<(Offset, Entry)>) -> (Counts, Vec<(Offset, Entry)>) {
+        let (released, strays): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(source, _)| {
+            self.released.contains(source) || self.released_given.contains(source)
+        });
+        let mut by_source = Counts::new();
+        for (source, entry) in released {
+            by_source.entry(source).or_default().push(entry);
+        }
+        (by_source, strays)
+    }
+
+    fn journal_record(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
+        let bounds = self.view.bounds(&self.topics.events, self.partition)?;
+        if !(bounds.start..bounds.end).contains(&offset) {
+            return Ok(None);
+        }
+        Scan::open(self.view, &self.topics.events, self.partition, offset, offset + 1)?.next()
     }
 
     /// Offsets released above the covered part, whose payloads may stand on `pos.transactions`.

@@ -28,8 +28,29 @@ struct Repeat {
 enum Claim {
     /// The same content.
     Duplicate,
-    /// Other content, than this hash if the record names one.
-    Conflict(Option<u128>),
+    /// Other content, than a hash that begins like this if the record names one.
+    Conflict(Option<HashStart>),
+}
+
+/// The leading digits of a content hash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct HashStart {
+    digits: u128,
+    bits: u32,
+}
+
+impl HashStart {
+    /// Reads `h1:` and up to 32 hexadecimal digits.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("h1:")?;
+        let bits = u32::try_from(digits.len()).ok()?.checked_mul(4)?;
+        let digits = u128::from_str_radix(digits, 16).ok()?;
+        (1..=u128::BITS).contains(&bits).then_some(Self { digits, bits })
+    }
+
+    fn begins(self, hash: u128) -> bool {
+        hash >> (u128::BITS - self.bits) == self.digits
+    }
 }
 
 impl Repeats {
@@ -38,13 +59,13 @@ impl Repeats {
         self.add(identity, Repeat { offset, hash, claim: Claim::Duplicate, first: None });
     }
 
-    /// Notes a record that counts as a conflict with a first of hash `known`.
+    /// Notes a record that counts as a conflict with a first whose hash begins with `known`.
     pub(super) fn conflict(
         &mut self,
         identity: u128,
         offset: Offset,
         hash: Option<u128>,
-        known: Option<u128>,
+        known: Option<HashStart>,
     ) {
         self.add(identity, Repeat { offset, hash, claim: Claim::Conflict(known), first: None });
     }
@@ -92,7 +113,7 @@ impl Repeat {
             Claim::Conflict(_) if self.hash == Some(first) => {
                 Some("called a conflict, but its content is that of its first")
             }
-            Claim::Conflict(Some(known)) if known != first => {
+            Claim::Conflict(Some(known)) if !known.begins(first) => {
                 Some("the conflict names another hash than that of its first")
             }
             _ => None,
@@ -110,7 +131,7 @@ mod tests {
         assert!(repeats.is_empty());
         repeats.duplicate(1, 10, Some(7));
         repeats.duplicate(1, 30, Some(7));
-        repeats.conflict(1, 31, Some(8), Some(9));
+        repeats.conflict(1, 31, Some(8), None);
         repeats.conflict(2, 40, Some(5), None);
         repeats.duplicate(3, 50, Some(1));
         repeats.first(1, 5, Some(7));
@@ -118,5 +139,20 @@ mod tests {
         repeats.first(2, 21, Some(6));
         let wrong: Vec<u64> = repeats.wrong().into_iter().map(|(offset, _)| offset).collect();
         assert_eq!(wrong, [30, 31]);
+    }
+
+    #[test]
+    fn a_conflict_names_how_the_first_hash_begins() {
+        let first = 0xabcd_ef01 << 96 | 5;
+        for (known, is_wrong) in [("h1:abcdef01", false), ("h1:abcdef02", true), ("h1:abcd", false)]
+        {
+            let mut repeats = Repeats::default();
+            repeats.conflict(1, 10, Some(3), HashStart::parse(known));
+            repeats.first(1, 5, Some(first));
+            assert_eq!(!repeats.wrong().is_empty(), is_wrong, "{known}");
+        }
+        for text in ["", "h1:", "h2:ab", "h1:xy", &format!("h1:{}", "0".repeat(33))] {
+            assert_eq!(HashStart::parse(text), None, "{text}");
+        }
     }
 }

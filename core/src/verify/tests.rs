@@ -3,6 +3,8 @@
 mod double;
 mod world;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -10,6 +12,7 @@ use super::{Report, verify};
 use crate::log::{Entry, Partition, Topic};
 use crate::topics::Topics;
 
+use double::GrowingLog;
 use world::World;
 
 fn recount(world: &World) -> Report {
@@ -181,4 +184,98 @@ fn a_journal_cut_off_below_the_aggregators_place_fails() {
     world.log.topics.get_mut(&place).unwrap().pop();
     *world.log.ends.get_mut(&place).unwrap() -= double::STRIDE;
     assert!(failing(&world).starts_with('b'));
+}
+
+/// Deletes what a topic holds below the record with this place in it.
+fn forget(world: &mut World, topic: &Topic, partition: Partition, place: usize) {
+    let start = world.log.entries(topic, partition)[place].offset;
+    world.log.forget_below(topic, partition, start);
+}
+
+#[test]
+fn after_retention_the_recount_begins_at_a_flush_that_everything_holds() {
+    let mut world = world::build();
+    let topics = world.topics.clone();
+    // The second flush begins at 10. Its first event is a conflict, the first transaction after it
+    // stands sixth.
+    forget(&mut world, &topics.events, 0, 3);
+    forget(&mut world, &topics.transactions, 0, 3);
+    let report = recount(&world);
+    assert!(report.holds(), "{report}");
+    let covered = &report.covered[0];
+    assert_eq!((covered.from, covered.to, covered.firsts_given), (10, 32, Some(4)));
+    assert_eq!(report.covered[1].firsts_given, Some(0));
+    assert_eq!(report.verdicts.records(), 11 + 16);
+    // The third is also cut from the counts, whose only records belong to the flush from 10.
+    forget(&mut world, &topics.counts, 0, 1);
+    let report = recount(&world);
+    assert!(report.holds(), "{report}");
+    assert_eq!((report.covered[0].from, report.covered[0].firsts_given), (20, Some(6)));
+}
+
+#[test]
+fn an_edit_behind_retentions_edge_is_still_seen() {
+    let mut cut = world::build();
+    let topics = cut.topics.clone();
+    forget(&mut cut, &topics.events, 0, 5);
+    forget(&mut cut, &topics.transactions, 0, 3);
+    assert_eq!(failing(&cut), "");
+    for (topic, edit, letter) in [
+        (&topics.transactions, Edit::Drop, 'b'),
+        (&topics.transactions, Edit::Alter, 'b'),
+        (&topics.conflicts, Edit::Drop, 'b'),
+        (&topics.deltas, Edit::Double, 'c'),
+    ] {
+        let last = cut.log.entries(topic, 0).len() - 1;
+        let broken = edited(&cut, topic, 0, last, edit);
+        assert!(failing(&broken).contains(letter), "{edit:?} {topic}");
+    }
+}
+
+#[test]
+fn audit_older_than_what_is_kept_is_taken_as_given() {
+    let mut world = world::build();
+    let topics = world.topics.clone();
+    forget(&mut world, &topics.audit, 0, 2);
+    for entry in world.log.topics.get_mut(&(topics.transactions.clone(), 0)).unwrap() {
+        // The first two calls were audited before what is kept was written.
+        entry.appended_ms = if entry.offset < 8 { 0 } else { 1_000_000 };
+    }
+    let report = recount(&world);
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.sinks[0].given, 4);
+}
+
+/// Everything flushes between the moment a recount begins and the moment it reads on.
+#[test]
+fn what_is_written_during_a_recount_is_left_alone() {
+    for records in [5, 10, 15] {
+        let before = world::build_up_to(records);
+        let after = world::build();
+        let grown = Arc::default();
+        let log = GrowingLog { before: before.log, after: after.log, grown };
+        let report = verify(&log, &after.topics, &after.sinks, &mut |_| {}).unwrap();
+        assert!(report.holds(), "{report}");
+        assert_eq!(report.verdicts.records(), 2 * records as u64);
+        assert!(report.covered.iter().all(|covered| covered.to == 2 * records as u64));
+    }
+}
+
+#[test]
+fn the_report_reads_as_a_table_and_as_json() {
+    let world = world::build();
+    let report = recount(&world);
+    let text = report.to_string();
+    for expected in
+        ["(b) verdicts", "(c) stock", "(d) sink erp", "(e) ledgers", "Conservation holds."]
+    {
+        assert!(text.contains(expected), "{expected} in\n{text}");
+    }
+    let broken = edited(&world, &world.topics.deltas, 0, 0, Edit::Drop);
+    let report = recount(&broken);
+    assert!(report.to_string().contains("DOES NOT HOLD"), "{report}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert!(json["checks"][1]["differences_total"].as_u64().unwrap() >= 2);
+    assert_eq!(json["checks"][1]["differences"][0]["partition"], json!(0));
+    assert_eq!(json["verdicts"]["first"], json!(18));
 }

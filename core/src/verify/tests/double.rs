@@ -1,6 +1,8 @@
 //! A log in memory whose records tests take out, double and alter.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,5 +128,74 @@ impl Reader for MemoryReader {
 
     fn position(&self) -> Offset {
         self.position
+    }
+}
+
+/// A log that grows at the moment its aggregator is asked where it is: the newest that a recount
+/// may know of is what stood before.
+pub(super) struct GrowingLog {
+    pub(super) before: MemoryLog,
+    pub(super) after: MemoryLog,
+    pub(super) grown: Arc<AtomicBool>,
+}
+
+impl GrowingLog {
+    fn now(&self) -> &MemoryLog {
+        if self.grown.load(Ordering::Relaxed) { &self.after } else { &self.before }
+    }
+}
+
+impl LogView for GrowingLog {
+    fn partitions(&self) -> Partition {
+        self.before.partitions()
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        self.now().bounds(topic, partition)
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        Ok(Box::new(GrowingReader {
+            before: self.before.reader(topic, partition, from)?,
+            after: self.after.reader(topic, partition, from)?,
+            grown: Arc::clone(&self.grown),
+        }))
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        let committed = self.before.committed(group, topic, partition);
+        self.grown.store(true, Ordering::Relaxed);
+        committed
+    }
+}
+
+struct GrowingReader {
+    before: Box<dyn Reader>,
+    after: Box<dyn Reader>,
+    grown: Arc<AtomicBool>,
+}
+
+impl Reader for GrowingReader {
+    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+        if !self.grown.load(Ordering::Relaxed) {
+            return self.before.read(max_records, wait);
+        }
+        let from = self.before.position();
+        let batch = self.after.read(max_records, wait)?;
+        Ok(batch.into_iter().filter(|entry| entry.offset >= from).collect())
+    }
+
+    fn position(&self) -> Offset {
+        self.before.position().max(self.after.position())
     }
 }

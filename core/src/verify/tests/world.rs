@@ -79,7 +79,15 @@ fn script(store: &'static str) -> Vec<Scripted> {
         plain(9, "exchange", json!([line(1, "return", "milk", "1"), damaged]), Fate::First),
         Scripted { hash: 99, ..plain(9, "sale", sale(), Fate::Conflict) },
         plain(12, "refused", Value::Null, Fate::Refused),
-        Scripted { hash: 5, ..plain(40_000, "sale", sale(), Fate::Quarantined) },
+        Scripted {
+            hash: 5,
+            ..plain(
+                40_000,
+                "inventory_count",
+                json!([line(1, "count", "milk", "3")]),
+                Fate::Quarantined,
+            )
+        },
         plain(
             15,
             "inventory_count",
@@ -129,8 +137,13 @@ fn script(store: &'static str) -> Vec<Scripted> {
     ]
 }
 
-/// Makes the log.
+/// Makes the whole log.
 pub(super) fn build() -> World {
+    build_up_to(usize::MAX)
+}
+
+/// Makes the log as it stands after so many journal records of each store.
+pub(super) fn build_up_to(records: usize) -> World {
     let topics = Topics::new("test");
     let mut log = MemoryLog::new(PARTITIONS);
     for partition in 0..PARTITIONS {
@@ -139,8 +152,8 @@ pub(super) fn build() -> World {
             .find(|store| topics::partition_of("acme", store, PARTITIONS) == partition)
             .unwrap();
         let mut aggregator = Aggregator::new(&mut log, &topics, store);
-        for scripted in script(store) {
-            aggregator.take(&scripted);
+        for scripted in script(store).iter().take(records) {
+            aggregator.take(scripted);
         }
         aggregator.flush();
         let group = topics.group("aggregate");
@@ -302,7 +315,7 @@ impl<'a> Aggregator<'a> {
             }
             Fate::Release => {
                 let (released, original) = self.quarantined.take().unwrap();
-                self.put_out(offset, key, &original, "released", Some(released));
+                self.put_out(released, key, &original, "released", Some(released));
                 *self.totals.entry("released").or_default() += 1;
                 "control"
             }
@@ -317,7 +330,7 @@ impl<'a> Aggregator<'a> {
             "eventid": envelope["eventid"], "contenthash": envelope["contenthash"],
             "data": envelope["data"]});
         if reason == "conflict" {
-            conflict["known_hash"] = json!(format!("h1:{:032x}", 9));
+            conflict["known_hash"] = json!("h1:00000000");
         } else {
             self.quarantined = Some((offset, envelope.clone()));
         }
