@@ -136,9 +136,24 @@ fn hand_over(producer: &dyn Producer, mut rows: Vec<Row>, mut done: super::OnDur
     }
 }
 
+/// The stable end of a partition once everything written to it is decided. A transaction that
+/// just ended is: but its marker may take a moment to reach the partition.
+fn decided_end(view: &dyn LogView, topic: &Topic, partition: Partition) -> Offset {
+    let until = Instant::now() + PATIENCE;
+    let written = view.bounds(topic, partition).expect("bounds are known").end;
+    loop {
+        let bounds = view.bounds(topic, partition).expect("bounds are known");
+        if bounds.stable_end >= written {
+            return bounds.stable_end;
+        }
+        assert!(Instant::now() < until, "{written} stays undecided, stable are {bounds:?}");
+        std::thread::yield_now();
+    }
+}
+
 /// Reads a partition from an offset to the stable end.
 fn read_from(view: &dyn LogView, topic: &Topic, partition: Partition, from: Offset) -> Vec<Entry> {
-    let end = view.bounds(topic, partition).expect("bounds are known").stable_end;
+    let end = decided_end(view, topic, partition);
     let mut reader = view.reader(topic, partition, from).expect("a reader opens");
     let until = Instant::now() + PATIENCE;
     let mut entries = Vec::new();

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+pub mod kafka;
 pub mod local;
 
 use std::fmt;
@@ -283,6 +284,9 @@ pub trait Consumer: Send {
 /// A consumer whose outputs and places are committed together or not at all.
 pub trait TransactionalConsumer: Consumer {
     /// Writes all rows and the group's places in one transaction and waits for its outcome.
+    ///
+    /// Readers see the rows once the stable end of their partition has reached the end that
+    /// [`LogView::bounds`] tells after this call; on Kafka that may take a moment.
     ///
     /// Fenced by the assignment under which the records were polled. A rebalance is reported by
     /// a later `poll`, never from inside this call.

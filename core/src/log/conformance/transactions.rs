@@ -57,7 +57,7 @@ fn outputs_and_places_go_together(stage: &Stage<'_>) {
     assert_eq!(
         texts(&read_all(&*log, &stage.topic("out"), 0)),
         texts(&entries),
-        "outputs are visible when the commit returns"
+        "outputs are visible once the partition is decided"
     );
     assert_eq!(
         log.committed(&stage.group(), &stage.topic("in"), 0).expect("the place is known"),

@@ -1,0 +1,261 @@
+//! How each kind of librdkafka client is configured, and how it speaks to the operator.
+//!
+//! A property that a promise rests on is set here and nowhere else, and a setting of that name
+//! is refused.
+
+use std::sync::Arc;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use super::fault::KafkaFault;
+use super::settings::KafkaSettings;
+use crate::log::LogError;
+
+/// Largest record batch, and so about the largest record, on every topic.
+pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Group name of clients that read without belonging to a group. librdkafka wants one for manual
+/// assignment; nothing is ever committed under it.
+const READER_GROUP: &str = "tillrace.reader";
+
+/// Properties that promises rest on, and those that a setting of ours has its own name for.
+const RESERVED: &[&str] = &[
+    "acks",
+    "allow.auto.create.topics",
+    "auto.commit.enable",
+    "auto.offset.reset",
+    "bootstrap.servers",
+    "check.crcs",
+    "client.id",
+    "compression.codec",
+    "compression.type",
+    "delivery.timeout.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.gapless.guarantee",
+    "enable.idempotence",
+    "enable.partition.eof",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "group.id",
+    "group.instance.id",
+    "group.protocol",
+    "group.remote.assignor",
+    "isolation.level",
+    "linger.ms",
+    "log.queue",
+    "max.in.flight",
+    "max.in.flight.requests.per.connection",
+    "max.poll.interval.ms",
+    "message.max.bytes",
+    "message.send.max.retries",
+    "message.timeout.ms",
+    "metadata.broker.list",
+    "partition.assignment.strategy",
+    "plugin.library.paths",
+    "queue.buffering.max.kbytes",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.ms",
+    "queued.max.messages.kbytes",
+    "request.required.acks",
+    "retries",
+    "session.timeout.ms",
+    "test.mock.broker.rtt",
+    "test.mock.num.brokers",
+    "topic.metadata.propagation.max.ms",
+    "transaction.timeout.ms",
+    "transactional.id",
+];
+
+/// Tells whether a property is Tillrace's own to set.
+pub(super) fn reserved(key: &str) -> bool {
+    RESERVED.contains(&key)
+}
+
+/// Which records a client sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Isolation {
+    /// Committed ones.
+    Committed,
+    /// All, those of open and aborted transactions too.
+    Uncommitted,
+}
+
+/// What every client has.
+fn base(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (key, value) in &settings.properties {
+        config.set(key, value);
+    }
+    config.set("bootstrap.servers", &settings.brokers).set("client.id", "tillrace");
+    config.set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+/// A client that asks questions.
+pub(super) fn asking(settings: &KafkaSettings, isolation: Isolation) -> ClientConfig {
+    let mut config = base(settings);
+    let level = match isolation {
+        Isolation::Committed => "read_committed",
+        Isolation::Uncommitted => "read_uncommitted",
+    };
+    config
+        .set("isolation.level", level)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("allow.auto.create.topics", "false");
+    config
+}
+
+/// A client that fetches.
+fn fetching(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = asking(settings, Isolation::Committed);
+    let ahead = (settings.fetch_ahead.as_u64() / 1_024).to_string();
+    config
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        .set("queued.max.messages.kbytes", ahead)
+        // The default of a second empties a full queue many times over before it is filled again.
+        .set("fetch.queue.backoff.ms", "5");
+    config
+}
+
+/// A sequential reader. It learns of a partition's end from an answer without records, so it does
+/// not let the broker hold that answer back for long.
+pub(super) fn reading(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = fetching(settings);
+    config
+        .set("group.id", READER_GROUP)
+        .set("enable.partition.eof", "true")
+        .set("fetch.wait.max.ms", "50");
+    config
+}
+
+/// A member of a group, or one that only asks for a group's places.
+pub(super) fn membership(settings: &KafkaSettings, group: &str) -> ClientConfig {
+    let mut config = fetching(settings);
+    config
+        .set("group.id", group)
+        .set("group.protocol", "classic")
+        .set("partition.assignment.strategy", "range")
+        .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
+        .set("max.poll.interval.ms", settings.max_poll_interval.as_millis().to_string())
+        .set("enable.partition.eof", "false");
+    if let Some(instance) = &settings.instance {
+        config.set("group.instance.id", format!("{group}.{instance}"));
+    }
+    config
+}
+
+/// A producer whose acknowledgement means that the in-sync replicas have the row.
+pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
+    let mut config = base(settings);
+    // librdkafka frees a row's room a little after it reports on it; twice ours is never reached.
+    let rows = settings.queue_rows.saturating_mul(2).to_string();
+    let kibibytes = (settings.queue_bytes.as_u64() / 1_024).saturating_mul(2).to_string();
+    config
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("compression.codec", settings.compression.codec())
+        .set("linger.ms", settings.linger.as_millis().to_string())
+        .set("message.max.bytes", MAX_MESSAGE_BYTES.to_string())
+        .set("queue.buffering.max.messages", rows)
+        .set("queue.buffering.max.kbytes", kibibytes)
+        .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string())
+        .set("topic.metadata.propagation.max.ms", "5000");
+    config
+}
+
+/// A producer of transactions under an id of its own.
+pub(super) fn transacting(settings: &KafkaSettings, transactional_id: &str) -> ClientConfig {
+    let mut config = producing(settings);
+    let timeout = settings.transaction_timeout.as_millis().to_string();
+    config
+        .set("transactional.id", transactional_id)
+        .set("transaction.timeout.ms", &timeout)
+        .set("message.timeout.ms", &timeout)
+        // A transaction hands over all its rows and then waits; room is what limits it.
+        .set("queue.buffering.max.messages", "100000")
+        .set("queue.buffering.max.kbytes", "65536");
+    config
+}
+
+/// Makes a client.
+///
+/// # Errors
+/// [`LogError::Refused`] when librdkafka refuses a property.
+pub(super) fn create<Client, Context>(
+    config: &ClientConfig,
+    context: Context,
+) -> Result<Client, LogError>
+where
+    Client: FromClientConfigAndContext<Context>,
+    Context: ClientContext,
+{
+    let refused = |error| KafkaFault::from(error).refusing("configure a Kafka client");
+    Client::from_config_and_context(config, context).map_err(refused)
+}
+
+/// Passes what librdkafka says on to `tracing`. It never speaks of keys or values of records.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Diagnostics;
+
+impl ClientContext for Diagnostics {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
+        report_line(level, fac, log_message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        report_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Diagnostics {}
+
+/// Passes a line of librdkafka's log on.
+pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
+    match level {
+        // librdkafka calls a broker that is away an error; it goes on trying by itself.
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error
+        | RDKafkaLogLevel::Warning => tracing::warn!(facility, line, "librdkafka"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            tracing::info!(facility, line, "librdkafka");
+        }
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, line, "librdkafka"),
+    }
+}
+
+/// Passes an error of a client on, unless it is only news that a partition was read to its end.
+pub(super) fn report_error(error: &KafkaError, reason: &str) {
+    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+        tracing::warn!(%error, reason, "Kafka client");
+    }
+}
+
+/// Name of a transactional producer. The group fences (KIP-447), so it only has to be unique; kept
+/// over a restart, it lets the next run abort at once what the last one left open.
+pub(super) fn transactional_id(settings: &KafkaSettings, group: &str) -> String {
+    match &settings.instance {
+        Some(instance) => format!("{group}.{instance}"),
+        None => format!("{group}.{}", uuid::Uuid::new_v4()),
+    }
+}
+
+/// Makes a partition number of ours one of librdkafka's.
+pub(super) fn native_partition(partition: crate::log::Partition) -> i32 {
+    i32::try_from(partition).unwrap_or(i32::MAX)
+}
+
+/// Makes an offset of ours one of librdkafka's.
+pub(super) fn native_offset(offset: crate::log::Offset) -> rdkafka::Offset {
+    rdkafka::Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX))
+}
+
+/// The settings, shared by everything that a log hands out.
+pub(super) type Shared = Arc<KafkaSettings>;

@@ -1,0 +1,397 @@
+//! A member of a consumer group.
+//!
+//! Eager rebalances with the `range` assignor: co-partitioned topics stay aligned, and a member
+//! has given up everything before anyone gets anything. Assigned partitions are paused at their
+//! end until they are started at an offset; librdkafka is never let to choose one
+//! (`auto.offset.reset=error`).
+//!
+//! Each partition has a queue of its own, so that assignments and revocations are heard while
+//! records wait, and an error says which partition it is about.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use parking_lot::Mutex;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::base_consumer::PartitionQueue;
+use rdkafka::consumer::{
+    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata,
+};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
+
+use super::client::{
+    create, membership, native_offset, native_partition, report_error, report_line,
+};
+use super::entry::Copier;
+use super::fault::{KafkaFault, failure, failure_on, passes, shared};
+use super::view::{View, stable_place};
+use crate::log::{
+    Committed, Consumer, Entry, LogError, Offset, Partition, Polled, Position, Topic,
+};
+
+const ACTION: &str = "consume a topic";
+/// Longest metadata of a place (`offset.metadata.max.bytes` of the brokers).
+const METADATA_BYTES: usize = 4_096;
+/// Bytes of records that one poll brings at most, and one record more.
+const POLL_BYTES: usize = 16 << 20;
+/// Events of the group served at a time.
+const EVENTS_SERVED: usize = 16;
+/// Longest wait for the bell: librdkafka's own events do not all ring it.
+const BELL: Duration = Duration::from_millis(100);
+
+/// A rebalance, as the group's callback saw it.
+pub(super) enum Rebalance {
+    /// Partitions came, with the metadata of the generation that brought them.
+    Assigned(Vec<Partition>, Option<ConsumerGroupMetadata>),
+    /// All partitions went.
+    Revoked(Vec<Partition>),
+}
+
+/// What librdkafka calls inside a poll.
+pub(super) struct Group {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+}
+
+impl ClientContext for Group {
+    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
+        report_line(level, fac, log_message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        report_error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Group {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
+        let number = |partition| Partition::try_from(partition).unwrap_or_default();
+        let partitions = list.elements().iter().map(|one| number(one.partition())).collect();
+        let (rebalance, outcome) = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
+        {
+            // Group metadata is of this very generation: a later one cannot begin before this
+            // callback has answered. What fences a flush is taken here and nowhere else.
+            let metadata = consumer.group_metadata();
+            let outcome = list
+                .set_all_offsets(NativeOffset::End)
+                .and_then(|()| consumer.assign(list))
+                .and_then(|()| consumer.pause(list));
+            (Rebalance::Assigned(partitions, metadata), outcome)
+        } else {
+            (Rebalance::Revoked(partitions), consumer.unassign())
+        };
+        if let Err(error) = outcome {
+            // The partitions then fail to start, which is what the role hears of.
+            tracing::error!(%error, "answer a rebalance");
+        }
+        self.rebalances.lock().push_back(rebalance);
+    }
+}
+
+/// An assigned partition.
+struct Lane {
+    queue: PartitionQueue<Group>,
+    copier: Copier,
+    /// Next offset to deliver; `None` until it is started.
+    next: Option<Offset>,
+}
+
+/// A member of a group on one topic.
+pub(super) struct Member {
+    view: Arc<View>,
+    topic: Topic,
+    // Before the consumer: a queue must not outlive it.
+    lanes: BTreeMap<Partition, Lane>,
+    /// Partition whose turn it is to be read first.
+    turn: Partition,
+    metadata: Option<ConsumerGroupMetadata>,
+    consumer: Arc<BaseConsumer<Group>>,
+    rung: Receiver<()>,
+    bell: Sender<()>,
+}
+
+impl Member {
+    pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
+        view.know(topic)?;
+        let context = Group { rebalances: Mutex::default() };
+        let mut consumer: BaseConsumer<Group> =
+            create(&membership(&view.settings, group), context)?;
+        let (bell, rung) = bounded(1);
+        consumer.set_nonempty_callback(ringing(&bell));
+        consumer
+            .subscribe(&[topic.as_str()])
+            .map_err(|error| failure_on(topic, "join a consumer group", error))?;
+        Ok(Self {
+            view: Arc::clone(view),
+            topic: topic.clone(),
+            lanes: BTreeMap::new(),
+            turn: 0,
+            metadata: None,
+            consumer: Arc::new(consumer),
+            rung,
+            bell,
+        })
+    }
+
+    /// Metadata of the generation whose partitions this member has, unless the group has taken
+    /// them away already.
+    pub(super) fn generation(&self) -> Option<&ConsumerGroupMetadata> {
+        if self.consumer.assignment_lost() { None } else { self.metadata.as_ref() }
+    }
+
+    /// Makes places a list of librdkafka's.
+    pub(super) fn places(&self, positions: &[Position]) -> Result<TopicPartitionList, LogError> {
+        const ACTION: &str = "commit a place";
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for Position { partition, committed } in positions {
+            if !self.lanes.contains_key(partition) {
+                return Err(KafkaFault::NotAssigned { partition: *partition }.refusing(ACTION));
+            }
+            let (bytes, limit) = (committed.metadata.len(), METADATA_BYTES);
+            if bytes > limit {
+                return Err(KafkaFault::Metadata { bytes, limit }.refusing(ACTION));
+            }
+            let mut element = list.add_partition(self.topic.as_str(), native_partition(*partition));
+            element
+                .set_offset(native_offset(committed.offset))
+                .map_err(|error| failure(ACTION, error))?;
+            if bytes > 0 {
+                element.set_metadata(&committed.metadata);
+            }
+        }
+        Ok(list)
+    }
+
+    /// Serves the group and brings the next rebalance, if there is one.
+    fn next_rebalance(&mut self) -> Result<Option<Polled>, LogError> {
+        for _ in 0..EVENTS_SERVED {
+            let polled = self.consumer.poll(Duration::ZERO).map(|polled| polled.map(drop));
+            let next = self.consumer.context().rebalances.lock().pop_front();
+            match next {
+                Some(Rebalance::Assigned(partitions, metadata)) => {
+                    self.metadata = metadata;
+                    for partition in &partitions {
+                        self.open_lane(*partition)?;
+                    }
+                    if !partitions.is_empty() {
+                        return Ok(Some(Polled::Assigned(partitions)));
+                    }
+                }
+                Some(Rebalance::Revoked(partitions)) => {
+                    self.metadata = None;
+                    self.lanes.clear();
+                    if !partitions.is_empty() {
+                        return Ok(Some(Polled::Revoked(partitions)));
+                    }
+                }
+                None => {}
+            }
+            // Records here are from before a partition got a queue of its own: not started yet.
+            if let Some(Err(error)) = polled {
+                self.judge(None, error)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn open_lane(&mut self, partition: Partition) -> Result<(), LogError> {
+        let queue =
+            self.consumer.split_partition_queue(self.topic.as_str(), native_partition(partition));
+        let Some(mut queue) = queue else {
+            return Err(LogError::UnknownTopic { topic: self.topic.clone() });
+        };
+        queue.set_nonempty_callback(ringing(&self.bell));
+        let copier = Copier::new(&self.topic, partition);
+        self.lanes.insert(partition, Lane { queue, copier, next: None });
+        Ok(())
+    }
+
+    /// Takes what is there, beginning with the partition whose turn it is.
+    fn take(&mut self, max_records: usize) -> Result<Vec<Entry>, LogError> {
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let order: Vec<Partition> = self
+            .lanes
+            .range(self.turn..)
+            .chain(self.lanes.range(..self.turn))
+            .map(|(p, _)| *p)
+            .collect();
+        for partition in order {
+            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            let before = entries.len();
+            let failed = lane.take(max_records, &mut entries, &mut bytes);
+            if entries.len() > before {
+                self.turn = partition + 1;
+            }
+            match failed {
+                // What was taken before is delivered first; the error comes again or has passed.
+                Some(error) if entries.is_empty() => self.judge(Some(partition), error)?,
+                Some(error) => tracing::warn!(%error, partition, topic = %self.topic, "fetch"),
+                None => {}
+            }
+            if entries.len() >= max_records || bytes >= POLL_BYTES {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Decides whether an error ends this member. Most pass: librdkafka goes on by itself.
+    fn judge(&self, partition: Option<Partition>, error: KafkaError) -> Result<(), LogError> {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                partition.map_or(Ok(()), |partition| Err(self.out_of_range(partition)))
+            }
+            // The group takes the partitions away, and the next poll says so.
+            Some(RDKafkaErrorCode::PollExceeded) => Ok(()),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                Err(LogError::Fenced { cause: shared(error) })
+            }
+            _ if passes(&error) => Ok(()),
+            _ => Err(failure_on(&self.topic, ACTION, error)),
+        }
+    }
+
+    fn out_of_range(&self, partition: Partition) -> LogError {
+        let bounds = match self.view.bounds(&self.topic, partition) {
+            Ok(bounds) => bounds,
+            Err(error) => return error,
+        };
+        let topic = self.topic.clone();
+        match self.lanes.get(&partition).and_then(|lane| lane.next) {
+            Some(offset) if !(bounds.start..=bounds.end).contains(&offset) => {
+                let (start, end) = (bounds.start, bounds.stable_end);
+                LogError::OutOfRange { topic, partition, offset, start, end }
+            }
+            _ => KafkaFault::Stopped { topic, partition }.passing(ACTION),
+        }
+    }
+
+    /// Moves librdkafka's fetcher. An assignment takes effect a moment after it was answered.
+    fn seek(&self, partition: Partition, offset: Offset) -> Result<(), LogError> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        const ACTION: &str = "start a partition";
+        let wait = self.view.settings.request_timeout;
+        let until = Instant::now() + wait;
+        loop {
+            let mut list = TopicPartitionList::with_capacity(1);
+            let (topic, number) = (self.topic.as_str(), native_partition(partition));
+            let sought = list
+                .add_partition_offset(topic, number, native_offset(offset))
+                .and_then(|()| self.consumer.seek_partitions(list, wait))
+                .and_then(|list| {
+                    list.find_partition(topic, number).map_or(Ok(()), |one| one.error())
+                });
+            match sought {
+                Ok(()) => return Ok(()),
+                Err(_) if Instant::now() < until => std::thread::sleep(PAUSE),
+                Err(error) => return Err(failure_on(&self.topic, ACTION, error)),
+            }
+        }
+    }
+}
+
+impl Lane {
+    /// Takes records until there are enough or none; returns the error that ended it.
+    fn take(
+        &mut self,
+        max: usize,
+        entries: &mut Vec<Entry>,
+        bytes: &mut usize,
+    ) -> Option<KafkaError> {
+        let mut next = self.next?;
+        while entries.len() < max && *bytes < POLL_BYTES {
+            match self.queue.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let entry = self.copier.copy(&message);
+                    if entry.offset >= next {
+                        next = entry.offset + 1;
+                        *bytes +=
+                            entry.key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len);
+                        entries.push(entry);
+                    }
+                }
+                Some(Err(error)) => {
+                    self.next = Some(next);
+                    return Some(error);
+                }
+                None => break,
+            }
+        }
+        self.next = Some(next);
+        None
+    }
+}
+
+fn ringing(bell: &Sender<()>) -> impl Fn() + Send + Sync + 'static {
+    let bell = bell.clone();
+    move || {
+        // A full channel is a bell that rings already.
+        if bell.try_send(()).is_err() {}
+    }
+}
+
+impl Consumer for Member {
+    fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
+        let until = Instant::now() + wait;
+        loop {
+            if let Some(rebalance) = self.next_rebalance()? {
+                return Ok(rebalance);
+            }
+            if max_records > 0 {
+                let entries = self.take(max_records)?;
+                if !entries.is_empty() {
+                    return Ok(Polled::Records(entries));
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.rung.recv_timeout(left.min(BELL)) {
+                Err(RecvTimeoutError::Timeout) if left <= BELL => return Ok(Polled::Idle),
+                _ => {}
+            }
+        }
+    }
+
+    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
+        stable_place(&*self.consumer, &self.view.settings, &self.topic, partition)
+    }
+
+    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
+        let bounds = self.view.bounds(&self.topic, partition)?;
+        if !(bounds.start..=bounds.end).contains(&offset) {
+            let (topic, start, end) = (self.topic.clone(), bounds.start, bounds.stable_end);
+            return Err(LogError::OutOfRange { topic, partition, offset, start, end });
+        }
+        let Some(lane) = self.lanes.get_mut(&partition) else {
+            return Err(KafkaFault::NotAssigned { partition }.refusing("start a partition"));
+        };
+        lane.next = None;
+        self.seek(partition, offset)?;
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(self.topic.as_str(), native_partition(partition));
+        self.consumer.resume(&list).map_err(|error| failure(ACTION, error))?;
+        if let Some(lane) = self.lanes.get_mut(&partition) {
+            lane.next = Some(offset);
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
+        let list = self.places(positions)?;
+        if self.consumer.assignment_lost() {
+            return Err(KafkaFault::AssignmentLost.passing("commit a place"));
+        }
+        if positions.is_empty() {
+            return Ok(());
+        }
+        let committed = self.consumer.commit(&list, CommitMode::Sync);
+        committed.map_err(|error| failure_on(&self.topic, "commit a place", error))
+    }
+}

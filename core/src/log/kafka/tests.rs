@@ -1,0 +1,1 @@
+//! What can be asked of the Kafka log without a broker.

@@ -1,0 +1,216 @@
+//! Questions to the cluster: topics, bounds, places of groups.
+//!
+//! Two clients ask, because librdkafka's watermarks stop at the last stable offset on a
+//! `read_committed` client: one knows what is committed, the other what is written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::{Offset as NativeOffset, TopicPartitionList};
+
+use super::client::{Diagnostics, Isolation, Shared, asking, create, membership, native_partition};
+use super::fault::{failure, failure_on, passes};
+use crate::log::{Bounds, Committed, LogError, Offset, Partition, Topic};
+
+/// Groups whose clients are kept; their names come from the configuration, so there are few.
+const GROUPS_KEPT: usize = 32;
+/// Events of an asking client served after each question, so that its log lines do not pile up.
+const EVENTS_SERVED: usize = 16;
+
+/// The clients that ask.
+pub(super) struct View {
+    pub(super) settings: Shared,
+    committed: BaseConsumer<Diagnostics>,
+    written: BaseConsumer<Diagnostics>,
+    /// Topics seen to have the right number of partitions.
+    known: Mutex<HashSet<Topic>>,
+    groups: Mutex<HashMap<String, Arc<BaseConsumer<Diagnostics>>>>,
+}
+
+impl View {
+    /// Makes the clients and waits for a first answer.
+    pub(super) fn connect(settings: Shared) -> Result<Self, LogError> {
+        let committed = create(&asking(&settings, Isolation::Committed), Diagnostics)?;
+        let written = create(&asking(&settings, Isolation::Uncommitted), Diagnostics)?;
+        let (known, groups) = (Mutex::default(), Mutex::default());
+        let view = Self { settings, committed, written, known, groups };
+        let reached = view.brokers();
+        serve(&view.committed);
+        reached.map(|_| view)
+    }
+
+    /// Ids of the brokers.
+    pub(super) fn brokers(&self) -> Result<Vec<i32>, LogError> {
+        let wait = self.settings.request_timeout;
+        // Asked about one topic, the answer lists the brokers without every other topic.
+        let metadata = self
+            .committed
+            .fetch_metadata(Some("__consumer_offsets"), wait)
+            .map_err(|error| failure("reach the Kafka cluster", error))?;
+        Ok(metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect())
+    }
+
+    /// Partitions of a topic and the least replicas any of them has, `None` if it does not exist.
+    pub(super) fn layout(&self, topic: &Topic) -> Result<Option<Layout>, LogError> {
+        const ACTION: &str = "describe a topic";
+        if !is_legal(topic) {
+            return Ok(None);
+        }
+        let asked =
+            self.committed.fetch_metadata(Some(topic.as_str()), self.settings.request_timeout);
+        serve(&self.committed);
+        let metadata = asked.map_err(|error| failure(ACTION, error))?;
+        let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str())
+        else {
+            return Ok(None);
+        };
+        match found.error().map(RDKafkaErrorCode::from) {
+            None => {}
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+                return Ok(None);
+            }
+            Some(code) => return Err(failure(ACTION, KafkaError::MetadataFetch(code))),
+        }
+        let replicas = found.partitions().iter().map(|partition| partition.replicas().len()).min();
+        let partitions = Partition::try_from(found.partitions().len()).unwrap_or(Partition::MAX);
+        Ok((partitions > 0).then_some(Layout { partitions, replicas: replicas.unwrap_or(0) }))
+    }
+
+    /// Makes sure that a topic exists and has the configured number of partitions.
+    pub(super) fn know(&self, topic: &Topic) -> Result<(), LogError> {
+        if self.known.lock().contains(topic) {
+            return Ok(());
+        }
+        let Some(layout) = self.layout(topic)? else {
+            return Err(LogError::UnknownTopic { topic: topic.clone() });
+        };
+        let expected = self.settings.partitions;
+        if layout.partitions != expected {
+            let (topic, found) = (topic.clone(), layout.partitions);
+            return Err(LogError::PartitionCount { topic, found, expected });
+        }
+        self.known.lock().insert(topic.clone());
+        Ok(())
+    }
+
+    /// What can be read of a partition.
+    pub(super) fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        self.know(topic)?;
+        // In this order: what is written never falls behind what was committed before.
+        let (start, stable_end) = self.watermarks(&self.committed, topic, partition)?;
+        let (_, end) = self.watermarks(&self.written, topic, partition)?;
+        Ok(Bounds { start, stable_end, end: end.max(stable_end) })
+    }
+
+    fn watermarks(
+        &self,
+        client: &BaseConsumer<Diagnostics>,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<(Offset, Offset), LogError> {
+        let wait = self.settings.request_timeout;
+        let asked = client.fetch_watermarks(topic.as_str(), native_partition(partition), wait);
+        serve(client);
+        let (low, high) =
+            asked.map_err(|error| failure_on(topic, "ask for a partition's bounds", error))?;
+        Ok((Offset::try_from(low).unwrap_or_default(), Offset::try_from(high).unwrap_or_default()))
+    }
+
+    /// A group's place, asked from outside the group.
+    pub(super) fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        self.know(topic)?;
+        let client = self.group_client(group)?;
+        let place = stable_place(&client, &self.settings, topic, partition);
+        serve(&client);
+        place
+    }
+
+    fn group_client(&self, group: &str) -> Result<Arc<BaseConsumer<Diagnostics>>, LogError> {
+        let mut groups = self.groups.lock();
+        if let Some(client) = groups.get(group) {
+            return Ok(Arc::clone(client));
+        }
+        let client = create(&membership(&self.settings, group), Diagnostics).map(Arc::new)?;
+        if groups.len() >= GROUPS_KEPT {
+            groups.clear();
+        }
+        groups.insert(group.to_owned(), Arc::clone(&client));
+        Ok(client)
+    }
+}
+
+/// How a topic lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) partitions: Partition,
+    pub(super) replicas: usize,
+}
+
+/// A topic's name as Kafka allows it. Others cannot exist.
+fn is_legal(topic: &Topic) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    let name = topic.as_str();
+    (1..=249).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
+}
+
+/// Asks for a group's place until no open transaction can change it any more.
+///
+/// The brokers do not tell a `read_committed` client while one is open; a dead owner's is aborted
+/// after `transaction_timeout`.
+pub(super) fn stable_place<C: rdkafka::consumer::ConsumerContext>(
+    client: &BaseConsumer<C>,
+    settings: &super::settings::KafkaSettings,
+    topic: &Topic,
+    partition: Partition,
+) -> Result<Option<Committed>, LogError> {
+    const ACTION: &str = "ask for a group's place";
+    const PAUSE: Duration = Duration::from_millis(50);
+    let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
+    loop {
+        match place(client, settings.request_timeout, topic, partition) {
+            Ok(place) => return Ok(place),
+            Err(error) if Instant::now() >= until => return Err(failure(ACTION, error)),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(RDKafkaErrorCode::UnstableOffsetCommit) => std::thread::sleep(PAUSE),
+                Some(RDKafkaErrorCode::GroupIdNotFound) => return Ok(None),
+                _ if passes(&error) => std::thread::sleep(PAUSE),
+                _ => return Err(failure_on(topic, ACTION, error)),
+            },
+        }
+    }
+}
+
+fn place<C: rdkafka::consumer::ConsumerContext>(
+    client: &BaseConsumer<C>,
+    wait: Duration,
+    topic: &Topic,
+    partition: Partition,
+) -> Result<Option<Committed>, KafkaError> {
+    let mut asked = TopicPartitionList::with_capacity(1);
+    asked.add_partition(topic.as_str(), native_partition(partition));
+    let answered = client.committed_offsets(asked, wait)?;
+    let Some(element) = answered.find_partition(topic.as_str(), native_partition(partition)) else {
+        return Ok(None);
+    };
+    element.error()?;
+    let NativeOffset::Offset(offset) = element.offset() else { return Ok(None) };
+    let offset = Offset::try_from(offset).unwrap_or_default();
+    Ok(Some(Committed { offset, metadata: element.metadata().to_owned() }))
+}
+
+/// Hands pending log lines and errors of a client that only asks to its context.
+fn serve(client: &BaseConsumer<Diagnostics>) {
+    for _ in 0..EVENTS_SERVED {
+        // An error was reported by its context; the question has its own answer.
+        client.poll(Duration::ZERO);
+    }
+}
