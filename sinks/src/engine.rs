@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
-use tillrace_core::log::{Log, LogError, Partition, Position, Topic};
+use tillrace_core::log::{Log, LogError, Partition, Position, Row, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -42,7 +42,7 @@ use self::lanes::{BatchLimits, Load};
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::SinkMetrics;
 use self::pacer::Pacer;
-use self::partition::{Assigned, Held, Leaving};
+use self::partition::{Assigned, Held, Leaving, Stage};
 use self::reader::{Heard, Order, Reader};
 use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
@@ -103,12 +103,21 @@ pub enum SinkError {
 /// What comes back to the task that owns the state.
 enum Done {
     Called(Box<Called>),
-    Journaled {
-        partition: Partition,
-        epoch: u64,
-        leaving: Vec<Leaving>,
-        outcome: Result<(), JournalError>,
-    },
+    Written { settles: Vec<Written>, outcome: Result<(), JournalError> },
+}
+
+/// Records that are settled once their audit is durable.
+struct Written {
+    partition: Partition,
+    epoch: u64,
+    leaving: Vec<Leaving>,
+}
+
+/// What waits for the write before it.
+#[derive(Default)]
+struct Unwritten {
+    rows: Vec<Row>,
+    settles: Vec<Written>,
 }
 
 /// A sink at work.
@@ -124,6 +133,8 @@ pub(crate) struct Engine {
     /// The partition that was served last, so that the next one has its turn.
     turn: Partition,
     jobs: JoinSet<Done>,
+    unwritten: Unwritten,
+    writing: bool,
     calls: HashMap<Id, (Partition, AbortHandle)>,
     limits: BatchLimits,
     patience: Patience,
@@ -176,6 +187,8 @@ impl Engine {
             epochs: 0,
             turn: 0,
             jobs: JoinSet::new(),
+            unwritten: Unwritten::default(),
+            writing: false,
             calls: HashMap::new(),
             limits,
             patience,
@@ -227,15 +240,12 @@ impl Engine {
         loop {
             let now = Instant::now();
             self.dispatch(now, true);
-            if self.jobs.is_empty() && !self.has_ready() {
+            if self.jobs.is_empty() && (self.breaker.is_open() || !self.has_ready()) {
                 break;
             }
             let due = self.next_due(now).min(deadline);
             tokio::select! {
-                // Nothing new is taken in; what the thread still says is heard by nobody.
-                heard = self.reader.heard.recv() => if let Some(Heard::Revoked(_) | Heard::Failed(_)) = &heard {
-                    self.hear(heard)?;
-                },
+                heard = self.reader.heard.recv() => self.hear_last(heard)?,
                 Some(done) = self.jobs.join_next_with_id() => self.done(done)?,
                 () = tokio::time::sleep_until(due) => {}
             }
@@ -244,22 +254,32 @@ impl Engine {
                 break;
             }
         }
-        self.last_commit(deadline).await
+        self.commit_all(deadline).await
     }
 
-    async fn last_commit(&mut self, deadline: Instant) -> Result<(), SinkError> {
-        self.commit_ordered = false;
-        self.commit_due = Instant::now();
-        self.commit(self.commit_due);
-        while self.commit_ordered {
-            match tokio::time::timeout_at(deadline, self.reader.heard.recv()).await {
-                Ok(Some(Heard::Committed(outcome))) => self.committed(outcome)?,
-                Ok(Some(Heard::Failed(error))) => return Err(error.into()),
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => break,
+    /// Waits for a commit that is under way, then commits what there is to commit.
+    async fn commit_all(&mut self, deadline: Instant) -> Result<(), SinkError> {
+        for last in [false, true] {
+            if last {
+                self.commit_due = Instant::now();
+                self.commit(self.commit_due);
+            }
+            while self.commit_ordered {
+                match tokio::time::timeout_at(deadline, self.reader.heard.recv()).await {
+                    Ok(heard) => self.hear_last(heard)?,
+                    Err(_elapsed) => return Ok(()),
+                }
             }
         }
         Ok(())
+    }
+
+    /// Hears what still matters at the end: nothing new is taken in.
+    fn hear_last(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
+        match heard {
+            Some(Heard::Records(_) | Heard::Assigned(..)) => Ok(()),
+            heard => self.hear(heard),
+        }
     }
 
     /// Starts as many calls as backend, pace and settings allow.
@@ -282,7 +302,7 @@ impl Engine {
         let order: Vec<Partition> = after.chain(before).collect();
         for partition in order {
             let Some(assigned) = self.partitions.get_mut(&partition) else { continue };
-            if assigned.halted {
+            if assigned.flow == Stage::Halted {
                 continue;
             }
             let now_or_never = draining || crowded == Some(partition);
@@ -297,7 +317,7 @@ impl Engine {
     fn most_ready(&self) -> Option<Partition> {
         self.partitions
             .iter()
-            .filter(|(_, assigned)| !assigned.halted)
+            .filter(|(_, assigned)| assigned.flow > Stage::Halted)
             .max_by_key(|(_, assigned)| assigned.lanes.ready_bytes())
             .map(|(&partition, _)| partition)
     }
@@ -305,7 +325,7 @@ impl Engine {
     fn has_ready(&self) -> bool {
         self.partitions
             .values()
-            .any(|assigned| !assigned.halted && assigned.lanes.ready_bytes() > 0)
+            .any(|assigned| assigned.flow > Stage::Halted && assigned.lanes.ready_bytes() > 0)
     }
 
     fn held(&self) -> Held {
@@ -338,7 +358,7 @@ impl Engine {
         };
         self.partitions
             .values()
-            .filter(|assigned| !assigned.halted)
+            .filter(|assigned| assigned.flow > Stage::Halted)
             .filter_map(|assigned| assigned.lanes.next_due(self.limits))
             .map(|due| due.max(earliest))
             .fold(self.commit_due, Instant::min)
@@ -405,13 +425,17 @@ impl Engine {
                 self.calls.remove(&id);
                 self.called(*called)
             }
-            Ok((_, Done::Journaled { partition, epoch, leaving, outcome })) => {
+            Ok((_, Done::Written { settles, outcome })) => {
                 outcome?;
-                if let Some(assigned) = self.partitions.get_mut(&partition)
-                    && assigned.epoch == epoch
-                {
-                    assigned.settle(&leaving);
+                for Written { partition, epoch, leaving } in settles {
+                    if let Some(assigned) = self.partitions.get_mut(&partition)
+                        && assigned.epoch == epoch
+                    {
+                        assigned.settle(&leaving);
+                    }
                 }
+                self.writing = false;
+                self.write_next();
                 Ok(())
             }
             Err(error) if error.is_cancelled() => {
@@ -424,7 +448,7 @@ impl Engine {
     }
 
     /// Stops one partition for people to look at; the others go on.
-    fn halt(&mut self, partition: Partition, error: SinkError) {
+    fn halt(&mut self, partition: Partition, stage: Stage, error: SinkError) {
         tracing::error!(
             sink = self.wiring.name,
             partition,
@@ -432,7 +456,7 @@ impl Engine {
             "partition stopped"
         );
         if let Some(assigned) = self.partitions.get_mut(&partition) {
-            assigned.halted = true;
+            assigned.flow = assigned.flow.min(stage);
         }
         self.health.send_modify(|health| {
             health.halted.insert(partition, Arc::new(error));

@@ -39,5 +39,8 @@ pub mod parquet;
 
 pub mod simulate;
 
+#[cfg(test)]
+mod fixture;
+
 pub use delivery::{Delivery, Health, StartError};
 pub use settings::SinkSettings;

@@ -9,13 +9,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tillrace_core::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
 use tillrace_core::log::{Entry, Offset, Topic};
 use tillrace_core::topics::Topics;
 
 use crate::filter::is_known_kind;
-
-const KIND_PREFIX: &str = "tillrace.pos.";
-const EVENT_SCHEMA: &str = "urn:tillrace:event:v1";
 
 /// The topics that sinks read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -61,12 +59,13 @@ pub enum Unreadable {
         /// What the parser said.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// A newer major version, or a kind that this version does not know.
-    #[error("unknown {attribute} {value:?}; a newer version of Tillrace may know it")]
-    Unknown {
-        /// The attribute.
-        attribute: &'static str,
-        /// What it holds.
+    /// The envelope is of another make, or of a newer major version.
+    #[error("the envelope breaks the topic's contract")]
+    Envelope(#[from] EnvelopeError),
+    /// A kind that this version does not know.
+    #[error("unknown type {value:?}; a newer version of Tillrace may know it")]
+    UnknownType {
+        /// What the attribute holds.
         value: String,
     },
 }
@@ -86,7 +85,8 @@ impl Source {
             Self::Transactions => {
                 let transaction = Transaction::read(record)?;
                 let kind = Some(transaction.kind().to_owned());
-                Ok(Head { tenant: transaction.tenant, store: transaction.store, kind })
+                let Envelope { tenant, store, .. } = transaction.envelope;
+                Ok(Head { tenant, store, kind })
             }
             Self::Deltas => {
                 let delta: DeltaHead<'_> = read(&record.value)?;
@@ -120,68 +120,33 @@ impl Record {
 }
 
 /// A transaction in its envelope, as connectors read it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Transaction<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    source: Cow<'a, str>,
-    #[serde(borrow, rename = "type")]
-    event_type: Cow<'a, str>,
-    #[serde(borrow)]
-    dataschema: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) tenant: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) store: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) terminal: Cow<'a, str>,
-    /// The ledger's epoch.
-    #[serde(borrow, default)]
-    pub(crate) epoch: Option<Cow<'a, str>>,
-    /// Decimal digits.
-    #[serde(borrow, default)]
-    pub(crate) sequence: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(crate) eventid: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) businessdate: Cow<'a, str>,
-    /// When it happened, as the terminal wrote it.
-    #[serde(borrow)]
-    pub(crate) time: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(crate) receivedtime: Cow<'a, str>,
-    /// `first` or `released`.
-    #[serde(borrow)]
-    pub(crate) verdict: Cow<'a, str>,
+    pub(crate) envelope: Envelope<'a>,
     /// The event, byte for byte.
-    #[serde(borrow)]
     pub(crate) data: &'a RawValue,
 }
 
 impl<'a> Transaction<'a> {
     /// Reads a record of `pos.transactions.v1`.
     pub(crate) fn read(record: &'a Record) -> Result<Self, Unreadable> {
-        let transaction: Self = read(&record.value)?;
-        if transaction.dataschema != EVENT_SCHEMA {
-            let value = transaction.dataschema.into_owned();
-            return Err(Unreadable::Unknown { attribute: "dataschema", value });
+        let envelope = Envelope::parse(&record.value)?;
+        let kind = envelope.event_type.strip_prefix(TYPE_PREFIX);
+        if !kind.is_some_and(is_known_kind) {
+            return Err(Unreadable::UnknownType { value: envelope.event_type.into_owned() });
         }
-        if !transaction.event_type.strip_prefix(KIND_PREFIX).is_some_and(is_known_kind) {
-            let value = transaction.event_type.into_owned();
-            return Err(Unreadable::Unknown { attribute: "type", value });
-        }
-        Ok(transaction)
+        let data = read(envelope.data)?;
+        Ok(Self { envelope, data })
     }
 
     /// Returns the kind of event, one that this version knows.
     pub(crate) fn kind(&self) -> &str {
-        self.event_type.strip_prefix(KIND_PREFIX).unwrap_or_default()
+        self.envelope.event_type.strip_prefix(TYPE_PREFIX).unwrap_or_default()
     }
 
     /// Returns what tells it from all others, now and after any restart: source and id.
     pub(crate) fn identity(&self) -> String {
-        format!("{}#{}", self.source, self.id)
+        format!("{}#{}", self.envelope.source, self.envelope.id)
     }
 }
 

@@ -21,8 +21,8 @@ struct Points<'a> {
     amount: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currency: Option<&'a str>,
-    business_date: &'a str,
-    occurred_at: &'a str,
+    business_date: Option<&'a str>,
+    occurred_at: Option<&'a str>,
     partition: Partition,
     offset: Offset,
 }
@@ -82,17 +82,18 @@ pub(super) fn points(
     let worth = currency
         .and_then(|currency| Some((purchase.worth(transaction.kind(), currency)?, currency)));
     let id = transaction.identity();
+    let envelope = &transaction.envelope;
     let body = serde_json::to_vec(&Points {
         id: &id,
-        tenant: &transaction.tenant,
-        store: &transaction.store,
+        tenant: &envelope.tenant,
+        store: &envelope.store,
         loyalty_id: purchase.loyalty_id.as_deref().unwrap_or_default(),
         kind: transaction.kind(),
         points: worth.map_or(0, |(minor, currency)| rule.points(minor, currency)),
         amount: worth.map(|(minor, currency)| format_minor(minor, currency.exponent())),
         currency: purchase.currency.as_deref(),
-        business_date: &transaction.businessdate,
-        occurred_at: &transaction.time,
+        business_date: envelope.business_date.as_deref(),
+        occurred_at: envelope.time.as_deref(),
         partition,
         offset: record.offset,
     })?;

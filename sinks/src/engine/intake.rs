@@ -6,7 +6,7 @@ use std::time::Duration;
 use tillrace_core::log::{Committed, Entry, Offset, Partition};
 use tokio::time::Instant;
 
-use super::partition::{Assigned, Leaving, WHOLE_PARTITION};
+use super::partition::{Assigned, Leaving, Stage, WHOLE_PARTITION};
 use super::progress::Settled;
 use super::{Engine, SinkError};
 use crate::audit::{self, Outcome};
@@ -20,7 +20,8 @@ impl Engine {
         tracing::info!(sink = self.wiring.name, topic = %self.topic, partition, offset, "reading");
         self.forget(partition);
         self.epochs += 1;
-        self.partitions.insert(partition, Assigned::new(self.epochs, committed));
+        let assigned = Assigned::new(self.epochs, committed, self.journal.chain());
+        self.partitions.insert(partition, assigned);
     }
 
     pub(super) fn revoke(&mut self, partitions: &[Partition]) {
@@ -43,11 +44,12 @@ impl Engine {
 
     /// Puts records into their lanes; those that are none of this sink's business go to the audit.
     pub(super) fn take_in(&mut self, entries: Vec<Entry>, now: Instant) -> Result<(), SinkError> {
+        let count = entries.len();
         let mut filtered: BTreeMap<Partition, Vec<Offset>> = BTreeMap::new();
         for entry in entries {
             let (partition, offset) = (entry.partition, entry.offset);
-            let known = self.partitions.get(&partition).is_some_and(|assigned| !assigned.halted);
-            if !known {
+            let assigned = self.partitions.get(&partition);
+            if assigned.is_none_or(|assigned| assigned.flow < Stage::Flowing) {
                 continue;
             }
             match self.sort(entry) {
@@ -60,10 +62,11 @@ impl Engine {
                 Err(source) => {
                     let topic = self.topic.clone();
                     let error = SinkError::Unreadable { topic, partition, offset, source };
-                    self.halt(partition, error);
+                    self.halt(partition, Stage::Ending, error);
                 }
             }
         }
+        self.reader.took(count, self.room());
         filtered.into_iter().try_for_each(|(partition, offsets)| self.set_aside(partition, offsets))
     }
 

@@ -18,6 +18,8 @@ use crate::record::Record;
 
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// Most bytes handed to the producer at once, unless one row is larger.
+const PORTION_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// Writes what one sink has to say.
 pub(crate) struct Journal {
@@ -25,7 +27,6 @@ pub(crate) struct Journal {
     source: Topic,
     dead: Topic,
     audit: Topic,
-    chain: Chain,
     producer: Arc<dyn Producer>,
 }
 
@@ -51,13 +52,19 @@ impl Journal {
         audit: Topic,
         producer: Box<dyn Producer>,
     ) -> Self {
-        let chain = Chain::new(sink, source.as_str(), Uuid::new_v4());
-        Self { sink: sink.to_owned(), source, dead, audit, chain, producer: producer.into() }
+        Self { sink: sink.to_owned(), source, dead, audit, producer: producer.into() }
+    }
+
+    /// Begins the chain of audit records of one assignment. A chain stays within a partition, and
+    /// its records are sent in their order, so a crash cuts its end and leaves no hole in it.
+    pub(crate) fn chain(&self) -> Chain {
+        Chain::new(&self.sink, self.source.as_str(), Uuid::new_v4())
     }
 
     /// Writes the rows of a settled call: its dead letters, then its audit records.
     pub(crate) fn rows(
-        &mut self,
+        &self,
+        chain: &mut Chain,
         partition: Partition,
         dead: &[(Record, Cause)],
         entries: &[audit::Entry],
@@ -71,27 +78,50 @@ impl Journal {
         }
         let key = Bytes::from(format!("{}/{partition}", self.sink));
         for entry in entries {
-            for value in self.chain.append(partition, entry).map_err(Arc::new)? {
+            for value in chain.append(partition, entry).map_err(Arc::new)? {
                 rows.push(row(&self.audit, partition, key.clone(), value));
             }
         }
         Ok(rows)
     }
 
-    /// Returns what publishes rows and returns when all of them are durable.
+    /// Returns what publishes rows, in their order, and returns when all of them are durable.
     pub(crate) fn publish(
         &self,
         rows: Vec<Row>,
     ) -> impl Future<Output = Result<(), JournalError>> + Send + 'static {
-        publish(Arc::clone(&self.producer), rows)
+        let producer = Arc::clone(&self.producer);
+        async move {
+            for part in portions(rows) {
+                publish(&*producer, part).await?;
+            }
+            Ok(())
+        }
     }
+}
+
+/// Splits rows into what a producer's queue surely has room for at some time.
+fn portions(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let mut portions = Vec::new();
+    let (mut portion, mut bytes) = (Vec::new(), 0);
+    for row in rows {
+        let weight = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
+        if bytes + weight > PORTION_BYTES && !portion.is_empty() {
+            portions.push(std::mem::take(&mut portion));
+            bytes = 0;
+        }
+        bytes += weight;
+        portion.push(row);
+    }
+    portions.push(portion);
+    portions
 }
 
 fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> Row {
     Row { topic: topic.clone(), partition, key, value: Some(value.into()) }
 }
 
-async fn publish(producer: Arc<dyn Producer>, mut rows: Vec<Row>) -> Result<(), JournalError> {
+async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), JournalError> {
     let mut wait = FIRST_WAIT;
     loop {
         let (answer, answered) = oneshot::channel();
@@ -137,7 +167,7 @@ fn keep_failed<T>(
 
 impl std::fmt::Debug for Journal {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Journal").field("chain", &self.chain).finish_non_exhaustive()
+        formatter.debug_struct("Journal").field("sink", &self.sink).finish_non_exhaustive()
     }
 }
 
@@ -180,13 +210,26 @@ mod tests {
         }
     }
 
+    #[test]
+    fn rows_are_handed_over_in_portions_and_in_order() {
+        let topic = Topic::new("t");
+        let value = vec![0; PORTION_BYTES / 2];
+        let rows: Vec<Row> =
+            ["a", "b", "c", "d", "e"].map(|key| row(&topic, 0, key.into(), value.clone())).into();
+        let portions = portions(rows.clone());
+        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
+        assert_eq!(portions.concat(), rows);
+        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 1_000];
+        assert_eq!(super::portions(small).len(), 1);
+    }
+
     #[tokio::test]
     async fn only_what_failed_is_written_again() {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let failing = Mutex::new(vec![vec![], vec![0], vec![1, 2]]);
-        let producer = Arc::new(Scripted { failing, sent: Arc::clone(&sent) });
+        let producer = Scripted { failing, sent: Arc::clone(&sent) };
         let rows = ["a", "b", "c"].map(|key| row(&Topic::new("t"), 0, key.into(), Vec::new()));
-        publish(producer, rows.into()).await.unwrap();
+        publish(&producer, rows.into()).await.unwrap();
         assert_eq!(*sent.lock(), [vec!["a", "b", "c"], vec!["b", "c"], vec!["b"]]);
     }
 }

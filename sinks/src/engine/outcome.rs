@@ -7,10 +7,10 @@ use tillrace_core::log::Partition;
 use tokio::time::Instant;
 
 use super::call::Called;
-use super::partition::Leaving;
+use super::partition::{Leaving, Stage};
 use super::progress::Settled;
 use super::trouble::{Failure, Remedy};
-use super::{Done, Engine, SinkError};
+use super::{Done, Engine, SinkError, Unwritten, Written};
 use crate::audit::{self, Outcome};
 use crate::connector::{Answer, CallError, Verdict};
 use crate::dead::{Cause, Reason};
@@ -120,7 +120,8 @@ impl Engine {
             CallError::Stop { cause } => {
                 self.breaker.succeeded();
                 if current {
-                    self.halt(partition, SinkError::Connector { partition, source: cause });
+                    let error = SinkError::Connector { partition, source: cause };
+                    self.halt(partition, Stage::Halted, error);
                 }
                 None
             }
@@ -240,19 +241,26 @@ impl Engine {
         entries: &[audit::Entry],
         leaving: Vec<Leaving>,
     ) -> Result<(), SinkError> {
-        let Some(epoch) = self.partitions.get(&partition).map(|assigned| assigned.epoch) else {
-            return Ok(());
-        };
+        let Some(assigned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         for entry in entries {
             self.metrics.settled(entry.outcome, entry.offsets.len());
         }
-        let rows = self.journal.rows(partition, dead, entries)?;
-        let publishing = self.journal.publish(rows);
-        self.jobs.spawn(async move {
-            let outcome = publishing.await;
-            Done::Journaled { partition, epoch, leaving, outcome }
-        });
+        let rows = self.journal.rows(&mut assigned.chain, partition, dead, entries)?;
+        self.unwritten.rows.extend(rows);
+        self.unwritten.settles.push(Written { partition, epoch: assigned.epoch, leaving });
+        self.write_next();
         Ok(())
+    }
+
+    /// Publishes what has gathered, unless a write is under way: the next one takes it all.
+    pub(super) fn write_next(&mut self) {
+        if self.writing || self.unwritten.settles.is_empty() {
+            return;
+        }
+        self.writing = true;
+        let Unwritten { rows, settles } = mem::take(&mut self.unwritten);
+        let publishing = self.journal.publish(rows);
+        self.jobs.spawn(async move { Done::Written { settles, outcome: publishing.await } });
     }
 }
 

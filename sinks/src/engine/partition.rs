@@ -5,6 +5,7 @@ use tillrace_core::log::{Committed, Offset};
 
 use super::lanes::Lanes;
 use super::progress::{Progress, Settled};
+use crate::audit::Chain;
 
 /// A partition from its assignment to its revocation.
 #[derive(Debug)]
@@ -13,10 +14,21 @@ pub(crate) struct Assigned {
     pub(crate) epoch: u64,
     pub(crate) progress: Progress,
     pub(crate) lanes: Lanes,
-    /// Nothing of it is read or called any more: see the sink's health.
-    pub(crate) halted: bool,
+    pub(crate) flow: Stage,
     pub(crate) in_hand: Held,
+    pub(crate) chain: Chain,
     last_commit: Committed,
+}
+
+/// How far records of a partition get; once below `Flowing` it stays so, see the sink's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Nothing of it is called any more.
+    Halted,
+    /// Nothing more is taken in; what is in hand goes on.
+    Ending,
+    /// All is well.
+    Flowing,
 }
 
 /// Records read and not settled.
@@ -35,13 +47,14 @@ pub(crate) struct Leaving {
 }
 
 impl Assigned {
-    pub(crate) fn new(epoch: u64, committed: Committed) -> Self {
+    pub(crate) fn new(epoch: u64, committed: Committed, chain: Chain) -> Self {
         Self {
             epoch,
             progress: Progress::resume(&committed),
             lanes: Lanes::default(),
-            halted: false,
+            flow: Stage::Flowing,
             in_hand: Held::default(),
+            chain,
             last_commit: committed,
         }
     }

@@ -47,13 +47,31 @@ pub(crate) enum Order {
     Stop,
 }
 
+/// How much the thread may read on.
+///
+/// The engine lowers `free` before it lowers `underway`, and the thread reads `underway` first (its
+/// acquire pairs with the engine's release), so that what it sees errs towards too little room.
+#[derive(Debug, Default)]
+struct Room {
+    /// Records the engine has room for beside those it has taken over.
+    free: AtomicUsize,
+    /// Records read and not taken over.
+    underway: AtomicUsize,
+}
+
+impl Room {
+    fn left(&self) -> usize {
+        let underway = self.underway.load(Ordering::Acquire);
+        self.free.load(Ordering::Acquire).saturating_sub(underway)
+    }
+}
+
 /// The engine's end of the thread.
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) heard: mpsc::Receiver<Heard>,
     orders: mpsc::Sender<Order>,
-    /// How many more records the engine has room for.
-    room: Arc<AtomicUsize>,
+    room: Arc<Room>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -63,7 +81,7 @@ impl Reader {
         let consumer = log.consumer(&group, &topic)?;
         let (tell, heard) = mpsc::channel(POLLS_AHEAD);
         let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
-        let room = Arc::new(AtomicUsize::new(POLL_RECORDS));
+        let room = Arc::new(Room::default());
         let reading = Reading {
             log: Arc::clone(log),
             topic,
@@ -83,9 +101,15 @@ impl Reader {
         Ok(Self { heard, orders, room, thread: Some(thread) })
     }
 
-    /// Says how many more records there is room for. Relaxed: a late view costs one poll.
+    /// Says how many more records there is room for.
     pub(crate) fn set_room(&self, records: usize) {
-        self.room.store(records, Ordering::Relaxed);
+        self.room.free.store(records, Ordering::Release);
+    }
+
+    /// Says that records were taken over, and how much room there is now that they were.
+    pub(crate) fn took(&self, records: usize, room: usize) {
+        self.set_room(room);
+        self.room.underway.fetch_sub(records, Ordering::Release);
     }
 
     /// Hands an order over; false when the thread is behind, or gone.
@@ -114,7 +138,7 @@ struct Reading {
     consumer: Box<dyn Consumer>,
     tell: mpsc::Sender<Heard>,
     ordered: mpsc::Receiver<Order>,
-    room: Arc<AtomicUsize>,
+    room: Arc<Room>,
     /// Partitions that were assigned and are not read yet.
     to_start: VecDeque<Partition>,
 }
@@ -153,11 +177,14 @@ impl Reading {
         if let Some(&partition) = self.to_start.front() {
             return self.begin(partition);
         }
-        let room = self.room.load(Ordering::Relaxed).min(POLL_RECORDS);
+        let room = self.room.left().min(POLL_RECORDS);
         let wait = if room == 0 { FULL_WAIT } else { POLL_WAIT };
         let heard = match self.consumer.poll(room, wait)? {
             Polled::Idle => return Ok(!self.tell.is_closed()),
-            Polled::Records(entries) => Heard::Records(entries),
+            Polled::Records(entries) => {
+                self.room.underway.fetch_add(entries.len(), Ordering::Relaxed);
+                Heard::Records(entries)
+            }
             Polled::Revoked(partitions) => Heard::Revoked(partitions),
             Polled::Assigned(partitions) => {
                 self.to_start.extend(partitions);

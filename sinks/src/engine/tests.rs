@@ -1,1 +1,452 @@
+//! The engine on a Local log, with a scripted backend.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering as Atomic};
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use rand::RngExt as _;
+
+use super::*;
+use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
+use crate::delivery::Delivery;
+use crate::fixture::{Fixture, until};
+use crate::record::Record;
+use crate::settings::{self, BreakerSettings, InHand, Retry};
+
+type Script = dyn Fn(&Batch) -> Result<Vec<Verdict>, CallError> + Send + Sync;
+
+/// A backend that does as its script says, and remembers.
+struct Scripted {
+    script: Box<Script>,
+    ordering: Ordering,
+    /// What was taken, in order, by key.
+    taken: Mutex<BTreeMap<String, Vec<u64>>>,
+    /// Sizes of all calls.
+    calls: Mutex<Vec<usize>>,
+}
+
+impl Scripted {
+    fn new(
+        script: impl Fn(&Batch) -> Result<Vec<Verdict>, CallError> + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            script: Box::new(script),
+            ordering: Ordering::Key,
+            taken: Mutex::default(),
+            calls: Mutex::default(),
+        })
+    }
+
+    fn taken(&self) -> BTreeMap<String, Vec<u64>> {
+        self.taken.lock().clone()
+    }
+
+    fn count(&self) -> usize {
+        self.taken.lock().values().map(Vec::len).sum()
+    }
+}
+
+impl std::fmt::Debug for Scripted {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Scripted")
+    }
+}
+
+impl Connector for Scripted {
+    fn ordering(&self) -> Ordering {
+        self.ordering
+    }
+
+    fn batch(&self) -> settings::Batch {
+        settings::Batch {
+            max_records: 10,
+            max_bytes: ByteSize::mib(1),
+            linger: Duration::from_millis(1),
+        }
+    }
+
+    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+        Ok(true)
+    }
+
+    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.calls.lock().push(batch.records.len());
+            let verdicts = (self.script)(batch)?;
+            let mut taken = self.taken.lock();
+            for (record, verdict) in batch.records.iter().zip(&verdicts) {
+                if *verdict == Verdict::Delivered {
+                    let key = String::from_utf8(record.key.to_vec()).unwrap();
+                    taken.entry(key).or_default().push(record.offset);
+                }
+            }
+            Ok(Answer { status: Some(200), verdicts })
+        })
+    }
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Patient with the backend and quick about it.
+fn quick() -> Flow {
+    Flow {
+        retry: Retry { initial: millis(1), longest: millis(4), attempts: Some(1_000) },
+        breaker: BreakerSettings { failures: 1_000, open_for: millis(5) },
+        commit_every: millis(5),
+        ..Flow::default()
+    }
+}
+
+fn wiring(connector: &Arc<Scripted>, flow: Flow) -> Wiring {
+    Wiring {
+        name: "erp".into(),
+        source: Source::Transactions,
+        filter: Filter::default(),
+        flow,
+        connector: Arc::clone(connector) as Arc<dyn Connector>,
+    }
+}
+
+fn all_well(batch: &Batch) -> Result<Vec<Verdict>, CallError> {
+    Ok(vec![Verdict::Delivered; batch.records.len()])
+}
+
+fn outage() -> CallError {
+    CallError::Unavailable { code: "down", status: None, after: None, source: None }
+}
+
+async fn ended_well(delivery: Delivery) {
+    for (sink, health) in delivery.drain().await {
+        assert!(health.is_well(), "{sink}: {health}");
+    }
+}
+
+/// Everything below the commit must stand in the audit, once.
+fn assert_audited(fixture: &Fixture, to: u64) {
+    let topic = &fixture.topics.transactions;
+    assert_eq!(fixture.committed("erp", topic), to);
+    let mut audited: Vec<u64> = ["delivered", "dead", "filtered", "parked"]
+        .iter()
+        .flat_map(|outcome| fixture.audited(outcome))
+        .collect();
+    audited.sort_unstable();
+    assert_eq!(audited, (0..to).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_per_key_holds_through_failures_of_every_kind() {
+    let fixture = Fixture::new(1, &["erp"]);
+    for _ in 0..40 {
+        for store in ["1", "2", "3", "4", "5"] {
+            fixture.sales(store, 1);
+        }
+    }
+    let backend = Scripted::new(|batch| match rand::rng().random_range(0..5) {
+        0 => Err(outage()),
+        1 => Err(CallError::Throttled { after: Some(millis(1)) }),
+        _ => {
+            // A backend that keeps order takes nothing of a key behind what it could not take.
+            let mut stuck = BTreeSet::new();
+            Ok(batch
+                .records
+                .iter()
+                .map(|record| {
+                    if stuck.contains(&record.key) || rand::rng().random_range(0..4) == 0 {
+                        stuck.insert(record.key.clone());
+                        return Verdict::Retry { code: "busy".into(), after: None };
+                    }
+                    Verdict::Delivered
+                })
+                .collect())
+        }
+    });
+    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    until("all is delivered", || backend.count() == 200).await;
+    ended_well(delivery).await;
+    for (key, offsets) in backend.taken() {
+        assert_eq!(offsets.len(), 40, "{key}");
+        assert!(offsets.is_sorted(), "{key}: {offsets:?}");
+    }
+    assert!(fixture.dead("erp").is_empty());
+    assert_audited(&fixture, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stuck_key_is_parked_in_order_and_others_pass() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let stuck = fixture.sales("stuck", 5);
+    fixture.sales("fine", 20);
+    let backend = Scripted::new(|batch| {
+        let verdict = |record: &Record| match &record.key[..] {
+            b"acme/stuck" => Verdict::DependencyMissing,
+            _ => Verdict::Delivered,
+        };
+        Ok(batch.records.iter().map(verdict).collect())
+    });
+    let flow = Flow { park_after: Some(millis(30)), ..quick() };
+    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    until("the stuck key is parked", || fixture.dead("erp").len() == 5).await;
+    assert_eq!(backend.taken()["acme/fine"].len(), 20);
+    ended_well(delivery).await;
+    let letters = fixture.dead("erp");
+    assert!(letters.iter().all(|letter| letter["reason"] == "parked"));
+    assert!(letters.iter().all(|letter| letter["error"] == "dependency_missing"));
+    let offsets: Vec<u64> =
+        letters.iter().map(|letter| letter["offset"].as_u64().unwrap()).collect();
+    assert_eq!(offsets, stuck);
+    assert_eq!(fixture.audited("parked"), stuck);
+    assert_audited(&fixture, 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_out_of_attempts_goes_alone_and_the_next_is_tried() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let first = fixture.sales("1", 3)[0];
+    let backend = Scripted::new(move |batch| {
+        let verdict = |record: &Record| {
+            if record.offset == first {
+                Verdict::Retry { code: "no_such_account".into(), after: None }
+            } else {
+                Verdict::Delivered
+            }
+        };
+        Ok(batch.records.iter().map(verdict).collect())
+    });
+    let mut flow = quick();
+    flow.retry.attempts = Some(3);
+    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    until("all is settled", || fixture.dead("erp").len() == 1 && backend.count() == 2).await;
+    ended_well(delivery).await;
+    let letter = &fixture.dead("erp")[0];
+    assert_eq!(letter["reason"], "exhausted");
+    assert_eq!(letter["error"], "no_such_account");
+    assert_eq!(letter["attempts"], 3);
+    assert_eq!(letter["value"]["store"], "1");
+    assert_audited(&fixture, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_batch_is_taken_apart_until_the_one_is_found() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let stores: Vec<String> = (0..20).map(|store| store.to_string()).collect();
+    for store in &stores {
+        fixture.sales(store, 2);
+    }
+    let poison = 13;
+    let backend = Scripted::new(move |batch| {
+        if batch.records.iter().any(|record| record.offset == poison) {
+            return Err(CallError::Refused { status: 422, detail: "line 3: no such tax".into() });
+        }
+        all_well(batch)
+    });
+    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    until("all is settled", || backend.count() == 39 && fixture.dead("erp").len() == 1).await;
+    ended_well(delivery).await;
+    let letter = &fixture.dead("erp")[0];
+    assert_eq!(letter["offset"], poison);
+    assert_eq!(letter["reason"], "rejected");
+    assert_eq!(letter["error"], "status_422: line 3: no such tax");
+    assert_audited(&fixture, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_kills_nothing_and_the_breaker_leaves_the_backend_alone() {
+    let fixture = Fixture::new(1, &["erp"]);
+    for store in 0..50 {
+        fixture.sales(&store.to_string(), 1);
+    }
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let backend =
+        Scripted::new(
+            move |batch| {
+                if is_down.load(Atomic::Relaxed) { Err(outage()) } else { all_well(batch) }
+            },
+        );
+    let mut flow = Flow { park_after: Some(millis(1)), concurrency: 1, ..quick() };
+    flow.retry.attempts = Some(2);
+    flow.breaker = BreakerSettings { failures: 3, open_for: millis(50) };
+    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    until("the breaker has probed twice", || backend.calls.lock().len() >= 5).await;
+    down.store(false, Atomic::Relaxed);
+    until("all is delivered", || backend.count() == 50).await;
+    ended_well(delivery).await;
+    assert!(fixture.dead("erp").is_empty());
+    assert_audited(&fixture, 50);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_only_what_the_commit_does_not_know_is_sent_again() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("stuck", 1);
+    fixture.sales("fine", 30);
+    let healed = Arc::new(AtomicBool::new(false));
+    let is_healed = Arc::clone(&healed);
+    let backend = Scripted::new(move |batch| {
+        let verdict = |record: &Record| {
+            if record.offset == 0 && !is_healed.load(Atomic::Relaxed) {
+                Verdict::DependencyMissing
+            } else {
+                Verdict::Delivered
+            }
+        };
+        Ok(batch.records.iter().map(verdict).collect())
+    });
+    let wiring = wiring(&backend, quick());
+    let delivery = fixture.start(&wiring).await;
+    let (group, topic) = (group(&fixture.topics, "erp"), &fixture.topics.transactions);
+    until("what is above the stuck record is committed as a run", || {
+        let committed = fixture.log.committed(&group, topic, 0).unwrap();
+        committed.is_some_and(|place| place.offset == 0 && place.metadata == "1;31;1+30")
+    })
+    .await;
+    delivery.abandon();
+    healed.store(true, Atomic::Relaxed);
+    let delivery = fixture.start(&wiring).await;
+    until("the stuck record is delivered", || backend.count() == 31).await;
+    until("all is committed", || fixture.committed("erp", topic) == 31).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.count(), 31, "nothing was sent twice");
+    assert_audited(&fixture, 31);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_stops_its_partition_and_no_other() {
+    let fixture = Fixture::new(2, &["erp"]);
+    let topic = &fixture.topics.transactions;
+    fixture.sales("1", 3);
+    fixture.append(topic, 0, "acme/1", &crate::fixture::envelope("1", "barter", 9, "{}"));
+    fixture.sales("1", 3);
+    for sequence in 0..4 {
+        let value = crate::fixture::envelope("2", "sale", sequence, "{}");
+        fixture.append(topic, 1, "acme/2", &value);
+    }
+    let backend = Scripted::new(all_well);
+    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    until("the readable part is delivered", || backend.count() == 7).await;
+    until("the sink says so", || !delivery.health()[0].1.is_well()).await;
+    let ends = delivery.drain().await;
+    let halted = &ends[0].1.halted;
+    assert_eq!(halted.keys().copied().collect::<Vec<_>>(), [0]);
+    let error = halted[&0].to_string();
+    assert_eq!(error, "pos.transactions.v1/0: cannot read offset 3");
+    assert_eq!(backend.taken()["acme/1"], [0, 1, 2]);
+    assert_eq!(fixture.committed("erp", topic), 3, "it is never skipped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let topic = &fixture.topics.transactions;
+    let group = group(&fixture.topics, "erp");
+    {
+        let mut consumer = fixture.log.consumer(&group, topic).unwrap();
+        consumer.poll(1, millis(10)).unwrap();
+        let committed = tillrace_core::log::Committed { offset: 77, metadata: String::new() };
+        consumer.commit(&[Position { partition: 0, committed }]).unwrap();
+    }
+    let delivery = fixture.start(&wiring(&Scripted::new(all_well), quick())).await;
+    until("the sink stops", || delivery.health()[0].1.stopped.is_some()).await;
+    let ends = delivery.drain().await;
+    let stopped = ends[0].1.stopped.clone().unwrap();
+    let SinkError::Log(LogError::OutOfRange { offset, start, end, .. }) = &*stopped else {
+        panic!("stopped by {stopped}");
+    };
+    assert_eq!((*offset, *start, *end), (77, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_position_is_committed_before_anything_is_read() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let backend = Scripted::new(all_well);
+    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let group = group(&fixture.topics, "erp");
+    let committed = || fixture.log.committed(&group, &fixture.topics.transactions, 0).unwrap();
+    until("the position stands", || committed().is_some()).await;
+    assert_eq!(committed().unwrap().offset, 0);
+    ended_well(delivery).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_filter_leaves_out_is_audited_and_not_sent() {
+    let fixture = Fixture::new(1, &["erp"]);
+    for store in ["1", "2", "1"] {
+        fixture.transaction(store, "sale", "{}");
+        fixture.transaction(store, "no_sale", "{}");
+    }
+    let backend = Scripted::new(all_well);
+    let mut wiring = wiring(&backend, quick());
+    wiring.filter.kinds.insert("sale".into());
+    wiring.filter.stores.insert("1".into());
+    let delivery = fixture.start(&wiring).await;
+    until("all is committed", || fixture.committed("erp", &fixture.topics.transactions) == 6).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/1"], [0, 4]);
+    assert_eq!(fixture.audited("filtered"), [1, 2, 3, 5]);
+    assert_audited(&fixture, 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_hand_is_bounded_while_the_backend_stands_still() {
+    let fixture = Fixture::new(1, &["erp"]);
+    for store in 0..100 {
+        fixture.sales(&store.to_string(), 5);
+    }
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let backend =
+        Scripted::new(
+            move |batch| {
+                if is_down.load(Atomic::Relaxed) { Err(outage()) } else { all_well(batch) }
+            },
+        );
+    let in_hand = InHand { max_records: 50, max_bytes: ByteSize::mib(1) };
+    let mut registry = Registry::default();
+    let wiring = wiring(&backend, Flow { in_hand, ..quick() });
+    let delivery =
+        Delivery::start_wired(vec![wiring], &fixture.log, &fixture.topics, &mut registry).unwrap();
+    until("it has tried a while", || backend.calls.lock().len() > 20).await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let held = text
+        .lines()
+        .find_map(|line| line.strip_prefix("tillrace_deliver_in_hand_records{sink=\"erp\"} "))
+        .unwrap();
+    assert_eq!(held, "50");
+    down.store(false, Atomic::Relaxed);
+    until("all is delivered", || backend.count() == 500).await;
+    ended_well(delivery).await;
+    assert_audited(&fixture, 500);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_delivers_what_lingers() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("1", 3);
+    let backend = Scripted::new(all_well);
+    let batch = settings::Batch {
+        max_records: 1_000,
+        max_bytes: ByteSize::mib(1),
+        linger: Duration::from_secs(3_600),
+    };
+    let mut registry = Registry::default();
+    let wiring = wiring(&backend, Flow { batch: Some(batch), ..quick() });
+    let delivery =
+        Delivery::start_wired(vec![wiring], &fixture.log, &fixture.topics, &mut registry).unwrap();
+    until("the records are in hand", || {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text.contains("tillrace_deliver_in_hand_records{sink=\"erp\"} 3")
+    })
+    .await;
+    assert_eq!(backend.count(), 0, "the batch is not full and its time has not come");
+    ended_well(delivery).await;
+    assert_eq!(*backend.calls.lock(), [3]);
+    assert_audited(&fixture, 3);
+}

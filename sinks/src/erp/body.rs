@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use tillrace_core::envelope::{Settled, SettledVerdict};
 use tillrace_core::log::{Offset, Partition};
 
 use crate::audit::hex;
@@ -26,17 +27,18 @@ pub(super) struct Item {
 struct Document<'a> {
     id: &'a str,
     kind: &'a str,
-    verdict: &'a str,
+    /// Let through by an operator after it had been set aside.
+    released: bool,
     tenant: &'a str,
     store: &'a str,
-    terminal: &'a str,
+    terminal: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sequence: Option<&'a str>,
-    event_id: &'a str,
-    business_date: &'a str,
-    occurred_at: &'a str,
+    sequence: Option<u64>,
+    event_id: Option<&'a str>,
+    business_date: Option<&'a str>,
+    occurred_at: Option<&'a str>,
     received_at: &'a str,
     partition: Partition,
     offset: Offset,
@@ -53,19 +55,22 @@ struct DeltaId<'a> {
 pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Unreadable> {
     let transaction = Transaction::read(record)?;
     let id = transaction.identity();
+    let envelope = &transaction.envelope;
+    let released =
+        matches!(envelope.settled, Some(Settled { verdict: SettledVerdict::Released, .. }));
     let document = Document {
         id: &id,
         kind: transaction.kind(),
-        verdict: &transaction.verdict,
-        tenant: &transaction.tenant,
-        store: &transaction.store,
-        terminal: &transaction.terminal,
-        epoch: transaction.epoch.as_deref(),
-        sequence: transaction.sequence.as_deref(),
-        event_id: &transaction.eventid,
-        business_date: &transaction.businessdate,
-        occurred_at: &transaction.time,
-        received_at: &transaction.receivedtime,
+        released,
+        tenant: &envelope.tenant,
+        store: &envelope.store,
+        terminal: envelope.terminal.as_deref(),
+        epoch: envelope.epoch.as_deref(),
+        sequence: envelope.sequence,
+        event_id: envelope.event_id.as_deref(),
+        business_date: envelope.business_date.as_deref(),
+        occurred_at: envelope.time.as_deref(),
+        received_at: &envelope.received_time,
         partition,
         offset: record.offset,
         event: transaction.data,

@@ -22,23 +22,29 @@ pub(super) fn columns(
     let times: Vec<Timestamp> = rows
         .iter()
         .map(|(offset, row)| {
-            Timestamp::parse(row.time.as_bytes())
+            row.envelope
+                .time
+                .as_deref()
+                .and_then(|time| Timestamp::parse(time.as_bytes()))
                 .ok_or(BodyError::Value { offset: *offset, column: "occurred_at" })
         })
         .collect::<Result<_, _>>()?;
     let dates: Vec<Date> = rows
         .iter()
         .map(|(offset, row)| {
-            Date::parse(row.businessdate.as_bytes())
+            row.envelope
+                .business_date
+                .as_deref()
+                .and_then(|date| Date::parse(date.as_bytes()))
                 .ok_or(BodyError::Value { offset: *offset, column: "business_date" })
         })
         .collect::<Result<_, _>>()?;
     let mut columns = place(topic, partition, rows.iter().map(|&(offset, _)| offset));
     columns.extend([
-        text("tenant", rows.iter().map(|(_, row)| Some(&*row.tenant)), false),
-        text("store", rows.iter().map(|(_, row)| Some(&*row.store)), false),
-        text("terminal", rows.iter().map(|(_, row)| Some(&*row.terminal)), false),
-        text("event_id", rows.iter().map(|(_, row)| Some(&*row.eventid)), false),
+        text("tenant", rows.iter().map(|(_, row)| Some(&*row.envelope.tenant)), false),
+        text("store", rows.iter().map(|(_, row)| Some(&*row.envelope.store)), false),
+        text("terminal", rows.iter().map(|(_, row)| row.envelope.terminal.as_deref()), true),
+        text("event_id", rows.iter().map(|(_, row)| row.envelope.event_id.as_deref()), true),
         text("kind", rows.iter().map(|(_, row)| Some(row.kind())), false),
         time("occurred_at", times.into_iter()),
         date("business_date", dates.into_iter()),

@@ -1,0 +1,164 @@
+//! What tests of this crate stand on: a Local log in a temporary folder, and ways to fill and read it.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tempfile::TempDir;
+use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::log::local::{LocalLog, LocalSettings};
+use tillrace_core::log::{Entry, Log, Offset, Partition, Row, Topic};
+use tillrace_core::topics::{self, Topics};
+
+use crate::delivery::Delivery;
+use crate::engine::{self, Wiring};
+
+/// How long a condition may take to come true before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(crate) struct Fixture {
+    pub(crate) folder: TempDir,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) topics: Topics,
+    sequence: std::sync::atomic::AtomicU64,
+}
+
+impl Fixture {
+    pub(crate) fn new(partitions: Partition, sinks: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log =
+            LocalLog::open(LocalSettings::new(folder.path().join("log"), partitions)).unwrap();
+        let topics = Topics::new("");
+        log.ensure_topics(&topics.specs(sinks, 1)).unwrap();
+        Self { folder, log, topics, sequence: 0.into() }
+    }
+
+    pub(crate) fn append(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        key: &str,
+        value: &[u8],
+    ) -> Offset {
+        let producer = self.log.producer().unwrap();
+        let (tell, told) = sync_channel(1);
+        let row = Row {
+            topic: topic.clone(),
+            partition,
+            key: key.to_owned().into(),
+            value: Some(value.to_vec().into()),
+        };
+        producer.send(vec![row], Box::new(move |done| tell.send(done).unwrap())).unwrap();
+        told.recv().unwrap().remove(0).unwrap()
+    }
+
+    /// Appends a transaction of a store to partition 0 and returns its offset.
+    pub(crate) fn transaction(&self, store: &str, kind: &str, data: &str) -> Offset {
+        let sequence = self.sequence.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let value = envelope(store, kind, sequence, data);
+        let key = topics::key(&["acme", store]);
+        self.append(&self.topics.transactions, 0, &key, &value)
+    }
+
+    /// Appends plain sales of a store and returns their offsets.
+    pub(crate) fn sales(&self, store: &str, count: usize) -> Vec<Offset> {
+        (0..count).map(|_| self.transaction(store, "sale", r#"{"kind":"sale"}"#)).collect()
+    }
+
+    pub(crate) fn entries(&self, topic: &Topic) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        for partition in 0..self.log.partitions() {
+            let bounds = self.log.bounds(topic, partition).unwrap();
+            let mut reader = self.log.reader(topic, partition, bounds.start).unwrap();
+            while reader.position() < bounds.stable_end {
+                entries.extend(reader.read(10_000, Duration::from_secs(1)).unwrap());
+            }
+        }
+        entries
+    }
+
+    pub(crate) fn json(&self, topic: &Topic) -> Vec<Value> {
+        let entries = self.entries(topic);
+        entries
+            .iter()
+            .map(|entry| serde_json::from_slice(entry.value.as_ref().unwrap()).unwrap())
+            .collect()
+    }
+
+    pub(crate) fn audit(&self) -> Vec<Value> {
+        self.json(&self.topics.audit)
+    }
+
+    pub(crate) fn dead(&self, sink: &str) -> Vec<Value> {
+        self.json(&self.topics.dead(sink))
+    }
+
+    pub(crate) fn committed(&self, sink: &str, topic: &Topic) -> Offset {
+        let group = engine::group(&self.topics, sink);
+        self.log.committed(&group, topic, 0).unwrap().map_or(0, |committed| committed.offset)
+    }
+
+    /// Offsets of partition 0 that audit records of an outcome name, in the order they were written.
+    pub(crate) fn audited(&self, outcome: &str) -> Vec<Offset> {
+        let records = self.audit().into_iter().filter(|record| record["outcome"] == outcome);
+        records
+            .flat_map(|record| record["offsets"].as_array().unwrap().clone())
+            .flat_map(|range| range[0].as_u64().unwrap()..range[1].as_u64().unwrap())
+            .collect()
+    }
+
+    /// Starts sinks; a group that a sink before is about to leave is waited for.
+    pub(crate) async fn start(&self, wiring: &Wiring) -> Delivery {
+        let mut delivery = None;
+        until("the sink starts", || {
+            let wirings = vec![wiring.clone()];
+            let started =
+                Delivery::start_wired(wirings, &self.log, &self.topics, &mut Registry::default());
+            delivery = started.ok();
+            delivery.is_some()
+        })
+        .await;
+        delivery.unwrap()
+    }
+}
+
+/// Writes the envelope of a transaction of tenant `acme`, terminal `1`.
+pub(crate) fn envelope(store: &str, kind: &str, sequence: u64, data: &str) -> Vec<u8> {
+    let envelope = Envelope {
+        id: sequence.to_string().into(),
+        source: format!("/{}", topics::key(&["acme", store, "1"])).into(),
+        event_type: format!("tillrace.pos.{kind}").into(),
+        time: Some("2026-11-27T08:15:30+01:00".into()),
+        tenant: "acme".into(),
+        store: store.into(),
+        terminal: Some("1".into()),
+        epoch: None,
+        sequence: Some(sequence),
+        event_id: Some(format!("e-{sequence}").into()),
+        business_date: Some("2026-11-27".into()),
+        received_time: "2026-11-27T07:15:31.002Z".into(),
+        content_hash: Some(1),
+        scope: Scope::Terminal,
+        policy_revision: "1".into(),
+        flags: None,
+        admission: Admission::Live,
+        gateway: "gw-1".into(),
+        traceparent: None,
+        settled: Some(Settled { verdict: SettledVerdict::First, partition: 0, offset: sequence }),
+        data: data.as_bytes(),
+    };
+    let mut value = Vec::new();
+    envelope.write(&mut value);
+    value
+}
+
+/// Waits until a condition holds.
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
