@@ -81,7 +81,7 @@ async fn answer(
     backbone.keys.insert(key);
     let Faults { half_every, lose_reply_every, proxy_every, wrong_key, away } = backbone.faults;
     let number = backbone.requests;
-    let hits = |every: u64| every > 0 && number % every == 0;
+    let hits = |every: u64| every > 0 && number.is_multiple_of(every);
     if wrong_key {
         return Ok(reply(StatusCode::UNAUTHORIZED, &json!({"code": "unauthorized"})));
     }
@@ -140,8 +140,8 @@ impl Backbone {
 
     /// Takes one event: refuses what it cannot read or does not know, counts the rest once.
     fn take(&mut self, text: &[u8]) -> Result<&'static str, &'static str> {
-        let raw = std::str::from_utf8(text).map_err(|_| "invalid_utf8")?;
-        let event: Value = serde_json::from_str(raw).map_err(|_| "invalid_json")?;
+        let raw = std::str::from_utf8(text).map_err(|_error| "invalid_utf8")?;
+        let event: Value = serde_json::from_str(raw).map_err(|_error| "invalid_json")?;
         if event["kind"] == "sail" {
             return Err("unknown_kind");
         }
@@ -180,7 +180,11 @@ impl Backbone {
             if movement.is_zero() {
                 continue;
             }
-            let text = |value: i64| format!("{:.6}", value as f64 / ONE as f64);
+            let text = |value: i64| {
+                let sign = if value < 0 { "-" } else { "" };
+                let (one, value) = (ONE.unsigned_abs(), value.unsigned_abs());
+                format!("{sign}{}.{:06}", value / one, value % one)
+            };
             let delta = json!({
                 "tenant": "demo", "store": store, "sku": line["sku"],
                 "unit": line["unit"].as_str().unwrap_or("C62"),

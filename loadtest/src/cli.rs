@@ -202,7 +202,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) kafka: Option<String>,
 
     /// A property of librdkafka for reading, such as `security.protocol=SASL_SSL`; repeatable
-    #[arg(long, value_name = "NAME=VALUE", value_parser = property, requires = "kafka")]
+    #[arg(long, value_name = "NAME=VALUE", value_parser = property, requires = "kafka", conflicts_with = "tap")]
     pub(crate) kafka_property: Vec<(String, String)>,
 
     /// Read the topics from what a command prints: 'tillrace tap --data DIR', to which

@@ -2,7 +2,7 @@
 //!
 //! The same files make the same events, so that a replay can be repeated and counts once. Data sets
 //! are played one after the other, each in order of time; the schedule is the run's, not theirs.
-//! What each conversion decides stands in [`completejourney`] and [`tpcds`] and in
+//! What each conversion decides stands in `replay/completejourney.rs` and `replay/tpcds.rs`, and in
 //! `loadtest/datasets/expect`, which computes the same totals from the same files without any of
 //! this code.
 

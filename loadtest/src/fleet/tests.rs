@@ -65,7 +65,7 @@ fn numbers_rise_by_one_and_days_open_and_close() {
 
 #[test]
 fn every_kind_is_sent_and_names_itself_as_its_plan_does() {
-    let (sent, fleet) = play(FleetSettings { epoch: Some("e7".to_owned()), ..settings(30_000) });
+    let (sent, fleet) = play(FleetSettings { epoch: Some("e7".to_owned()), ..settings(15_000) });
     let mut kinds = BTreeSet::new();
     let mut ids = BTreeSet::new();
     for sent in &sent {
@@ -88,7 +88,7 @@ fn minor(value: &Value) -> i64 {
 
 #[test]
 fn totals_and_tenders_agree_with_the_lines() {
-    let (sent, _) = play(settings(8_000));
+    let (sent, _) = play(settings(4_000));
     let mut checked = 0;
     for sent in &sent {
         let event = json(sent);
@@ -115,7 +115,7 @@ fn totals_and_tenders_agree_with_the_lines() {
         assert_eq!(tenders.iter().map(|t| minor(&t["amount"])).sum::<i64>(), sum, "{event}");
         checked += 1;
     }
-    assert!(checked > 5_000, "{checked}");
+    assert!(checked > 2_500, "{checked}");
 }
 
 /// The stock table of the contract, read off the JSON rather than off the generator's own lines.
@@ -133,7 +133,7 @@ fn movements(event: &Value) -> BTreeMap<(String, String), [i64; 4]> {
             }
             ("post_void", "sale") => [quantity, -quantity, 0, 0],
             ("post_void", "return") => [if restock { -quantity } else { 0 }, 0, -quantity, 0],
-            ("inventory_adjustment", _) | ("transfer_in", _) => [quantity, 0, 0, quantity],
+            ("inventory_adjustment" | "transfer_in", _) => [quantity, 0, 0, quantity],
             ("transfer_out", _) => [-quantity, 0, 0, -quantity],
             _ => continue,
         };
@@ -154,7 +154,7 @@ fn micro(decimal: &str) -> i64 {
 
 #[test]
 fn the_stated_effects_are_those_of_the_written_lines() {
-    let (sent, fleet) = play(settings(20_000));
+    let (sent, fleet) = play(settings(8_000));
     let mut moved = 0;
     for sent in &sent {
         let mut stated: BTreeMap<_, [i64; 4]> = BTreeMap::new();
@@ -171,7 +171,7 @@ fn the_stated_effects_are_those_of_the_written_lines() {
         assert_eq!(stated, movements(&event), "{event}");
         moved += stated.len();
     }
-    assert!(moved > 50_000, "{moved}");
+    assert!(moved > 20_000, "{moved}");
 }
 
 #[test]
