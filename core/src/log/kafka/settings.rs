@@ -22,7 +22,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 pub struct KafkaSettings {
     /// Bootstrap servers, `host:port`, commas between.
     pub brokers: String,
-    /// Partitions of every topic; fixed when the topics are made.
+    /// Partitions of every topic; fixed when the topics are made. Set for either log in one place.
+    #[serde(skip)]
     pub partitions: Partition,
     /// Replicas of the topics that are made.
     pub replication: u16,
@@ -99,7 +100,7 @@ impl Default for KafkaSettings {
     fn default() -> Self {
         Self {
             brokers: String::new(),
-            partitions: 12,
+            partitions: 0,
             replication: PROMISED_REPLICATION,
             durability: Durability::Brokers,
             instance: None,

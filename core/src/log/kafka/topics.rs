@@ -13,7 +13,7 @@ use super::answer::wait_for;
 use super::client::{Diagnostics, Isolation, asking, create};
 use super::fault::{KafkaFault, failure};
 use super::promise::{TopicPromise, offsets_kept, weaker_offsets};
-use super::settings::{KafkaSettings, PROMISED_REPLICATION};
+use super::settings::{Durability, KafkaSettings, PROMISED_REPLICATION};
 use super::view::View;
 use crate::log::{LogError, Topic, TopicSpec};
 
@@ -30,8 +30,9 @@ pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, Lo
             missing.push(spec);
         }
     }
+    let settings = within_reach(view)?;
     if !missing.is_empty() {
-        make(&admin, &view.settings, &missing)?;
+        make(&admin, &settings, &missing)?;
     }
     let mut weaker = Vec::new();
     for spec in specs {
@@ -43,9 +44,19 @@ pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, Lo
             ));
         }
     }
-    compare_topics(&admin, &view.settings, specs, &mut weaker)?;
+    compare_topics(&admin, &settings, specs, &mut weaker)?;
     compare_brokers(&admin, view, specs, &mut weaker)?;
     Ok(weaker)
+}
+
+/// In development a topic has at most as many replicas as there are brokers; otherwise the settings stand as they are.
+fn within_reach(view: &View) -> Result<KafkaSettings, LogError> {
+    let mut settings = KafkaSettings::clone(&view.settings);
+    if settings.durability == Durability::Development {
+        let brokers = u16::try_from(view.brokers()?.len()).unwrap_or(u16::MAX);
+        settings.replication = settings.replication.min(brokers);
+    }
+    Ok(settings)
 }
 
 fn options(settings: &KafkaSettings) -> AdminOptions {
