@@ -14,7 +14,7 @@ pub struct Event<'a> {
     pub store: &'a str,
     /// Terminal id within the store, 1 to 64 bytes.
     pub terminal: &'a str,
-    /// Terminal reset marker; absent and empty are the same.
+    /// Terminal reset marker.
     pub epoch: Option<&'a str>,
     /// Per-terminal number, rising by one, control kinds included; at most 2^53 − 1.
     pub sequence: Option<u64>,
@@ -28,6 +28,8 @@ pub struct Event<'a> {
     pub business_date: Date,
     /// Currency of every amount; required when there is one.
     pub currency: Option<Currency>,
+    /// Who operated the terminal.
+    pub operator_id: Option<&'a str>,
     /// Loyalty account, if the customer gave one.
     pub loyalty_id: Option<&'a str>,
     /// The transaction this one reverses, resumes or answers.
@@ -46,7 +48,52 @@ pub struct Event<'a> {
     pub hash: u128,
 }
 
-/// Kinds of event. The wire name is the snake-case of the variant.
+impl Event<'_> {
+    /// Returns the memory of the lists, empty, for [`Decoder::reuse`](crate::decode::Decoder::reuse).
+    pub fn into_spare(self) -> Spare {
+        Spare { lines: emptied(self.lines), tenders: emptied(self.tenders) }
+    }
+}
+
+/// Memory of an event's lists, to be used for the next event's.
+#[derive(Debug, Default)]
+pub struct Spare {
+    pub(crate) lines: Vec<Line<'static>>,
+    pub(crate) tenders: Vec<Tender<'static>>,
+}
+
+/// Empties a list and gives its elements another lifetime. Collecting from a vector's own elements
+/// keeps its memory where both are laid out alike, as a test asserts.
+fn emptied<T, U>(list: Vec<T>) -> Vec<U> {
+    list.into_iter().filter_map(|_| None).collect()
+}
+
+/// Gives an enum of the schema its names on the wire.
+macro_rules! wire_names {
+    ($enum:ident { $($variant:ident = $name:literal,)* }) => {
+        impl $enum {
+            /// All, in the order of the schema.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
+
+            /// Returns the name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+
+            /// Reads the name on the wire.
+            pub fn parse(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$variant),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// Kinds of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants are the words of the trade")]
 pub enum Kind {
@@ -71,55 +118,27 @@ pub enum Kind {
     TransferIn,
 }
 
-impl Kind {
-    /// Every kind, in the order of declaration.
-    pub const ALL: [Self; 19] = [
-        Self::Sale,
-        Self::Return,
-        Self::Exchange,
-        Self::Void,
-        Self::PostVoid,
-        Self::Suspend,
-        Self::Resume,
-        Self::NoSale,
-        Self::Training,
-        Self::Open,
-        Self::Close,
-        Self::PaidIn,
-        Self::PaidOut,
-        Self::Loan,
-        Self::Pickup,
-        Self::InventoryAdjustment,
-        Self::InventoryCount,
-        Self::TransferOut,
-        Self::TransferIn,
-    ];
-
-    /// Returns the wire name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sale => "sale",
-            Self::Return => "return",
-            Self::Exchange => "exchange",
-            Self::Void => "void",
-            Self::PostVoid => "post_void",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::NoSale => "no_sale",
-            Self::Training => "training",
-            Self::Open => "open",
-            Self::Close => "close",
-            Self::PaidIn => "paid_in",
-            Self::PaidOut => "paid_out",
-            Self::Loan => "loan",
-            Self::Pickup => "pickup",
-            Self::InventoryAdjustment => "inventory_adjustment",
-            Self::InventoryCount => "inventory_count",
-            Self::TransferOut => "transfer_out",
-            Self::TransferIn => "transfer_in",
-        }
-    }
-}
+wire_names!(Kind {
+    Sale = "sale",
+    Return = "return",
+    Exchange = "exchange",
+    Void = "void",
+    PostVoid = "post_void",
+    Suspend = "suspend",
+    Resume = "resume",
+    NoSale = "no_sale",
+    Training = "training",
+    Open = "open",
+    Close = "close",
+    PaidIn = "paid_in",
+    PaidOut = "paid_out",
+    Loan = "loan",
+    Pickup = "pickup",
+    InventoryAdjustment = "inventory_adjustment",
+    InventoryCount = "inventory_count",
+    TransferOut = "transfer_out",
+    TransferIn = "transfer_in",
+});
 
 /// One line of a transaction.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,7 +161,7 @@ pub struct Line<'a> {
     pub regular_unit_price: Option<i64>,
     /// Unit price charged, minor units, scale 10^-4.
     pub unit_price: Option<i64>,
-    /// Extended amount before `discounts`, minor units, never negative for `sale` and `return`.
+    /// Extended amount before `discounts`, minor units; the line's type says which way it counts.
     pub amount: Option<i64>,
     /// Discounts on this line, minor units, summed.
     pub discount: i64,
@@ -173,6 +192,15 @@ pub enum LineType {
     Transfer,
 }
 
+wire_names!(LineType {
+    Sale = "sale",
+    Return = "return",
+    Service = "service",
+    Adjustment = "adjustment",
+    Count = "count",
+    Transfer = "transfer",
+});
+
 /// What becomes of returned goods; only `Restock` adds to stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the variants are the words of the trade")]
@@ -182,6 +210,13 @@ pub enum Disposition {
     Vendor,
     None,
 }
+
+wire_names!(Disposition {
+    Restock = "restock",
+    Damaged = "damaged",
+    Vendor = "vendor",
+    None = "none",
+});
 
 /// Another transaction, by its identity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

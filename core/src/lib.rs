@@ -5,7 +5,15 @@
 
 pub mod text;
 
+pub mod card;
+
+pub mod decode;
+
+mod hash;
+
 pub mod event;
+
+pub mod check;
 
 pub mod stock;
 

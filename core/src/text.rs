@@ -6,11 +6,13 @@
 mod currency;
 mod date;
 mod decimal;
+mod gtin;
 mod id;
 mod time;
 
 pub use currency::Currency;
 pub use date::Date;
 pub use decimal::{Decimal, format_minor, parse_scaled};
+pub use gtin::is_gtin;
 pub use id::{IdError, check_id, percent_encode};
 pub use time::Timestamp;

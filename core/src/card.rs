@@ -1,0 +1,28 @@
+//! Card data is never stored: finding it, refusing it, masking it.
+//!
+//! A card number is a run of 13 to 19 digits, single spaces or dashes inside allowed, that passes the
+//! Luhn check *and* whose first digits and length belong to an issuer range that the networks
+//! published. Luhn alone would refuse every tenth barcode. Exempt are GTINs and SKUs with a valid GS1 check
+//! digit, UUIDs, times, the schema's own integers, and ranges that a tenant declares.
+//!
+//! Where it stands: [`mask`] before the decoder, for tenants that mask; [`CardRules`] within
+//! [`Decoder::admit`](crate::decode::Decoder::admit), which refuses whatever card data it still
+//! meets, whatever the policy; [`redact`] before an original is kept for people or logged.
+//!
+//! It does not look for card numbers in other digits than ASCII's, nor in spelled-out text.
+
+mod digits;
+mod issuer;
+mod mask;
+mod redact;
+mod rules;
+
+pub use mask::mask;
+pub use redact::redact;
+pub use rules::{CardPolicy, CardRules, ExemptRange, ExemptRangeError};
+pub(crate) use rules::{TextClass, is_authentication_name};
+
+/// Fewest digits of a card number.
+const MIN_DIGITS: usize = 13;
+/// Most digits of a card number.
+const MAX_DIGITS: usize = 19;

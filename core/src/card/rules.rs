@@ -1,0 +1,232 @@
+//! What a tenant's policy says about card data, and what a text breaks of it.
+
+use serde::Deserialize;
+
+use super::digits::{Candidate, Grouping, Number, for_each_candidate};
+use super::{MAX_DIGITS, MIN_DIGITS};
+use crate::decode::Code;
+
+/// What happens to an event in which a card number stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CardPolicy {
+    /// It is refused.
+    #[default]
+    Refuse,
+    /// Its digits are replaced before anything is stored; the event is kept and flagged. Card
+    /// authentication data, and a card number in the event's own identity, are refused all the same.
+    Mask,
+}
+
+/// A tenant's rules about card data.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CardRules {
+    /// What happens to an event in which a card number stands.
+    pub policy: CardPolicy,
+    /// Numbers of the tenant's own that look like card numbers and are none: loyalty, gift cards.
+    pub exempt: Vec<ExemptRange>,
+}
+
+/// Numbers of one length, from and to, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "ExemptRangeText")]
+pub struct ExemptRange {
+    digits: u32,
+    from: u64,
+    to: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExemptRangeText {
+    from: String,
+    to: String,
+}
+
+/// A range of exempt numbers is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an exempt range has two numbers, quoted, of the same 13 to 19 digits, `from` not above `to`"
+)]
+pub struct ExemptRangeError;
+
+impl ExemptRange {
+    /// Makes a range of two numbers in digits.
+    ///
+    /// # Errors
+    /// [`ExemptRangeError`] unless both have the same 13 to 19 digits and are in order.
+    pub fn new(from: &str, to: &str) -> Result<Self, ExemptRangeError> {
+        let number = |text: &str| {
+            let is_number = (MIN_DIGITS..=MAX_DIGITS).contains(&text.len())
+                && text.bytes().all(|byte| byte.is_ascii_digit());
+            if is_number { Number::default().join(text.as_bytes()) } else { None }
+        };
+        let (from, to) =
+            (number(from).ok_or(ExemptRangeError)?, number(to).ok_or(ExemptRangeError)?);
+        if from.digits != to.digits || from.value > to.value {
+            return Err(ExemptRangeError);
+        }
+        Ok(Self { digits: from.digits, from: from.value, to: to.value })
+    }
+
+    fn contains(&self, number: Number) -> bool {
+        number.digits == self.digits && (self.from..=self.to).contains(&number.value)
+    }
+}
+
+impl TryFrom<ExemptRangeText> for ExemptRange {
+    type Error = ExemptRangeError;
+
+    fn try_from(text: ExemptRangeText) -> Result<Self, Self::Error> {
+        Self::new(&text.from, &text.to)
+    }
+}
+
+/// What kind of text a member holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TextClass {
+    /// Anything people or programs write.
+    Free,
+    /// An id: its dashes join numbers that have nothing to do with each other.
+    Id,
+    /// A `gtin` or `sku`: a GTIN is exempt.
+    Barcode,
+}
+
+impl TextClass {
+    /// Returns the class of a member by its name, wherever it stands.
+    pub(crate) fn of(name: &str) -> Self {
+        const IDS: [&str; 11] = [
+            "tenant",
+            "store",
+            "terminal",
+            "epoch",
+            "event_id",
+            "operator_id",
+            "loyalty_id",
+            "transfer_id",
+            "type",
+            "reason",
+            "code",
+        ];
+        match name {
+            "gtin" | "sku" => Self::Barcode,
+            name if IDS.contains(&name) => Self::Id,
+            _ => Self::Free,
+        }
+    }
+}
+
+impl CardRules {
+    /// Tells what card data stands in a text, the worse first.
+    pub(crate) fn finding(&self, text: &str, class: TextClass) -> Option<Code> {
+        let mut worst = None;
+        if text.len() >= MIN_DIGITS {
+            self.for_each_finding(text.as_bytes(), class, |code, _| worst = worst.max(Some(code)));
+        }
+        worst
+    }
+
+    /// Tells whether an integer that the schema does not know is a card number.
+    pub(crate) fn is_card_integer(&self, value: i128) -> bool {
+        const LEAST: u128 = 10_u128.pow(MIN_DIGITS as u32 - 1);
+        let magnitude = value.unsigned_abs();
+        let Ok(value) = u64::try_from(magnitude) else { return false };
+        magnitude >= LEAST && self.is_card(Number { value, digits: magnitude.ilog10() + 1 })
+    }
+
+    /// Tells whether a JSON number that the schema does not know is a card number.
+    pub(crate) fn is_card_double(&self, value: f64) -> bool {
+        const MOST: f64 = 1e19;
+        value.fract() == 0.0 && value.abs() < MOST && self.is_card_integer(truncated(value))
+    }
+
+    /// The same of a number in its text.
+    pub(super) fn is_card_literal(&self, number: &str) -> bool {
+        match number.parse::<i128>() {
+            Ok(value) => self.is_card_integer(value),
+            Err(_not_an_integer) => {
+                number.parse::<f64>().is_ok_and(|value| self.is_card_double(value))
+            }
+        }
+    }
+
+    /// Calls `visit` for every piece of card data in a text.
+    pub(super) fn for_each_finding(
+        &self,
+        text: &[u8],
+        class: TextClass,
+        mut visit: impl FnMut(Code, &Candidate),
+    ) {
+        if is_uuid(text) || (class == TextClass::Barcode && is_gtin(text)) {
+            return;
+        }
+        let grouping = if class == TextClass::Free { Grouping::Any } else { Grouping::Printed };
+        for_each_candidate(text, grouping, |candidate| {
+            let track = Track::around(text, candidate);
+            if track.is_certain || (track.is_likely && candidate.number.is_card()) {
+                visit(Code::AuthenticationData, candidate);
+            } else if self.is_card(candidate.number) {
+                visit(Code::CardData, candidate);
+            }
+        });
+    }
+
+    fn is_card(&self, number: Number) -> bool {
+        number.is_card() && !self.exempt.iter().any(|range| range.contains(number))
+    }
+}
+
+/// Whether a number stands in the data of a magnetic stripe (ISO/IEC 7813).
+struct Track {
+    /// Both sentinel and separator are there, so that the number need not be a known issuer's.
+    is_certain: bool,
+    /// The separator and, on track 2, an expiry date follow.
+    is_likely: bool,
+}
+
+impl Track {
+    fn around(text: &[u8], candidate: &Candidate) -> Self {
+        let before = text.get(..candidate.range.start).unwrap_or_default();
+        let (first, second) = match text.get(candidate.range.end..).unwrap_or_default() {
+            [b'^', ..] => (true, false),
+            [b'=' | b'D', expiry @ ..] => {
+                let expiry = expiry.get(..4).unwrap_or_default();
+                (false, expiry.len() == 4 && expiry.iter().all(u8::is_ascii_digit))
+            }
+            _ => (false, false),
+        };
+        Self {
+            is_certain: (first && before.to_ascii_uppercase().ends_with(b"%B"))
+                || (second && before.ends_with(b";")),
+            is_likely: first || second,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole and below 10^19, so exact")]
+fn truncated(value: f64) -> i128 {
+    value as i128
+}
+
+/// Tells whether a member's name says that its value authenticates a card's holder.
+pub(crate) fn is_authentication_name(name: &str) -> bool {
+    const NAMES: [&str; 10] =
+        ["cvv", "cvv2", "cvc", "cvc2", "cid", "track1", "track2", "track_data", "pin", "pin_block"];
+    name.len() <= 10 && NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Tells whether digits are a GTIN-13 or GTIN-14 with a valid check digit; shorter ones are no run.
+fn is_gtin(text: &[u8]) -> bool {
+    matches!(text.len(), 13 | 14) && crate::text::is_gtin(text)
+}
+
+/// Tells whether a text is written as RFC 9562 writes a UUID.
+fn is_uuid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

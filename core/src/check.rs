@@ -1,0 +1,221 @@
+//! The rules that compare one part of an event with another, each named, each a tenant's to set.
+//!
+//! Terminals round, discount and tax in their own ways, so a mismatch is a flag unless a tenant wants it
+//! refused. A rule is checked only where the event states what it compares.
+//!
+//! Stands after the decoder, in the gateway. It does not look at stock or at other events.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+use crate::decode::{Code, Refusal};
+use crate::event::{Event, Kind, LineType};
+
+/// What follows when an event breaks a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RuleAction {
+    /// The event is refused.
+    Reject,
+    /// The event is accepted, and its envelope says which rule it breaks.
+    #[default]
+    Flag,
+    /// The rule is not checked.
+    Ignore,
+}
+
+/// A tenant's settings of the rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rules {
+    /// `totals.total` is the sum of what the lines say.
+    pub totals: RuleAction,
+    /// The tenders add up to `totals.total`.
+    pub tenders: RuleAction,
+    /// `totals.line_count` is the number of lines that are not void.
+    pub line_count: RuleAction,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let flag = RuleAction::default();
+        Self { totals: flag, tenders: flag, line_count: flag }
+    }
+}
+
+/// Rules that an event breaks. Prints as the envelope carries them: names, commas between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    broken: u8,
+}
+
+/// The rules in the order in which they are checked and printed.
+const RULES: [Code; 3] = [Code::TotalsMismatch, Code::TendersMismatch, Code::LineCountMismatch];
+
+impl Flags {
+    /// Tells whether no rule is broken.
+    pub fn is_empty(self) -> bool {
+        self.broken == 0
+    }
+
+    /// Tells whether a rule is broken.
+    pub fn contains(self, rule: Code) -> bool {
+        RULES.iter().enumerate().any(|(place, known)| *known == rule && self.has(place))
+    }
+
+    fn has(self, place: usize) -> bool {
+        self.broken & (1 << place) != 0
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut comma = "";
+        for (place, rule) in RULES.iter().enumerate() {
+            if self.has(place) {
+                write!(formatter, "{comma}{rule}")?;
+                comma = ",";
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks an event by a tenant's rules.
+///
+/// # Errors
+/// The first broken rule that the tenant wants refused, with the pointer of the total it breaks.
+pub fn check(event: &Event<'_>, rules: &Rules) -> Result<Flags, Refusal> {
+    let checks: [(RuleAction, fn(&Event<'_>) -> bool, &str); RULES.len()] = [
+        (rules.totals, totals_agree, "total"),
+        (rules.tenders, tenders_agree, "total"),
+        (rules.line_count, line_count_agrees, "line_count"),
+    ];
+    let mut flags = Flags::default();
+    for (place, ((action, agrees, name), rule)) in checks.into_iter().zip(RULES).enumerate() {
+        if action == RuleAction::Ignore || agrees(event) {
+            continue;
+        }
+        if action == RuleAction::Reject {
+            return Err(Refusal::in_totals(rule, name));
+        }
+        flags.broken |= 1 << place;
+    }
+    Ok(flags)
+}
+
+/// Compares the total with the lines that count. True where an amount is missing.
+fn totals_agree(event: &Event<'_>) -> bool {
+    let Some(total) = event.totals.and_then(|totals| totals.total) else { return true };
+    let mut sum = 0_i128;
+    for line in event.lines.iter().filter(|line| !line.void) {
+        let Some(amount) = line.amount else { return true };
+        let charged =
+            i128::from(amount) - i128::from(line.discount) + i128::from(line.tax_exclusive);
+        sum += if line.line_type == LineType::Return { -charged } else { charged };
+    }
+    let sum = if event.kind == Kind::PostVoid { -sum } else { sum };
+    event.lines.is_empty() || sum == i128::from(total)
+}
+
+/// Compares the tenders with the total. True where either is missing.
+fn tenders_agree(event: &Event<'_>) -> bool {
+    let Some(total) = event.totals.and_then(|totals| totals.total) else { return true };
+    let sum: i128 = event.tenders.iter().map(|tender| i128::from(tender.amount)).sum();
+    event.tenders.is_empty() || sum == i128::from(total)
+}
+
+/// Compares the line count with the lines sent, void ones included.
+fn line_count_agrees(event: &Event<'_>) -> bool {
+    let stated = event.totals.and_then(|totals| totals.line_count);
+    stated.is_none_or(|stated| stated as usize == event.lines.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+
+    fn checked(kind: &str, more: &str, rules: &Rules) -> Result<String, (Code, String)> {
+        let text = format!(
+            r#"{{"store":"1","terminal":"2","event_id":"3","kind":"{kind}","occurred_at":"2026-11-27T08:15:30Z",
+            "business_date":"2026-11-27","currency":"EUR","reference":{{"sequence":1}},{more}}}"#
+        );
+        let mut decoder = Decoder::new();
+        let event = decoder.decode(text.as_bytes()).unwrap();
+        check(&event, rules)
+            .map(|flags| flags.to_string())
+            .map_err(|refusal| (refusal.code, refusal.pointer))
+    }
+
+    const LINES: &str = r#""lines":[
+        {"line":1,"type":"sale","sku":"a","quantity":"1","amount":"10","discounts":[{"reason":"r","amount":"1.5"}],
+         "taxes":[{"code":"x","amount":"0.85"},{"code":"y","amount":"9","inclusive":true}]},
+        {"line":2,"type":"return","sku":"b","quantity":"1","amount":"4"},
+        {"line":3,"type":"sale","sku":"c","quantity":"1","void":true}]"#;
+
+    fn flagged(kind: &str, rest: &str) -> String {
+        checked(kind, &format!("{LINES},{rest}"), &Rules::default()).unwrap()
+    }
+
+    #[test]
+    fn sums_that_agree_raise_nothing() {
+        let good = r#""totals":{"total":"5.35","line_count":3},"tenders":[{"type":"cash","amount":"10"},{"type":"change","amount":"-4.65"}]"#;
+        assert_eq!(flagged("sale", good), "");
+        assert_eq!(flagged("post_void", r#""totals":{"total":"-5.35"}"#), "");
+        assert_eq!(flagged("sale", r#""totals":{"line_count":3}"#), "");
+        assert_eq!(
+            checked("close", r#""totals":{"total":"9000"}"#, &Rules::default()),
+            Ok(String::new())
+        );
+    }
+
+    #[test]
+    fn each_broken_rule_is_named() {
+        assert_eq!(flagged("sale", r#""totals":{"total":"5.36"}"#), "totals_mismatch");
+        assert_eq!(flagged("post_void", r#""totals":{"total":"5.35"}"#), "totals_mismatch");
+        assert_eq!(
+            flagged(
+                "sale",
+                r#""totals":{"total":"5.35"},"tenders":[{"type":"cash","amount":"5"}]"#
+            ),
+            "tenders_mismatch"
+        );
+        assert_eq!(flagged("sale", r#""totals":{"line_count":2}"#), "line_count_mismatch");
+        assert_eq!(
+            flagged(
+                "sale",
+                r#""totals":{"total":"1","line_count":0},"tenders":[{"type":"cash","amount":"5"}]"#
+            ),
+            "totals_mismatch,tenders_mismatch,line_count_mismatch"
+        );
+    }
+
+    #[test]
+    fn an_amount_that_is_missing_leaves_the_total_unchecked() {
+        let more =
+            r#""lines":[{"line":1,"type":"sale","sku":"a","quantity":"1"}],"totals":{"total":"1"}"#;
+        assert_eq!(checked("sale", more, &Rules::default()), Ok(String::new()));
+    }
+
+    #[test]
+    fn a_tenant_decides_what_follows() {
+        let bad = format!(r#"{LINES},"totals":{{"total":"1","line_count":2}}"#);
+        let rules = Rules { totals: RuleAction::Ignore, ..Rules::default() };
+        assert_eq!(checked("sale", &bad, &rules), Ok("line_count_mismatch".to_owned()));
+        let rules = Rules { line_count: RuleAction::Reject, ..rules };
+        let refused = (Code::LineCountMismatch, "/totals/line_count".to_owned());
+        assert_eq!(checked("sale", &bad, &rules), Err(refused));
+        let rules = Rules { totals: RuleAction::Reject, ..rules };
+        let refused = (Code::TotalsMismatch, "/totals/total".to_owned());
+        assert_eq!(checked("sale", &bad, &rules), Err(refused));
+    }
+
+    #[test]
+    fn flags_can_be_asked_for() {
+        let flags = Flags { broken: 0b101 };
+        assert!(flags.contains(Code::TotalsMismatch) && flags.contains(Code::LineCountMismatch));
+        assert!(!flags.contains(Code::TendersMismatch) && !flags.is_empty());
+    }
+}

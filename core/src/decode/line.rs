@@ -1,0 +1,212 @@
+//! One line of a transaction, with its discounts and taxes.
+
+use super::fields::Fields;
+use super::kinds;
+use super::place::Place;
+use super::tape::Value;
+use super::unknown::Walk;
+use super::{Code, Refusal};
+use crate::event::{Disposition, Kind, Line, LineType};
+use crate::text::{Currency, is_gtin};
+
+const NAMES: [&str; 15] = [
+    "line",
+    "type",
+    "sku",
+    "gtin",
+    "description",
+    "quantity",
+    "unit",
+    "pieces",
+    "regular_unit_price",
+    "unit_price",
+    "amount",
+    "discounts",
+    "taxes",
+    "disposition",
+    "void",
+];
+const LINE: usize = 0;
+const TYPE: usize = 1;
+const SKU: usize = 2;
+const GTIN: usize = 3;
+const DESCRIPTION: usize = 4;
+const QUANTITY: usize = 5;
+const UNIT: usize = 6;
+const PIECES: usize = 7;
+const REGULAR_UNIT_PRICE: usize = 8;
+const UNIT_PRICE: usize = 9;
+const AMOUNT: usize = 10;
+const DISCOUNTS: usize = 11;
+const TAXES: usize = 12;
+const DISPOSITION: usize = 13;
+const VOID: usize = 14;
+
+/// The unit of a line that states none: one piece.
+const ONE: &str = "C62";
+/// Largest sum of a line's discounts or taxes, minor units.
+const MAX_SUM: i64 = 1_000_000_000_000_000;
+
+type LineFields<'r, 's, 't, 'd> = Fields<'r, 's, 't, 'd, { NAMES.len() }>;
+
+pub(super) fn line<'d>(
+    walk: &mut Walk<'_>,
+    value: Value<'_, 'd>,
+    kind: Kind,
+    currency: Option<Currency>,
+    place: &Place<'_>,
+) -> Result<Line<'d>, Refusal> {
+    let members = value.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
+    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let number = number(&mut fields)?;
+    let line_type = fields.word(TYPE, Code::UnknownLineType, LineType::parse)?;
+    let line_type = fields.required(TYPE, line_type)?;
+    if !kinds::allows(kind, line_type) {
+        return Err(fields.refuse(TYPE, Code::LineTypeNotAllowed));
+    }
+    let sku = fields.required_id(SKU)?;
+    let gtin =
+        fields.word(GTIN, Code::InvalidGtin, |text| is_gtin(text.as_bytes()).then_some(text))?;
+    fields.text(DESCRIPTION)?;
+    let quantity = fields.quantity(QUANTITY)?;
+    let quantity = fields.required(QUANTITY, quantity)?;
+    let unit = fields.default_word(UNIT, Code::InvalidUnit, ONE, is_unit)?;
+    let pieces = fields.quantity(PIECES)?;
+    let regular_unit_price = fields.price(REGULAR_UNIT_PRICE, currency)?;
+    let unit_price = fields.price(UNIT_PRICE, currency)?;
+    let amount = fields.money(AMOUNT, currency)?;
+    let discount = discounts(&mut fields, currency)?;
+    let taxes = taxes(&mut fields, currency)?;
+    let disposition = disposition(&mut fields, line_type)?;
+    let void = fields.flag(VOID)?;
+    if !kinds::allows_negative(kind, line_type, void) {
+        for (field, quantity) in [(QUANTITY, Some(quantity)), (PIECES, pieces)] {
+            if quantity.is_some_and(|quantity| quantity.0 < 0) {
+                return Err(fields.refuse(field, Code::QuantitySign));
+            }
+        }
+    }
+    fields.finish()?;
+    Ok(Line {
+        line: number,
+        line_type,
+        sku,
+        gtin,
+        quantity,
+        unit,
+        pieces,
+        regular_unit_price,
+        unit_price,
+        amount,
+        discount,
+        tax_exclusive: taxes.exclusive,
+        tax_inclusive: taxes.inclusive,
+        disposition,
+        void,
+    })
+}
+
+fn number(fields: &mut LineFields<'_, '_, '_, '_>) -> Result<u32, Refusal> {
+    let number = fields.integer(LINE, Code::NumberOutOfRange)?;
+    let number = fields.required(LINE, number)?;
+    u32::try_from(number)
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or_else(|| fields.refuse(LINE, Code::NumberOutOfRange))
+}
+
+fn disposition(
+    fields: &mut LineFields<'_, '_, '_, '_>,
+    line_type: LineType,
+) -> Result<Disposition, Refusal> {
+    let default = if line_type == LineType::Return { "restock" } else { "none" };
+    let name = fields.default_word(DISPOSITION, Code::UnknownDisposition, default, |name| {
+        Disposition::parse(name).is_some()
+    })?;
+    Ok(Disposition::parse(name).unwrap_or(Disposition::None))
+}
+
+fn is_unit(text: &str) -> bool {
+    matches!(text.len(), 2 | 3)
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// Adds up the discounts of a line.
+fn discounts(
+    line: &mut LineFields<'_, '_, '_, '_>,
+    currency: Option<Currency>,
+) -> Result<i64, Refusal> {
+    const NAMES: [&str; 2] = ["reason", "amount"];
+    const REASON: usize = 0;
+    const AMOUNT: usize = 1;
+    let list = line.place.member("discounts");
+    let mut sum = 0;
+    for (index, element) in line.objects(DISCOUNTS)? {
+        let place = list.element(index);
+        let members = element.object().ok_or_else(|| Refusal::at(Code::WrongType, &place))?;
+        let mut fields = Fields::sort(line.walk, members, &NAMES, &place)?;
+        fields.required_id(REASON)?;
+        let amount = fields.money(AMOUNT, currency)?;
+        let amount = fields.required(AMOUNT, amount)?;
+        sum = added(sum, amount).ok_or_else(|| fields.refuse(AMOUNT, Code::InvalidMoney))?;
+        fields.finish()?;
+    }
+    Ok(sum)
+}
+
+/// Taxes of a line, minor units.
+#[derive(Debug, Default)]
+struct Taxes {
+    exclusive: i64,
+    inclusive: i64,
+}
+
+/// Adds up the taxes of a line.
+fn taxes(
+    line: &mut LineFields<'_, '_, '_, '_>,
+    currency: Option<Currency>,
+) -> Result<Taxes, Refusal> {
+    const NAMES: [&str; 4] = ["code", "rate", "amount", "inclusive"];
+    const CODE: usize = 0;
+    const RATE: usize = 1;
+    const AMOUNT: usize = 2;
+    const INCLUSIVE: usize = 3;
+    let list = line.place.member("taxes");
+    let mut taxes = Taxes::default();
+    for (index, element) in line.objects(TAXES)? {
+        let place = list.element(index);
+        let members = element.object().ok_or_else(|| Refusal::at(Code::WrongType, &place))?;
+        let mut fields = Fields::sort(line.walk, members, &NAMES, &place)?;
+        fields.required_id(CODE)?;
+        fields.rate(RATE)?;
+        let amount = fields.money(AMOUNT, currency)?;
+        let amount = fields.required(AMOUNT, amount)?;
+        let sum = if fields.flag(INCLUSIVE)? { &mut taxes.inclusive } else { &mut taxes.exclusive };
+        *sum = added(*sum, amount).ok_or_else(|| fields.refuse(AMOUNT, Code::InvalidMoney))?;
+        fields.finish()?;
+    }
+    Ok(taxes)
+}
+
+fn added(sum: i64, amount: i64) -> Option<i64> {
+    sum.checked_add(amount).filter(|sum| (-MAX_SUM..=MAX_SUM).contains(sum))
+}
+
+/// Returns the place of a line whose number an earlier one has.
+///
+/// Numbers nearly always rise; where they do not they are sorted, so that two thousand of them
+/// cost no more than their sorting.
+pub(super) fn repeated_number(lines: &[Line<'_>], order: &mut Vec<u64>) -> Option<usize> {
+    if lines.is_sorted_by(|one, next| one.line < next.line) {
+        return None;
+    }
+    order.clear();
+    order.extend(
+        lines.iter().enumerate().map(|(index, line)| u64::from(line.line) << 32 | index as u64),
+    );
+    order.sort_unstable();
+    order.windows(2).find_map(|pair| match pair {
+        [one, other] if one >> 32 == other >> 32 => usize::try_from(other & 0xffff_ffff).ok(),
+        _ => None,
+    })
+}

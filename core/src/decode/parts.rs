@@ -1,0 +1,93 @@
+//! The smaller parts of an event: reference, tender, totals.
+
+use super::fields::Fields;
+use super::kinds;
+use super::place::Place;
+use super::tape::{Members, Value};
+use super::unknown::Walk;
+use super::{Code, Refusal};
+use crate::event::{Kind, Reference, Tender, Totals};
+use crate::text::Currency;
+
+/// Reads which transaction an event refers to.
+pub(super) fn reference<'d>(
+    walk: &mut Walk<'_>,
+    members: Members<'_, 'd>,
+    kind: Kind,
+    place: &Place<'_>,
+) -> Result<Reference<'d>, Refusal> {
+    const NAMES: [&str; 7] =
+        ["store", "terminal", "epoch", "sequence", "event_id", "business_date", "transfer_id"];
+    const TRANSFER_ID: usize = 6;
+    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let reference = Reference {
+        store: fields.id(0)?,
+        terminal: fields.id(1)?,
+        epoch: fields.id(2)?,
+        sequence: fields.sequence(3)?,
+        event_id: fields.id(4)?,
+        business_date: fields.date(5)?,
+        transfer_id: fields.id(TRANSFER_ID)?,
+    };
+    if kinds::is_transfer(kind) {
+        if reference.transfer_id.is_none() {
+            return Err(fields.refuse(TRANSFER_ID, Code::ReferenceRequired));
+        }
+    } else if reference.sequence.is_none() && reference.event_id.is_none() {
+        return Err(Refusal::at(Code::InvalidReference, place));
+    }
+    fields.finish()?;
+    Ok(reference)
+}
+
+/// Reads one tender.
+pub(super) fn tender<'d>(
+    walk: &mut Walk<'_>,
+    value: Value<'_, 'd>,
+    currency: Option<Currency>,
+    place: &Place<'_>,
+) -> Result<Tender<'d>, Refusal> {
+    const NAMES: [&str; 4] = ["type", "amount", "token", "last_four"];
+    const TYPE: usize = 0;
+    const AMOUNT: usize = 1;
+    const TOKEN: usize = 2;
+    const LAST_FOUR: usize = 3;
+    let members = value.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
+    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let tender_type = fields.required_id(TYPE)?;
+    let amount = fields.money(AMOUNT, currency)?;
+    let amount = fields.required(AMOUNT, amount)?;
+    let token = fields.token(TOKEN)?;
+    let last_four = fields.word(LAST_FOUR, Code::InvalidLastFour, |text| {
+        (text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
+    })?;
+    fields.finish()?;
+    Ok(Tender { tender_type, amount, token, last_four })
+}
+
+/// Reads the totals that the terminal printed.
+pub(super) fn totals(
+    walk: &mut Walk<'_>,
+    members: Members<'_, '_>,
+    currency: Option<Currency>,
+    place: &Place<'_>,
+) -> Result<Totals, Refusal> {
+    const NAMES: [&str; 5] = ["lines", "discounts", "taxes", "total", "line_count"];
+    const LINE_COUNT: usize = 4;
+    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let totals = Totals {
+        lines: fields.money(0, currency)?,
+        discounts: fields.money(1, currency)?,
+        taxes: fields.money(2, currency)?,
+        total: fields.money(3, currency)?,
+        line_count: match fields.integer(LINE_COUNT, Code::NumberOutOfRange)? {
+            Some(count) => Some(
+                u32::try_from(count)
+                    .map_err(|_too_large| fields.refuse(LINE_COUNT, Code::NumberOutOfRange))?,
+            ),
+            None => None,
+        },
+    };
+    fields.finish()?;
+    Ok(totals)
+}

@@ -1,0 +1,165 @@
+//! The content hash of an event, version `h1`.
+//!
+//! It tells a retry from another event under the same number. It covers what the decoder read, not
+//! the bytes: order of members, white space, escapes and trailing zeros do not change it. `docs/adr/0010`
+//! states the exact bytes that are hashed. `sent_at` and `attempt` are left out, as a retry changes them.
+//!
+//! XXH3 keeps accidents apart, not forgers: a sender who looks for a collision can only spoil the
+//! events of its own terminals.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+/// Ends a member of a list; no field has it for a tag.
+const END: u8 = 0;
+/// Stands before the sum of the members that the schema does not know.
+const UNKNOWN: u8 = 0xff;
+
+/// Collects the normalised fields of one event and hashes them.
+#[derive(Debug, Default)]
+pub(crate) struct Fingerprint {
+    bytes: Vec<u8>,
+}
+
+/// Sum of the hashes of an object's members: the same in whatever order they stand.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct MemberSum {
+    count: u32,
+    sum: u128,
+}
+
+impl MemberSum {
+    pub(crate) fn add(&mut self, member: u128) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(member);
+    }
+}
+
+impl Fingerprint {
+    /// Begins an event.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// Adds a field of text.
+    pub(crate) fn text(&mut self, tag: u8, text: &str) {
+        self.bytes.push(tag);
+        self.sized(text);
+    }
+
+    /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
+    pub(crate) fn integer(&mut self, tag: u8, value: i64) {
+        self.bytes.push(tag);
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    /// Adds the head of a list; each of its members ends with [`Self::end`].
+    pub(crate) fn list(&mut self, tag: u8, members: usize) {
+        self.bytes.push(tag);
+        self.size(members);
+    }
+
+    /// Ends a member of a list, or an object.
+    pub(crate) fn end(&mut self) {
+        self.bytes.push(END);
+    }
+
+    /// Adds an object's members that the schema does not know; nothing where there are none.
+    pub(crate) fn unknown(&mut self, members: MemberSum) {
+        if members.count > 0 {
+            self.bytes.push(UNKNOWN);
+            self.sum(members);
+        }
+    }
+
+    /// Adds a value of unknown meaning.
+    pub(crate) fn value(&mut self, value: Scalar<'_>) {
+        match value {
+            Scalar::Null => self.bytes.push(b'n'),
+            Scalar::Bool(false) => self.bytes.push(b'f'),
+            Scalar::Bool(true) => self.bytes.push(b't'),
+            Scalar::Text(text) => {
+                self.bytes.push(b's');
+                self.sized(text);
+            }
+            Scalar::Integer(value) => {
+                self.bytes.push(b'i');
+                self.bytes.extend_from_slice(&value.to_le_bytes());
+            }
+            Scalar::Double(value) => match whole(value) {
+                Some(value) => self.value(Scalar::Integer(value)),
+                None => {
+                    self.bytes.push(b'd');
+                    self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+                }
+            },
+        }
+    }
+
+    /// Adds the head of an array of unknown meaning; its elements follow.
+    pub(crate) fn array(&mut self, elements: usize) {
+        self.bytes.push(b'a');
+        self.size(elements);
+    }
+
+    /// Adds an object of unknown meaning.
+    pub(crate) fn object(&mut self, members: MemberSum) {
+        self.bytes.push(b'o');
+        self.sum(members);
+    }
+
+    /// Begins a member of an object of unknown meaning; its value follows.
+    pub(crate) fn begin_member(&mut self, name: &str) -> Begun {
+        let begun = Begun(self.bytes.len());
+        self.sized(name);
+        begun
+    }
+
+    /// Takes the begun member out again and returns its hash.
+    pub(crate) fn end_member(&mut self, begun: Begun) -> u128 {
+        let hash = xxh3_128(self.bytes.get(begun.0..).unwrap_or_default());
+        self.bytes.truncate(begun.0);
+        hash
+    }
+
+    /// Returns the hash of the event.
+    pub(crate) fn finish(&self) -> u128 {
+        xxh3_128(&self.bytes)
+    }
+
+    fn sum(&mut self, members: MemberSum) {
+        self.bytes.extend_from_slice(&members.count.to_le_bytes());
+        self.bytes.extend_from_slice(&members.sum.to_le_bytes());
+    }
+
+    fn sized(&mut self, text: &str) {
+        self.size(text.len());
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn size(&mut self, size: usize) {
+        // An event has at most 256 KiB, so that every size in it fits.
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(&size.to_le_bytes());
+    }
+}
+
+/// Where a member began.
+#[derive(Debug)]
+pub(crate) struct Begun(usize);
+
+/// A value without an inside.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Text(&'a str),
+    Integer(i128),
+    Double(f64),
+}
+
+/// Returns a double as an integer if it is one that every JSON writer may also write as such.
+#[expect(clippy::cast_possible_truncation, reason = "whole and within 53 bits, so exact")]
+fn whole(value: f64) -> Option<i128> {
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() <= MOST).then_some(value as i128)
+}
