@@ -9,7 +9,7 @@ use super::tape::{Elements, Members, Value};
 use super::unknown::Walk;
 use super::{Code, Refusal};
 use crate::card::TextClass;
-use crate::text::{Currency, Date, Decimal, Timestamp, check_id, parse_scaled};
+use crate::text::{Currency, Date, Decimal, Timestamp, check_id, is_gtin, parse_scaled};
 
 /// Largest amount, minor units.
 const MAX_MINOR: i64 = 1_000_000_000_000_000;
@@ -159,6 +159,22 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
         }
         self.keep_text(field, text);
         Ok(text)
+    }
+
+    /// Reads a GTIN. One with a wrong check digit is called that, even if it could be a card number.
+    pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
+        const LONGEST: usize = 14;
+        let Some(text) = self.string(field)? else { return Ok(None) };
+        if is_gtin(text.as_bytes()) {
+            self.keep_text(field, text);
+            return Ok(Some(text));
+        }
+        let is_misread = text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_digit());
+        Err(if is_misread {
+            self.refuse(field, Code::InvalidGtin)
+        } else {
+            self.unread(field, text, Code::InvalidGtin)
+        })
     }
 
     pub(super) fn date(&mut self, field: usize) -> Result<Option<Date>, Refusal> {

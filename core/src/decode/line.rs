@@ -7,7 +7,7 @@ use super::tape::Value;
 use super::unknown::Walk;
 use super::{Code, Refusal};
 use crate::event::{Disposition, Kind, Line, LineType};
-use crate::text::{Currency, is_gtin};
+use crate::text::Currency;
 
 const NAMES: [&str; 15] = [
     "line",
@@ -65,8 +65,7 @@ pub(super) fn line<'d>(
         return Err(fields.refuse(TYPE, Code::LineTypeNotAllowed));
     }
     let sku = fields.required_id(SKU)?;
-    let gtin =
-        fields.word(GTIN, Code::InvalidGtin, |text| is_gtin(text.as_bytes()).then_some(text))?;
+    let gtin = fields.gtin(GTIN)?;
     fields.text(DESCRIPTION)?;
     let quantity = fields.quantity(QUANTITY)?;
     let quantity = fields.required(QUANTITY, quantity)?;
