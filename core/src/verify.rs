@@ -33,6 +33,8 @@ mod cut;
 
 mod claims;
 
+mod subject;
+
 mod journal;
 
 mod outputs;
@@ -49,11 +51,12 @@ mod chains;
 
 mod sinks;
 
+mod check;
+
 mod report;
 
-pub use report::{
-    Amount, Check, Covered, Difference, Figure, Gaps, Report, SinkCounts, VerdictCounts,
-};
+pub use check::{Amount, Check, Difference, Figure};
+pub use report::{Covered, Gaps, Report, SinkCounts, VerdictCounts};
 pub use sinks::SinkUnderTest;
 
 use crate::log::{LogError, LogView, Offset, Partition};

@@ -11,9 +11,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::log::{Entry, Topic};
 
+use super::check::{Check, Difference};
 use super::ranges::Ranges;
 use super::record::AuditRecord;
-use super::report::{Check, Difference};
 
 /// What closes an audit record: `,"hash":"` and 64 digits and `"}`.
 const HASH_MEMBER: &str = ",\"hash\":\"";

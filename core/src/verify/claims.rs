@@ -5,8 +5,8 @@
 
 use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
+use super::check::{Check, Difference};
 use super::cut::Cut;
-use super::report::{Check, Difference};
 use super::scan::Scan;
 
 /// Where a record says it comes from.

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use crate::log::{Bounds, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
+use super::check::{Check, Difference};
 use super::claims::Source;
 use super::record::{ConflictRecord, CountRecord, Delta, Envelope};
-use super::report::{Check, Difference};
 use super::scan::Scan;
 use super::totals::Checkpoints;
 

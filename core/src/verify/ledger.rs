@@ -10,10 +10,11 @@ use std::fmt;
 use crate::log::{LogError, Offset, Partition, Topic};
 use crate::topics;
 
+use super::check::{Amount, Check, Difference};
 use super::cut::Cut;
 use super::ranges::Ranges;
 use super::record::LedgerRecord;
-use super::report::{Amount, Check, Difference, Gaps};
+use super::report::Gaps;
 use super::scan::Scan;
 use super::terminals::{Scope, Terminal};
 

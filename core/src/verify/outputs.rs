@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::log::{Entry, LogError, Offset};
 use crate::text::Decimal;
 
+use super::check::{Check, Difference};
 use super::claims::Source;
 use super::cut::transaction_source;
-use super::journal::{Checks, Journal, Record, identity_of};
+use super::journal::{Checks, Journal};
 use super::record::{CountRecord, Envelope, EventText, ReleaseOrder};
-use super::report::{Check, Difference};
 use super::scan::Scan;
+use super::subject::{Record, hash_of, identity_of};
 
 /// What a released payload may say otherwise than the original.
 const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceoffset"];
@@ -210,7 +211,7 @@ impl Journal<'_> {
             let Source::At(_, offset) = transaction_source(value) else { continue };
             let Some(envelope) = Envelope::parse(value) else { continue };
             if let Some(identity) = identity_of(&envelope) {
-                self.repeats.first(identity, offset, super::journal::hash_of(&envelope));
+                self.repeats.first(identity, offset, hash_of(&envelope));
             }
         }
         for (offset, what) in self.repeats.wrong() {

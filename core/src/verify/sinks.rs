@@ -11,10 +11,11 @@ use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::chains::Chains;
+use super::check::{Amount, Check, Difference};
 use super::cut::within;
 use super::ranges::Ranges;
 use super::record::{AuditRecord, DeadLetter, Outcome};
-use super::report::{Amount, Check, Difference, SinkCounts};
+use super::report::SinkCounts;
 use super::scan::Scan;
 
 /// A sink whose deliveries are recounted.

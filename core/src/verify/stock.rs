@@ -13,9 +13,9 @@ use crate::log::{LogError, LogView, Partition, Topic};
 use crate::text::{Date, Decimal, Timestamp};
 use crate::topics::{self, Topics};
 
+use super::check::{Amount, Check, Difference};
 use super::cut::Cut;
 use super::record::{Delta, EventText, LineText};
-use super::report::{Amount, Check, Difference};
 use super::scan::Scan;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;

@@ -5,9 +5,10 @@
 
 use crate::log::{LogError, Offset, Partition, Topic};
 
+use super::check::{Check, Difference};
 use super::cut::Cut;
 use super::record::Checkpoint;
-use super::report::{Check, Difference, VerdictCounts};
+use super::report::VerdictCounts;
 use super::scan::Scan;
 
 const KEY_PREFIX: &[u8] = b"checkpoint/";
