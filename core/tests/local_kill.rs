@@ -2,6 +2,7 @@
 //!
 //! The child is this test binary, told by its environment to write. It commits batches of rows
 //! together with a place that counts them, and says each batch's number once it is acknowledged.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;

@@ -56,6 +56,9 @@ pub fn scenarios() -> Vec<Scenario> {
 }
 
 /// Runs one scenario on a stage of its own, and on a thread of its name, so that a panic tells it.
+///
+/// # Panics
+/// When the log does not do what the scenario asks.
 pub fn run(subject: &dyn Subject, scenario: &Scenario) {
     let id = format!("{}-{}", scenario.name.replace('_', "-"), &Uuid::new_v4().to_string()[..8]);
     let stage = Stage { subject, id };

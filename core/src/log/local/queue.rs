@@ -123,6 +123,15 @@ impl Queue {
         Work::Batch(batch)
     }
 
+    /// Takes no more and lets go of what is in it: those who wait hear that nobody answers.
+    pub(super) fn abandon(&self) {
+        let mut waiting = self.waiting.lock();
+        waiting.closed = true;
+        let abandoned = std::mem::take(&mut waiting.submissions);
+        drop(waiting);
+        drop(abandoned);
+    }
+
     /// Takes no more; what is in it is still written.
     pub(super) fn close(&self) {
         self.waiting.lock().closed = true;

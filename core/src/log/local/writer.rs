@@ -8,6 +8,8 @@
 //! Callbacks run on a thread of their own, so that a slow one delays acknowledgements, not the
 //! disk; when it is slow for long, the bounded channel between the two holds the writer back.
 
+mod turn;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,14 +17,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender};
 
+pub(super) use self::turn::{controls_head, write_snapshot};
 use super::catalog::Control;
 use super::disk::DiskFile;
 use super::frame::{FRAME_OVERHEAD, FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
-use super::index::{Index, Run};
+use super::index::Run;
 use super::queue::{Done, Submission, Work, cost_of};
-use super::segment::{Draft, Listed, Segment, SegmentName};
+use super::segment::SegmentName;
 use super::settings::LocalFault;
-use super::state::{Active, Shared};
+use super::state::Shared;
 use crate::log::{LogError, Offset, OnDurable, Row, Topic};
 
 /// Bytes gathered into one frame when no single submission is larger.
@@ -85,6 +88,13 @@ struct Pick {
     lane: Lane,
     submission: usize,
     row: usize,
+}
+
+/// An orderly end leaves an empty queue; after a panic nobody would answer what is in it.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.queue.abandon();
+    }
 }
 
 type Outcomes = Vec<Vec<Result<Offset, LogError>>>;
@@ -313,67 +323,6 @@ impl Writer {
         }
     }
 
-    /// Writes a synced frame that says: all before me was synced.
-    fn seal(&mut self) {
-        if self.refuse_if_poisoned().is_err() {
-            // Nothing may be written; a poisoned tail stays unsealed and is rewritten on opening.
-            self.tail.sealed = true;
-            return;
-        }
-        if let Err(error) = self.write_seal() {
-            let fault = self.poison_io(error);
-            tracing::error!(error = %fault, "could not seal the local log");
-        }
-        self.tail.sealed = true;
-    }
-
-    fn write_seal(&mut self) -> std::io::Result<()> {
-        let Tail { salt, position, next_lsn, last_ms, .. } = self.tail;
-        self.frame.begin(salt, position, FrameKind::Seal, next_lsn, last_ms);
-        let frame = self.frame.finish();
-        self.tail.file.write_at(frame, position)?;
-        self.tail.file.sync()?;
-        self.tail.position += frame.len() as u64;
-        Ok(())
-    }
-
-    /// Closes the segment and begins the next one with a snapshot of the catalog.
-    fn rotate(&mut self) -> Result<(), LogError> {
-        if !self.tail.sealed {
-            let failed = super::settings::unavailable("seal a segment");
-            self.write_seal().map_err(failed)?;
-        }
-        let number = self.tail.name.last + 1;
-        let name = SegmentName { first: number, last: number, generation: 0 };
-        let controls = self.shared.state.read().catalog.snapshot();
-        let mut draft = Draft::create(&*self.shared.disk, name)?;
-        let snapshot = write_snapshot(
-            &mut self.frame,
-            (draft.salt, draft.position),
-            &controls,
-            (self.tail.next_lsn, self.tail.last_ms),
-        );
-        draft.append(snapshot)?;
-        let (salt, position) = (draft.salt, draft.position);
-        let file = draft.publish()?;
-        let active = Active { name, salt, file: Arc::clone(&file), index: Index::default() };
-        {
-            let mut state = self.shared.state.write();
-            let closed = std::mem::replace(&mut state.active, active);
-            state.sealed.push(Arc::new(Segment {
-                name: closed.name,
-                salt: closed.salt,
-                length: self.tail.position,
-                lanes: closed.index.summaries(),
-                listed: Listed::Memory(Arc::new(closed.index)),
-            }));
-        }
-        self.shared.upkeep.ring();
-        let Tail { next_lsn, last_ms, .. } = self.tail;
-        self.tail = Tail { name, salt, file, position, sealed: false, next_lsn, last_ms };
-        Ok(())
-    }
-
     fn refuse_if_poisoned(&self) -> Result<(), LogError> {
         match self.shared.poison.get() {
             Some(fault) => Err(fault.clone().refusing("write")),
@@ -392,25 +341,4 @@ impl Writer {
     fn poison(&self, error: &LogError) -> LogError {
         self.poison_io(std::io::Error::other(error.to_string()))
     }
-}
-
-pub(super) fn controls_head(lsn: u64, appended_ms: i64) -> SectionHead {
-    let lane = Lane { topic: 0, partition: 0 };
-    SectionHead { kind: SectionKind::Controls, lane, count: 0, first: 0, lsn, appended_ms }
-}
-
-/// Encodes a catalog's snapshot as a frame for a place in a segment.
-pub(super) fn write_snapshot<'a>(
-    frame: &'a mut FrameWriter,
-    (salt, position): (Salt, u64),
-    controls: &[Control],
-    (lsn, appended_ms): (u64, i64),
-) -> &'a [u8] {
-    frame.begin(salt, position, FrameKind::Snapshot, lsn, appended_ms);
-    frame.begin_section(controls_head(lsn, appended_ms));
-    for control in controls {
-        frame.control(|out| control.encode(out));
-    }
-    frame.end_section();
-    frame.finish()
 }

@@ -60,7 +60,7 @@ impl Written {
 
     fn sidecars(&self) -> Vec<String> {
         let files = self.disk().list().unwrap();
-        files.into_iter().filter(|file| file.ends_with(".idx")).collect()
+        files.into_iter().filter(|file| SegmentName::parse_index(file).is_some()).collect()
     }
 }
 

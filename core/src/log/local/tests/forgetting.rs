@@ -39,7 +39,7 @@ impl World {
         let tuning = LocalTuning {
             segment_bytes: ByteSize::kib(64),
             seal_after: Duration::from_hours(1),
-            stalled_after: Duration::from_secs(60),
+            stalled_after: Duration::from_mins(1),
             ..LocalTuning::default()
         };
         let disk = Arc::new(disk.clone());
