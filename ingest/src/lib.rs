@@ -1,1 +1,50 @@
-//! Placeholder.
+//! The gateway: protocols and policies in front of the log.
+//!
+//! The modules stand in the order a request meets them. What an event *is*, and what may be in it,
+//! is decided in `tillrace-core`; here stand the wire, the callers and their limits. An event is
+//! acknowledged when the log says that it is durable, or when its refusal is; never before.
+
+mod clock;
+mod health;
+mod metrics;
+mod settings;
+
+mod gateway;
+mod listen;
+mod route;
+
+mod meter;
+mod tenant;
+
+mod credit;
+
+mod body;
+
+pub mod split;
+
+mod batch;
+mod single;
+
+mod intake;
+mod loyalty;
+mod recent;
+
+mod publish;
+mod settle;
+
+mod pace;
+mod problem;
+mod reply;
+mod tally;
+
+pub use gateway::{DrainError, Gateway, GatewayError};
+pub use health::Health;
+pub use meter::RateSettings;
+pub use problem::{Problem, Reason};
+pub use settings::{Durability, GatewaySettings, SettingsError};
+pub use tenant::{
+    KeySettings, LimitSettings, LoyaltySecret, TenantSettings, Tenants, TenantsError, hash_key,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! `POST /v1/events:batch`: many events, streamed, in bounded memory.
+//!
+//! The body is read in chunks; each is judged and handed to the log while the next is read, up to a
+//! few at a time, and reading waits for the oldest. The first event that cannot be settled ends the
+//! reading. Whatever happens, events judged before are settled and counted, and `resume_from` says
+//! where to go on.
+
+use std::collections::VecDeque;
+
+use tillrace_core::decode::MAX_EVENT_BYTES;
+
+use crate::body::BodyReader;
+use crate::problem::Problem;
+use crate::reply::{self, Reply};
+use crate::route::{Admitted, Front};
+use crate::settle::{Request, Submitted};
+use crate::single::problem_of;
+use crate::split::{Format, Splitter};
+use crate::tally::Tally;
+
+/// Text that is judged and published together.
+const CHUNK_BYTES: usize = 128 * 1024;
+/// Events in a chunk, so that tiny ones do not make a large one of their records.
+const CHUNK_EVENTS: usize = 512;
+/// Bytes asked of the body at a time.
+const READ_BYTES: usize = 64 * 1024;
+/// Chunks on their way to the log at a time. With the one being filled, and the event that is not
+/// yet complete, they make up the window that a request has credit for.
+const CHUNKS_IN_FLIGHT: usize = 4;
+
+/// Takes a batch and answers when its events are settled, or one of them cannot be.
+pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
+    let Admitted { caller, format, mut body, traceparent, lease } = admitted;
+    let request = Request { front, caller, traceparent: traceparent.as_deref() };
+    let mut batch = Batch::new(request, format);
+    let ended = batch.run(&mut body).await;
+    front.metrics.body_bytes.inc_by(body.taken_bytes());
+    if !matches!(ended, Ended::Whole) {
+        body.linger();
+    }
+    let mut tally = batch.tally;
+    request.count(&tally);
+    drop(lease);
+    let fault = match ended {
+        Ended::Whole | Ended::Setback => None,
+        Ended::Faulty(problem) => {
+            tally.stop_before(batch.judged);
+            Some(problem)
+        }
+    };
+    let setback = tally.setback;
+    let problem = setback.map(crate::tally::Setback::problem).or(fault);
+    let retry_after = setback.map(|setback| front.jitter.retry_after_seconds(setback.wait()));
+    reply::batch(&tally, problem, retry_after)
+}
+
+/// How the reading of a batch ended.
+enum Ended {
+    /// With the body.
+    Whole,
+    /// With an event that could not be settled.
+    Setback,
+    /// With a body that is not what it should be.
+    Faulty(Problem),
+}
+
+struct Batch<'a> {
+    request: Request<'a>,
+    splitter: Splitter,
+    /// Events judged, which is the index of the next.
+    judged: u64,
+    in_flight: VecDeque<Submitted>,
+    tally: Tally,
+}
+
+impl<'a> Batch<'a> {
+    fn new(request: Request<'a>, format: Format) -> Self {
+        Self {
+            request,
+            splitter: Splitter::new(format, MAX_EVENT_BYTES, CHUNK_EVENTS),
+            judged: 0,
+            in_flight: VecDeque::with_capacity(CHUNKS_IN_FLIGHT),
+            tally: Tally::default(),
+        }
+    }
+
+    async fn run(&mut self, body: &mut BodyReader) -> Ended {
+        let ended = self.read_and_submit(body).await;
+        while let Some(chunk) = self.in_flight.pop_front() {
+            self.request.settle(chunk, &mut self.tally).await;
+        }
+        ended
+    }
+
+    /// Reads until the body or the first setback ends it.
+    async fn read_and_submit(&mut self, body: &mut BodyReader) -> Ended {
+        loop {
+            let read = body.read(self.splitter.buffer(), READ_BYTES).await;
+            let (at_end, fault) = match &read {
+                Ok(0) => (true, None),
+                Ok(_) => (false, None),
+                Err(error) => (false, Some(problem_of(error))),
+            };
+            if let Some(ended) = self.submit_ready(at_end, fault.is_some()).await {
+                return ended;
+            }
+            match (fault, at_end) {
+                (Some(problem), _) => return Ended::Faulty(problem),
+                (None, true) => return Ended::Whole,
+                (None, false) => {}
+            }
+        }
+    }
+
+    /// Submits whole chunks, and with `all` or at the end what is left; tells if reading must end.
+    async fn submit_ready(&mut self, at_end: bool, all: bool) -> Option<Ended> {
+        loop {
+            let scanned = self.splitter.scan(at_end);
+            let everything = *scanned.as_ref().unwrap_or(&true);
+            let enough = !everything || self.splitter.ready_bytes() >= CHUNK_BYTES;
+            if (enough || at_end || all || scanned.is_err()) && !self.submit().await {
+                return Some(Ended::Setback);
+            }
+            if scanned.is_err() {
+                return Some(Ended::Faulty(Problem::MalformedBatch));
+            }
+            if everything {
+                return None;
+            }
+        }
+    }
+
+    /// Judges and publishes the pieces at hand; false when an event could not be settled.
+    async fn submit(&mut self) -> bool {
+        if self.splitter.pieces().is_empty() {
+            self.splitter.advance();
+            return true;
+        }
+        let (text, pieces) = (self.splitter.text(), self.splitter.pieces());
+        let chunk = self.request.submit(text, pieces, self.judged).await;
+        self.judged += pieces.len() as u64;
+        self.splitter.advance();
+        let goes_on = chunk.goes_on();
+        self.in_flight.push_back(chunk);
+        if self.in_flight.len() >= CHUNKS_IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            self.request.settle(oldest, &mut self.tally).await;
+        }
+        goes_on && self.tally.setback.is_none()
+    }
+}

@@ -1,0 +1,159 @@
+//! The gateway as a whole: started on a log, drained without losing a reply.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::server::graceful::GracefulShutdown;
+use prometheus_client::registry::Registry;
+use tillrace_core::log::{Log, LogError};
+use tillrace_core::topics::Topics;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::health::Health;
+use crate::listen;
+use crate::metrics::Metrics;
+use crate::route::Front;
+use crate::settings::{GatewaySettings, SettingsError};
+use crate::tenant::Tenants;
+
+/// A gateway that is listening.
+pub struct Gateway {
+    local_addr: SocketAddr,
+    front: Arc<Front>,
+    stop: watch::Sender<bool>,
+    acceptor: JoinHandle<GracefulShutdown>,
+    drain_timeout: Duration,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Gateway")
+            .field("local_addr", &self.local_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A setting cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The log did not give a producer.
+    #[error("cannot open a producer on the log")]
+    Log(#[from] LogError),
+}
+
+/// What a drain could not bring to an end in time.
+#[derive(Debug, thiserror::Error)]
+pub enum DrainError {
+    /// Connections were still open, and were cut.
+    #[error("connections were still open after {waited:?}")]
+    Connections {
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// Rows were still on their way; none of them was acknowledged to its sender.
+    #[error("rows were still on their way to the log")]
+    Log(#[from] LogError),
+}
+
+impl Gateway {
+    /// Starts a gateway: when this returns, it accepts connections.
+    ///
+    /// The topics must exist; see [`Log::ensure_topics`], and [`Health::note_weaknesses`] for what
+    /// it returns.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when a setting cannot be used, the address is taken, or the log is away.
+    pub async fn start(
+        settings: GatewaySettings,
+        log: Arc<dyn Log>,
+        topics: Topics,
+        tenants: Tenants,
+        metrics: &mut Registry,
+    ) -> Result<Self, GatewayError> {
+        Self::start_at(settings, log, topics, tenants, metrics, Clock::system()).await
+    }
+
+    pub(crate) async fn start_at(
+        settings: GatewaySettings,
+        log: Arc<dyn Log>,
+        topics: Topics,
+        tenants: Tenants,
+        metrics: &mut Registry,
+        clock: Clock,
+    ) -> Result<Self, GatewayError> {
+        settings.validate()?;
+        let address = settings.listen;
+        let listen_error = |source| GatewayError::Listen { address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let local_addr = listener.local_addr().map_err(listen_error)?;
+        let metrics = Metrics::register(metrics);
+        let front = Front::new(&settings, log.as_ref(), topics, tenants, metrics, clock)?;
+        let front = Arc::new(front);
+        let (stop, stopped) = watch::channel(false);
+        let acceptor = tokio::spawn(listen::accept(
+            listener,
+            Arc::clone(&front),
+            settings.max_connections,
+            settings.header_timeout,
+            stopped,
+        ));
+        tracing::info!(address = %local_addr, "gateway listening");
+        Ok(Self { local_addr, front, stop, acceptor, drain_timeout: settings.drain_timeout })
+    }
+
+    /// Returns the address it listens on, with the port that was taken.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Returns its health, to tell it of weak settings.
+    pub fn health(&self) -> &Health {
+        &self.front.health
+    }
+
+    /// Gives `/metrics` the registry to write out, once every part has registered with it; until
+    /// then it answers 503. A second registry is ignored.
+    pub fn expose(&self, registry: Arc<Registry>) {
+        if self.front.exposed.set(registry).is_err() {
+            tracing::warn!("a registry is exposed already");
+        }
+    }
+
+    /// Stops accepting, lets requests in progress finish, tells clients to go elsewhere
+    /// (`Connection: close`, GOAWAY), and waits until the log has everything it was given.
+    ///
+    /// # Errors
+    /// [`DrainError`] when that takes longer than `drain_timeout`.
+    pub async fn drain(self) -> Result<(), DrainError> {
+        self.front.health.drain();
+        // The acceptor may have ended; it listens to nothing else.
+        drop(self.stop.send(true));
+        if let Ok(graceful) = self.acceptor.await {
+            let drained = timeout(self.drain_timeout, graceful.shutdown()).await;
+            drained.map_err(|_elapsed| DrainError::Connections { waited: self.drain_timeout })?;
+        }
+        let (front, wait) = (self.front, self.drain_timeout);
+        let flush = tokio::task::spawn_blocking(move || front.publisher.producer.flush(wait));
+        flush.await.unwrap_or(Err(LogError::TimedOut { action: "flush the producer" }))?;
+        tracing::info!("gateway drained");
+        Ok(())
+    }
+}

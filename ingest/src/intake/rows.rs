@@ -1,0 +1,262 @@
+//! The rows of a chunk while they are being written: keys and values in one buffer.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::Serialize;
+use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
+use tillrace_core::event::Event;
+use tillrace_core::log::{Partition, Row};
+use tillrace_core::text::percent_encode;
+use tillrace_core::topics::{Topics, partition_of};
+
+use super::worker::Words;
+use super::{Context, Refused};
+use crate::publish::Flight;
+
+/// Envelope and key beside the text of an event, roughly.
+const OVERHEAD_BYTES: usize = 700;
+
+/// Rows being written.
+pub(super) struct Rows<'a> {
+    context: &'a Context<'a>,
+    partitions: Partition,
+    gateway: &'a str,
+    received_time: &'a str,
+    buffer: Vec<u8>,
+    /// Where the last row's store belongs; the next is mostly of the same.
+    place: Option<Place>,
+}
+
+/// A row whose key and value are places in the buffer.
+#[derive(Debug, Clone)]
+pub(super) struct Draft {
+    is_event: bool,
+    partition: Partition,
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+#[derive(Debug, Clone)]
+struct Place {
+    store: String,
+    key: Range<usize>,
+    partition: Partition,
+}
+
+/// A record of `pos.rejected`.
+#[derive(Serialize)]
+struct Rejected<'a> {
+    code: &'a str,
+    pointer: &'a str,
+    detail: &'a str,
+    tenant: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    store: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    terminal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eventid: Option<&'a str>,
+    receivedtime: &'a str,
+    gateway: &'a str,
+    original: &'a str,
+}
+
+/// The data of a refused event's marker.
+#[derive(Serialize)]
+struct Marker<'a> {
+    code: &'a str,
+    pointer: &'a str,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new(
+        context: &'a Context<'a>,
+        partitions: Partition,
+        [gateway, received_time]: [&'a str; 2],
+        [text_bytes, events]: [usize; 2],
+    ) -> Self {
+        let buffer = Vec::with_capacity(text_bytes + events * OVERHEAD_BYTES);
+        Self { context, partitions, gateway, received_time, buffer, place: None }
+    }
+
+    /// Writes the row of a good event; its words must be set.
+    pub(super) fn event(
+        &mut self,
+        words: &Words,
+        event: &Event<'_>,
+        admission: Admission,
+        text: &[u8],
+    ) -> Draft {
+        let envelope = Envelope {
+            event_type: Cow::Borrowed(&words.event_type),
+            time: Some(Cow::Borrowed(&words.time)),
+            event_id: Some(Cow::Borrowed(event.event_id)),
+            sequence: event.sequence,
+            content_hash: Some(event.hash),
+            flags: (!words.flags.is_empty()).then_some(Cow::Borrowed(words.flags.as_str())),
+            admission,
+            ..self.envelope(words, event.store, event.terminal, text)
+        };
+        let from = self.buffer.len();
+        envelope.write(&mut self.buffer);
+        self.draft(true, event.store, from)
+    }
+
+    /// Writes the marker that a refused event leaves in the journal; its words must be set.
+    pub(super) fn marker(
+        &mut self,
+        words: &Words,
+        refused: &Refused,
+        [store, terminal]: [&str; 2],
+        sequence: u64,
+    ) -> Draft {
+        let marker = Marker { code: refused.reason.code(), pointer: &refused.pointer };
+        let data = json(&marker);
+        let envelope = Envelope {
+            event_type: Cow::Borrowed(TYPE_REFUSED),
+            event_id: refused.identity.event_id.as_deref().map(Cow::Borrowed),
+            sequence: Some(sequence),
+            ..self.envelope(words, store, terminal, &data)
+        };
+        let from = self.buffer.len();
+        envelope.write(&mut self.buffer);
+        self.draft(true, store, from)
+    }
+
+    /// Writes the record of a refused event that people read.
+    pub(super) fn rejected(&mut self, refused: &Refused, original: &str) -> Draft {
+        let identity = &refused.identity;
+        let record = Rejected {
+            code: refused.reason.code(),
+            pointer: &refused.pointer,
+            detail: refused.reason.detail(),
+            tenant: &self.context.caller.tenant.settings.id,
+            store: identity.store.as_deref(),
+            terminal: identity.terminal.as_deref(),
+            sequence: identity.sequence,
+            eventid: identity.event_id.as_deref(),
+            receivedtime: self.received_time,
+            gateway: self.gateway,
+            original,
+        };
+        let from = self.buffer.len();
+        self.buffer.extend_from_slice(&json(&record));
+        self.draft(false, identity.store.as_deref().unwrap_or_default(), from)
+    }
+
+    /// Makes the rows of all drafts, grouped by partition in the order they came, and the rows of
+    /// spares apart.
+    pub(super) fn finish(
+        self,
+        topics: &Topics,
+        drafts: &[Draft],
+        spares: &[Draft],
+        flight: &mut Flight,
+    ) -> Finished {
+        let buffer = Bytes::from(self.buffer);
+        let row = |draft: &Draft| {
+            let topic = if draft.is_event { &topics.events } else { &topics.rejected };
+            Row {
+                topic: topic.clone(),
+                partition: draft.partition,
+                key: buffer.slice(draft.key.clone()),
+                value: Some(buffer.slice(draft.value.clone())),
+            }
+        };
+        let mut order: Vec<usize> = (0..drafts.len()).collect();
+        order.sort_by_key(|&draft| drafts.get(draft).map(|draft| draft.partition));
+        let mut places = vec![0; drafts.len()];
+        for (place, &draft) in order.iter().enumerate() {
+            if let Some(slot) = places.get_mut(draft) {
+                *slot = place;
+            }
+        }
+        flight.reorder(&places);
+        Finished {
+            rows: order.iter().filter_map(|&draft| drafts.get(draft)).map(row).collect(),
+            places,
+            spares: spares.iter().map(row).collect(),
+        }
+    }
+
+    /// The attributes that all envelopes of a store and terminal have in common.
+    fn envelope<'e>(
+        &self,
+        words: &'e Words,
+        store: &'e str,
+        terminal: &'e str,
+        data: &'e [u8],
+    ) -> Envelope<'e>
+    where
+        'a: 'e,
+    {
+        let tenant = &self.context.caller.tenant;
+        Envelope {
+            id: Cow::Borrowed(&words.id),
+            source: Cow::Borrowed(&words.source),
+            event_type: Cow::Borrowed(""),
+            time: None,
+            tenant: Cow::Borrowed(&tenant.settings.id),
+            store: Cow::Borrowed(store),
+            terminal: Some(Cow::Borrowed(terminal)),
+            epoch: (!words.epoch.is_empty()).then_some(Cow::Borrowed(words.epoch.as_str())),
+            sequence: None,
+            event_id: None,
+            business_date: (!words.date.is_empty()).then_some(Cow::Borrowed(words.date.as_str())),
+            received_time: Cow::Borrowed(self.received_time),
+            content_hash: None,
+            scope: tenant.scope,
+            policy_revision: Cow::Borrowed(&tenant.policy_revision),
+            flags: None,
+            admission: Admission::Live,
+            gateway: Cow::Borrowed(self.gateway),
+            traceparent: self.context.traceparent.map(Cow::Borrowed),
+            settled: None,
+            data,
+        }
+    }
+
+    /// Makes a draft of the value written since `from`.
+    fn draft(&mut self, is_event: bool, store: &str, from: usize) -> Draft {
+        let value = from..self.buffer.len();
+        let place = match self.place.take() {
+            Some(place) if place.store == store => place,
+            _ => self.find_place(store),
+        };
+        let (partition, key) = (place.partition, place.key.clone());
+        self.place = Some(place);
+        Draft { is_event, partition, key, value }
+    }
+
+    fn find_place(&mut self, store: &str) -> Place {
+        let tenant = &self.context.caller.tenant.settings.id;
+        let mut key = String::new();
+        percent_encode(tenant, &mut key);
+        key.push('/');
+        percent_encode(store, &mut key);
+        let from = self.buffer.len();
+        self.buffer.extend_from_slice(key.as_bytes());
+        Place {
+            store: store.to_owned(),
+            key: from..self.buffer.len(),
+            partition: partition_of(tenant, store, self.partitions),
+        }
+    }
+}
+
+/// Rows made of drafts.
+pub(super) struct Finished {
+    pub(super) rows: Vec<Row>,
+    /// The place of each draft's row among the rows.
+    pub(super) places: Vec<usize>,
+    pub(super) spares: Vec<Row>,
+}
+
+/// Serialises plain data, which cannot fail.
+fn json(record: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(record).unwrap_or_default()
+}

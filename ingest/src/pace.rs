@@ -1,0 +1,69 @@
+//! When to come back: `Retry-After` for requests that were turned away.
+//!
+//! The wait comes from what turned the request away (a bucket's refill, how far above half the
+//! credit is used); jitter on top keeps a fleet from coming back as one.
+
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Nobody is asked to wait longer: conditions change.
+const LONGEST_SECONDS: u64 = 120;
+
+/// A source of jitter; any number of threads may draw from it.
+#[derive(Debug)]
+pub(crate) struct Jitter {
+    state: AtomicU64,
+}
+
+impl Jitter {
+    pub(crate) fn new() -> Self {
+        Self::from_seed(RandomState::new().hash_one("jitter"))
+    }
+
+    pub(crate) fn from_seed(seed: u64) -> Self {
+        Self { state: AtomicU64::new(seed) }
+    }
+
+    /// Returns whole seconds: `wait` rounded up, at least one, and up to half as much again.
+    pub(crate) fn retry_after_seconds(&self, wait: Duration) -> u64 {
+        let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let seconds = whole.clamp(1, LONGEST_SECONDS);
+        seconds + self.draw() % (seconds / 2 + 2)
+    }
+
+    /// Draws a number by splitmix64 (Steele, Lea and Flood, 2014); each draw advances the state by
+    /// the same odd constant, so relaxed ordering loses nothing.
+    fn draw(&self) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut z = self.state.fetch_add(STEP, Ordering::Relaxed).wrapping_add(STEP);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_at_least_what_is_needed_and_spread_out() {
+        let jitter = Jitter::from_seed(1);
+        for (wait_ms, least, most) in [
+            (0, 1, 2),
+            (1, 1, 2),
+            (1_000, 1, 2),
+            (1_001, 2, 4),
+            (10_000, 10, 16),
+            (1 << 40, 120, 181),
+        ] {
+            let drawn: Vec<_> = (0..200)
+                .map(|_| jitter.retry_after_seconds(Duration::from_millis(wait_ms)))
+                .collect();
+            assert_eq!(drawn.iter().min(), Some(&least), "{wait_ms}");
+            assert_eq!(drawn.iter().max(), Some(&most), "{wait_ms}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Everything that can be wrong with a request, or with an event in it.
+//!
+//! Each problem has a stable code. [`Refusal reasons`](Reason) concern one event and stand in a
+//! batch's exceptions as well; [`Problem`] concerns a whole request.
+
+use http::StatusCode;
+use tillrace_core::decode::Code;
+
+/// Why one event is refused for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It is not a canonical event, or breaks a rule that its tenant enforces.
+    Event(Code),
+    /// The key may not send for this store.
+    StoreNotAllowed,
+    /// The tenant has as many stores as it may have.
+    TooManyStores,
+    /// The tenant has as many terminals as it may have.
+    TooManyTerminals,
+}
+
+impl Reason {
+    /// Reasons of the gateway's own, beside the codes of the canonical event.
+    pub const OWN: [Self; 3] = [Self::StoreNotAllowed, Self::TooManyStores, Self::TooManyTerminals];
+
+    /// Returns the stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Event(code) => code.as_str(),
+            Self::StoreNotAllowed => "store_not_allowed",
+            Self::TooManyStores => "too_many_stores",
+            Self::TooManyTerminals => "too_many_terminals",
+        }
+    }
+
+    /// Returns a sentence for people; it holds nothing of the event.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Event(code) => code.detail(),
+            Self::StoreNotAllowed => "This key may not send events for this store.",
+            Self::TooManyStores => {
+                "The tenant has as many stores as its max_stores allows; ask its operator."
+            }
+            Self::TooManyTerminals => {
+                "The tenant has as many terminals as its max_terminals allows; ask its operator."
+            }
+        }
+    }
+
+    /// Tells whether an event refused so may leave a marker in the journal: not one that is another
+    /// tenant's or store's business, and not one whose names are past the caps.
+    pub(crate) fn leaves_marker(self) -> bool {
+        matches!(self, Self::Event(code) if code != Code::TenantMismatch)
+    }
+
+    /// Returns the status of a reply to a single event that was refused so.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::StoreNotAllowed => StatusCode::FORBIDDEN,
+            Self::TooManyStores | Self::TooManyTerminals => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Event(Code::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Event(code) if code.is_malformed() => StatusCode::BAD_REQUEST,
+            Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the detail of each says what it is")]
+pub enum Problem {
+    MalformedBatch,
+    MalformedEncoding,
+    BodyCut,
+    Unauthorized,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    ExpansionLimit,
+    UnsupportedMediaType,
+    UnsupportedEncoding,
+    RateLimited,
+    Unavailable,
+}
+
+impl Problem {
+    /// All problems.
+    pub const ALL: [Self; 12] = [
+        Self::MalformedBatch,
+        Self::MalformedEncoding,
+        Self::BodyCut,
+        Self::Unauthorized,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::ExpansionLimit,
+        Self::UnsupportedMediaType,
+        Self::UnsupportedEncoding,
+        Self::RateLimited,
+        Self::Unavailable,
+    ];
+
+    /// Returns the stable code.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::MalformedBatch => "malformed_batch",
+            Self::MalformedEncoding => "malformed_encoding",
+            Self::BodyCut => "body_cut",
+            Self::Unauthorized => "unauthorized",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::ExpansionLimit => "expansion_limit",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::UnsupportedEncoding => "unsupported_encoding",
+            Self::RateLimited => "rate_limited",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Returns the status of the reply.
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::MalformedBatch | Self::MalformedEncoding | Self::BodyCut => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ExpansionLimit => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// Returns a sentence for people.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::MalformedBatch => "The JSON array around the events is malformed or cut short.",
+            Self::MalformedEncoding => "The body is not of its declared Content-Encoding.",
+            Self::BodyCut => "The body ended before its declared end.",
+            Self::Unauthorized => {
+                "Send a known API key as Authorization: Bearer KEY or as X-Api-Key: KEY."
+            }
+            Self::NotFound => "There is nothing at this path.",
+            Self::MethodNotAllowed => "This path does not take this method; see Allow.",
+            Self::RequestTimeout => "The body did not come in time.",
+            Self::ExpansionLimit => "The compressed body expands further than is allowed.",
+            Self::UnsupportedMediaType => {
+                "Send application/json, or application/x-ndjson for a batch of lines."
+            }
+            Self::UnsupportedEncoding => "Send gzip, zstd or identity as Content-Encoding.",
+            Self::RateLimited => "More than was agreed is being sent; come back after Retry-After.",
+            Self::Unavailable => "Events cannot be made durable now; come back after Retry-After.",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Codes that are both an event's reason and a request's problem would be told apart by nobody.
+    #[test]
+    fn every_code_has_one_meaning() {
+        let problems = Problem::ALL.iter().map(|problem| problem.code());
+        let reasons = Reason::OWN.iter().map(|reason| reason.code());
+        let events = Code::ALL.iter().map(|code| code.as_str());
+        let all: Vec<_> = problems.chain(reasons).chain(events).collect();
+        assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
+    }
+}

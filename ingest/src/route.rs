@@ -1,0 +1,332 @@
+//! From a request to its reply: paths, methods, keys, media types, credit.
+//!
+//! Everything that can be said without reading the body is said here, before any of it is read.
+
+use std::sync::{Arc, OnceLock};
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
+use tillrace_core::log::{Log, LogError};
+use tillrace_core::topics::Topics;
+
+use crate::body::{BodyLimits, BodyReader, Encoding, linger};
+use crate::clock::Clock;
+use crate::credit::{Credit, Lease, Share};
+use crate::health::Health;
+use crate::intake::Intake;
+use crate::metrics::{self, Metrics};
+use crate::pace::Jitter;
+use crate::problem::Problem;
+use crate::publish::Publisher;
+use crate::reply::{self, Reply};
+use crate::settings::{GatewaySettings, WINDOW_BYTES, ZSTD_WINDOW_LOG};
+use crate::split::Format;
+use crate::tenant::{Caller, Tenants};
+use crate::{batch, single};
+
+/// Longest wait named to a client that found no credit.
+const CREDIT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Everything that requests share.
+pub(crate) struct Front {
+    pub(crate) intake: Intake,
+    pub(crate) publisher: Publisher,
+    pub(crate) health: Arc<Health>,
+    pub(crate) metrics: Metrics,
+    pub(crate) jitter: Jitter,
+    pub(crate) clock: Clock,
+    pub(crate) exposed: OnceLock<Arc<Registry>>,
+    /// By tenant: events accepted, duplicate, rejected, put off.
+    pub(crate) counters: Vec<[Counter; 4]>,
+    tenants: Tenants,
+    shares: Vec<Share>,
+    credit: Arc<Credit>,
+    admission_wait: std::time::Duration,
+    body_limits: BodyLimits,
+}
+
+impl Front {
+    pub(crate) fn new(
+        settings: &GatewaySettings,
+        log: &dyn Log,
+        topics: Topics,
+        tenants: Tenants,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> Result<Self, LogError> {
+        let health = Arc::new(Health::new(settings.durability));
+        let credit = Arc::new(Credit::new(
+            settings.in_flight.as_u64(),
+            settings.tenant_share_percent,
+            metrics.in_flight_bytes.clone(),
+        ));
+        Ok(Self {
+            intake: Intake::new(
+                settings,
+                topics,
+                log.partitions(),
+                Arc::clone(&credit),
+                Arc::clone(&health),
+            ),
+            publisher: Publisher {
+                producer: log.producer()?,
+                health: Arc::clone(&health),
+                clock: clock.clone(),
+                queue_wait: settings.queue_wait,
+                publish_timeout: settings.publish_timeout,
+            },
+            health,
+            counters: tenants.iter().map(|tenant| metrics.of_tenant(&tenant.settings.id)).collect(),
+            metrics,
+            jitter: Jitter::new(),
+            clock,
+            exposed: OnceLock::new(),
+            shares: tenants.iter().map(|_| credit.share()).collect(),
+            tenants,
+            credit,
+            admission_wait: settings.admission_wait,
+            body_limits: BodyLimits::from(settings),
+        })
+    }
+}
+
+/// Answers one request, and counts it.
+pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Reply {
+    let began_ns = front.clock.now().steady_ns;
+    let (route, reply) = match request.uri().path() {
+        "/v1/events" => ("/v1/events", post(&front, request, Endpoint::Single).await),
+        "/v1/events:batch" => ("/v1/events:batch", post(&front, request, Endpoint::Batch).await),
+        "/healthz" => ("/healthz", get(&request, || health(&front))),
+        "/readyz" => ("/readyz", get(&request, || ready(&front))),
+        "/metrics" => ("/metrics", get(&request, || exposition(&front))),
+        _ => {
+            dismiss(request);
+            ("other", reply::problem(Problem::NotFound, None))
+        }
+    };
+    let took_ns = front.clock.now().steady_ns.saturating_sub(began_ns);
+    #[expect(clippy::cast_precision_loss, reason = "a latency needs no 53 bits")]
+    let seconds = took_ns as f64 / 1e9;
+    front.metrics.latency.get_or_create(&metrics::Route { route }).observe(seconds);
+    let status = reply.status().as_u16();
+    front.metrics.requests.get_or_create(&metrics::Request { route, status }).inc();
+    reply
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    Single,
+    Batch,
+}
+
+/// A request to take events, admitted.
+pub(crate) struct Admitted<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) format: Format,
+    pub(crate) body: BodyReader,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) lease: Lease,
+}
+
+async fn post(front: &Front, request: Request<Incoming>, endpoint: Endpoint) -> Reply {
+    if request.method() != Method::POST {
+        dismiss(request);
+        return reply::method_not_allowed("POST");
+    }
+    match admit(front, request, endpoint).await {
+        Err(turned_down) => turned_down,
+        Ok(admitted) => match endpoint {
+            Endpoint::Single => single::take(front, admitted).await,
+            Endpoint::Batch => batch::take(front, admitted).await,
+        },
+    }
+}
+
+async fn admit<'a>(
+    front: &'a Front,
+    request: Request<Incoming>,
+    endpoint: Endpoint,
+) -> Result<Admitted<'a>, Reply> {
+    let headers = request.headers();
+    let Some(caller) = front.tenants.caller(headers) else {
+        return Err(turn_down(request, Problem::Unauthorized));
+    };
+    let Some(format) = format(headers, endpoint) else {
+        return Err(turn_down(request, Problem::UnsupportedMediaType));
+    };
+    let Some(encoding) = encoding(headers) else {
+        return Err(turn_down(request, Problem::UnsupportedEncoding));
+    };
+    let Some(share) = front.shares.get(caller.tenant.number) else {
+        return Err(turn_down(request, Problem::Unauthorized));
+    };
+    let bytes = lease_bytes(headers, encoding);
+    let Ok(lease) = front.credit.lease(share, bytes, front.admission_wait).await else {
+        front.metrics.count_turned_away("credit");
+        dismiss(request);
+        let seconds = front.jitter.retry_after_seconds(CREDIT_RETRY);
+        return Err(reply::problem(Problem::Unavailable, Some(seconds)));
+    };
+    let traceparent = traceparent(headers);
+    let body = BodyReader::new(request.into_body(), encoding, front.body_limits);
+    Ok(Admitted { caller, format, body, traceparent, lease })
+}
+
+/// Credit that a body needs: its length up to the window, and a decoder's window.
+fn lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.parse().ok()).unwrap_or(WINDOW_BYTES);
+    match encoding {
+        Encoding::Identity => length.min(WINDOW_BYTES),
+        Encoding::Gzip => WINDOW_BYTES,
+        Encoding::Zstd => WINDOW_BYTES + (1 << ZSTD_WINDOW_LOG),
+    }
+}
+
+fn format(headers: &HeaderMap, endpoint: Endpoint) -> Option<Format> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
+    let charset = parameters.trim().to_ascii_lowercase();
+    if !matches!(charset.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"") {
+        return None;
+    }
+    match (endpoint, media_type.trim().to_ascii_lowercase().as_str()) {
+        (Endpoint::Single | Endpoint::Batch, "application/json") => Some(Format::Array),
+        (Endpoint::Batch, "application/x-ndjson") => Some(Format::Lines),
+        _ => None,
+    }
+}
+
+fn encoding(headers: &HeaderMap) -> Option<Encoding> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(value) = values.next() else { return Some(Encoding::Identity) };
+    if values.next().is_some() {
+        return None;
+    }
+    match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Some(Encoding::Identity),
+        "gzip" | "x-gzip" => Some(Encoding::Gzip),
+        "zstd" => Some(Encoding::Zstd),
+        _ => None,
+    }
+}
+
+/// Takes a `traceparent` of version 00 (W3C Trace Context, section 3.2.2).
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get("traceparent")?.to_str().ok()?;
+    let parts: Vec<&str> = value.split('-').collect();
+    let is_hex = |part: &str, length: usize| {
+        part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let [version, trace, parent, flags] = parts.as_slice() else { return None };
+    let valid = *version == "00" && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
+    valid.then(|| value.to_owned())
+}
+
+fn turn_down(request: Request<Incoming>, problem: Problem) -> Reply {
+    dismiss(request);
+    reply::problem(problem, None)
+}
+
+/// Lets go of a request whose body is not wanted. A client that asked first is not invited to send.
+fn dismiss(request: Request<Incoming>) {
+    if !request.headers().contains_key(EXPECT) {
+        linger(request.into_body());
+    }
+}
+
+fn get(request: &Request<Incoming>, reply: impl FnOnce() -> Reply) -> Reply {
+    match *request.method() {
+        Method::GET | Method::HEAD => reply(),
+        _ => reply::method_not_allowed("GET, HEAD"),
+    }
+}
+
+fn health(_front: &Front) -> Reply {
+    #[derive(serde::Serialize)]
+    struct Alive {
+        status: &'static str,
+    }
+    reply::with_json(StatusCode::OK, &Alive { status: "alive" })
+}
+
+fn ready(front: &Front) -> Reply {
+    let (ready, readiness) = front.health.readiness(front.clock.now());
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    reply::with_json(status, &readiness)
+}
+
+fn exposition(front: &Front) -> Reply {
+    let Some(registry) = front.exposed.get() else {
+        return reply::problem(Problem::Unavailable, Some(1));
+    };
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, registry) {
+        Ok(()) => {
+            reply::with_text("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
+        }
+        Err(std::fmt::Error) => reply::problem(Problem::Unavailable, Some(1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn media_types_are_told_apart() {
+        let of = |value, endpoint| format(&headers(&[("content-type", value)]), endpoint);
+        assert_eq!(of("application/json", Endpoint::Single), Some(Format::Array));
+        assert_eq!(of("Application/JSON; charset=UTF-8", Endpoint::Batch), Some(Format::Array));
+        assert_eq!(of("application/x-ndjson", Endpoint::Batch), Some(Format::Lines));
+        assert_eq!(of("application/x-ndjson", Endpoint::Single), None);
+        assert_eq!(of("application/json; charset=latin1", Endpoint::Single), None);
+        assert_eq!(of("text/plain", Endpoint::Batch), None);
+        assert_eq!(format(&HeaderMap::new(), Endpoint::Single), None);
+    }
+
+    #[test]
+    fn encodings_are_told_apart() {
+        let of = |value| encoding(&headers(&[("content-encoding", value)]));
+        assert_eq!(encoding(&HeaderMap::new()), Some(Encoding::Identity));
+        assert_eq!(of("GZIP"), Some(Encoding::Gzip));
+        assert_eq!(of("zstd"), Some(Encoding::Zstd));
+        assert_eq!(of("identity"), Some(Encoding::Identity));
+        assert_eq!(of("br"), None);
+        assert_eq!(of("gzip, zstd"), None);
+    }
+
+    #[test]
+    fn a_body_is_admitted_by_what_it_may_hold() {
+        let of = |length, encoding| lease_bytes(&headers(&[("content-length", length)]), encoding);
+        assert_eq!(of("912", Encoding::Identity), 912);
+        assert_eq!(of("99999999", Encoding::Identity), WINDOW_BYTES);
+        assert_eq!(lease_bytes(&HeaderMap::new(), Encoding::Identity), WINDOW_BYTES);
+        assert_eq!(of("912", Encoding::Gzip), WINDOW_BYTES);
+        assert_eq!(of("912", Encoding::Zstd), 9 * WINDOW_BYTES);
+    }
+
+    #[test]
+    fn a_traceparent_is_taken_only_when_it_is_one() {
+        let of = |value| traceparent(&headers(&[("traceparent", value)]));
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert_eq!(of(good), Some(good.to_owned()));
+        assert_eq!(of("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
+        assert_eq!(of("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
+        assert_eq!(of("00-0af7-b7ad6b7169203331-01"), None);
+    }
+}

@@ -1,0 +1,73 @@
+//! `POST /v1/events`: one event, one answer.
+
+use crate::body::BodyError;
+use crate::problem::Problem;
+use crate::reply::{self, Reply};
+use crate::route::{Admitted, Front};
+use crate::settle::Request;
+use crate::split::Piece;
+use crate::tally::{Cause, Tally};
+
+use tillrace_core::decode::MAX_EVENT_BYTES;
+
+/// White space around the event is let pass up to this.
+const SLACK_BYTES: usize = 1024;
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
+/// Takes one event and answers when it is durable or refused.
+pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
+    let Admitted { caller, mut body, traceparent, lease, .. } = admitted;
+    let whole = body.whole(MAX_EVENT_BYTES + SLACK_BYTES).await;
+    front.metrics.body_bytes.inc_by(body.taken_bytes());
+    let text = match whole {
+        Ok(text) => text,
+        Err(error) => {
+            body.linger();
+            return reply::problem(problem_of(&error), None);
+        }
+    };
+    if text.is_none() {
+        body.linger();
+    }
+    let text = text.as_deref().map(trimmed);
+    let piece = match text {
+        Some(text) if text.len() <= MAX_EVENT_BYTES => Piece::Event(0..text.len()),
+        _ => Piece::TooLarge,
+    };
+    let request = Request { front, caller, traceparent: traceparent.as_deref() };
+    let mut tally = Tally::default();
+    let chunk = request.submit(text.unwrap_or_default(), &[piece], 0).await;
+    request.settle(chunk, &mut tally).await;
+    request.count(&tally);
+    drop(lease);
+    answer(front, &tally)
+}
+
+fn answer(front: &Front, tally: &Tally) -> Reply {
+    match tally.exceptions.first() {
+        None if tally.duplicate > 0 => reply::accepted("duplicate"),
+        None => reply::accepted("accepted"),
+        Some(exception) => match exception.cause {
+            Cause::Refused(reason) => reply::refused(reason, &exception.pointer),
+            Cause::PutOff(setback) => {
+                let seconds = front.jitter.retry_after_seconds(setback.wait());
+                reply::problem(setback.problem(), Some(seconds))
+            }
+        },
+    }
+}
+
+/// Strips a byte order mark and white space around the event.
+fn trimmed(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BOM).unwrap_or(text).trim_ascii()
+}
+
+/// Returns the problem of a body that could not be read.
+pub(crate) fn problem_of(error: &BodyError) -> Problem {
+    match error {
+        BodyError::TimedOut => Problem::RequestTimeout,
+        BodyError::Cut => Problem::BodyCut,
+        BodyError::Malformed(_) => Problem::MalformedEncoding,
+        BodyError::Expansion => Problem::ExpansionLimit,
+    }
+}

@@ -1,0 +1,206 @@
+//! Tenants and their API keys: who is calling, and by which rules.
+//!
+//! A key is found by its SHA-256, which is all that the configuration holds of it; looking up a
+//! hash that the caller cannot choose leaks nothing by its timing. Store and terminal names are
+//! interned here, within the tenant's caps.
+
+mod settings;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use sha2::{Digest, Sha256};
+use tillrace_core::bucket::Exhausted;
+use tillrace_core::envelope::Scope;
+use tillrace_core::intern::{Interner, TooManyNames};
+
+pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, TenantsError};
+
+use crate::loyalty::LoyaltyHash;
+use crate::meter::{Meter, take_all};
+
+const KEY_HEADER: &str = "x-api-key";
+const ALL_STORES: &str = "*";
+
+/// All tenants of a gateway, by their keys.
+#[derive(Debug)]
+pub struct Tenants {
+    by_key: HashMap<[u8; 32], Caller>,
+    all: Vec<Arc<Tenant>>,
+}
+
+/// Who is calling: a tenant, by one of its keys.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) tenant: Arc<Tenant>,
+    key: u32,
+}
+
+/// One tenant at work.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) settings: TenantSettings,
+    /// Its place among the tenants.
+    pub(crate) number: usize,
+    /// Fingerprint of the settings an event was judged by.
+    pub(crate) policy_revision: String,
+    pub(crate) scope: Scope,
+    pub(crate) clock_skew_ms: i64,
+    pub(crate) loyalty: Option<LoyaltyHash>,
+    keys: Vec<Stores>,
+    stores: Interner,
+    terminals: Interner,
+    tenant_meter: Meter,
+    store_meter: Meter,
+    key_meters: Vec<Meter>,
+}
+
+/// Stores that a key may send for.
+#[derive(Debug)]
+enum Stores {
+    All,
+    These(HashSet<String>),
+}
+
+/// Which cap on names was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cap {
+    Stores,
+    Terminals,
+}
+
+/// Returns what the configuration stores of an API key: `sha256:` and 64 hexadecimal digits.
+pub fn hash_key(key: &str) -> String {
+    use std::fmt::Write;
+    let digest = Sha256::digest(key.as_bytes());
+    digest.iter().fold("sha256:".to_owned(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        drop(write!(text, "{byte:02x}"));
+        text
+    })
+}
+
+impl Tenants {
+    /// Takes tenants from their settings.
+    ///
+    /// # Errors
+    /// [`TenantsError`] for the first setting that cannot be used, or a key used twice.
+    pub fn new(settings: Vec<TenantSettings>) -> Result<Self, TenantsError> {
+        let mut tenants = Self { by_key: HashMap::new(), all: Vec::new() };
+        for (number, settings) in settings.into_iter().enumerate() {
+            settings.validate()?;
+            if tenants.all.iter().any(|known| known.settings.id == settings.id) {
+                return Err(TenantsError::TenantTwice { tenant: settings.id });
+            }
+            let tenant = Arc::new(Tenant::new(settings, number));
+            for (key, stored) in (0..).zip(&tenant.settings.keys) {
+                let Some(hash) = stored.digest() else { continue };
+                let caller = Caller { tenant: Arc::clone(&tenant), key };
+                if tenants.by_key.insert(hash, caller).is_some() {
+                    return Err(TenantsError::KeyTwice {
+                        tenant: tenant.settings.id.clone(),
+                        key: stored.name.clone(),
+                    });
+                }
+            }
+            tenants.all.push(tenant);
+        }
+        Ok(tenants)
+    }
+
+    /// Finds out who calls, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
+        let key = match headers.get(KEY_HEADER) {
+            Some(key) => key.as_bytes(),
+            None => bearer(headers.get(AUTHORIZATION)?.as_bytes())?,
+        };
+        self.by_key.get::<[u8; 32]>(&Sha256::digest(key).into())
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tenant> {
+        self.all.iter().map(Arc::as_ref)
+    }
+}
+
+/// Takes the token of the Bearer scheme (RFC 6750, section 2.1); schemes ignore case.
+fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = authorization.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+impl Caller {
+    /// Tells whether this key may send for a store.
+    pub(crate) fn may_send_for(&self, store: &str) -> bool {
+        match self.tenant.keys.get(self.key as usize) {
+            Some(Stores::All) => true,
+            Some(Stores::These(stores)) => stores.contains(store),
+            None => false,
+        }
+    }
+
+    /// Takes tokens for one event of `bytes` from tenant, key and, where known, store.
+    ///
+    /// # Errors
+    /// [`Exhausted`] when one of them has too few; none is charged then.
+    pub(crate) fn charge(
+        &self,
+        store: Option<u32>,
+        bytes: u64,
+        now_ns: u64,
+    ) -> Result<(), Exhausted> {
+        let tenant = (&self.tenant.tenant_meter, 0);
+        let Some(key_meter) = self.tenant.key_meters.get(self.key as usize) else { return Ok(()) };
+        match store {
+            Some(store) => {
+                let store = (&self.tenant.store_meter, store);
+                take_all(&[tenant, (key_meter, 0), store], bytes, now_ns)
+            }
+            None => take_all(&[tenant, (key_meter, 0)], bytes, now_ns),
+        }
+    }
+}
+
+impl Tenant {
+    fn new(settings: TenantSettings, number: usize) -> Self {
+        let stores = |key: &KeySettings| {
+            if key.stores.iter().any(|store| store == ALL_STORES) {
+                Stores::All
+            } else {
+                Stores::These(key.stores.iter().cloned().collect())
+            }
+        };
+        let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
+        Self {
+            number,
+            policy_revision: settings.fingerprint(),
+            scope: settings.scope(),
+            clock_skew_ms: i64::try_from(settings.clock_skew.as_millis()).unwrap_or(i64::MAX),
+            loyalty: settings
+                .loyalty_secret
+                .as_ref()
+                .map(|secret| LoyaltyHash::new(secret.as_bytes())),
+            keys: settings.keys.iter().map(stores).collect(),
+            stores: Interner::new(settings.max_stores),
+            terminals: Interner::new(settings.max_terminals),
+            tenant_meter: Meter::new(&settings.limits.tenant, 1),
+            store_meter: Meter::new(&settings.limits.store, settings.max_stores),
+            key_meters: settings.keys.iter().map(|key| Meter::new(&key_rates(key), 1)).collect(),
+            settings,
+        }
+    }
+
+    /// Returns the dense id of a store, and makes sure that its terminal has one too.
+    ///
+    /// # Errors
+    /// The [`Cap`] that keeps a new name out.
+    pub(crate) fn know(&self, store: &str, terminal: &str) -> Result<u32, Cap> {
+        let store = self.stores.id(0, store).map_err(|TooManyNames { .. }| Cap::Stores)?;
+        self.terminals.id(store, terminal).map_err(|TooManyNames { .. }| Cap::Terminals)?;
+        Ok(store)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+use http::HeaderValue;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn tenants(settings: Value) -> Result<Tenants, TenantsError> {
+    Tenants::new(serde_json::from_value(settings).unwrap())
+}
+
+fn key(name: &str, key: &str, stores: &[&str]) -> Value {
+    json!({"name": name, "hash": hash_key(key), "stores": stores})
+}
+
+fn headers(name: &'static str, value: &str) -> HeaderMap {
+    HeaderMap::from_iter([(
+        http::HeaderName::from_static(name),
+        HeaderValue::from_str(value).unwrap(),
+    )])
+}
+
+#[test]
+fn the_hash_of_a_key_is_its_sha_256() {
+    assert_eq!(
+        hash_key("abc"),
+        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+}
+
+#[test]
+fn a_caller_is_found_by_key_and_bound_to_its_stores() {
+    let tenants = tenants(json!([
+        {"id": "a", "keys": [key("till", "k1", &["7", "8"]), key("hq", "k2", &["*"])]},
+        {"id": "b", "keys": [key("till", "k3", &["*"])]},
+    ]))
+    .unwrap();
+    let till = tenants.caller(&headers("authorization", "bEARER k1")).unwrap();
+    assert_eq!(till.tenant.settings.id, "a");
+    assert!(till.may_send_for("8") && !till.may_send_for("9") && !till.may_send_for("*"));
+    assert!(tenants.caller(&headers("x-api-key", "k2")).unwrap().may_send_for("9"));
+    assert_eq!(tenants.caller(&headers("x-api-key", "k3")).unwrap().tenant.number, 1);
+    for (name, value) in
+        [("x-api-key", "K1"), ("x-api-key", ""), ("authorization", "Basic k1"), ("cookie", "k1")]
+    {
+        assert!(tenants.caller(&headers(name, value)).is_none(), "{name}: {value}");
+    }
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_named() {
+    let with = |more: Value| {
+        let mut tenant = json!({"id": "a", "keys": [key("till", "k1", &["*"])]});
+        tenant.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        tenants(json!([tenant])).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(with(json!({})), Ok(()));
+    for (more, names) in [
+        (json!({"id": ""}), "id: "),
+        (json!({"sequence_scope": "wrapping:x"}), "sequence_scope: "),
+        (json!({"loyalty_secret": "short"}), "loyalty_secret: "),
+        (json!({"limits": {"store": {"events_burst": 1}}}), "events_burst: "),
+        (json!({"keys": [{"name": "k", "hash": "abc", "stores": ["*"]}]}), "key k: hash: "),
+        (json!({"keys": [key("k", "", &["*"])]}), "key k: hash: "),
+        (json!({"keys": [key("k", "x", &[])]}), "key k: stores: "),
+        (json!({"keys": [key("k", "x", &["1"]), key("l", "x", &["2"])]}), "key l: "),
+    ] {
+        let error = with(more).unwrap_err();
+        assert!(error.contains(names), "{error}");
+    }
+    let twice = json!([{"id": "a", "keys": []}, {"id": "a", "keys": []}]);
+    assert!(tenants(twice).unwrap_err().to_string().contains("configured twice"));
+}
+
+#[test]
+fn the_policy_revision_follows_the_settings_and_shows_no_secret() {
+    let revision = |more: Value| {
+        let mut tenant = json!({"id": "a", "keys": []});
+        tenant.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let settings: TenantSettings = serde_json::from_value(tenant).unwrap();
+        assert!(!format!("{settings:?}").contains("sixteen"));
+        settings.fingerprint()
+    };
+    let plain = revision(json!({}));
+    assert_eq!(plain.len(), 8);
+    assert_eq!(plain, revision(json!({})));
+    assert_ne!(plain, revision(json!({"clock_skew": "1m"})));
+    assert_ne!(plain, revision(json!({"loyalty_secret": "sixteen bytes or more"})));
+}
+
+#[test]
+fn stores_and_terminals_have_caps_of_their_own() {
+    let tenants = tenants(json!([{"id": "a", "keys": [], "max_stores": 2, "max_terminals": 3}]));
+    let tenants = tenants.unwrap();
+    let tenant = tenants.iter().next().unwrap();
+    assert_eq!(tenant.know("1", "1"), Ok(0));
+    assert_eq!(tenant.know("2", "1"), Ok(1));
+    assert_eq!(tenant.know("3", "1"), Err(Cap::Stores));
+    assert_eq!(tenant.know("1", "2"), Ok(0));
+    assert_eq!(tenant.know("1", "3"), Err(Cap::Terminals));
+    assert_eq!(tenant.know("2", "1"), Ok(1));
+}

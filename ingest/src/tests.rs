@@ -1,0 +1,10 @@
+//! The gateway from the outside: real sockets, a log that fails when told to.
+
+mod batch;
+mod drain;
+mod duplicates;
+mod harness;
+mod hostile;
+mod limits;
+mod log;
+mod single;

@@ -1,0 +1,128 @@
+//! Limits: rates, floods, caps on names, credit.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+
+use super::harness::*;
+use super::log::Mood;
+
+#[tokio::test]
+async fn a_rate_is_held_and_let_go() {
+    for who in ["tenant", "store", "key"] {
+        let limits = json!({"limits": {who: {"events_per_second": 2, "events_burst": 3}}});
+        let bench = start_with(|_| {}, limits).await;
+        let answer = bench.post_lines(KEY, lines(0..5)).await;
+        answer.assert_problem(429, "rate_limited");
+        answer.assert_batch(429, [3, 0, 0, 2], Some(3));
+        bench.post(KEY, event("7", 3)).await.assert_problem(429, "rate_limited");
+        bench.assert_neighbour_unharmed().await;
+        bench.pass_ms(1_000);
+        bench.post_lines(KEY, lines(3..5)).await.assert_batch(202, [2, 0, 0, 0], None);
+        let other_store = bench.post(KEY, event("8", 9)).await.status;
+        assert_eq!(other_store, if who == "store" { 202 } else { 429 }, "{who}");
+        let other_key = bench.post(NARROW_KEY, event("7", 10)).await.status;
+        assert_eq!(other_key, if who == "key" { 202 } else { 429 }, "{who}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_are_limited_and_refused_events_are_charged_too() {
+    let limits = json!({"limits": {"key": {"bytes_per_second": "1KiB", "bytes_burst": "256KiB"}}});
+    let bench = start_with(|_| {}, limits).await;
+    let bulky = format!("{{\"note\":\"{}\"}}", "x".repeat(100_000));
+    for status in [422, 422, 429] {
+        assert_eq!(bench.post(KEY, &bulky).await.status, status);
+    }
+    let wait: u64 = {
+        let answer = bench.post(KEY, &bulky).await;
+        answer.header("retry-after").unwrap().parse().unwrap()
+    };
+    assert!((37..=57).contains(&wait), "{wait} s for the 38 KB that are missing");
+}
+
+#[tokio::test]
+async fn names_past_the_caps_are_refused_and_known_ones_go_on() {
+    let bench = start_with(|_| {}, json!({"max_stores": 2, "max_terminals": 2})).await;
+    for (store, terminal, status, code) in [
+        ("1", "3", 202, None),
+        ("2", "3", 202, None),
+        ("3", "3", 422, Some("too_many_stores")),
+        ("1", "4", 422, Some("too_many_terminals")),
+        ("1", "3", 202, None),
+    ] {
+        let text = event(store, 1).replace("\"3\"", &format!("\"{terminal}\""));
+        let answer = bench.post(KEY, text).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        assert_eq!(code, answer.json()["code"].as_str());
+    }
+    assert_eq!(bench.log.written("pos.events.v1").len(), 2, "no markers for unknown names");
+    assert_eq!(bench.log.written("pos.rejected.v1").len(), 2);
+}
+
+#[tokio::test]
+async fn clocks_ahead_are_flagged_only() {
+    let bench = start(|_| {}).await;
+    assert_eq!(bench.post(KEY, event_at("7", 1, "2026-11-27T08:15:00Z")).await.status, 202);
+    assert_eq!(bench.post(KEY, event_at("7", 2, "2026-11-27T08:15:01Z")).await.status, 202);
+    let stored = bench.log.values("pos.events.v1");
+    assert_eq!(stored[0]["flags"], json!(null));
+    assert_eq!(stored[1]["flags"], "clock_skew");
+}
+
+#[tokio::test]
+async fn floods_wait_when_it_is_tight_and_live_events_go_on() {
+    let bench = start(|s| s.queue_wait = Duration::ZERO).await;
+    let old = |sequence| event_at("7", sequence, "2026-11-27T07:49:59Z");
+    assert_eq!(bench.post(KEY, old(1)).await.status, 202);
+    let stored = bench.log.values("pos.events.v1");
+    assert_eq!(stored[0]["admission"], "flood");
+
+    bench.log.set(Mood::IsFull);
+    bench.post(KEY, event("7", 2)).await.assert_problem(503, "unavailable");
+    bench.log.set(Mood::Writes);
+    bench.post(KEY, old(3)).await.assert_problem(429, "rate_limited");
+    let answer = bench.post(KEY, event("7", 4)).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(bench.log.values("pos.events.v1")[1]["admission"], "live");
+    bench.pass_ms(1_000);
+    assert_eq!(bench.post(KEY, old(3)).await.status, 202);
+}
+
+#[tokio::test]
+async fn credit_above_half_turns_floods_away_and_credit_gone_is_503() {
+    let settings = |s: &mut crate::GatewaySettings| {
+        s.in_flight = bytesize::ByteSize::mib(10);
+        s.tenant_share_percent = 100;
+        s.admission_wait = Duration::from_millis(10);
+    };
+    let bench = start(settings).await;
+    bench.log.set(Mood::Holds);
+    let mut held = Vec::new();
+    for number in 0..10 {
+        let mut stream = bench.connect().await;
+        let head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
+        stream
+            .write_all(format!("{head}Content-Length: 9999999\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        held.push(stream);
+        let leased = f64::from((number + 1) * 1_048_576);
+        while bench.metric("tillrace_ingest_in_flight_bytes").await != Some(leased) {
+            tokio::task::yield_now().await;
+        }
+        if number == 5 {
+            bench.log.set(Mood::Writes);
+            let old = event_at("7", 1, "2026-11-27T07:49:59Z");
+            bench.post(KEY, old).await.assert_problem(429, "rate_limited");
+            assert_eq!(bench.post(KEY, event("7", 2)).await.status, 202);
+        }
+    }
+    bench.post(KEY, event("7", 3)).await.assert_problem(503, "unavailable");
+    drop(held);
+    while bench.metric("tillrace_ingest_in_flight_bytes").await != Some(0.0) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bench.post(KEY, event("7", 3)).await.status, 202);
+}
