@@ -81,3 +81,82 @@ pub fn effect(kind: Kind, line: &Line<'_>) -> Effect {
 pub fn is_count(kind: Kind, line: &Line<'_>) -> bool {
     kind == Kind::InventoryCount && line.line_type == LineType::Count && !line.void
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Decoder;
+
+    fn effects(kind: &str, line: &str) -> [i64; 4] {
+        let text = format!(
+            r#"{{"store":"1","terminal":"2","event_id":"3","kind":"{kind}","occurred_at":"2026-11-27T08:15:30Z",
+            "business_date":"2026-11-27","reference":{{"sequence":1,"transfer_id":"t"}},
+            "lines":[{{"line":1,"sku":"a",{line}}}]}}"#
+        );
+        let mut decoder = Decoder::new();
+        let event = decoder.decode(text.as_bytes()).unwrap();
+        let effect = effect(event.kind, &event.lines[0]);
+        assert_eq!(is_count(event.kind, &event.lines[0]), kind == "inventory_count");
+        [effect.stock, effect.sold, effect.returned, effect.adjusted].map(|micros| micros / 1_000)
+    }
+
+    #[test]
+    fn each_kind_of_line_moves_what_the_trade_expects() {
+        let cases = [
+            ("sale", r#""type":"sale","quantity":"1.5""#, [-1_500, 1_500, 0, 0]),
+            ("sale", r#""type":"return","quantity":"2""#, [2_000, 0, 2_000, 0]),
+            ("sale", r#""type":"service","quantity":"2""#, [0; 4]),
+            ("sale", r#""type":"sale","quantity":"-2","void":true"#, [0; 4]),
+            ("exchange", r#""type":"sale","quantity":"1""#, [-1_000, 1_000, 0, 0]),
+            ("exchange", r#""type":"return","quantity":"1""#, [1_000, 0, 1_000, 0]),
+            ("return", r#""type":"return","quantity":"1""#, [1_000, 0, 1_000, 0]),
+            (
+                "return",
+                r#""type":"return","quantity":"1","disposition":"damaged""#,
+                [0, 0, 1_000, 0],
+            ),
+            (
+                "return",
+                r#""type":"return","quantity":"1","disposition":"vendor""#,
+                [0, 0, 1_000, 0],
+            ),
+            ("return", r#""type":"return","quantity":"1","disposition":"none""#, [0, 0, 1_000, 0]),
+            ("post_void", r#""type":"sale","quantity":"1""#, [1_000, -1_000, 0, 0]),
+            ("post_void", r#""type":"return","quantity":"1""#, [-1_000, 0, -1_000, 0]),
+            (
+                "post_void",
+                r#""type":"return","quantity":"1","disposition":"damaged""#,
+                [0, 0, -1_000, 0],
+            ),
+            ("void", r#""type":"sale","quantity":"-5""#, [0; 4]),
+            ("training", r#""type":"sale","quantity":"5""#, [0; 4]),
+            ("suspend", r#""type":"return","quantity":"5""#, [0; 4]),
+            (
+                "inventory_adjustment",
+                r#""type":"adjustment","quantity":"-0.25""#,
+                [-250, 0, 0, -250],
+            ),
+            ("inventory_count", r#""type":"count","quantity":"9""#, [0; 4]),
+            ("transfer_out", r#""type":"transfer","quantity":"3""#, [-3_000, 0, 0, -3_000]),
+            ("transfer_in", r#""type":"transfer","quantity":"3""#, [3_000, 0, 0, 3_000]),
+        ];
+        for (kind, line, expected) in cases {
+            assert_eq!(effects(kind, line), expected, "{kind} {line}");
+        }
+    }
+
+    #[test]
+    fn a_transfer_takes_from_one_store_what_it_gives_to_the_other() {
+        let line = r#""type":"transfer","quantity":"12.000001""#;
+        let (out, back) = (effects("transfer_out", line), effects("transfer_in", line));
+        assert_eq!(out.map(|micros| -micros), back);
+    }
+
+    #[test]
+    fn no_pair_stands_in_the_table_twice() {
+        for (place, rule) in TABLE.iter().enumerate() {
+            let same = |other: &&Rule| (other.kind, other.line_type) == (rule.kind, rule.line_type);
+            assert_eq!(TABLE.iter().position(|other| same(&other)), Some(place));
+        }
+    }
+}
