@@ -4,6 +4,7 @@
 //! standard error says loudly what was not run. Where `CI` is set, absence is a failure. Other
 //! crates take this file in with `#[path]`.
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
+#![allow(clippy::expect_used, reason = "a test whose cluster does not start has failed")]
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -147,6 +147,21 @@ impl Member {
         if self.consumer.assignment_lost() { None } else { self.metadata.as_ref() }
     }
 
+    /// Lets a test act as a member of another generation.
+    #[cfg(test)]
+    pub(super) fn replace_generation(
+        &mut self,
+        metadata: Option<ConsumerGroupMetadata>,
+    ) -> Option<ConsumerGroupMetadata> {
+        std::mem::replace(&mut self.metadata, metadata)
+    }
+
+    /// Lets a test see which partitions this member has.
+    #[cfg(test)]
+    pub(super) fn partitions(&self) -> Vec<Partition> {
+        self.lanes.keys().copied().collect()
+    }
+
     /// Makes places a list of librdkafka's.
     pub(super) fn places(&self, positions: &[Position]) -> Result<TopicPartitionList, LogError> {
         const ACTION: &str = "commit a place";

@@ -186,7 +186,6 @@ struct Ticket {
 /// What librdkafka calls when it knows the fate of a row.
 struct Reports {
     desk: Arc<Desk>,
-    dead: AtomicBool,
 }
 
 impl Reports {
@@ -195,23 +194,8 @@ impl Reports {
             Ok(message) => Ok(Offset::try_from(message.offset()).unwrap_or_default()),
             Err((error, message)) => {
                 let bytes = message.payload_len() + message.key_len();
-                Err(self.undelivered(&Topic::new(message.topic()), bytes, error.clone()))
+                Err(undelivered(&Topic::new(message.topic()), bytes, error.clone()))
             }
-        }
-    }
-
-    fn undelivered(&self, topic: &Topic, bytes: usize, error: KafkaError) -> LogError {
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::MessageBatchTooLarge,
-            ) => LogError::TooLarge { bytes, limit: MAX_MESSAGE_BYTES },
-            Some(RDKafkaErrorCode::Fatal) => {
-                self.dead.store(true, Ordering::Relaxed);
-                KafkaFault::from(error).passing(ACTION)
-            }
-            _ => failure_on(topic, ACTION, error),
         }
     }
 }
@@ -222,9 +206,6 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            self.dead.store(true, Ordering::Relaxed);
-        }
         report_error(&error, reason);
     }
 }
@@ -239,6 +220,19 @@ impl ProducerContext for Reports {
     }
 }
 
+fn undelivered(topic: &Topic, bytes: usize, error: KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidMessageSize
+            | RDKafkaErrorCode::MessageBatchTooLarge,
+        ) => LogError::TooLarge { bytes, limit: MAX_MESSAGE_BYTES },
+        // The producer is replaced before the next row.
+        Some(RDKafkaErrorCode::Fatal) => KafkaFault::from(error).passing(ACTION),
+        _ => failure_on(topic, ACTION, error),
+    }
+}
+
 /// A librdkafka producer and the thread that serves it.
 struct Line {
     producer: Arc<BaseProducer<Reports>>,
@@ -248,7 +242,7 @@ struct Line {
 
 impl Line {
     fn open(settings: &Shared, desk: &Arc<Desk>) -> Result<Self, LogError> {
-        let reports = Reports { desk: Arc::clone(desk), dead: AtomicBool::new(false) };
+        let reports = Reports { desk: Arc::clone(desk) };
         let producer: BaseProducer<Reports> = create(&producing(settings), reports)?;
         let (producer, stop) = (Arc::new(producer), Arc::new(AtomicBool::new(false)));
         let (served, stopped) = (Arc::clone(&producer), Arc::clone(&stop));
@@ -267,8 +261,9 @@ impl Line {
         Ok(Self { producer, stop, thread: Some(thread) })
     }
 
+    /// Tells whether librdkafka has given this producer up: it then fails every row at once.
     fn is_dead(&self) -> bool {
-        self.producer.context().dead.load(Ordering::Relaxed)
+        self.producer.client().fatal_error().is_some()
     }
 
     fn send(&self, ticket: Ticket, row: &Row) {
@@ -284,7 +279,7 @@ impl Line {
         if let Err((error, record)) = self.producer.send(record) {
             let reports = self.producer.context();
             let ticket = record.delivery_opaque;
-            let outcome = Err(reports.undelivered(&row.topic, ticket.bytes, error));
+            let outcome = Err(undelivered(&row.topic, ticket.bytes, error));
             reports.desk.room.release(1, ticket.bytes);
             reports.desk.settle_later(&ticket.batch, ticket.index, outcome);
         }

@@ -41,7 +41,7 @@ const SERVE: Duration = Duration::from_millis(5);
 /// A member of a group with a transactional producer.
 pub(super) struct TransactionalMember {
     view: Arc<View>,
-    member: Member,
+    pub(super) member: Member,
     producer: BaseProducer<Deliveries>,
     /// An aborted transaction that the brokers have not confirmed yet.
     aborting: bool,
