@@ -1,0 +1,496 @@
+//! What only Kafka has: rebalances, other members, dead owners, dead brokers.
+
+mod kafka_cluster;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam::channel::bounded;
+use parking_lot::Mutex;
+use rdkafka::config::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
+use tillrace_core::log::{
+    Bounds, Cleanup, Committed, Consumer, Entry, Full, Log, LogError, LogView, Offset, Partition,
+    Polled, Position, Row, Topic, TopicSpec, TransactionalConsumer,
+};
+use uuid::Uuid;
+
+const PATIENCE: Duration = Duration::from_mins(2);
+const STEP: Duration = Duration::from_millis(100);
+const PARTITIONS: Partition = 4;
+
+/// A log with topics `in` and `out` that no other test uses.
+struct Stage {
+    log: Arc<KafkaLog>,
+    name: String,
+}
+
+impl Stage {
+    fn open(settings: KafkaSettings) -> Self {
+        let name = format!("kafka-{}", &Uuid::new_v4().to_string()[..8]);
+        let log = KafkaLog::connect(settings).unwrap();
+        let stage = Self { log, name };
+        stage.log.ensure_topics(&[stage.spec("in"), stage.spec("out")]).unwrap();
+        stage
+    }
+
+    fn topic(&self, end: &str) -> Topic {
+        Topic::new(&format!("{}.{end}", self.name))
+    }
+
+    fn spec(&self, end: &str) -> TopicSpec {
+        let cleanup = Cleanup::Delete { retention_ms: 86_400_000 };
+        TopicSpec { topic: self.topic(end), cleanup }
+    }
+
+    fn row(&self, end: &str, partition: Partition, value: &str) -> Row {
+        let value = Some(Bytes::copy_from_slice(value.as_bytes()));
+        Row { topic: self.topic(end), partition, key: Bytes::from_static(b"k"), value }
+    }
+
+    /// Writes rows that must be taken.
+    fn write(&self, rows: Vec<Row>) {
+        let (told, heard) = bounded(1);
+        let tell = move |outcomes: Vec<Result<Offset, LogError>>| told.send(outcomes).unwrap();
+        let producer = self.log.producer().unwrap();
+        producer.send(rows, Box::new(tell)).unwrap();
+        let outcomes = heard.recv_timeout(PATIENCE).unwrap();
+        assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
+    }
+
+    fn read(&self, end: &str, partition: Partition) -> Vec<Entry> {
+        let topic = self.topic(end);
+        let bounds = decided(&*self.log, &topic, partition);
+        let mut reader = self.log.reader(&topic, partition, bounds.start).unwrap();
+        let mut entries = Vec::new();
+        wait_for("the reader's end", || {
+            entries.extend(reader.read(1_000, STEP).unwrap());
+            (reader.position() >= bounds.stable_end).then_some(())
+        });
+        entries
+    }
+}
+
+fn development(servers: &str) -> KafkaSettings {
+    KafkaSettings {
+        replication: 1,
+        durability: Durability::Development,
+        ..KafkaSettings::new(servers, PARTITIONS)
+    }
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < until, "waited in vain for {what}");
+    }
+}
+
+/// Bounds once every transaction that has written is decided.
+fn decided(view: &dyn LogView, topic: &Topic, partition: Partition) -> Bounds {
+    let end = view.bounds(topic, partition).unwrap().end;
+    wait_for("a decision", || {
+        Some(view.bounds(topic, partition).unwrap()).filter(|bounds| bounds.stable_end >= end)
+    })
+}
+
+fn text(entry: &Entry) -> String {
+    String::from_utf8(entry.value.as_deref().unwrap().to_vec()).unwrap()
+}
+
+fn place(partition: Partition, offset: Offset) -> Position {
+    Position { partition, committed: Committed { offset, metadata: String::new() } }
+}
+
+/// Polls until something is assigned, and starts it where the group is.
+fn take_over<C: Consumer + ?Sized>(member: &mut C) -> Vec<Partition> {
+    let mine = wait_for("an assignment", || match member.poll(0, STEP).unwrap() {
+        Polled::Assigned(partitions) => Some(partitions),
+        _ => None,
+    });
+    start(member, &mine);
+    mine
+}
+
+fn start<C: Consumer + ?Sized>(member: &mut C, partitions: &[Partition]) {
+    for &partition in partitions {
+        let place = member.committed(partition).unwrap();
+        member.start(partition, place.map_or(0, |place| place.offset)).unwrap();
+    }
+}
+
+fn next_records<C: Consumer + ?Sized>(member: &mut C) -> Vec<Entry> {
+    wait_for("records", || match member.poll(1_000, STEP).unwrap() {
+        Polled::Records(entries) => Some(entries),
+        Polled::Idle => None,
+        other => panic!("{other:?}"),
+    })
+}
+
+#[test]
+fn partitions_are_handed_over_between_two_members() {
+    let Some(servers) = kafka_cluster::shared("a rebalance between two members") else { return };
+    let stage = Stage::open(development(servers));
+    let (topic, group) = (stage.topic("in"), stage.name.as_str());
+    stage.write((0..PARTITIONS).map(|partition| stage.row("in", partition, "one")).collect());
+    let mut first = stage.log.consumer(group, &topic).unwrap();
+    assert_eq!(take_over(&mut *first), [0, 1, 2, 3]);
+    let mut seen = Vec::new();
+    while seen.len() < 4 {
+        seen.extend(next_records(&mut *first));
+    }
+    let places: Vec<_> =
+        seen.iter().map(|entry| place(entry.partition, entry.offset + 1)).collect();
+    first.commit(&places).unwrap();
+
+    let mut second = stage.log.consumer(group, &topic).unwrap();
+    let (mut ones, mut twos, mut revoked) = (None, None, None);
+    wait_for("both to have their share", || {
+        match first.poll(0, STEP).unwrap() {
+            Polled::Revoked(partitions) => revoked = Some(partitions),
+            Polled::Assigned(partitions) => ones = Some(partitions),
+            _ => {}
+        }
+        if let Polled::Assigned(partitions) = second.poll(0, STEP).unwrap() {
+            twos = Some(partitions);
+        }
+        (ones.is_some() && twos.is_some()).then_some(())
+    });
+    assert_eq!(revoked, Some(vec![0, 1, 2, 3]), "everything is given up first");
+    let (ones, twos) = (ones.unwrap(), twos.unwrap());
+    let mut all = [ones.clone(), twos.clone()].concat();
+    all.sort_unstable();
+    assert_eq!(all, [0, 1, 2, 3], "each partition has one owner");
+
+    let gone = first.commit(&[place(twos[0], 9)]).unwrap_err();
+    assert!(matches!(gone, LogError::Refused { .. }), "{gone}");
+    start(&mut *first, &ones);
+    start(&mut *second, &twos);
+    stage.write((0..PARTITIONS).map(|partition| stage.row("in", partition, "two")).collect());
+    for (member, mine) in [(&mut first, &ones), (&mut second, &twos)] {
+        let mut news = Vec::new();
+        while news.len() < mine.len() {
+            news.extend(next_records(&mut **member));
+        }
+        assert!(news.iter().all(|entry| text(entry) == "two" && mine.contains(&entry.partition)));
+    }
+}
+
+#[test]
+fn a_stalled_owner_that_comes_back_commits_nothing() {
+    let Some(servers) = kafka_cluster::shared("a stalled owner") else { return };
+    let stall = Duration::from_secs(6);
+    let stage = Stage::open(KafkaSettings {
+        session_timeout: stall,
+        max_poll_interval: stall,
+        ..development(servers)
+    });
+    let (topic, group) = (stage.topic("in"), stage.name.as_str());
+    stage.write(vec![stage.row("in", 0, "sale")]);
+    let mut stalled = stage.log.transactional_consumer(group, &topic).unwrap();
+    take_over(&mut *stalled);
+    let folded = next_records(&mut *stalled);
+    assert_eq!(folded.len(), 1);
+
+    // It stops polling, so the group gives everything to its successor, which counts the sale.
+    let mut successor = stage.log.transactional_consumer(group, &topic).unwrap();
+    assert_eq!(take_over(&mut *successor).len(), 4);
+    let again = next_records(&mut *successor);
+    assert_eq!(again[0].offset, folded[0].offset);
+    let next = folded[0].offset + 1;
+    successor
+        .commit_with(vec![stage.row("out", 0, "by the successor")], &[place(0, next)])
+        .unwrap();
+
+    let late = stalled.commit_with(vec![stage.row("out", 0, "too late")], &[place(0, next)]);
+    let error = late.unwrap_err();
+    assert!(matches!(error, LogError::Aborted { .. }), "{error}");
+    let revoked = wait_for("the revocation", || match stalled.poll(0, STEP).unwrap() {
+        Polled::Revoked(partitions) => Some(partitions),
+        Polled::Idle => None,
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(revoked, [0, 1, 2, 3]);
+    let out: Vec<_> = stage.read("out", 0).iter().map(text).collect();
+    assert_eq!(out, ["by the successor"]);
+}
+
+/// An open transaction under this id, as a process leaves it that died in a flush.
+fn leave_open(servers: &str, id: &str, topic: &Topic, timeout_ms: &str) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", servers).set("transactional.id", id);
+    let producer: BaseProducer = config.set("transaction.timeout.ms", timeout_ms).create().unwrap();
+    producer.init_transactions(PATIENCE).unwrap();
+    producer.begin_transaction().unwrap();
+    let record = BaseRecord::<[u8], [u8]>::to(topic.as_str()).partition(0).payload(b"half");
+    producer.send(record).map_err(|(error, _)| error).unwrap();
+    producer.flush(PATIENCE).unwrap();
+}
+
+#[test]
+fn an_open_transaction_holds_the_stable_end_back() {
+    let Some(servers) = kafka_cluster::shared("the stable end") else { return };
+    let stage = Stage::open(development(servers));
+    let topic = stage.topic("out");
+    stage.write(vec![stage.row("out", 0, "before")]);
+    leave_open(servers, &format!("{}.owner", stage.name), &topic, "5000");
+    stage.write(vec![stage.row("out", 0, "after")]);
+    let open = stage.log.bounds(&topic, 0).unwrap();
+    assert_eq!(open, Bounds { start: 0, stable_end: 1, end: 3 });
+    let mut reader = stage.log.reader(&topic, 0, 0).unwrap();
+    let mut entries = Vec::new();
+    wait_for("the reader to reach the stable end", || {
+        entries.extend(reader.read(10, STEP).unwrap());
+        (reader.position() == open.stable_end).then_some(())
+    });
+    // The brokers abort it; the same reader then passes what was aborted, and its marker.
+    let closed = decided(&*stage.log, &topic, 0);
+    assert!(closed.stable_end >= 4, "the marker has a place too: {closed:?}");
+    wait_for("the reader to reach the new stable end", || {
+        entries.extend(reader.read(10, STEP).unwrap());
+        (reader.position() >= closed.stable_end).then_some(())
+    });
+    assert_eq!(entries.iter().map(text).collect::<Vec<_>>(), ["before", "after"]);
+}
+
+#[test]
+fn a_restarted_instance_aborts_at_once_what_it_left_open() {
+    let Some(servers) = kafka_cluster::shared("a restarted instance") else { return };
+    let stage =
+        Stage::open(KafkaSettings { instance: Some("till-7".to_owned()), ..development(servers) });
+    let topic = stage.topic("out");
+    // Ten minutes: only the restart can end it while this test has patience.
+    leave_open(servers, &format!("{}.till-7", stage.name), &topic, "600000");
+    assert_eq!(stage.log.bounds(&topic, 0).unwrap(), Bounds { start: 0, stable_end: 0, end: 1 });
+    let mut restarted = stage.log.transactional_consumer(&stage.name, &stage.topic("in")).unwrap();
+    decided(&*stage.log, &topic, 0);
+    assert_eq!(take_over(&mut *restarted).len(), 4);
+    restarted.commit_with(vec![stage.row("out", 0, "whole")], &[place(0, 0)]).unwrap();
+    assert_eq!(stage.read("out", 0).iter().map(text).collect::<Vec<_>>(), ["whole"]);
+}
+
+#[test]
+fn a_position_below_the_start_is_an_error_with_the_range() {
+    let Some(servers) = kafka_cluster::shared("a lost position") else { return };
+    let stage = Stage::open(development(servers));
+    let topic = stage.topic("in");
+    stage.write((0..10).map(|number| stage.row("in", 0, &number.to_string())).collect());
+    let mut consumer = stage.log.consumer(&stage.name, &topic).unwrap();
+    wait_for("an assignment", || {
+        matches!(consumer.poll(0, STEP).unwrap(), Polled::Assigned(_)).then_some(())
+    });
+    delete_before(servers, &topic, 4);
+    let lost = |error: &LogError| {
+        assert!(
+            matches!(error, LogError::OutOfRange { offset: 2, start: 4, end: 10, .. }),
+            "{error}"
+        );
+    };
+    lost(&stage.log.reader(&topic, 0, 2).err().unwrap());
+    lost(&consumer.start(0, 2).unwrap_err());
+    consumer.start(0, 4).unwrap();
+    assert_eq!(next_records(&mut *consumer)[0].offset, 4);
+}
+
+/// Makes Kafka forget, as retention does.
+fn delete_before(servers: &str, topic: &Topic, offset: i64) {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    use rdkafka::client::DefaultClientContext;
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    let mut list = rdkafka::TopicPartitionList::new();
+    list.add_partition_offset(topic.as_str(), 0, rdkafka::Offset::Offset(offset)).unwrap();
+    finish(admin.delete_records(&list, &AdminOptions::new())).unwrap();
+}
+
+/// Waits for one of rdkafka's futures, which make progress by themselves.
+fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    wait_for("an answer", || match future.as_mut().poll(&mut context) {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => {
+            std::thread::yield_now();
+            None
+        }
+    })
+}
+
+#[test]
+fn weaker_topics_are_told_and_made_ones_are_not() {
+    use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+    use rdkafka::client::DefaultClientContext;
+    let Some(cluster) = kafka_cluster::Cluster::start("settings of topics", 3) else { return };
+    let log = KafkaLog::connect(KafkaSettings::new(cluster.servers.clone(), 2)).unwrap();
+    let spec = |name: &str, cleanup| TopicSpec { topic: Topic::new(name), cleanup };
+    let kept = Cleanup::Delete { retention_ms: 86_400_000 };
+    let specs = [spec("ours", kept), spec("ours.keyed", Cleanup::Compact)];
+    for _ in 0..2 {
+        assert_eq!(log.ensure_topics(&specs).unwrap(), Vec::<String>::new());
+    }
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", &cluster.servers).create().unwrap();
+    let theirs = NewTopic::new("theirs", 2, TopicReplication::Fixed(2))
+        .set("min.insync.replicas", "1")
+        .set("retention.ms", "3600000");
+    let made = finish(admin.create_topics(&[theirs], &AdminOptions::new())).unwrap();
+    assert_eq!(made, [Ok("theirs".to_owned())]);
+    assert_eq!(
+        log.ensure_topics(&[spec("theirs", kept), spec("ours", kept)]).unwrap(),
+        [
+            "topic theirs has 2 replicas; 3 are promised",
+            "topic theirs has min.insync.replicas 1; 2 or more is promised",
+            "topic theirs has message.timestamp.type CreateTime; LogAppendTime is promised",
+            "topic theirs has retention.ms 3600000; 86400000 or more is promised",
+        ]
+    );
+    let other = KafkaLog::connect(KafkaSettings::new(cluster.servers.clone(), 3)).unwrap();
+    let error = other.ensure_topics(&[spec("ours", kept)]).unwrap_err();
+    assert!(matches!(error, LogError::PartitionCount { found: 2, expected: 3, .. }), "{error}");
+    let error = other.ensure_topics(&[spec("no/such name", kept)]).unwrap_err();
+    assert!(!error.is_retryable(), "{error}");
+}
+
+/// What was acknowledged: partition, offset and the number that was written there.
+type Acknowledged = Arc<Mutex<Vec<(Partition, Offset, u64)>>>;
+
+/// Writes numbers one by one until told to stop; failures are left out.
+fn write_until(stage: &Stage, stop: &AtomicBool, acknowledged: &Acknowledged) {
+    let producer = stage.log.producer().unwrap();
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let partition = Partition::try_from(number % u64::from(PARTITIONS)).unwrap();
+        let (heard, written) = (Arc::clone(acknowledged), number);
+        let done = move |outcomes: Vec<Result<Offset, LogError>>| {
+            let offsets = outcomes.into_iter().flatten();
+            heard.lock().extend(offsets.map(|offset| (partition, offset, written)));
+        };
+        let rows = vec![stage.row("in", partition, &number.to_string())];
+        match producer.send(rows, Box::new(done)) {
+            Ok(()) => number += 1,
+            Err(Full { .. }) => producer.flush(PATIENCE).unwrap(),
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
+#[test]
+fn no_acknowledged_row_is_lost_when_brokers_are_killed() {
+    let Some(cluster) = kafka_cluster::Cluster::start("kill -9 of brokers", 3) else { return };
+    let stage = Stage::open(KafkaSettings {
+        queue_rows: 500,
+        ..KafkaSettings::new(cluster.servers.clone(), PARTITIONS)
+    });
+    let (stop, acknowledged) = (AtomicBool::new(false), Acknowledged::default());
+    std::thread::scope(|scope| {
+        scope.spawn(|| write_until(&stage, &stop, &acknowledged));
+        let more_than = |before: usize| {
+            let count = acknowledged.lock().len();
+            (count > before + 2_000).then_some(count)
+        };
+        let mut count = wait_for("acknowledgements", || more_than(0));
+        for broker in 1..=3 {
+            cluster.kill(broker);
+            count = wait_for("acknowledgements while a broker is dead", || more_than(count));
+            cluster.restart();
+            count = wait_for("acknowledgements after its return", || more_than(count));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let mut written: BTreeMap<(Partition, Offset), u64> = BTreeMap::new();
+    for partition in 0..PARTITIONS {
+        for entry in stage.read("in", partition) {
+            written.insert((partition, entry.offset), text(&entry).parse().unwrap());
+        }
+    }
+    let acknowledged = acknowledged.lock();
+    for (partition, offset, number) in &*acknowledged {
+        assert_eq!(written.get(&(*partition, *offset)), Some(number), "{partition}@{offset}");
+    }
+}
+
+#[test]
+fn outputs_are_exactly_once_when_brokers_are_killed() {
+    const ROWS: u64 = 400;
+    let Some(cluster) = kafka_cluster::Cluster::start("transactions under kill -9", 3) else {
+        return;
+    };
+    let stage = Stage::open(KafkaSettings::new(cluster.servers.clone(), PARTITIONS));
+    for partition in 0..PARTITIONS {
+        let rows = (0..ROWS).map(|number| stage.row("in", partition, &number.to_string()));
+        stage.write(rows.collect());
+    }
+    std::thread::scope(|scope| {
+        let folding = scope.spawn(|| fold(&stage, ROWS));
+        for broker in 1..=3 {
+            cluster.kill(broker);
+            cluster.restart();
+        }
+        folding.join().unwrap();
+    });
+    let expected: Vec<_> = (0..ROWS).map(|number| number.to_string()).collect();
+    for partition in 0..PARTITIONS {
+        let out: Vec<_> = stage.read("out", partition).iter().map(text).collect();
+        assert_eq!(out, expected, "partition {partition}");
+    }
+}
+
+/// Copies `in` to `out`, five records a transaction, restoring after every abort and beginning
+/// anew after everything else, as a role does.
+fn fold(stage: &Stage, rows: u64) {
+    let all = u64::from(PARTITIONS) * rows;
+    wait_for("everything to be folded", || fold_on(stage, all).ok());
+}
+
+fn fold_on(stage: &Stage, all: u64) -> Result<(), LogError> {
+    let (topic, group) = (stage.topic("in"), stage.name.as_str());
+    let mut member = stage.log.transactional_consumer(group, &topic)?;
+    let mut next: BTreeMap<Partition, Offset> = BTreeMap::new();
+    // Offsets on `in` have no gaps here, so the sum of the places is the count of what was folded.
+    while next.values().sum::<Offset>() < all {
+        match member.poll(5, STEP)? {
+            Polled::Assigned(partitions) => restore(&mut *member, &partitions, &mut next)?,
+            Polled::Revoked(_) => next.clear(),
+            Polled::Idle => {}
+            Polled::Records(entries) => {
+                let before = next.clone();
+                next.extend(entries.iter().map(|entry| (entry.partition, entry.offset + 1)));
+                let rows =
+                    entries.iter().map(|entry| stage.row("out", entry.partition, &text(entry)));
+                let places: Vec<_> =
+                    next.iter().map(|(part, offset)| place(*part, *offset)).collect();
+                match member.commit_with(rows.collect(), &places) {
+                    Ok(()) => {}
+                    Err(LogError::Aborted { .. }) => {
+                        let mine: Vec<_> = before.into_keys().collect();
+                        next.clear();
+                        restore(&mut *member, &mine, &mut next)?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn restore(
+    member: &mut dyn TransactionalConsumer,
+    partitions: &[Partition],
+    next: &mut BTreeMap<Partition, Offset>,
+) -> Result<(), LogError> {
+    for &partition in partitions {
+        let offset = member.committed(partition)?.map_or(0, |place| place.offset);
+        member.start(partition, offset)?;
+        next.insert(partition, offset);
+    }
+    Ok(())
+}
