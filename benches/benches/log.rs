@@ -3,16 +3,19 @@
 //!
 //! Every record has 900 bytes. The folder is the system's temporary one: set `TMPDIR` to a disk
 //! worth measuring, a memory file system measures nothing.
+#![expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+#![expect(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::fs::File;
 use std::hint::black_box;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use parking_lot::Mutex;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Cleanup, Log, LogView, Row, Topic, TopicSpec};
 
@@ -67,7 +70,7 @@ fn append(file: &Mutex<File>, committers: u32, batch: usize, times: u64) -> Dura
         for _ in 0..committers {
             scope.spawn(|| {
                 for _ in 0..times {
-                    let mut file = file.lock().expect("nobody panicked");
+                    let mut file = file.lock();
                     file.write_all(&bytes).expect("the disk takes it");
                     file.sync_data().expect("the disk syncs");
                 }

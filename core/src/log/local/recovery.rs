@@ -9,6 +9,8 @@
 //!   and the segment is written anew, with a new salt, and synced. Even a seal is written again,
 //!   so that it is durable before anything follows it.
 //!
+//! Opening after a crash needs room for one more segment: on a full disk it fails, changing nothing.
+//!
 //! **Limit.** The newest unsealed frame is the one place where damage and tearing look alike: bits
 //! that flip there after a crash and before the next opening cut that frame, acknowledged or not.
 //! A newest segment cut short at a frame's border, by hand, cannot be told from an older state.

@@ -176,6 +176,29 @@ fn longer_lived_topics_and_latest_keys_outlive_their_neighbours() {
 }
 
 #[test]
+fn a_tombstone_outlives_what_it_buries() {
+    let world = World::new();
+    let tombstone = Row { value: None, ..row("keyed", "") };
+    world.fill("in", "k");
+    assert!(send(&world.log, vec![row("keyed", "buried")])[0].is_ok());
+    world.fill("in", "k");
+    assert!(send(&world.log, vec![tombstone])[0].is_ok());
+    let entries = |world: &World| {
+        let mut reader = world.log.reader(&topic("keyed"), 1, 0).unwrap();
+        let entries = reader.read(10, Duration::ZERO).unwrap();
+        assert_eq!(reader.position(), 2);
+        entries.into_iter().map(|entry| (entry.offset, entry.value.is_none())).collect::<Vec<_>>()
+    };
+    for (passed_ms, expected) in [(RETENTION_MS + 1, vec![(1, true)]), (86_400_000, vec![])] {
+        world.fill("out", "k");
+        world.pass(passed_ms);
+        world.upkeep();
+        assert_eq!(entries(&world), expected, "after {passed_ms} ms");
+    }
+    assert_eq!(entries(&world.reopen()), []);
+}
+
+#[test]
 fn a_reader_under_way_is_not_disturbed() {
     let world = World::new();
     for _ in 0..4 {
