@@ -38,8 +38,10 @@ pub(super) struct Ruling {
     pub(super) number: Option<u64>,
     /// It stood more than 10,000 above the mark.
     pub(super) jumped: bool,
-    /// It filled a number below the mark.
+    /// It changed what is missing below the mark.
     pub(super) filled: bool,
+    /// With it the terminal came under suspicion of counting anew.
+    pub(super) reset: bool,
 }
 
 impl Ledger {
@@ -61,6 +63,7 @@ impl Ledger {
             Err(reason) => return Ruling::aside(reason),
         };
         let place = self.numbers.as_ref().map_or(Place::Above { jump: false }, |n| n.place(number));
+        let suspected = self.reset_suspected();
         let verdict = match place {
             Place::TooLow => return Ruling::aside(Quarantine::BelowBaseline),
             Place::Untracked => return Ruling::aside(Quarantine::GapGivenUp),
@@ -79,17 +82,21 @@ impl Ledger {
             verdict,
             number: Some(number),
             jumped: place == (Place::Above { jump: true }),
-            filled: matches!(place, Place::Open(Class::Missing | Class::Jumped)),
+            filled: matches!(place, Place::Open(Class::Missing | Class::Jumped) | Place::Below),
+            reset: !suspected && self.reset_suspected(),
         }
     }
 
     /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.
-    pub(super) fn refuse(&mut self, sequence: u64) {
-        let Ok(number) = self.unwrap(sequence) else { return };
-        let Some(numbers) = self.opened(number) else { return };
-        if !matches!(numbers.place(number), Place::TooLow | Place::Untracked) {
-            numbers.refuse(number);
+    /// Returns the number as the ledger counts it, `None` where it can not take it.
+    pub(super) fn refuse(&mut self, sequence: u64) -> Option<u64> {
+        let number = self.unwrap(sequence).ok()?;
+        let numbers = self.opened(number)?;
+        if matches!(numbers.place(number), Place::TooLow | Place::Untracked) {
+            return None;
         }
+        numbers.refuse(number);
+        Some(number)
     }
 
     fn judge_known(
@@ -155,7 +162,13 @@ impl Ledger {
 
 impl Ruling {
     pub(super) fn aside(reason: Quarantine) -> Self {
-        Self { verdict: Verdict::Quarantined(reason), number: None, jumped: false, filled: false }
+        Self {
+            verdict: Verdict::Quarantined(reason),
+            number: None,
+            jumped: false,
+            filled: false,
+            reset: false,
+        }
     }
 }
 

@@ -190,6 +190,11 @@ impl Numbers {
         self.open(from, to, if jump { Class::Jumped } else { Class::Missing });
     }
 
+    /// Bytes that its JSON takes, at most.
+    pub(super) fn written_bytes(&self) -> usize {
+        256 + 80 * self.spans.len() + 3_072 * self.blocks.len()
+    }
+
     /// Lists up to `most` missing spans, lowest first, either those jumped over or the others, and
     /// tells whether there are more.
     pub(super) fn missing_spans(&self, jumped: bool, most: usize) -> (Vec<(u64, u64)>, bool) {

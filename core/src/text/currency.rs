@@ -33,6 +33,11 @@ impl Currency {
         Some(Self { code, exponent: exponent - b'0' })
     }
 
+    /// Returns the three letters.
+    pub fn code(&self) -> &[u8; 3] {
+        &self.0
+    }
+
     /// Returns the number of decimals of the minor unit.
     pub fn exponent(self) -> u32 {
         self.exponent.into()

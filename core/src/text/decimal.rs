@@ -64,12 +64,13 @@ pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
 }
 
 /// Writes minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.
-pub fn format_minor(minor: i64, exponent: u32) -> String {
+pub fn format_minor(minor: impl Into<i128>, exponent: u32) -> String {
+    let minor: i128 = minor.into();
     let sign = if minor < 0 { "-" } else { "" };
     if exponent == 0 {
         return minor.to_string();
     }
-    let unit = 10_u64.pow(exponent);
+    let unit = 10_u128.pow(exponent);
     let (whole, part) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
     format!("{sign}{whole}.{part:0width$}", width = exponent as usize)
 }
@@ -115,5 +116,6 @@ mod tests {
         assert_eq!(format_minor(-5, 2), "-0.05");
         assert_eq!(format_minor(1_234_567, 3), "1234.567");
         assert_eq!(format_minor(500, 0), "500");
+        assert_eq!(format_minor(i128::from(i64::MAX) + 1, 2), "92233720368547758.08");
     }
 }

@@ -1,0 +1,95 @@
+//! What an operator may release: looking back into `pos.conflicts` and `pos.events`.
+//!
+//! An offset can be released when `pos.conflicts` holds it: that is the proof that it was counted
+//! nowhere. Records stand there in the order of the journal, so that a search by halves finds one
+//! in some twenty reads, and nothing needs to be remembered. Releases are rare; this may be slow.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use crate::topics::Topics;
+
+const WAIT: Duration = Duration::from_secs(10);
+
+/// The part of the log that was consumed before.
+#[derive(Clone, Copy)]
+pub(super) struct Archive<'a> {
+    pub(super) log: &'a dyn LogView,
+    pub(super) topics: &'a Topics,
+}
+
+#[derive(Deserialize)]
+struct Source {
+    offset: Offset,
+}
+
+impl Archive<'_> {
+    /// Tells whether a committed record of `pos.conflicts` names this offset of the journal.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub(super) fn was_kept(&self, partition: Partition, offset: Offset) -> Result<bool, LogError> {
+        let topic = &self.topics.conflicts;
+        let bounds = self.log.bounds(topic, partition)?;
+        let (mut low, mut high) = (bounds.start, bounds.stable_end);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some(entry) = self.first_from(topic, partition, middle)? else {
+                high = middle;
+                continue;
+            };
+            match source_of(&entry) {
+                Some(source) if source == offset => return Ok(true),
+                Some(source) if source < offset => low = entry.offset + 1,
+                _ => high = middle,
+            }
+        }
+        Ok(false)
+    }
+
+    /// Reads one record of the journal; `None` if the log no longer holds it.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub(super) fn event(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<Entry>, LogError> {
+        let topic = &self.topics.events;
+        let bounds = self.log.bounds(topic, partition)?;
+        if !(bounds.start..bounds.stable_end).contains(&offset) {
+            return Ok(None);
+        }
+        let entry = self.first_from(topic, partition, offset)?;
+        Ok(entry.filter(|entry| entry.offset == offset))
+    }
+
+    fn first_from(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Option<Entry>, LogError> {
+        let end = self.log.bounds(topic, partition)?.stable_end;
+        let mut reader = self.log.reader(topic, partition, from)?;
+        let entry = reader.read(1, WAIT)?.into_iter().next();
+        if entry.is_none() && reader.position() < end {
+            return Err(LogError::TimedOut { action: "read back what was kept aside" });
+        }
+        Ok(entry)
+    }
+}
+
+impl std::fmt::Debug for Archive<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Archive").finish_non_exhaustive()
+    }
+}
+
+fn source_of(entry: &Entry) -> Option<Offset> {
+    let source: Source = serde_json::from_slice(entry.value.as_deref()?).ok()?;
+    Some(source.offset)
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::event::{Disposition, Line, Tender};
+use crate::text::{Decimal, Timestamp};
+
+fn line(line_type: LineType, amount: i64, discount: i64, tax: i64) -> Line<'static> {
+    Line {
+        line: 1,
+        line_type,
+        sku: "milk",
+        gtin: None,
+        quantity: Decimal::ONE,
+        unit: "C62",
+        pieces: None,
+        regular_unit_price: None,
+        unit_price: None,
+        amount: Some(amount),
+        discount,
+        tax_exclusive: 0,
+        tax_inclusive: tax,
+        disposition: Disposition::None,
+        void: false,
+    }
+}
+
+fn event(kind: Kind, currency: &[u8; 3], lines: Vec<Line<'static>>) -> Event<'static> {
+    Event {
+        tenant: None,
+        store: "1",
+        terminal: "1",
+        epoch: None,
+        sequence: Some(1),
+        event_id: "e",
+        kind,
+        occurred_at: Timestamp::from_millis(0),
+        business_date: Date(0),
+        currency: Currency::parse(currency),
+        loyalty_id: None,
+        reference: None,
+        blind: false,
+        lines,
+        tenders: vec![Tender { tender_type: "cash", amount: 500, token: None, last_four: None }],
+        totals: None,
+        amount: None,
+        hash: 0,
+    }
+}
+
+#[test]
+fn totals_add_up_by_currency_with_returns_and_reversals_apart() {
+    let mut control = Control::default();
+    let basket = || vec![line(LineType::Sale, 1_000, 100, 70), line(LineType::Return, 300, 0, 20)];
+    control.add(&event(Kind::Sale, b"EUR", basket()));
+    control.add(&event(Kind::Sale, b"EUR", basket()));
+    control.add(&event(Kind::PostVoid, b"EUR", basket()));
+    control.add(&event(Kind::Sale, b"JPY", vec![line(LineType::Sale, 900, 0, 0)]));
+    control.add(&event(Kind::Training, b"EUR", basket()));
+    let published = serde_json::to_value(control.published()).unwrap();
+    assert_eq!(
+        published,
+        serde_json::json!({
+            "transactions": {"post_void": 1, "sale": 3, "training": 1},
+            "totals": {
+                "EUR": {"sales": "10.00", "returns": "3.00", "discounts": "1.00", "taxes": "0.50"},
+                "JPY": {"sales": "900", "returns": "0", "discounts": "0", "taxes": "0"},
+            },
+            "tenders": {"EUR": {"cash": "15.00"}, "JPY": {"cash": "500"}},
+            "truncated": false,
+        })
+    );
+}
+
+#[test]
+fn voided_lines_add_nothing() {
+    let mut control = Control::default();
+    let mut struck = line(LineType::Sale, 1_000, 100, 70);
+    struck.void = true;
+    control.add(&event(Kind::Sale, b"EUR", vec![struck]));
+    assert_eq!(control.sums[0].sales, 0);
+    assert_eq!(control.sums[0].taxes, 0);
+}
+
+#[test]
+fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
+    let mut control = Control::default();
+    for letter in b'A'..b'A' + 17 {
+        assert!(!control.truncated);
+        control.add(&event(Kind::Sale, &[letter, b'X', b'X'], vec![line(LineType::Sale, 1, 0, 0)]));
+    }
+    assert!(control.truncated);
+    assert_eq!((control.sums.len(), control.kinds["sale"]), (16, 17));
+}
+
+#[test]
+fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
+    let mut control = Control::default();
+    for _ in 0..20_000 {
+        control.add(&event(Kind::Sale, b"EUR", vec![line(LineType::Sale, i64::MAX / 4, 0, 0)]));
+    }
+    assert_eq!(control.sums[0].sales, i128::from(i64::MAX / 4) * 20_000);
+    let text = serde_json::to_string(&control).unwrap();
+    assert_eq!(serde_json::from_str::<Control>(&text).unwrap(), control);
+}
+
+#[test]
+fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
+    let (date, same_day) = (Date(100), Date(100));
+    let mut day = Day::default();
+    day.attend(0, Kind::Open, Some(1));
+    day.attend(1, Kind::Sale, Some(7));
+    assert_eq!(day.judged(0, date, same_day), Status::Open);
+    day.attend(0, Kind::Close, Some(5));
+    day.attend(1, Kind::Close, Some(9));
+    day.attend(1, Kind::NoSale, Some(10));
+    assert_eq!(day.judged(0, date, same_day), Status::Complete);
+    assert_eq!(day.judged(1, date, same_day), Status::Open);
+    assert_eq!(day.judged(1, date, Date(101)), Status::Open);
+    assert_eq!(day.judged(1, date, Date(102)), Status::OpenEnded);
+    assert_eq!(day.judged(0, date, Date(134)), Status::Complete);
+    assert_eq!(day.judged(0, date, Date(135)), Status::Sealed);
+    assert_eq!((day.upto(1), day.close(0), day.upto(2)), (Some(9), Some(5), None));
+}

@@ -1,0 +1,326 @@
+//! The records of a flush: everything a partition has to write, for one transaction.
+//!
+//! Here sums become records. Whether the transaction that carries them stands or falls is decided in
+//! [`super::engine`]; if it falls, the partition they came from is dropped, so that marking things as
+//! written here is safe.
+
+use bytes::Bytes;
+
+use super::days::{Status, is_sealed};
+use super::numbers::{Numbers, SPANS};
+use super::outputs::json;
+use super::partition::Partition;
+use super::records::{
+    AmendmentRecord, AttendanceRecord, DayRecord, DeltaId, DeltaRecord, LedgerRecord,
+};
+use super::state;
+use super::store::{Store, Terminal};
+use crate::log::{Row, Topic};
+use crate::text::{Date, Decimal, Timestamp, percent_encode};
+use crate::topics::Topics;
+
+/// How often the parts that only time changes are looked through, by the partition's clock.
+const SWEEP_EVERY_MS: i64 = 3_600_000;
+/// Records that one sweep may make; the rest waits for the next flush.
+const SWEEP_RECORDS: usize = 2_000;
+
+impl Partition {
+    /// Tells whether there is anything to commit.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.checkpoint.next_offset != self.flushed_to || self.outputs.weight.records > 0
+    }
+
+    /// Appends the records of the next flush, the checkpoint last.
+    pub(super) fn write(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+        self.checkpoint.flush += 1;
+        rows.append(&mut self.outputs.rows);
+        self.write_deltas(topics, rows);
+        self.write_days(topics, rows);
+        self.write_amendments(topics, rows);
+        self.write_terminals(topics, rows);
+        self.write_stores(topics, rows);
+        let key = state::checkpoint_key(self.checkpoint.flush);
+        rows.push(self.row(&topics.state, key, Some(json(&self.checkpoint))));
+    }
+
+    /// Begins the next flush after the last one was committed.
+    pub(super) fn written(&mut self, topics: &Topics) {
+        self.flushed_to = self.checkpoint.next_offset;
+        self.outputs.clear();
+        self.sweep(topics);
+    }
+
+    pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Vec<u8>>) -> Row {
+        Row { topic: topic.clone(), partition: self.number, key, value: value.map(Bytes::from) }
+    }
+
+    fn write_deltas(&self, topics: &Topics, rows: &mut Vec<Row>) {
+        let mut key = String::new();
+        for (delta, sku, unit) in self.outputs.windows.iter() {
+            let store = &self.stores[delta.store as usize];
+            key.clear();
+            key.push_str(std::str::from_utf8(&store.key).unwrap_or_default());
+            key.push('/');
+            percent_encode(sku, &mut key);
+            let window_start = Timestamp::from_millis(delta.window_start.saturating_mul(1_000));
+            let record = DeltaRecord {
+                id: DeltaId {
+                    generation: &self.checkpoint.generation,
+                    partition: self.number,
+                    from_offset: self.flushed_to,
+                    to_offset: self.checkpoint.next_offset,
+                    window_start,
+                    business_date: delta.date,
+                    key: &key,
+                    unit,
+                },
+                generation: &self.checkpoint.generation,
+                partition: self.number,
+                from_offset: self.flushed_to,
+                to_offset: self.checkpoint.next_offset,
+                tenant: &store.tenant,
+                store: &store.name,
+                sku,
+                unit,
+                window_start,
+                window_seconds: self.rules.window_seconds,
+                business_date: delta.date,
+                net: Decimal(delta.effect.stock),
+                sold: Decimal(delta.effect.sold),
+                returned: Decimal(delta.effect.returned),
+                adjusted: Decimal(delta.effect.adjusted),
+                events: delta.events,
+            };
+            let key = Bytes::copy_from_slice(key.as_bytes());
+            rows.push(self.row(&topics.deltas, key, Some(json(&record))));
+        }
+    }
+
+    fn write_days(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+        for (slot, date) in std::mem::take(&mut self.outputs.days) {
+            let status = self.status(slot, date);
+            let store = &mut self.stores[slot as usize];
+            let Some(day) = store.days.get_mut(&date) else { continue };
+            day.changed = false;
+            day.status = status;
+            let store = &self.stores[slot as usize];
+            let value = json(&self.day_record(store, date, status));
+            rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
+            if let Some(day) = store.days.get(&date) {
+                let value = json(&state::day_value(store, date, day));
+                rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
+            }
+        }
+    }
+
+    fn status(&self, store: u32, date: Date) -> Status {
+        let store = &self.stores[store as usize];
+        let Some(day) = store.days.get(&date) else { return Status::Sealed };
+        let missing = day.terminals.iter().map(|seen| store.missing_on(date, seen.terminal)).sum();
+        day.judged(missing, date, self.today())
+    }
+
+    fn day_record<'a>(
+        &self,
+        store: &'a Store,
+        date: Date,
+        status: Status,
+    ) -> Option<DayRecord<'a>> {
+        let day = store.days.get(&date)?;
+        let terminals = day.terminals.iter().filter_map(|seen| {
+            let terminal = store.terminals.get(seen.terminal as usize)?;
+            Some(AttendanceRecord {
+                terminal: &terminal.name,
+                epoch: &terminal.epoch,
+                opened: seen.opened,
+                closed: seen.closed,
+                missing: store.missing_on(date, seen.terminal),
+            })
+        });
+        Some(DayRecord {
+            tenant: &store.tenant,
+            store: &store.name,
+            business_date: date,
+            status,
+            control: day.control.published(),
+            terminals: terminals.collect(),
+            partition: self.number,
+            offset: self.checkpoint.next_offset,
+            flush: self.checkpoint.flush,
+        })
+    }
+
+    fn write_amendments(&self, topics: &Topics, rows: &mut Vec<Row>) {
+        let (from, to) = (self.flushed_to, self.checkpoint.next_offset);
+        for (&(slot, date), control) in &self.outputs.amendments {
+            let store = &self.stores[slot as usize];
+            let record = AmendmentRecord {
+                tenant: &store.tenant,
+                store: &store.name,
+                business_date: date,
+                status: Status::Sealed,
+                control: control.published(),
+                partition: self.number,
+                from_offset: from,
+                to_offset: to,
+                flush: self.checkpoint.flush,
+            };
+            let suffix = format!("/amendment/{from}-{to}");
+            let key = [&day_key(store, date)[..], suffix.as_bytes()].concat();
+            rows.push(self.row(&topics.days, key.into(), Some(json(&record))));
+        }
+    }
+
+    fn write_terminals(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+        for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
+            let terminal = &mut self.stores[store as usize].terminals[slot as usize];
+            terminal.changed = false;
+            let mut blocks = Vec::with_capacity(terminal.ledger.hashes.changed());
+            terminal.ledger.hashes.take_changed(|block, bytes| blocks.push((block, bytes)));
+            let store = &self.stores[store as usize];
+            let terminal = &store.terminals[slot as usize];
+            let value = json(&state::terminal_value(store, terminal));
+            rows.push(self.row(&topics.state, state::terminal_key(terminal), Some(value)));
+            for (block, bytes) in blocks {
+                rows.push(self.row(&topics.state, state::hashes_key(terminal, block), bytes));
+            }
+            if let Some(record) = self.ledger_record(store, terminal) {
+                rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(json(&record))));
+            }
+        }
+    }
+
+    /// A terminal of which nothing was counted and nothing refused has no record yet.
+    fn ledger_record<'a>(
+        &self,
+        store: &'a Store,
+        terminal: &'a Terminal,
+    ) -> Option<LedgerRecord<'a>> {
+        let numbers = terminal.ledger.numbers.as_ref();
+        let firsts = terminal.firsts();
+        let refused = numbers.map_or(0, Numbers::refused);
+        let spans =
+            |jumped| numbers.map_or((Vec::new(), false), |n| n.missing_spans(jumped, SPANS));
+        let (missing, missing_truncated) = spans(false);
+        (firsts + refused > 0).then(|| LedgerRecord {
+            tenant: &store.tenant,
+            store: &store.name,
+            terminal: &terminal.name,
+            epoch: &terminal.epoch,
+            scope: terminal.ledger.scope.to_string(),
+            baseline: numbers.map(Numbers::baseline),
+            high_water: numbers.map(Numbers::high),
+            firsts,
+            refused,
+            missing_count: numbers.map_or(0, Numbers::missing),
+            missing,
+            missing_truncated,
+            jumps: spans(true).0,
+            terminal_reset_suspected: terminal.ledger.reset_suspected(),
+            partition: self.number,
+            offset: self.checkpoint.next_offset,
+            flush: self.checkpoint.flush,
+        })
+    }
+
+    fn write_stores(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+        for slot in std::mem::take(&mut self.outputs.stores) {
+            let store = &mut self.stores[slot as usize];
+            store.changed = false;
+            let released = std::mem::take(&mut store.released_changed);
+            let mut blocks = Vec::with_capacity(store.ids.changed());
+            store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
+            let store = &self.stores[slot as usize];
+            for (block, bytes) in blocks {
+                rows.push(self.row(&topics.state, state::ids_key(store, block), bytes));
+            }
+            if released {
+                let value = json(&state::released_value(store));
+                rows.push(self.row(&topics.state, state::released_key(store), Some(value)));
+            }
+        }
+    }
+
+    /// Looks through the parts that only time changes, a bounded piece after each flush: days that
+    /// are over or to be sealed, hashes, ids and epochs past their time. What it makes goes out with
+    /// the next flush. Nothing that is counted depends on when this runs.
+    fn sweep(&mut self, topics: &Topics) {
+        let clock_ms = self.checkpoint.clock_ms;
+        if self.sweep_from == 0 && clock_ms.saturating_sub(self.swept_ms) < SWEEP_EVERY_MS {
+            return;
+        }
+        let Ok(stores) = u32::try_from(self.stores.len()) else { return };
+        while self.sweep_from < stores {
+            let room = SWEEP_RECORDS.saturating_sub(self.outputs.weight.records);
+            if room == 0 {
+                return;
+            }
+            self.sweep_store(self.sweep_from, room, topics);
+            self.sweep_from += 1;
+        }
+        self.sweep_from = 0;
+        self.swept_ms = clock_ms;
+    }
+
+    fn sweep_store(&mut self, slot: u32, room: usize, topics: &Topics) {
+        let today = self.today();
+        let dates: Vec<Date> = self.stores[slot as usize].days.keys().copied().collect();
+        for date in dates {
+            if is_sealed(date, today) {
+                self.seal(slot, date, topics);
+            } else if self.status(slot, date)
+                != self.stores[slot as usize].days.get(&date).map_or(Status::Sealed, |d| d.status)
+            {
+                self.mark_day(slot, date);
+            }
+        }
+        self.retire(slot, today, topics);
+        let (clock_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
+        let mut room = room;
+        for terminal in 0..self.stores[slot as usize].terminals.len() {
+            let hashes = &mut self.stores[slot as usize].terminals[terminal].ledger.hashes;
+            let gone = hashes.expire(clock_ms, horizon_ms, room);
+            room -= gone;
+            if gone > 0 {
+                self.outputs.weight.add(gone, gone * 512);
+                self.mark_terminal(slot, u32::try_from(terminal).unwrap_or(u32::MAX));
+            }
+        }
+        let keep_ms = self.rules.event_ids_kept_ms();
+        let gone = self.stores[slot as usize].ids.expire(clock_ms, keep_ms);
+        if gone > 0 {
+            self.outputs.weight.add(gone, gone * 512);
+            self.mark_store(slot);
+        }
+    }
+
+    /// Writes a day for the last time and forgets it.
+    fn seal(&mut self, slot: u32, date: Date, topics: &Topics) {
+        let store = &self.stores[slot as usize];
+        let (key, state_key) = (day_key(store, date), state::day_key(store, date));
+        let value = json(&self.day_record(store, date, Status::Sealed));
+        self.outputs.weight.add(2, value.len() + 2 * key.len());
+        let sealed = self.row(&topics.days, key, Some(value));
+        let forgotten = self.row(&topics.state, state_key, None);
+        self.outputs.rows.extend([sealed, forgotten]);
+        self.stores[slot as usize].days.remove(&date);
+    }
+
+    /// Forgets the epochs of business dates that are sealed.
+    fn retire(&mut self, slot: u32, today: Date, topics: &Topics) {
+        let retired = self.stores[slot as usize].retire(|date| is_sealed(date, today));
+        for terminal in &retired {
+            let blocks = terminal.ledger.hashes.blocks();
+            let keys = blocks.map(|block| state::hashes_key(terminal, block));
+            for key in keys.chain([state::terminal_key(terminal)]) {
+                self.outputs.weight.add(1, key.len());
+                let forgotten = self.row(&topics.state, key, None);
+                self.outputs.rows.push(forgotten);
+            }
+        }
+    }
+}
+
+fn day_key(store: &Store, date: Date) -> Bytes {
+    [&store.key[..], b"/", date.to_string().as_bytes()].concat().into()
+}

@@ -1,0 +1,373 @@
+//! One record of the journal in, its verdict and its outputs noted.
+//!
+//! The one place where the rules meet: dates first, then the ledger or the event ids, then what the
+//! verdict calls for. A record is decoded before anything is changed, so that one which can not be
+//! understood leaves no trace and stops its partition.
+
+use super::archive::Archive;
+use super::days::is_sealed;
+use super::hashes::ShortHash;
+use super::ledger::{Moment, Ruling};
+use super::outputs::json;
+use super::partition::Partition;
+use super::records::{ConflictRecord, CountRecord};
+use super::settings::AHEAD_MS;
+use super::store::identity_hash;
+use super::verdict::{Quarantine, Verdict};
+use super::windows::{Setting, window_start};
+use crate::decode::{Decoder, Refusal};
+use crate::envelope::{Envelope, EnvelopeError, Scope, TYPE_REFUSED, TYPE_RELEASE};
+use crate::event::Event;
+use crate::log::{Entry, LogError, Offset};
+use crate::stock::{Effect, effect, is_count};
+use crate::topics::Topics;
+
+/// Days by which a business date, or a terminal's clock, may be ahead of the append.
+const DAYS_AHEAD: i32 = 2;
+/// What stands between the envelope's attributes and the event.
+const BEFORE_DATA: usize = br#","data":"#.len();
+/// Bytes that a delta takes beyond its names, at most.
+const DELTA_BYTES: usize = 640;
+
+/// Why a record stops its partition.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// A tombstone, where none can be.
+    #[error("the record has no value")]
+    Empty,
+    /// No envelope, or one of a later schema.
+    #[error("the envelope can not be read: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// The record stands under the key of another store.
+    #[error("the record's key is not that of its tenant and store")]
+    Key,
+    /// No event, or of an unknown kind.
+    #[error("the event can not be read: {} at {}", .0.code.as_str(), .0.pointer)]
+    Event(Refusal),
+    /// A release that names nothing.
+    #[error("the release can not be read: {0}")]
+    Release(#[source] serde_json::Error),
+}
+
+/// What ends folding.
+#[derive(Debug)]
+pub(super) enum FoldError {
+    Unreadable(Unreadable),
+    Log(LogError),
+}
+
+impl<E: Into<Unreadable>> From<E> for FoldError {
+    fn from(cause: E) -> Self {
+        Self::Unreadable(cause.into())
+    }
+}
+
+/// What folding needs from around.
+#[derive(Debug)]
+pub(super) struct Workbench<'a> {
+    pub(super) decoder: &'a mut Decoder,
+    pub(super) topics: &'a Topics,
+    pub(super) archive: Archive<'a>,
+}
+
+/// What operators want to hear of.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Noticed {
+    pub(super) jumps: u64,
+    pub(super) resets: u64,
+}
+
+/// An event on its way through the rules.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    pub(super) store: u32,
+    pub(super) offset: Offset,
+    pub(super) envelope: &'a Envelope<'a>,
+    pub(super) event: &'a Event<'a>,
+    pub(super) value: &'a [u8],
+}
+
+impl Subject<'_> {
+    fn epoch(&self) -> &str {
+        self.envelope.epoch.as_deref().unwrap_or("")
+    }
+
+    fn hash(&self) -> u128 {
+        self.envelope.content_hash.unwrap_or(self.event.hash)
+    }
+}
+
+impl Partition {
+    /// Folds the next record in.
+    ///
+    /// # Errors
+    /// When the record can not be understood, or the log fails while looking a release up. The
+    /// partition is then as it was before.
+    pub(super) fn fold(
+        &mut self,
+        entry: &Entry,
+        bench: &mut Workbench<'_>,
+    ) -> Result<Noticed, FoldError> {
+        let mut noticed = Noticed::default();
+        let value = entry.value.as_deref().ok_or(Unreadable::Empty)?;
+        let envelope = Envelope::parse(value)?;
+        let store =
+            self.store(&entry.key, &envelope.tenant, &envelope.store).ok_or(Unreadable::Key)?;
+        match &*envelope.event_type {
+            TYPE_REFUSED => {
+                self.tick(entry.appended_ms);
+                self.refuse(store, &envelope);
+            }
+            TYPE_RELEASE => self.release(store, entry, &envelope, bench)?,
+            _ => {
+                let event = bench.decoder.decode(envelope.data).map_err(Unreadable::Event)?;
+                self.tick(entry.appended_ms);
+                let offset = entry.offset;
+                let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
+                noticed = self.event(&subject, bench.topics);
+            }
+        }
+        self.checkpoint.next_offset = entry.offset + 1;
+        Ok(noticed)
+    }
+
+    /// Moves the clock. Append times of one partition may step back when its leader changes.
+    pub(super) fn tick(&mut self, appended_ms: i64) {
+        self.checkpoint.clock_ms = self.checkpoint.clock_ms.max(appended_ms);
+    }
+
+    fn refuse(&mut self, store: u32, envelope: &Envelope<'_>) {
+        self.checkpoint.totals.refused += 1;
+        let (Some(name), Some(sequence)) = (envelope.terminal.as_deref(), envelope.sequence) else {
+            return;
+        };
+        let epoch = envelope.epoch.as_deref().unwrap_or("");
+        let Some(terminal) = self.terminal(store, name, epoch, envelope.scope) else { return };
+        let ledger = &mut self.stores[store as usize].terminals[terminal as usize].ledger;
+        if ledger.scope != envelope.scope {
+            return;
+        }
+        if let Some(number) = ledger.refuse(sequence) {
+            self.mark_terminal(store, terminal);
+            self.mark_day_of(store, terminal, number);
+        }
+    }
+
+    fn event(&mut self, subject: &Subject<'_>, topics: &Topics) -> Noticed {
+        let (ruling, terminal) = self.judge(subject);
+        self.checkpoint.totals.count(ruling.verdict);
+        match (ruling.verdict, terminal) {
+            (Verdict::First, Some(terminal)) => {
+                let settled = format!(
+                    r#","verdict":"first","sourcepartition":{},"sourceoffset":{}"#,
+                    self.number, subject.offset
+                );
+                let place = subject.value.len() - 1 - subject.envelope.data.len() - BEFORE_DATA;
+                let (attributes, data) = subject.value.split_at(place);
+                let key = self.stores[subject.store as usize].key.clone();
+                let parts = [attributes, settled.as_bytes(), data];
+                self.outputs.push(&topics.transactions, &key, &parts);
+                self.count(subject, Some((terminal, ruling)), topics);
+            }
+            (Verdict::First | Verdict::Duplicate, _) => {}
+            (verdict, _) => self.keep_aside(subject, verdict, topics),
+        }
+        Noticed { jumps: u64::from(ruling.jumped), resets: u64::from(ruling.reset) }
+    }
+
+    /// Gives the verdict, and the terminal where it has one.
+    fn judge(&mut self, subject: &Subject<'_>) -> (Ruling, Option<u32>) {
+        let aside = |reason| (Ruling::aside(reason), None);
+        let event = subject.event;
+        let (today, now_ms) = (self.today(), self.checkpoint.clock_ms);
+        let ahead_ms = event.occurred_at.millis().saturating_sub(now_ms);
+        if event.business_date.0 > today.0.saturating_add(DAYS_AHEAD) || ahead_ms > AHEAD_MS {
+            return aside(Quarantine::DateAhead);
+        }
+        let scope = subject.envelope.scope;
+        if scope == Scope::BusinessDate && is_sealed(event.business_date, today) {
+            return aside(Quarantine::DateTooOld);
+        }
+        let Some(terminal) = self.terminal(subject.store, event.terminal, subject.epoch(), scope)
+        else {
+            return aside(Quarantine::TooManyTerminals);
+        };
+        let entry = &mut self.stores[subject.store as usize].terminals[terminal as usize];
+        if entry.ledger.scope != scope {
+            return aside(Quarantine::ScopeChanged);
+        }
+        if scope == Scope::BusinessDate {
+            entry.expires = entry.expires.max(Some(event.business_date));
+        }
+        let ruling = match event.sequence {
+            Some(sequence) => self.judge_number(subject, terminal, sequence),
+            None => self.judge_id(subject, terminal),
+        };
+        (ruling, Some(terminal))
+    }
+
+    fn judge_number(&mut self, subject: &Subject<'_>, terminal: u32, sequence: u64) -> Ruling {
+        let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
+        let ledger = &mut self.stores[subject.store as usize].terminals[terminal as usize].ledger;
+        let (streak, blocks) = (ledger.streak, ledger.hashes.changed());
+        let recent = subject.event.occurred_at.millis() >= now_ms.saturating_sub(horizon_ms);
+        let hash = ShortHash::of(subject.hash());
+        let ruling = ledger.judge(sequence, hash, recent, Moment { now_ms, horizon_ms });
+        let blocks = ledger.hashes.changed() - blocks;
+        if ruling.verdict == Verdict::First || ledger.streak != streak {
+            let key_bytes = self.stores[subject.store as usize].key.len();
+            self.outputs.weight.add(blocks, blocks * (512 + 2 * key_bytes));
+            self.mark_terminal(subject.store, terminal);
+        }
+        if let (true, Some(number)) = (ruling.filled, ruling.number) {
+            self.mark_day_of(subject.store, terminal, number);
+        }
+        ruling
+    }
+
+    fn judge_id(&mut self, subject: &Subject<'_>, terminal: u32) -> Ruling {
+        let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.event_id_horizon_ms);
+        let event = subject.event;
+        if event.occurred_at.millis() < now_ms.saturating_sub(horizon_ms) {
+            return Ruling::aside(Quarantine::IdTooOld);
+        }
+        let store = &mut self.stores[subject.store as usize];
+        let blocks = store.ids.changed();
+        let verdict = store.ids.judge(
+            identity_hash(event.terminal, subject.epoch(), event.event_id),
+            ShortHash::of(subject.hash()),
+            now_ms,
+            self.rules.event_ids_kept_ms(),
+            self.rules.event_ids_per_store,
+        );
+        let blocks = store.ids.changed().saturating_sub(blocks);
+        self.outputs.weight.add(blocks, blocks * (2_048 + 2 * store.key.len()));
+        if verdict == Verdict::First {
+            store.terminals[terminal as usize].unnumbered += 1;
+            self.mark_terminal(subject.store, terminal);
+        }
+        if self.stores[subject.store as usize].ids.changed() > 0 {
+            self.mark_store(subject.store);
+        }
+        Ruling { verdict, number: None, jumped: false, filled: false, reset: false }
+    }
+
+    /// Finds a terminal or adds it; `None` where the store has too many.
+    fn terminal(&mut self, store: u32, name: &str, epoch: &str, scope: Scope) -> Option<u32> {
+        let entry = &mut self.stores[store as usize];
+        if let Some(terminal) = entry.terminal(name, epoch) {
+            return Some(terminal);
+        }
+        if entry.terminals.len() >= self.rules.terminals_per_store {
+            return None;
+        }
+        let terminal = entry.add_terminal(name, epoch, scope);
+        // Even if its first event is kept aside: the cap must be the same after a restart.
+        self.mark_terminal(store, terminal);
+        Some(terminal)
+    }
+
+    fn mark_day_of(&mut self, store: u32, terminal: u32, number: u64) {
+        if let Some(date) = self.stores[store as usize].day_of(terminal, number) {
+            self.mark_day(store, date);
+        }
+    }
+
+    /// Counts an event in its day and in stock. A released one has no part in a ledger.
+    pub(super) fn count(
+        &mut self,
+        subject: &Subject<'_>,
+        ledger: Option<(u32, Ruling)>,
+        topics: &Topics,
+    ) {
+        let event = subject.event;
+        let place = (subject.store, event.business_date);
+        if is_sealed(event.business_date, self.today()) {
+            let amendment = self.outputs.amendments.entry(place).or_insert_with(|| {
+                self.outputs.weight.add(1, 32_768);
+                super::days::Control::default()
+            });
+            amendment.add(event);
+        } else {
+            let store = &mut self.stores[subject.store as usize];
+            let day = store.days.entry(event.business_date).or_default();
+            day.control.add(event);
+            if let Some((terminal, ruling)) = ledger {
+                day.attend(terminal, event.kind, ruling.number);
+            }
+            self.mark_day(subject.store, event.business_date);
+        }
+        self.move_stock(subject, topics);
+    }
+
+    fn move_stock(&mut self, subject: &Subject<'_>, topics: &Topics) {
+        let Subject { store, event, .. } = *subject;
+        let at = Setting {
+            store,
+            date: event.business_date,
+            window_start: window_start(event.occurred_at, self.rules.window_seconds),
+            source: subject.offset,
+        };
+        let names = {
+            let store = &self.stores[store as usize];
+            3 * store.key.len() + 2 * (store.tenant.len() + store.name.len())
+        };
+        for line in &event.lines {
+            let effect = effect(event.kind, line);
+            if effect != Effect::default()
+                && self.outputs.windows.add(at, line.sku, line.unit, effect)
+            {
+                self.outputs.weight.add(1, DELTA_BYTES + names + 9 * line.sku.len());
+            }
+            if is_count(event.kind, line) {
+                let owner = &self.stores[store as usize];
+                let record = CountRecord {
+                    partition: self.number,
+                    offset: subject.offset,
+                    line: line.line,
+                    tenant: &owner.tenant,
+                    store: &owner.name,
+                    sku: line.sku,
+                    unit: line.unit,
+                    quantity: line.quantity,
+                    counted_at: subject.envelope.time.as_deref().unwrap_or_default(),
+                    business_date: event.business_date,
+                };
+                let key = crate::topics::key(&[&owner.tenant, &owner.name, line.sku]);
+                self.outputs.push_json(&topics.counts, &key.into(), &record);
+            }
+        }
+    }
+
+    /// Keeps an event on `pos.conflicts`, with the reason and its own text.
+    fn keep_aside(&mut self, subject: &Subject<'_>, verdict: Verdict, topics: &Topics) {
+        let (reason, detail, known) = match verdict {
+            Verdict::Conflict(known) => ("conflict", "other_content", Some(known)),
+            Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
+            _ => ("duplicate_unverified", "past_horizon", None),
+        };
+        let store = &self.stores[subject.store as usize];
+        let record = ConflictRecord {
+            reason,
+            detail,
+            partition: self.number,
+            offset: subject.offset,
+            tenant: &store.tenant,
+            store: &store.name,
+            terminal: subject.event.terminal,
+            epoch: subject.envelope.epoch.as_deref(),
+            sequence: subject.event.sequence,
+            eventid: subject.event.event_id,
+            contenthash: format!("h1:{:032x}", subject.hash()),
+            known_hash: known.map(|known| format!("h1:{:08x}", known.0)),
+            receivedtime: &subject.envelope.received_time,
+        };
+        let mut attributes = json(&record);
+        attributes.pop();
+        let key = store.key.clone();
+        let parts = [&attributes[..], br#","data":"#, subject.envelope.data, b"}"];
+        self.outputs.push(&topics.conflicts, &key, &parts);
+        self.outputs.kept.push(subject.offset);
+    }
+}

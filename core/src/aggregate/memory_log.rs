@@ -1,0 +1,394 @@
+//! A log in memory for fault injection: a test double, held to nothing but what the tests need.
+//!
+//! It is deterministic. A test says how the next commits end, who owns which partition, and which
+//! transaction is still open. Like Kafka, it leaves a gap in the offsets after every transaction.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+
+use crate::log::{
+    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
+    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+};
+
+/// How a commit ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// As it should.
+    Committed,
+    /// Nothing of it is visible, and the member goes on.
+    Aborted,
+    /// Nothing of it is visible, and the member hears only that it failed.
+    LostBefore,
+    /// All of it is visible, and the member hears only that it failed.
+    LostAfter,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Lane {
+    entries: Vec<Entry>,
+    next: Offset,
+    start: Offset,
+    /// Where a transaction of somebody else is still open.
+    open_from: Option<Offset>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    lanes: HashMap<(Topic, Partition), Lane>,
+    committed: BTreeMap<Partition, Offset>,
+    owners: BTreeMap<Partition, usize>,
+    news: HashMap<usize, VecDeque<News>>,
+    members: usize,
+    endings: VecDeque<Ending>,
+    clock_ms: i64,
+    commits: usize,
+    largest: usize,
+}
+
+#[derive(Debug)]
+enum News {
+    Assigned(Vec<Partition>),
+    Revoked(Vec<Partition>),
+}
+
+/// The log.
+#[derive(Debug, Clone)]
+pub(super) struct MemoryLog {
+    shared: Arc<Mutex<Shared>>,
+    partitions: Partition,
+}
+
+impl MemoryLog {
+    pub(super) fn new(partitions: Partition) -> Self {
+        Self { shared: Arc::default(), partitions }
+    }
+
+    /// Appends a record outside any transaction.
+    pub(super) fn append(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        key: &str,
+        value: Vec<u8>,
+        appended_ms: i64,
+    ) -> Offset {
+        let mut shared = self.shared.lock();
+        shared.clock_ms = appended_ms;
+        let row = Row {
+            topic: topic.clone(),
+            partition,
+            key: Bytes::copy_from_slice(key.as_bytes()),
+            value: Some(value.into()),
+        };
+        shared.append(row)
+    }
+
+    /// Says how the next commits end; those after them succeed.
+    pub(super) fn endings(&self, endings: impl IntoIterator<Item = Ending>) {
+        self.shared.lock().endings.extend(endings);
+    }
+
+    /// Moves partitions to a member, numbered from 0 in the order of joining.
+    pub(super) fn assign(&self, partitions: &[Partition], member: usize) {
+        let mut shared = self.shared.lock();
+        let mut lost: BTreeMap<usize, Vec<Partition>> = BTreeMap::new();
+        for &partition in partitions {
+            if let Some(owner) = shared.owners.insert(partition, member) {
+                lost.entry(owner).or_default().push(partition);
+            }
+        }
+        for (owner, partitions) in lost {
+            shared.news.entry(owner).or_default().push_back(News::Revoked(partitions));
+        }
+        let news = News::Assigned(partitions.to_vec());
+        shared.news.entry(member).or_default().push_back(news);
+    }
+
+    /// Leaves a transaction open at the end of a partition.
+    pub(super) fn open_transaction(&self, topic: &Topic, partition: Partition) {
+        let mut shared = self.shared.lock();
+        let lane = shared.lanes.entry((topic.clone(), partition)).or_default();
+        lane.open_from = Some(lane.next);
+        lane.next += 3;
+    }
+
+    /// Aborts the open transaction: its offsets become a gap.
+    pub(super) fn close_transaction(&self, topic: &Topic, partition: Partition) {
+        let mut shared = self.shared.lock();
+        shared.lanes.entry((topic.clone(), partition)).or_default().open_from = None;
+    }
+
+    /// Deletes what stands before an offset.
+    pub(super) fn delete_before(&self, topic: &Topic, partition: Partition, offset: Offset) {
+        let mut shared = self.shared.lock();
+        let lane = shared.lanes.entry((topic.clone(), partition)).or_default();
+        lane.start = offset;
+        lane.entries.retain(|entry| entry.offset >= offset);
+    }
+
+    /// Makes the group forget, or believe, something.
+    pub(super) fn set_committed(&self, partition: Partition, offset: Option<Offset>) {
+        let mut shared = self.shared.lock();
+        match offset {
+            Some(offset) => shared.committed.insert(partition, offset),
+            None => shared.committed.remove(&partition),
+        };
+    }
+
+    pub(super) fn group_offset(&self, partition: Partition) -> Option<Offset> {
+        self.shared.lock().committed.get(&partition).copied()
+    }
+
+    /// What the test said of commits to come no longer holds.
+    pub(super) fn clear_endings(&self) {
+        self.shared.lock().endings.clear();
+    }
+
+    /// A log of its own that begins as a copy of this one.
+    pub(super) fn fork(&self) -> Self {
+        let shared = self.shared.lock();
+        let fork = Shared {
+            lanes: shared.lanes.clone(),
+            committed: shared.committed.clone(),
+            ..Shared::default()
+        };
+        Self { shared: Arc::new(Mutex::new(fork)), partitions: self.partitions }
+    }
+
+    /// Records of the largest commit.
+    pub(super) fn largest_commit(&self) -> usize {
+        self.shared.lock().largest
+    }
+
+    /// Number of members that ever joined.
+    pub(super) fn members(&self) -> usize {
+        self.shared.lock().members
+    }
+
+    /// Number of commits that became visible.
+    pub(super) fn commits(&self) -> usize {
+        self.shared.lock().commits
+    }
+
+    /// All committed records of a topic, partition by partition.
+    pub(super) fn entries(&self, topic: &Topic) -> Vec<Entry> {
+        let shared = self.shared.lock();
+        (0..self.partitions)
+            .filter_map(|partition| shared.lanes.get(&(topic.clone(), partition)))
+            .flat_map(|lane| lane.entries.clone())
+            .collect()
+    }
+
+    fn bounds_of(&self, topic: &Topic, partition: Partition) -> Bounds {
+        let shared = self.shared.lock();
+        shared.lanes.get(&(topic.clone(), partition)).map_or(
+            Bounds { start: 0, stable_end: 0, end: 0 },
+            |lane| Bounds {
+                start: lane.start,
+                stable_end: lane.open_from.unwrap_or(lane.next),
+                end: lane.next,
+            },
+        )
+    }
+}
+
+impl Shared {
+    fn append(&mut self, row: Row) -> Offset {
+        let appended_ms = self.clock_ms;
+        let lane = self.lanes.entry((row.topic.clone(), row.partition)).or_default();
+        let offset = lane.next;
+        lane.next += 1;
+        let Row { topic, partition, key, value } = row;
+        lane.entries.push(Entry { topic, partition, offset, appended_ms, key, value });
+        offset
+    }
+
+    fn commit(&mut self, rows: Vec<Row>, positions: &[Position]) {
+        self.largest = self.largest.max(rows.len());
+        let touched: BTreeSet<_> =
+            rows.iter().map(|row| (row.topic.clone(), row.partition)).collect();
+        for row in rows {
+            self.append(row);
+        }
+        for lane in touched {
+            self.lanes.entry(lane).or_default().next += 1;
+        }
+        for position in positions {
+            self.committed.insert(position.partition, position.committed.offset);
+        }
+        self.commits += 1;
+    }
+}
+
+impl LogView for MemoryLog {
+    fn partitions(&self) -> Partition {
+        self.partitions
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        Ok(self.bounds_of(topic, partition))
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        let Bounds { start, stable_end, .. } = self.bounds_of(topic, partition);
+        let topic = topic.clone();
+        if !(start..=stable_end).contains(&from) {
+            return Err(LogError::OutOfRange {
+                topic,
+                partition,
+                offset: from,
+                start,
+                end: stable_end,
+            });
+        }
+        Ok(Box::new(MemoryReader { log: self.clone(), topic, partition, position: from }))
+    }
+
+    fn committed(
+        &self,
+        _group: &str,
+        _topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        let committed = |offset| Committed { offset, metadata: String::new() };
+        Ok(self.group_offset(partition).map(committed))
+    }
+}
+
+struct MemoryReader {
+    log: MemoryLog,
+    topic: Topic,
+    partition: Partition,
+    position: Offset,
+}
+
+impl Reader for MemoryReader {
+    fn read(&mut self, max_records: usize, _wait: Duration) -> Result<Vec<Entry>, LogError> {
+        let end = self.log.bounds_of(&self.topic, self.partition).stable_end;
+        let shared = self.log.shared.lock();
+        let Some(lane) = shared.lanes.get(&(self.topic.clone(), self.partition)) else {
+            return Ok(Vec::new());
+        };
+        let from = lane.entries.partition_point(|entry| entry.offset < self.position);
+        let to = lane.entries.partition_point(|entry| entry.offset < end);
+        let found: Vec<Entry> =
+            lane.entries[from..to.max(from)].iter().take(max_records).cloned().collect();
+        let whole = from + found.len() >= to;
+        self.position = match found.last() {
+            Some(last) if !whole => last.offset + 1,
+            _ => self.position.max(end),
+        };
+        Ok(found)
+    }
+
+    fn position(&self) -> Offset {
+        self.position
+    }
+}
+
+impl Log for MemoryLog {
+    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+        Ok(Vec::new())
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Err(LogError::TimedOut { action: "make a producer: the double has none" })
+    }
+
+    fn consumer(&self, _group: &str, _topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
+        Err(LogError::TimedOut { action: "make a plain consumer: the double has none" })
+    }
+
+    fn transactional_consumer(
+        &self,
+        _group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
+        let mut shared = self.shared.lock();
+        let member = shared.members;
+        shared.members += 1;
+        Ok(Box::new(MemoryConsumer {
+            log: self.clone(),
+            topic: topic.clone(),
+            member,
+            readers: BTreeMap::new(),
+        }))
+    }
+}
+
+struct MemoryConsumer {
+    log: MemoryLog,
+    topic: Topic,
+    member: usize,
+    readers: BTreeMap<Partition, Box<dyn Reader>>,
+}
+
+impl Consumer for MemoryConsumer {
+    fn poll(&mut self, max_records: usize, _wait: Duration) -> Result<Polled, LogError> {
+        let news = self.log.shared.lock().news.entry(self.member).or_default().pop_front();
+        match news {
+            Some(News::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
+            Some(News::Revoked(partitions)) => {
+                partitions.iter().for_each(|partition| drop(self.readers.remove(partition)));
+                return Ok(Polled::Revoked(partitions));
+            }
+            None => {}
+        }
+        let mut entries = Vec::new();
+        for reader in self.readers.values_mut() {
+            entries.extend(reader.read(max_records, Duration::ZERO)?);
+        }
+        Ok(if entries.is_empty() { Polled::Idle } else { Polled::Records(entries) })
+    }
+
+    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
+        LogView::committed(&self.log, "", &self.topic, partition)
+    }
+
+    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
+        let reader = self.log.reader(&self.topic, partition, offset)?;
+        self.readers.insert(partition, reader);
+        Ok(())
+    }
+
+    fn commit(&mut self, _positions: &[Position]) -> Result<(), LogError> {
+        Err(LogError::TimedOut { action: "commit outside a transaction" })
+    }
+}
+
+impl TransactionalConsumer for MemoryConsumer {
+    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+        let mut shared = self.log.shared.lock();
+        let cause = |what: &str| Arc::new(std::io::Error::other(what.to_owned()));
+        for row in &rows {
+            let owned = positions.iter().any(|position| position.partition == row.partition);
+            assert!(owned, "{row:?} goes out without its partition's offset");
+        }
+        if positions.iter().any(|p| shared.owners.get(&p.partition) != Some(&self.member)) {
+            return Err(LogError::Aborted { cause: cause("another member owns the partition") });
+        }
+        let lost = LogError::TimedOut { action: "commit" };
+        match shared.endings.pop_front().unwrap_or(Ending::Committed) {
+            Ending::Committed => {
+                shared.commit(rows, positions);
+                Ok(())
+            }
+            Ending::Aborted => Err(LogError::Aborted { cause: cause("as the test says") }),
+            Ending::LostBefore => Err(lost),
+            Ending::LostAfter => {
+                shared.commit(rows, positions);
+                Err(lost)
+            }
+        }
+    }
+}

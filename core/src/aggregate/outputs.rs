@@ -1,0 +1,113 @@
+//! What one partition has to write at the next flush, gathered while folding.
+//!
+//! Records that follow one event (its copy on `pos.transactions`, what is kept aside, counts) stand
+//! here finished; what is summed up over the flush (deltas, days, ledgers, state) stands as a list of
+//! what changed. A running estimate, always on the high side, tells when a flush is due.
+
+use std::collections::BTreeMap;
+
+use bytes::{Bytes, BytesMut};
+use serde::Serialize;
+
+use super::days::Control;
+use super::windows::Windows;
+use crate::log::{Offset, Partition, Row, Topic};
+use crate::text::Date;
+
+/// Size in which memory for record values is asked for.
+const CHUNK_BYTES: usize = 1 << 20;
+/// What a record costs besides key and value.
+const ROW_BYTES: usize = 64;
+
+/// The outputs of one partition since its last flush.
+#[derive(Debug)]
+pub(super) struct Outputs {
+    partition: Partition,
+    pub(super) rows: Vec<Row>,
+    pub(super) windows: Windows,
+    /// Terminals to write, as store and slot.
+    pub(super) terminals: Vec<(u32, u32)>,
+    pub(super) days: Vec<(u32, Date)>,
+    /// Stores whose ids or releases are to be written.
+    pub(super) stores: Vec<u32>,
+    pub(super) amendments: BTreeMap<(u32, Date), Control>,
+    /// Offsets put on `pos.conflicts`.
+    pub(super) kept: Vec<Offset>,
+    pub(super) weight: Weight,
+    chunk: BytesMut,
+}
+
+/// How much there is to write.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Weight {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+impl Weight {
+    pub(super) fn add(&mut self, records: usize, bytes: usize) {
+        self.records += records;
+        self.bytes += bytes + records * ROW_BYTES;
+    }
+}
+
+impl Outputs {
+    pub(super) fn new(partition: Partition) -> Self {
+        Self {
+            partition,
+            rows: Vec::new(),
+            windows: Windows::new(),
+            terminals: Vec::new(),
+            days: Vec::new(),
+            stores: Vec::new(),
+            amendments: BTreeMap::new(),
+            kept: Vec::new(),
+            weight: Weight::default(),
+            chunk: BytesMut::new(),
+        }
+    }
+
+    /// Adds a finished record whose value is these parts together.
+    pub(super) fn push(&mut self, topic: &Topic, key: &Bytes, parts: &[&[u8]]) {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if self.chunk.capacity() < length {
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES.max(length));
+        }
+        for part in parts {
+            self.chunk.extend_from_slice(part);
+        }
+        self.weight.add(1, key.len() + length);
+        let value = Some(self.chunk.split().freeze());
+        self.rows.push(Row {
+            topic: topic.clone(),
+            partition: self.partition,
+            key: key.clone(),
+            value,
+        });
+    }
+
+    /// Adds a finished record whose value is this as JSON.
+    pub(super) fn push_json(&mut self, topic: &Topic, key: &Bytes, value: &impl Serialize) {
+        let text = json(value);
+        self.push(topic, key, &[&text]);
+    }
+
+    /// Empties everything for the next flush; keeps the memory.
+    pub(super) fn clear(&mut self) {
+        self.rows.clear();
+        self.windows.clear();
+        self.terminals.clear();
+        self.days.clear();
+        self.stores.clear();
+        self.amendments.clear();
+        self.kept.clear();
+        self.weight = Weight::default();
+    }
+}
+
+/// Writes JSON. The records of this module have string keys and no failing parts.
+pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
+    let text = serde_json::to_vec(value);
+    debug_assert!(text.is_ok(), "our records always serialise: {text:?}");
+    text.unwrap_or_default()
+}

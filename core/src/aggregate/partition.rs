@@ -1,0 +1,128 @@
+//! What the aggregator holds of one partition: its stores, its checkpoint, and what is to be written.
+//!
+//! Everything here is a function of the log up to `next_offset`. It is made by [`super::restore`],
+//! changed by [`super::fold`], written by [`super::flush`], and dropped whole when a transaction is
+//! aborted or the partition goes to another member: there is no undo.
+
+use serde::{Deserialize, Serialize};
+
+use super::index::Index;
+use super::outputs::Outputs;
+use super::settings::Rules;
+use super::store::{Store, key_hash};
+use super::verdict::Totals;
+use crate::log::{self, Offset};
+use crate::text::Date;
+use crate::topics;
+
+const DAY_MS: i64 = 86_400_000;
+/// Bytes that a record of names and numbers takes beyond its names, at most.
+const RECORD_BYTES: usize = 768;
+
+/// How far a partition was folded and flushed. Its JSON is read by `verify` too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Checkpoint {
+    #[serde(rename = "v")]
+    pub(super) version: u8,
+    /// UUID given to the partition's journal when it was first consumed.
+    pub(super) generation: String,
+    pub(super) flush: u64,
+    /// Where the journal is read on.
+    pub(super) next_offset: Offset,
+    /// Partitions of every topic.
+    pub(super) partitions: log::Partition,
+    /// Latest append time seen.
+    pub(super) clock_ms: i64,
+    pub(super) window_seconds: u32,
+    pub(super) totals: Totals,
+}
+
+/// One partition.
+#[derive(Debug)]
+pub(super) struct Partition {
+    pub(super) number: log::Partition,
+    pub(super) checkpoint: Checkpoint,
+    /// Where the last flush ended.
+    pub(super) flushed_to: Offset,
+    pub(super) stores: Vec<Store>,
+    by_key: Index,
+    pub(super) outputs: Outputs,
+    pub(super) rules: Rules,
+    /// Store at which the next sweep begins, and the clock of the last one that was completed.
+    pub(super) sweep_from: u32,
+    pub(super) swept_ms: i64,
+}
+
+impl Partition {
+    pub(super) fn new(number: log::Partition, checkpoint: Checkpoint, rules: Rules) -> Self {
+        Self {
+            number,
+            flushed_to: checkpoint.next_offset,
+            swept_ms: checkpoint.clock_ms,
+            checkpoint,
+            stores: Vec::new(),
+            by_key: Index::new(),
+            outputs: Outputs::new(number),
+            rules,
+            sweep_from: 0,
+        }
+    }
+
+    /// The date of the partition's clock, UTC.
+    pub(super) fn today(&self) -> Date {
+        let days = self.checkpoint.clock_ms.div_euclid(DAY_MS);
+        Date(i32::try_from(days).unwrap_or(i32::MAX / 2))
+    }
+
+    /// Finds the store of a record by its key, or adds it. `None` if the key is not that of this
+    /// tenant and store.
+    pub(super) fn store(&mut self, key: &[u8], tenant: &str, name: &str) -> Option<u32> {
+        let stores = &self.stores;
+        let found = self.by_key.find(key_hash(key), |slot| stores[slot as usize].key == key);
+        if let Some(slot) = found {
+            let store = &self.stores[slot as usize];
+            return (&*store.tenant == tenant && &*store.name == name).then_some(slot);
+        }
+        (topics::key(&[tenant, name]).as_bytes() == key).then(|| self.add_store(tenant, name))
+    }
+
+    fn add_store(&mut self, tenant: &str, name: &str) -> u32 {
+        let store = Store::new(tenant, name);
+        let next = u32::try_from(self.stores.len()).unwrap_or(u32::MAX - 1);
+        self.by_key.find_or_enter(key_hash(&store.key), next, |_| false);
+        self.stores.push(store);
+        next
+    }
+
+    /// Has a terminal written at the next flush.
+    pub(super) fn mark_terminal(&mut self, store: u32, terminal: u32) {
+        let entry = &mut self.stores[store as usize].terminals[terminal as usize];
+        if !std::mem::replace(&mut entry.changed, true) {
+            let numbers = entry.ledger.numbers.as_ref();
+            let bytes = numbers.map_or(0, super::numbers::Numbers::written_bytes);
+            self.outputs.weight.add(2, 2 * (RECORD_BYTES + 3 * entry.key.len() + bytes));
+            self.outputs.terminals.push((store, terminal));
+        }
+    }
+
+    /// Has a day written at the next flush.
+    pub(super) fn mark_day(&mut self, store: u32, date: Date) {
+        let Some(day) = self.stores[store as usize].days.get_mut(&date) else { return };
+        if !std::mem::replace(&mut day.changed, true) {
+            let terminals = day.terminals.len() + 1;
+            let bytes = RECORD_BYTES + day.control.published_bytes() + 512 * terminals;
+            self.outputs.weight.add(2, 2 * bytes);
+            self.outputs.days.push((store, date));
+        }
+    }
+
+    /// Has a store's event ids and releases written at the next flush.
+    pub(super) fn mark_store(&mut self, slot: u32) {
+        let store = &mut self.stores[slot as usize];
+        if !std::mem::replace(&mut store.changed, true) {
+            let bytes = RECORD_BYTES + 24 * store.released.len();
+            self.outputs.weight.add(2, bytes + 2 * store.key.len());
+            self.outputs.stores.push(slot);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! The derived records as they are published: names and shapes, nothing else.
+//!
+//! Their schemas stand in `docs/schemas/`; a test holds real output against them.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use super::days::{Published, Status};
+use crate::log::{Offset, Partition};
+use crate::text::{Date, Decimal, Timestamp};
+
+/// `inventory.deltas.v1`.
+#[derive(Debug, Serialize)]
+pub(super) struct DeltaRecord<'a> {
+    #[serde(serialize_with = "as_text")]
+    pub(super) id: DeltaId<'a>,
+    pub(super) generation: &'a str,
+    pub(super) partition: Partition,
+    pub(super) from_offset: Offset,
+    pub(super) to_offset: Offset,
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    pub(super) sku: &'a str,
+    pub(super) unit: &'a str,
+    #[serde(serialize_with = "as_text")]
+    pub(super) window_start: Timestamp,
+    pub(super) window_seconds: u32,
+    #[serde(serialize_with = "as_text")]
+    pub(super) business_date: Date,
+    #[serde(serialize_with = "as_text")]
+    pub(super) net: Decimal,
+    #[serde(serialize_with = "as_text")]
+    pub(super) sold: Decimal,
+    #[serde(serialize_with = "as_text")]
+    pub(super) returned: Decimal,
+    #[serde(serialize_with = "as_text")]
+    pub(super) adjusted: Decimal,
+    pub(super) events: u32,
+}
+
+/// What names a delta: the offsets its flush consumed, its window, its key.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DeltaId<'a> {
+    pub(super) generation: &'a str,
+    pub(super) partition: Partition,
+    pub(super) from_offset: Offset,
+    pub(super) to_offset: Offset,
+    pub(super) window_start: Timestamp,
+    pub(super) business_date: Date,
+    /// `tenant/store/sku`, encoded.
+    pub(super) key: &'a str,
+    pub(super) unit: &'a str,
+}
+
+impl fmt::Display for DeltaId<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { generation, partition, from_offset, to_offset, .. } = self;
+        let Self { window_start, business_date, key, unit, .. } = self;
+        write!(formatter, "{generation}:{partition}:{from_offset}:{to_offset}:")?;
+        write!(formatter, "{window_start}:{business_date}:{key}/{unit}")
+    }
+}
+
+/// `stock.counts.v1`.
+#[derive(Debug, Serialize)]
+pub(super) struct CountRecord<'a> {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) line: u32,
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    pub(super) sku: &'a str,
+    pub(super) unit: &'a str,
+    #[serde(serialize_with = "as_text")]
+    pub(super) quantity: Decimal,
+    pub(super) counted_at: &'a str,
+    #[serde(serialize_with = "as_text")]
+    pub(super) business_date: Date,
+}
+
+/// `pos.conflicts.v1`, all but `data`, which follows as the event's own text.
+#[derive(Debug, Serialize)]
+pub(super) struct ConflictRecord<'a> {
+    pub(super) reason: &'static str,
+    pub(super) detail: &'static str,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    pub(super) terminal: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) epoch: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sequence: Option<u64>,
+    pub(super) eventid: &'a str,
+    pub(super) contenthash: String,
+    /// The leading digits of the hash that the first event had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) known_hash: Option<String>,
+    pub(super) receivedtime: &'a str,
+}
+
+/// `terminal.ledger.v1`.
+#[derive(Debug, Serialize)]
+pub(super) struct LedgerRecord<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    pub(super) terminal: &'a str,
+    pub(super) epoch: &'a str,
+    pub(super) scope: String,
+    pub(super) baseline: Option<u64>,
+    pub(super) high_water: Option<u64>,
+    pub(super) firsts: u64,
+    pub(super) refused: u64,
+    pub(super) missing_count: u64,
+    pub(super) missing: Vec<(u64, u64)>,
+    pub(super) missing_truncated: bool,
+    pub(super) jumps: Vec<(u64, u64)>,
+    pub(super) terminal_reset_suspected: bool,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) flush: u64,
+}
+
+/// `store.days.v1`, the totals of a day.
+#[derive(Debug, Serialize)]
+pub(super) struct DayRecord<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    #[serde(serialize_with = "as_text")]
+    pub(super) business_date: Date,
+    pub(super) status: Status,
+    #[serde(flatten)]
+    pub(super) control: Published<'a>,
+    pub(super) terminals: Vec<AttendanceRecord<'a>>,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) flush: u64,
+}
+
+/// One terminal of a day.
+#[derive(Debug, Serialize)]
+pub(super) struct AttendanceRecord<'a> {
+    pub(super) terminal: &'a str,
+    pub(super) epoch: &'a str,
+    pub(super) opened: bool,
+    pub(super) closed: bool,
+    pub(super) missing: u64,
+}
+
+/// `store.days.v1`, what was counted after a day was sealed.
+#[derive(Debug, Serialize)]
+pub(super) struct AmendmentRecord<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) store: &'a str,
+    #[serde(serialize_with = "as_text")]
+    pub(super) business_date: Date,
+    /// Always `sealed`: the totals here are to be added to those of the sealed day.
+    pub(super) status: Status,
+    #[serde(flatten)]
+    pub(super) control: Published<'a>,
+    pub(super) partition: Partition,
+    pub(super) from_offset: Offset,
+    pub(super) to_offset: Offset,
+    pub(super) flush: u64,
+}
+
+/// Writes as text what knows how to display itself.
+fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

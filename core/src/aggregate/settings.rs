@@ -1,0 +1,197 @@
+//! What can be set of the aggregator. A default stands here and nowhere else.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+/// Time by which a terminal's clock may be ahead of the append.
+pub(super) const AHEAD_MS: i64 = 2 * 86_400_000;
+
+/// Bounds of a flush, horizons, and caps on what one store may make us remember.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AggregateSettings {
+    /// Longest time between two flushes while there is something to write.
+    #[serde(with = "humantime_serde")]
+    pub flush_interval: Duration,
+    /// Output records at which a flush is due.
+    pub flush_records: usize,
+    /// Bytes of output at which a flush is due; see [`AggregateSettings::within_frame`].
+    pub flush_bytes: ByteSize,
+    /// Length of the windows of inventory deltas, whole seconds.
+    #[serde(with = "humantime_serde")]
+    pub window: Duration,
+    /// How long contents can be told apart after a number was first seen, by append time.
+    #[serde(with = "humantime_serde")]
+    pub conflict_horizon: Duration,
+    /// Oldest event without a sequence number that is still judged by its id.
+    #[serde(with = "humantime_serde")]
+    pub event_id_horizon: Duration,
+    /// Terminals, counted with their epochs, that one store may have.
+    pub terminals_per_store: usize,
+    /// Event ids without a sequence number that one store may have within the horizon.
+    pub event_ids_per_store: usize,
+    /// How long a new owner waits for open transactions of the last one to end.
+    #[serde(with = "humantime_serde")]
+    pub restore_wait: Duration,
+    /// Take a lost group offset from the checkpoint. For one run, by an operator's command.
+    #[serde(skip)]
+    pub adopt_checkpoints: bool,
+}
+
+impl Default for AggregateSettings {
+    fn default() -> Self {
+        Self {
+            flush_interval: Duration::from_secs(5),
+            flush_records: 50_000,
+            flush_bytes: ByteSize::mib(32),
+            window: Duration::from_mins(1),
+            conflict_horizon: Duration::from_hours(3 * 24),
+            event_id_horizon: Duration::from_hours(3 * 24),
+            terminals_per_store: 20_000,
+            event_ids_per_store: 200_000,
+            restore_wait: Duration::from_mins(2),
+            adopt_checkpoints: false,
+        }
+    }
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("aggregate.{key} is wrong: {remedy}")]
+pub struct AggregateSettingError {
+    /// The key.
+    pub key: &'static str,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl AggregateSettings {
+    /// Checks each value and that they fit each other.
+    ///
+    /// # Errors
+    /// Names the first key that is wrong, and the remedy.
+    pub fn validate(&self) -> Result<(), AggregateSettingError> {
+        let checks = [
+            (
+                "flush_interval",
+                !self.flush_interval.is_zero() && self.flush_interval <= Duration::from_mins(1),
+                "set it above 0 and at most to 1m",
+            ),
+            ("flush_records", self.flush_records > 0, "set it above 0"),
+            (
+                "flush_bytes",
+                self.flush_bytes >= ByteSize::mib(1),
+                "set it at least to 1 MiB, so that the largest event fits",
+            ),
+            (
+                "window",
+                self.window.subsec_nanos() == 0
+                    && (1..=86_400).contains(&self.window.as_secs())
+                    && 86_400 % self.window.as_secs() == 0,
+                "set it to whole seconds that divide a day",
+            ),
+            ("conflict_horizon", in_days(self.conflict_horizon), "set it between 1m and 35days"),
+            ("event_id_horizon", in_days(self.event_id_horizon), "set it between 1m and 35days"),
+            ("terminals_per_store", self.terminals_per_store > 0, "set it above 0"),
+            ("event_ids_per_store", self.event_ids_per_store > 0, "set it above 0"),
+            (
+                "restore_wait",
+                self.restore_wait >= Duration::from_secs(20),
+                "set it at least to 20s: a dead owner's transaction times out after 15s",
+            ),
+        ];
+        match checks.into_iter().find(|&(_, holds, _)| !holds) {
+            Some((key, _, remedy)) => Err(AggregateSettingError { key, remedy }),
+            None => Ok(()),
+        }
+    }
+
+    /// Lowers `flush_bytes` to half of the largest frame a Local log takes.
+    #[must_use]
+    pub fn within_frame(mut self, frame_bytes: ByteSize) -> Self {
+        self.flush_bytes = self.flush_bytes.min(ByteSize::b(frame_bytes.as_u64() / 2));
+        self
+    }
+
+    /// What judging and folding need.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            window_seconds: u32::try_from(self.window.as_secs()).unwrap_or(u32::MAX),
+            conflict_horizon_ms: millis(self.conflict_horizon),
+            event_id_horizon_ms: millis(self.event_id_horizon),
+            terminals_per_store: self.terminals_per_store,
+            event_ids_per_store: self.event_ids_per_store,
+        }
+    }
+
+    pub(super) fn flush_bytes(&self) -> usize {
+        usize::try_from(self.flush_bytes.as_u64()).unwrap_or(usize::MAX)
+    }
+}
+
+/// The settings that verdicts and deltas depend on, in the units of the log.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) window_seconds: u32,
+    pub(super) conflict_horizon_ms: i64,
+    pub(super) event_id_horizon_ms: i64,
+    pub(super) terminals_per_store: usize,
+    pub(super) event_ids_per_store: usize,
+}
+
+impl Rules {
+    /// How long an event id is kept: its horizon, and as far as a terminal's clock may be ahead.
+    pub(super) fn event_ids_kept_ms(&self) -> i64 {
+        self.event_id_horizon_ms.saturating_add(AHEAD_MS)
+    }
+}
+
+fn in_days(horizon: Duration) -> bool {
+    (Duration::from_mins(1)..=Duration::from_hours(35 * 24)).contains(&horizon)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(change: impl FnOnce(&mut AggregateSettings)) -> &'static str {
+        let mut settings = AggregateSettings::default();
+        change(&mut settings);
+        settings.validate().unwrap_err().key
+    }
+
+    #[test]
+    fn the_defaults_hold_and_what_cannot_be_is_named() {
+        assert_eq!(AggregateSettings::default().validate(), Ok(()));
+        assert_eq!(wrong(|s| s.flush_interval = Duration::ZERO), "flush_interval");
+        assert_eq!(wrong(|s| s.flush_records = 0), "flush_records");
+        assert_eq!(wrong(|s| s.flush_bytes = ByteSize::kib(1)), "flush_bytes");
+        assert_eq!(wrong(|s| s.window = Duration::from_secs(7)), "window");
+        assert_eq!(wrong(|s| s.window = Duration::from_millis(1_500)), "window");
+        assert_eq!(wrong(|s| s.conflict_horizon = Duration::ZERO), "conflict_horizon");
+        assert_eq!(wrong(|s| s.event_id_horizon = Duration::MAX), "event_id_horizon");
+        assert_eq!(wrong(|s| s.terminals_per_store = 0), "terminals_per_store");
+        assert_eq!(wrong(|s| s.event_ids_per_store = 0), "event_ids_per_store");
+        assert_eq!(wrong(|s| s.restore_wait = Duration::from_secs(1)), "restore_wait");
+    }
+
+    #[test]
+    fn a_flush_fits_half_a_frame() {
+        let settings = AggregateSettings::default().within_frame(ByteSize::mib(32));
+        assert_eq!(settings.flush_bytes(), 16 << 20);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        assert!(serde_json::from_str::<AggregateSettings>(r#"{"flush_recrods": 1}"#).is_err());
+        let settings: AggregateSettings =
+            serde_json::from_str(r#"{"window": "5m", "flush_bytes": "8 MiB"}"#).unwrap();
+        assert_eq!((settings.window.as_secs(), settings.flush_bytes()), (300, 8 << 20));
+    }
+}

@@ -1,0 +1,318 @@
+//! The state of a partition as it stands on `state.v1`, private to the aggregator.
+//!
+//! One record for each part that changes by itself, so that a flush writes only what it changed: a
+//! terminal, a block of its hashes, a day, a block of a store's event ids, a store's releases, and a
+//! checkpoint under `flush mod` [`CHECKPOINTS`], so that the last ones stay. Records of names and
+//! numbers are JSON, blocks are bytes; each begins with its version. [`super::restore`] reads what
+//! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::days::{Attendance, Control, Day, Status};
+use super::numbers::Numbers;
+use super::partition::{Checkpoint, Partition};
+use super::settings::Rules;
+use super::store::{Store, Terminal};
+use crate::envelope::Scope;
+use crate::log;
+use crate::log::Offset;
+use crate::text::Date;
+
+/// Checkpoints kept of each partition.
+pub(super) const CHECKPOINTS: u64 = 1_024;
+/// Version of the JSON records.
+pub(super) const VERSION: u8 = 1;
+
+/// What is wrong with a state record.
+#[derive(Debug, thiserror::Error)]
+#[error("state record {key}: {detail}")]
+pub struct StateError {
+    /// Its key.
+    pub key: String,
+    /// What is wrong.
+    pub detail: &'static str,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct TerminalState {
+    v: u8,
+    tenant: String,
+    store: String,
+    terminal: String,
+    epoch: String,
+    scope: String,
+    numbers: Option<Numbers>,
+    streak: u32,
+    unnumbered: u64,
+    expires: Option<i32>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DayState {
+    v: u8,
+    tenant: String,
+    store: String,
+    date: i32,
+    status: Status,
+    control: Control,
+    terminals: Vec<AttendanceState>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct AttendanceState {
+    terminal: String,
+    epoch: String,
+    opened: bool,
+    closed: bool,
+    close: Option<u64>,
+    last: Option<u64>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct ReleasedState {
+    v: u8,
+    tenant: String,
+    store: String,
+    offsets: Vec<Offset>,
+}
+
+/// Key of a checkpoint.
+pub(super) fn checkpoint_key(flush: u64) -> Bytes {
+    format!("checkpoint/{}", flush % CHECKPOINTS).into()
+}
+
+/// Key of a terminal.
+pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
+    [b"terminal/", &terminal.key[..]].concat().into()
+}
+
+/// Key of a block of a terminal's hashes.
+pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
+    [b"hashes/", &terminal.key[..], b"/", block.to_string().as_bytes()].concat().into()
+}
+
+/// Key of a day.
+pub(super) fn day_key(store: &Store, date: Date) -> Bytes {
+    [b"day/", &store.key[..], b"/", date.to_string().as_bytes()].concat().into()
+}
+
+/// Key of a block of a store's event ids.
+pub(super) fn ids_key(store: &Store, block: u64) -> Bytes {
+    [b"ids/", &store.key[..], b"/", block.to_string().as_bytes()].concat().into()
+}
+
+/// Key of a store's releases.
+pub(super) fn released_key(store: &Store) -> Bytes {
+    [b"released/", &store.key[..]].concat().into()
+}
+
+/// A terminal's record.
+pub(super) fn terminal_value(store: &Store, terminal: &Terminal) -> impl Serialize {
+    TerminalState {
+        v: VERSION,
+        tenant: store.tenant.to_string(),
+        store: store.name.to_string(),
+        terminal: terminal.name.to_string(),
+        epoch: terminal.epoch.to_string(),
+        scope: terminal.ledger.scope.to_string(),
+        numbers: terminal.ledger.numbers.clone(),
+        streak: terminal.ledger.streak,
+        unnumbered: terminal.unnumbered,
+        expires: terminal.expires.map(|date| date.0),
+    }
+}
+
+/// A day's record.
+pub(super) fn day_value(store: &Store, date: Date, day: &Day) -> impl Serialize {
+    let attendance = |seen: &Attendance| {
+        let terminal = store.terminals.get(seen.terminal as usize)?;
+        Some(AttendanceState {
+            terminal: terminal.name.to_string(),
+            epoch: terminal.epoch.to_string(),
+            opened: seen.opened,
+            closed: seen.closed,
+            close: seen.close,
+            last: seen.last,
+        })
+    };
+    DayState {
+        v: VERSION,
+        tenant: store.tenant.to_string(),
+        store: store.name.to_string(),
+        date: date.0,
+        status: day.status,
+        control: day.control.clone(),
+        terminals: day.terminals.iter().filter_map(attendance).collect(),
+    }
+}
+
+/// The record of a store's releases.
+pub(super) fn released_value(store: &Store) -> impl Serialize {
+    ReleasedState {
+        v: VERSION,
+        tenant: store.tenant.to_string(),
+        store: store.name.to_string(),
+        offsets: store.released.clone(),
+    }
+}
+
+/// The latest record of each key, as read back.
+pub(super) type Records = BTreeMap<Bytes, Bytes>;
+
+/// Makes a partition of its records; `None` if there is no checkpoint.
+///
+/// # Errors
+/// Names the first record that can not be read or fits nowhere.
+pub(super) fn load(
+    number: log::Partition,
+    records: &Records,
+    rules: Rules,
+) -> Result<Option<Partition>, StateError> {
+    let mut latest: Option<Checkpoint> = None;
+    for (key, value) in under(records, "checkpoint/") {
+        let checkpoint: Checkpoint = json(key, value)?;
+        if checkpoint.version != VERSION {
+            return Err(fault(key, "of another version"));
+        }
+        if latest.as_ref().is_none_or(|latest| latest.flush < checkpoint.flush) {
+            latest = Some(checkpoint);
+        }
+    }
+    let Some(checkpoint) = latest else {
+        return match records.first_key_value() {
+            Some((key, _)) => Err(fault(key, "stands without any checkpoint")),
+            None => Ok(None),
+        };
+    };
+    let mut partition = Partition::new(number, checkpoint, rules);
+    under(records, "terminal/").try_for_each(|(key, value)| partition.take_terminal(key, value))?;
+    under(records, "hashes/").try_for_each(|(key, value)| partition.take_hashes(key, value))?;
+    under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
+    partition.take_ids(records)?;
+    under(records, "released/").try_for_each(|(key, value)| partition.take_released(key, value))?;
+    Ok(Some(partition))
+}
+
+impl Partition {
+    fn take_terminal(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let state: TerminalState = json(key, value)?;
+        let scope = Scope::parse(&state.scope).ok_or_else(|| fault(key, "names no scope"))?;
+        check(key, state.v)?;
+        let store = self.store_named(key, &state.tenant, &state.store)?;
+        let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
+        let terminal = &mut store.terminals[slot as usize];
+        terminal.ledger.numbers = state.numbers;
+        terminal.ledger.streak = state.streak;
+        terminal.unnumbered = state.unnumbered;
+        terminal.expires = state.expires.map(Date);
+        Ok(())
+    }
+
+    fn take_hashes(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let named = parts(key, "hashes/").and_then(|([tenant, store, terminal, epoch], block)| {
+            let store = self.store_named(key, &tenant, &store).ok()?;
+            let slot = store.terminal(&terminal, &epoch)?;
+            Some((&mut store.terminals[slot as usize], block))
+        });
+        let (terminal, block) = named.ok_or_else(|| fault(key, "belongs to no terminal"))?;
+        terminal.ledger.hashes.restore(block, value).ok_or_else(|| fault(key, "is no block"))
+    }
+
+    fn take_day(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let state: DayState = json(key, value)?;
+        check(key, state.v)?;
+        let store = self.store_named(key, &state.tenant, &state.store)?;
+        let mut day = Day { control: state.control, status: state.status, ..Day::default() };
+        for seen in state.terminals {
+            let terminal = store
+                .terminal(&seen.terminal, &seen.epoch)
+                .ok_or_else(|| fault(key, "names a terminal that is not there"))?;
+            let AttendanceState { opened, closed, close, last, .. } = seen;
+            day.terminals.push(Attendance { terminal, opened, closed, close, last });
+        }
+        store.days.insert(Date(state.date), day);
+        Ok(())
+    }
+
+    /// Blocks of ids come in the order of their numbers, which is not that of their keys.
+    fn take_ids(&mut self, records: &Records) -> Result<(), StateError> {
+        let mut blocks = Vec::new();
+        for (key, value) in under(records, "ids/") {
+            let named = parts(key, "ids/");
+            let (names, block) = named.ok_or_else(|| fault(key, "names no block"))?;
+            blocks.push((names, block, key, value));
+        }
+        blocks.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
+        for ([tenant, store], block, key, value) in blocks {
+            let store = self.store_named(key, &tenant, &store)?;
+            store.ids.restore(block, value).ok_or_else(|| fault(key, "is no block in order"))?;
+        }
+        Ok(())
+    }
+
+    fn take_released(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let state: ReleasedState = json(key, value)?;
+        check(key, state.v)?;
+        self.store_named(key, &state.tenant, &state.store)?.released = state.offsets;
+        Ok(())
+    }
+
+    fn store_named(
+        &mut self,
+        at: &Bytes,
+        tenant: &str,
+        name: &str,
+    ) -> Result<&mut Store, StateError> {
+        let key = crate::topics::key(&[tenant, name]);
+        let slot = self.store(key.as_bytes(), tenant, name);
+        let slot = slot.ok_or_else(|| fault(at, "names no store"))?;
+        Ok(&mut self.stores[slot as usize])
+    }
+}
+
+fn under<'a>(
+    records: &'a Records,
+    prefix: &'static str,
+) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
+    let from = Bytes::from_static(prefix.as_bytes());
+    records.range(from..).take_while(move |(key, _)| key.starts_with(prefix.as_bytes()))
+}
+
+/// Takes a key apart into decoded names and the number of a block.
+fn parts<const N: usize>(key: &[u8], prefix: &str) -> Option<([String; N], u64)> {
+    let names = std::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
+    let (names, block) = names.rsplit_once('/')?;
+    let names: Option<Vec<String>> = names.split('/').map(percent_decode).collect();
+    Some((names?.try_into().ok()?, block.parse().ok()?))
+}
+
+fn percent_decode(name: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = rest.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn json<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, StateError> {
+    serde_json::from_slice(value).map_err(|_unreadable| fault(key, "can not be read"))
+}
+
+fn check(key: &[u8], version: u8) -> Result<(), StateError> {
+    if version == VERSION { Ok(()) } else { Err(fault(key, "of another version")) }
+}
+
+fn fault(key: &[u8], detail: &'static str) -> StateError {
+    StateError { key: String::from_utf8_lossy(key).into_owned(), detail }
+}

@@ -1,0 +1,5 @@
+//! The aggregator as a whole, on the log in memory.
+
+mod faults;
+mod restoring;
+mod verdicts;
