@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::engine::Engine;
 use super::memory_log::MemoryLog;
 use super::{AggregateError, AggregateMetrics, AggregateSettings};
+use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, Scope};
 use crate::log::{Offset, Partition, Topic};
 use crate::text::Timestamp;
@@ -99,10 +100,12 @@ impl Sample {
         if !self.lines.is_empty() {
             event["lines"] = Value::Array(self.lines.clone());
         }
-        if self.kind == "post_void" {
-            event["reference"] = json!({"sequence": 1});
+        if self.kind == "return" {
+            event["blind"] = true.into();
         }
-        serde_json::to_vec(&event).unwrap()
+        let text = serde_json::to_vec(&event).unwrap();
+        Decoder::new().decode(&text).expect("samples follow the schema");
+        text
     }
 
     fn envelope<'a>(&'a self, event_type: &'a str, data: &'a [u8]) -> Envelope<'a> {

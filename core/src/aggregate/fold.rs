@@ -126,6 +126,8 @@ impl Partition {
                 let offset = entry.offset;
                 let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
                 noticed = self.event(&subject, bench.topics);
+                let spare = event.into_spare();
+                bench.decoder.reuse(spare);
             }
         }
         self.checkpoint.next_offset = entry.offset + 1;

@@ -35,7 +35,7 @@ impl Currency {
 
     /// Returns the three letters.
     pub fn code(&self) -> &[u8; 3] {
-        &self.0
+        &self.code
     }
 
     /// Returns the number of decimals of the minor unit.

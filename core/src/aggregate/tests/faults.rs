@@ -72,7 +72,9 @@ fn play(rig: &Rig, acts: &[Act]) -> Vec<(Sample, Offset, Option<Vec<u8>>)> {
         let sample = sample(act);
         let at_ms = FRIDAY_MS + DAY_MS / 2 + i64::try_from(step).unwrap() * 1_000;
         match act.what {
-            18 => drop(rig.append(&sample, sample.refused(), at_ms)),
+            18 => {
+                rig.append(&sample, sample.refused(), at_ms);
+            }
             19 if !played.is_empty() => {
                 let (target, offset, _) = &played[act.sequence as usize % played.len()];
                 let order = target.release(rig.partition(target), *offset);
@@ -124,7 +126,7 @@ struct Team<'a> {
 
 impl<'a> Team<'a> {
     fn new(rig: &'a Rig) -> Self {
-        let mut seat = || {
+        let seat = || {
             let engine = rig.join_idle();
             (engine, rig.log.members() - 1)
         };

@@ -14,7 +14,9 @@ fn until_error(rig: &Rig) -> AggregateError {
 #[test]
 fn the_first_position_is_that_of_the_log_and_goes_with_flush_0() {
     let rig = Rig::new(1);
-    (1..=5).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number))));
+    for number in 1..=5 {
+        rig.accept(&Sample::sale("1", "a", number));
+    }
     rig.log.delete_before(&rig.topics.events, 0, 3);
     let mut engine = rig.join();
     (0..2).for_each(|_| engine.step(rig.now).unwrap());
@@ -71,9 +73,13 @@ fn a_group_offset_without_state_stops() {
 #[test]
 fn a_position_below_the_start_of_the_log_stops_with_the_range() {
     let rig = Rig::new(1);
-    (1..=3).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number))));
+    for number in 1..=3 {
+        rig.accept(&Sample::sale("1", "a", number));
+    }
     rig.run();
-    (4..=9).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number))));
+    for number in 4..=9 {
+        rig.accept(&Sample::sale("1", "a", number));
+    }
     rig.log.delete_before(&rig.topics.events, 0, 7);
     let error = until_error(&rig);
     let lost = |error: &AggregateError| {
@@ -144,7 +150,9 @@ fn a_flush_is_due_by_time_by_records_and_by_bytes() {
     let flushes = |change: &dyn Fn(&mut Rig), events: u64, wait: Duration| {
         let mut rig = Rig::new(1);
         change(&mut rig);
-        (1..=events).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number))));
+        for number in 1..=events {
+            rig.accept(&Sample::sale("1", "a", number));
+        }
         let mut engine = rig.join();
         (0..3).for_each(|_| engine.step(rig.now).unwrap());
         let before = rig.log.commits();

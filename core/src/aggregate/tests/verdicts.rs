@@ -293,8 +293,12 @@ fn one_store_can_not_fill_memory_with_terminals() {
 #[test]
 fn a_terminal_that_counts_anew_is_suspected_and_kept_aside() {
     let rig = Rig::new(1);
-    (1..=20).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number))));
-    (1..=10).for_each(|number| drop(rig.accept(&Sample::sale("1", "a", number).note("anew"))));
+    for number in 1..=20 {
+        rig.accept(&Sample::sale("1", "a", number));
+    }
+    for number in 1..=10 {
+        rig.accept(&Sample::sale("1", "a", number).note("anew"));
+    }
     rig.run();
     let totals = totals(&rig);
     assert_eq!((&totals["conflict"], &totals["quarantined"]), (&json!(8), &json!(2)));
