@@ -4,7 +4,6 @@
 //! Every record has 900 bytes. The folder is the system's temporary one: set `TMPDIR` to a disk
 //! worth measuring, a memory file system measures nothing.
 #![expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
-#![expect(missing_docs, reason = "criterion_group makes a public function")]
 
 use std::fs::File;
 use std::hint::black_box;
