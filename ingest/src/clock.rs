@@ -9,6 +9,10 @@ use std::sync::Arc;
 #[cfg(test)]
 use std::sync::atomic::{AtomicI64, Ordering};
 
+/// When a test's clock begins: 2026-11-27T08:00:00Z.
+#[cfg(test)]
+pub(crate) const MANUAL_ORIGIN_MS: i64 = 1_795_766_400_000;
+
 /// Where time comes from.
 #[derive(Debug, Clone)]
 pub(crate) enum Clock {
@@ -50,7 +54,8 @@ impl Clock {
             #[cfg(test)]
             Self::Manual(wall_ms) => {
                 let wall_ms = wall_ms.load(Ordering::Relaxed);
-                Now { wall_ms, steady_ns: wall_ms.unsigned_abs() * 1_000_000 }
+                let since_ms = wall_ms.abs_diff(MANUAL_ORIGIN_MS);
+                Now { wall_ms, steady_ns: since_ms * 1_000_000 }
             }
         }
     }

@@ -60,7 +60,7 @@ impl Credit {
         Self {
             free: Arc::new(Semaphore::new(total_units)),
             total_units,
-            share_units: total_units / 100 * usize::from(share_percent),
+            share_units: total_units * usize::from(share_percent) / 100,
             leased,
         }
     }

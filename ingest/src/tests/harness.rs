@@ -14,15 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::log::MemoryLog;
-use crate::clock::Clock;
+use crate::clock::{Clock, MANUAL_ORIGIN_MS};
 use crate::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
 
 pub(super) const KEY: &str = "key-of-all-stores";
 pub(super) const NARROW_KEY: &str = "key-of-store-7";
 pub(super) const NEIGHBOUR_KEY: &str = "key-of-another-tenant";
-
-/// 2026-11-27T08:00:00Z, when the gateway's clock stands still.
-pub(super) const NOW_MS: i64 = 1_795_766_400_000;
 
 /// A gateway under test.
 pub(super) struct Bench {
@@ -101,7 +98,7 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
     let parse = |value| serde_json::from_value::<TenantSettings>(value).unwrap();
     let tenants = Tenants::new(vec![parse(tenant), parse(neighbour)]).unwrap();
     let log = MemoryLog::default();
-    let clock = Arc::new(AtomicI64::new(NOW_MS));
+    let clock = Arc::new(AtomicI64::new(MANUAL_ORIGIN_MS));
     let mut registry = Registry::default();
     let gateway = Gateway::start_at(
         settings,

@@ -10,7 +10,7 @@ use super::harness::*;
 async fn hostile_events_get_their_documented_answers() {
     let bench = start(|_| {}).await;
     let nested = |open: &str, close: &str| {
-        format!("{{\"a\":{}1{}}}", open.repeat(50_000), close.repeat(50_000))
+        format!("{{\"a\":{}1{}}}", open.repeat(20_000), close.repeat(20_000))
     };
     let with = |member: &str| event("7", 1).replacen('{', &format!("{{{member},"), 1);
     for (text, status, code) in [
