@@ -146,7 +146,7 @@ mod tests {
         let credit = Credit::new(10 * UNIT_BYTES, 100, Gauge::default());
         let share = credit.share();
         let first = credit.lease(&share, 10 * UNIT_BYTES, NO_WAIT).await.unwrap();
-        let second = credit.lease(&share, UNIT_BYTES, Duration::from_secs(60));
+        let second = credit.lease(&share, UNIT_BYTES, Duration::from_mins(1));
         let (second, ()) = tokio::join!(second, async { drop(first) });
         assert!(second.is_ok());
     }

@@ -144,8 +144,7 @@ impl Gateway {
     /// [`DrainError`] when that takes longer than `drain_timeout`.
     pub async fn drain(self) -> Result<(), DrainError> {
         self.front.health.drain();
-        // The acceptor may have ended; it listens to nothing else.
-        drop(self.stop.send(true));
+        self.stop.send_replace(true);
         if let Ok(graceful) = self.acceptor.await {
             let drained = timeout(self.drain_timeout, graceful.shutdown()).await;
             drained.map_err(|_elapsed| DrainError::Connections { waited: self.drain_timeout })?;

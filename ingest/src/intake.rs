@@ -167,7 +167,7 @@ struct Refused {
 
 impl Refused {
     fn too_large() -> Self {
-        Self::from(Refusal::whole(Code::EventTooLarge))
+        *Box::from(Refusal::whole(Code::EventTooLarge))
     }
 
     /// Refuses an event that was decoded.
@@ -184,12 +184,12 @@ impl Refused {
     }
 }
 
-impl From<Refusal> for Refused {
+impl From<Refusal> for Box<Refused> {
     fn from(refusal: Refusal) -> Self {
-        Self {
+        Self::new(Refused {
             reason: Reason::Event(refusal.code),
             pointer: refusal.pointer,
             identity: refusal.identity.map(|identity| *identity).unwrap_or_default(),
-        }
+        })
     }
 }

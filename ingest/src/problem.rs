@@ -57,10 +57,11 @@ impl Reason {
     pub fn status(self) -> StatusCode {
         match self {
             Self::StoreNotAllowed => StatusCode::FORBIDDEN,
-            Self::TooManyStores | Self::TooManyTerminals => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Event(Code::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(code) if code.is_malformed() => StatusCode::BAD_REQUEST,
-            Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Event(_) | Self::TooManyStores | Self::TooManyTerminals => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
         }
     }
 }

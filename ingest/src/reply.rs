@@ -169,7 +169,7 @@ mod tests {
         let reply = batch(&tally, Some(Problem::Unavailable), Some(2));
         assert_eq!(
             (reply.status(), &reply.headers()[RETRY_AFTER]),
-            (http::StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from(2))
+            (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from(2))
         );
         let body = text(reply).await;
         assert!(body.contains(r#""code":"unavailable","accepted":3,"#), "{body}");

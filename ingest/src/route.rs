@@ -145,11 +145,11 @@ async fn post(front: &Front, request: Request<Incoming>, endpoint: Endpoint) -> 
     }
 }
 
-async fn admit<'a>(
-    front: &'a Front,
+async fn admit(
+    front: &Front,
     request: Request<Incoming>,
     endpoint: Endpoint,
-) -> Result<Admitted<'a>, Reply> {
+) -> Result<Admitted<'_>, Reply> {
     let headers = request.headers();
     let Some(caller) = front.tenants.caller(headers) else {
         return Err(turn_down(request, Problem::Unauthorized));

@@ -80,16 +80,16 @@ impl Default for GatewaySettings {
             name: None,
             durability: Durability::default(),
             max_connections: 10_000,
-            header_timeout: Duration::from_secs(60),
+            header_timeout: Duration::from_mins(1),
             silence_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_mins(1),
             in_flight: ByteSize::mib(256),
             tenant_share_percent: 50,
             admission_wait: Duration::from_secs(2),
             queue_wait: Duration::from_secs(2),
             publish_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
-            flood_after: Duration::from_secs(600),
+            flood_after: Duration::from_mins(10),
             recent_events: 1_000_000,
             max_expansion: 200,
         }
@@ -171,7 +171,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(settings.in_flight, ByteSize::mib(64));
-        assert_eq!(settings.flood_after, Duration::from_secs(120));
+        assert_eq!(settings.flood_after, Duration::from_mins(2));
         assert_eq!(settings.durability, Durability::Development);
         assert!(serde_json::from_str::<GatewaySettings>(r#"{"lisen":"x"}"#).is_err());
     }

@@ -52,7 +52,7 @@ pub(crate) struct Tenant {
     keys: Vec<Stores>,
     stores: Interner,
     terminals: Interner,
-    tenant_meter: Meter,
+    meter: Meter,
     store_meter: Meter,
     key_meters: Vec<Meter>,
 }
@@ -74,12 +74,12 @@ pub(crate) enum Cap {
 /// Returns what the configuration stores of an API key: `sha256:` and 64 hexadecimal digits.
 pub fn hash_key(key: &str) -> String {
     use std::fmt::Write;
-    let digest = Sha256::digest(key.as_bytes());
-    digest.iter().fold("sha256:".to_owned(), |mut text, byte| {
+    let mut text = "sha256:".to_owned();
+    for byte in Sha256::digest(key.as_bytes()) {
         // Writing to a String cannot fail.
-        drop(write!(text, "{byte:02x}"));
-        text
-    })
+        write!(text, "{byte:02x}").ok();
+    }
+    text
 }
 
 impl Tenants {
@@ -150,7 +150,7 @@ impl Caller {
         bytes: u64,
         now_ns: u64,
     ) -> Result<(), Exhausted> {
-        let tenant = (&self.tenant.tenant_meter, 0);
+        let tenant = (&self.tenant.meter, 0);
         let Some(key_meter) = self.tenant.key_meters.get(self.key as usize) else { return Ok(()) };
         match store {
             Some(store) => {
@@ -184,7 +184,7 @@ impl Tenant {
             keys: settings.keys.iter().map(stores).collect(),
             stores: Interner::new(settings.max_stores),
             terminals: Interner::new(settings.max_terminals),
-            tenant_meter: Meter::new(&settings.limits.tenant, 1),
+            meter: Meter::new(&settings.limits.tenant, 1),
             store_meter: Meter::new(&settings.limits.store, settings.max_stores),
             key_meters: settings.keys.iter().map(|key| Meter::new(&key_rates(key), 1)).collect(),
             settings,

@@ -61,7 +61,7 @@ impl<'a> Chunk<'a> {
         self.text_bytes += text.len() as u64;
         match self.take(worker, text) {
             Ok(fate) => fate,
-            Err(refused) => self.refuse(&mut worker.words, text, refused),
+            Err(refused) => self.refuse(&mut worker.words, text, *refused),
         }
     }
 
@@ -93,14 +93,14 @@ impl<'a> Chunk<'a> {
         }
     }
 
-    fn take(&mut self, worker: &mut Worker, text: &[u8]) -> Result<Fate, Refused> {
+    fn take(&mut self, worker: &mut Worker, text: &[u8]) -> Result<Fate, Box<Refused>> {
         let Worker { decoder, words } = worker;
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         words.flags.clear();
         let text = storable(decoder, words, tenant, text)?;
         let event = decoder.admit(&text, &tenant.settings.cards)?;
-        let refused = |reason, pointer: &str| Err(Refused::of(&event, reason, pointer));
+        let refused = |reason, pointer: &str| Err(Box::new(Refused::of(&event, reason, pointer)));
         if event.tenant.is_some_and(|named| named != tenant.settings.id) {
             return refused(Reason::Event(Code::TenantMismatch), "/tenant");
         }
@@ -157,26 +157,22 @@ impl<'a> Chunk<'a> {
         self.is_live |= !is_flood;
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
         let draft = self.rows.event(words, event, admission, text);
-        match first {
-            Some(first) => {
-                self.spares.push((mark, draft));
-                Fate::Waiting { first }
-            }
-            None => {
-                let row = self.drafts.len();
-                self.flight.carry(mark, row);
-                self.drafts.push(draft);
-                Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted }
-            }
+        if let Some(first) = first {
+            self.spares.push((mark, draft));
+            return Fate::Waiting { first };
         }
+        let row = self.drafts.len();
+        self.flight.carry(mark, row);
+        self.drafts.push(draft);
+        Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted }
     }
 
     /// Refuses an event for good: a record for people, and where the event can be placed a marker
     /// for the ledger. A refusal is charged like an event, or refusals would have no limit.
     fn refuse(&mut self, words: &mut Words, text: &[u8], refused: Refused) -> Fate {
-        let marked = self.marked_place(words, &refused);
+        let place = self.place_of(words, &refused);
         let (caller, now) = (self.context.caller, self.context.now);
-        let store = marked.as_ref().map(|marked| marked.store_number);
+        let store = place.as_ref().map(|place| place.store_number);
         if let Err(Exhausted { wait }) = caller.charge(store, text.len() as u64, now.steady_ns) {
             return Fate::PutOff(Setback::Limited(wait));
         }
@@ -185,10 +181,10 @@ impl<'a> Chunk<'a> {
         let rejected = self.rows.rejected(&refused, &shown(text, hides_loyalty));
         let row = self.drafts.len();
         self.drafts.push(rejected);
-        let and_row = marked.map(|marked| {
-            let names = [marked.store.as_str(), marked.terminal.as_str()];
-            let marker = self.rows.marker(words, &refused, names, marked.sequence);
-            self.drafts.push(marker);
+        let and_row = place.map(|place| {
+            let names = [place.store.as_str(), place.terminal.as_str()];
+            let draft = self.rows.marker(words, &refused, names, place.sequence);
+            self.drafts.push(draft);
             row + 1
         });
         Fate::Publishing {
@@ -200,7 +196,7 @@ impl<'a> Chunk<'a> {
 
     /// Says where in the ledger a refused event stands, if that is known and its sender's to say:
     /// a marker must not touch other stores, and names past the caps must not reach the ledger.
-    fn marked_place(&self, words: &mut Words, refused: &Refused) -> Option<Marked> {
+    fn place_of(&self, words: &mut Words, refused: &Refused) -> Option<LedgerPlace> {
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         let identity = &refused.identity;
@@ -215,12 +211,12 @@ impl<'a> Chunk<'a> {
         words.set_epoch(tenant.scope, identity.epoch.as_deref());
         words.set_identity([&tenant.settings.id, store, terminal], Some(sequence), "");
         let (store, terminal) = (store.to_owned(), terminal.to_owned());
-        Some(Marked { store_number, store, terminal, sequence })
+        Some(LedgerPlace { store_number, store, terminal, sequence })
     }
 }
 
 /// Where the marker of a refused event stands.
-struct Marked {
+struct LedgerPlace {
     store_number: u32,
     store: String,
     terminal: String,
@@ -234,7 +230,7 @@ fn storable<'t>(
     words: &mut Words,
     tenant: &Tenant,
     text: &'t [u8],
-) -> Result<Cow<'t, [u8]>, Refused> {
+) -> Result<Cow<'t, [u8]>, Box<Refused>> {
     let cards = &tenant.settings.cards;
     let text = card::mask(text, cards);
     if matches!(text, Cow::Owned(_)) {

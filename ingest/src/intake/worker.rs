@@ -97,12 +97,11 @@ impl Words {
             percent_encode(part, &mut self.source);
         }
         self.id.clear();
-        match sequence {
-            Some(sequence) => put(&mut self.id, sequence),
-            None => {
-                self.id.push_str("id:");
-                percent_encode(event_id, &mut self.id);
-            }
+        if let Some(sequence) = sequence {
+            put(&mut self.id, sequence);
+        } else {
+            self.id.push_str("id:");
+            percent_encode(event_id, &mut self.id);
         }
     }
 
@@ -116,7 +115,7 @@ impl Words {
 
 /// Appends a value's text; writing to a String cannot fail.
 pub(super) fn put(text: &mut String, value: impl std::fmt::Display) {
-    drop(write!(text, "{value}"));
+    write!(text, "{value}").ok();
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn texts(found: &[&str]) -> Vec<Option<String>> {
 #[test]
 fn lines_are_split_and_empty_ones_skipped() {
     let body = b"\xef\xbb\xbf{\"a\":1}\r\n\n  \t\n {\"b\":2} \n{\"c\":3}";
-    for step in 1..body.len() + 1 {
+    for step in 1..=body.len() {
         let (found, result, _) = split(Format::Lines, body, step);
         assert_eq!(found, texts(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}"]), "step {step}");
         assert_eq!(result, Ok(()));
@@ -65,7 +65,7 @@ fn elements_of_an_array_are_split_whatever_is_in_their_strings() {
         "null",
         "{}",
     ]);
-    for step in 1..body.len() + 1 {
+    for step in 1..=body.len() {
         let (found, result, _) = split(Format::Array, body, step);
         assert_eq!((found, result), (expected.clone(), Ok(())), "step {step}");
     }

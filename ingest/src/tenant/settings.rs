@@ -69,7 +69,7 @@ fn default_scope() -> String {
 }
 
 fn default_clock_skew() -> Duration {
-    Duration::from_secs(15 * 60)
+    Duration::from_mins(15)
 }
 
 fn default_max_stores() -> u32 {
@@ -183,7 +183,8 @@ impl TenantSettings {
     /// Returns eight hexadecimal digits that change when any setting does (a secret apart).
     pub(crate) fn fingerprint(&self) -> String {
         let digest = Sha256::digest(format!("{self:?}"));
-        digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+        let [a, b, c, d, ..] = digest.0;
+        format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
 }
 

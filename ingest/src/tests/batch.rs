@@ -36,8 +36,8 @@ async fn rows_of_a_store_keep_their_order_and_stand_in_its_partition() {
     let body: String = (0..900_u64).map(|n| event(&(n % 9).to_string(), n / 9) + "\n").collect();
     bench.post_lines(KEY, body).await.assert_batch(202, [900, 0, 0, 0], None);
     let rows = bench.log.values("pos.events.v1");
-    for store in 0..9_u64 {
-        let of_store = rows.iter().filter(|row| row["store"] == store.to_string());
+    for store in (0..9).map(|store: u64| store.to_string()) {
+        let of_store = rows.iter().filter(|row| row["store"].as_str() == Some(&store));
         let sequences: Vec<u64> =
             of_store.map(|row| row["sequence"].as_str().unwrap().parse().unwrap()).collect();
         assert_eq!(sequences, (0..100).collect::<Vec<_>>());
@@ -139,32 +139,6 @@ async fn a_line_over_the_limit_is_refused_alone() {
     bench.post(KEY, long).await.assert_problem(413, "event_too_large");
 }
 
-/// 200 MB through a gateway that has credit for 32: what it holds never passes one window.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_upload_runs_in_bounded_memory() {
-    let bench = start(|s| s.in_flight = bytesize::ByteSize::mib(32)).await;
-    let padded =
-        event("7", 0).replace("\"3\"", &format!("\"3\",\"note\":\"{}\"", "n".repeat(9_000)));
-    let block: String = std::iter::repeat_n(padded + "\n", 220).collect();
-    let blocks = 200_000_000 / block.len() + 1;
-    let mut stream = bench.connect().await;
-    let head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
-    let length = blocks * block.len();
-    stream.write_all(format!("{head}Content-Length: {length}\r\n\r\n").as_bytes()).await.unwrap();
-    let mut most = 0.0_f64;
-    for number in 0..blocks {
-        stream.write_all(block.as_bytes()).await.unwrap();
-        if number % 20 == 0 {
-            most = most.max(bench.metric("tillrace_ingest_in_flight_bytes").await.unwrap());
-        }
-    }
-    let answer = read_answer(&mut stream).await.unwrap();
-    let events = blocks as u64 * 220;
-    answer.assert_batch(202, [1, events - 1, 0, 0], None);
-    assert!((1.0..=1_048_576.0).contains(&most), "{most} bytes leased at most");
-    assert_eq!(bench.metric("tillrace_ingest_in_flight_bytes").await, Some(0.0));
-}
-
 /// While the log holds back, no more of a long body is read than the window.
 #[tokio::test]
 async fn a_long_body_is_paced_by_the_log() {
@@ -183,7 +157,7 @@ async fn a_long_body_is_paced_by_the_log() {
         let before = bench.metric(text_read).await.unwrap();
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert_eq!(bench.metric(text_read).await.unwrap(), before, "nothing more is judged");
-        assert!(before <= 1_048_576.0, "{before}");
+        assert!(before <= 1_048_576, "{before}");
         log.release(Mood::Writes);
     };
     let (sent, ()) = tokio::join!(sender, watcher);

@@ -28,7 +28,7 @@ async fn a_retry_of_one_in_flight_waits_for_its_outcome() {
     let release = async {
         loop {
             let waiting = bench.metric("tillrace_ingest_waited_for_copy_total").await;
-            if waiting == Some(1.0) {
+            if waiting == Some(1) {
                 break bench.log.release(Mood::Writes);
             }
             tokio::task::yield_now().await;

@@ -157,7 +157,7 @@ impl Bench {
     }
 
     /// Value of a line of `/metrics`.
-    pub(super) async fn metric(&self, line: &str) -> Option<f64> {
+    pub(super) async fn metric(&self, line: &str) -> Option<u64> {
         let text = self.get("/metrics").await.body;
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
@@ -178,8 +178,9 @@ impl<'a> KeyOf<'a> {
 
 /// The head of a POST, but for its last line.
 pub(super) fn head(path: &str, headers: &[(&str, &str)]) -> String {
-    let headers: String =
-        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: String = headers
+        .iter()
+        .fold(String::new(), |text, (name, value)| text + name + ": " + value + "\r\n");
     format!("POST {path} HTTP/1.1\r\nHost: x\r\n{headers}")
 }
 

@@ -102,13 +102,13 @@ async fn credit_above_half_turns_floods_away_and_credit_gone_is_503() {
     let mut held = Vec::new();
     for number in 0..10 {
         let mut stream = bench.connect().await;
-        let head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
+        let request_head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
         stream
-            .write_all(format!("{head}Content-Length: 9999999\r\n\r\n").as_bytes())
+            .write_all(format!("{request_head}Content-Length: 9999999\r\n\r\n").as_bytes())
             .await
             .unwrap();
         held.push(stream);
-        let leased = f64::from((number + 1) * 1_048_576);
+        let leased = (number + 1) * 1_048_576;
         while bench.metric("tillrace_ingest_in_flight_bytes").await != Some(leased) {
             tokio::task::yield_now().await;
         }
@@ -121,7 +121,7 @@ async fn credit_above_half_turns_floods_away_and_credit_gone_is_503() {
     }
     bench.post(KEY, event("7", 3)).await.assert_problem(503, "unavailable");
     drop(held);
-    while bench.metric("tillrace_ingest_in_flight_bytes").await != Some(0.0) {
+    while bench.metric("tillrace_ingest_in_flight_bytes").await != Some(0) {
         tokio::task::yield_now().await;
     }
     assert_eq!(bench.post(KEY, event("7", 3)).await.status, 202);

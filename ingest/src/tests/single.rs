@@ -142,8 +142,8 @@ async fn health_readiness_and_metrics_are_told() {
     assert_eq!(weak.json()["weak_settings"], json!(["replication is 1, promised are 3"]));
     bench.post(KEY, event("7", 1)).await;
     let accepted = r#"tillrace_ingest_events_total{tenant="acme",outcome="accepted"}"#;
-    assert_eq!(bench.metric(accepted).await, Some(1.0));
+    assert_eq!(bench.metric(accepted).await, Some(1));
     let answered = r#"tillrace_ingest_requests_total{route="/v1/events",status="202"}"#;
-    assert_eq!(bench.metric(answered).await, Some(1.0));
-    assert_eq!(bench.metric("tillrace_ingest_in_flight_bytes").await, Some(0.0));
+    assert_eq!(bench.metric(answered).await, Some(1));
+    assert_eq!(bench.metric("tillrace_ingest_in_flight_bytes").await, Some(0));
 }
