@@ -27,8 +27,6 @@ pub(super) struct Ledgers {
     latest: BTreeMap<String, (Offset, LedgerRecord)>,
     /// Terminals of which only newer records are kept.
     moved_on: BTreeSet<String>,
-    /// Terminals that were forgotten, their business dates being sealed.
-    retired: BTreeSet<String>,
 }
 
 impl Ledgers {
@@ -46,12 +44,7 @@ impl Ledgers {
         check: &mut Check,
     ) -> Result<(), LogError> {
         while let Some(entry) = scan.next()? {
-            let Some(value) = entry.value.as_deref() else {
-                let key = String::from_utf8_lossy(&entry.key).into_owned();
-                self.latest.remove(&key);
-                self.retired.insert(key);
-                continue;
-            };
+            let Some(value) = entry.value.as_deref() else { continue };
             let difference = |what| Difference::new(topic, partition, what).at(entry.offset);
             let Ok(record) = serde_json::from_slice::<LedgerRecord>(value) else {
                 check.differs(difference("cannot be read"));
@@ -118,7 +111,7 @@ impl Comparison<'_> {
                 self.terminal(&Named { key, offset: *offset }, terminal, record);
             } else if ledgers.moved_on.contains(key) {
                 self.check.notes.push(format!("{key} moved on during the recount: not compared"));
-            } else if !ledgers.retired.contains(key) {
+            } else {
                 let what = "a terminal has no ledger record";
                 self.check.differs(Difference::new(self.topic, self.partition, what).of(key));
             }
