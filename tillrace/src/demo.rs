@@ -1,0 +1,167 @@
+//! `tillrace demo`: a Black Friday morning, played against everything in one process.
+//!
+//! A made-up fleet of tills posts to a real gateway over loopback HTTP, with the network, the clerks
+//! and the backends at their worst. When all of it has come out at the other end, three parties say
+//! what they know, none believing another: the fleet what was acknowledged, the log's own recount
+//! what it holds, and the backends what they booked. The exit code is 0 only if all agree.
+
+mod reader;
+mod report;
+mod screen;
+mod settle;
+mod stage;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tempfile::TempDir;
+use tillrace_core::log::LogView;
+use tillrace_core::verify;
+use tillrace_loadtest::client::{self, Outcome};
+use tillrace_loadtest::fleet::Fleet;
+use tillrace_loadtest::verify::{self as sender, VerifySettings};
+
+use self::reader::ViewReader;
+use self::report::DemoReport;
+use self::screen::Screen;
+use self::settle::settle;
+use self::stage::Stage;
+
+/// The backlog may stand still for so long before the demo says that something is stuck.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What can be chosen about the demo.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DemoArgs {
+    /// Stores, with four tills each.
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) stores: u32,
+    /// Events that the tills send, copies left out; they are spread over some twenty seconds.
+    #[arg(long, visible_alias = "size", value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    pub(crate) events: u64,
+    /// The same seed plays the same morning.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the report to this file as JSON too.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Keep the folder with the log and the Parquet files, and say where it is.
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Print nothing but what went wrong.
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Plays the morning and reports; the exit code is 1 when conservation does not hold.
+///
+/// # Errors
+/// When a part cannot start, stops by itself, or does not get done with its work.
+pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::Builder::new()
+        .prefix("tillrace-demo-")
+        .tempdir()
+        .context("make a folder for the demo")?;
+    let report = play(&args, folder.path()).await?;
+    if let Some(path) = &args.json {
+        write_json(path, &report)?;
+    }
+    if !args.quiet || !report.holds {
+        write!(io::stdout().lock(), "{report}").context("print the report")?;
+    }
+    leave(folder, args.keep)?;
+    Ok(if report.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn play(args: &DemoArgs, folder: &Path) -> anyhow::Result<DemoReport> {
+    let fleet = Fleet::new(stage::fleet(args));
+    let mut stage = Stage::set(folder, &fleet).await?;
+    let screen = Screen::new(args.events, args.quiet);
+    let outcome = send(args, fleet, &mut stage, &screen).await?;
+    screen.restart();
+    deliver(&mut stage, &screen).await?;
+    screen.checking("ending the roles");
+    let ended = stage.end().await?;
+    screen.checking("recounting the log, and comparing with what the tills know");
+    let books = ended.books(&outcome);
+    let report = check(ended.view, ended.settings, outcome, books).await?;
+    screen.clear();
+    Ok(report)
+}
+
+/// Lets the fleet send; ends early if a role cannot go on.
+async fn send(
+    args: &DemoArgs,
+    fleet: Fleet,
+    stage: &mut Stage,
+    screen: &Screen,
+) -> anyhow::Result<Outcome> {
+    let settings = stage::client(args, stage.address(), stage.key());
+    let sending =
+        client::run(Box::new(fleet), &settings, Arc::default(), |progress| screen.sending(progress));
+    tokio::select! {
+        outcome = sending => outcome.context("send the fleet's events"),
+        error = stage.stopped() => Err(error.context("a role stopped while the tills were sending")),
+    }
+}
+
+/// Waits until everything acknowledged has reached every sink.
+async fn deliver(stage: &mut Stage, screen: &Screen) -> anyhow::Result<()> {
+    let (view, topics, sinks) = (stage.view(), stage.topics(), stage.sinks());
+    let settling = settle(view.as_ref(), &topics, &sinks, PATIENCE, |backlogs| {
+        screen.settling(backlogs);
+    });
+    let left = tokio::select! {
+        left = settling => left.context("ask the log how far everything is")?,
+        error = stage.stopped() => return Err(error.context("a role stopped before it was done")),
+    };
+    if let Some(stuck) = left.first() {
+        bail!("{} has {} records to go, and stands still", stuck.name, stuck.records);
+    }
+    Ok(())
+}
+
+/// Compares what the fleet knows with the log, and the log with itself.
+async fn check(
+    view: Arc<dyn LogView>,
+    settings: crate::config::Settings,
+    outcome: Outcome,
+    books: Vec<report::BackendReport>,
+) -> anyhow::Result<DemoReport> {
+    let checking = tokio::task::spawn_blocking(move || {
+        let rules = VerifySettings {
+            namespace: settings.namespace.clone(),
+            settle_for: Duration::ZERO,
+            ..VerifySettings::default()
+        };
+        let mut reader = ViewReader::new(Arc::clone(&view));
+        let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
+            .context("compare the log with what was acknowledged")?;
+        let sinks = settings.sinks_under_test();
+        let recount = verify::verify(view.as_ref(), &settings.topics(), &sinks, &mut |_progress| {})
+            .context("recount the log")?;
+        Ok(DemoReport::new(&outcome, seen, recount, books))
+    });
+    checking.await.context("wait for the recount")?
+}
+
+fn write_json(path: &Path, report: &DemoReport) -> anyhow::Result<()> {
+    let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+    serde_json::to_writer_pretty(file, report).with_context(|| format!("write {}", path.display()))
+}
+
+/// Removes the folder, or keeps it and says where it is.
+fn leave(folder: TempDir, keep: bool) -> anyhow::Result<()> {
+    if keep {
+        let path = folder.keep();
+        writeln!(io::stderr().lock(), "kept {}", path.display()).context("print the folder")
+    } else {
+        folder.close().context("remove the demo's folder")
+    }
+}

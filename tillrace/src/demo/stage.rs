@@ -1,0 +1,285 @@
+//! The demo's set-up: the fleet, the roles on a log of their own, and backends at their worst.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use bytesize::ByteSize;
+use serde_json::json;
+use tillrace_core::log::LogView;
+use tillrace_core::topics::{self, Topics};
+use tillrace_core::verify::SinkUnderTest;
+use tillrace_ingest::{Durability, hash_key};
+use tillrace_loadtest::client::{ClientSettings, Outcome};
+use tillrace_loadtest::fleet::{Fleet, FleetSettings};
+use tillrace_loadtest::source::{Roster, Source as _};
+use tillrace_loadtest::traffic::TrafficSettings;
+use tillrace_sinks::SinkSettings;
+use tillrace_sinks::crm::PointsSettings;
+use tillrace_sinks::erp::{ErpSettings, Form};
+use tillrace_sinks::http::BackendSettings;
+use tillrace_sinks::parquet::ParquetSettings;
+use tillrace_sinks::record::Source;
+use tillrace_sinks::settings::{Batch, BreakerSettings, Flow, Retry, Target};
+use tillrace_sinks::simulate::{Faults, SimulatedBackend};
+use uuid::Uuid;
+
+use super::DemoArgs;
+use super::report::BackendReport;
+use crate::config::Settings;
+use crate::roles::{Roles, Running};
+
+const TENANT: &str = "demo";
+/// How long the tills send, whatever the number of events.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+const SENDING: Duration = Duration::from_secs(20);
+/// How much trade those seconds stand for.
+const MORNING: Duration = Duration::from_hours(3);
+/// Documents that the ERP refuses for good.
+const UNBOOKABLE: usize = 5;
+/// Number, on their terminals, of the transactions that the ERP will not book.
+const UNBOOKABLE_SEQUENCE: u64 = 6;
+
+/// The fleet: a morning that ends now, with bad events, gaps, and tills that lose their network.
+pub(super) fn fleet(args: &DemoArgs) -> FleetSettings {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let begun = now.saturating_sub(MORNING);
+    FleetSettings {
+        stores: args.stores,
+        terminals: 4,
+        skus: 5_000,
+        seed: args.seed,
+        rate: rate(args),
+        events: Some(args.events),
+        starts_at_ms: i64::try_from(begun.as_millis()).unwrap_or(i64::MAX),
+        speed: MORNING.as_secs_f64() / SENDING.as_secs_f64(),
+        bad: 0.03,
+        gaps: 12,
+        offline: 0.1,
+        offline_for: Duration::from_secs(6),
+        ..FleetSettings::default()
+    }
+}
+
+/// The network: some events arrive twice, some after later ones.
+pub(super) fn client(args: &DemoArgs, gateway: SocketAddr, key: &str) -> ClientSettings {
+    ClientSettings {
+        target: format!("http://{gateway}"),
+        key: key.to_owned(),
+        connections: 8,
+        batch: 50,
+        traffic: TrafficSettings {
+            duplicates: 0.05,
+            disorder: 0.05,
+            reach_events: 500,
+            seed: args.seed,
+        },
+        ..ClientSettings::default()
+    }
+}
+
+fn rate(args: &DemoArgs) -> f64 {
+    args.events as f64 / SENDING.as_secs_f64()
+}
+
+/// Everything at work.
+pub(super) struct Stage {
+    settings: Settings,
+    running: Running,
+    backends: Backends,
+    key: String,
+}
+
+/// The simulated backends, one for each sink that calls one.
+struct Backends {
+    documents: SimulatedBackend,
+    movements: SimulatedBackend,
+    points: SimulatedBackend,
+}
+
+/// What is left when the roles have ended.
+pub(super) struct Ended {
+    pub(super) view: Arc<dyn LogView>,
+    pub(super) settings: Settings,
+    backends: Backends,
+}
+
+impl Stage {
+    /// Starts backends and roles; data goes below `folder`.
+    pub(super) async fn set(folder: &Path, fleet: &Fleet) -> anyhow::Result<Self> {
+        let backends = Backends::start(&fleet.roster()).await?;
+        let key = format!("demo-{}", Uuid::new_v4().simple());
+        let settings = settings(folder, &key, &backends)?;
+        let running = Running::start(&settings, Roles::ALL).await?;
+        Ok(Self { settings, running, backends, key })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.address().unwrap_or(self.settings.ingest.listen)
+    }
+
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    pub(super) fn view(&self) -> Arc<dyn LogView> {
+        Arc::clone(&self.running.log) as Arc<dyn LogView>
+    }
+
+    pub(super) fn topics(&self) -> Topics {
+        self.settings.topics()
+    }
+
+    pub(super) fn sinks(&self) -> Vec<SinkUnderTest> {
+        self.settings.sinks_under_test()
+    }
+
+    /// Waits until a role stops by itself.
+    pub(super) async fn stopped(&mut self) -> anyhow::Error {
+        self.running.stopped().await
+    }
+
+    /// Drains the roles; log and backends stay.
+    pub(super) async fn end(self) -> anyhow::Result<Ended> {
+        let view = self.view();
+        self.running.drain().await.context("end the roles")?;
+        Ok(Ended { view, settings: self.settings, backends: self.backends })
+    }
+}
+
+impl Backends {
+    async fn start(roster: &Roster) -> anyhow::Result<Self> {
+        let start = async |name: &'static str, faults| {
+            SimulatedBackend::start(faults)
+                .await
+                .with_context(|| format!("start the simulated backend for {name}"))
+        };
+        let backends = Self {
+            documents: start("documents", at_its_worst(1, 150)).await?,
+            movements: start("movements", at_its_worst(2, 100)).await?,
+            points: start("points", at_its_worst(3, 1_500)).await?,
+        };
+        for terminal in roster.terminals.iter().take(UNBOOKABLE) {
+            let store = roster.stores.get(terminal.store as usize).map_or("", String::as_str);
+            let source = topics::key(&[TENANT, store, &terminal.name]);
+            backends.documents.reject(&format!("/{source}#{UNBOOKABLE_SEQUENCE}"));
+        }
+        Ok(backends)
+    }
+}
+
+/// Slow, limited, failing now and then, and sometimes booking without an answer.
+fn at_its_worst(seed: u64, calls_per_second: u32) -> Faults {
+    Faults {
+        latency: Duration::from_millis(5),
+        jitter: Duration::from_millis(25),
+        calls_per_second: Some(calls_per_second),
+        server_errors: 0.02,
+        resets: 0.005,
+        lost_replies: 0.01,
+        seed,
+    }
+}
+
+fn settings(folder: &Path, key: &str, backends: &Backends) -> anyhow::Result<Settings> {
+    let mut settings = Settings { data: folder.to_owned(), ..Settings::default() };
+    settings.ingest.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    settings.ingest.durability = Durability::Development;
+    settings.aggregate.flush_interval = Duration::from_secs(1);
+    let tenant = json!({
+        "id": TENANT,
+        "keys": [{"name": "demo", "hash": hash_key(key), "stores": ["*"]}],
+    });
+    settings.tenants.push(serde_json::from_value(tenant).context("make the demo's tenant")?);
+    let erp = |url: &str| ErpSettings { backend: BackendSettings::new(url), form: Form::Batch };
+    let points = PointsSettings {
+        backend: BackendSettings::new(&backends.points.points_url()),
+        rule: tillrace_sinks::crm::PointsRule::default(),
+    };
+    let documents = erp(&backends.documents.documents_url());
+    let movements = erp(&backends.movements.movements_url());
+    settings.sinks = vec![
+        sink("erp", Target::ErpDocuments(documents), flow(Some(200), 8)),
+        sink("erp-stock", Target::ErpStockMovements(movements), flow(Some(500), 8)),
+        sink("crm", Target::CrmPoints(points), flow(None, 48)),
+        parquet("analytics", Source::Transactions, folder)?,
+        parquet("analytics-stock", Source::Deltas, folder)?,
+    ];
+    Ok(settings)
+}
+
+fn sink(name: &str, to: Target, flow: Flow) -> SinkSettings {
+    SinkSettings { flow, ..SinkSettings::new(name, to) }
+}
+
+fn parquet(name: &str, source: Source, folder: &Path) -> anyhow::Result<SinkSettings> {
+    let place = folder.join("parquet").join(name);
+    let place = place.to_str().context("the temporary folder's path is not UTF-8")?;
+    let files = Batch {
+        max_records: 20_000,
+        max_bytes: ByteSize::mib(32),
+        linger: Duration::from_secs(2),
+    };
+    let flow = Flow { batch: Some(files), ..Flow::default() };
+    Ok(sink(name, Target::Parquet(ParquetSettings::local(source, place)), flow))
+}
+
+/// Pauses short enough for a demo; otherwise as anywhere.
+fn flow(batch_records: Option<usize>, concurrency: usize) -> Flow {
+    let batch = batch_records.map(|max_records| Batch {
+        max_records,
+        max_bytes: ByteSize::mib(4),
+        linger: Duration::from_millis(100),
+    });
+    Flow {
+        batch,
+        concurrency,
+        retry: Retry {
+            initial: Duration::from_millis(50),
+            longest: Duration::from_secs(1),
+            ..Retry::default()
+        },
+        breaker: BreakerSettings { failures: 20, open_for: Duration::from_secs(1) },
+        commit_every: Duration::from_millis(200),
+        ..Flow::default()
+    }
+}
+
+impl Ended {
+    /// Asks the backends what they booked. The ERP's stock is compared with what the tills know
+    /// they sold, took back and moved: from one end of the path to the other.
+    pub(super) fn books(&self, outcome: &Outcome) -> Vec<BackendReport> {
+        let report = |sink: &str, backend: &SimulatedBackend| {
+            backend.read(|books| BackendReport {
+                sink: sink.to_owned(),
+                booked: books.booked.len() as u64,
+                repeated: books.duplicates,
+                refused: books.rejected,
+                calls: books.calls,
+                stock_differing: None,
+            })
+        };
+        let mut movements = report("erp-stock", &self.backends.movements);
+        movements.stock_differing = Some(self.stock_differing(outcome));
+        vec![report("erp", &self.backends.documents), movements, report("crm", &self.backends.points)]
+    }
+
+    /// Counts the stores, SKUs and units whose movements the ERP booked otherwise than the tills
+    /// made them.
+    fn stock_differing(&self, outcome: &Outcome) -> u64 {
+        let mut sent = outcome.moved.named(&outcome.roster);
+        let booked = self.backends.movements.read(|books| books.stock.clone());
+        let mut differing = 0;
+        for (key, totals) in booked {
+            let moved = sent.remove(&(key.store, key.sku, key.unit)).unwrap_or_default();
+            let same = moved.net == totals.net
+                && moved.sold == totals.sold
+                && moved.returned == totals.returned
+                && moved.adjusted == totals.adjusted;
+            differing += u64::from(!same);
+        }
+        differing + sent.len() as u64
+    }
+}
