@@ -26,3 +26,6 @@ pub(crate) use rules::{TextClass, is_authentication_name};
 const MIN_DIGITS: usize = 13;
 /// Most digits of a card number.
 const MAX_DIGITS: usize = 19;
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ fn whole(value: f64) -> Option<i128> {
     const MOST: f64 = 9_007_199_254_740_992.0;
     (value.fract() == 0.0 && value.abs() <= MOST).then_some(value as i128)
 }
+
+#[cfg(test)]
+mod tests;

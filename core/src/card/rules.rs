@@ -198,7 +198,7 @@ impl Track {
             _ => (false, false),
         };
         Self {
-            is_certain: (first && before.to_ascii_uppercase().ends_with(b"%B"))
+            is_certain: (first && matches!(before, [.., b'%', b'B' | b'b']))
                 || (second && before.ends_with(b";")),
             is_likely: first || second,
         }

@@ -1,0 +1,465 @@
+//! Baskets as real ones are, of which none may be refused; and card numbers, of which none may pass.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::decode::{Code, Decoder, Refusal};
+
+/// First digits and length of cards that the networks issue, independent of the table under test.
+const ISSUED: [(&str, usize); 34] = [
+    ("4", 13),
+    ("4", 16),
+    ("4", 19),
+    ("51", 16),
+    ("55", 16),
+    ("2221", 16),
+    ("2720", 16),
+    ("34", 15),
+    ("37", 15),
+    ("300", 14),
+    ("305", 16),
+    ("3095", 14),
+    ("36", 14),
+    ("36", 19),
+    ("39", 16),
+    ("6011", 16),
+    ("6011", 19),
+    ("622126", 16),
+    ("644", 16),
+    ("65", 17),
+    ("3528", 16),
+    ("3589", 19),
+    ("2131", 15),
+    ("62", 18),
+    ("81", 16),
+    ("5018", 13),
+    ("6304", 19),
+    ("6763", 16),
+    ("2200", 16),
+    ("2204", 19),
+    ("508", 16),
+    ("60", 16),
+    ("9792", 16),
+    ("9704", 19),
+];
+
+fn luhn_digit(body: &str) -> u32 {
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| {
+            let digit = u32::from(digit - b'0') * if place % 2 == 0 { 2 } else { 1 };
+            digit / 10 + digit % 10
+        })
+        .sum();
+    (10 - sum % 10) % 10
+}
+
+fn gs1_digit(body: &str) -> u32 {
+    let sum: u32 = body
+        .bytes()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| u32::from(digit - b'0') * if place % 2 == 0 { 3 } else { 1 })
+        .sum();
+    (10 - sum % 10) % 10
+}
+
+fn sale() -> Value {
+    json!({
+        "store": "0042", "terminal": "03", "sequence": 1, "event_id": "e1", "kind": "sale",
+        "occurred_at": "2026-11-27T08:15:30Z", "business_date": "2026-11-27", "currency": "EUR",
+        "lines": [{"line": 1, "type": "sale", "sku": "100001", "quantity": "1", "amount": "1.29"}],
+        "tenders": [{"type": "card", "amount": "1.29"}]
+    })
+}
+
+fn admit(text: &[u8], rules: &CardRules) -> Result<(), Refusal> {
+    Decoder::new().admit(text, rules).map(drop)
+}
+
+fn masking() -> CardRules {
+    CardRules { policy: CardPolicy::Mask, ..CardRules::default() }
+}
+
+/// Numbers without a pattern, the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % bound
+    }
+
+    fn digits(&mut self, prefix: &str, length: usize) -> String {
+        let mut digits = prefix.to_owned();
+        while digits.len() < length {
+            digits.push(char::from(b'0' + u8::try_from(self.below(10)).unwrap()));
+        }
+        digits
+    }
+
+    fn barcode(&mut self, prefix: &str, length: usize) -> String {
+        let body = self.digits(prefix, length - 1);
+        format!("{body}{}", gs1_digit(&body))
+    }
+
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        from[usize::try_from(self.below(from.len() as u64)).unwrap()]
+    }
+
+    fn basket(&mut self) -> Value {
+        let mut event = sale();
+        let nanos = 1_795_000_000_000_000_000 + self.below(10_000_000_000_000_000);
+        let date = 20_261_101 + self.below(30);
+        event["sequence"] = json!(4_000_000_000_000_000 + self.below(1_000_000_000_000_000));
+        event["event_id"] = match self.below(3) {
+            0 => json!(format!("4012-{}-{date}-{:06}", self.below(9), self.below(1_000_000))),
+            1 => json!(format!("0042.{}.{nanos}", self.below(9))),
+            _ => json!(format!(
+                "{:08}-{:04}-4{:03}-8{:03}-{:012}",
+                self.below(99_999_999),
+                self.below(9_999),
+                self.below(999),
+                self.below(999),
+                self.below(999_999_999_999)
+            )),
+        };
+        event["occurred_at"] =
+            json!(format!("2026-11-27T08:15:30.{:09}+01:00", self.below(1_000_000_000)));
+        let programme = self.pick(&["982630", "634004", "308342", "2990", "970010", "7710"]);
+        event["loyalty_id"] = json!(self.digits(programme, 19));
+        event["timing"] = json!({"ns": nanos, "us": nanos / 1_000, "text": nanos.to_string(), "weight": self.below(1 << 52) as f64 / 1e15});
+        let lines = (1..=1 + self.below(8)).map(|line| {
+            let country = self.pick(&[
+                "400", "409", "45", "49", "50", "54", "30", "37", "60", "690", "978", "000", "20",
+            ]);
+            let (gtin, sku) = match self.below(4) {
+                0 => (self.barcode("0", 12), self.barcode(country, 13)),
+                1 => (self.barcode("4", 14), self.barcode("3", 14)),
+                2 => (self.barcode(country, 13), self.digits("", 8)),
+                _ => (
+                    self.barcode("4", 8),
+                    format!("{}-{}", self.digits("4", 6), self.digits("", 7)),
+                ),
+            };
+            json!({"line": line, "type": "sale", "sku": sku, "gtin": gtin, "quantity": "1",
+                   "description": format!("EAN {gtin} x", gtin = self.barcode("20", 8))})
+        });
+        event["lines"] = lines.collect();
+        event
+    }
+}
+
+/// Asserts that none of so many baskets is refused or masked.
+fn assert_none_refused(baskets: u32) {
+    let (mut dice, mut decoder) = (Dice(0x5eed), Decoder::new());
+    let (refusing, masking) = (CardRules::default(), masking());
+    for _ in 0..baskets {
+        let text = dice.basket().to_string();
+        match decoder.admit(text.as_bytes(), &refusing) {
+            Err(refusal) => panic!("{refusal}: {text}"),
+            Ok(event) => {
+                let spare = event.into_spare();
+                decoder.reuse(spare);
+            }
+        }
+        let masked = mask(text.as_bytes(), &masking);
+        assert!(matches!(masked, std::borrow::Cow::Borrowed(_)), "{text}");
+    }
+}
+
+#[test]
+fn no_real_basket_is_refused() {
+    assert_none_refused(5_000);
+}
+
+#[test]
+#[ignore = "takes minutes without optimisation"]
+fn none_of_a_million_real_baskets_is_refused() {
+    assert_none_refused(1_000_000);
+}
+
+fn card_number() -> impl Strategy<Value = String> {
+    (0..ISSUED.len(), "[0-9]{19}").prop_map(|(issuer, random)| {
+        let (prefix, length) = ISSUED[issuer];
+        let body = format!("{prefix}{}", &random[..length - 1 - prefix.len()]);
+        format!("{body}{}", luhn_digit(&body))
+    })
+}
+
+/// The digits with single spaces or dashes between some of them.
+fn joined(number: &str, joints: &[u8]) -> String {
+    let mut text = String::new();
+    for (place, digit) in number.chars().enumerate() {
+        match joints.get(place) {
+            Some(0) if place > 0 => text.push(' '),
+            Some(1) if place > 0 => text.push('-'),
+            _ => {}
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Puts a value at one of the places where a card number was met before.
+fn planted(place: usize, text: &str, number: &str) -> Value {
+    let mut event = sale();
+    match place {
+        0 => event["lines"][0]["description"] = json!(format!("paid by {text}.")),
+        1 => event["tenders"][0]["token"] = json!(text),
+        2 => event["note"] = json!([{"deep": [null, text]}]),
+        3 => event["note"] = json!({text: 1}),
+        4 => event["note"] = json!(number.parse::<u64>().unwrap()),
+        5 => event["lines"][0]["x"] = json!([-number.parse::<i128>().unwrap()]),
+        6 => event["operator_id"] = json!(number),
+        7 => event["lines"][0]["sku"] = json!(format!("x{number}")),
+        8 => event["tenders"][0]["type"] = json!(number),
+        _ => event["note"] = json!(format!("{text}-1227 and 12-{text}")),
+    }
+    event
+}
+
+const PLACES: usize = 10;
+
+fn escaped(text: &str) -> String {
+    text.chars()
+        .map(|letter| match letter {
+            '0'..='9' => format!("\\u{:04x}", u32::from(letter)),
+            other => other.to_string(),
+        })
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn every_planted_card_number_is_caught_and_masked(
+        number in card_number(),
+        joints in proptest::collection::vec(0..12_u8, 19),
+        place in 0..PLACES,
+        escape: bool,
+    ) {
+        let text = joined(&number, &joints);
+        let mut event = planted(place, &text, &number).to_string();
+        if escape && !matches!(place, 4 | 5) {
+            event = event.replace(&text, &escaped(&text));
+        }
+        let refusal = admit(event.as_bytes(), &CardRules::default()).unwrap_err();
+        prop_assert_eq!(refusal.code, Code::CardData, "{}", event);
+        prop_assert!(!refusal.pointer.contains(&number[..6]), "{}", refusal.pointer);
+
+        let rules = masking();
+        let masked = mask(event.as_bytes(), &rules).into_owned();
+        let shown = String::from_utf8(masked.clone()).unwrap();
+        prop_assert!(admit(&masked, &rules).is_ok(), "{} -> {}", event, shown);
+        prop_assert!(!shown.contains(&number) && !shown.contains(&text));
+
+        let redacted = redact(event.as_bytes());
+        prop_assert!(!redacted.contains(&text) && !redacted.contains(&number));
+        prop_assert!(!redacted.contains(&escaped(&text)));
+    }
+
+    #[test]
+    fn masking_changes_digits_of_card_numbers_and_nothing_else(
+        number in card_number(), before in "[a-z ,.]{0,20}", after in "[a-z,.]{0,20}",
+    ) {
+        let mut event = sale();
+        event["note"] = json!(format!("{before}{number}{after}"));
+        let masked = mask(event.to_string().as_bytes(), &masking()).into_owned();
+        event["note"] = json!(format!("{before}{}{after}", "*".repeat(number.len())));
+        prop_assert_eq!(serde_json::from_slice::<Value>(&masked).unwrap(), event);
+    }
+
+    #[test]
+    fn a_card_number_in_the_identity_is_refused_under_either_policy(
+        number in card_number(), member in 0..4_usize,
+    ) {
+        let mut event = sale();
+        event[["store", "terminal", "epoch", "event_id"][member]] = json!(number);
+        let text = event.to_string();
+        let rules = masking();
+        let masked = mask(text.as_bytes(), &rules);
+        let refusal = admit(&masked, &rules).unwrap_err();
+        prop_assert_eq!(refusal.code, Code::CardData);
+        let identity = refusal.identity.unwrap();
+        let kept = [identity.store, identity.terminal, identity.epoch, identity.event_id];
+        prop_assert!(kept.iter().flatten().all(|id| !id.contains(&number)));
+    }
+
+    #[test]
+    fn no_bytes_make_masking_or_redaction_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        mask(&bytes, &masking());
+        redact(&bytes);
+    }
+
+    #[test]
+    fn no_text_around_a_card_number_shows_it_redacted(
+        number in card_number(), before in proptest::collection::vec(any::<u8>(), 0..40), after in "\\PC{0,20}",
+    ) {
+        let bytes = [&before, b"x".as_slice(), number.as_bytes(), b"x", after.as_bytes()].concat();
+        prop_assert!(!redact(&bytes).contains(&number));
+    }
+}
+
+#[test]
+fn the_networks_own_test_numbers_are_known() {
+    for number in [
+        "4111111111111111",
+        "4222222222222",
+        "5555555555554444",
+        "2223003122003222",
+        "378282246310005",
+        "30569309025904",
+        "38520000023237",
+        "6011111111111117",
+        "3530111333300000",
+        "6304000000000000",
+        "6200000000000005",
+        "2200000000000053",
+    ] {
+        let rules = CardRules::default();
+        assert_eq!(rules.finding(number, TextClass::Free), Some(Code::CardData), "{number}");
+        assert_eq!(rules.finding(number, TextClass::Id), Some(Code::CardData), "{number}");
+    }
+}
+
+#[test]
+fn what_only_looks_like_a_card_number_passes() {
+    let rules = CardRules::default();
+    for text in [
+        "4111111111111112",
+        "41111111111111110000",
+        "4111  1111 1111 1111",
+        "4111.1111.1111.1111",
+        "1111111111111117",
+        "0000000000000000",
+        "2026-11-27T08:15:30.123456789-09:30",
+        "411111111111",
+    ] {
+        assert_eq!(rules.finding(text, TextClass::Free), None, "{text}");
+    }
+    assert_eq!(rules.finding("4006381333931", TextClass::Barcode), None);
+    assert_eq!(rules.finding("4012-3-2026-1127-000129", TextClass::Id), None);
+}
+
+#[test]
+fn printed_groups_are_found_in_ids() {
+    let rules = CardRules::default();
+    for text in
+        ["4111-1111-1111-1111", "x 3782-822463-10005", "3056 930902 5904", "4111 1111 1111 1111"]
+    {
+        assert_eq!(rules.finding(text, TextClass::Id), Some(Code::CardData), "{text}");
+    }
+}
+
+#[test]
+fn track_data_is_authentication_data_under_either_policy() {
+    for track in [
+        "%B4111111111111111^DOE/JANE^29121011000012345678?",
+        ";4111111111111111=29121011000012345678?",
+        "4111111111111111=2912",
+        "4111111111111111D2912101",
+        ";6035710412345678901=4912?",
+        "4111111111111111 then ;5555555555554444=2912",
+    ] {
+        let mut event = sale();
+        event["swipe"] = json!(track);
+        let text = event.to_string();
+        let masked = mask(text.as_bytes(), &masking());
+        for rules in [CardRules::default(), masking()] {
+            assert_eq!(
+                admit(&masked, &rules).unwrap_err().code,
+                Code::AuthenticationData,
+                "{track}"
+            );
+        }
+        let redacted = redact(track.as_bytes());
+        assert!(
+            !redacted.contains("2912") && !redacted.contains("4912") && !redacted.contains("DOE"),
+            "{redacted}"
+        );
+    }
+}
+
+#[test]
+fn members_that_authenticate_are_refused_at_any_depth_unless_null() {
+    for name in
+        ["cvv", "CVV2", "Cvc", "cvc2", "cid", "track1", "Track2", "track_data", "PIN", "pin_block"]
+    {
+        for value in [json!("123"), json!(123), json!(true), json!({"a": 1}), json!(["1"])] {
+            let mut event = sale();
+            event["tenders"][0]["x"] = json!([{name: value}]);
+            let text = event.to_string();
+            for rules in [CardRules::default(), masking()] {
+                let refusal = admit(&mask(text.as_bytes(), &rules), &rules).unwrap_err();
+                assert_eq!(refusal.code, Code::AuthenticationData, "{text}");
+                assert_eq!(refusal.pointer, format!("/tenders/0/x/0/{name}"));
+            }
+            assert!(!redact(text.as_bytes()).contains("123"));
+        }
+        let mut event = sale();
+        event["tenders"][0][name] = Value::Null;
+        assert_eq!(admit(event.to_string().as_bytes(), &CardRules::default()), Ok(()));
+    }
+}
+
+#[test]
+fn a_tenants_own_ranges_are_exempt() {
+    let range = ExemptRange::new("6011000000000000", "6011999999999999").unwrap();
+    let rules = CardRules { exempt: vec![range], ..CardRules::default() };
+    assert_eq!(rules.finding("6011111111111117", TextClass::Free), None);
+    assert!(!rules.is_card_integer(6_011_111_111_111_117));
+    assert_eq!(rules.finding("4111111111111111", TextClass::Free), Some(Code::CardData));
+    for (from, to) in [
+        ("1", "2"),
+        ("6011999999999999", "6011000000000000"),
+        ("6011000000000000", "60110000000000000"),
+        ("601100000000000x", "6011000000000009"),
+    ] {
+        assert_eq!(ExemptRange::new(from, to), Err(ExemptRangeError));
+    }
+}
+
+#[test]
+fn rules_read_from_configuration() {
+    let rules: CardRules = serde_json::from_value(json!({
+        "policy": "mask", "exempt": [{"from": "6035710000000000000", "to": "6035719999999999999"}]
+    }))
+    .unwrap();
+    assert_eq!(rules.policy, CardPolicy::Mask);
+    assert_eq!(rules.finding("6035710412345678903", TextClass::Free), None);
+    for wrong in [
+        json!({"policy": "hide"}),
+        json!({"exempt": [{"from": "1", "to": "2"}]}),
+        json!({"exempts": []}),
+    ] {
+        assert!(serde_json::from_value::<CardRules>(wrong).is_err());
+    }
+}
+
+#[test]
+fn redaction_hides_in_broken_text_too() {
+    let cases = [
+        (r#"{"cvv":"12"#, r#"{"cvv":"***""#),
+        (r#"" {"cvv" : 123, "a":1"#, r#"" {"cvv" : "***", "a":1"#),
+        (r#"{"c\u0076v":{"x":["1",2]},"b":3}"#, r#"{"c\u0076v":"***","b":3}"#),
+        (r#"{"pin":null,"b":"\"1"}"#, r#"{"pin":null,"b":"\"1"}"#),
+        (r#"{"pin":"1\"2","b":1}"#, r#"{"pin":"***","b":1}"#),
+        ("4222222222222", "*************"),
+        (r"c:\4222222222222", r"c:\*************"),
+        (r"\\u00341111111,\u003411111111111", r"\\u00341111111,\u003411111111111"),
+        ("1234 5678 9012 3", "**** **** **** *"),
+        ("1234  5678 9012 3", "1234  5678 9012 3"),
+        ("123456789012", "123456789012"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(redact(text.as_bytes()), expected, "{text}");
+    }
+    assert_eq!(redact(b"caf\xe9"), "caf\u{fffd}");
+}

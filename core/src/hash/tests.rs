@@ -1,0 +1,293 @@
+//! The same content under every way to write it, other content under none.
+
+use std::fmt::Write as _;
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::decode::Decoder;
+
+const SAMPLES: [&str; 6] = [
+    include_str!("../../../docs/samples/sale.json"),
+    include_str!("../../../docs/samples/sale-with-unknown-members.json"),
+    include_str!("../../../docs/samples/sale-jpy.json"),
+    include_str!("../../../docs/samples/return.json"),
+    include_str!("../../../docs/samples/inventory-adjustment.json"),
+    include_str!("../../../docs/samples/transfer-in.json"),
+];
+
+/// Members that a retry may change.
+const TRANSPORT: [&str; 2] = ["sent_at", "attempt"];
+/// Members whose integers may not be written as doubles.
+const INTEGERS: [&str; 4] = ["sequence", "line", "attempt", "line_count"];
+
+fn hash(text: &str) -> Option<u128> {
+    Decoder::new().decode(text.as_bytes()).ok().map(|event| event.hash)
+}
+
+/// Writes a value in one of very many ways.
+struct Writer {
+    state: u64,
+    out: String,
+}
+
+impl Writer {
+    fn text(seed: u64, value: &Value) -> String {
+        let mut writer = Self { state: seed | 1, out: String::new() };
+        writer.value(value, "");
+        writer.out
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state >> 11) % bound
+    }
+
+    fn space(&mut self) {
+        for _ in 0..self.below(3) {
+            let blank = [' ', '\n', '\t', '\r'][usize::try_from(self.below(4)).unwrap()];
+            self.out.push(blank);
+        }
+    }
+
+    fn value(&mut self, value: &Value, name: &str) {
+        self.space();
+        match value {
+            Value::Object(members) => self.object(members),
+            Value::Array(elements) => {
+                self.out.push('[');
+                for (place, element) in elements.iter().enumerate() {
+                    if place > 0 {
+                        self.out.push(',');
+                    }
+                    self.value(element, name);
+                }
+                self.out.push(']');
+            }
+            Value::String(text) => {
+                let text = self.rescaled(text, name);
+                self.string(&text);
+            }
+            Value::Number(number) if number.is_i64() && !INTEGERS.contains(&name) => {
+                let ending = ["", ".0", "e0", ".00E+0"][usize::try_from(self.below(4)).unwrap()];
+                let exact = number.as_i64().unwrap().unsigned_abs() < 1 << 53;
+                write!(self.out, "{number}{}", if exact { ending } else { "" }).unwrap();
+            }
+            other => write!(self.out, "{other}").unwrap(),
+        }
+        self.space();
+    }
+
+    fn object(&mut self, members: &Map<String, Value>) {
+        let mut members: Vec<_> = members.iter().collect();
+        for last in (1..members.len()).rev() {
+            let other = usize::try_from(self.below(last as u64 + 1)).unwrap();
+            members.swap(last, other);
+        }
+        self.out.push('{');
+        for (place, (name, value)) in members.into_iter().enumerate() {
+            if place > 0 {
+                self.out.push(',');
+            }
+            self.space();
+            self.string(name);
+            self.space();
+            self.out.push(':');
+            self.value(value, name);
+        }
+        self.out.push('}');
+    }
+
+    fn string(&mut self, text: &str) {
+        self.out.push('"');
+        for letter in text.chars() {
+            let must = matches!(letter, '"' | '\\' | '\0'..='\x1f');
+            if must || self.below(4) == 0 {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    write!(self.out, "\\u{unit:04x}").unwrap();
+                }
+            } else {
+                self.out.push(letter);
+            }
+        }
+        self.out.push('"');
+    }
+
+    /// Adds a zero that says nothing, where six decimals are allowed.
+    fn rescaled(&mut self, text: &str, name: &str) -> String {
+        if !matches!(name, "quantity" | "pieces" | "rate") || self.below(2) == 0 {
+            return text.to_owned();
+        }
+        if text.contains('.') { format!("{text}0") } else { format!("{text}.00") }
+    }
+}
+
+/// Every value of a document with its pointer, members before elements.
+fn places(value: &Value, pointer: &str, all: &mut Vec<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                let pointer = format!("{pointer}/{}", name.replace('~', "~0").replace('/', "~1"));
+                places(value, &pointer, all);
+                all.push(pointer);
+            }
+        }
+        Value::Array(elements) => {
+            for (index, value) in elements.iter().enumerate() {
+                let pointer = format!("{pointer}/{index}");
+                places(value, &pointer, all);
+                all.push(pointer);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn unknown_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        (-1e9..1e9_f64).prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 24, 6, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            proptest::collection::btree_map("\\PC{0,6}", inner, 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// A sample with members of unknown meaning in the event and in a line.
+fn event() -> impl Strategy<Value = Value> {
+    (0..SAMPLES.len(), unknown_value(), unknown_value()).prop_map(|(sample, one, other)| {
+        let mut event: Value = serde_json::from_str(SAMPLES[sample]).unwrap();
+        event["x-one"] = one;
+        event["lines"][0]["x-other"] = other;
+        event
+    })
+}
+
+proptest! {
+    #[test]
+    fn another_way_of_writing_keeps_the_hash(event in event(), seed: u64) {
+        let plain = hash(&event.to_string()).expect("a sample decodes");
+        let written = Writer::text(seed, &event);
+        prop_assert_eq!(hash(&written), Some(plain), "{}", written);
+    }
+
+    #[test]
+    fn an_unknown_member_counts_by_name_value_and_place(event in event(), other in unknown_value()) {
+        let plain = hash(&event.to_string());
+        let mut moved = event.clone();
+        let value = moved.as_object_mut().unwrap().remove("x-one").unwrap();
+        prop_assert_ne!(hash(&moved.to_string()), plain);
+        moved["x-two"] = value.clone();
+        prop_assert_ne!(hash(&moved.to_string()), plain);
+        if other != value {
+            let mut changed = event.clone();
+            changed["x-one"] = other;
+            prop_assert_ne!(hash(&changed.to_string()), plain);
+        }
+    }
+}
+
+/// What a value may be changed to; those that the schema refuses are passed over.
+fn others(value: &Value) -> Vec<Value> {
+    match value {
+        Value::String(text) => vec![
+            json!(format!("{text}1")),
+            json!("5449000000996"),
+            json!("KGM"),
+            json!("training"),
+            json!("damaged"),
+            json!("USD"),
+            json!("2026-11-29"),
+            json!("2026-11-29T00:00:00Z"),
+            json!("service"),
+            json!("7777"),
+            json!("3"),
+            Value::Null,
+        ],
+        Value::Number(_) => vec![json!(77), json!(78.5), Value::Null],
+        Value::Bool(value) => vec![json!(!value)],
+        Value::Null => vec![json!("x"), json!("1"), json!(true)],
+        Value::Array(_) | Value::Object(_) => vec![json!([1]), json!({"y": 1}), json!([])],
+    }
+}
+
+#[test]
+fn every_change_of_every_field_changes_the_hash() {
+    let mut changes = 0;
+    for sample in SAMPLES {
+        let event: Value = serde_json::from_str(sample).unwrap();
+        let plain = hash(sample).unwrap();
+        let mut all = Vec::new();
+        places(&event, "", &mut all);
+        for pointer in all {
+            let before = event.pointer(&pointer).unwrap();
+            for after in others(before) {
+                let mut changed = event.clone();
+                *changed.pointer_mut(&pointer).unwrap() = after.clone();
+                let Some(hash) = hash(&changed.to_string()) else { continue };
+                let says_the_same = after == *before
+                    || TRANSPORT.iter().any(|name| pointer == format!("/{name}"))
+                    || (after.is_null() && *before == json!("restock"));
+                assert_eq!(hash == plain, says_the_same, "{pointer}: {before} -> {after}");
+                changes += 1;
+            }
+        }
+    }
+    assert!(changes > 500, "only {changes} changes were accepted");
+}
+
+#[test]
+fn order_of_lines_tenders_and_elements_is_content() {
+    for (name, sample) in [("lines", SAMPLES[0]), ("tenders", SAMPLES[0])] {
+        let mut event: Value = serde_json::from_str(sample).unwrap();
+        event[name].as_array_mut().unwrap().swap(0, 1);
+        assert_ne!(hash(&event.to_string()), hash(sample), "{name}");
+    }
+}
+
+#[test]
+fn what_says_the_same_has_the_same_hash() {
+    let of = |line: &str| {
+        hash(&format!(
+            r#"{{"store":"1","terminal":"2","event_id":"3","kind":"sale","occurred_at":"2026-11-27T08:15:30Z",
+            "business_date":"2026-11-27","currency":"EUR","lines":[{{"line":1,"sku":"a",{line}}}]}}"#
+        ))
+        .unwrap()
+    };
+    let plain = of(r#""type":"return","quantity":"1.5","amount":"1""#);
+    for same in [
+        r#""type":"return","quantity":"1.50","amount":"1.00""#,
+        r#""type":"return","quantity":"01.5","amount":"1.0","void":false"#,
+        r#""amount":"1","unit":"C62","quantity":"1.500000","type":"return","disposition":"restock""#,
+        r#""type":"return","quantity":"1.5","amount":"1","discounts":[],"taxes":null,"gtin":null"#,
+    ] {
+        assert_eq!(of(same), plain, "{same}");
+    }
+}
+
+/// The bytes that are hashed may never change within `h1`: retries are compared across versions.
+#[test]
+fn the_hash_of_a_sample_is_what_it_was_when_h1_was_defined() {
+    let hashes = SAMPLES.map(|sample| format!("{:032x}", hash(sample).unwrap()));
+    assert_eq!(
+        hashes,
+        [
+            "1e2624d944fda05bce7ad0ce362c7f3b",
+            "659bbc425487fd50461a2b51b7ee62fb",
+            "ec54eff1b45ae18e29f7a4cfb379588c",
+            "024193b346bc17e223adcf4d4c92eaf8",
+            "e9798a63d559c370c133f94fe573c19c",
+            "26a8b4e8057e73dd0383e2b2c24866ea",
+        ]
+    );
+}
