@@ -86,6 +86,7 @@ impl Delivery {
     ///
     /// # Errors
     /// When a setting is wrong, a backend's client cannot be made, or the log refuses.
+    #[expect(clippy::needless_pass_by_value, reason = "each sink keeps the log for itself")]
     pub fn start(
         settings: &[SinkSettings],
         log: Arc<dyn Log>,

@@ -161,7 +161,7 @@ impl Engine {
         let dead = topics.dead(&wiring.name);
         let journal =
             Journal::new(&wiring.name, topic.clone(), dead, topics.audit.clone(), producer);
-        let reader = Reader::start(log, group(topics, &wiring.name), topic.clone())?;
+        let reader = Reader::start(log, &group(topics, &wiring.name), topic.clone())?;
         let connector = &wiring.connector;
         let batch = wiring.flow.batch.unwrap_or_else(|| connector.batch());
         let limits = BatchLimits {

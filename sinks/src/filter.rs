@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
+use tillrace_core::event::Kind;
 
 use crate::record::{Head, Source};
 
@@ -20,59 +21,32 @@ pub struct Filter {
     pub stores: BTreeSet<String>,
 }
 
-const KINDS: [&str; 19] = [
-    "sale",
-    "return",
-    "exchange",
-    "void",
-    "post_void",
-    "suspend",
-    "resume",
-    "no_sale",
-    "training",
-    "open",
-    "close",
-    "paid_in",
-    "paid_out",
-    "loan",
-    "pickup",
-    "inventory_adjustment",
-    "inventory_count",
-    "transfer_out",
-    "transfer_in",
-];
-
 impl Filter {
     /// Tells whether a record passes.
     pub(crate) fn passes(&self, head: &Head<'_>) -> bool {
         let within = |set: &BTreeSet<String>, id: &str| set.is_empty() || set.contains(id);
         within(&self.tenants, &head.tenant)
             && within(&self.stores, &head.store)
-            && head.kind.as_ref().is_none_or(|kind| within(&self.kinds, kind))
+            && head.kind.is_none_or(|kind| within(&self.kinds, kind.as_str()))
     }
 
     pub(crate) fn validate(&self, source: Source) -> Result<(), (&'static str, &'static str)> {
         if source == Source::Deltas && !self.kinds.is_empty() {
             return Err(("filter.kinds", "remove it: deltas have no kind"));
         }
-        if self.kinds.iter().any(|kind| !KINDS.contains(&kind.as_str())) {
+        if self.kinds.iter().any(|kind| Kind::parse(kind).is_none()) {
             return Err(("filter.kinds", "use the kinds of the event's schema, such as `sale`"));
         }
         Ok(())
     }
 }
 
-/// Tells whether this version knows a kind of event.
-pub(crate) fn is_known_kind(kind: &str) -> bool {
-    KINDS.contains(&kind)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(kind: Option<&str>) -> Head<'static> {
-        Head { tenant: "acme".into(), store: "12".into(), kind: kind.map(str::to_owned) }
+    fn head(kind: Option<Kind>) -> Head<'static> {
+        Head { tenant: "acme".into(), store: "12".into(), kind }
     }
 
     fn filter(kinds: &[&str], tenants: &[&str], stores: &[&str]) -> Filter {
@@ -82,11 +56,11 @@ mod tests {
 
     #[test]
     fn an_empty_list_lets_everything_pass_and_a_filled_one_only_its_own() {
-        assert!(filter(&[], &[], &[]).passes(&head(Some("sale"))));
-        assert!(filter(&["sale"], &["acme"], &["12"]).passes(&head(Some("sale"))));
-        assert!(!filter(&["return"], &[], &[]).passes(&head(Some("sale"))));
-        assert!(!filter(&[], &["other"], &[]).passes(&head(Some("sale"))));
-        assert!(!filter(&[], &[], &["13"]).passes(&head(Some("sale"))));
+        assert!(filter(&[], &[], &[]).passes(&head(Some(Kind::Sale))));
+        assert!(filter(&["sale"], &["acme"], &["12"]).passes(&head(Some(Kind::Sale))));
+        assert!(!filter(&["return"], &[], &[]).passes(&head(Some(Kind::Sale))));
+        assert!(!filter(&[], &["other"], &[]).passes(&head(Some(Kind::Sale))));
+        assert!(!filter(&[], &[], &["13"]).passes(&head(Some(Kind::Sale))));
         assert!(filter(&[], &["acme"], &[]).passes(&head(None)));
     }
 

@@ -16,7 +16,7 @@ use crate::delivery::Delivery;
 use crate::engine::{self, Wiring};
 
 /// How long a condition may take to come true before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
@@ -160,5 +160,16 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     while !condition() {
         assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Holds a record against its schema in `docs/schemas`.
+pub(crate) fn assert_valid(schema: &str, record: &[u8]) {
+    let path = format!("{}/../docs/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let record: Value = serde_json::from_slice(record).unwrap();
+    let options = jsonschema::options().should_validate_formats(true);
+    if let Err(error) = options.build(&schema).unwrap().validate(&record) {
+        panic!("{} of {record}: {error}", error.instance_path());
     }
 }

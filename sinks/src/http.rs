@@ -145,11 +145,11 @@ impl Backend {
     /// Posts JSON under an idempotency key.
     pub(crate) async fn post(&self, body: Vec<u8>, key: &str) -> Result<Reply, CallError> {
         let request = self.client.post(self.url.clone()).header(IDEMPOTENCY_KEY, key).body(body);
-        let mut response = request.send().await.map_err(|error| unreachable(error))?;
+        let mut response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| unreachable(error))? {
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
             if body.len() + chunk.len() > LARGEST_REPLY_BYTES {
                 return Err(trouble("reply_too_large", status, None));
             }
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_retry_after_may_be_seconds_or_a_date() {
         let read = |text: &'static str| retry_after(&HeaderValue::from_static(text));
-        assert_eq!(read("120"), Some(Duration::from_secs(120)));
+        assert_eq!(read("120"), Some(Duration::from_mins(2)));
         assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(
             http_date("Sun, 06 Nov 1994 08:49:37 GMT"),

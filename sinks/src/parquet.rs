@@ -15,6 +15,7 @@
 mod body;
 mod chain;
 mod connector;
+mod deltas;
 mod generation;
 mod lines;
 mod place;

@@ -10,10 +10,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tillrace_core::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
+use tillrace_core::event::Kind;
 use tillrace_core::log::{Entry, Offset, Topic};
 use tillrace_core::topics::Topics;
-
-use crate::filter::is_known_kind;
 
 /// The topics that sinks read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -44,7 +43,7 @@ pub(crate) struct Head<'a> {
     pub(crate) tenant: Cow<'a, str>,
     pub(crate) store: Cow<'a, str>,
     /// Kind of event; a delta has none.
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<Kind>,
 }
 
 /// A record that this version cannot read. It is never skipped: its partition stops.
@@ -62,6 +61,12 @@ pub enum Unreadable {
     /// The envelope is of another make, or of a newer major version.
     #[error("the envelope breaks the topic's contract")]
     Envelope(#[from] EnvelopeError),
+    /// The event within breaks its schema.
+    #[error("the event breaks its schema: {code}")]
+    Refused {
+        /// The decoder's code.
+        code: &'static str,
+    },
     /// A kind that this version does not know.
     #[error("unknown type {value:?}; a newer version of Tillrace may know it")]
     UnknownType {
@@ -84,9 +89,8 @@ impl Source {
         match self {
             Self::Transactions => {
                 let transaction = Transaction::read(record)?;
-                let kind = Some(transaction.kind().to_owned());
-                let Envelope { tenant, store, .. } = transaction.envelope;
-                Ok(Head { tenant, store, kind })
+                let Transaction { envelope: Envelope { tenant, store, .. }, kind } = transaction;
+                Ok(Head { tenant, store, kind: Some(kind) })
             }
             Self::Deltas => {
                 let delta: DeltaHead<'_> = read(&record.value)?;
@@ -123,25 +127,22 @@ impl Record {
 #[derive(Debug)]
 pub(crate) struct Transaction<'a> {
     pub(crate) envelope: Envelope<'a>,
-    /// The event, byte for byte.
-    pub(crate) data: &'a RawValue,
+    pub(crate) kind: Kind,
 }
 
 impl<'a> Transaction<'a> {
     /// Reads a record of `pos.transactions.v1`.
     pub(crate) fn read(record: &'a Record) -> Result<Self, Unreadable> {
         let envelope = Envelope::parse(&record.value)?;
-        let kind = envelope.event_type.strip_prefix(TYPE_PREFIX);
-        if !kind.is_some_and(is_known_kind) {
+        let Some(kind) = envelope.event_type.strip_prefix(TYPE_PREFIX).and_then(Kind::parse) else {
             return Err(Unreadable::UnknownType { value: envelope.event_type.into_owned() });
-        }
-        let data = read(envelope.data)?;
-        Ok(Self { envelope, data })
+        };
+        Ok(Self { envelope, kind })
     }
 
-    /// Returns the kind of event, one that this version knows.
-    pub(crate) fn kind(&self) -> &str {
-        self.envelope.event_type.strip_prefix(TYPE_PREFIX).unwrap_or_default()
+    /// Returns the event's text as one JSON value, to be passed on as it stands.
+    pub(crate) fn data(&self) -> Result<&'a RawValue, Unreadable> {
+        read(self.envelope.data)
     }
 
     /// Returns what tells it from all others, now and after any restart: source and id.

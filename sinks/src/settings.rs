@@ -196,7 +196,7 @@ impl Retry {
 }
 
 impl Flow {
-    const DEFAULT_PARK_AFTER: Duration = Duration::from_secs(600);
+    const DEFAULT_PARK_AFTER: Duration = Duration::from_mins(10);
 
     pub(crate) fn park_after(&self) -> Duration {
         self.park_after.unwrap_or(Self::DEFAULT_PARK_AFTER)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
+use tillrace_core::event::Kind;
 use tillrace_core::log::{Offset, Partition};
 use tillrace_core::text::{Currency, format_minor, parse_scaled};
 
@@ -10,7 +11,7 @@ use super::settings::PointsRule;
 use crate::record::{Record, Transaction, Unreadable, read};
 
 #[derive(Serialize)]
-struct Points<'a> {
+struct Change<'a> {
     id: &'a str,
     tenant: &'a str,
     store: &'a str,
@@ -35,13 +36,13 @@ struct Purchase<'a> {
     #[serde(borrow, default)]
     currency: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    lines: Option<Vec<Line<'a>>>,
+    lines: Option<Vec<PurchaseLine<'a>>>,
     #[serde(borrow, default)]
     totals: Option<Totals<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Line<'a> {
+struct PurchaseLine<'a> {
     #[serde(borrow, rename = "type")]
     line_type: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -66,7 +67,7 @@ struct Totals<'a> {
 
 /// Tells whether an event names a loyalty account.
 pub(super) fn has_account(transaction: &Transaction<'_>) -> Result<bool, Unreadable> {
-    let purchase: Purchase<'_> = read(transaction.data.get().as_bytes())?;
+    let purchase: Purchase<'_> = read(transaction.envelope.data)?;
     Ok(purchase.loyalty_id.is_some())
 }
 
@@ -77,18 +78,18 @@ pub(super) fn points(
     rule: PointsRule,
 ) -> Result<(String, Vec<u8>), Unreadable> {
     let transaction = Transaction::read(record)?;
-    let purchase: Purchase<'_> = read(transaction.data.get().as_bytes())?;
+    let purchase: Purchase<'_> = read(transaction.envelope.data)?;
     let currency = purchase.currency.as_deref().and_then(|code| Currency::parse(code.as_bytes()));
-    let worth = currency
-        .and_then(|currency| Some((purchase.worth(transaction.kind(), currency)?, currency)));
+    let worth =
+        currency.and_then(|currency| Some((purchase.worth(transaction.kind, currency)?, currency)));
     let id = transaction.identity();
     let envelope = &transaction.envelope;
-    let body = serde_json::to_vec(&Points {
+    let body = serde_json::to_vec(&Change {
         id: &id,
         tenant: &envelope.tenant,
         store: &envelope.store,
         loyalty_id: purchase.loyalty_id.as_deref().unwrap_or_default(),
-        kind: transaction.kind(),
+        kind: transaction.kind.as_str(),
         points: worth.map_or(0, |(minor, currency)| rule.points(minor, currency)),
         amount: worth.map(|(minor, currency)| format_minor(minor, currency.exponent())),
         currency: purchase.currency.as_deref(),
@@ -104,7 +105,7 @@ impl Purchase<'_> {
     /// Returns what goods were bought for, less what was brought back, after discounts and before
     /// taxes that are added; minor units. Services, deposits and gift cards earn nothing. Without
     /// amounts on the lines it is the printed total; without that there is nothing to go by.
-    fn worth(&self, kind: &str, currency: Currency) -> Option<i64> {
+    fn worth(&self, kind: Kind, currency: Currency) -> Option<i64> {
         let minor = |text: &str| parse_scaled(text.as_bytes(), currency.exponent());
         let mut worth = Some(0_i64);
         for line in self.lines.iter().flatten().filter(|line| line.void != Some(true)) {
@@ -122,7 +123,7 @@ impl Purchase<'_> {
                 .zip(amount)
                 .and_then(|(worth, amount)| worth.checked_add(amount.checked_mul(sign)?));
         }
-        let reverses = kind == "post_void";
+        let reverses = kind == Kind::PostVoid;
         // The printed total of a reversal is negative already.
         let printed = || self.totals.as_ref()?.total.as_deref().and_then(minor);
         worth.map(|worth| if reverses { -worth } else { worth }).or_else(printed)

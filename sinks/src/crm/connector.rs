@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use tillrace_core::event::Kind;
 
 use super::body;
 use super::settings::{PointsRule, PointsSettings};
@@ -13,7 +14,7 @@ use crate::record::{Record, Transaction, Unreadable};
 use crate::settings;
 
 /// Kinds of event that earn or take back points.
-const EARNING_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+const EARNING_KINDS: [Kind; 4] = [Kind::Sale, Kind::Return, Kind::Exchange, Kind::PostVoid];
 
 /// Posts loyalty points to a CRM.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl Connector for CrmPoints {
 
     fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
         let transaction = Transaction::read(record)?;
-        Ok(EARNING_KINDS.contains(&transaction.kind()) && body::has_account(&transaction)?)
+        Ok(EARNING_KINDS.contains(&transaction.kind) && body::has_account(&transaction)?)
     }
 
     fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {

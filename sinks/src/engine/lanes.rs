@@ -25,7 +25,7 @@ pub(crate) struct BatchLimits {
 /// The lanes of one partition.
 #[derive(Debug, Default)]
 pub(crate) struct Lanes {
-    lanes: HashMap<Bytes, Lane>,
+    by_key: HashMap<Bytes, Lane>,
     /// Lanes free to be called, oldest first.
     ready: VecDeque<Bytes>,
     /// Lanes in trouble whose wait is over.
@@ -67,7 +67,7 @@ impl Lanes {
     /// Puts a record at the end of its lane.
     pub(crate) fn push(&mut self, lane: &Bytes, record: Record, now: Instant) {
         let bytes = record.bytes();
-        let entry = self.lanes.entry(lane.clone()).or_insert_with(|| {
+        let entry = self.by_key.entry(lane.clone()).or_insert_with(|| {
             self.ready.push_back(lane.clone());
             Lane { queue: VecDeque::new(), trouble: None, called: false }
         });
@@ -113,13 +113,13 @@ impl Lanes {
         trouble: Option<Trouble>,
         now: Instant,
     ) {
-        let Some(entry) = self.lanes.get_mut(lane) else { return };
+        let Some(entry) = self.by_key.get_mut(lane) else { return };
         entry.called = false;
         for record in again.into_iter().rev() {
             entry.queue.push_front(Queued { record, arrived: now });
         }
         if entry.queue.is_empty() {
-            self.lanes.remove(lane);
+            self.by_key.remove(lane);
             return;
         }
         let until = trouble.as_ref().map(|trouble| trouble.until);
@@ -136,13 +136,13 @@ impl Lanes {
 
     /// Takes everything a called lane has in hand beside what is in the call: it is parked.
     pub(crate) fn empty(&mut self, lane: &Bytes) -> Vec<Record> {
-        let queue = self.lanes.get_mut(lane).map(|entry| std::mem::take(&mut entry.queue));
+        let queue = self.by_key.get_mut(lane).map(|entry| std::mem::take(&mut entry.queue));
         queue.into_iter().flatten().map(|queued| queued.record).collect()
     }
 
     /// Returns the trouble a lane is in.
     pub(crate) fn trouble(&self, lane: &Bytes) -> Option<&Trouble> {
-        self.lanes.get(lane)?.trouble.as_ref()
+        self.by_key.get(lane)?.trouble.as_ref()
     }
 
     /// Returns when [`Lanes::take`] may next find something by the passing of time alone.
@@ -167,12 +167,12 @@ impl Lanes {
     }
 
     fn oldest_ready(&self) -> Option<Instant> {
-        let lane = self.lanes.get(self.ready.front()?)?;
+        let lane = self.by_key.get(self.ready.front()?)?;
         lane.queue.front().map(|queued| queued.arrived)
     }
 
     fn take_alone(&mut self, lane: Bytes, limits: BatchLimits) -> Option<Load> {
-        let entry = self.lanes.get_mut(&lane)?;
+        let entry = self.by_key.get_mut(&lane)?;
         let single = entry.trouble.as_ref().is_some_and(|trouble| trouble.single);
         let limit = if single { 1 } else { limits.records };
         let mut load = Load::default();
@@ -183,7 +183,7 @@ impl Lanes {
     }
 
     fn take_share(&mut self, lane: Bytes, limits: BatchLimits, load: &mut Load, bytes: &mut usize) {
-        let Some(entry) = self.lanes.get_mut(&lane) else { return };
+        let Some(entry) = self.by_key.get_mut(&lane) else { return };
         let held: usize = entry.queue.iter().map(|queued| queued.record.bytes()).sum();
         self.ready_records -= entry.queue.len();
         self.ready_bytes -= held;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::settings::Rate;
 
 /// Longest that a backend's `Retry-After` is believed.
-const LONGEST_HOLD: Duration = Duration::from_secs(600);
+const LONGEST_HOLD: Duration = Duration::from_mins(10);
 
 /// Spaces the calls of one sink.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ mod tests {
         }
         assert_eq!(times, [0, 0, 0, 100, 200, 300]);
         // After a second of rest the burst is there again, and no more than that.
-        now += Duration::from_secs(60);
+        now += Duration::from_mins(1);
         for expected in [0, 0, 0, 100] {
             let at = pacer.next_call(now);
             assert_eq!((at - now).as_millis(), expected);
@@ -94,7 +94,7 @@ mod tests {
         pacer.hold(now, Duration::from_secs(7));
         pacer.hold(now, Duration::from_secs(3));
         assert_eq!(pacer.next_call(now), now + Duration::from_secs(7));
-        pacer.hold(now, Duration::from_secs(86_400));
+        pacer.hold(now, Duration::from_hours(24));
         assert_eq!(pacer.next_call(now), now + LONGEST_HOLD);
     }
 }

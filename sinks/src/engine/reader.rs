@@ -77,8 +77,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Joins the group and starts the thread.
-    pub(crate) fn start(log: &Arc<dyn Log>, group: String, topic: Topic) -> Result<Self, LogError> {
-        let consumer = log.consumer(&group, &topic)?;
+    pub(crate) fn start(log: &Arc<dyn Log>, group: &str, topic: Topic) -> Result<Self, LogError> {
+        let consumer = log.consumer(group, &topic)?;
         let (tell, heard) = mpsc::channel(POLLS_AHEAD);
         let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
         let room = Arc::new(Room::default());

@@ -113,6 +113,7 @@ fn wiring(connector: &Arc<Scripted>, flow: Flow) -> Wiring {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is a script like others")]
 fn all_well(batch: &Batch) -> Result<Vec<Verdict>, CallError> {
     Ok(vec![Verdict::Delivered; batch.records.len()])
 }
@@ -433,7 +434,7 @@ async fn a_stop_delivers_what_lingers() {
     let batch = settings::Batch {
         max_records: 1_000,
         max_bytes: ByteSize::mib(1),
-        linger: Duration::from_secs(3_600),
+        linger: Duration::from_hours(1),
     };
     let mut registry = Registry::default();
     let wiring = wiring(&backend, Flow { batch: Some(batch), ..quick() });

@@ -60,7 +60,7 @@ pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Un
         matches!(envelope.settled, Some(Settled { verdict: SettledVerdict::Released, .. }));
     let document = Document {
         id: &id,
-        kind: transaction.kind(),
+        kind: transaction.kind.as_str(),
         released,
         tenant: &envelope.tenant,
         store: &envelope.store,
@@ -73,7 +73,7 @@ pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Un
         received_at: &envelope.received_time,
         partition,
         offset: record.offset,
-        event: transaction.data,
+        event: transaction.data()?,
     };
     let json = serde_json::to_vec(&document)?;
     Ok(Item { id, json })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use tillrace_core::event::Kind;
 
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
@@ -13,7 +14,7 @@ use crate::record::{Record, Transaction, Unreadable};
 use crate::settings;
 
 /// Kinds of event that are sales documents.
-const DOCUMENT_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+const DOCUMENT_KINDS: [Kind; 4] = [Kind::Sale, Kind::Return, Kind::Exchange, Kind::PostVoid];
 
 /// Posts documents or stock movements to an ERP.
 #[derive(Debug)]
@@ -104,7 +105,7 @@ impl Connector for Erp {
 
     fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
         match self.content {
-            Content::Documents => Ok(DOCUMENT_KINDS.contains(&Transaction::read(record)?.kind())),
+            Content::Documents => Ok(DOCUMENT_KINDS.contains(&Transaction::read(record)?.kind)),
             Content::Movements => Ok(true),
         }
     }

@@ -1,1 +1,254 @@
+//! The ERP connector against a simulated ERP, and its bodies against their schemas.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::body;
+use super::{Erp, ErpSettings, Form};
+use crate::connector::{Batch, CallError, Connector as _, Verdict};
+use crate::engine::Wiring;
+use crate::filter::Filter;
+use crate::fixture::{Fixture, assert_valid, envelope, until};
+use crate::http::BackendSettings;
+use crate::record::{Record, Source};
+use crate::settings::{BreakerSettings, Flow, Rate, Retry};
+use crate::simulate::{Faults, SimulatedBackend, StockKey};
+
+const SALE: &str =
+    r#"{"kind":"sale","lines":[{"line":1,"type":"sale","sku":"4711","quantity":"1"}]}"#;
+
+fn settings(url: &str, form: Form) -> ErpSettings {
+    ErpSettings { backend: BackendSettings::new(url), form }
+}
+
+fn sale(store: &str, sequence: u64) -> Record {
+    Record::new(sequence, 0, format!("acme/{store}"), envelope(store, "sale", sequence, SALE))
+}
+
+fn batch(records: Vec<Record>) -> Batch {
+    Batch { partition: 3, delivered_to: 0, records }
+}
+
+fn delta(number: u64, sku: &str) -> String {
+    json!({
+        "id": format!("g:0:{number}:{}:w:d:acme/1/{sku}/C62", number + 1), "generation": "g",
+        "partition": 0, "from_offset": number, "to_offset": number + 1, "tenant": "acme",
+        "store": "1", "sku": sku, "unit": "C62", "window_start": "2026-11-27T08:15:00Z",
+        "window_seconds": 60, "business_date": "2026-11-27", "net": "-1.5", "sold": "2",
+        "returned": "0.5", "adjusted": "0", "events": 3,
+    })
+    .to_string()
+}
+
+#[test]
+fn bodies_are_what_their_schemas_say() {
+    let items = [sale("12", 7), sale("1/2", 8)].map(|record| body::document(&record, 3).unwrap());
+    assert_eq!(items[0].id, "/acme/12/1#7");
+    assert_eq!(items[1].id, "/acme/1%2F2/1#8", "an id cannot reach into its neighbour");
+    let documents = body::batch("documents", &items);
+    assert_valid("erp-documents.v1", &documents);
+    let documents: Value = serde_json::from_slice(&documents).unwrap();
+    assert_eq!(documents["documents"][0]["event"], serde_json::from_str::<Value>(SALE).unwrap());
+    assert_eq!(documents["documents"][0]["offset"], 7);
+
+    let record = Record::new(4, 0, "acme/1/4711", delta(4, "4711"));
+    let movement = body::movement(&record).unwrap();
+    assert_valid("erp-stock-movements.v1", &body::batch("movements", &[movement]));
+}
+
+#[test]
+fn the_key_of_a_batch_follows_from_what_is_in_it() {
+    let items = |sequences: [u64; 2]| {
+        sequences.map(|sequence| body::document(&sale("1", sequence), 0).unwrap())
+    };
+    let key = body::batch_key(&items([1, 2]));
+    assert_eq!(key, body::batch_key(&items([1, 2])));
+    assert_ne!(key, body::batch_key(&items([2, 1])));
+    assert_ne!(key, body::batch_key(&items([1, 3])));
+    assert_eq!(key.len(), "batch-".len() + 32);
+}
+
+#[test]
+fn only_documents_of_sale_concern_an_erp() {
+    let erp = Erp::documents(&settings("http://127.0.0.1:1/", Form::Batch)).unwrap();
+    for (kind, concerned) in [
+        ("sale", true),
+        ("return", true),
+        ("exchange", true),
+        ("post_void", true),
+        ("void", false),
+        ("training", false),
+        ("open", false),
+    ] {
+        let record = Record::new(0, 0, "acme/1", envelope("1", kind, 1, "{}"));
+        assert_eq!(erp.concerns(&record).unwrap(), concerned, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn each_item_of_a_batch_gets_its_own_verdict() {
+    let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
+    let erp = Erp::documents(&settings(&backend.documents_url(), Form::Batch)).unwrap();
+    backend.reject("/acme/1/1#2");
+    backend.set_lacking("/acme/1/1#3", true);
+    let batch = batch(vec![sale("1", 1), sale("1", 2), sale("1", 3)]);
+    let answer = erp.deliver(&batch).await.unwrap();
+    let rejected = Verdict::Rejected {
+        code: "unbookable".into(),
+        detail: "the simulation was told to reject it".into(),
+    };
+    assert_eq!(answer.verdicts, [Verdict::Delivered, rejected, Verdict::DependencyMissing]);
+    // Sent again, what was booked is a duplicate there, and delivered to us.
+    assert_eq!(erp.deliver(&batch).await.unwrap().verdicts[0], Verdict::Delivered);
+    backend.read(|books| assert_eq!((books.booked.len(), books.duplicates), (1, 1)));
+}
+
+#[tokio::test]
+async fn a_single_item_is_judged_by_the_status() {
+    let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
+    let erp = Erp::documents(&settings(&backend.documents_url(), Form::Single)).unwrap();
+    assert_eq!(erp.most_records(), Some(1));
+    backend.reject("/acme/1/1#2");
+    backend.set_lacking("/acme/1/1#3", true);
+    let verdict = async |sequence| {
+        erp.deliver(&batch(vec![sale("1", sequence)])).await.map(|answer| answer.verdicts)
+    };
+    assert_eq!(verdict(1).await.unwrap(), [Verdict::Delivered]);
+    assert!(matches!(verdict(2).await, Err(CallError::Refused { status: 422, .. })));
+    assert_eq!(verdict(3).await.unwrap(), [Verdict::DependencyMissing]);
+}
+
+#[tokio::test]
+async fn what_an_answer_leaves_out_is_sent_again() {
+    let reply: body::BatchReply = serde_json::from_value(json!({"results": [
+        {"id": "/acme/1/1#2", "status": "retry", "code": "locked", "retry_after_seconds": 7},
+    ]}))
+    .unwrap();
+    let items = [1, 2].map(|sequence| body::document(&sale("1", sequence), 0).unwrap());
+    assert_eq!(
+        reply.verdicts(&items),
+        [
+            Verdict::Retry { code: "left_out".into(), after: None },
+            Verdict::Retry { code: "locked".into(), after: Some(Duration::from_secs(7)) },
+        ]
+    );
+}
+
+fn rough() -> Faults {
+    Faults {
+        jitter: Duration::from_millis(2),
+        server_errors: 0.1,
+        resets: 0.1,
+        lost_replies: 0.2,
+        ..Faults::default()
+    }
+}
+
+fn quick() -> Flow {
+    Flow {
+        rate: Some(Rate { calls_per_second: 2_000, burst_calls: 50 }),
+        retry: Retry {
+            initial: Duration::from_millis(1),
+            longest: Duration::from_millis(5),
+            attempts: Some(1_000),
+        },
+        breaker: BreakerSettings { failures: 6, open_for: Duration::from_millis(5) },
+        commit_every: Duration::from_millis(3),
+        ..Flow::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lost_replies_and_crashes_book_each_document_once_and_in_order() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let backend = SimulatedBackend::start(rough()).await.unwrap();
+    for _ in 0..30 {
+        for store in 0..10 {
+            fixture.transaction(&store.to_string(), "sale", SALE);
+        }
+    }
+    let batch = crate::settings::Batch {
+        max_records: 7,
+        max_bytes: bytesize::ByteSize::mib(1),
+        linger: Duration::from_millis(1),
+    };
+    let erp = Erp::documents(&settings(&backend.documents_url(), Form::Batch)).unwrap();
+    let wiring = Wiring {
+        name: "erp".into(),
+        source: Source::Transactions,
+        filter: Filter::default(),
+        flow: Flow { batch: Some(batch), ..quick() },
+        connector: Arc::new(erp),
+    };
+    for crash in 1..=4 {
+        let delivery = fixture.start(&wiring).await;
+        until("it has got somewhat further", || {
+            backend.read(|books| books.booked.len() >= crash * 50)
+        })
+        .await;
+        delivery.abandon();
+    }
+    let delivery = fixture.start(&wiring).await;
+    let topic = &fixture.topics.transactions;
+    until("all is committed", || fixture.committed("erp", topic) == 300).await;
+    for (_, health) in delivery.drain().await {
+        assert!(health.is_well(), "{health}");
+    }
+    backend.read(|books| {
+        assert_eq!(books.booked.len(), 300);
+        assert!(books.duplicates > 0, "the simulation lost no reply: the test shows nothing");
+        for (store, offsets) in &books.order {
+            assert_eq!(offsets.len(), 30, "{store}");
+            assert!(offsets.is_sorted(), "{store}: {offsets:?}");
+        }
+    });
+    assert!(fixture.dead("erp").is_empty());
+    for record in fixture.entries(&fixture.topics.audit) {
+        assert_valid("audit.v1", &record.value.unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stock_at_the_erp_is_the_sum_of_the_deltas() {
+    let fixture = Fixture::new(1, &["erp-stock"]);
+    let backend = SimulatedBackend::start(rough()).await.unwrap();
+    for number in 0..200 {
+        let sku = format!("sku-{}", number % 7);
+        let key = format!("acme/1/{sku}");
+        fixture.append(&fixture.topics.deltas, 0, &key, delta(number, &sku).as_bytes());
+    }
+    backend.reject("g:0:70:71:w:d:acme/1/sku-0/C62");
+    let erp = Erp::stock_movements(&settings(&backend.movements_url(), Form::Batch)).unwrap();
+    let wiring = Wiring {
+        name: "erp-stock".into(),
+        source: Source::Deltas,
+        filter: Filter::default(),
+        flow: quick(),
+        connector: Arc::new(erp),
+    };
+    let delivery = fixture.start(&wiring).await;
+    let topic = &fixture.topics.deltas;
+    until("all is committed", || fixture.committed("erp-stock", topic) == 200).await;
+    delivery.drain().await;
+    backend.read(|books| {
+        let key = |sku: &str| StockKey {
+            tenant: "acme".into(),
+            store: "1".into(),
+            sku: sku.into(),
+            unit: "C62".into(),
+        };
+        let totals = |sku| {
+            let totals = books.stock[&key(sku)];
+            (totals.net, totals.sold, totals.returned, totals.adjusted)
+        };
+        // 29 deltas of sku-0 less the one rejected; 28 of sku-6.
+        assert_eq!(totals("sku-0"), (-42_000_000, 56_000_000, 14_000_000, 0));
+        assert_eq!(totals("sku-6"), (-42_000_000, 56_000_000, 14_000_000, 0));
+    });
+    let letters = fixture.entries(&fixture.topics.dead("erp-stock"));
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].key, "acme/1/sku-0");
+    assert_valid("dead-letter.v1", letters[0].value.as_ref().unwrap());
+}

@@ -94,7 +94,7 @@ impl Connector for ParquetFiles {
         settings::Batch {
             max_records: 50_000,
             max_bytes: ByteSize::mib(64),
-            linger: Duration::from_secs(60),
+            linger: Duration::from_mins(1),
         }
     }
 

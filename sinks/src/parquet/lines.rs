@@ -1,10 +1,28 @@
-//! The rows of transactions.
+//! The rows of transactions: one a line, and one for a transaction without lines.
+//!
+//! What belongs to the transaction stands on each of its rows; amounts stand only where they are
+//! the line's own, so that sums over rows are right. Amounts are in major units. What a line does
+//! to stock is there too, so that sums over rows can be held against sums of deltas.
 
+use arrow_array::builder::{
+    BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+use tillrace_core::decode::Decoder;
+use tillrace_core::envelope::SettledVerdict;
+use tillrace_core::event::{Event, Line};
 use tillrace_core::log::{Offset, Partition};
-use tillrace_core::text::{Date, Timestamp};
+use tillrace_core::stock;
+use tillrace_core::text::{Currency, Timestamp};
 
-use super::body::{BodyError, Column, date, place, text, time};
-use crate::record::{Record, Transaction};
+use super::body::{BodyError, Column, QUANTITY, column, decimals};
+use crate::record::{Record, Transaction, Unreadable};
+
+/// Amounts: four decimals hold the minor unit of every currency.
+const AMOUNT: (u8, i8) = (24, 4);
+/// Unit prices: four decimals more.
+const PRICE: (u8, i8) = (28, 8);
+const LARGEST_EXPONENT: u32 = 4;
 
 /// Arranges transactions in columns.
 pub(super) fn columns(
@@ -12,42 +30,252 @@ pub(super) fn columns(
     partition: Partition,
     records: &[Record],
 ) -> Result<Vec<Column>, BodyError> {
-    let mut rows: Vec<(Offset, Transaction<'_>)> = Vec::with_capacity(records.len());
+    let mut decoder = Decoder::new();
+    let (mut heads, mut lines) = (Heads::default(), Lines::default());
     for record in records {
         let offset = record.offset;
-        let transaction =
-            Transaction::read(record).map_err(|source| BodyError::Unreadable { offset, source })?;
-        rows.push((offset, transaction));
+        let unreadable = |source| BodyError::Unreadable { offset, source };
+        let transaction = Transaction::read(record).map_err(unreadable)?;
+        let event = decoder
+            .decode(transaction.envelope.data)
+            .map_err(|refusal| unreadable(Unreadable::Refused { code: refusal.code.as_str() }))?;
+        let head = Head { topic, partition, offset, transaction: &transaction, event: &event };
+        if event.lines.is_empty() {
+            heads.append(&head)?;
+            lines.append_none();
+        }
+        for line in &event.lines {
+            heads.append(&head)?;
+            lines.append(&event, line);
+        }
+        let spare = event.into_spare();
+        decoder.reuse(spare);
     }
-    let times: Vec<Timestamp> = rows
-        .iter()
-        .map(|(offset, row)| {
-            row.envelope
-                .time
-                .as_deref()
-                .and_then(|time| Timestamp::parse(time.as_bytes()))
-                .ok_or(BodyError::Value { offset: *offset, column: "occurred_at" })
-        })
-        .collect::<Result<_, _>>()?;
-    let dates: Vec<Date> = rows
-        .iter()
-        .map(|(offset, row)| {
-            row.envelope
-                .business_date
-                .as_deref()
-                .and_then(|date| Date::parse(date.as_bytes()))
-                .ok_or(BodyError::Value { offset: *offset, column: "business_date" })
-        })
-        .collect::<Result<_, _>>()?;
-    let mut columns = place(topic, partition, rows.iter().map(|&(offset, _)| offset));
-    columns.extend([
-        text("tenant", rows.iter().map(|(_, row)| Some(&*row.envelope.tenant)), false),
-        text("store", rows.iter().map(|(_, row)| Some(&*row.envelope.store)), false),
-        text("terminal", rows.iter().map(|(_, row)| row.envelope.terminal.as_deref()), true),
-        text("event_id", rows.iter().map(|(_, row)| row.envelope.event_id.as_deref()), true),
-        text("kind", rows.iter().map(|(_, row)| Some(row.kind())), false),
-        time("occurred_at", times.into_iter()),
-        date("business_date", dates.into_iter()),
-    ]);
+    let mut columns = heads.finish();
+    columns.extend(lines.finish());
     Ok(columns)
+}
+
+/// What the rows of one transaction share.
+struct Head<'a> {
+    topic: &'a str,
+    partition: Partition,
+    offset: Offset,
+    transaction: &'a Transaction<'a>,
+    event: &'a Event<'a>,
+}
+
+#[derive(Default)]
+struct Heads {
+    topic: StringBuilder,
+    partition: Int32Builder,
+    offset: Int64Builder,
+    tenant: StringBuilder,
+    store: StringBuilder,
+    terminal: StringBuilder,
+    epoch: StringBuilder,
+    sequence: Int64Builder,
+    event_id: StringBuilder,
+    kind: StringBuilder,
+    verdict: StringBuilder,
+    flags: StringBuilder,
+    occurred_at: TimestampMicrosecondBuilder,
+    utc_offset_minutes: Int32Builder,
+    received_at: TimestampMicrosecondBuilder,
+    business_date: Date32Builder,
+    currency: StringBuilder,
+    operator_id: StringBuilder,
+    loyalty_id: StringBuilder,
+}
+
+impl Heads {
+    fn append(&mut self, head: &Head<'_>) -> Result<(), BodyError> {
+        let Head { transaction, event, offset, .. } = head;
+        let envelope = &transaction.envelope;
+        let received = Timestamp::parse(envelope.received_time.as_bytes())
+            .ok_or(BodyError::Value { offset: *offset, column: "received_at" })?;
+        let verdict = envelope.settled.map(|settled| match settled.verdict {
+            SettledVerdict::First => "first",
+            SettledVerdict::Released => "released",
+        });
+        let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.topic.append_value(head.topic);
+        self.partition.append_value(i32::try_from(head.partition).unwrap_or(i32::MAX));
+        self.offset.append_value(long(*offset));
+        self.tenant.append_value(&envelope.tenant);
+        self.store.append_value(event.store);
+        self.terminal.append_value(event.terminal);
+        self.epoch.append_option(envelope.epoch.as_deref());
+        self.sequence.append_option(event.sequence.map(long));
+        self.event_id.append_value(event.event_id);
+        self.kind.append_value(event.kind.as_str());
+        self.verdict.append_option(verdict);
+        self.flags.append_option(envelope.flags.as_deref());
+        self.occurred_at.append_value(event.occurred_at.micros);
+        self.utc_offset_minutes.append_value(event.occurred_at.offset_minutes.into());
+        self.received_at.append_value(received.micros);
+        self.business_date.append_value(event.business_date.0);
+        self.currency.append_option(event.currency.map(|currency| currency.to_string()));
+        self.operator_id.append_option(event.operator_id);
+        self.loyalty_id.append_option(event.loyalty_id);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<Column> {
+        vec![
+            column("topic", self.topic.finish(), false),
+            column("partition", self.partition.finish(), false),
+            column("offset", self.offset.finish(), false),
+            column("tenant", self.tenant.finish(), false),
+            column("store", self.store.finish(), false),
+            column("terminal", self.terminal.finish(), false),
+            column("epoch", self.epoch.finish(), true),
+            column("sequence", self.sequence.finish(), true),
+            column("event_id", self.event_id.finish(), false),
+            column("kind", self.kind.finish(), false),
+            column("verdict", self.verdict.finish(), true),
+            column("flags", self.flags.finish(), true),
+            column("occurred_at", self.occurred_at.finish().with_timezone("UTC"), false),
+            column("utc_offset_minutes", self.utc_offset_minutes.finish(), false),
+            column("received_at", self.received_at.finish().with_timezone("UTC"), false),
+            column("business_date", self.business_date.finish(), false),
+            column("currency", self.currency.finish(), true),
+            column("operator_id", self.operator_id.finish(), true),
+            column("loyalty_id", self.loyalty_id.finish(), true),
+        ]
+    }
+}
+
+struct Lines {
+    line: Int32Builder,
+    line_type: StringBuilder,
+    sku: StringBuilder,
+    gtin: StringBuilder,
+    unit: StringBuilder,
+    disposition: StringBuilder,
+    void: BooleanBuilder,
+    quantity: Decimal128Builder,
+    pieces: Decimal128Builder,
+    regular_unit_price: Decimal128Builder,
+    unit_price: Decimal128Builder,
+    amount: Decimal128Builder,
+    discount: Decimal128Builder,
+    tax_exclusive: Decimal128Builder,
+    tax_inclusive: Decimal128Builder,
+    stock: Decimal128Builder,
+    sold: Decimal128Builder,
+    returned: Decimal128Builder,
+    adjusted: Decimal128Builder,
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self {
+            line: Int32Builder::default(),
+            line_type: StringBuilder::default(),
+            sku: StringBuilder::default(),
+            gtin: StringBuilder::default(),
+            unit: StringBuilder::default(),
+            disposition: StringBuilder::default(),
+            void: BooleanBuilder::default(),
+            quantity: decimals(QUANTITY),
+            pieces: decimals(QUANTITY),
+            regular_unit_price: decimals(PRICE),
+            unit_price: decimals(PRICE),
+            amount: decimals(AMOUNT),
+            discount: decimals(AMOUNT),
+            tax_exclusive: decimals(AMOUNT),
+            tax_inclusive: decimals(AMOUNT),
+            stock: decimals(QUANTITY),
+            sold: decimals(QUANTITY),
+            returned: decimals(QUANTITY),
+            adjusted: decimals(QUANTITY),
+        }
+    }
+}
+
+impl Lines {
+    fn append(&mut self, event: &Event<'_>, line: &Line<'_>) {
+        // From minor units to the four decimals of a column: by what the currency lacks of four.
+        let exponent = event.currency.map_or(LARGEST_EXPONENT, Currency::exponent);
+        let factor = 10_i128.pow(LARGEST_EXPONENT.saturating_sub(exponent));
+        let money = |minor: i64| i128::from(minor) * factor;
+        let priced = event.currency.is_some();
+        let some_money = |minor: i64| priced.then(|| money(minor));
+        let effect = stock::effect(event.kind, line);
+        self.line.append_value(i32::try_from(line.line).unwrap_or(i32::MAX));
+        self.line_type.append_value(line.line_type.as_str());
+        self.sku.append_value(line.sku);
+        self.gtin.append_option(line.gtin);
+        self.unit.append_value(line.unit);
+        self.disposition.append_value(line.disposition.as_str());
+        self.void.append_value(line.void);
+        self.quantity.append_value(line.quantity.0.into());
+        self.pieces.append_option(line.pieces.map(|pieces| pieces.0.into()));
+        self.regular_unit_price.append_option(line.regular_unit_price.map(money));
+        self.unit_price.append_option(line.unit_price.map(money));
+        self.amount.append_option(line.amount.map(money));
+        self.discount.append_option(some_money(line.discount));
+        self.tax_exclusive.append_option(some_money(line.tax_exclusive));
+        self.tax_inclusive.append_option(some_money(line.tax_inclusive));
+        self.stock.append_value(effect.stock.into());
+        self.sold.append_value(effect.sold.into());
+        self.returned.append_value(effect.returned.into());
+        self.adjusted.append_value(effect.adjusted.into());
+    }
+
+    /// Appends what stands for no line: a transaction without lines has one row all the same.
+    fn append_none(&mut self) {
+        self.line.append_null();
+        self.void.append_null();
+        for text in [
+            &mut self.line_type,
+            &mut self.sku,
+            &mut self.gtin,
+            &mut self.unit,
+            &mut self.disposition,
+        ] {
+            text.append_null();
+        }
+        for decimal in [
+            &mut self.quantity,
+            &mut self.pieces,
+            &mut self.regular_unit_price,
+            &mut self.unit_price,
+            &mut self.amount,
+            &mut self.discount,
+            &mut self.tax_exclusive,
+            &mut self.tax_inclusive,
+            &mut self.stock,
+            &mut self.sold,
+            &mut self.returned,
+            &mut self.adjusted,
+        ] {
+            decimal.append_null();
+        }
+    }
+
+    fn finish(mut self) -> Vec<Column> {
+        vec![
+            column("line", self.line.finish(), true),
+            column("line_type", self.line_type.finish(), true),
+            column("sku", self.sku.finish(), true),
+            column("gtin", self.gtin.finish(), true),
+            column("quantity", self.quantity.finish(), true),
+            column("unit", self.unit.finish(), true),
+            column("pieces", self.pieces.finish(), true),
+            column("regular_unit_price", self.regular_unit_price.finish(), true),
+            column("unit_price", self.unit_price.finish(), true),
+            column("amount", self.amount.finish(), true),
+            column("discount", self.discount.finish(), true),
+            column("tax_exclusive", self.tax_exclusive.finish(), true),
+            column("tax_inclusive", self.tax_inclusive.finish(), true),
+            column("disposition", self.disposition.finish(), true),
+            column("void", self.void.finish(), true),
+            column("stock", self.stock.finish(), true),
+            column("sold", self.sold.finish(), true),
+            column("returned", self.returned.finish(), true),
+            column("adjusted", self.adjusted.finish(), true),
+        ]
+    }
 }

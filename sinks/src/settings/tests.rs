@@ -1,1 +1,127 @@
+use std::collections::BTreeMap;
 
+use super::*;
+
+/// Settings as the executable reads them.
+fn read(yaml: &str) -> Result<SinkSettings, String> {
+    serde_saphyr::from_str(yaml).map_err(|error| error.to_string())
+}
+
+const ERP: &str =
+    "name: erp\nto: {kind: erp_documents, backend: {url: 'https://erp.example/documents'}}";
+
+#[test]
+fn a_sink_is_a_name_and_a_target_and_the_rest_has_defaults() {
+    let sink = read(ERP).unwrap();
+    sink.validate().unwrap();
+    assert_eq!(sink.to.source(), Source::Transactions);
+    assert_eq!(sink.flow.concurrency, 8);
+    assert_eq!(sink.flow.retry.attempts(), 12);
+    assert_eq!(sink.flow.park_after(), Duration::from_mins(10));
+}
+
+#[test]
+fn everything_can_be_said_in_yaml() {
+    let sink = read(
+        "
+name: lake
+to:
+  kind: parquet
+  source: deltas
+  place: s3://bucket/prefix
+  s3: {endpoint: 'http://127.0.0.1:9000', region: eu-central-1, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}
+filter: {stores: ['12', '13'], tenants: [acme]}
+flow:
+  batch: {max_records: 10000, max_bytes: 16MiB, linger: 1m}
+  concurrency: 2
+  rate: {calls_per_second: 5, burst_calls: 10}
+  retry: {initial: 1s, longest: 1m}
+  breaker: {failures: 3, open_for: 30s}
+  in_hand: {max_records: 20000, max_bytes: 32MiB}
+  commit_every: 2s
+  drain_within: 5s
+",
+    )
+    .unwrap();
+    sink.validate().unwrap();
+    let batch = sink.flow.batch.unwrap();
+    assert_eq!((batch.max_records, batch.max_bytes), (10_000, ByteSize::mib(16)));
+    assert_eq!(sink.flow.rate, Some(Rate { calls_per_second: 5, burst_calls: 10 }));
+    assert_eq!(sink.flow.drain_within, Duration::from_secs(5));
+    for target in [
+        "{kind: erp_stock_movements, form: single, backend: {url: 'http://erp/', timeout: 3s, ca_file: /etc/ca.pem}}",
+        "{kind: crm_points, rule: {points: 3, per_major_units: 2}, backend: {url: 'http://crm/'}}",
+    ] {
+        read(&format!("name: x\nto: {target}")).unwrap().validate().unwrap();
+    }
+}
+
+#[test]
+fn what_is_misspelt_is_refused() {
+    for yaml in [
+        "name: x\nto: {kind: erp_documents, backend: {url: 'http://x/', tokn: y}}",
+        "name: x\nto: {kind: fax, number: 1}",
+        "name: x\nflows: {}\nto: {kind: crm_points, backend: {url: 'http://x/'}}",
+    ] {
+        assert!(read(yaml).is_err(), "{yaml}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_named_with_their_remedy() {
+    let crm = "name: x\nto: {kind: crm_points, backend: {url: 'http://x/'}}\n";
+    let files = "name: x\nto: {kind: parquet, source: deltas, place: /tmp/lake}\n";
+    for (yaml, key) in [
+        (ERP.replace("name: erp", "name: ERP!"), "name"),
+        (ERP.replace("https://", "ftp://"), "to.backend.url"),
+        (format!("{crm}flow: {{concurrency: 0}}"), "flow.concurrency"),
+        (format!("{crm}flow: {{rate: {{calls_per_second: 0, burst_calls: 1}}}}"), "flow.rate"),
+        (format!("{crm}flow: {{retry: {{initial: 1h}}}}"), "flow.retry.initial"),
+        (format!("{crm}flow: {{retry: {{attempts: 0}}}}"), "flow.retry.attempts"),
+        (format!("{crm}flow: {{park_after: 0s}}"), "flow.park_after"),
+        (format!("{crm}flow: {{breaker: {{failures: 0}}}}"), "flow.breaker.failures"),
+        (format!("{crm}flow: {{commit_every: 0s}}"), "flow.commit_every"),
+        (format!("{crm}flow: {{in_hand: {{max_records: 0}}}}"), "flow.in_hand"),
+        (
+            format!("{crm}flow: {{batch: {{max_records: 0, max_bytes: 1KiB, linger: 1s}}}}"),
+            "flow.batch",
+        ),
+        (format!("{crm}filter: {{kinds: [sales]}}"), "filter.kinds"),
+        (crm.replace("backend", "rule: {points: 0}, backend"), "to.rule"),
+        (format!("{files}flow: {{park_after: 1s}}"), "flow.park_after"),
+        (format!("{files}flow: {{retry: {{attempts: 3}}}}"), "flow.retry.attempts"),
+        (format!("{files}filter: {{kinds: [sale]}}"), "filter.kinds"),
+        (files.replace("/tmp/lake", "s3://bucket/x"), "to.s3"),
+        (files.replace("/tmp/lake", "''"), "to.place"),
+    ] {
+        let error = read(&yaml).unwrap().validate().unwrap_err();
+        assert_eq!(error.key, key, "{yaml}");
+        assert!(!error.remedy.is_empty());
+    }
+}
+
+#[test]
+fn a_name_is_used_once() {
+    let sink = read(ERP).unwrap();
+    validate(std::slice::from_ref(&sink)).unwrap();
+    let error = validate(&[sink.clone(), sink]).unwrap_err();
+    assert_eq!((error.sink.as_str(), error.key), ("erp", "name"));
+}
+
+#[test]
+fn secrets_of_every_connector_come_from_the_environment() {
+    let environment: BTreeMap<&str, &str> =
+        [("TOKEN", "t"), ("ID", "i"), ("KEY", "k")].into_iter().collect();
+    let lookup = |name: &str| environment.get(name).map(|&value| value.to_owned());
+    for target in [
+        "{kind: erp_documents, backend: {url: 'http://x/', token: 'env:TOKEN'}}",
+        "{kind: crm_points, backend: {url: 'http://x/', token: 'env:TOKEN'}}",
+        "{kind: parquet, source: deltas, place: 's3://b', s3: {region: r, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}}",
+    ] {
+        let mut sink = read(&format!("name: x\nto: {target}")).unwrap();
+        assert!(sink.resolve_secrets(&|_| None).is_err());
+        sink.resolve_secrets(&lookup).unwrap();
+        assert!(sink.to.secrets().iter().all(|secret| !secret.is_unresolved()));
+        assert!(!format!("{sink:?}").contains("env:"));
+    }
+}

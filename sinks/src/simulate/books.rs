@@ -92,8 +92,11 @@ impl Books {
             return Booking::DependencyMissing;
         }
         self.booked.insert(item.id.clone());
-        let sku = item.sku.iter().map(|sku| format!("/{sku}")).collect::<String>();
-        let key = format!("{}/{}{sku}", item.tenant, item.store);
+        let mut key = format!("{}/{}", item.tenant, item.store);
+        if let Some(sku) = &item.sku {
+            key.push('/');
+            key.push_str(sku);
+        }
         self.order.entry(key).or_default().extend(item.offset.or(item.to_offset));
         if let (Some(account), Some(points)) = (&item.loyalty_id, item.points) {
             *self.points.entry(account.clone()).or_default() += points;

@@ -174,6 +174,6 @@ proptest! {
         }
         prop_assert_eq!(left.into_iter().filter(|(_, gone)| !gone.is_empty()).collect::<BTreeMap<_, _>>(), pushed);
         prop_assert_eq!((lanes.ready_records, lanes.ready_bytes), (0, 0));
-        prop_assert!(lanes.lanes.is_empty());
+        prop_assert!(lanes.by_key.is_empty());
     }
 }

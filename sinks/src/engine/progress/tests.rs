@@ -82,11 +82,11 @@ proptest! {
 
         let committed = progress.committable();
         let lowest_open = offsets.iter().find(|offset| !settled.contains(offset));
-        match lowest_open {
-            Some(&open) => prop_assert!(committed.offset <= open
-                && offsets.iter().all(|&offset| offset >= committed.offset || offset < open)),
-            None => prop_assert_eq!(committed.offset, offsets.last().unwrap() + 1),
-        }
+        let end = offsets.last().unwrap() + 1;
+        let open = lowest_open.copied().unwrap_or(end);
+        prop_assert!(committed.offset <= open);
+        prop_assert!(!offsets.iter().any(|offset| (committed.offset..open).contains(offset)));
+        prop_assert!(lowest_open.is_some() || committed.offset == end);
         prop_assert!(committed.metadata.len() <= METADATA_LIMIT);
         prop_assert_eq!(progress.delivered_to(), settled.last().map_or(0, |last| last + 1));
 

@@ -1,0 +1,167 @@
+//! The rows of deltas: one each, as they stand on their topic.
+
+use std::borrow::Cow;
+
+use arrow_array::builder::{
+    Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder,
+    TimestampMicrosecondBuilder,
+};
+use serde::Deserialize;
+use tillrace_core::log::{Offset, Partition};
+use tillrace_core::text::{Date, Decimal, Timestamp};
+
+use super::body::{BodyError, Column, QUANTITY, column, decimals};
+use crate::record::{Record, read};
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
+    #[serde(borrow)]
+    generation: Cow<'a, str>,
+    from_offset: i64,
+    to_offset: i64,
+    #[serde(borrow)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    store: Cow<'a, str>,
+    #[serde(borrow)]
+    sku: Cow<'a, str>,
+    #[serde(borrow)]
+    unit: Cow<'a, str>,
+    #[serde(borrow)]
+    window_start: Cow<'a, str>,
+    window_seconds: i32,
+    #[serde(borrow)]
+    business_date: Cow<'a, str>,
+    #[serde(borrow)]
+    net: Cow<'a, str>,
+    #[serde(borrow)]
+    sold: Cow<'a, str>,
+    #[serde(borrow)]
+    returned: Cow<'a, str>,
+    #[serde(borrow)]
+    adjusted: Cow<'a, str>,
+    events: i64,
+}
+
+/// Arranges deltas in columns.
+pub(super) fn columns(
+    topic: &str,
+    partition: Partition,
+    records: &[Record],
+) -> Result<Vec<Column>, BodyError> {
+    let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+    let mut rows = Rows::default();
+    for record in records {
+        let offset = record.offset;
+        let delta: Delta<'_> =
+            read(&record.value).map_err(|source| BodyError::Unreadable { offset, source })?;
+        rows.topic.append_value(topic);
+        rows.partition.append_value(partition);
+        rows.append(offset, &delta)?;
+    }
+    Ok(rows.finish())
+}
+
+struct Rows {
+    topic: StringBuilder,
+    partition: Int32Builder,
+    offset: Int64Builder,
+    id: StringBuilder,
+    generation: StringBuilder,
+    from_offset: Int64Builder,
+    to_offset: Int64Builder,
+    tenant: StringBuilder,
+    store: StringBuilder,
+    sku: StringBuilder,
+    unit: StringBuilder,
+    window_start: TimestampMicrosecondBuilder,
+    window_seconds: Int32Builder,
+    business_date: Date32Builder,
+    net: Decimal128Builder,
+    sold: Decimal128Builder,
+    returned: Decimal128Builder,
+    adjusted: Decimal128Builder,
+    events: Int64Builder,
+}
+
+impl Default for Rows {
+    fn default() -> Self {
+        Self {
+            topic: StringBuilder::default(),
+            partition: Int32Builder::default(),
+            offset: Int64Builder::default(),
+            id: StringBuilder::default(),
+            generation: StringBuilder::default(),
+            from_offset: Int64Builder::default(),
+            to_offset: Int64Builder::default(),
+            tenant: StringBuilder::default(),
+            store: StringBuilder::default(),
+            sku: StringBuilder::default(),
+            unit: StringBuilder::default(),
+            window_start: TimestampMicrosecondBuilder::default(),
+            window_seconds: Int32Builder::default(),
+            business_date: Date32Builder::default(),
+            net: decimals(QUANTITY),
+            sold: decimals(QUANTITY),
+            returned: decimals(QUANTITY),
+            adjusted: decimals(QUANTITY),
+            events: Int64Builder::default(),
+        }
+    }
+}
+
+impl Rows {
+    fn append(&mut self, offset: Offset, delta: &Delta<'_>) -> Result<(), BodyError> {
+        let wrong = |column| BodyError::Value { offset, column };
+        let quantity = |text: &str, column| {
+            let quantity = Decimal::parse(text.as_bytes()).ok_or(wrong(column))?;
+            Ok::<_, BodyError>(i128::from(quantity.0))
+        };
+        let start = Timestamp::parse(delta.window_start.as_bytes());
+        let date = Date::parse(delta.business_date.as_bytes());
+        self.offset.append_value(i64::try_from(offset).unwrap_or(i64::MAX));
+        self.id.append_value(&delta.id);
+        self.generation.append_value(&delta.generation);
+        self.from_offset.append_value(delta.from_offset);
+        self.to_offset.append_value(delta.to_offset);
+        self.tenant.append_value(&delta.tenant);
+        self.store.append_value(&delta.store);
+        self.sku.append_value(&delta.sku);
+        self.unit.append_value(&delta.unit);
+        self.window_start.append_value(start.ok_or(wrong("window_start"))?.micros);
+        self.window_seconds.append_value(delta.window_seconds);
+        self.business_date.append_value(date.ok_or(wrong("business_date"))?.0);
+        self.net.append_value(quantity(&delta.net, "net")?);
+        self.sold.append_value(quantity(&delta.sold, "sold")?);
+        self.returned.append_value(quantity(&delta.returned, "returned")?);
+        self.adjusted.append_value(quantity(&delta.adjusted, "adjusted")?);
+        self.events.append_value(delta.events);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<Column> {
+        vec![
+            column("topic", self.topic.finish(), false),
+            column("partition", self.partition.finish(), false),
+            column("offset", self.offset.finish(), false),
+            column("id", self.id.finish(), false),
+            column("generation", self.generation.finish(), false),
+            column("from_offset", self.from_offset.finish(), false),
+            column("to_offset", self.to_offset.finish(), false),
+            column("tenant", self.tenant.finish(), false),
+            column("store", self.store.finish(), false),
+            column("sku", self.sku.finish(), false),
+            column("unit", self.unit.finish(), false),
+            column("window_start", self.window_start.finish().with_timezone("UTC"), false),
+            column("window_seconds", self.window_seconds.finish(), false),
+            column("business_date", self.business_date.finish(), false),
+            column("net", self.net.finish(), false),
+            column("sold", self.sold.finish(), false),
+            column("returned", self.returned.finish(), false),
+            column("adjusted", self.adjusted.finish(), false),
+            column("events", self.events.finish(), false),
+        ]
+    }
+}
