@@ -62,7 +62,7 @@ const FAULTS: [Fault; 20] = [
     fault("unknown_kind", 4, Spoil::Replace("kind", r#""sail""#)),
     fault("invalid_time", 4, Spoil::Replace("occurred_at", r#""2026-02-30T10:00:00Z""#)),
     fault("invalid_date", 4, Spoil::Replace("business_date", r#""2026-13-01""#)),
-    fault("invalid_currency", 3, Spoil::Replace("currency", r#""QQQ""#)),
+    fault("invalid_currency", 3, Spoil::Replace("currency", r#""EURO""#)),
     fault("reference_required", 4, Spoil::Replace("kind", r#""post_void""#)),
     fault("lines_not_allowed", 3, Spoil::Replace("kind", r#""no_sale""#)),
     fault("missing_field", 4, Spoil::Replace("lines", "null")),
