@@ -16,7 +16,7 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// How long one poll waits.
 const POLL: Duration = Duration::from_millis(100);
 
-/// A consumer without a group: it commits nothing and moves nobody's position.
+/// A consumer that joins no group: it commits nothing and moves nobody's position.
 pub struct KafkaReader {
     consumer: BaseConsumer,
 }
@@ -30,6 +30,8 @@ impl KafkaReader {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", brokers)
+            // Demanded by librdkafka even of a consumer that never joins its group.
+            .set("group.id", "tillrace-loadtest")
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", "true")
             .set("enable.auto.commit", "false")
