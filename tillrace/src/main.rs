@@ -1,1 +1,41 @@
-fn main() {}
+//! The Tillrace executable: command line, configuration and wiring, nothing else.
+
+mod check;
+mod cli;
+mod config;
+mod roles;
+mod status;
+mod tap;
+mod telemetry;
+mod up;
+mod verify;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::cli::{Cli, Command};
+use crate::roles::Roles;
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().command {
+        Command::Up(source) => running(up::run(&source, Roles::ALL, false)),
+        Command::Ingest(source) => running(up::run(&source, Roles::INGEST, false)),
+        Command::Aggregate { source, adopt_checkpoints } => {
+            running(up::run(&source, Roles::AGGREGATE, adopt_checkpoints))
+        }
+        Command::Deliver(source) => running(up::run(&source, Roles::DELIVER, false)),
+        Command::Check(source) => check::run(&source),
+        Command::Tap(args) => tap::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn running(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

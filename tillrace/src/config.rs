@@ -1,0 +1,232 @@
+//! The one configuration tree: read from YAML, overlaid from the environment and the command line, then checked.
+//!
+//! Each part keeps the settings it understands; this file only puts them side by side. With no file it makes a
+//! development set-up: one tenant `demo`, Parquet files below the data folder.
+
+mod development;
+mod environment;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use tillrace_core::aggregate::AggregateSettings;
+use tillrace_core::log::kafka::KafkaSettings;
+use tillrace_core::log::local::{LocalSettings, LocalTuning};
+use tillrace_core::topics::Topics;
+use tillrace_core::verify::SinkUnderTest;
+use tillrace_ingest::{GatewaySettings, TenantSettings, Tenants};
+use tillrace_sinks::{SinkSettings, settings as sink_settings};
+
+use crate::cli::Source;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Settings {
+    /// Stands before every topic, group and transactional id.
+    pub(crate) namespace: String,
+    /// Folder for the local log and for files.
+    pub(crate) data: PathBuf,
+    /// Which log, and how it is laid out.
+    pub(crate) log: LogSettings,
+    /// The gateway.
+    pub(crate) ingest: GatewaySettings,
+    /// The aggregator.
+    pub(crate) aggregate: AggregateSettings,
+    /// Where events go.
+    pub(crate) sinks: Vec<SinkSettings>,
+    /// Who may send events.
+    pub(crate) tenants: Vec<TenantSettings>,
+    /// What is said on standard error.
+    pub(crate) telemetry: Telemetry,
+    /// Where a process without a gateway answers `/healthz` and `/metrics`; nowhere if absent.
+    pub(crate) status: Option<SocketAddr>,
+    /// Whether this is a development set-up, made without a configuration file.
+    #[serde(skip)]
+    pub(crate) development: bool,
+}
+
+/// The log: Kafka where `kafka` is given, otherwise local.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct LogSettings {
+    /// Partitions of every topic; fixed when the topics are made.
+    pub(crate) partitions: u32,
+    /// Days that records are kept on topics that are not compacted.
+    pub(crate) retention_days: u64,
+    /// Sizes and times of the local log.
+    pub(crate) local: LocalTuning,
+    /// Apache Kafka.
+    pub(crate) kafka: Option<KafkaSettings>,
+}
+
+/// Log lines of the process itself.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Telemetry {
+    /// Directives of `tracing_subscriber::EnvFilter`, such as `info` or `tillrace_core=debug`.
+    pub(crate) level: String,
+    /// How a line looks.
+    pub(crate) format: LineFormat,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LineFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            namespace: String::new(),
+            data: PathBuf::from("tillrace-data"),
+            log: LogSettings::default(),
+            ingest: GatewaySettings::default(),
+            aggregate: AggregateSettings::default(),
+            sinks: Vec::new(),
+            tenants: Vec::new(),
+            telemetry: Telemetry::default(),
+            status: None,
+            development: false,
+        }
+    }
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self { partitions: 8, retention_days: 14, local: LocalTuning::default(), kafka: None }
+    }
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LineFormat::Text }
+    }
+}
+
+impl Settings {
+    /// Reads file, environment and command line, in this order, and checks the result.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a key is unknown, of the wrong type or unsound: the key is named.
+    pub(crate) fn load(source: &Source) -> anyhow::Result<Self> {
+        Self::from_parts(source, std::env::vars(), &variable)
+    }
+
+    /// Adds the development tenant to a set-up without a configuration file, and returns its key.
+    ///
+    /// # Errors
+    /// When the key cannot be kept in the data folder.
+    pub(crate) fn add_development_tenant(&mut self) -> anyhow::Result<Option<String>> {
+        self.development.then(|| development::add_tenant(self, &variable)).transpose()
+    }
+
+    fn from_parts(
+        source: &Source,
+        variables: impl Iterator<Item = (String, String)>,
+        lookup: &dyn Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
+        let mut tree = match &source.config {
+            None => Value::Object(serde_json::Map::new()),
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("read configuration {}", path.display()))?;
+                serde_saphyr::from_str(&text)
+                    .with_context(|| format!("parse {}", path.display()))?
+            }
+        };
+        environment::overlay(&mut tree, variables)?;
+        let mut settings: Self = serde_path_to_error::deserialize(tree)
+            .map_err(|error| anyhow::anyhow!("{}: {}", error.path(), error.inner()))?;
+        settings.take(source);
+        if source.config.is_none() {
+            settings.development = true;
+            development::complete(&mut settings)?;
+        }
+        for sink in &mut settings.sinks {
+            sink.resolve_secrets(lookup).with_context(|| format!("sink {}", sink.name))?;
+        }
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    /// Names the topics of the namespace.
+    pub(crate) fn topics(&self) -> Topics {
+        Topics::new(&self.namespace)
+    }
+
+    /// Where the local log is.
+    pub(crate) fn local_log(&self) -> LocalSettings {
+        LocalSettings {
+            dir: self.data.join("log"),
+            partitions: self.log.partitions,
+            tuning: self.log.local.clone(),
+        }
+    }
+
+    /// The sinks as `verify` knows them.
+    pub(crate) fn sinks_under_test(&self) -> Vec<SinkUnderTest> {
+        let topics = self.topics();
+        let under_test = |sink: &SinkSettings| SinkUnderTest {
+            name: sink.name.clone(),
+            topic: sink.to.source().topic(&topics).clone(),
+            group: tillrace_sinks::engine::group(&topics, &sink.name),
+        };
+        self.sinks.iter().map(under_test).collect()
+    }
+
+    fn take(&mut self, source: &Source) {
+        if let Some(brokers) = &source.kafka {
+            match &mut self.log.kafka {
+                Some(kafka) => kafka.brokers.clone_from(brokers),
+                none => *none = Some(KafkaSettings::new(brokers, self.log.partitions)),
+            }
+        }
+        if let Some(kafka) = &mut self.log.kafka {
+            kafka.partitions = self.log.partitions;
+        }
+        if let Some(listen) = source.listen {
+            self.ingest.listen = listen;
+            self.status = Some(listen);
+        }
+        if let Some(data) = &source.data {
+            self.data.clone_from(data);
+        }
+    }
+
+    fn validate(&self) -> anyhow::Result<()> {
+        ensure!(
+            (1..=1_000).contains(&self.log.partitions),
+            "log.partitions: {} is not between 1 and 1000",
+            self.log.partitions
+        );
+        ensure!(self.log.retention_days > 0, "log.retention_days: use at least 1");
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        ensure!(
+            self.namespace.len() <= 64 && self.namespace.bytes().all(plain),
+            "namespace: use at most 64 of a-z, A-Z, 0-9, '.', '_' and '-', as Kafka's topic names allow"
+        );
+        self.log.local.validate().context("log.local")?;
+        self.ingest.validate().context("ingest")?;
+        self.aggregate.validate().context("aggregate")?;
+        sink_settings::validate(&self.sinks).context("sinks")?;
+        Tenants::new(self.tenants.clone()).context("tenants")?;
+        Ok(())
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the configuration")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests;

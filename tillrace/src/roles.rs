@@ -1,0 +1,198 @@
+//! Starts the roles in this process, watches over them, and ends them in order.
+//!
+//! Ingest goes first when draining: what it acknowledged is in the log. The aggregator then flushes what it folded, and the
+//! sinks finish the calls under way. Nothing here knows how a role works.
+
+mod aggregator;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tillrace_core::log::kafka::KafkaLog;
+use tillrace_core::log::local::{self, LocalLog, Serving};
+use tillrace_core::log::{Log, LogView};
+use tillrace_ingest::{Gateway, Tenants};
+use tillrace_sinks::Delivery;
+
+use self::aggregator::Aggregator;
+use crate::config::Settings;
+use crate::status::Status;
+
+/// How often the roles are asked whether they still work.
+const LOOK_AROUND: Duration = Duration::from_millis(250);
+
+/// Which roles a process has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Roles {
+    pub(crate) ingest: bool,
+    pub(crate) aggregate: bool,
+    pub(crate) deliver: bool,
+}
+
+impl Roles {
+    pub(crate) const ALL: Self = Self { ingest: true, aggregate: true, deliver: true };
+    pub(crate) const INGEST: Self = Self { ingest: true, aggregate: false, deliver: false };
+    pub(crate) const AGGREGATE: Self = Self { ingest: false, aggregate: true, deliver: false };
+    pub(crate) const DELIVER: Self = Self { ingest: false, aggregate: false, deliver: true };
+}
+
+/// The roles of this process, at work.
+pub(crate) struct Running {
+    pub(crate) log: Arc<dyn Log>,
+    gateway: Option<Gateway>,
+    aggregator: Option<Aggregator>,
+    delivery: Option<Delivery>,
+    status: Option<Status>,
+    /// Lets `tap` and `verify` read a local log while this process owns it.
+    _serving: Option<Serving>,
+}
+
+impl Running {
+    /// Opens the log, makes the topics, and starts the roles; the gateway comes last, so that what it accepts has
+    /// somewhere to go.
+    ///
+    /// # Errors
+    /// When the log cannot be opened or a role cannot start.
+    pub(crate) async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
+        let topics = settings.topics();
+        let (log, serving) = open_log(settings)?;
+        let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+        let specs = topics.specs(&sinks, settings.log.retention_days);
+        let making = Arc::clone(&log);
+        let weaknesses = tokio::task::spawn_blocking(move || making.ensure_topics(&specs))
+            .await
+            .context("wait for the topics")?
+            .context("make the topics")?;
+        for weakness in &weaknesses {
+            tracing::warn!(weakness, "the log is weaker than promised");
+        }
+
+        let mut registry = Registry::default();
+        let mut folding = settings.aggregate.clone();
+        if settings.log.kafka.is_none() {
+            folding = folding.within_frame(settings.log.local.frame_bytes);
+        }
+        let aggregator = roles
+            .aggregate
+            .then(|| Aggregator::start(Arc::clone(&log), topics.clone(), folding, &mut registry))
+            .transpose()?;
+        let delivery = roles
+            .deliver
+            .then(|| Delivery::start(&settings.sinks, Arc::clone(&log), &topics, &mut registry))
+            .transpose()
+            .context("start the sinks")?;
+        let mut running =
+            Self { log, gateway: None, aggregator, delivery, status: None, _serving: serving };
+        if roles.ingest {
+            running.start_gateway(settings, &weaknesses, registry).await?;
+        } else if let Some(listen) = settings.status {
+            running.status =
+                Some(Status::start(listen, registry).await.context("start the status page")?);
+        }
+        Ok(running)
+    }
+
+    async fn start_gateway(
+        &mut self,
+        settings: &Settings,
+        weaknesses: &[String],
+        mut registry: Registry,
+    ) -> anyhow::Result<()> {
+        let tenants = Tenants::new(settings.tenants.clone()).context("read the tenants")?;
+        let log = Arc::clone(&self.log);
+        let gateway =
+            Gateway::start(settings.ingest.clone(), log, settings.topics(), tenants, &mut registry)
+                .await
+                .context("start the gateway")?;
+        gateway.health().note_weaknesses(weaknesses.to_vec());
+        gateway.expose(Arc::new(registry));
+        self.gateway = Some(gateway);
+        Ok(())
+    }
+
+    /// Returns the address of the gateway, or of the status page of a process without one.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.gateway
+            .as_ref()
+            .map(Gateway::local_addr)
+            .or(self.status.as_ref().map(Status::local_addr))
+    }
+
+    /// Waits until a role stops by itself, which it does only when it cannot go on.
+    ///
+    /// # Errors
+    /// Always: says which role, and why.
+    pub(crate) async fn stopped(&mut self) -> anyhow::Error {
+        loop {
+            if let Some(aggregator) = &mut self.aggregator
+                && let Some(error) = aggregator.failure()
+            {
+                return error;
+            }
+            if let Some(delivery) = &self.delivery
+                && let Some(error) = first_stopped(delivery)
+            {
+                return error;
+            }
+            tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+
+    /// Ends the roles in order: no acknowledged event is lost, no connection cut mid-reply.
+    ///
+    /// # Errors
+    /// The first role that could not end cleanly; the others are ended all the same.
+    pub(crate) async fn drain(self) -> anyhow::Result<()> {
+        let mut first_error = None;
+        if let Some(gateway) = self.gateway
+            && let Err(error) = gateway.drain().await
+        {
+            first_error.get_or_insert(anyhow::Error::new(error).context("drain the gateway"));
+        }
+        if let Some(aggregator) = self.aggregator
+            && let Err(error) = aggregator.drain().await
+        {
+            first_error.get_or_insert(error);
+        }
+        if let Some(delivery) = self.delivery {
+            for (sink, health) in delivery.drain().await {
+                if let Some(error) = health.stopped {
+                    first_error.get_or_insert(
+                        anyhow::Error::new(error).context(format!("drain sink {sink}")),
+                    );
+                }
+            }
+        }
+        first_error.map_or(Ok(()), Err)
+    }
+}
+
+/// Opens the log to read it, without becoming its owner where another process is.
+///
+/// # Errors
+/// When there is no log, or it cannot be reached.
+pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>> {
+    Ok(match &settings.log.kafka {
+        Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
+        None => local::open_view(&settings.local_log().dir).context("open the local log")?,
+    })
+}
+
+fn open_log(settings: &Settings) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
+    if let Some(kafka) = &settings.log.kafka {
+        return Ok((KafkaLog::connect(kafka.clone()).context("connect to Kafka")?, None));
+    }
+    let log = LocalLog::open(settings.local_log()).context("open the local log")?;
+    let serving = local::serve(&log).context("let others read the local log")?;
+    Ok((log, Some(serving)))
+}
+
+fn first_stopped(delivery: &Delivery) -> Option<anyhow::Error> {
+    delivery.health().into_iter().find_map(|(sink, health)| {
+        let error = health.stopped?;
+        Some(anyhow::Error::new(error).context(format!("sink {sink} stopped")))
+    })
+}

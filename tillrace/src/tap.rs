@@ -1,0 +1,125 @@
+//! `tillrace tap`: prints the records of a topic, from either log, one a line.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tillrace_core::log::{Entry, LogView, Reader};
+use tillrace_core::topics::Topics;
+
+use crate::cli::{From, TapArgs};
+use crate::config::Settings;
+use crate::roles;
+
+const RECORDS_A_READ: usize = 1_000;
+const WAIT_FOR_MORE: Duration = Duration::from_millis(200);
+
+/// Prints until the topic's end with `--until-end`, otherwise until interrupted.
+pub(crate) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&args.source)?;
+    let view = roles::open_view(&settings)?;
+    let mut taps = open_taps(args, &settings, view.as_ref())?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    loop {
+        let mut printed = 0;
+        for tap in &mut taps {
+            let wait = if printed == 0 { WAIT_FOR_MORE } else { Duration::ZERO };
+            let wait = if args.until_end && tap.is_done() { continue } else { wait };
+            for entry in tap.reader.read(RECORDS_A_READ, wait)? {
+                if args.until_end && entry.offset >= tap.until {
+                    break;
+                }
+                if let Err(error) = print(&mut out, &entry, args.json) {
+                    return closed_pipe_is_the_end(error);
+                }
+                printed += 1;
+            }
+        }
+        if let Err(error) = out.flush() {
+            return closed_pipe_is_the_end(error);
+        }
+        if args.until_end && taps.iter().all(Tap::is_done) {
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
+}
+
+struct Tap {
+    reader: Box<dyn Reader>,
+    until: u64,
+}
+
+impl Tap {
+    fn is_done(&self) -> bool {
+        self.reader.position() >= self.until
+    }
+}
+
+fn open_taps(args: &TapArgs, settings: &Settings, view: &dyn LogView) -> anyhow::Result<Vec<Tap>> {
+    let topic = Topics::new(&settings.namespace).named(&args.topic);
+    let count = view.partitions();
+    if let Some(partition) = args.partition {
+        ensure!(partition < count, "--partition {partition}: there are {count}, numbered from 0");
+    }
+    (0..count)
+        .filter(|partition| args.partition.is_none_or(|only| only == *partition))
+        .map(|partition| {
+            let bounds = view.bounds(&topic, partition).context("read the topic's bounds")?;
+            let from = match args.from {
+                From::Start => bounds.start,
+                From::End => bounds.stable_end,
+            };
+            let reader = view.reader(&topic, partition, from).context("open the topic")?;
+            Ok(Tap { reader, until: bounds.stable_end })
+        })
+        .collect()
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    topic: &'a str,
+    partition: u32,
+    offset: u64,
+    appended_ms: i64,
+    key: &'a str,
+    value: Value<'a>,
+}
+
+/// Values are JSON, but for the aggregator's private state: that is shown as text.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value<'a> {
+    Tombstone,
+    Json(&'a RawValue),
+    Text(std::borrow::Cow<'a, str>),
+}
+
+fn print(out: &mut impl Write, entry: &Entry, json: bool) -> io::Result<()> {
+    let key = String::from_utf8_lossy(&entry.key);
+    let value = match &entry.value {
+        None => Value::Tombstone,
+        Some(bytes) => serde_json::from_slice(bytes)
+            .map_or_else(|_not_json| Value::Text(String::from_utf8_lossy(bytes)), Value::Json),
+    };
+    let (topic, partition, offset) = (entry.topic.as_str(), entry.partition, entry.offset);
+    if json {
+        let line =
+            Line { topic, partition, offset, appended_ms: entry.appended_ms, key: &key, value };
+        serde_json::to_writer(&mut *out, &line)?;
+    } else {
+        write!(out, "{partition}/{offset} {key} ")?;
+        serde_json::to_writer(&mut *out, &value)?;
+    }
+    out.write_all(b"\n")
+}
+
+/// A reader such as `head` closes the pipe when it has enough; that is no failure.
+fn closed_pipe_is_the_end(error: io::Error) -> anyhow::Result<ExitCode> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(error).context("print a record")
+}

@@ -1,0 +1,21 @@
+//! What the process says of itself on standard error.
+
+use anyhow::Context;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{LineFormat, Telemetry};
+
+/// Starts logging; once a process.
+///
+/// # Errors
+/// When the level cannot be read or logging runs already.
+pub(crate) fn start(settings: &Telemetry) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&settings.level)
+        .with_context(|| format!("telemetry.level: {:?} is no filter; try info", settings.level))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match settings.format {
+        LineFormat::Text => lines.try_init(),
+        LineFormat::Json => lines.json().try_init(),
+    }
+    .map_err(|error| anyhow::anyhow!(error).context("start logging"))
+}

@@ -1,0 +1,70 @@
+//! `tillrace up` and its parts: runs roles until told to stop, then drains them.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::Source;
+use crate::config::Settings;
+use crate::roles::{Roles, Running};
+use crate::telemetry;
+
+/// Runs until SIGTERM or SIGINT, or until a role cannot go on.
+///
+/// # Errors
+/// When a role cannot start, stops by itself, or does not end cleanly.
+pub(crate) async fn run(
+    source: &Source,
+    roles: Roles,
+    adopt_checkpoints: bool,
+) -> anyhow::Result<ExitCode> {
+    let mut settings = Settings::load(source)?;
+    settings.aggregate.adopt_checkpoints = adopt_checkpoints;
+    telemetry::start(&settings.telemetry)?;
+    let key = if roles.ingest { settings.add_development_tenant()? } else { None };
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let mut running = Running::start(&settings, roles).await?;
+    greet(&settings, roles, &running, key.as_deref()).context("print what runs")?;
+    let failure = tokio::select! {
+        _told = terminate.recv() => None,
+        _told = interrupt.recv() => None,
+        error = running.stopped() => Some(error),
+    };
+    if let Some(error) = &failure {
+        tracing::error!(error = format!("{error:#}"), "a role cannot go on; draining the others");
+    }
+    running.drain().await?;
+    failure.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+fn greet(
+    settings: &Settings,
+    roles: Roles,
+    running: &Running,
+    key: Option<&str>,
+) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "tillrace {}", env!("CARGO_PKG_VERSION"))?;
+    if let Some(address) = running.address() {
+        writeln!(out, "  listening  http://{address}")?;
+    }
+    match &settings.log.kafka {
+        Some(kafka) => writeln!(out, "  log        Kafka at {}", kafka.brokers)?,
+        None => writeln!(out, "  log        local, in {}", settings.local_log().dir.display())?,
+    }
+    if let Some(key) = key {
+        writeln!(out, "  tenant     demo, for development only; API key {key}")?;
+    }
+    if roles.deliver {
+        let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+        writeln!(
+            out,
+            "  sinks      {}",
+            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+        )?;
+    }
+    out.flush()
+}

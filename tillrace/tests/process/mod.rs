@@ -1,0 +1,169 @@
+//! The executable in a process of its own, as a user starts, asks, kills and stops it.
+
+#![expect(clippy::expect_used, reason = "a test process that cannot be driven is a failed test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const KEY: &str = "a-key-for-tests";
+/// How long a condition may take to come true; generous, since machines are slow and shared.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The command line against one data folder, and against Kafka where the arguments say so.
+#[derive(Debug, Clone)]
+pub(super) struct CommandLine {
+    data: PathBuf,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+impl CommandLine {
+    /// Makes a command line; `arguments` are added to every call.
+    pub(super) fn new(data: &Path, arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|&text| text.to_owned()).collect();
+        Self { data: data.to_owned(), arguments, variables: Vec::new() }
+    }
+
+    /// Adds an environment variable to every call.
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tillrace"));
+        command.args(words).arg("--data").arg(&self.data).args(&self.arguments);
+        command.env("TILLRACE_DEV_KEY", KEY).env("TILLRACE__AGGREGATE__FLUSH_INTERVAL", "100ms");
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts all roles on a free port and waits until they listen.
+    pub(super) fn up(&self) -> Tillrace {
+        let mut command = self.command(&["up", "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace up");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let address = loop {
+            let line =
+                lines.next().expect("it says where it listens before it ends").expect("text");
+            if let Some((_label, address)) = line.split_once("http://") {
+                break address.to_owned();
+            }
+        };
+        // Whatever else it prints must not fill the pipe.
+        thread::spawn(move || lines.for_each(drop));
+        Tillrace { child, address, command_line: self.clone() }
+    }
+
+    /// Reads a topic from its start to its end.
+    pub(super) fn tap(&self, topic: &str) -> Vec<Value> {
+        let output = self.run(&["tap", topic, "--from", "start", "--until-end", "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        text.lines()
+            .map(|line| serde_json::from_str(line).expect("one JSON object a line"))
+            .collect()
+    }
+
+    /// Runs `tillrace verify`.
+    pub(super) fn verify(&self) -> Output {
+        self.run(&["verify"])
+    }
+
+    /// Asserts that the conservation law holds.
+    pub(super) fn assert_verified(&self) {
+        let output = self.verify();
+        assert!(
+            output.status.success(),
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    /// Runs a command to its end.
+    pub(super) fn run(&self, words: &[&str]) -> Output {
+        self.command(words).output().expect("run tillrace")
+    }
+}
+
+/// A running `tillrace up`; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Tillrace {
+    child: Child,
+    address: String,
+    command_line: CommandLine,
+}
+
+impl Tillrace {
+    /// Posts a body and returns status and body of the answer.
+    pub(super) fn post(&self, path: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("connect");
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {KEY}\r\n\
+             content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+        )
+        .expect("send");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+        let status =
+            head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, body.to_owned())
+    }
+
+    /// Posts a sale and asserts that it is answered 202.
+    pub(super) fn sell(&self, sequence: u64, sku: &str, quantity: &str) {
+        let (status, body) = self.post("/v1/events", &sale(sequence, sku, quantity));
+        assert_eq!(status, 202, "{body}");
+    }
+
+    /// Reads a topic again and again until it has as many records.
+    pub(super) fn wait_for(&self, topic: &str, records: usize) -> Vec<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let found = self.command_line.tap(topic);
+            if found.len() >= records || Instant::now() > deadline {
+                assert!(found.len() >= records, "{topic} has {} of {records} records", found.len());
+                return found;
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// SIGKILL: what a power cut does to a process.
+    pub(super) fn kill_9(mut self) {
+        self.child.kill().expect("kill");
+        self.child.wait().expect("reap");
+    }
+
+    /// SIGTERM, and how it ended.
+    pub(super) fn terminate(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill").success());
+        self.child.wait().expect("reap")
+    }
+}
+
+impl Drop for Tillrace {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.child.kill().and_then(|()| self.child.wait()).expect("kill and reap");
+        }
+    }
+}
+
+/// A sale of one line.
+pub(super) fn sale(sequence: u64, sku: &str, quantity: &str) -> String {
+    format!(
+        r#"{{"store":"12","terminal":"3","sequence":{sequence},"event_id":"e-{sequence}","kind":"sale","occurred_at":"2026-11-27T08:15:30+01:00","business_date":"2026-11-27","lines":[{{"line":1,"type":"sale","sku":"{sku}","quantity":"{quantity}"}}]}}"#
+    )
+}

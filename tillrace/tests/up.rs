@@ -1,0 +1,108 @@
+//! The executable as a user runs it: HTTP in, topics out, killed, stopped and started again, on either log.
+
+#[path = "../../core/tests/kafka_cluster/mod.rs"]
+mod kafka_cluster;
+mod process;
+
+use process::{CommandLine, sale};
+use serde_json::Value;
+
+fn net(deltas: &[Value], sku: &str) -> i64 {
+    let of_sku = deltas.iter().filter(|delta| delta["value"]["sku"] == sku);
+    of_sku.map(|delta| delta["value"]["net"].as_str().unwrap().parse::<i64>().unwrap()).sum()
+}
+
+fn an_event_comes_out_once(command_line: &CommandLine) {
+    let tillrace = command_line.up();
+    let event = sale(1, "apples", "3");
+    assert_eq!(tillrace.post("/v1/events", &event), (202, r#"{"outcome":"accepted"}"#.to_owned()));
+    assert_eq!(tillrace.post("/v1/events", &event), (202, r#"{"outcome":"duplicate"}"#.to_owned()));
+    let (status, problem) = tillrace.post("/v1/events", "{\"store\":\"12\"}");
+    assert_eq!(status, 422, "{problem}");
+    let problem: Value = serde_json::from_str(&problem).unwrap();
+    assert_eq!(problem["code"], "missing_field");
+
+    assert_eq!(net(&tillrace.wait_for("inventory.deltas.v1", 1), "apples"), -3);
+    assert_eq!(tillrace.wait_for("pos.transactions.v1", 1).len(), 1);
+    command_line.assert_verified();
+}
+
+fn nothing_acknowledged_is_lost_by_kill_9(command_line: &CommandLine) {
+    for round in 0..3 {
+        let tillrace = command_line.up();
+        let first = round * 50 + 1;
+        for sequence in first..first + 50 {
+            tillrace.sell(sequence, "pears", "1");
+        }
+        tillrace.sell(first, "pears", "1");
+        tillrace.kill_9();
+    }
+    let tillrace = command_line.up();
+    assert_eq!(tillrace.wait_for("pos.transactions.v1", 150).len(), 150);
+    assert_eq!(net(&tillrace.wait_for("inventory.deltas.v1", 1), "pears"), -150);
+    command_line.assert_verified();
+}
+
+#[test]
+fn an_event_comes_out_once_of_the_local_log() {
+    let folder = tempfile::tempdir().unwrap();
+    an_event_comes_out_once(&CommandLine::new(folder.path(), &[]));
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9_on_the_local_log() {
+    let folder = tempfile::tempdir().unwrap();
+    nothing_acknowledged_is_lost_by_kill_9(&CommandLine::new(folder.path(), &[]));
+}
+
+#[test]
+fn sigterm_drains_and_leaves_a_log_that_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let command_line = CommandLine::new(folder.path(), &[]);
+    let tillrace = command_line.up();
+    for sequence in 1..=20 {
+        tillrace.sell(sequence, "plums", "2");
+    }
+    assert!(tillrace.terminate().success());
+    assert_eq!(
+        command_line.tap("pos.transactions.v1").len(),
+        20,
+        "draining flushed what was folded"
+    );
+    assert_eq!(net(&command_line.tap("inventory.deltas.v1"), "plums"), -40);
+    command_line.assert_verified();
+}
+
+#[test]
+fn a_second_owner_of_a_local_log_is_refused_and_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let command_line = CommandLine::new(folder.path(), &[]);
+    let _owner = command_line.up();
+    let second = command_line.run(&["aggregate"]);
+    assert!(!second.status.success());
+    let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(complaint.contains("another process owns"), "{complaint}");
+}
+
+/// Arguments and settings for a test's own corner of the shared broker.
+fn on_kafka(folder: &std::path::Path, namespace: &str, what: &str) -> Option<CommandLine> {
+    let brokers = kafka_cluster::shared(what)?;
+    let namespace = format!("{namespace}-{}", std::process::id());
+    Some(CommandLine::new(folder, &["--kafka", brokers]).with("TILLRACE__NAMESPACE", &namespace))
+}
+
+#[test]
+fn an_event_comes_out_once_of_kafka() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(command_line) = on_kafka(folder.path(), "once", "an event through the executable") {
+        an_event_comes_out_once(&command_line);
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_kill_9_on_kafka() {
+    let folder = tempfile::tempdir().unwrap();
+    if let Some(command_line) = on_kafka(folder.path(), "killed", "kill -9 of the executable") {
+        nothing_acknowledged_is_lost_by_kill_9(&command_line);
+    }
+}
