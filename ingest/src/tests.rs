@@ -7,4 +7,5 @@ mod harness;
 mod hostile;
 mod limits;
 mod log;
+mod samples;
 mod single;
