@@ -1,5 +1,7 @@
 //! What the process says of itself on standard error.
 
+use std::io::{self, IsTerminal};
+
 use anyhow::Context;
 use tracing_subscriber::EnvFilter;
 
@@ -12,7 +14,10 @@ use crate::config::{LineFormat, Telemetry};
 pub(crate) fn start(settings: &Telemetry) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level)
         .with_context(|| format!("telemetry.level: {:?} is no filter; try info", settings.level))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
     match settings.format {
         LineFormat::Text => lines.try_init(),
         LineFormat::Json => lines.json().try_init(),

@@ -164,6 +164,6 @@ impl Drop for Tillrace {
 /// A sale of one line.
 pub(super) fn sale(sequence: u64, sku: &str, quantity: &str) -> String {
     format!(
-        r#"{{"store":"12","terminal":"3","sequence":{sequence},"event_id":"e-{sequence}","kind":"sale","occurred_at":"2026-11-27T08:15:30+01:00","business_date":"2026-11-27","lines":[{{"line":1,"type":"sale","sku":"{sku}","quantity":"{quantity}"}}]}}"#
+        r#"{{"store":"12","terminal":"3","sequence":{sequence},"event_id":"e-{sequence}","kind":"sale","occurred_at":"2026-11-20T08:15:30+01:00","business_date":"2026-11-20","lines":[{{"line":1,"type":"sale","sku":"{sku}","quantity":"{quantity}"}}]}}"#
     )
 }
