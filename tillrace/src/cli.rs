@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::demo::DemoArgs;
+
 /// A governed, high-throughput backbone for point-of-sale events.
 ///
 /// Terminals post sales, returns and stock changes over HTTP. An event is acknowledged when it is durable, counted once
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     },
     /// Run only the sinks: ERP, CRM, analytics.
     Deliver(Source),
+    /// Play a Black Friday morning against everything, in one process, and prove that nothing was lost.
+    Demo(DemoArgs),
     /// Read the configuration and say what is wrong with it: the key and the remedy.
     Check(Source),
     /// Follow a topic, one record a line.

@@ -103,8 +103,9 @@ async fn send(
     screen: &Screen,
 ) -> anyhow::Result<Outcome> {
     let settings = stage::client(args, stage.address(), stage.key());
-    let sending =
-        client::run(Box::new(fleet), &settings, Arc::default(), |progress| screen.sending(progress));
+    let sending = client::run(Box::new(fleet), &settings, Arc::default(), |progress| {
+        screen.sending(progress)
+    });
     tokio::select! {
         outcome = sending => outcome.context("send the fleet's events"),
         error = stage.stopped() => Err(error.context("a role stopped while the tills were sending")),
@@ -144,8 +145,9 @@ async fn check(
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .context("compare the log with what was acknowledged")?;
         let sinks = settings.sinks_under_test();
-        let recount = verify::verify(view.as_ref(), &settings.topics(), &sinks, &mut |_progress| {})
-            .context("recount the log")?;
+        let recount =
+            verify::verify(view.as_ref(), &settings.topics(), &sinks, &mut |_progress| {})
+                .context("recount the log")?;
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });
     checking.await.context("wait for the recount")?

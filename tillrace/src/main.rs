@@ -3,6 +3,7 @@
 mod check;
 mod cli;
 mod config;
+mod demo;
 mod roles;
 mod status;
 mod tap;
@@ -26,6 +27,7 @@ fn main() -> anyhow::Result<ExitCode> {
             running(up::run(&source, Roles::AGGREGATE, adopt_checkpoints))
         }
         Command::Deliver(source) => running(up::run(&source, Roles::DELIVER, false)),
+        Command::Demo(args) => running(demo::run(args)),
         Command::Check(source) => check::run(&source),
         Command::Tap(args) => tap::run(&args),
         Command::Verify(args) => verify::run(&args),

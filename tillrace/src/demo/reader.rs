@@ -54,8 +54,9 @@ impl TopicReader for ViewReader {
         let name = Topic::new(topic);
         for partition in 0..self.view.partitions() {
             let position = positions.entry(signed(u64::from(partition))).or_default();
-            self.read_partition(&name, partition, position, each)
-                .map_err(|error| ReadError::Other { topic: topic.to_owned(), source: error.into() })?;
+            self.read_partition(&name, partition, position, each).map_err(|error| {
+                ReadError::Other { topic: topic.to_owned(), source: error.into() }
+            })?;
         }
         Ok(())
     }

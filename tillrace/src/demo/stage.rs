@@ -217,11 +217,8 @@ fn sink(name: &str, to: Target, flow: Flow) -> SinkSettings {
 fn parquet(name: &str, source: Source, folder: &Path) -> anyhow::Result<SinkSettings> {
     let place = folder.join("parquet").join(name);
     let place = place.to_str().context("the temporary folder's path is not UTF-8")?;
-    let files = Batch {
-        max_records: 20_000,
-        max_bytes: ByteSize::mib(32),
-        linger: Duration::from_secs(2),
-    };
+    let files =
+        Batch { max_records: 20_000, max_bytes: ByteSize::mib(32), linger: Duration::from_secs(2) };
     let flow = Flow { batch: Some(files), ..Flow::default() };
     Ok(sink(name, Target::Parquet(ParquetSettings::local(source, place)), flow))
 }
@@ -263,7 +260,11 @@ impl Ended {
         };
         let mut movements = report("erp-stock", &self.backends.movements);
         movements.stock_differing = Some(self.stock_differing(outcome));
-        vec![report("erp", &self.backends.documents), movements, report("crm", &self.backends.points)]
+        vec![
+            report("erp", &self.backends.documents),
+            movements,
+            report("crm", &self.backends.points),
+        ]
     }
 
     /// Counts the stores, SKUs and units whose movements the ERP booked otherwise than the tills
