@@ -1,6 +1,8 @@
 //! The aggregator on the Local log: real files, restarts between and in the middle, and the recount
 //! by `verify`. What it writes is held against the published schemas.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;

@@ -196,11 +196,11 @@ fn naive(played: &[(Sample, Offset, Option<Vec<u8>>)]) -> (u64, i64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn whatever_goes_wrong_the_outcome_is_that_of_a_quiet_run(
-        acts in acts(120),
+        acts in acts(80),
         faults in faults(),
         flush_records in 5..60_usize,
     ) {
@@ -220,7 +220,7 @@ proptest! {
 
     #[test]
     fn deltas_sum_to_the_naive_fold_wherever_flushes_fall(
-        acts in acts(200),
+        acts in acts(120),
         flush_records in 3..80_usize,
     ) {
         let acts: Vec<Act> = acts.into_iter().filter(|act| act.what < 18).collect();
