@@ -82,7 +82,8 @@ impl Decoder {
     /// Decodes an event that was admitted before, as it stands in the journal.
     ///
     /// # Errors
-    /// The first rule that the text breaks: those of JSON first, then those of the schema in its order.
+    /// The first rule that the text breaks: those of JSON's grammar, then those of the schema in its
+    /// order; a repeated member is found when its object is reached.
     pub fn decode(&mut self, text: &[u8]) -> Result<Event<'_>, Refusal> {
         self.run(text, None)
     }

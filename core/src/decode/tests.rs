@@ -1,6 +1,11 @@
+mod oracle;
+
+use oracle::Reading;
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::{Disposition, Kind, LineType};
-use crate::text::Decimal;
+use crate::text::{Date, Decimal};
 
 const SALE: &str = r#"{"store":"0042","terminal":"03","sequence":1042,"event_id":"e-1","kind":"sale",
 "occurred_at":"2026-11-27T08:15:30.250+01:00","business_date":"2026-11-27","currency":"EUR",
@@ -115,4 +120,210 @@ fn each_refusal_names_its_place() {
     assert_eq!(decode("[]"), Err((Code::NotAnObject, String::new())));
     assert_eq!(decode("\u{feff}{}"), Err((Code::InvalidJson, String::new())));
     assert_eq!(decode(&SALE.replace("tok_1", "4111-1111-1111-1112")).is_ok(), true);
+}
+
+const SAMPLES: [&str; 4] = [
+    include_str!("../../../docs/samples/sale.json"),
+    include_str!("../../../docs/samples/sale-with-unknown-members.json"),
+    include_str!("../../../docs/samples/sale-jpy.json"),
+    include_str!("../../../docs/samples/transfer-in.json"),
+];
+
+/// Stretches of text that make JSON wrong, or right in unusual ways.
+const TOKENS: [&[u8]; 28] = [
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"\\ud83c\\udf59",
+    b"\\n",
+    b"\\x",
+    b"1e999",
+    b"-",
+    b"0",
+    b"01",
+    b"1.",
+    b".5",
+    b"-0",
+    b"1E+2",
+    b"null",
+    b"tru",
+    b"\xff",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"18446744073709551616",
+    b"\"x\":{\"a\":1,\"a\":2},",
+];
+
+#[derive(Debug, Clone)]
+enum Edit {
+    Delete { from: proptest::sample::Index, length: usize },
+    Insert { at: proptest::sample::Index, token: usize },
+    Repeat { from: proptest::sample::Index, length: usize },
+    Set { at: proptest::sample::Index, byte: u8 },
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    let place = any::<proptest::sample::Index>;
+    prop_oneof![
+        (place(), 1..20_usize).prop_map(|(from, length)| Edit::Delete { from, length }),
+        (place(), 0..TOKENS.len()).prop_map(|(at, token)| Edit::Insert { at, token }),
+        (place(), 1..80_usize).prop_map(|(from, length)| Edit::Repeat { from, length }),
+        (place(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
+    ]
+}
+
+fn edited(text: &str, edits: &[Edit]) -> Vec<u8> {
+    let mut text = text.as_bytes().to_vec();
+    for edit in edits {
+        match edit {
+            Edit::Delete { from, length } => {
+                let from = from.index(text.len());
+                text.drain(from..text.len().min(from + length));
+            }
+            Edit::Insert { at, token } => {
+                let at = at.index(text.len());
+                text.splice(at..at, TOKENS[*token].iter().copied());
+            }
+            Edit::Repeat { from, length } => {
+                let from = from.index(text.len());
+                let stretch = text[from..text.len().min(from + length)].to_vec();
+                text.splice(from..from, stretch);
+            }
+            Edit::Set { at, byte } => {
+                let at = at.index(text.len());
+                text[at] = *byte;
+            }
+        }
+        if text.is_empty() {
+            text.push(b' ');
+        }
+    }
+    text
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn json_is_what_another_parser_says_it_is(
+        sample in 0..SAMPLES.len(), edits in proptest::collection::vec(edit(), 1..4),
+    ) {
+        let text = edited(SAMPLES[sample], &edits);
+        let code = Decoder::new().decode(&text).map(drop).map_err(|refusal| refusal.code);
+        let reading = oracle::read(&text);
+        let agrees = match code {
+            Ok(()) => reading == Reading::Object,
+            Err(Code::InvalidUtf8) => std::str::from_utf8(&text).is_err(),
+            Err(Code::InvalidJson) => reading == Reading::Malformed,
+            Err(Code::TooDeep) => reading == Reading::TooDeep,
+            Err(Code::DuplicateMember) => reading == Reading::Repeated,
+            Err(Code::NotAnObject) => matches!(reading, Reading::Other | Reading::Repeated),
+            // serde_json makes a double of an integer that is too large.
+            Err(Code::NumberOutOfRange) => true,
+            Err(_) => matches!(reading, Reading::Object | Reading::Repeated),
+        };
+        prop_assert!(agrees, "{code:?} but {reading:?}: {}", String::from_utf8_lossy(&text));
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        prop_assert!(Decoder::new().decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn what_was_decoded_before_leaves_no_trace(
+        one in 0..SAMPLES.len(), other in 0..SAMPLES.len(), edits in proptest::collection::vec(edit(), 0..3),
+    ) {
+        let mut decoder = Decoder::new();
+        if let Ok(event) = decoder.decode(&edited(SAMPLES[one], &edits)) {
+            let spare = event.into_spare();
+            decoder.reuse(spare);
+        }
+        let mut fresh = Decoder::new();
+        prop_assert_eq!(decoder.decode(SAMPLES[other].as_bytes()), fresh.decode(SAMPLES[other].as_bytes()));
+    }
+}
+
+fn with_member(member: &str) -> String {
+    SALE.replacen('{', &format!("{{{member},"), 1)
+}
+
+#[test]
+fn nesting_is_allowed_to_the_limit_and_no_further() {
+    for (depth, code) in
+        [(MAX_DEPTH - 1, None), (MAX_DEPTH, Some(Code::TooDeep)), (100_000, Some(Code::TooDeep))]
+    {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let inside = if open == "[" { "" } else { "1" };
+            let nested = format!("{}{inside}{}", open.repeat(depth), close.repeat(depth));
+            if nested.len() > MAX_EVENT_BYTES / 2 {
+                continue;
+            }
+            let result = decode(&with_member(&format!("\"x\":{nested}")));
+            assert_eq!(result.err().map(|(code, _)| code), code, "{depth}");
+        }
+    }
+    assert_eq!(decode(&"[".repeat(200_000)), Err((Code::TooDeep, String::new())));
+}
+
+#[test]
+fn a_repeated_name_is_found_among_very_many() {
+    let mut names: Vec<String> = (0..20_000).map(|name| format!("\"{name}\":0")).collect();
+    let object = |names: &[String]| with_member(&format!("\"x\":{{{}}}", names.join(",")));
+    assert!(decode(&object(&names)).is_ok());
+    names.push("\"7\":1".to_owned());
+    assert_eq!(decode(&object(&names)), Err((Code::DuplicateMember, "/x/7".to_owned())));
+    assert_eq!(
+        decode(&with_member(&names.join(","))),
+        Err((Code::DuplicateMember, "/7".to_owned()))
+    );
+}
+
+#[test]
+fn names_are_compared_as_they_are_read() {
+    let repeated = with_member(r#""x":{"a\/b":1,"\u0061/b":2}"#);
+    assert_eq!(decode(&repeated), Err((Code::DuplicateMember, "/x/a~1b".to_owned())));
+    let repeated = with_member(r#""\u0073tore":"1""#);
+    assert_eq!(decode(&repeated), Err((Code::DuplicateMember, "/store".to_owned())));
+}
+
+#[test]
+fn a_refusal_says_whose_event_it_was() {
+    let refused = |text: &str| Decoder::new().decode(text.as_bytes()).unwrap_err().identity;
+    let identity = refused(&SALE.replace("\"3\"", "3")).unwrap();
+    assert_eq!(identity.store.as_deref(), Some("0042"));
+    assert_eq!(identity.terminal.as_deref(), Some("03"));
+    assert_eq!((identity.sequence, identity.event_id.as_deref()), (Some(1_042), Some("e-1")));
+    assert_eq!((identity.epoch, identity.business_date), (None, Date::parse(b"2026-11-27")));
+    let identity = refused(&SALE.replace("\"0042\"", "\"\"").replace("1042", "1e3")).unwrap();
+    assert_eq!((identity.store, identity.sequence), (None, None));
+    assert_eq!(refused("{"), None);
+    assert_eq!(refused(&with_member("\"store\":\"9\"")), None, "which of two stores, nobody knows");
+}
+
+#[test]
+fn amounts_keep_every_unit() {
+    let amount = |currency: &str, amount: &str| {
+        let text = format!(
+            r#"{{"store":"1","terminal":"2","event_id":"3","kind":"paid_in","occurred_at":"2026-11-27T08:15:30Z",
+            "business_date":"2026-11-27","currency":"{currency}","amount":"{amount}"}}"#
+        );
+        Decoder::new().decode(text.as_bytes()).map(|event| event.amount.unwrap()).ok()
+    };
+    assert_eq!(amount("EUR", "10000000000000.00"), Some(1_000_000_000_000_000));
+    assert_eq!(amount("EUR", "-9999999999999.99"), Some(-999_999_999_999_999));
+    assert_eq!(amount("EUR", "10000000000000.01"), None);
+    assert_eq!(amount("JPY", "1000000000000000"), Some(1_000_000_000_000_000));
+    assert_eq!(amount("JPY", "1.0"), None);
+    assert_eq!(amount("KWD", "0.355"), Some(355));
+    assert_eq!(amount("CLF", "0.0001"), Some(1));
+    assert_eq!(amount("EUR", "0.001"), None);
+    assert_eq!(amount("EUR", "99999999999999999999"), None);
 }

@@ -81,17 +81,29 @@ fn optional(out: &mut Vec<u8>, member: &str, value: Option<&str>) {
 fn text(out: &mut Vec<u8>, member: &str, value: &str) {
     name(out, member);
     out.push(b'"');
-    for byte in value.bytes() {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            0..0x20 => {
-                const HEX: &[u8; 16] = b"0123456789abcdef";
-                out.extend_from_slice(b"\\u00");
-                out.push(HEX[usize::from(byte >> 4)]);
-                out.push(HEX[usize::from(byte & 15)]);
-            }
-            _ => out.push(byte),
-        }
+    let mut rest = value.as_bytes();
+    while let Some(place) = rest.iter().position(|byte| must_be_escaped(*byte)) {
+        let (plain, escaped) = rest.split_at(place);
+        out.extend_from_slice(plain);
+        let Some((&byte, after)) = escaped.split_first() else { break };
+        escape(out, byte);
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn must_be_escaped(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..0x20)
+}
+
+fn escape(out: &mut Vec<u8>, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    if byte < 0x20 {
+        out.extend_from_slice(b"\\u00");
+        out.push(HEX[usize::from(byte >> 4)]);
+        out.push(HEX[usize::from(byte & 15)]);
+    } else {
+        out.extend_from_slice(&[b'\\', byte]);
+    }
 }
