@@ -63,7 +63,10 @@ impl Default for Decoder {
 
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Decoder").field("buffer_bytes", &self.text.capacity()).finish()
+        formatter
+            .debug_struct("Decoder")
+            .field("buffer_bytes", &self.text.capacity())
+            .finish_non_exhaustive()
     }
 }
 

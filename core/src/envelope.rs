@@ -1,4 +1,4 @@
-//! The CloudEvents 1.0 envelope that every record of `pos.events` and `pos.transactions` carries as its value.
+//! The `CloudEvents` 1.0 envelope that every record of `pos.events` and `pos.transactions` carries as its value.
 //!
 //! Attributes stand in one fixed order without white space, `data` last, so that reading is one pass over
 //! what we wrote ourselves. What a tenant's settings decide for later stages is written here once, at the gateway.

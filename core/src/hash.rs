@@ -85,13 +85,13 @@ impl Fingerprint {
                 self.bytes.push(b'i');
                 self.bytes.extend_from_slice(&value.to_le_bytes());
             }
-            Scalar::Double(value) => match whole(value) {
-                Some(value) => self.value(Scalar::Integer(value)),
-                None => {
-                    self.bytes.push(b'd');
-                    self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+            Scalar::Double(value) => {
+                if let Some(value) = whole(value) {
+                    return self.value(Scalar::Integer(value));
                 }
-            },
+                self.bytes.push(b'd');
+                self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+            }
         }
     }
 
@@ -144,7 +144,7 @@ impl Fingerprint {
 }
 
 /// Where a member began.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Begun(usize);
 
 /// A value without an inside.

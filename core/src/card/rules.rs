@@ -130,10 +130,9 @@ impl CardRules {
 
     /// Tells whether an integer that the schema does not know is a card number.
     pub(crate) fn is_card_integer(&self, value: i128) -> bool {
-        const LEAST: u128 = 10_u128.pow(MIN_DIGITS as u32 - 1);
-        let magnitude = value.unsigned_abs();
-        let Ok(value) = u64::try_from(magnitude) else { return false };
-        magnitude >= LEAST && self.is_card(Number { value, digits: magnitude.ilog10() + 1 })
+        let Ok(value) = u64::try_from(value.unsigned_abs()) else { return false };
+        let digits = value.checked_ilog10().map_or(1, |power| power + 1);
+        self.is_card(Number { value, digits })
     }
 
     /// Tells whether a JSON number that the schema does not know is a card number.

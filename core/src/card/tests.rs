@@ -133,7 +133,7 @@ impl Dice {
             json!(format!("2026-11-27T08:15:30.{:09}+01:00", self.below(1_000_000_000)));
         let programme = self.pick(&["982630", "634004", "308342", "2990", "970010", "7710"]);
         event["loyalty_id"] = json!(self.digits(programme, 19));
-        event["timing"] = json!({"ns": nanos, "us": nanos / 1_000, "text": nanos.to_string(), "weight": self.below(1 << 52) as f64 / 1e15});
+        event["timing"] = json!({"ns": nanos, "us": nanos / 1_000, "text": nanos.to_string(), "weight": f64::from(u32::try_from(self.below(1 << 32)).unwrap()) / 4e9});
         let lines = (1..=1 + self.below(8)).map(|line| {
             let country = self.pick(&[
                 "400", "409", "45", "49", "50", "54", "30", "37", "60", "690", "978", "000", "20",

@@ -119,7 +119,7 @@ fn each_refusal_names_its_place() {
     }
     assert_eq!(decode("[]"), Err((Code::NotAnObject, String::new())));
     assert_eq!(decode("\u{feff}{}"), Err((Code::InvalidJson, String::new())));
-    assert_eq!(decode(&SALE.replace("tok_1", "4111-1111-1111-1112")).is_ok(), true);
+    assert!(decode(&SALE.replace("tok_1", "4111-1111-1111-1112")).is_ok());
 }
 
 const SAMPLES: [&str; 4] = [

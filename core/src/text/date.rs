@@ -94,6 +94,6 @@ mod tests {
             assert_eq!(Date::parse(text.as_bytes()), None, "{text}");
         }
         assert_eq!(Date::parse(b"1970-01-01"), Some(Date(0)));
-        assert_eq!(Date::parse(b"2024-02-29").map(|date| date.civil()), Some((2024, 2, 29)));
+        assert_eq!(Date::parse(b"2024-02-29").map(Date::civil), Some((2024, 2, 29)));
     }
 }

@@ -41,7 +41,7 @@ pub fn percent_encode(id: &str, key: &mut String) {
     for byte in id.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => {
-                key.push(char::from(byte))
+                key.push(char::from(byte));
             }
             _ => {
                 key.push('%');

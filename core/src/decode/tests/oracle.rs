@@ -1,11 +1,11 @@
-//! serde_json as an oracle of what RFC 8259 allows, made to see repeated members and depth.
+//! `serde_json` as an oracle of what RFC 8259 allows, made to see repeated members and depth.
 
 use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
-/// What serde_json makes of a text.
+/// What `serde_json` makes of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     Object,
@@ -44,8 +44,8 @@ struct Seed {
 }
 
 impl Seed {
-    fn scalar<E>(self) -> Result<Found, E> {
-        Ok(Found { depth: self.depth, ..Found::default() })
+    fn scalar(self) -> Found {
+        Found { depth: self.depth, ..Found::default() }
     }
 }
 
@@ -65,27 +65,27 @@ impl<'de> Visitor<'de> for Seed {
     }
 
     fn visit_unit<E>(self) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_str<E>(self, _: &str) -> Result<Found, E> {
-        self.scalar()
+        Ok(self.scalar())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Found, A::Error> {
