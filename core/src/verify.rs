@@ -12,8 +12,8 @@
 //! Check (a), that what was acknowledged is in the log, belongs to the sender that kept its
 //! acknowledgements.
 //!
-//! The recount shares no code with the stages that it checks, but for the parsing of decimals,
-//! dates and times: it reads the published records with `serde_json`, and has a table of stock
+//! The recount shares no fold with the stages that it checks, only the parsing of decimals, dates
+//! and times, and the decoder for the one thing that defines the content hash. It reads the published records with `serde_json`, and has a table of stock
 //! effects of its own. It works while everything runs: the end of what it covers is the
 //! aggregator's committed offset, read once. Memory follows the keys of stock, the ranges of
 //! numbers and the repeats of one partition at a time, not the events.

@@ -2,10 +2,12 @@
 //! of it. Everything here is written for its plainness; nothing is shared with engine or recount.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::decode::Decoder;
 use crate::log::{Offset, Partition};
 use crate::text::Decimal;
 use crate::topics::{self, Topics};
@@ -38,102 +40,65 @@ enum Fate {
     Release,
 }
 
+/// One record of the journal, and what is to become of it.
 struct Scripted {
-    store: &'static str,
     terminal: &'static str,
     sequence: Option<u64>,
     id: &'static str,
     kind: &'static str,
-    lines: Value,
+    lines: Vec<Value>,
     fate: Fate,
     scope: &'static str,
-    hash: u128,
+}
+
+impl Scripted {
+    fn new(sequence: u64, kind: &'static str, lines: Vec<Value>, fate: Fate) -> Self {
+        let (terminal, scope) = ("1", "terminal");
+        Self { terminal, sequence: Some(sequence), id: "e", kind, lines, fate, scope }
+    }
+
+    fn unnumbered(self, id: &'static str) -> Self {
+        Self { sequence: None, id, ..self }
+    }
+
+    fn by_date(self) -> Self {
+        Self { terminal: "2", scope: "business_date", ..self }
+    }
 }
 
 fn line(number: u64, line_type: &str, sku: &str, quantity: &str) -> Value {
     json!({"line": number, "type": line_type, "sku": sku, "quantity": quantity})
 }
 
-fn script(store: &'static str) -> Vec<Scripted> {
-    let plain = |sequence, kind, lines, fate| Scripted {
-        store,
-        terminal: "1",
-        sequence: Some(sequence),
-        id: "e",
-        kind,
-        lines,
-        fate,
-        scope: "terminal",
-        hash: u128::from(sequence),
-    };
-    let sale = || json!([line(1, "sale", "milk", "2"), line(2, "sale", "rice", "0.734")]);
+fn script() -> Vec<Scripted> {
+    use Fate::{Conflict, Duplicate, First, Quarantined, Refused, Release};
+    let new = Scripted::new;
+    let sale = || vec![line(1, "sale", "milk", "2"), line(2, "sale", "rice", "0.734")];
     let mut damaged = line(2, "return", "cup", "1");
     damaged["disposition"] = json!("damaged");
     let mut struck = line(3, "sale", "milk", "-5");
     struck["void"] = json!(true);
+    let exchange = vec![line(1, "return", "milk", "1"), damaged];
+    let counted = vec![line(1, "count", "milk", "41"), line(2, "count", "rice", "7.5")];
+    let adjusted = || vec![line(1, "adjustment", "rice", "-0.25")];
+    let moved = vec![line(1, "transfer", "cup", "12")];
     vec![
-        plain(7, "open", json!([]), Fate::First),
-        plain(8, "sale", sale(), Fate::First),
-        plain(8, "sale", sale(), Fate::Duplicate),
-        plain(10, "sale", json!([line(1, "sale", "milk", "1"), struck]), Fate::First),
-        plain(9, "exchange", json!([line(1, "return", "milk", "1"), damaged]), Fate::First),
-        Scripted { hash: 99, ..plain(9, "sale", sale(), Fate::Conflict) },
-        plain(12, "refused", Value::Null, Fate::Refused),
-        Scripted {
-            hash: 5,
-            ..plain(
-                40_000,
-                "inventory_count",
-                json!([line(1, "count", "milk", "3")]),
-                Fate::Quarantined,
-            )
-        },
-        plain(
-            15,
-            "inventory_count",
-            json!([line(1, "count", "milk", "41"), line(2, "count", "rice", "7.5")]),
-            Fate::First,
-        ),
-        Scripted {
-            sequence: None,
-            id: "a-1",
-            hash: 31,
-            ..plain(
-                0,
-                "inventory_adjustment",
-                json!([line(1, "adjustment", "rice", "-0.25")]),
-                Fate::First,
-            )
-        },
-        Scripted {
-            sequence: None,
-            id: "a-1",
-            hash: 31,
-            ..plain(
-                0,
-                "inventory_adjustment",
-                json!([line(1, "adjustment", "rice", "-0.25")]),
-                Fate::Duplicate,
-            )
-        },
-        Scripted {
-            sequence: None,
-            id: "ops",
-            hash: 0,
-            ..plain(0, "release", Value::Null, Fate::Release)
-        },
-        Scripted {
-            terminal: "2",
-            scope: "business_date",
-            ..plain(3, "transfer_in", json!([line(1, "transfer", "cup", "12")]), Fate::First)
-        },
-        Scripted {
-            terminal: "2",
-            scope: "business_date",
-            ..plain(4, "post_void", json!([line(1, "sale", "cup", "3")]), Fate::First)
-        },
-        plain(13, "refused", Value::Null, Fate::Refused),
-        plain(13, "sale", sale(), Fate::First),
+        new(7, "open", vec![], First),
+        new(8, "sale", sale(), First),
+        new(8, "sale", sale(), Duplicate),
+        new(10, "sale", vec![line(1, "sale", "milk", "1"), struck], First),
+        new(9, "exchange", exchange, First),
+        new(9, "sale", sale(), Conflict),
+        new(12, "refused", vec![], Refused),
+        new(40_000, "inventory_count", vec![line(1, "count", "milk", "3")], Quarantined),
+        new(15, "inventory_count", counted, First),
+        new(0, "inventory_adjustment", adjusted(), First).unnumbered("a-1"),
+        new(0, "inventory_adjustment", adjusted(), Duplicate).unnumbered("a-1"),
+        new(0, "release", vec![], Release).unnumbered("ops"),
+        new(3, "transfer_in", moved, First).by_date(),
+        new(4, "post_void", vec![line(1, "sale", "cup", "3")], First).by_date(),
+        new(13, "refused", vec![], Refused),
+        new(13, "sale", sale(), First),
     ]
 }
 
@@ -152,7 +117,7 @@ pub(super) fn build_up_to(records: usize) -> World {
             .find(|store| topics::partition_of("acme", store, PARTITIONS) == partition)
             .unwrap();
         let mut aggregator = Aggregator::new(&mut log, &topics, store);
-        for scripted in script(store).iter().take(records) {
+        for scripted in script().iter().take(records) {
             aggregator.take(scripted);
         }
         aggregator.flush();
@@ -168,7 +133,7 @@ pub(super) fn build_up_to(records: usize) -> World {
     World { log, topics, sinks: vec![erp] }
 }
 
-fn sink(topics: &Topics, name: &str) -> SinkUnderTest {
+pub(super) fn sink(topics: &Topics, name: &str) -> SinkUnderTest {
     SinkUnderTest {
         name: name.to_owned(),
         topic: topics.transactions.clone(),
@@ -177,7 +142,12 @@ fn sink(topics: &Topics, name: &str) -> SinkUnderTest {
 }
 
 /// Delivers two records at a time; the third call's are dead, the fourth's filtered.
-fn deliver(log: &mut MemoryLog, topics: &Topics, sink: &SinkUnderTest, partition: Partition) {
+pub(super) fn deliver(
+    log: &mut MemoryLog,
+    topics: &Topics,
+    sink: &SinkUnderTest,
+    partition: Partition,
+) {
     let records = log.entries(&sink.topic, partition).to_vec();
     let mut previous = String::new();
     for (number, call) in records.chunks(2).enumerate() {
@@ -201,7 +171,7 @@ fn deliver(log: &mut MemoryLog, topics: &Topics, sink: &SinkUnderTest, partition
         let mut text = body.to_string();
         previous = hex(&Sha256::digest(&text));
         text.pop();
-        text.push_str(&format!(r#","hash":"{previous}"}}"#));
+        write!(text, r#","hash":"{previous}"}}"#).unwrap();
         log.append(&topics.audit, partition, &format!("{}/{partition}", sink.name), &text);
     }
     let end = log.end(&sink.topic, partition);
@@ -209,7 +179,10 @@ fn deliver(log: &mut MemoryLog, topics: &Topics, sink: &SinkUnderTest, partition
 }
 
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 #[derive(Default)]
@@ -234,6 +207,8 @@ struct Aggregator<'a> {
     tills: BTreeMap<(&'static str, &'static str), Till>,
     deltas: BTreeMap<(String, String), ([i64; 4], u64)>,
     quarantined: Option<(Offset, Value)>,
+    decoder: Decoder,
+    last_first: u128,
 }
 
 impl<'a> Aggregator<'a> {
@@ -250,6 +225,8 @@ impl<'a> Aggregator<'a> {
             tills: BTreeMap::new(),
             deltas: BTreeMap::new(),
             quarantined: None,
+            decoder: Decoder::new(),
+            last_first: 0,
         }
     }
 
@@ -257,11 +234,31 @@ impl<'a> Aggregator<'a> {
         let key = topics::key(&["acme", self.store]);
         let minute = scripted.sequence.unwrap_or(0) % 3;
         let time = format!("2026-11-27T23:5{minute}:30+01:00");
+        let data = match scripted.fate {
+            Fate::Refused => json!({"code": "invalid_date", "pointer": "/business_date"}),
+            Fate::Release => {
+                let offset = self.quarantined.as_ref().map(|(offset, _)| *offset);
+                json!({"partition": self.partition, "offset": offset, "operator": "kim"})
+            }
+            _ => json!({"store": self.store, "terminal": scripted.terminal,
+                "sequence": scripted.sequence, "event_id": scripted.id, "kind": scripted.kind,
+                "occurred_at": time, "business_date": "2026-11-27", "lines": scripted.lines,
+                "reference": {"sequence": 1, "transfer_id": "t-1"}}),
+        };
+        let decoded = self.decoder.decode(data.to_string().as_bytes()).map(|event| event.hash);
+        let hash = match scripted.fate {
+            Fate::Refused | Fate::Release => 0,
+            _ => decoded.unwrap(),
+        };
+        if scripted.fate == Fate::First {
+            self.last_first = hash;
+        }
         let mut envelope = json!({
-            "specversion": "1.0", "id": scripted.id, "type": format!("tillrace.pos.{}", scripted.kind),
-            "tenant": "acme", "store": scripted.store, "terminal": scripted.terminal,
-            "eventid": scripted.id, "businessdate": "2026-11-27", "time": time,
-            "contenthash": format!("h1:{:032x}", scripted.hash), "scope": scripted.scope,
+            "specversion": "1.0", "id": scripted.id,
+            "type": format!("tillrace.pos.{}", scripted.kind), "tenant": "acme",
+            "store": self.store, "terminal": scripted.terminal, "eventid": scripted.id,
+            "businessdate": "2026-11-27", "time": time, "contenthash": format!("h1:{hash:032x}"),
+            "scope": scripted.scope, "data": data,
         });
         if let Some(sequence) = scripted.sequence {
             envelope["sequence"] = json!(sequence.to_string());
@@ -269,16 +266,6 @@ impl<'a> Aggregator<'a> {
         if scripted.scope == "business_date" {
             envelope["epoch"] = json!("2026-11-27");
         }
-        envelope["data"] = match scripted.fate {
-            Fate::Refused => json!({"code": "invalid_date", "pointer": "/business_date"}),
-            Fate::Release => {
-                let offset = self.quarantined.as_ref().map(|(offset, _)| *offset);
-                json!({"partition": self.partition, "offset": offset, "operator": "kim"})
-            }
-            _ => json!({"store": scripted.store, "terminal": scripted.terminal,
-                "sequence": scripted.sequence, "event_id": scripted.id, "kind": scripted.kind,
-                "occurred_at": time, "business_date": "2026-11-27", "lines": scripted.lines}),
-        };
         let events = self.topics.events.clone();
         let offset = self.log.append(&events, self.partition, &key, &envelope.to_string());
         self.judge(scripted, offset, &key, &envelope);
@@ -330,7 +317,8 @@ impl<'a> Aggregator<'a> {
             "eventid": envelope["eventid"], "contenthash": envelope["contenthash"],
             "data": envelope["data"]});
         if reason == "conflict" {
-            conflict["known_hash"] = json!("h1:00000000");
+            // The script has each conflict right behind its first.
+            conflict["known_hash"] = json!(format!("h1:{:08x}", self.last_first >> 96));
         } else {
             self.quarantined = Some((offset, envelope.clone()));
         }
