@@ -21,9 +21,9 @@ cargo test --workspace --locked --no-run
 
 if command -v java >/dev/null && command -v mvn >/dev/null; then
     say "start Apache Kafka"
-    TILLRACE_TEST_KAFKA=$(deploy/kafka/up --name test --free-ports)
+    TILLRACE_TEST_KAFKA=$(deploy/kafka/up --name test --free-ports --fresh)
     export TILLRACE_TEST_KAFKA
-    trap 'deploy/kafka/down --name test' EXIT
+    trap 'deploy/kafka/down --name test --delete' EXIT
 else
     missing="Java 17 and Maven are absent: nothing that speaks of Kafka was run"
     if [ -n "${CI:-}" ]; then echo "FAILED: $missing" >&2; exit 1; fi

@@ -1,4 +1,6 @@
 //! What only Kafka has: rebalances, other members, dead owners, dead brokers.
+#![expect(clippy::unwrap_used, reason = "what fails to unwrap has failed the test")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 mod kafka_cluster;
 
@@ -23,6 +25,8 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_mins(2);
 const STEP: Duration = Duration::from_millis(100);
 const PARTITIONS: Partition = 4;
+/// Rows of each partition that are folded while brokers die.
+const FOLDED: u64 = 400;
 
 /// A log with topics `in` and `out` that no other test uses.
 struct Stage {
@@ -268,7 +272,8 @@ fn a_restarted_instance_aborts_at_once_what_it_left_open() {
         Stage::open(KafkaSettings { instance: Some("till-7".to_owned()), ..development(servers) });
     let topic = stage.topic("out");
     // Ten minutes: only the restart can end it while this test has patience.
-    leave_open(servers, &format!("{}.till-7", stage.name), &topic, "600000");
+    let id = format!("{}.{}.till-7", stage.name, stage.topic("in"));
+    leave_open(servers, &id, &topic, "600000");
     assert_eq!(stage.log.bounds(&topic, 0).unwrap(), Bounds { start: 0, stable_end: 0, end: 1 });
     let mut restarted = stage.log.transactional_consumer(&stage.name, &stage.topic("in")).unwrap();
     decided(&*stage.log, &topic, 0);
@@ -325,37 +330,34 @@ fn finish<F: Future>(future: F) -> F::Output {
 }
 
 #[test]
-fn weaker_topics_are_told_and_made_ones_are_not() {
+fn each_weaker_setting_is_told() {
     use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
     use rdkafka::client::DefaultClientContext;
-    let Some(cluster) = kafka_cluster::Cluster::start("settings of topics", 3) else { return };
-    let log = KafkaLog::connect(KafkaSettings::new(cluster.servers.clone(), 2)).unwrap();
-    let spec = |name: &str, cleanup| TopicSpec { topic: Topic::new(name), cleanup };
-    let kept = Cleanup::Delete { retention_ms: 86_400_000 };
-    let specs = [spec("ours", kept), spec("ours.keyed", Cleanup::Compact)];
-    for _ in 0..2 {
-        assert_eq!(log.ensure_topics(&specs).unwrap(), Vec::<String>::new());
-    }
+    let Some(servers) = kafka_cluster::shared("settings of topics") else { return };
+    let stage = Stage::open(development(servers));
     let admin: AdminClient<DefaultClientContext> =
-        ClientConfig::new().set("bootstrap.servers", &cluster.servers).create().unwrap();
-    let theirs = NewTopic::new("theirs", 2, TopicReplication::Fixed(2))
-        .set("min.insync.replicas", "1")
+        ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    let name = stage.topic("theirs");
+    let theirs = NewTopic::new(name.as_str(), 4, TopicReplication::Fixed(1))
+        .set("max.message.bytes", "1000")
         .set("retention.ms", "3600000");
     let made = finish(admin.create_topics(&[theirs], &AdminOptions::new())).unwrap();
-    assert_eq!(made, [Ok("theirs".to_owned())]);
-    assert_eq!(
-        log.ensure_topics(&[spec("theirs", kept), spec("ours", kept)]).unwrap(),
-        [
-            "topic theirs has 2 replicas; 3 are promised",
-            "topic theirs has min.insync.replicas 1; 2 or more is promised",
-            "topic theirs has message.timestamp.type CreateTime; LogAppendTime is promised",
-            "topic theirs has retention.ms 3600000; 86400000 or more is promised",
-        ]
-    );
-    let other = KafkaLog::connect(KafkaSettings::new(cluster.servers.clone(), 3)).unwrap();
-    let error = other.ensure_topics(&[spec("ours", kept)]).unwrap_err();
-    assert!(matches!(error, LogError::PartitionCount { found: 2, expected: 3, .. }), "{error}");
-    let error = other.ensure_topics(&[spec("no/such name", kept)]).unwrap_err();
+    assert_eq!(made, [Ok(name.to_string())]);
+    let expected = [
+        "has 1 replicas; 3 are promised",
+        "has min.insync.replicas 1; 2 or more is promised",
+        "has max.message.bytes 1000; 1048576 or more is promised",
+        "has message.timestamp.type CreateTime; LogAppendTime is promised",
+        "has retention.ms 3600000; 86400000 or more is promised",
+    ];
+    let told = stage.log.ensure_topics(&[stage.spec("theirs")]).unwrap();
+    assert_eq!(told, expected.map(|sentence| format!("topic {name} {sentence}")));
+
+    let wider = KafkaSettings { partitions: PARTITIONS + 1, ..development(servers) };
+    let other = KafkaLog::connect(wider).unwrap();
+    let error = other.ensure_topics(&[stage.spec("in")]).unwrap_err();
+    assert!(matches!(error, LogError::PartitionCount { found: 4, expected: 5, .. }), "{error}");
+    let error = stage.log.ensure_topics(&[stage.spec("no/such name")]).unwrap_err();
     assert!(!error.is_retryable(), "{error}");
 }
 
@@ -382,19 +384,29 @@ fn write_until(stage: &Stage, stop: &AtomicBool, acknowledged: &Acknowledged) {
     producer.flush(PATIENCE).unwrap();
 }
 
+/// One cluster of three; each broker in turn is killed and started again, while one thread writes
+/// and another folds.
 #[test]
-fn no_acknowledged_row_is_lost_when_brokers_are_killed() {
+fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     let Some(cluster) = kafka_cluster::Cluster::start("kill -9 of brokers", 3) else { return };
-    let stage = Stage::open(KafkaSettings {
+    let settings = || KafkaSettings {
         queue_rows: 500,
         ..KafkaSettings::new(cluster.servers.clone(), PARTITIONS)
-    });
+    };
+    let (written, folded) = (Stage::open(settings()), Stage::open(settings()));
+    let weaker = written.log.ensure_topics(&[written.spec("in")]).unwrap();
+    assert_eq!(weaker, Vec::<String>::new(), "what we make is as promised");
+    for partition in 0..PARTITIONS {
+        let rows = (0..FOLDED).map(|number| folded.row("in", partition, &number.to_string()));
+        folded.write(rows.collect());
+    }
     let (stop, acknowledged) = (AtomicBool::new(false), Acknowledged::default());
     std::thread::scope(|scope| {
-        scope.spawn(|| write_until(&stage, &stop, &acknowledged));
+        scope.spawn(|| write_until(&written, &stop, &acknowledged));
+        let folding = scope.spawn(|| fold(&folded));
         let more_than = |before: usize| {
             let count = acknowledged.lock().len();
-            (count > before + 2_000).then_some(count)
+            (count > before + 1_000).then_some(count)
         };
         let mut count = wait_for("acknowledgements", || more_than(0));
         for broker in 1..=3 {
@@ -404,39 +416,28 @@ fn no_acknowledged_row_is_lost_when_brokers_are_killed() {
             count = wait_for("acknowledgements after its return", || more_than(count));
         }
         stop.store(true, Ordering::Relaxed);
+        folding.join().unwrap();
     });
+    check_written(&written, &acknowledged.lock());
+    check_folded(&folded);
+}
+
+/// Every acknowledged row stands where the acknowledgement said.
+fn check_written(stage: &Stage, acknowledged: &[(Partition, Offset, u64)]) {
     let mut written: BTreeMap<(Partition, Offset), u64> = BTreeMap::new();
     for partition in 0..PARTITIONS {
         for entry in stage.read("in", partition) {
             written.insert((partition, entry.offset), text(&entry).parse().unwrap());
         }
     }
-    let acknowledged = acknowledged.lock();
-    for (partition, offset, number) in &*acknowledged {
+    for (partition, offset, number) in acknowledged {
         assert_eq!(written.get(&(*partition, *offset)), Some(number), "{partition}@{offset}");
     }
 }
 
-#[test]
-fn outputs_are_exactly_once_when_brokers_are_killed() {
-    const ROWS: u64 = 400;
-    let Some(cluster) = kafka_cluster::Cluster::start("transactions under kill -9", 3) else {
-        return;
-    };
-    let stage = Stage::open(KafkaSettings::new(cluster.servers.clone(), PARTITIONS));
-    for partition in 0..PARTITIONS {
-        let rows = (0..ROWS).map(|number| stage.row("in", partition, &number.to_string()));
-        stage.write(rows.collect());
-    }
-    std::thread::scope(|scope| {
-        let folding = scope.spawn(|| fold(&stage, ROWS));
-        for broker in 1..=3 {
-            cluster.kill(broker);
-            cluster.restart();
-        }
-        folding.join().unwrap();
-    });
-    let expected: Vec<_> = (0..ROWS).map(|number| number.to_string()).collect();
+/// Every row that was folded came out once, in order.
+fn check_folded(stage: &Stage) {
+    let expected: Vec<_> = (0..FOLDED).map(|number| number.to_string()).collect();
     for partition in 0..PARTITIONS {
         let out: Vec<_> = stage.read("out", partition).iter().map(text).collect();
         assert_eq!(out, expected, "partition {partition}");
@@ -445,9 +446,8 @@ fn outputs_are_exactly_once_when_brokers_are_killed() {
 
 /// Copies `in` to `out`, five records a transaction, restoring after every abort and beginning
 /// anew after everything else, as a role does.
-fn fold(stage: &Stage, rows: u64) {
-    let all = u64::from(PARTITIONS) * rows;
-    wait_for("everything to be folded", || fold_on(stage, all).ok());
+fn fold(stage: &Stage) {
+    wait_for("everything to be folded", || fold_on(stage, u64::from(PARTITIONS) * FOLDED).ok());
 }
 
 fn fold_on(stage: &Stage, all: u64) -> Result<(), LogError> {

@@ -167,9 +167,7 @@ mod tests {
             };
         });
         let mut restored = Ids::default();
-        for (&number, bytes) in state.iter() {
-            restored.restore(number, bytes).unwrap();
-        }
+        state.iter().for_each(|(&number, bytes)| restored.restore(number, bytes).unwrap());
         if !state.is_empty() {
             assert_eq!(&restored, ids);
         }

@@ -339,9 +339,7 @@ impl Consumer for MemoryConsumer {
         match news {
             Some(News::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
             Some(News::Revoked(partitions)) => {
-                for partition in &partitions {
-                    self.readers.remove(partition);
-                }
+                partitions.iter().for_each(|partition| drop(self.readers.remove(partition)));
                 return Ok(Polled::Revoked(partitions));
             }
             None => {}

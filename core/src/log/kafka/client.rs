@@ -12,7 +12,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::KafkaFault;
 use super::settings::KafkaSettings;
-use crate::log::LogError;
+use crate::log::{LogError, Topic};
 
 /// Largest record batch, and so about the largest record, on every topic.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
@@ -134,8 +134,15 @@ pub(super) fn reading(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
-/// A member of a group, or one that only asks for a group's places.
-pub(super) fn membership(settings: &KafkaSettings, group: &str) -> ClientConfig {
+/// A client that asks for a group's places from outside.
+pub(super) fn asking_for(settings: &KafkaSettings, group: &str) -> ClientConfig {
+    let mut config = asking(settings, Isolation::Committed);
+    config.set("group.id", group);
+    config
+}
+
+/// A member of a group on a topic.
+pub(super) fn joining(settings: &KafkaSettings, group: &str, topic: &Topic) -> ClientConfig {
     let mut config = fetching(settings);
     config
         .set("group.id", group)
@@ -144,8 +151,8 @@ pub(super) fn membership(settings: &KafkaSettings, group: &str) -> ClientConfig 
         .set("session.timeout.ms", settings.session_timeout.as_millis().to_string())
         .set("max.poll.interval.ms", settings.max_poll_interval.as_millis().to_string())
         .set("enable.partition.eof", "false");
-    if let Some(instance) = &settings.instance {
-        config.set("group.instance.id", format!("{group}.{instance}"));
+    if let Some(name) = kept_name(settings, group, topic) {
+        config.set("group.instance.id", name);
     }
     config
 }
@@ -240,11 +247,14 @@ pub(super) fn report_error(error: &KafkaError, reason: &str) {
 
 /// Name of a transactional producer. The group fences (KIP-447), so it only has to be unique; kept
 /// over a restart, it lets the next run abort at once what the last one left open.
-pub(super) fn transactional_id(settings: &KafkaSettings, group: &str) -> String {
-    match &settings.instance {
-        Some(instance) => format!("{group}.{instance}"),
-        None => format!("{group}.{}", uuid::Uuid::new_v4()),
-    }
+pub(super) fn transactional_id(settings: &KafkaSettings, group: &str, topic: &Topic) -> String {
+    kept_name(settings, group, topic).unwrap_or_else(|| format!("{group}.{}", uuid::Uuid::new_v4()))
+}
+
+/// What a member of a named instance is called, now and after a restart.
+fn kept_name(settings: &KafkaSettings, group: &str, topic: &Topic) -> Option<String> {
+    let instance = settings.instance.as_ref()?;
+    Some(format!("{group}.{topic}.{instance}"))
 }
 
 /// Makes a partition number of ours one of librdkafka's.

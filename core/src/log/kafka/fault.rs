@@ -34,7 +34,7 @@ pub enum KafkaFault {
         reason: String,
     },
     /// Kafka answered with an error.
-    #[error("{0}")]
+    #[error(transparent)]
     Answer(KafkaError),
     /// Kafka refused to do something to a topic.
     #[error("topic {topic}: {code}")]

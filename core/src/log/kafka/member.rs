@@ -23,9 +23,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
-use super::client::{
-    create, membership, native_offset, native_partition, report_error, report_line,
-};
+use super::client::{create, joining, native_offset, native_partition, report_error, report_line};
 use super::entry::Copier;
 use super::fault::{KafkaFault, failure, failure_on, passes, shared};
 use super::view::{View, stable_place};
@@ -39,7 +37,7 @@ const METADATA_BYTES: usize = 4_096;
 /// Bytes of records that one poll brings at most, and one record more.
 const POLL_BYTES: usize = 16 << 20;
 /// Events of the group served at a time.
-const EVENTS_SERVED: usize = 16;
+const EVENTS_SERVED: usize = 4;
 /// Longest wait for the bell: librdkafka's own events do not all ring it.
 const BELL: Duration = Duration::from_millis(100);
 
@@ -123,7 +121,7 @@ impl Member {
         view.know(topic)?;
         let context = Group { rebalances: Mutex::default() };
         let mut consumer: BaseConsumer<Group> =
-            create(&membership(&view.settings, group), context)?;
+            create(&joining(&view.settings, group, topic), context)?;
         let (bell, rung) = bounded(1);
         consumer.set_nonempty_callback(ringing(&bell));
         consumer

@@ -188,18 +188,6 @@ struct Reports {
     desk: Arc<Desk>,
 }
 
-impl Reports {
-    fn outcome(&self, result: &DeliveryResult<'_>) -> Result<Offset, LogError> {
-        match result {
-            Ok(message) => Ok(Offset::try_from(message.offset()).unwrap_or_default()),
-            Err((error, message)) => {
-                let bytes = message.payload_len() + message.key_len();
-                Err(undelivered(&Topic::new(message.topic()), bytes, error.clone()))
-            }
-        }
-    }
-}
-
 impl ClientContext for Reports {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
         report_line(level, fac, log_message);
@@ -214,9 +202,19 @@ impl ProducerContext for Reports {
     type DeliveryOpaque = Box<Ticket>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let outcome = self.outcome(result);
+        let outcome = outcome_of(result);
         self.desk.room.release(1, ticket.bytes);
         self.desk.settle(&ticket.batch, ticket.index, outcome);
+    }
+}
+
+fn outcome_of(result: &DeliveryResult<'_>) -> Result<Offset, LogError> {
+    match result {
+        Ok(message) => Ok(Offset::try_from(message.offset()).unwrap_or_default()),
+        Err((error, message)) => {
+            let bytes = message.payload_len() + message.key_len();
+            Err(undelivered(&Topic::new(message.topic()), bytes, error.clone()))
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::client::{
-    Diagnostics, Isolation, asking, create, membership, producing, reading, reserved, transacting,
-    transactional_id,
+    Diagnostics, Isolation, asking, asking_for, create, joining, producing, reading, reserved,
+    transacting, transactional_id,
 };
 use super::*;
 use crate::log::{Cleanup, Entry, Full, Polled, Position, Row};
@@ -81,6 +81,7 @@ fn every_setting_reaches_librdkafka() {
         properties: [("socket.keepalive.enable".to_owned(), "true".to_owned())].into(),
         ..settings()
     };
+    let topic = Topic::new("t");
     let has = |config: &ClientConfig, pairs: &[(&str, &str)]| {
         config.create_native_config().expect("librdkafka takes it");
         for (key, value) in pairs {
@@ -102,10 +103,10 @@ fn every_setting_reaches_librdkafka() {
         ],
     );
     has(
-        &membership(&set, "g"),
+        &joining(&set, "g", &topic),
         &[
             ("group.id", "g"),
-            ("group.instance.id", "g.till-7"),
+            ("group.instance.id", "g.t.till-7"),
             ("session.timeout.ms", "17000"),
             ("max.poll.interval.ms", "19000"),
             ("queued.max.messages.kbytes", "5120"),
@@ -116,13 +117,15 @@ fn every_setting_reaches_librdkafka() {
         ],
     );
     has(
-        &transacting(&set, &transactional_id(&set, "g")),
-        &[("transactional.id", "g.till-7"), ("transaction.timeout.ms", "14000")],
+        &transacting(&set, &transactional_id(&set, "g", &topic)),
+        &[("transactional.id", "g.t.till-7"), ("transaction.timeout.ms", "14000")],
     );
     has(&reading(&set), &[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
     has(&asking(&set, Isolation::Uncommitted), &[("isolation.level", "read_uncommitted")]);
-    assert_eq!(membership(&settings(), "g").get("group.instance.id"), None);
-    assert_ne!(transactional_id(&settings(), "g"), transactional_id(&settings(), "g"));
+    let nameless = settings();
+    assert_eq!(joining(&nameless, "g", &topic).get("group.instance.id"), None);
+    let id = || transactional_id(&nameless, "g", &topic);
+    assert_ne!(id(), id());
 }
 
 #[test]
@@ -134,7 +137,9 @@ fn properties_that_promises_rest_on_are_refused() {
     }
     // Whatever a client is given beyond the user's properties is ours, and so reserved.
     let set = KafkaSettings { instance: Some("i".to_owned()), ..settings() };
-    for config in [producing(&set), membership(&set, "g"), transacting(&set, "t"), reading(&set)] {
+    let member = joining(&set, "g", &Topic::new("t"));
+    let others = [producing(&set), transacting(&set, "t"), reading(&set), asking_for(&set, "g")];
+    for config in others.iter().chain([&member]) {
         for key in config.config_map().keys() {
             assert!(reserved(key), "{key} is set by us and can be overridden");
         }
@@ -255,7 +260,7 @@ fn a_dead_producer_is_replaced() {
     mock.request_errors(RDKafkaApiKey::Produce, &[lost]);
     let error = send().expect_err("the row's fate is unknown");
     assert!(error.is_retryable(), "{error}");
-    assert!(matches!(send(), Ok(_)), "the next one is taken by a fresh producer");
+    assert!(send().is_ok(), "the next one is taken by a fresh producer");
 }
 
 /// A log on the shared broker with topics `in` and `out` of its own.

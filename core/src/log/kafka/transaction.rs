@@ -35,6 +35,8 @@ use crate::log::{
 const ACTION: &str = "commit a transaction";
 /// How long one step waits before it is asked for again.
 const STEP: Duration = Duration::from_secs(5);
+/// The same for an abort, which waits for reports on rows that nobody serves meanwhile.
+const ABORT_STEP: Duration = Duration::from_millis(50);
 /// How long a full queue is served before the next try.
 const SERVE: Duration = Duration::from_millis(5);
 
@@ -52,7 +54,7 @@ pub(super) struct TransactionalMember {
 impl TransactionalMember {
     pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
         let settings = &view.settings;
-        let config = transacting(settings, &transactional_id(settings, group));
+        let config = transacting(settings, &transactional_id(settings, group, topic));
         let producer: BaseProducer<Deliveries> = create(&config, Deliveries::default())?;
         // Waits for what an earlier run under this id left open.
         let wait = settings.transaction_timeout + settings.request_timeout;
@@ -151,12 +153,14 @@ impl TransactionalMember {
         let until = Instant::now() + self.view.settings.request_timeout;
         self.aborting = true;
         loop {
-            match self.producer.abort_transaction(STEP) {
+            match self.producer.abort_transaction(ABORT_STEP) {
                 Ok(()) => {
                     self.aborting = false;
                     return Ok(());
                 }
-                Err(error) if is_retriable(&error) && Instant::now() < until => {}
+                Err(error) if is_retriable(&error) && Instant::now() < until => {
+                    self.producer.poll(SERVE);
+                }
                 Err(error) if is_retriable(&error) => {
                     tracing::warn!(%error, "an aborted transaction is not confirmed yet");
                     return Ok(());

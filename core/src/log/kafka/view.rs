@@ -12,14 +12,17 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
-use super::client::{Diagnostics, Isolation, Shared, asking, create, membership, native_partition};
+use super::client::{Diagnostics, Isolation, Shared, asking, asking_for, create, native_partition};
 use super::fault::{failure, failure_on, passes};
 use crate::log::{Bounds, Committed, LogError, Offset, Partition, Topic};
 
 /// Groups whose clients are kept; their names come from the configuration, so there are few.
 const GROUPS_KEPT: usize = 32;
 /// Events of an asking client served after each question, so that its log lines do not pile up.
-const EVENTS_SERVED: usize = 16;
+const EVENTS_SERVED: usize = 64;
+
+/// Pause before a question is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The clients that ask.
 pub(super) struct View {
@@ -60,8 +63,8 @@ impl View {
         if !is_legal(topic) {
             return Ok(None);
         }
-        let asked =
-            self.committed.fetch_metadata(Some(topic.as_str()), self.settings.request_timeout);
+        let wait = self.settings.request_timeout;
+        let asked = ask_on(wait, || self.committed.fetch_metadata(Some(topic.as_str()), wait));
         serve(&self.committed);
         let metadata = asked.map_err(|error| failure(ACTION, error))?;
         let Some(found) = metadata.topics().iter().find(|found| found.name() == topic.as_str())
@@ -112,8 +115,8 @@ impl View {
         topic: &Topic,
         partition: Partition,
     ) -> Result<(Offset, Offset), LogError> {
-        let wait = self.settings.request_timeout;
-        let asked = client.fetch_watermarks(topic.as_str(), native_partition(partition), wait);
+        let (wait, number) = (self.settings.request_timeout, native_partition(partition));
+        let asked = ask_on(wait, || client.fetch_watermarks(topic.as_str(), number, wait));
         serve(client);
         let (low, high) =
             asked.map_err(|error| failure_on(topic, "ask for a partition's bounds", error))?;
@@ -139,7 +142,7 @@ impl View {
         if let Some(client) = groups.get(group) {
             return Ok(Arc::clone(client));
         }
-        let client = create(&membership(&self.settings, group), Diagnostics).map(Arc::new)?;
+        let client = create(&asking_for(&self.settings, group), Diagnostics).map(Arc::new)?;
         if groups.len() >= GROUPS_KEPT {
             groups.clear();
         }
@@ -173,7 +176,6 @@ pub(super) fn stable_place<C: rdkafka::consumer::ConsumerContext>(
     partition: Partition,
 ) -> Result<Option<Committed>, LogError> {
     const ACTION: &str = "ask for a group's place";
-    const PAUSE: Duration = Duration::from_millis(50);
     let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
     loop {
         match place(client, settings.request_timeout, topic, partition) {
@@ -205,6 +207,20 @@ fn place<C: rdkafka::consumer::ConsumerContext>(
     let NativeOffset::Offset(offset) = element.offset() else { return Ok(None) };
     let offset = Offset::try_from(offset).unwrap_or_default();
     Ok(Some(Committed { offset, metadata: element.metadata().to_owned() }))
+}
+
+/// Asks again while the cluster is busy with itself, such as electing a leader.
+fn ask_on<T>(
+    wait: Duration,
+    mut ask: impl FnMut() -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
+    let until = Instant::now() + wait;
+    loop {
+        match ask() {
+            Err(error) if passes(&error) && Instant::now() < until => std::thread::sleep(PAUSE),
+            asked => return asked,
+        }
+    }
 }
 
 /// Hands pending log lines and errors of a client that only asks to its context.
