@@ -1,10 +1,10 @@
 //! The aggregator: gives each record of the journal its verdict and writes what follows from it.
 //!
 //! Stands between `pos.events` and everything that sinks and data teams read. A record is judged
-//! against the ledger of its terminal ([`ledger`], [`numbers`], [`hashes`], or [`ids`] where it has no
-//! number); a first goes to `pos.transactions`, into deltas ([`windows`]) and into its store-day
-//! ([`days`]). Outputs, state and offsets are committed in one transaction a flush ([`flush`],
-//! [`engine`]); a new owner reads the state back ([`restore`]) and nothing else. What is held is a
+//! against the ledger of its terminal (`ledger`, `numbers`, `hashes`, or `ids` where it has no
+//! number); a first goes to `pos.transactions`, into deltas (`windows`) and into its store-day
+//! (`days`). Outputs, state and offsets are committed in one transaction a flush (`flush`,
+//! `engine`); a new owner reads the state back (`restore`) and nothing else. What is held is a
 //! function of the log alone: clocks are append times, settings of tenants come in the envelope.
 //!
 //! Deliberately absent: replay, undo, a look at the wall clock (except for the interval of flushes

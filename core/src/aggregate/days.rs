@@ -257,6 +257,11 @@ impl Day {
         self.terminals.iter().find(|seen| seen.terminal == terminal)?.close
     }
 
+    /// Tells whether time alone has changed what is to be said of it.
+    pub(super) fn is_overdue(&self, date: Date, today: Date) -> bool {
+        is_sealed(date, today) || (self.status == Status::Open && is_over(date, today))
+    }
+
     /// Judges the day, given how many numbers are missing at all its terminals together.
     pub(super) fn judged(&self, missing: u64, date: Date, today: Date) -> Status {
         if is_sealed(date, today) {
@@ -265,7 +270,7 @@ impl Day {
         if missing == 0 && self.terminals.iter().all(|seen| seen.closed) {
             return Status::Complete;
         }
-        if today.0 >= date.0.saturating_add(OVER_AFTER_DAYS) {
+        if is_over(date, today) {
             return Status::OpenEnded;
         }
         Status::Open
@@ -277,6 +282,10 @@ impl Attendance {
     pub(super) fn upto(&self) -> Option<u64> {
         self.close.or(self.last)
     }
+}
+
+fn is_over(date: Date, today: Date) -> bool {
+    today.0 >= date.0.saturating_add(OVER_AFTER_DAYS)
 }
 
 /// Tells whether a business date is past its 35 days.

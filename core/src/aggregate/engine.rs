@@ -42,7 +42,7 @@ pub(super) struct Engine<'a> {
     held: BTreeMap<log::Partition, Held>,
     last_flush: Instant,
     aborts: u32,
-    /// Reused from flush to flush for its memory's size.
+    /// Records of the last flush: the next one will have about as many.
     rows: usize,
 }
 
@@ -108,6 +108,7 @@ impl<'a> Engine<'a> {
         }
         if now.saturating_duration_since(self.last_flush) >= self.settings.flush_interval {
             self.flush(now)?;
+            self.look_at_lag();
         }
         Ok(())
     }
@@ -139,7 +140,6 @@ impl<'a> Engine<'a> {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.look_at_lag();
         Ok(())
     }
 

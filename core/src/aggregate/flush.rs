@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 
-use super::days::{Status, is_sealed};
+use super::days::{Day, Status, is_sealed};
 use super::numbers::{Numbers, SPANS};
 use super::outputs::json;
 use super::partition::Partition;
@@ -21,7 +21,8 @@ use crate::topics::Topics;
 
 /// How often the parts that only time changes are looked through, by the partition's clock.
 const SWEEP_EVERY_MS: i64 = 3_600_000;
-/// Records that one sweep may make; the rest waits for the next flush.
+/// Stores that one sweep looks at, and records it may make; the rest waits for the next flush.
+const SWEEP_STORES: usize = 256;
 const SWEEP_RECORDS: usize = 2_000;
 
 impl Partition {
@@ -97,57 +98,49 @@ impl Partition {
     }
 
     fn write_days(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+        let today = self.today();
         for (slot, date) in std::mem::take(&mut self.outputs.days) {
-            let status = self.status(slot, date);
-            let store = &mut self.stores[slot as usize];
-            let Some(day) = store.days.get_mut(&date) else { continue };
+            let missing = self.stores[slot as usize].missing_on(date);
+            let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { continue };
             day.changed = false;
-            day.status = status;
+            day.status = day.judged(missing.iter().sum(), date, today);
             let store = &self.stores[slot as usize];
-            let value = json(&self.day_record(store, date, status));
+            let Some(day) = store.days.get(&date) else { continue };
+            let value = json(&self.day_record(store, date, day, &missing));
             rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
-            if let Some(day) = store.days.get(&date) {
-                let value = json(&state::day_value(store, date, day));
-                rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
-            }
+            let value = json(&state::day_value(store, date, day));
+            rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
         }
-    }
-
-    fn status(&self, store: u32, date: Date) -> Status {
-        let store = &self.stores[store as usize];
-        let Some(day) = store.days.get(&date) else { return Status::Sealed };
-        let missing = day.terminals.iter().map(|seen| store.missing_on(date, seen.terminal)).sum();
-        day.judged(missing, date, self.today())
     }
 
     fn day_record<'a>(
         &self,
         store: &'a Store,
         date: Date,
-        status: Status,
-    ) -> Option<DayRecord<'a>> {
-        let day = store.days.get(&date)?;
-        let terminals = day.terminals.iter().filter_map(|seen| {
+        day: &'a Day,
+        missing: &[u64],
+    ) -> DayRecord<'a> {
+        let terminals = day.terminals.iter().zip(missing).filter_map(|(seen, &missing)| {
             let terminal = store.terminals.get(seen.terminal as usize)?;
             Some(AttendanceRecord {
                 terminal: &terminal.name,
                 epoch: &terminal.epoch,
                 opened: seen.opened,
                 closed: seen.closed,
-                missing: store.missing_on(date, seen.terminal),
+                missing,
             })
         });
-        Some(DayRecord {
+        DayRecord {
             tenant: &store.tenant,
             store: &store.name,
             business_date: date,
-            status,
+            status: day.status,
             control: day.control.published(),
             terminals: terminals.collect(),
             partition: self.number,
             offset: self.checkpoint.next_offset,
             flush: self.checkpoint.flush,
-        })
+        }
     }
 
     fn write_amendments(&self, topics: &Topics, rows: &mut Vec<Row>) {
@@ -250,13 +243,16 @@ impl Partition {
             return;
         }
         let Ok(stores) = u32::try_from(self.stores.len()) else { return };
-        while self.sweep_from < stores {
+        for _ in 0..SWEEP_STORES {
             let room = SWEEP_RECORDS.saturating_sub(self.outputs.weight.records);
-            if room == 0 {
-                return;
+            if room == 0 || self.sweep_from >= stores {
+                break;
             }
             self.sweep_store(self.sweep_from, room, topics);
             self.sweep_from += 1;
+        }
+        if self.sweep_from < stores {
+            return;
         }
         self.sweep_from = 0;
         self.swept_ms = clock_ms;
@@ -264,13 +260,15 @@ impl Partition {
 
     fn sweep_store(&mut self, slot: u32, room: usize, topics: &Topics) {
         let today = self.today();
-        let dates: Vec<Date> = self.stores[slot as usize].days.keys().copied().collect();
-        for date in dates {
-            if is_sealed(date, today) {
+        let days = self.stores[slot as usize].days.iter();
+        let due: Vec<(Date, bool)> = days
+            .filter(|(date, day)| day.is_overdue(**date, today))
+            .map(|(&date, _)| (date, is_sealed(date, today)))
+            .collect();
+        for (date, sealed) in due {
+            if sealed {
                 self.seal(slot, date, topics);
-            } else if self.status(slot, date)
-                != self.stores[slot as usize].days.get(&date).map_or(Status::Sealed, |d| d.status)
-            {
+            } else {
                 self.mark_day(slot, date);
             }
         }
@@ -296,14 +294,16 @@ impl Partition {
 
     /// Writes a day for the last time and forgets it.
     fn seal(&mut self, slot: u32, date: Date, topics: &Topics) {
+        let missing = self.stores[slot as usize].missing_on(date);
+        let Some(mut day) = self.stores[slot as usize].days.remove(&date) else { return };
+        day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
         let (key, state_key) = (day_key(store, date), state::day_key(store, date));
-        let value = json(&self.day_record(store, date, Status::Sealed));
+        let value = json(&self.day_record(store, date, &day, &missing));
         self.outputs.weight.add(2, value.len() + 2 * key.len());
         let sealed = self.row(&topics.days, key, Some(value));
         let forgotten = self.row(&topics.state, state_key, None);
         self.outputs.rows.extend([sealed, forgotten]);
-        self.stores[slot as usize].days.remove(&date);
     }
 
     /// Forgets the epochs of business dates that are sealed.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::days::Day;
+use super::days::{Attendance, Day};
 use super::ids::Ids;
 use super::index::Index;
 use super::ledger::Ledger;
@@ -120,18 +120,21 @@ impl Store {
         retired
     }
 
-    /// How many numbers of a terminal are missing on a day: those up to its close, or to its highest
-    /// number while there is none, and above its last close on an earlier day.
-    pub(super) fn missing_on(&self, date: Date, terminal: u32) -> u64 {
-        let Some(numbers) =
-            self.terminals.get(terminal as usize).and_then(|t| t.ledger.numbers.as_ref())
-        else {
-            return 0;
+    /// How many numbers are missing on a day, for each terminal that took part: those up to its
+    /// close, or to its highest number while there is none, and above its last close before.
+    pub(super) fn missing_on(&self, date: Date) -> Vec<u64> {
+        let Some(day) = self.days.get(&date) else { return Vec::new() };
+        let missing = |seen: &Attendance| {
+            let terminal = self.terminals.get(seen.terminal as usize)?;
+            let numbers = terminal.ledger.numbers.as_ref().filter(|n| n.missing() > 0)?;
+            let upto = seen.upto()?;
+            let others = self.days.iter().filter(|&(&other, _)| other != date);
+            let closes = others.filter_map(|(_, day)| day.close(seen.terminal));
+            let before = closes.filter(|&close| close < upto).max();
+            let from = before.map_or(numbers.baseline(), |close| close + 1);
+            Some(numbers.missing_between(from, upto))
         };
-        let Some(upto) = self.days.get(&date).and_then(|day| day.upto(terminal)) else { return 0 };
-        let others = self.days.iter().filter(|&(&other, _)| other != date);
-        let earlier = others.filter_map(|(_, day)| day.close(terminal)).filter(|&c| c < upto).max();
-        numbers.missing_between(earlier.map_or(numbers.baseline(), |close| close + 1), upto)
+        day.terminals.iter().map(|seen| missing(seen).unwrap_or(0)).collect()
     }
 
     /// The day that a number of a terminal belongs to, if it is open.
@@ -212,8 +215,8 @@ mod tests {
         {
             store.days.entry(Date(date)).or_default().attend(terminal, kind, Some(number));
         }
-        assert_eq!(store.missing_on(Date(1), terminal), 1);
-        assert_eq!(store.missing_on(Date(2), terminal), 1);
+        assert_eq!(store.missing_on(Date(1)), [1]);
+        assert_eq!(store.missing_on(Date(2)), [1]);
         assert_eq!(store.day_of(terminal, 2), Some(Date(1)));
         assert_eq!(store.day_of(terminal, 5), Some(Date(2)));
         assert_eq!(store.day_of(terminal, 7), None);

@@ -337,3 +337,33 @@ fn a_record_under_the_key_of_another_store_stops_its_partition() {
     engine.flush(rig.now).unwrap();
     assert_eq!(rig.log.group_offset(0), Some(0));
 }
+
+#[test]
+fn operators_see_verdicts_and_a_stopped_partition() {
+    let mut registry = prometheus_client::registry::Registry::default();
+    let rig =
+        Rig { metrics: crate::aggregate::AggregateMetrics::register(&mut registry), ..Rig::new(1) };
+    for sale in [Sample::sale("1", "a", 1), Sample::sale("1", "a", 20_000)] {
+        rig.accept(&sale);
+        rig.accept(&sale);
+    }
+    let bad = Sample::sale("1", "a", 2);
+    rig.append(&bad, b"?".to_vec(), bad.occurred_ms);
+    let mut engine = rig.join();
+    for _ in 0..5 {
+        engine.step(rig.now).unwrap();
+    }
+    engine.step(rig.now + std::time::Duration::from_secs(5)).unwrap();
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    for line in [
+        "tillrace_aggregate_records_total{verdict=\"first\"} 2",
+        "tillrace_aggregate_records_total{verdict=\"duplicate\"} 2",
+        "tillrace_aggregate_sequence_jumps_total 1",
+        "tillrace_aggregate_partition_stopped{partition=\"0\"} 1",
+        "tillrace_aggregate_lag_records{partition=\"0\"} 1",
+        "tillrace_aggregate_flush_seconds_count 1",
+    ] {
+        assert!(text.contains(line), "{line} is not in {text}");
+    }
+}
