@@ -57,6 +57,7 @@ pub use verdict::Totals;
 /// # Errors
 /// Settings that can not be, disagreement of state and group, and every failure of the log but an
 /// aborted transaction. Where [`AggregateError::is_retryable`], calling again may help.
+#[expect(clippy::needless_pass_by_value, reason = "the thread that runs this owns its share")]
 pub fn run(
     log: Arc<dyn Log>,
     topics: &Topics,

@@ -109,16 +109,10 @@ impl Control {
         };
         for line in event.lines.iter().filter(|line| !line.void) {
             let amount = sign * i128::from(line.amount.unwrap_or(0));
-            let direction = match line.line_type {
-                LineType::Return => {
-                    sums.returns += amount;
-                    -sign
-                }
-                _ => {
-                    sums.sales += amount;
-                    sign
-                }
-            };
+            let returned = line.line_type == LineType::Return;
+            let side = if returned { &mut sums.returns } else { &mut sums.sales };
+            *side += amount;
+            let direction = if returned { -sign } else { sign };
             sums.discounts += direction * i128::from(line.discount);
             let taxes = i128::from(line.tax_exclusive) + i128::from(line.tax_inclusive);
             sums.taxes += direction * taxes;

@@ -4,6 +4,8 @@
 //! verdict calls for. A record is decoded before anything is changed, so that one which can not be
 //! understood leaves no trace and stops its partition.
 
+use std::fmt::Write as _;
+
 use super::archive::Archive;
 use super::days::is_sealed;
 use super::hashes::ShortHash;
@@ -161,21 +163,30 @@ impl Partition {
         self.checkpoint.totals.count(ruling.verdict);
         match (ruling.verdict, terminal) {
             (Verdict::First, Some(terminal)) => {
-                let settled = format!(
-                    r#","verdict":"first","sourcepartition":{},"sourceoffset":{}"#,
-                    self.number, subject.offset
-                );
-                let place = subject.value.len() - 1 - subject.envelope.data.len() - BEFORE_DATA;
-                let (attributes, data) = subject.value.split_at(place);
-                let key = self.stores[subject.store as usize].key.clone();
-                let parts = [attributes, settled.as_bytes(), data];
-                self.outputs.push(&topics.transactions, &key, &parts);
+                self.send_on(subject, topics);
                 self.count(subject, Some((terminal, ruling)), topics);
             }
             (Verdict::First | Verdict::Duplicate, _) => {}
             (verdict, _) => self.keep_aside(subject, verdict, topics),
         }
         Noticed { jumps: u64::from(ruling.jumped), resets: u64::from(ruling.reset) }
+    }
+
+    /// Writes a first to `pos.transactions`: its own bytes, verdict and source put in before `data`.
+    fn send_on(&mut self, subject: &Subject<'_>, topics: &Topics) {
+        let mut settled = std::mem::take(&mut self.outputs.scratch);
+        settled.clear();
+        let (partition, offset) = (self.number, subject.offset);
+        let written = write!(
+            settled,
+            r#","verdict":"first","sourcepartition":{partition},"sourceoffset":{offset}"#
+        );
+        debug_assert!(written.is_ok(), "a string takes everything");
+        let place = subject.value.len() - 1 - subject.envelope.data.len() - BEFORE_DATA;
+        let (attributes, data) = subject.value.split_at(place);
+        let key = self.stores[subject.store as usize].key.clone();
+        self.outputs.push(&topics.transactions, &key, &[attributes, settled.as_bytes(), data]);
+        self.outputs.scratch = settled;
     }
 
     /// Gives the verdict, and the terminal where it has one.

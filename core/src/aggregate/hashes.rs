@@ -7,8 +7,8 @@
 
 use std::collections::BTreeMap;
 
-/// Numbers in one block.
-const BLOCK_NUMBERS: u64 = 32;
+/// Numbers in one block: one bit each in a presence mask.
+const BLOCK_NUMBERS: usize = 32;
 /// Blocks a terminal may hold; past it the lowest goes early. 131,072 numbers.
 const BLOCKS: usize = 4_096;
 const VERSION: u8 = 1;
@@ -18,7 +18,6 @@ const VERSION: u8 = 1;
 pub(super) struct ShortHash(pub(super) u32);
 
 impl ShortHash {
-    #[expect(clippy::cast_possible_truncation, reason = "the leading 32 bits are wanted")]
     pub(super) fn of(hash: u128) -> Self {
         Self((hash >> 96) as u32)
     }
@@ -36,7 +35,7 @@ pub(super) struct Hashes {
 struct Block {
     newest_ms: i64,
     present: u32,
-    hashes: [u32; BLOCK_NUMBERS as usize],
+    hashes: [u32; BLOCK_NUMBERS],
     /// Stands in `changed`.
     marked: bool,
 }
@@ -98,7 +97,7 @@ impl Hashes {
     pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<Vec<u8>>)) {
         for index in self.changed.drain(..) {
             let block = self.blocks.get_mut(&index);
-            each(index, block.map(|block| block.encode_unmarked()));
+            each(index, block.map(Block::encode_unmarked));
         }
     }
 
@@ -116,12 +115,7 @@ impl Hashes {
 
 impl Block {
     fn empty() -> Self {
-        Self {
-            newest_ms: i64::MIN / 2,
-            present: 0,
-            hashes: [0; BLOCK_NUMBERS as usize],
-            marked: false,
-        }
+        Self { newest_ms: i64::MIN / 2, present: 0, hashes: [0; BLOCK_NUMBERS], marked: false }
     }
 
     fn encode_unmarked(&mut self) -> Vec<u8> {
@@ -162,7 +156,8 @@ impl Block {
 
 #[expect(clippy::cast_possible_truncation, reason = "below 32")]
 fn place_of(number: u64) -> (u64, usize) {
-    (number / BLOCK_NUMBERS, (number % BLOCK_NUMBERS) as usize)
+    let numbers = BLOCK_NUMBERS as u64;
+    (number / numbers, (number % numbers) as usize)
 }
 
 #[cfg(test)]
@@ -204,7 +199,7 @@ mod tests {
     fn changed_blocks_are_written_once_and_read_back() {
         let mut hashes = Hashes::default();
         for number in [1, 2, 31, 32, 5_000] {
-            hashes.insert(number, ShortHash(number as u32 + 1), 10, HORIZON);
+            hashes.insert(number, ShortHash(7), 10, HORIZON);
         }
         assert_eq!(hashes.changed(), 3);
         let mut restored = Hashes::default();

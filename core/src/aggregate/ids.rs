@@ -167,7 +167,9 @@ mod tests {
             };
         });
         let mut restored = Ids::default();
-        state.iter().for_each(|(&number, bytes)| restored.restore(number, bytes).unwrap());
+        for (&number, bytes) in state.iter() {
+            restored.restore(number, bytes).unwrap();
+        }
         if !state.is_empty() {
             assert_eq!(&restored, ids);
         }

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn enter(index: &mut Index, names: &mut Vec<u64>, name: u64, hash: u64) -> u32 {
-        let next = names.len() as u32;
+        let next = u32::try_from(names.len()).unwrap();
         let (slot, new) = index.find_or_enter(hash, next, |slot| names[slot as usize] == name);
         if new {
             names.push(name);

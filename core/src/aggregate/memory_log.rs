@@ -339,7 +339,9 @@ impl Consumer for MemoryConsumer {
         match news {
             Some(News::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
             Some(News::Revoked(partitions)) => {
-                partitions.iter().for_each(|partition| drop(self.readers.remove(partition)));
+                for partition in &partitions {
+                    self.readers.remove(partition);
+                }
                 return Ok(Polled::Revoked(partitions));
             }
             None => {}

@@ -9,17 +9,18 @@
 //!
 //! Knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns places into verdicts.
 
+mod block;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use block::{BLOCK_NUMBERS, Block, bounds_of};
 
 /// Spans of open numbers kept before blocks are made.
 pub(super) const SPANS: usize = 64;
 /// Bitmap blocks kept before the lowest is given up.
 const BLOCKS: usize = 64;
-/// Numbers one bitmap block covers.
-pub(super) const BLOCK_NUMBERS: u64 = 4_096;
-const WORDS: usize = 64;
 /// A number further above the mark than this is a jump, and a baseline is lowered by at most this.
 pub(super) const LARGEST_STEP: u64 = 10_000;
 
@@ -75,13 +76,6 @@ pub(super) struct Numbers {
     refused: u64,
     spans: Vec<Span>,
     blocks: BTreeMap<u64, Block>,
-}
-
-/// One bit a number: `open` ones, and those of them that are `refused`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Block {
-    open: Vec<u64>,
-    refused: Vec<u64>,
 }
 
 impl Numbers {
@@ -379,76 +373,6 @@ impl Numbers {
             span.from <= span.to
         });
     }
-}
-
-fn bounds_of(index: u64) -> (u64, u64) {
-    (index * BLOCK_NUMBERS, index * BLOCK_NUMBERS + (BLOCK_NUMBERS - 1))
-}
-
-impl Block {
-    fn new() -> Self {
-        Self { open: vec![0; WORDS], refused: vec![0; WORDS] }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.open.iter().all(|&word| word == 0)
-    }
-
-    fn open(&mut self, from: u64, to: u64, class: Class) {
-        for number in from..=to {
-            let (word, bit) = bit_of(number);
-            self.open[word] |= bit;
-            if class == Class::Refused {
-                self.refused[word] |= bit;
-            }
-        }
-    }
-
-    fn close(&mut self, number: u64) {
-        let (word, bit) = bit_of(number);
-        self.open[word] &= !bit;
-        self.refused[word] &= !bit;
-    }
-
-    fn class_of(&self, number: u64) -> Option<Class> {
-        let (word, bit) = bit_of(number);
-        match (self.open[word] & bit != 0, self.refused[word] & bit != 0) {
-            (false, _) => None,
-            (true, false) => Some(Class::Missing),
-            (true, true) => Some(Class::Refused),
-        }
-    }
-
-    fn missing_between(&self, index: u64, from: u64, to: u64) -> u64 {
-        let (first, last) = bounds_of(index);
-        let numbers = from.max(first)..=to.min(last);
-        numbers.filter(|&number| self.class_of(number) == Some(Class::Missing)).count() as u64
-    }
-
-    fn missing_spans(&self, index: u64, found: &mut Vec<(u64, u64)>) {
-        let (first, last) = bounds_of(index);
-        let mut start = None;
-        for number in first..=last {
-            let missing = self.class_of(number) == Some(Class::Missing);
-            match (missing, start) {
-                (true, None) => start = Some(number),
-                (false, Some(from)) => {
-                    found.push((from, number - 1));
-                    start = None;
-                }
-                _ => {}
-            }
-        }
-        if let Some(from) = start {
-            found.push((from, last));
-        }
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "below 64")]
-fn bit_of(number: u64) -> (usize, u64) {
-    let place = number % BLOCK_NUMBERS;
-    ((place / 64) as usize, 1 << (place % 64))
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(super) struct Outputs {
     /// Offsets put on `pos.conflicts`.
     pub(super) kept: Vec<Offset>,
     pub(super) weight: Weight,
+    /// Memory for small texts.
+    pub(super) scratch: String,
     chunk: BytesMut,
 }
 
@@ -63,6 +65,7 @@ impl Outputs {
             amendments: BTreeMap::new(),
             kept: Vec::new(),
             weight: Weight::default(),
+            scratch: String::new(),
             chunk: BytesMut::new(),
         }
     }

@@ -71,13 +71,12 @@ impl Takeover {
     ) -> Result<Option<Taken>, AggregateError> {
         let partition = self.number;
         let Ground { log, topics, .. } = ground;
-        let seen = match self.seen {
-            Some(seen) => seen,
-            None => {
-                let committed = consumer.committed(partition)?.map(|committed| committed.offset);
-                let end = log.bounds(&topics.state, partition)?.end;
-                *self.seen.insert(Seen { committed, end })
-            }
+        let seen = if let Some(seen) = self.seen {
+            seen
+        } else {
+            let committed = consumer.committed(partition)?.map(|committed| committed.offset);
+            let end = log.bounds(&topics.state, partition)?.end;
+            *self.seen.insert(Seen { committed, end })
         };
         if log.bounds(&topics.state, partition)?.stable_end < seen.end {
             let waited = now.saturating_duration_since(self.since);

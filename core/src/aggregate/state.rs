@@ -241,8 +241,7 @@ impl Partition {
     fn take_ids(&mut self, records: &Records) -> Result<(), StateError> {
         let mut blocks = Vec::new();
         for (key, value) in under(records, "ids/") {
-            let named = parts(key, "ids/");
-            let (names, block) = named.ok_or_else(|| fault(key, "names no block"))?;
+            let (names, block) = parts(key, "ids/").ok_or_else(|| fault(key, "names no block"))?;
             blocks.push((names, block, key, value));
         }
         blocks.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));

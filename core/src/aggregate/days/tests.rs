@@ -22,7 +22,7 @@ fn line(line_type: LineType, amount: i64, discount: i64, tax: i64) -> Line<'stat
     }
 }
 
-fn event(kind: Kind, currency: &[u8; 3], lines: Vec<Line<'static>>) -> Event<'static> {
+fn event(kind: Kind, currency: [u8; 3], lines: Vec<Line<'static>>) -> Event<'static> {
     Event {
         tenant: None,
         store: "1",
@@ -33,7 +33,7 @@ fn event(kind: Kind, currency: &[u8; 3], lines: Vec<Line<'static>>) -> Event<'st
         kind,
         occurred_at: Timestamp::from_millis(0),
         business_date: Date(0),
-        currency: Currency::parse(currency),
+        currency: Currency::parse(&currency),
         operator_id: None,
         loyalty_id: None,
         reference: None,
@@ -50,11 +50,11 @@ fn event(kind: Kind, currency: &[u8; 3], lines: Vec<Line<'static>>) -> Event<'st
 fn totals_add_up_by_currency_with_returns_and_reversals_apart() {
     let mut control = Control::default();
     let basket = || vec![line(LineType::Sale, 1_000, 100, 70), line(LineType::Return, 300, 0, 20)];
-    control.add(&event(Kind::Sale, b"EUR", basket()));
-    control.add(&event(Kind::Sale, b"EUR", basket()));
-    control.add(&event(Kind::PostVoid, b"EUR", basket()));
-    control.add(&event(Kind::Sale, b"JPY", vec![line(LineType::Sale, 900, 0, 0)]));
-    control.add(&event(Kind::Training, b"EUR", basket()));
+    control.add(&event(Kind::Sale, *b"EUR", basket()));
+    control.add(&event(Kind::Sale, *b"EUR", basket()));
+    control.add(&event(Kind::PostVoid, *b"EUR", basket()));
+    control.add(&event(Kind::Sale, *b"JPY", vec![line(LineType::Sale, 900, 0, 0)]));
+    control.add(&event(Kind::Training, *b"EUR", basket()));
     let published = serde_json::to_value(control.published()).unwrap();
     assert_eq!(
         published,
@@ -75,7 +75,7 @@ fn voided_lines_add_nothing() {
     let mut control = Control::default();
     let mut struck = line(LineType::Sale, 1_000, 100, 70);
     struck.void = true;
-    control.add(&event(Kind::Sale, b"EUR", vec![struck]));
+    control.add(&event(Kind::Sale, *b"EUR", vec![struck]));
     assert_eq!(control.sums[0].sales, 0);
     assert_eq!(control.sums[0].taxes, 0);
 }
@@ -87,7 +87,7 @@ fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
     let (codes, _) = codes.as_chunks::<3>();
     for code in codes {
         assert!(!control.truncated);
-        control.add(&event(Kind::Sale, code, vec![line(LineType::Sale, 1, 0, 0)]));
+        control.add(&event(Kind::Sale, *code, vec![line(LineType::Sale, 1, 0, 0)]));
     }
     assert!(control.truncated);
     assert_eq!((control.sums.len(), control.kinds["sale"]), (16, 17));
@@ -97,7 +97,7 @@ fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
 fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
     let mut control = Control::default();
     for _ in 0..20_000 {
-        control.add(&event(Kind::Sale, b"EUR", vec![line(LineType::Sale, i64::MAX / 4, 0, 0)]));
+        control.add(&event(Kind::Sale, *b"EUR", vec![line(LineType::Sale, i64::MAX / 4, 0, 0)]));
     }
     assert_eq!(control.sums[0].sales, i128::from(i64::MAX / 4) * 20_000);
     let text = serde_json::to_string(&control).unwrap();

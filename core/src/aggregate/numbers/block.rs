@@ -1,0 +1,86 @@
+//! Bitmap blocks: where open numbers go when they are too many for spans.
+
+use serde::{Deserialize, Serialize};
+
+use super::Class;
+
+/// Numbers one block covers.
+pub(super) const BLOCK_NUMBERS: u64 = 4_096;
+const WORDS: usize = 64;
+
+/// One bit a number: `open` ones, and those of them that are `refused`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Block {
+    open: Vec<u64>,
+    refused: Vec<u64>,
+}
+
+/// First and last number of a block.
+pub(super) fn bounds_of(index: u64) -> (u64, u64) {
+    (index * BLOCK_NUMBERS, index * BLOCK_NUMBERS + (BLOCK_NUMBERS - 1))
+}
+
+impl Block {
+    pub(super) fn new() -> Self {
+        Self { open: vec![0; WORDS], refused: vec![0; WORDS] }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.iter().all(|&word| word == 0)
+    }
+
+    pub(super) fn open(&mut self, from: u64, to: u64, class: Class) {
+        for number in from..=to {
+            let (word, bit) = bit_of(number);
+            self.open[word] |= bit;
+            if class == Class::Refused {
+                self.refused[word] |= bit;
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, number: u64) {
+        let (word, bit) = bit_of(number);
+        self.open[word] &= !bit;
+        self.refused[word] &= !bit;
+    }
+
+    pub(super) fn class_of(&self, number: u64) -> Option<Class> {
+        let (word, bit) = bit_of(number);
+        match (self.open[word] & bit != 0, self.refused[word] & bit != 0) {
+            (false, _) => None,
+            (true, false) => Some(Class::Missing),
+            (true, true) => Some(Class::Refused),
+        }
+    }
+
+    pub(super) fn missing_between(&self, index: u64, from: u64, to: u64) -> u64 {
+        let (first, last) = bounds_of(index);
+        let numbers = from.max(first)..=to.min(last);
+        numbers.filter(|&number| self.class_of(number) == Some(Class::Missing)).count() as u64
+    }
+
+    pub(super) fn missing_spans(&self, index: u64, found: &mut Vec<(u64, u64)>) {
+        let (first, last) = bounds_of(index);
+        let mut start = None;
+        for number in first..=last {
+            let missing = self.class_of(number) == Some(Class::Missing);
+            match (missing, start) {
+                (true, None) => start = Some(number),
+                (false, Some(from)) => {
+                    found.push((from, number - 1));
+                    start = None;
+                }
+                _ => {}
+            }
+        }
+        if let Some(from) = start {
+            found.push((from, last));
+        }
+    }
+}
+
+fn bit_of(number: u64) -> (usize, u64) {
+    let place = number % BLOCK_NUMBERS;
+    ((place / 64) as usize, 1 << (place % 64))
+}
