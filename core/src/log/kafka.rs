@@ -2,7 +2,7 @@
 //!
 //! Kafka is the distributed engine: replication, partitioning, group membership, transactions. The
 //! files stand in the order in which a record meets them: `producer` (with `batch`), `member` and
-//! `transaction` (with `entry`), `reader`; `view` asks the cluster, `topics` makes and compares
+//! `transaction` (with `rebalance` and `entry`), `reader`; `view` asks the cluster, `topics` makes and compares
 //! (with `promise`), `client` configures librdkafka, `fault` says what its errors mean.
 //!
 //! “Durable” here means replicated: acknowledged by all in-sync replicas, two of three at least. It
@@ -20,6 +20,7 @@ mod member;
 mod producer;
 mod promise;
 mod reader;
+mod rebalance;
 mod settings;
 mod topics;
 mod transaction;

@@ -8,24 +8,20 @@
 //! Each partition has a queue of its own, so that assignments and revocations are heard while
 //! records wait, and an error says which partition it is about.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use parking_lot::Mutex;
-use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::base_consumer::PartitionQueue;
-use rdkafka::consumer::{
-    BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata,
-};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
-use super::client::{create, joining, native_offset, native_partition, report_error, report_line};
+use super::client::{create, joining, native_offset, native_partition};
 use super::entry::Copier;
 use super::fault::{KafkaFault, failure, failure_on, passes, shared};
+use super::rebalance::{Group, Rebalance};
 use super::view::{View, stable_place};
 use crate::log::{
     Committed, Consumer, Entry, LogError, Offset, Partition, Polled, Position, Topic,
@@ -40,59 +36,6 @@ const POLL_BYTES: usize = 16 << 20;
 const EVENTS_SERVED: usize = 4;
 /// Longest wait for the bell: librdkafka's own events do not all ring it.
 const BELL: Duration = Duration::from_millis(100);
-
-/// A rebalance, as the group's callback saw it.
-pub(super) enum Rebalance {
-    /// Partitions came, with the metadata of the generation that brought them.
-    Assigned(Vec<Partition>, Option<ConsumerGroupMetadata>),
-    /// All partitions went.
-    Revoked(Vec<Partition>),
-}
-
-/// What librdkafka calls inside a poll.
-pub(super) struct Group {
-    rebalances: Mutex<VecDeque<Rebalance>>,
-}
-
-impl ClientContext for Group {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        report_line(level, fac, log_message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        report_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for Group {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        event: RDKafkaRespErr,
-        list: &mut TopicPartitionList,
-    ) {
-        let number = |partition| Partition::try_from(partition).unwrap_or_default();
-        let partitions = list.elements().iter().map(|one| number(one.partition())).collect();
-        let (rebalance, outcome) = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS
-        {
-            // Group metadata is of this very generation: a later one cannot begin before this
-            // callback has answered. What fences a flush is taken here and nowhere else.
-            let metadata = consumer.group_metadata();
-            let outcome = list
-                .set_all_offsets(NativeOffset::End)
-                .and_then(|()| consumer.assign(list))
-                .and_then(|()| consumer.pause(list));
-            (Rebalance::Assigned(partitions, metadata), outcome)
-        } else {
-            (Rebalance::Revoked(partitions), consumer.unassign())
-        };
-        if let Err(error) = outcome {
-            // The partitions then fail to start, which is what the role hears of.
-            tracing::error!(%error, "answer a rebalance");
-        }
-        self.rebalances.lock().push_back(rebalance);
-    }
-}
 
 /// An assigned partition.
 struct Lane {
@@ -119,9 +62,8 @@ pub(super) struct Member {
 impl Member {
     pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
         view.know(topic)?;
-        let context = Group { rebalances: Mutex::default() };
         let mut consumer: BaseConsumer<Group> =
-            create(&joining(&view.settings, group, topic), context)?;
+            create(&joining(&view.settings, group, topic), Group::default())?;
         let (bell, rung) = bounded(1);
         consumer.set_nonempty_callback(ringing(&bell));
         consumer
@@ -187,7 +129,7 @@ impl Member {
     fn next_rebalance(&mut self) -> Result<Option<Polled>, LogError> {
         for _ in 0..EVENTS_SERVED {
             let polled = self.consumer.poll(Duration::ZERO).map(|polled| polled.map(drop));
-            let next = self.consumer.context().rebalances.lock().pop_front();
+            let next = self.consumer.context().next();
             match next {
                 Some(Rebalance::Assigned(partitions, metadata)) => {
                     self.metadata = metadata;
