@@ -42,7 +42,7 @@ pub(crate) struct DemoArgs {
     /// Stores, with four tills each.
     #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) stores: u32,
-    /// Events that the tills send, copies left out; they are spread over some twenty seconds.
+    /// Events that the tills send, copies left out; they are spread over twenty seconds at most.
     #[arg(long, visible_alias = "size", value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub(crate) events: u64,
     /// The same seed plays the same morning.
@@ -68,7 +68,11 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         .prefix("tillrace-demo-")
         .tempdir()
         .context("make a folder for the demo")?;
-    let report = play(&args, folder.path()).await?;
+    let report = tokio::select! {
+        report = play(&args, folder.path()) => report?,
+        // Ending here, not by the signal, removes the folder.
+        _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
+    };
     if let Some(path) = &args.json {
         write_json(path, &report)?;
     }

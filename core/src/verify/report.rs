@@ -157,21 +157,33 @@ impl Gaps {
     }
 }
 
-/// Writes a table for people: what was covered, then each check.
-impl fmt::Display for Report {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for covered in &self.covered {
-            write!(
+impl Report {
+    /// One line where all of it is covered, else one a partition.
+    fn write_covered(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let records = self.verdicts.records();
+        if self.covered.iter().all(|covered| covered.from == 0) {
+            let partitions = self.covered.len();
+            return writeln!(
                 formatter,
-                "partition {}: offsets {} to {}",
-                covered.partition, covered.from, covered.to
-            )?;
-            match covered.firsts_given {
+                "covered: all {records} records that were consumed, in {partitions} partitions"
+            );
+        }
+        for Covered { partition, from, to, firsts_given } in &self.covered {
+            write!(formatter, "covered: partition {partition}, offsets {from} to {to}")?;
+            match firsts_given {
                 Some(0) => writeln!(formatter)?,
                 Some(given) => writeln!(formatter, ", {given} firsts before them taken as given")?,
                 None => writeln!(formatter, ", firsts before them taken as given")?,
             }
         }
+        Ok(())
+    }
+}
+
+/// Writes a table for people: what was covered, then each check.
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_covered(formatter)?;
         for check in &self.checks {
             write!(formatter, "\n{check}")?;
         }

@@ -66,3 +66,51 @@ impl TopicReader for ViewReader {
 fn signed<T: TryFrom<u64> + Default>(number: u64) -> T {
     T::try_from(number).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use tillrace_core::log::local::{LocalLog, LocalSettings};
+    use tillrace_core::log::{Log, Row};
+    use tillrace_core::topics::Topics;
+
+    use super::*;
+
+    #[test]
+    fn it_reads_on_from_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = LocalLog::open(LocalSettings::new(folder.path(), 2)).unwrap();
+        let topics = Topics::new("");
+        log.ensure_topics(&topics.specs(&[], 1)).unwrap();
+        let producer = log.producer().unwrap();
+        let append = |text: &'static str| {
+            let row = Row {
+                topic: topics.events.clone(),
+                partition: 1,
+                key: "k".into(),
+                value: Some(text.into()),
+            };
+            producer.send(vec![row], Box::new(|_outcomes| {})).unwrap();
+            producer.flush(Duration::from_secs(10)).unwrap();
+        };
+        let mut reader = ViewReader::new(log.clone());
+        let mut positions = Positions::new();
+        let mut read = |expected: &[(i32, i64, &str)]| {
+            let mut found = Vec::new();
+            reader
+                .read("pos.events.v1", &mut positions, &mut |record| {
+                    let value = String::from_utf8(record.value.to_vec()).unwrap();
+                    found.push((record.partition, record.offset, value));
+                })
+                .unwrap();
+            let found: Vec<_> = found.iter().map(|(p, o, text)| (*p, *o, text.as_str())).collect();
+            assert_eq!(found, expected);
+        };
+        read(&[]);
+        append("one");
+        append("two");
+        read(&[(1, 0, "one"), (1, 1, "two")]);
+        append("three");
+        read(&[(1, 2, "three")]);
+        read(&[]);
+    }
+}

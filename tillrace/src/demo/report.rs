@@ -67,10 +67,15 @@ impl BackendReport {
 
 impl fmt::Display for DemoReport {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, "What the tills know, and find in the log\n\n{}", self.sender)?;
-        writeln!(formatter, "What the backends booked\n")?;
+        writeln!(
+            formatter,
+            "THE TILLS: what they sent, and what they find in the log\n\n{}",
+            self.sender
+        )?;
+        writeln!(formatter, "THE SINKS: what the audit says, and what the backends booked\n")?;
         self.write_sinks(formatter)?;
-        writeln!(formatter, "\nWhat the log says of itself\n\n{}", self.conservation)?;
+        writeln!(formatter, "\nTHE LOG: recounted from its records alone\n")?;
+        self.write_checks(formatter)?;
         let verdict = if self.holds {
             "Nothing was lost, and nothing was counted twice."
         } else {
@@ -111,5 +116,41 @@ impl DemoReport {
             writeln!(formatter, "{booked:>10}{repeated:>10}{calls:>10}{stock:>8}{mark}")?;
         }
         Ok(())
+    }
+
+    /// All checks; of the sinks', which stand in the table above, no more than the verdict.
+    fn write_checks(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sinks, others): (Vec<_>, Vec<_>) =
+            self.conservation.checks.iter().partition(|check| check.name.starts_with("(d)"));
+        for check in others.into_iter().chain(sinks.iter().copied().filter(|sink| !sink.holds())) {
+            writeln!(formatter, "{check}")?;
+        }
+        for sink in sinks.iter().filter(|sink| sink.holds()) {
+            writeln!(formatter, "{:<86}holds", sink.name)?;
+        }
+        writeln!(formatter)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_must_have_booked_what_was_delivered_and_moved() {
+        let sink = verify::SinkCounts { delivered: 7, ..verify::SinkCounts::default() };
+        let booked = |booked, stock_differing| BackendReport {
+            sink: "erp".to_owned(),
+            booked,
+            repeated: 2,
+            refused: 0,
+            calls: 9,
+            stock_differing,
+        };
+        assert!(booked(7, None).agrees(&sink));
+        assert!(booked(7, Some(0)).agrees(&sink));
+        assert!(!booked(6, None).agrees(&sink));
+        assert!(!booked(8, None).agrees(&sink));
+        assert!(!booked(7, Some(1)).agrees(&sink));
     }
 }

@@ -79,3 +79,65 @@ pub(crate) async fn settle(
         tokio::time::sleep(POLL_EVERY).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tillrace_core::log::local::{LocalLog, LocalSettings};
+    use tillrace_core::log::{Log, Polled, Position, Row};
+
+    use super::*;
+
+    /// A log with three records to aggregate, and nothing for the sink.
+    fn log_with_three(folder: &std::path::Path) -> (std::sync::Arc<LocalLog>, Topics) {
+        let log = LocalLog::open(LocalSettings::new(folder, 1)).unwrap();
+        let topics = Topics::new("");
+        log.ensure_topics(&topics.specs(&["erp"], 1)).unwrap();
+        let row = Row {
+            topic: topics.events.clone(),
+            partition: 0,
+            key: "k".into(),
+            value: Some("v".into()),
+        };
+        let producer = log.producer().unwrap();
+        producer.send(vec![row; 3], Box::new(|_outcomes| {})).unwrap();
+        producer.flush(Duration::from_secs(10)).unwrap();
+        (log, topics)
+    }
+
+    fn sink(topics: &Topics) -> SinkUnderTest {
+        let topic = topics.transactions.clone();
+        SinkUnderTest { name: "erp".to_owned(), topic, group: topics.group("deliver.erp") }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backlog_that_stands_still_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, topics) = log_with_three(folder.path());
+        let sinks = [sink(&topics)];
+        let patience = Duration::from_secs(30);
+        let left = settle(log.as_ref(), &topics, &sinks, patience, |_backlogs| {}).await.unwrap();
+        assert_eq!(left, [Backlog { name: "aggregate".to_owned(), records: 3 }]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_everything_is_consumed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, topics) = log_with_three(folder.path());
+        let mut consumer = log.consumer(&topics.group("aggregate"), &topics.events).unwrap();
+        let polled = consumer.poll(1, Duration::from_secs(10)).unwrap();
+        assert!(matches!(polled, Polled::Assigned(_)), "{polled:?}");
+        let mut next = 0;
+        let patience = Duration::from_secs(30);
+        let sinks = [sink(&topics)];
+        let left = settle(log.as_ref(), &topics, &sinks, patience, |_backlogs| {
+            if next < 3 {
+                next += 1;
+                let committed =
+                    tillrace_core::log::Committed { offset: next, metadata: String::new() };
+                consumer.commit(&[Position { partition: 0, committed }]).unwrap();
+            }
+        });
+        assert_eq!(left.await.unwrap(), []);
+        assert_eq!(next, 3);
+    }
+}

@@ -32,9 +32,11 @@ use crate::config::Settings;
 use crate::roles::{Roles, Running};
 
 const TENANT: &str = "demo";
-/// How long the tills send, whatever the number of events.
-#[expect(clippy::cast_precision_loss, reason = "a rate")]
-const SENDING: Duration = Duration::from_secs(20);
+/// How long the tills send at most; a smaller demo sends as fast, and for less long.
+const LONGEST_SENDING: Duration = Duration::from_secs(20);
+const SHORTEST_SENDING: Duration = Duration::from_secs(3);
+/// Events a second, as long as they can all be sent in time.
+const EVENTS_PER_SECOND: u64 = 2_500;
 /// How much trade those seconds stand for.
 const MORNING: Duration = Duration::from_hours(3);
 /// Documents that the ERP refuses for good.
@@ -54,11 +56,11 @@ pub(super) fn fleet(args: &DemoArgs) -> FleetSettings {
         rate: rate(args),
         events: Some(args.events),
         starts_at_ms: i64::try_from(begun.as_millis()).unwrap_or(i64::MAX),
-        speed: MORNING.as_secs_f64() / SENDING.as_secs_f64(),
+        speed: MORNING.as_secs_f64() / sending(args).as_secs_f64(),
         bad: 0.03,
         gaps: 12,
         offline: 0.1,
-        offline_for: Duration::from_secs(6),
+        offline_for: sending(args) / 3,
         ..FleetSettings::default()
     }
 }
@@ -80,8 +82,13 @@ pub(super) fn client(args: &DemoArgs, gateway: SocketAddr, key: &str) -> ClientS
     }
 }
 
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
 fn rate(args: &DemoArgs) -> f64 {
-    args.events as f64 / SENDING.as_secs_f64()
+    args.events as f64 / sending(args).as_secs_f64()
+}
+
+fn sending(args: &DemoArgs) -> Duration {
+    Duration::from_secs(args.events / EVENTS_PER_SECOND).clamp(SHORTEST_SENDING, LONGEST_SENDING)
 }
 
 /// Everything at work.
