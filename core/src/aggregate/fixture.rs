@@ -103,9 +103,12 @@ impl Sample {
         if self.kind == "return" {
             event["blind"] = true.into();
         }
-        let text = serde_json::to_vec(&event).unwrap();
-        Decoder::new().decode(&text).expect("samples follow the schema");
-        text
+        serde_json::to_vec(&event).unwrap()
+    }
+
+    /// Its content hash, as the gateway has it from the decoder.
+    pub(super) fn hash(&self) -> u128 {
+        Decoder::new().decode(&self.data()).expect("samples follow the schema").hash
     }
 
     fn envelope<'a>(&'a self, event_type: &'a str, data: &'a [u8]) -> Envelope<'a> {
@@ -127,7 +130,7 @@ impl Sample {
             event_id: Some(self.event_id().into()),
             business_date: Some(self.business_date.as_str().into()),
             received_time: "2026-11-27T12:00:00.000Z".into(),
-            content_hash: Some(xxhash_rust::xxh3::xxh3_128(data)),
+            content_hash: Some(self.hash()),
             scope: self.scope,
             policy_revision: "1".into(),
             flags: None,
