@@ -1,0 +1,37 @@
+//! Any bytes: masking makes no event acceptable that broke another rule, and redaction leaves no
+//! run of thirteen digits.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tillrace_core::card::{CardPolicy, CardRules, mask, redact};
+use tillrace_core::decode::{Code, Decoder};
+
+fuzz_target!(|text: &[u8]| {
+    let rules = CardRules { policy: CardPolicy::Mask, ..CardRules::default() };
+    let masked = mask(text, &rules);
+    let mut decoder = Decoder::new();
+    let before = decoder.admit(text, &rules).map(drop).map_err(|refusal| refusal.code);
+    let after = decoder.admit(&masked, &rules).map(drop).map_err(|refusal| refusal.code);
+    if after.is_ok() {
+        assert!(matches!(before, Ok(()) | Err(Code::CardData)), "{before:?}");
+        assert_eq!(mask(&masked, &rules), masked, "masked twice");
+    }
+    assert!(longest_run(redact(text).as_bytes()) < 13);
+});
+
+/// Returns the most digits in a row, single spaces and dashes between them allowed.
+fn longest_run(text: &[u8]) -> usize {
+    let (mut longest, mut digits, mut joints) = (0, 0, 0);
+    for byte in text {
+        match byte {
+            b'0'..=b'9' => {
+                digits += 1;
+                joints = 0;
+            }
+            b' ' | b'-' if joints == 0 => joints = 1,
+            _ => (digits, joints) = (0, 0),
+        }
+        longest = longest.max(digits);
+    }
+    longest
+}
