@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::VerdictCounts;
+use crate::text::Timestamp;
 
 /// An envelope of `pos.events` or `pos.transactions`: its members as they stand in the text.
 pub(super) struct Envelope<'a>(BTreeMap<&'a str, &'a RawValue>);
@@ -80,6 +81,14 @@ pub(super) struct EventText<'a> {
     pub(super) business_date: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) lines: Option<Vec<LineText<'a>>>,
+}
+
+impl EventText<'_> {
+    /// Tells whether a text is the event's time, however many decimals either is written with.
+    pub(super) fn happened_at(&self, time: &str) -> bool {
+        let own = Timestamp::parse(self.occurred_at.as_bytes());
+        own.is_some() && own == Timestamp::parse(time.as_bytes())
+    }
 }
 
 /// One line of an event.
@@ -282,5 +291,19 @@ mod tests {
         assert_eq!(one.differs_from(&more, &[]), Some("c"));
         assert_eq!(more.differs_from(&one, &[]), Some("c"));
         assert_eq!(one.differs_from(&more, &["c"]), None);
+    }
+
+    #[test]
+    fn a_time_is_the_same_however_it_is_written() {
+        let text = r#"{"store":"1","terminal":"1","event_id":"e","kind":"sale","business_date":"2025-11-28",
+            "occurred_at":"2025-11-28T08:15:30.000+00:00"}"#;
+        let event: EventText<'_> = serde_json::from_str(text).unwrap();
+        assert!(event.happened_at("2025-11-28T08:15:30Z"));
+        assert!(!event.happened_at("2025-11-28T08:15:31Z"));
+        assert!(
+            !event.happened_at("2025-11-28T09:15:30+01:00"),
+            "the offset is part of what was said"
+        );
+        assert!(!event.happened_at("soon"));
     }
 }

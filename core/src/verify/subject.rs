@@ -56,7 +56,7 @@ impl<'a> Record<'a> {
         self.says("store", &event.store)
             && self.says("terminal", &event.terminal)
             && self.says("eventid", &event.event_id)
-            && self.says("time", &event.occurred_at)
+            && self.envelope.text("time").is_some_and(|time| event.happened_at(&time))
             && self.says("businessdate", &event.business_date)
             && self.envelope.kind().is_some_and(|kind| kind == event.kind)
             && self.sequence == event.sequence
