@@ -248,7 +248,7 @@ fn fixed_acts() -> Vec<Act> {
         let base = step % 60;
         let what = base % 20 * 7 % 20;
         Act {
-            what: if step >= 60 && step % 5 == 0 && what < 18 { 7 } else { what },
+            what: if step >= 60 && step.is_multiple_of(5) && what < 18 { 7 } else { what },
             store: base % 4,
             terminal: base / 4 % 2,
             sequence: u64::from(base / 2 + base % 3),
