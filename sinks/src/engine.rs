@@ -1,9 +1,9 @@
 //! The delivery engine: one topic, one consumer group, one backend.
 //!
-//! The modules stand in the order a record meets them: `reader` polls it, `intake` filters it,
-//! `lanes` keep it in order, `pacer` and `breaker` say when the backend may be called, `call` is
-//! one call, `outcome` judges what came of it with `trouble`, `journal` writes audit and dead
-//! letters, `progress` says what may be committed.
+//! The modules, in the order a record meets them: `reader` polls it, `intake` filters it, `lanes`
+//! keep it in order, `dispatch` calls when `pacer` and `breaker` let it, `call` is one call,
+//! `outcome` judges what came of it with `trouble`, `journal` writes audit and dead letters,
+//! `progress` says what to `commit`.
 //!
 //! One task owns all state of a sink; calls and writes run beside it and come back as messages, so
 //! there is no lock. What it promises: order per lane, nothing settled without an audit record,
@@ -13,6 +13,8 @@
 
 mod breaker;
 mod call;
+mod commit;
+mod dispatch;
 mod intake;
 mod journal;
 mod lanes;
@@ -28,7 +30,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
-use tillrace_core::log::{Log, LogError, Partition, Position, Row, Topic};
+use tillrace_core::log::{Log, LogError, Partition, Row, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -38,12 +40,12 @@ use self::breaker::Breaker;
 use self::call::Called;
 use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::lanes::{BatchLimits, Load};
+use self::lanes::BatchLimits;
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::SinkMetrics;
 use self::pacer::Pacer;
-use self::partition::{Assigned, Held, Leaving, Stage};
-use self::reader::{Heard, Order, Reader};
+use self::partition::{Assigned, Leaving, Stage};
+use self::reader::{Heard, Reader};
 use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
 use crate::delivery::Health;
@@ -257,152 +259,12 @@ impl Engine {
         self.commit_all(deadline).await
     }
 
-    /// Waits for a commit that is under way, then commits what there is to commit.
-    async fn commit_all(&mut self, deadline: Instant) -> Result<(), SinkError> {
-        for last in [false, true] {
-            if last {
-                self.commit_due = Instant::now();
-                self.commit(self.commit_due);
-            }
-            while self.commit_ordered {
-                match tokio::time::timeout_at(deadline, self.reader.heard.recv()).await {
-                    Ok(heard) => self.hear_last(heard)?,
-                    Err(_elapsed) => return Ok(()),
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Hears what still matters at the end: nothing new is taken in.
     fn hear_last(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
         match heard {
             Some(Heard::Records(_) | Heard::Assigned(..)) => Ok(()),
             heard => self.hear(heard),
         }
-    }
-
-    /// Starts as many calls as backend, pace and settings allow.
-    fn dispatch(&mut self, now: Instant, draining: bool) {
-        while self.calls.len() < self.wiring.flow.concurrency
-            && self.breaker.admits(now).is_ok()
-            && self.pacer.next_call(now) <= now
-        {
-            let Some((partition, load)) = self.next_load(now, draining) else { return };
-            self.call(partition, load, now);
-        }
-    }
-
-    /// Takes the next batch, partitions in turn. Without room to read on, the partition with most
-    /// in hand gives what it has, whatever its batch was waiting for.
-    fn next_load(&mut self, now: Instant, draining: bool) -> Option<(Partition, Load)> {
-        let crowded = (self.room() == 0).then(|| self.most_ready()).flatten();
-        let after = self.partitions.range(self.turn + 1..).map(|(&partition, _)| partition);
-        let before = self.partitions.range(..=self.turn).map(|(&partition, _)| partition);
-        let order: Vec<Partition> = after.chain(before).collect();
-        for partition in order {
-            let Some(assigned) = self.partitions.get_mut(&partition) else { continue };
-            if assigned.flow == Stage::Halted {
-                continue;
-            }
-            let now_or_never = draining || crowded == Some(partition);
-            if let Some(load) = assigned.lanes.take(now, self.limits, now_or_never) {
-                self.turn = partition;
-                return Some((partition, load));
-            }
-        }
-        None
-    }
-
-    fn most_ready(&self) -> Option<Partition> {
-        self.partitions
-            .iter()
-            .filter(|(_, assigned)| assigned.flow > Stage::Halted)
-            .max_by_key(|(_, assigned)| assigned.lanes.ready_bytes())
-            .map(|(&partition, _)| partition)
-    }
-
-    fn has_ready(&self) -> bool {
-        self.partitions
-            .values()
-            .any(|assigned| assigned.flow > Stage::Halted && assigned.lanes.ready_bytes() > 0)
-    }
-
-    fn held(&self) -> Held {
-        self.partitions.values().fold(Held::default(), |held, assigned| Held {
-            records: held.records + assigned.in_hand.records,
-            bytes: held.bytes + assigned.in_hand.bytes,
-        })
-    }
-
-    /// Returns how many more records may be read.
-    fn room(&self) -> usize {
-        let (held, most) = (self.held(), self.wiring.flow.in_hand);
-        let bytes = u64::try_from(held.bytes).unwrap_or(u64::MAX);
-        if bytes >= most.max_bytes.as_u64() {
-            0
-        } else {
-            most.max_records.saturating_sub(held.records)
-        }
-    }
-
-    /// Returns when the passing of time alone may next allow something.
-    fn next_due(&self, now: Instant) -> Instant {
-        if self.calls.len() >= self.wiring.flow.concurrency {
-            return self.commit_due;
-        }
-        let earliest = match self.breaker.admits(now) {
-            Ok(()) => self.pacer.next_call(now),
-            Err(Some(until)) => until,
-            Err(None) => return self.commit_due,
-        };
-        self.partitions
-            .values()
-            .filter(|assigned| assigned.flow > Stage::Halted)
-            .filter_map(|assigned| assigned.lanes.next_due(self.limits))
-            .map(|due| due.max(earliest))
-            .fold(self.commit_due, Instant::min)
-    }
-
-    /// Orders a commit when it is time, there is news, and none is under way.
-    fn commit(&mut self, now: Instant) {
-        if now < self.commit_due {
-            return;
-        }
-        self.commit_due = now + self.wiring.flow.commit_every;
-        if self.commit_ordered {
-            return;
-        }
-        let positions: Vec<Position> = self
-            .partitions
-            .iter_mut()
-            .filter_map(|(&partition, assigned)| {
-                Some(Position { partition, committed: assigned.news()? })
-            })
-            .collect();
-        if positions.is_empty() {
-            return;
-        }
-        self.commit_ordered = self.reader.order(Order::Commit(positions));
-        if !self.commit_ordered {
-            self.forget_commits();
-        }
-    }
-
-    fn committed(&mut self, outcome: Result<(), LogError>) -> Result<(), SinkError> {
-        self.commit_ordered = false;
-        let Err(error) = outcome else { return Ok(()) };
-        self.forget_commits();
-        // Fenced: another member owns a partition, and its revocation is on its way to us.
-        if error.is_retryable() || matches!(error, LogError::Fenced { .. }) {
-            tracing::warn!(sink = self.wiring.name, %error, "commit failed, trying again");
-            return Ok(());
-        }
-        Err(error.into())
-    }
-
-    fn forget_commits(&mut self) {
-        self.partitions.values_mut().for_each(Assigned::forget_commit);
     }
 
     fn hear(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {

@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
+use tillrace_core::log::Position;
 
 use super::*;
 use crate::connector::{Answer, Answering, Batch, CallError, Verdict};

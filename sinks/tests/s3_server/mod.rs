@@ -1,4 +1,4 @@
-//! A server of the S3 protocol on a folder, for tests: S3Proxy, fetched by Maven once.
+//! A server of the S3 protocol on a folder, for tests: `S3Proxy`, fetched by Maven once.
 //!
 //! Where Java or Maven is absent there is none, and standard error says loudly what was not run.
 //! Where `CI` is set, absence is a failure.

@@ -1,0 +1,167 @@
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use openssl::asn1::Asn1Time;
+use openssl::bn::BigNum;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::rsa::Rsa;
+use openssl::ssl::{SslAcceptor, SslMethod};
+use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
+use openssl::x509::{X509, X509NameBuilder};
+
+use super::*;
+
+const ANSWER: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+fn judged(status: u16) -> Result<Reply, CallError> {
+    judge(StatusCode::from_u16(status).unwrap(), Some(Duration::from_secs(3)), Bytes::new())
+}
+
+#[test]
+fn only_statuses_about_content_refuse_it() {
+    for status in [200, 201, 202, 204] {
+        assert_eq!(judged(status).unwrap().status, status);
+    }
+    assert_eq!(judged(201).unwrap().verdict(), Verdict::Delivered);
+    assert_eq!(judged(424).unwrap().verdict(), Verdict::DependencyMissing);
+    for status in [400, 413, 422] {
+        assert!(matches!(judged(status), Err(CallError::Refused { .. })), "{status}");
+    }
+    for status in [301, 401, 403, 404, 405, 408, 409, 410, 418, 500, 502, 503, 504] {
+        assert!(matches!(judged(status), Err(CallError::Unavailable { .. })), "{status}");
+    }
+    let Err(CallError::Throttled { after }) = judged(429) else { panic!("429 throttles") };
+    assert_eq!(after, Some(Duration::from_secs(3)));
+}
+
+#[test]
+fn a_retry_after_may_be_seconds_or_a_date() {
+    let read = |text: &'static str| retry_after(&HeaderValue::from_static(text));
+    assert_eq!(read("120"), Some(Duration::from_mins(2)));
+    assert_eq!(read("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+    assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::from_secs(784_111_777)));
+    for text in ["", "-1", "soon", "Sun, 06 Nov 1994 08:49:37 CET", "Sun, 06 Foo 1994 08:49:37 GMT"]
+    {
+        assert_eq!(read(text), None, "{text}");
+    }
+}
+
+#[test]
+fn a_token_that_was_never_resolved_is_not_sent() {
+    let mut settings = BackendSettings::new("http://127.0.0.1:1/");
+    settings.token = Some(Secret::new("env:ABSENT"));
+    assert!(matches!(Backend::new(&settings), Err(BackendError::Token)));
+}
+
+/// Answers one call and returns what it said.
+fn serve_one(mut stream: impl Read + Write) -> String {
+    let mut request = Vec::new();
+    let mut chunk = [0; 4_096];
+    while !request.ends_with(b"\r\n\r\n{}") {
+        let read = stream.read(&mut chunk).unwrap();
+        assert!(read > 0, "the call ended early");
+        request.extend_from_slice(&chunk[..read]);
+    }
+    stream.write_all(ANSWER).unwrap();
+    stream.flush().unwrap();
+    String::from_utf8(request).unwrap().to_lowercase()
+}
+
+/// Listens on loopback for one call.
+fn listen() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/documents", listener.local_addr().unwrap());
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || tell.send(serve_one(listener.accept().unwrap().0)));
+    (url, told)
+}
+
+#[tokio::test]
+async fn a_call_carries_its_key_and_its_token() {
+    let (url, told) = listen();
+    let mut settings = BackendSettings::new(&url);
+    settings.token = Some(Secret::new("s3cr3t"));
+    let backend = Backend::new(&settings).unwrap();
+    assert_eq!(backend.post(b"{}".to_vec(), "/acme/1/1#7").await.unwrap().status, 201);
+    let request = told.recv().unwrap();
+    assert!(request.starts_with("post /documents http/1.1\r\n"), "{request}");
+    for header in [
+        "idempotency-key: /acme/1/1#7",
+        "authorization: bearer s3cr3t",
+        "content-type: application/json",
+    ] {
+        assert!(request.contains(&format!("\r\n{header}\r\n")), "{header} in {request}");
+    }
+    assert!(!format!("{backend:?}").contains("s3cr3t"));
+}
+
+#[tokio::test]
+async fn a_backend_that_never_answers_is_left_after_the_timeout() {
+    // Connections are accepted by the system; nobody reads from them.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = BackendSettings::new(&format!("http://{}/", listener.local_addr().unwrap()));
+    settings.timeout = Duration::from_millis(50);
+    let answer = Backend::new(&settings).unwrap().post(b"{}".to_vec(), "k").await;
+    assert!(matches!(answer, Err(CallError::Unavailable { code: "timeout", .. })), "{answer:?}");
+}
+
+/// Makes a certificate for localhost that vouches for itself.
+fn certificate() -> (X509, PKey<Private>) {
+    let key = PKey::from_rsa(Rsa::generate(2_048).unwrap()).unwrap();
+    let mut name = X509NameBuilder::new().unwrap();
+    name.append_entry_by_nid(Nid::COMMONNAME, "localhost").unwrap();
+    let name = name.build();
+    let mut builder = X509::builder().unwrap();
+    builder.set_version(2).unwrap();
+    let serial = BigNum::from_u32(1).unwrap().to_asn1_integer().unwrap();
+    builder.set_serial_number(&serial).unwrap();
+    builder.set_subject_name(&name).unwrap();
+    builder.set_issuer_name(&name).unwrap();
+    builder.set_pubkey(&key).unwrap();
+    builder.set_not_before(&Asn1Time::days_from_now(0).unwrap()).unwrap();
+    builder.set_not_after(&Asn1Time::days_from_now(1).unwrap()).unwrap();
+    builder.append_extension(BasicConstraints::new().critical().ca().build().unwrap()).unwrap();
+    let names = SubjectAlternativeName::new()
+        .dns("localhost")
+        .build(&builder.x509v3_context(None, None))
+        .unwrap();
+    builder.append_extension(names).unwrap();
+    builder.sign(&key, MessageDigest::sha256()).unwrap();
+    (builder.build(), key)
+}
+
+#[tokio::test]
+async fn tls_trusts_the_authorities_of_the_settings_and_no_stranger() {
+    let (certificate, key) = certificate();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, certificate.to_pem().unwrap()).unwrap();
+    let mut acceptor = SslAcceptor::mozilla_intermediate(SslMethod::tls_server()).unwrap();
+    acceptor.set_certificate(&certificate).unwrap();
+    acceptor.set_private_key(&key).unwrap();
+    let acceptor = acceptor.build();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, told) = sync_channel(1);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A client that does not trust us breaks off.
+            if let Ok(stream) = acceptor.accept(stream.unwrap()) {
+                tell.send(serve_one(stream)).unwrap();
+            }
+        }
+    });
+    let mut settings = BackendSettings::new(&format!("https://localhost:{port}/documents"));
+    let stranger = Backend::new(&settings).unwrap().post(b"{}".to_vec(), "k").await;
+    assert!(
+        matches!(stranger, Err(CallError::Unavailable { code: "connect", .. })),
+        "{stranger:?}"
+    );
+    settings.ca_file = Some(ca_file);
+    let trusted = Backend::new(&settings).unwrap().post(b"{}".to_vec(), "k").await;
+    assert_eq!(trusted.unwrap().status, 201);
+    assert!(told.recv().unwrap().contains("idempotency-key: k"));
+}
