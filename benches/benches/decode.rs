@@ -3,6 +3,9 @@
 //! Shapes s, m and l are sales of 2, 5 and 10 lines, about 515, 912 and 1,429 bytes of compact JSON.
 //! `shuffled` has the members of m in changing order, `escapes` text beyond ASCII and escapes.
 
+#![expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+#![expect(clippy::struct_field_names, reason = "the names are those of the schema")]
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -145,6 +148,7 @@ struct Totals<'a> {
     line_count: Option<u32>,
 }
 
+#[expect(clippy::too_many_lines, reason = "the rivals stand side by side")]
 fn decode(criterion: &mut Criterion) {
     let shapes = [
         ("s", 2, Style::Fleet),
