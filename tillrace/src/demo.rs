@@ -34,7 +34,7 @@ use self::settle::settle;
 use self::stage::Stage;
 
 /// The backlog may stand still for so long before the demo says that something is stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What can be chosen about the demo.
 #[derive(Debug, Clone, Args)]
@@ -108,7 +108,7 @@ async fn send(
 ) -> anyhow::Result<Outcome> {
     let settings = stage::client(args, stage.address(), stage.key());
     let sending = client::run(Box::new(fleet), &settings, Arc::default(), |progress| {
-        screen.sending(progress)
+        screen.sending(progress);
     });
     tokio::select! {
         outcome = sending => outcome.context("send the fleet's events"),

@@ -92,7 +92,7 @@ mod tests {
             producer.send(vec![row], Box::new(|_outcomes| {})).unwrap();
             producer.flush(Duration::from_secs(10)).unwrap();
         };
-        let mut reader = ViewReader::new(log.clone());
+        let mut reader = ViewReader::new(Arc::<LocalLog>::clone(&log));
         let mut positions = Positions::new();
         let mut read = |expected: &[(i32, i64, &str)]| {
             let mut found = Vec::new();
