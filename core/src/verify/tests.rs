@@ -78,7 +78,7 @@ fn alter(topics: &Topics, entry: &mut Entry) {
             "tillrace.pos.release" => value["store"] = json!("elsewhere"),
             _ => {
                 value["data"]["lines"] =
-                    json!([{"line": 1, "type": "sale", "sku": "gold", "quantity": "9"}])
+                    json!([{"line": 1, "type": "sale", "sku": "gold", "quantity": "9"}]);
             }
         }
     } else if *topic == topics.transactions {
