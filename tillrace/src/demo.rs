@@ -43,7 +43,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) stores: u32,
     /// Events that the tills send, copies left out; they are spread over twenty seconds at most.
-    #[arg(long, visible_alias = "size", value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u64).range(1_000..))]
+    #[arg(long, visible_alias = "size", value_name = "N", default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1_000..))]
     pub(crate) events: u64,
     /// The same seed plays the same morning.
     #[arg(long, value_name = "N", default_value_t = 1)]

@@ -36,7 +36,7 @@ const TENANT: &str = "demo";
 const LONGEST_SENDING: Duration = Duration::from_secs(20);
 const SHORTEST_SENDING: Duration = Duration::from_secs(3);
 /// Events a second, as long as they can all be sent in time.
-const EVENTS_PER_SECOND: u64 = 2_500;
+const EVENTS_PER_SECOND: u64 = 2_000;
 /// How much trade those seconds stand for.
 const MORNING: Duration = Duration::from_hours(3);
 /// Documents that the ERP refuses for good.
@@ -164,8 +164,8 @@ impl Backends {
                 .with_context(|| format!("start the simulated backend for {name}"))
         };
         let backends = Self {
-            documents: start("documents", at_its_worst(1, 150)).await?,
-            movements: start("movements", at_its_worst(2, 100)).await?,
+            documents: start("documents", at_its_worst(1, 200)).await?,
+            movements: start("movements", at_its_worst(2, 800)).await?,
             points: start("points", at_its_worst(3, 1_500)).await?,
         };
         for terminal in roster.terminals.iter().take(UNBOOKABLE) {
