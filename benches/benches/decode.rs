@@ -42,7 +42,7 @@ fn event(number: usize, lines: usize, style: Style) -> Vec<u8> {
     for line in 1..=lines {
         let cents = 99 + (number * 37 + line * 113) % 2_000;
         let sku = match style {
-            Style::Escapes => format!("caf\u{e9} \\u0041\\n{}", 1_000 + number % 9 * 13 + line),
+            Style::Escapes => format!("caf\u{e9} \\u0041\\/{}", 1_000 + number % 9 * 13 + line),
             Style::Fleet | Style::Shuffled => format!("{}", 1_000_000 + number * 7_919 + line * 13),
         };
         let price = format!("{}.{:02}", cents / 100, cents % 100);

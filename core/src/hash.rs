@@ -42,20 +42,19 @@ impl Fingerprint {
 
     /// Adds a field of text.
     pub(crate) fn text(&mut self, tag: u8, text: &str) {
-        self.bytes.push(tag);
-        self.sized(text);
+        self.head(tag, text.len());
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {
-        self.bytes.push(tag);
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+        self.bytes.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
     }
 
     /// Adds the head of a list; each of its members ends with [`Self::end`].
     pub(crate) fn list(&mut self, tag: u8, members: usize) {
-        self.bytes.push(tag);
-        self.size(members);
+        self.head(tag, members);
     }
 
     /// Ends a member of a list, or an object.
@@ -78,8 +77,7 @@ impl Fingerprint {
             Scalar::Bool(false) => self.bytes.push(b'f'),
             Scalar::Bool(true) => self.bytes.push(b't'),
             Scalar::Text(text) => {
-                self.bytes.push(b's');
-                self.sized(text);
+                self.text(b's', text);
             }
             Scalar::Integer(value) => {
                 self.bytes.push(b'i');
@@ -97,8 +95,7 @@ impl Fingerprint {
 
     /// Adds the head of an array of unknown meaning; its elements follow.
     pub(crate) fn array(&mut self, elements: usize) {
-        self.bytes.push(b'a');
-        self.size(elements);
+        self.head(b'a', elements);
     }
 
     /// Adds an object of unknown meaning.
@@ -110,7 +107,8 @@ impl Fingerprint {
     /// Begins a member of an object of unknown meaning; its value follows.
     pub(crate) fn begin_member(&mut self, name: &str) -> Begun {
         let begun = Begun(self.bytes.len());
-        self.sized(name);
+        self.bytes.extend_from_slice(&size(name.len()));
+        self.bytes.extend_from_slice(name.as_bytes());
         begun
     }
 
@@ -131,16 +129,15 @@ impl Fingerprint {
         self.bytes.extend_from_slice(&members.sum.to_le_bytes());
     }
 
-    fn sized(&mut self, text: &str) {
-        self.size(text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
+    fn head(&mut self, tag: u8, length: usize) {
+        let [a, b, c, d] = size(length);
+        self.bytes.extend_from_slice(&[tag, a, b, c, d]);
     }
+}
 
-    fn size(&mut self, size: usize) {
-        // An event has at most 256 KiB, so that every size in it fits.
-        let size = u32::try_from(size).unwrap_or(u32::MAX);
-        self.bytes.extend_from_slice(&size.to_le_bytes());
-    }
+/// A size as it is hashed. An event has at most 256 KiB, so that every size in it fits.
+fn size(size: usize) -> [u8; 4] {
+    u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes()
 }
 
 /// Where a member began.

@@ -215,7 +215,10 @@ fn planted(place: usize, text: &str, number: &str) -> Value {
         2 => event["note"] = json!([{"deep": [null, text]}]),
         3 => event["note"] = json!({text: 1}),
         4 => event["note"] = json!(number.parse::<u64>().unwrap()),
-        5 => event["lines"][0]["x"] = json!([-number.parse::<i128>().unwrap()]),
+        5 => {
+            event["lines"][0]["x"] =
+                serde_json::from_str(&format!("[-0.{number}e{}]", number.len())).unwrap()
+        }
         6 => event["operator_id"] = json!(number),
         7 => event["lines"][0]["sku"] = json!(format!("x{number}")),
         8 => event["tenders"][0]["type"] = json!(number),

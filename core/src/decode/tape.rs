@@ -7,10 +7,10 @@ use simd_json::{Node, StaticNode};
 
 use crate::hash::Scalar;
 
-/// A value on the tape.
+/// A value on the tape: a list of nodes of which it is the first, with what belongs to it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Value<'t, 'd> {
-    head: Node<'d>,
+    head: &'t Node<'d>,
     rest: &'t [Node<'d>],
 }
 
@@ -25,11 +25,11 @@ pub(super) enum Shape<'t, 'd> {
 impl<'t, 'd> Value<'t, 'd> {
     /// Returns the value that a list of nodes begins with.
     pub(super) fn first(nodes: &'t [Node<'d>]) -> Option<Self> {
-        nodes.split_first().map(|(head, rest)| Self { head: *head, rest })
+        nodes.split_first().map(|(head, rest)| Self { head, rest })
     }
 
     pub(super) fn shape(self) -> Shape<'t, 'd> {
-        match self.head {
+        match *self.head {
             Node::String(text) => Shape::Scalar(Scalar::Text(text)),
             Node::Object { len, count } => {
                 Shape::Object(Members { left: len, nodes: self.inside(count) })
@@ -46,11 +46,11 @@ impl<'t, 'd> Value<'t, 'd> {
     }
 
     pub(super) fn text(self) -> Option<&'d str> {
-        if let Node::String(text) = self.head { Some(text) } else { None }
+        if let Node::String(text) = *self.head { Some(text) } else { None }
     }
 
     pub(super) fn integer(self) -> Option<i128> {
-        match self.head {
+        match *self.head {
             Node::Static(StaticNode::I64(value)) => Some(value.into()),
             Node::Static(StaticNode::U64(value)) => Some(value.into()),
             _ => None,
@@ -59,17 +59,17 @@ impl<'t, 'd> Value<'t, 'd> {
 
     pub(super) fn is_number(self) -> bool {
         matches!(
-            self.head,
+            *self.head,
             Node::Static(StaticNode::I64(_) | StaticNode::U64(_) | StaticNode::F64(_))
         )
     }
 
     pub(super) fn bool(self) -> Option<bool> {
-        if let Node::Static(StaticNode::Bool(value)) = self.head { Some(value) } else { None }
+        if let Node::Static(StaticNode::Bool(value)) = *self.head { Some(value) } else { None }
     }
 
     pub(super) fn is_null(self) -> bool {
-        matches!(self.head, Node::Static(StaticNode::Null))
+        matches!(*self.head, Node::Static(StaticNode::Null))
     }
 
     pub(super) fn array(self) -> Option<Elements<'t, 'd>> {
@@ -86,7 +86,7 @@ impl<'t, 'd> Value<'t, 'd> {
 
     /// Nodes after the first that belong to this value.
     fn count(self) -> usize {
-        match self.head {
+        match *self.head {
             Node::Object { count, .. } | Node::Array { count, .. } => count,
             Node::String(_) | Node::Static(_) => 0,
         }

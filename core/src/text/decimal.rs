@@ -39,28 +39,31 @@ pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
     };
-    let mut value = 0_i64;
-    let mut whole_digits = 0_u32;
-    let mut decimals = None;
-    for &byte in digits {
-        match (byte, &mut decimals) {
-            (b'0'..=b'9', None) => whole_digits += 1,
-            (b'0'..=b'9', Some(count)) => *count += 1,
-            (b'.', None) if whole_digits > 0 => {
-                decimals = Some(0);
-                continue;
-            }
-            _ => return None,
+    let (whole, decimals) = match digits.iter().position(|byte| *byte == b'.') {
+        Some(point) => {
+            let (whole, point_and_decimals) = digits.split_at_checked(point)?;
+            (whole, point_and_decimals.get(1..).filter(|decimals| !decimals.is_empty())?)
         }
-        let digit = i64::from(byte - b'0');
-        value = value.checked_mul(10)?;
-        value = if negative { value.checked_sub(digit)? } else { value.checked_add(digit)? };
-    }
-    if whole_digits == 0 || decimals == Some(0) {
+        None => (digits, [].as_slice()),
+    };
+    if whole.is_empty() {
         return None;
     }
-    let missing = scale.checked_sub(decimals.unwrap_or(0))?;
-    value.checked_mul(10_i64.checked_pow(missing)?)
+    let missing = scale.checked_sub(u32::try_from(decimals.len()).ok()?)?;
+    let value = append(append(0, whole)?, decimals)?;
+    let value = value.checked_mul(10_u64.checked_pow(missing)?)?;
+    if negative { 0_i64.checked_sub_unsigned(value) } else { i64::try_from(value).ok() }
+}
+
+/// Appends decimal digits to a number.
+fn append(number: u64, digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(number, |number, digit| {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(digit.into())
+    })
 }
 
 /// Writes minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.

@@ -28,7 +28,8 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
     if id.len() > MAX_ID_BYTES {
         return Err(IdError::TooLong);
     }
-    if id.chars().any(char::is_control) {
+    let is_plain = id.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    if !is_plain && id.chars().any(char::is_control) {
         return Err(IdError::Control);
     }
     Ok(())
