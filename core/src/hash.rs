@@ -48,8 +48,9 @@ impl Fingerprint {
 
     /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {
-        let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
-        self.bytes.extend_from_slice(&[tag, a, b, c, d, e, f, g, h]);
+        let mut field = [tag; 9];
+        field[1..].copy_from_slice(&value.to_le_bytes());
+        self.bytes.extend_from_slice(&field);
     }
 
     /// Adds the head of a list; each of its members ends with [`Self::end`].

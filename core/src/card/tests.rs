@@ -217,7 +217,7 @@ fn planted(place: usize, text: &str, number: &str) -> Value {
         4 => event["note"] = json!(number.parse::<u64>().unwrap()),
         5 => {
             event["lines"][0]["x"] =
-                serde_json::from_str(&format!("[-0.{number}e{}]", number.len())).unwrap()
+                serde_json::from_str(&format!("[-0.{number}e{}]", number.len())).unwrap();
         }
         6 => event["operator_id"] = json!(number),
         7 => event["lines"][0]["sku"] = json!(format!("x{number}")),
