@@ -216,8 +216,10 @@ fn planted(place: usize, text: &str, number: &str) -> Value {
         3 => event["note"] = json!({text: 1}),
         4 => event["note"] = json!(number.parse::<u64>().unwrap()),
         5 => {
-            event["lines"][0]["x"] =
-                serde_json::from_str(&format!("[-0.{number}e{}]", number.len())).unwrap();
+            // One range of 19 digits is beyond what an i64 holds.
+            let unsigned = json!(number.parse::<u64>().unwrap());
+            let negative = number.parse::<i64>().map_or(unsigned, |number| json!(-number));
+            event["lines"][0]["x"] = json!([negative]);
         }
         6 => event["operator_id"] = json!(number),
         7 => event["lines"][0]["sku"] = json!(format!("x{number}")),
@@ -329,6 +331,22 @@ fn the_networks_own_test_numbers_are_known() {
         let rules = CardRules::default();
         assert_eq!(rules.finding(number, TextClass::Free), Some(Code::CardData), "{number}");
         assert_eq!(rules.finding(number, TextClass::Id), Some(Code::CardData), "{number}");
+    }
+}
+
+#[test]
+fn numbers_written_as_doubles_are_found() {
+    for number in [
+        "4111111111111111.0",
+        "4.111111111111111e15",
+        "-411111111111111.1E1",
+        "41111111111111110e-1",
+    ] {
+        let text = sale().to_string().replacen('{', &format!("{{\"x\":{number},"), 1);
+        assert_eq!(admit(text.as_bytes(), &CardRules::default()).unwrap_err().code, Code::CardData);
+        let masked = mask(text.as_bytes(), &masking()).into_owned();
+        assert!(masked.starts_with(b"{\"x\":0,"));
+        assert_eq!(admit(&masked, &masking()), Ok(()));
     }
 }
 
