@@ -33,5 +33,5 @@ fi
 say "tests"
 cargo test --workspace --locked
 
-say "benchmarks run"
-cargo bench --package tillrace-benches --locked -- --test
+say "benchmarks run, once each"
+cargo test --workspace --bench '*' --locked
