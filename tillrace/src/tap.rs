@@ -1,5 +1,6 @@
 //! `tillrace tap`: prints the records of a topic, from either log, one a line.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -94,12 +95,13 @@ struct Line<'a> {
 enum Value<'a> {
     Tombstone,
     Json(&'a RawValue),
-    Text(std::borrow::Cow<'a, str>),
+    Text(Cow<'a, str>),
 }
 
 fn print(out: &mut impl Write, entry: &Entry, json: bool) -> io::Result<()> {
     let key = String::from_utf8_lossy(&entry.key);
-    let value = match &entry.value {
+    let flat = entry.value.as_deref().map(on_one_line);
+    let value = match &flat {
         None => Value::Tombstone,
         Some(bytes) => serde_json::from_slice(bytes)
             .map_or_else(|_not_json| Value::Text(String::from_utf8_lossy(bytes)), Value::Json),
@@ -116,10 +118,49 @@ fn print(out: &mut impl Write, entry: &Entry, json: bool) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
+/// Puts spaces for line breaks: in JSON they stand between tokens only, since a string cannot hold one as it is.
+fn on_one_line(value: &[u8]) -> Cow<'_, [u8]> {
+    let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if !value.iter().any(breaks) {
+        return Cow::Borrowed(value);
+    }
+    value.iter().map(|byte| if breaks(byte) { b' ' } else { *byte }).collect()
+}
+
 /// A reader such as `head` closes the pipe when it has enough; that is no failure.
 fn closed_pipe_is_the_end(error: io::Error) -> anyhow::Result<ExitCode> {
     if error.kind() == io::ErrorKind::BrokenPipe {
         return Ok(ExitCode::SUCCESS);
     }
     Err(error).context("print a record")
+}
+
+#[cfg(test)]
+mod tests {
+    use tillrace_core::log::Topic;
+
+    use super::*;
+
+    fn printed(value: Option<&'static str>, json: bool) -> String {
+        let entry = Entry {
+            topic: Topic::new("t"),
+            partition: 1,
+            offset: 2,
+            appended_ms: 3,
+            key: "k".into(),
+            value: value.map(Into::into),
+        };
+        let mut out = Vec::new();
+        print(&mut out, &entry, json).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_record_is_one_line_however_its_sender_broke_it() {
+        assert_eq!(printed(Some("{\r\n\"a\": 1.50\n}"), false), "1/2 k {  \"a\": 1.50 }\n");
+        let line = r#"{"topic":"t","partition":1,"offset":2,"appended_ms":3,"key":"k","value":"#;
+        assert_eq!(printed(Some("{\"a\":1.50}"), true), format!("{line}{{\"a\":1.50}}}}\n"));
+        assert_eq!(printed(None, true), format!("{line}null}}\n"));
+        assert_eq!(printed(Some("no\nJSON"), true), format!("{line}\"no JSON\"}}\n"));
+    }
 }
