@@ -58,7 +58,8 @@ impl Running {
     /// When the log cannot be opened or a role cannot start.
     pub(crate) async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let topics = settings.topics();
-        let (log, serving) = open_log(settings)?;
+        let mut registry = Registry::default();
+        let (log, serving) = open_log(settings, &mut registry)?;
         let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         let specs = topics.specs(&sinks, settings.log.retention_days);
         let making = Arc::clone(&log);
@@ -70,7 +71,6 @@ impl Running {
             tracing::warn!(weakness, "the log is weaker than promised");
         }
 
-        let mut registry = Registry::default();
         let mut folding = settings.aggregate.clone();
         if settings.log.kafka.is_none() {
             folding = folding.within_frame(settings.log.local.frame_bytes);
@@ -181,11 +181,15 @@ pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>>
     })
 }
 
-fn open_log(settings: &Settings) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
+fn open_log(
+    settings: &Settings,
+    registry: &mut Registry,
+) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
     if let Some(kafka) = &settings.log.kafka {
         return Ok((KafkaLog::connect(kafka.clone()).context("connect to Kafka")?, None));
     }
     let log = LocalLog::open(settings.local_log()).context("open the local log")?;
+    log.register(registry);
     let serving = local::serve(&log).context("let others read the local log")?;
     Ok((log, Some(serving)))
 }
