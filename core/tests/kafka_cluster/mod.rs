@@ -18,7 +18,7 @@ pub(super) fn shared(what: &str) -> Option<&'static str> {
     static SHARED: OnceLock<Option<String>> = OnceLock::new();
     let servers = SHARED.get_or_init(|| match environment("TILLRACE_TEST_KAFKA") {
         Some(servers) => Some(servers),
-        None => is_installed().then(|| start(&unique_name(), 1)),
+        None => is_installed().then(|| start(&unique_name(), &["--brokers", "1"])),
     });
     servers.as_deref().or_else(|| absent(what))
 }
@@ -38,8 +38,27 @@ impl Cluster {
             return absent(what);
         }
         let name = unique_name();
-        let servers = start(&name, brokers);
+        let servers = start(&name, &["--brokers", &brokers.to_string()]);
         Some(Self { name, servers })
+    }
+
+    /// Starts one broker that is met by TLS and SASL only.
+    pub(super) fn start_secure(what: &str) -> Option<Self> {
+        if !is_installed() {
+            return absent(what);
+        }
+        let name = unique_name();
+        let servers = start(&name, &["--brokers", "1", "--secure"]);
+        Some(Self { name, servers })
+    }
+
+    /// A file that a secure cluster has made for its clients: `password` or `ca.pem`.
+    pub(super) fn secret(&self, file: &str) -> PathBuf {
+        let root = environment("TILLRACE_KAFKA_DIR").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/kafka")),
+            PathBuf::from,
+        );
+        root.join(&self.name).join("secure").join(file)
     }
 
     /// Kills a broker, numbered from 1, with SIGKILL.
@@ -59,10 +78,9 @@ impl Drop for Cluster {
     }
 }
 
-fn start(name: &str, brokers: u32) -> String {
-    let (brokers, owner) = (brokers.to_string(), std::process::id().to_string());
-    let arguments = ["--name", name, "--brokers", &brokers, "--free-ports", "--owner", &owner];
-    run(script("up").args(arguments))
+fn start(name: &str, arguments: &[&str]) -> String {
+    let owner = std::process::id().to_string();
+    run(script("up").args(["--name", name, "--free-ports", "--owner", &owner]).args(arguments))
 }
 
 fn unique_name() -> String {
