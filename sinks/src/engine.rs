@@ -38,14 +38,15 @@ use tokio::time::Instant;
 
 use self::breaker::Breaker;
 use self::call::Called;
-use self::journal::Journal;
+pub(crate) use self::call::wall_clock;
+pub(crate) use self::journal::Journal;
 pub use self::journal::JournalError;
 use self::lanes::BatchLimits;
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::SinkMetrics;
-use self::pacer::Pacer;
+pub(crate) use self::pacer::Pacer;
 use self::partition::{Assigned, Leaving, Stage};
-use self::reader::{Heard, Reader};
+use self::reader::{Epoch, Heard, Reader};
 use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
 use crate::delivery::Health;
@@ -111,7 +112,7 @@ enum Done {
 /// Records that are settled once their audit is durable.
 struct Written {
     partition: Partition,
-    epoch: u64,
+    epoch: Epoch,
     leaving: Vec<Leaving>,
 }
 
@@ -131,7 +132,6 @@ pub(crate) struct Engine {
     metrics: SinkMetrics,
     health: watch::Sender<Health>,
     partitions: BTreeMap<Partition, Assigned>,
-    epochs: u64,
     /// The partition that was served last, so that the next one has its turn.
     turn: Partition,
     jobs: JoinSet<Done>,
@@ -186,7 +186,6 @@ impl Engine {
             metrics,
             health,
             partitions: BTreeMap::new(),
-            epochs: 0,
             turn: 0,
             jobs: JoinSet::new(),
             unwritten: Unwritten::default(),
@@ -269,7 +268,9 @@ impl Engine {
 
     fn hear(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
         match heard {
-            Some(Heard::Assigned(partition, committed)) => self.assign(partition, committed),
+            Some(Heard::Assigned(partition, epoch, committed)) => {
+                self.assign(partition, epoch, committed);
+            }
             Some(Heard::Revoked(partitions)) => self.revoke(&partitions),
             Some(Heard::Records(entries)) => self.take_in(entries, Instant::now())?,
             Some(Heard::Committed(outcome)) => self.committed(outcome)?,

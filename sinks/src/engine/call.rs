@@ -8,6 +8,7 @@ use tillrace_core::text::Timestamp;
 use tokio::time::Instant;
 
 use super::lanes::{Load, Share};
+use super::reader::Epoch;
 use super::{Done, Engine};
 use crate::connector::{Answer, Batch, CallError};
 use crate::record::Record;
@@ -17,7 +18,7 @@ use crate::record::Record;
 pub(crate) struct Called {
     pub(crate) partition: Partition,
     /// The assignment it was made under.
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     pub(crate) shares: Vec<Share>,
     pub(crate) records: Vec<Record>,
     /// For the audit: when it started, by the wall clock.
@@ -49,7 +50,7 @@ impl Engine {
     }
 }
 
-pub(super) fn wall_clock() -> Timestamp {
+pub(crate) fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }

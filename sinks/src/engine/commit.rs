@@ -17,17 +17,17 @@ impl Engine {
         if self.commit_ordered {
             return;
         }
-        let positions: Vec<Position> = self
+        let places: Vec<_> = self
             .partitions
             .iter_mut()
             .filter_map(|(&partition, assigned)| {
-                Some(Position { partition, committed: assigned.news()? })
+                Some((assigned.epoch, Position { partition, committed: assigned.news()? }))
             })
             .collect();
-        if positions.is_empty() {
+        if places.is_empty() {
             return;
         }
-        self.commit_ordered = self.reader.order(Order::Commit(positions));
+        self.commit_ordered = self.reader.order(Order::Commit(places));
         if !self.commit_ordered {
             self.forget_commits();
         }

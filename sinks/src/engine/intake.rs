@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::partition::{Assigned, Leaving, Stage, WHOLE_PARTITION};
 use super::progress::Settled;
+use super::reader::Epoch;
 use super::{Engine, SinkError};
 use crate::audit::{self, Outcome};
 use crate::connector::Ordering;
@@ -15,12 +16,11 @@ use crate::engine::call::wall_clock;
 use crate::record::{Record, Unreadable};
 
 impl Engine {
-    pub(super) fn assign(&mut self, partition: Partition, committed: Committed) {
+    pub(super) fn assign(&mut self, partition: Partition, epoch: Epoch, committed: Committed) {
         let offset = committed.offset;
         tracing::info!(sink = self.wiring.name, topic = %self.topic, partition, offset, "reading");
         self.forget(partition);
-        self.epochs += 1;
-        let assigned = Assigned::new(self.epochs, committed, self.journal.chain());
+        let assigned = Assigned::new(epoch, committed, self.journal.chain());
         self.partitions.insert(partition, assigned);
     }
 

@@ -5,13 +5,14 @@ use tillrace_core::log::{Committed, Offset};
 
 use super::lanes::Lanes;
 use super::progress::{Progress, Settled};
+use super::reader::Epoch;
 use crate::audit::Chain;
 
 /// A partition from its assignment to its revocation.
 #[derive(Debug)]
 pub(crate) struct Assigned {
     /// Tells this assignment from an earlier one of the same partition.
-    pub(crate) epoch: u64,
+    pub(crate) epoch: Epoch,
     pub(crate) progress: Progress,
     pub(crate) lanes: Lanes,
     pub(crate) flow: Stage,
@@ -47,7 +48,7 @@ pub(crate) struct Leaving {
 }
 
 impl Assigned {
-    pub(crate) fn new(epoch: u64, committed: Committed, chain: Chain) -> Self {
+    pub(crate) fn new(epoch: Epoch, committed: Committed, chain: Chain) -> Self {
         Self {
             epoch,
             progress: Progress::resume(&committed),

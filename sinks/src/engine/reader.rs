@@ -4,8 +4,11 @@
 //! asks for no records. It settles the position of each partition it is given: the group's own, or
 //! the start of the partition, committed before the first record is read. It never seeks past
 //! anything: a position that the log no longer holds ends the sink, with the range in the error.
+//!
+//! It numbers assignments, since the engine hears of a revocation later than the thread: a commit
+//! ordered under an assignment that is over is dropped here, and the next owner begins below it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -26,11 +29,14 @@ const POLL_RECORDS: usize = 2_000;
 const POLLS_AHEAD: usize = 4;
 const ORDERS_AHEAD: usize = 8;
 
+/// Tells an assignment of a partition from an earlier one.
+pub(crate) type Epoch = u64;
+
 /// What the thread tells the engine.
 #[derive(Debug)]
 pub(crate) enum Heard {
-    /// A partition is ours, and is read from here on.
-    Assigned(Partition, Committed),
+    /// A partition is ours, under an assignment of this number, and is read from here on.
+    Assigned(Partition, Epoch, Committed),
     /// Partitions are not ours any more.
     Revoked(Vec<Partition>),
     Records(Vec<Entry>),
@@ -43,7 +49,8 @@ pub(crate) enum Heard {
 /// What the engine orders.
 #[derive(Debug)]
 pub(crate) enum Order {
-    Commit(Vec<Position>),
+    /// Places, each with the assignment that it was reached under.
+    Commit(Vec<(Epoch, Position)>),
     Stop,
 }
 
@@ -89,6 +96,8 @@ impl Reader {
             tell,
             ordered,
             room: Arc::clone(&room),
+            epochs: 0,
+            owned: BTreeMap::new(),
             to_start: VecDeque::new(),
         };
         let thread = std::thread::Builder::new()
@@ -139,8 +148,12 @@ struct Reading {
     tell: mpsc::Sender<Heard>,
     ordered: mpsc::Receiver<Order>,
     room: Arc<Room>,
+    /// Number of the latest assignment.
+    epochs: Epoch,
+    /// Partitions that are ours, each with its assignment.
+    owned: BTreeMap<Partition, Epoch>,
     /// Partitions that were assigned and are not read yet.
-    to_start: VecDeque<Partition>,
+    to_start: VecDeque<(Partition, Epoch)>,
 }
 
 impl Reading {
@@ -165,8 +178,8 @@ impl Reading {
     /// One order or none, then one poll; false when it is time to go.
     fn turn(&mut self) -> Result<bool, LogError> {
         match self.ordered.try_recv() {
-            Ok(Order::Commit(positions)) => {
-                let outcome = self.consumer.commit(&positions);
+            Ok(Order::Commit(places)) => {
+                let outcome = self.commit(places);
                 if self.tell.blocking_send(Heard::Committed(outcome)).is_err() {
                     return Ok(false);
                 }
@@ -174,32 +187,58 @@ impl Reading {
             Ok(Order::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => return Ok(false),
             Err(mpsc::error::TryRecvError::Empty) => {}
         }
-        if let Some(&partition) = self.to_start.front() {
-            return self.begin(partition);
-        }
-        let room = self.room.left().min(POLL_RECORDS);
-        let wait = if room == 0 { FULL_WAIT } else { POLL_WAIT };
+        // What the group says comes before the next partition is begun: it may be taken away.
+        let starting = !self.to_start.is_empty();
+        let room = if starting { 0 } else { self.room.left().min(POLL_RECORDS) };
+        let wait = match (starting, room) {
+            (true, _) => Duration::ZERO,
+            (false, 0) => FULL_WAIT,
+            (false, _) => POLL_WAIT,
+        };
         let heard = match self.consumer.poll(room, wait)? {
-            Polled::Idle => return Ok(!self.tell.is_closed()),
+            Polled::Idle => match self.to_start.front() {
+                Some(&(partition, epoch)) => return self.begin(partition, epoch),
+                None => return Ok(!self.tell.is_closed()),
+            },
             Polled::Records(entries) => {
                 self.room.underway.fetch_add(entries.len(), Ordering::Relaxed);
                 Heard::Records(entries)
             }
-            Polled::Revoked(partitions) => Heard::Revoked(partitions),
+            Polled::Revoked(partitions) => {
+                self.owned.retain(|partition, _| !partitions.contains(partition));
+                self.to_start.retain(|(partition, _)| !partitions.contains(partition));
+                Heard::Revoked(partitions)
+            }
             Polled::Assigned(partitions) => {
-                self.to_start.extend(partitions);
+                for partition in partitions {
+                    self.epochs += 1;
+                    self.owned.insert(partition, self.epochs);
+                    self.to_start.push_back((partition, self.epochs));
+                }
                 return Ok(true);
             }
         };
         Ok(self.tell.blocking_send(heard).is_ok())
     }
 
+    /// Commits the places whose assignments still hold.
+    fn commit(&mut self, places: Vec<(Epoch, Position)>) -> Result<(), LogError> {
+        let (held, ended): (Vec<_>, Vec<_>) = places
+            .into_iter()
+            .partition(|(epoch, place)| self.owned.get(&place.partition) == Some(epoch));
+        if !ended.is_empty() {
+            tracing::debug!(topic = %self.topic, places = ended.len(), "too late to commit");
+        }
+        let held: Vec<Position> = held.into_iter().map(|(_, place)| place).collect();
+        if held.is_empty() { Ok(()) } else { self.consumer.commit(&held) }
+    }
+
     /// Begins to read a partition. When a step fails for now, all are done again: the engine has
     /// seen no record of it yet.
-    fn begin(&mut self, partition: Partition) -> Result<bool, LogError> {
+    fn begin(&mut self, partition: Partition, epoch: Epoch) -> Result<bool, LogError> {
         let committed = self.position(partition)?;
         let offset = committed.offset;
-        if self.tell.blocking_send(Heard::Assigned(partition, committed)).is_err() {
+        if self.tell.blocking_send(Heard::Assigned(partition, epoch, committed)).is_err() {
             return Ok(false);
         }
         self.consumer.start(partition, offset)?;
@@ -218,3 +257,6 @@ impl Reading {
         Ok(committed)
     }
 }
+
+#[cfg(test)]
+mod tests;
