@@ -52,6 +52,7 @@ pub(crate) struct Chain {
     writer: String,
     number: u64,
     previous: String,
+    redriven: bool,
 }
 
 #[derive(Serialize)]
@@ -88,7 +89,13 @@ impl Chain {
             writer: writer.to_string(),
             number: 0,
             previous: String::new(),
+            redriven: false,
         }
+    }
+
+    /// Says in each record that it is about dead letters which were sent again.
+    pub(crate) fn redriven(self) -> Self {
+        Self { redriven: true, ..self }
     }
 
     /// Writes the records of an entry, several if it is too large for one.
@@ -125,7 +132,7 @@ impl Chain {
             started: entry.started.to_string(),
             elapsed_ms: u64::try_from(entry.elapsed.as_millis()).unwrap_or(u64::MAX),
             exceptions,
-            redriven: false,
+            redriven: self.redriven,
             writer: &self.writer,
             number: self.number,
             previous: &self.previous,

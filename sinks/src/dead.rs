@@ -3,7 +3,9 @@
 //! Nothing here decides that a record is dead; it only writes it down so that people can read it
 //! and send it again.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tillrace_core::log::{Offset, Partition};
 
@@ -43,8 +45,22 @@ struct DeadLetter<'a> {
     reason: Reason,
     error: &'a str,
     attempts: u32,
-    key: std::borrow::Cow<'a, str>,
+    key: Cow<'a, str>,
     value: Box<RawValue>,
+}
+
+/// A dead letter as it is read back.
+#[derive(Deserialize)]
+pub(crate) struct Letter<'a> {
+    pub(crate) offset: Offset,
+    #[serde(borrow)]
+    pub(crate) reason: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) error: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) key: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(crate) value: &'a RawValue,
 }
 
 /// Writes the dead letter of a record.

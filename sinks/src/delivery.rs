@@ -171,7 +171,8 @@ async fn watch_over(
     }
 }
 
-fn connect(
+/// Makes the connector of a sink.
+pub(crate) fn connect(
     sink: &SinkSettings,
     log: &Arc<dyn Log>,
     topics: &Topics,

@@ -2,8 +2,9 @@
 //!
 //! The modules stand in the order a record meets them. [`Delivery`] starts the sinks; each has an
 //! [`engine`] of its own, which reads a topic, keeps order per key, paces, retries, gives up, writes
-//! audit and dead letters, and commits. A [`connector`] turns a batch into one call; there are
-//! three kinds: [`erp`], [`crm`] and [`parquet`].
+//! audit and dead letters, and commits. [`redrive`] sends dead letters again when an operator says
+//! so. A [`connector`] turns a batch into one call; there are three kinds: [`erp`], [`crm`] and
+//! [`parquet`].
 //!
 //! Delivery is at least once, and exactly once in effect: every call carries identities that are
 //! the same after any restart, and files are named so that no second one can take their place.
@@ -28,6 +29,8 @@ pub mod engine;
 mod audit;
 
 mod dead;
+
+pub mod redrive;
 
 pub mod http;
 

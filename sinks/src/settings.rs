@@ -213,7 +213,7 @@ impl Target {
         }
     }
 
-    fn ordering(&self) -> Ordering {
+    pub(crate) fn ordering(&self) -> Ordering {
         match self {
             Self::Parquet(_) => Ordering::Partition,
             _ => Ordering::Key,
