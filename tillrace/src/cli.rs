@@ -1,9 +1,12 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tillrace_core::log::{Offset, Partition};
 
 use crate::demo::DemoArgs;
 
@@ -48,6 +51,26 @@ pub(crate) enum Command {
     Tap(TapArgs),
     /// Recount the log independently: verdicts, stock, sinks, ledgers. Exit code 0 means that all holds.
     Verify(VerifyArgs),
+    /// Count an event after all that was kept aside as a conflict or in quarantine.
+    ///
+    /// Name records of `pos.conflicts.v1` by their places, as `tillrace tap pos.conflicts.v1 --from start` prints them. An
+    /// order is written to the journal, where it stays as the record of who released what and why; the aggregator follows
+    /// it once: the event goes out on `pos.transactions.v1` under an id of its own, counts in stock and store-day, and never
+    /// in the terminal's ledger. Exit code 0 means that all came out.
+    ///
+    /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again; it
+    /// then follows the orders. With `--dry-run` it need not be stopped.
+    Release(ReleaseArgs),
+    /// Send the dead letters of a sink again, after what made them dead was put right.
+    ///
+    /// Those go that were not delivered since, one at a time, at the sink's pace, in the order of each key; one that has to
+    /// wait holds back the later ones of its key. They reach the backend after what was delivered meanwhile, under the
+    /// identities they always had. Each success is an audit record that says `redriven`; letters stay where they are. Exit
+    /// code 0 means that none is left.
+    ///
+    /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again. With
+    /// `--dry-run` it need not be stopped.
+    Redrive(RedriveArgs),
     /// Print a completion script for a shell, to be sourced by it.
     Completions {
         /// The shell.
@@ -107,4 +130,70 @@ pub(crate) struct VerifyArgs {
     /// Write the report to this file as JSON too.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// Whether something is done, or only shown.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Consent {
+    /// Show what would be done, and do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReleaseArgs {
+    /// Places on `pos.conflicts.v1`, such as `3/17`.
+    #[arg(required = true, value_name = "PARTITION/OFFSET")]
+    pub(crate) records: Vec<Place>,
+    /// Who orders it; stands in the order.
+    #[arg(long, env = "USER", value_name = "NAME")]
+    pub(crate) operator: String,
+    /// Why; stands in the order.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// How long to wait until the aggregator has followed, on Kafka.
+    #[arg(long, default_value = "30s", value_name = "TIME")]
+    pub(crate) wait: humantime::Duration,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedriveArgs {
+    /// Name of the sink, as the configuration has it.
+    pub(crate) sink: String,
+    #[command(flatten)]
+    pub(crate) consent: Consent,
+    #[command(flatten)]
+    pub(crate) source: Source,
+}
+
+/// A record's place on a topic, written `partition/offset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) partition: Partition,
+    pub(crate) offset: Offset,
+}
+
+impl FromStr for Place {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let place = || {
+            let (partition, offset) = text.split_once('/')?;
+            Some(Self { partition: partition.parse().ok()?, offset: offset.parse().ok()? })
+        };
+        place().ok_or("write partition/offset, as `tillrace tap` prints it: 3/17")
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.partition, self.offset)
+    }
 }

@@ -3,7 +3,10 @@
 mod check;
 mod cli;
 mod config;
+mod confirm;
 mod demo;
+mod redrive;
+mod release;
 mod roles;
 mod status;
 mod tap;
@@ -31,6 +34,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Check(source) => check::run(&source),
         Command::Tap(args) => tap::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Release(args) => release::run(&args),
+        Command::Redrive(args) => running(redrive::run(args)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

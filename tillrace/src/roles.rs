@@ -181,6 +181,18 @@ pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>>
     })
 }
 
+/// Opens the log for a command that writes to it.
+///
+/// # Errors
+/// When it cannot be reached, or is a local log that another process owns.
+pub(crate) fn open_to_write(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
+    Ok(match &settings.log.kafka {
+        Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
+        None => LocalLog::open(settings.local_log())
+            .context("open the local log; it has one owner: stop the process that runs on it")?,
+    })
+}
+
 fn open_log(
     settings: &Settings,
     registry: &mut Registry,

@@ -1,6 +1,7 @@
 //! The executable in a process of its own, as a user starts, asks, kills and stops it.
 
 #![expect(clippy::expect_used, reason = "a test process that cannot be driven is a failed test")]
+#![allow(dead_code, reason = "each test binary uses the part it needs")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-const KEY: &str = "a-key-for-tests";
+/// The API key of every test.
+pub(super) const KEY: &str = "a-key-for-tests";
 /// How long a condition may take to come true; generous, since machines are slow and shared.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -46,8 +48,13 @@ impl CommandLine {
 
     /// Starts all roles on a free port and waits until they listen.
     pub(super) fn up(&self) -> Tillrace {
-        let mut command = self.command(&["up", "--listen", "127.0.0.1:0"]);
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace up");
+        self.start("up")
+    }
+
+    /// Starts one role, or `up`, on a free port and waits until it listens.
+    pub(super) fn start(&self, role: &str) -> Tillrace {
+        let mut command = self.command(&[role, "--listen", "127.0.0.1:0"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let address = loop {
             let line =
@@ -93,7 +100,7 @@ impl CommandLine {
     }
 }
 
-/// A running `tillrace up`; killed when dropped.
+/// A running process of the executable; killed when dropped.
 #[derive(Debug)]
 pub(super) struct Tillrace {
     child: Child,
@@ -104,14 +111,25 @@ pub(super) struct Tillrace {
 impl Tillrace {
     /// Posts a body and returns status and body of the answer.
     pub(super) fn post(&self, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).expect("connect");
         let length = body.len();
-        write!(
-            stream,
+        self.ask(&format!(
             "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {KEY}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        )
-        .expect("send");
+        ))
+    }
+
+    /// Returns the sum of a metric's series whose line begins so.
+    pub(super) fn metric(&self, start: &str) -> f64 {
+        let (status, text) =
+            self.ask("GET /metrics HTTP/1.1\r\nhost: tillrace\r\nconnection: close\r\n\r\n");
+        assert_eq!(status, 200, "{text}");
+        let series = text.lines().filter(|line| line.starts_with(start));
+        series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    fn ask(&self, request: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).expect("connect");
+        stream.write_all(request.as_bytes()).expect("send");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
@@ -128,15 +146,9 @@ impl Tillrace {
 
     /// Reads a topic again and again until it has as many records.
     pub(super) fn wait_for(&self, topic: &str, records: usize) -> Vec<Value> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let found = self.command_line.tap(topic);
-            if found.len() >= records || Instant::now() > deadline {
-                assert!(found.len() >= records, "{topic} has {} of {records} records", found.len());
-                return found;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+        until(&format!("{topic} has {records} records"), || {
+            Some(self.command_line.tap(topic)).filter(|found| found.len() >= records)
+        })
     }
 
     /// SIGKILL: what a power cut does to a process.
@@ -161,9 +173,26 @@ impl Drop for Tillrace {
     }
 }
 
+/// Looks again and again until there is something to see.
+pub(super) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// A sale of one line.
 pub(super) fn sale(sequence: u64, sku: &str, quantity: &str) -> String {
+    sale_in("12", sequence, sku, quantity)
+}
+
+/// A sale of one line in a store.
+pub(super) fn sale_in(store: &str, sequence: u64, sku: &str, quantity: &str) -> String {
     format!(
-        r#"{{"store":"12","terminal":"3","sequence":{sequence},"event_id":"e-{sequence}","kind":"sale","occurred_at":"2026-11-20T08:15:30+01:00","business_date":"2026-11-20","lines":[{{"line":1,"type":"sale","sku":"{sku}","quantity":"{quantity}"}}]}}"#
+        r#"{{"store":"{store}","terminal":"3","sequence":{sequence},"event_id":"e-{sequence}","kind":"sale","occurred_at":"2026-11-20T08:15:30+01:00","business_date":"2026-11-20","lines":[{{"line":1,"type":"sale","sku":"{sku}","quantity":"{quantity}"}}]}}"#
     )
 }

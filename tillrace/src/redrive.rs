@@ -1,0 +1,82 @@
+//! `tillrace redrive`: dead letters back through their sink.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use tillrace_core::log::Log;
+use tillrace_core::topics::Topics;
+use tillrace_sinks::SinkSettings;
+use tillrace_sinks::redrive::{self, Due, Fate, Redriven};
+
+use crate::cli::RedriveArgs;
+use crate::config::Settings;
+use crate::confirm::confirm;
+use crate::{roles, telemetry};
+
+/// Says what is due, asks, and sends it; the exit code is 1 when something stays dead.
+pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(&args.source)?;
+    telemetry::start(&settings.telemetry)?;
+    let topics = settings.topics();
+    let sink = settings
+        .sinks
+        .iter()
+        .find(|sink| sink.name == args.sink)
+        .with_context(|| format!("there is no sink {}; {}", args.sink, names(&settings)))?;
+    if args.consent.dry_run {
+        let view = roles::open_view(&settings)?;
+        let due = redrive::due(view.as_ref(), &topics, sink)?;
+        list(&due, &sink.name).context("print what is due")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let log = roles::open_to_write(&settings)?;
+    let due = redrive::due(log.as_ref(), &topics, sink)?;
+    list(&due, &sink.name).context("print what is due")?;
+    if due.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !confirm(&format!("Send {} of them to {} again?", due.len(), sink.name), args.consent.yes)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let Redriven { delivered, left } = send(&log, &topics, sink, &due).await?;
+    writeln!(io::stdout().lock(), "{delivered} delivered, {left} left among the dead letters")
+        .context("print the result")?;
+    Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn send(
+    log: &Arc<dyn Log>,
+    topics: &Topics,
+    sink: &SinkSettings,
+    due: &[Due],
+) -> anyhow::Result<Redriven> {
+    let mut unprinted = None;
+    let mut heard = |due: &Due, fate: &Fate| {
+        let fate = match fate {
+            Fate::Delivered => "delivered",
+            Fate::Left(reason) => reason,
+            Fate::Behind => "not tried: an earlier one of its key has to wait",
+        };
+        let (partition, letter) = (due.partition, due.letter);
+        let printed = writeln!(io::stdout().lock(), "{partition}/{letter} {}: {fate}", due.key);
+        unprinted = unprinted.take().or(printed.err());
+    };
+    let redriven = redrive::redrive(log, topics, sink, due, &mut heard).await?;
+    unprinted.map_or(Ok(redriven), |error| Err(error).context("print what became of a letter"))
+}
+
+fn list(due: &[Due], sink: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for due in due {
+        let Due { partition, letter, key, reason, error, .. } = due;
+        writeln!(out, "{partition}/{letter} {key}: {reason}, {error}")?;
+    }
+    writeln!(out, "{} dead letters of {sink} were not delivered since", due.len())
+}
+
+fn names(settings: &Settings) -> String {
+    let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    format!("configured are {}", if names.is_empty() { "none".into() } else { names.join(", ") })
+}
