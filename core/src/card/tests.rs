@@ -179,7 +179,7 @@ fn no_real_basket_is_refused() {
 }
 
 #[test]
-#[ignore = "takes minutes without optimisation"]
+#[ignore = "takes minutes without optimisation; loadtest/acceptance runs it"]
 fn none_of_a_million_real_baskets_is_refused() {
     assert_none_refused(1_000_000);
 }
@@ -483,4 +483,19 @@ fn redaction_hides_in_broken_text_too() {
         assert_eq!(redact(text.as_bytes()), expected, "{text}");
     }
     assert_eq!(redact(b"caf\xe9"), "caf\u{fffd}");
+}
+
+#[test]
+fn redaction_reads_an_escape_as_the_one_character_it_stands_for() {
+    let digits = "424242424242";
+    let shown = [
+        format!(r"\u0020{digits}"),
+        format!(r"4242\u0020-{digits}"),
+        format!(r"\u002d{}\u0039", &digits[1..]),
+    ];
+    for text in shown {
+        assert_eq!(redact(text.as_bytes()), text, "twelve digits at most, and no card number");
+    }
+    let hidden = format!(r"\u0034\u002d{digits}");
+    assert_eq!(redact(hidden.as_bytes()), format!(r"*\u002d{}", "*".repeat(12)));
 }
