@@ -1,8 +1,8 @@
 //! A member of a consumer group.
 //!
 //! Eager rebalances with the `range` assignor: co-partitioned topics stay aligned, and a member
-//! has given up everything before anyone gets anything. Assigned partitions are paused at their
-//! end until they are started at an offset; librdkafka is never let to choose one
+//! has given up everything before anyone gets anything. Assigned partitions are paused until they
+//! are started at an offset; librdkafka is never let to choose one
 //! (`auto.offset.reset=error`).
 //!
 //! Each partition has a queue of its own, so that assignments and revocations are heard while

@@ -60,8 +60,11 @@ impl ConsumerContext for Group {
             // Group metadata is of this very generation: a later one cannot begin before this
             // callback has answered. What fences a flush is taken here and nowhere else.
             let metadata = consumer.group_metadata();
+            // An offset that needs no question: the answer to one about the end may come after the
+            // seek that starts a partition, move the fetcher past records, and they are never read.
+            // What is fetched from here before that lies below the start and is dropped.
             let outcome = list
-                .set_all_offsets(NativeOffset::End)
+                .set_all_offsets(NativeOffset::Offset(0))
                 .and_then(|()| consumer.assign(list))
                 .and_then(|()| consumer.pause(list));
             (Rebalance::Assigned(partitions, metadata), outcome)
