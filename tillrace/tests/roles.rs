@@ -41,13 +41,13 @@ fn sinks(backend: &SimulatedBackend, lake: &Path) -> String {
 }
 
 /// Place on `pos.transactions` of every row of every published file.
-fn rows(lake: &Path) -> Vec<(i64, i64)> {
+fn rows(files: &Path) -> Vec<(i64, i64)> {
     let whole = |field: &Field| match field {
         Field::Int(number) => i64::from(*number),
         Field::Long(number) => *number,
         other => panic!("{other} is no place"),
     };
-    let files = fs::read_dir(lake.join("pos.transactions.v1")).unwrap();
+    let files = fs::read_dir(files).unwrap();
     let files = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
     files
         .flat_map(|path| {
@@ -87,8 +87,9 @@ fn killed_roles_leave_nothing_undelivered_and_nothing_counted_twice() {
     let backend = runtime.block_on(SimulatedBackend::start(faults)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
+    let namespace = format!("roles-{}", std::process::id());
     let command_line = CommandLine::new(folder.path(), &["--kafka", brokers])
-        .with("TILLRACE__NAMESPACE", &format!("roles-{}", std::process::id()))
+        .with("TILLRACE__NAMESPACE", &namespace)
         .with("TILLRACE__SINKS", &sinks(&backend, &lake))
         .with("TILLRACE__LOG__KAFKA__SESSION_TIMEOUT", "6s");
     let ingest = command_line.start("ingest");
@@ -142,7 +143,7 @@ fn killed_roles_leave_nothing_undelivered_and_nothing_counted_twice() {
             assert!(offsets.is_sorted(), "store {store}: {offsets:?}");
         }
     });
-    let rows = rows(&lake);
+    let rows = rows(&lake.join(format!("{namespace}.pos.transactions.v1")));
     assert_eq!(rows.len() as u64, EVENTS, "each line stands in the files once");
     assert_eq!(rows.iter().collect::<BTreeSet<_>>().len(), rows.len());
     let net = |delta: &Value| delta["value"]["net"].as_str().unwrap().parse::<i64>().unwrap();

@@ -177,7 +177,9 @@ fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
     let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_ticks()? - cpu);
     let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
     let cpu_us = cpu * 10_000 / events.max(1);
-    say("| log | events | drained in, s | CPU, µs an event | peak memory, MiB | transactions | largest: records | MiB | ms |");
+    say(
+        "| log | events | drained in, s | CPU, µs an event | peak memory, MiB | transactions | largest: records | MiB | ms |",
+    );
     say("|---|---|---|---|---|---|---|---|---|");
     say(&format!(
         "| {kind} | {events} | {took:.0} | {cpu_us} | {} | {} | {} | {} | {} |",
@@ -267,8 +269,10 @@ struct WatchedConsumer {
 
 impl TransactionalConsumer for WatchedConsumer {
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
-        let bytes: usize =
-            rows.iter().map(|row| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len)).sum();
+        let bytes: usize = rows
+            .iter()
+            .map(|row| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len))
+            .sum();
         let (records, began) = (rows.len(), Instant::now());
         self.inner.commit_with(rows, positions)?;
         let flushes = &self.flushes;

@@ -117,6 +117,10 @@ impl Files {
         let mut known = self.known(partition).await?;
         let delivered_to = batch.delivered_to;
         if known.end < delivered_to {
+            // Another member may have had the partition since this one last wrote.
+            known.end = known.chain.end(&self.place).await.map_err(chain)?;
+        }
+        if known.end < delivered_to {
             self.known.lock().remove(&partition);
             return Err(stop(Stopped::Missing { partition, end: known.end, delivered_to }));
         }

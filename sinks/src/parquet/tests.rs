@@ -182,6 +182,17 @@ async fn of_two_writers_the_loser_drops_what_the_winner_has() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_comes_back_goes_on_where_another_member_left_it() {
+    let fixture = fixture();
+    let (here, there) = (open(&fixture, Source::Deltas), open(&fixture, Source::Deltas));
+    here.deliver(&batch(0..4)).await.unwrap();
+    there.deliver(&batch(4..8)).await.unwrap();
+    here.deliver(&Batch { delivered_to: 8, ..batch(8..10) }).await.unwrap();
+    let folder = folder(&fixture, "inventory.deltas.v1");
+    assert_eq!(offsets(&folder), (0..10).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_gone_stop_the_partition_with_the_range() {
     let fixture = fixture();
     open(&fixture, Source::Deltas).deliver(&batch(0..10)).await.unwrap();

@@ -4,6 +4,7 @@
 //! while a flush is under way.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rdkafka::config::RDKafkaLogLevel;
@@ -14,6 +15,10 @@ use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{report_error, report_line};
 use crate::log::Partition;
+
+/// How long the callback waits for the group's places. They stay unknown for longer while a dead
+/// owner's transaction is open.
+const PLACES_WAIT: Duration = Duration::from_secs(2);
 
 /// A rebalance, as the group's callback saw it.
 pub(super) enum Rebalance {
@@ -60,11 +65,7 @@ impl ConsumerContext for Group {
             // Group metadata is of this very generation: a later one cannot begin before this
             // callback has answered. What fences a flush is taken here and nowhere else.
             let metadata = consumer.group_metadata();
-            // An offset that needs no question: the answer to one about the end may come after the
-            // seek that starts a partition, move the fetcher past records, and they are never read.
-            // What is fetched from here before that lies below the start and is dropped.
-            let outcome = list
-                .set_all_offsets(NativeOffset::Offset(0))
+            let outcome = set_places(consumer, list)
                 .and_then(|()| consumer.assign(list))
                 .and_then(|()| consumer.pause(list));
             (Rebalance::Assigned(partitions, metadata), outcome)
@@ -77,4 +78,30 @@ impl ConsumerContext for Group {
         }
         self.rebalances.lock().push_back(rebalance);
     }
+}
+
+/// Sets where the fetcher stands until the role starts a partition: the group's place, or the
+/// beginning where there is none.
+///
+/// Never the end. A logical offset has to be asked for, and librdkafka 2.12 asks again half a second
+/// after an answer that a seek or a pause overtook (`rd_kafka_toppar_handle_Offset`): the late answer
+/// moves the fetcher, and past the end of that moment nothing before it would ever be read. From
+/// the beginning it only reads again what the lane then drops.
+fn set_places(
+    consumer: &BaseConsumer<Group>,
+    list: &mut TopicPartitionList,
+) -> Result<(), KafkaError> {
+    list.set_all_offsets(NativeOffset::Beginning)?;
+    let mut asked = TopicPartitionList::with_capacity(list.count());
+    for one in list.elements() {
+        asked.add_partition(one.topic(), one.partition());
+    }
+    // Without an answer the beginning stands; the role asks again, and longer, before it starts.
+    let Ok(places) = consumer.committed_offsets(asked, PLACES_WAIT) else { return Ok(()) };
+    for place in places.elements() {
+        if let (Ok(()), offset @ NativeOffset::Offset(_)) = (place.error(), place.offset()) {
+            list.set_partition_offset(place.topic(), place.partition(), offset)?;
+        }
+    }
+    Ok(())
 }
