@@ -105,6 +105,38 @@ proptest! {
 }
 
 #[test]
+fn what_is_wrong_with_an_envelope_is_named() {
+    let good = String::from_utf8(written(&largest("{}"))).unwrap();
+    let read = |text: &[u8]| match Envelope::parse(text) {
+        Ok(_) => "nothing",
+        Err(EnvelopeError::Attribute { attribute }) => attribute,
+        Err(EnvelopeError::UnknownSchema) => "schema",
+    };
+    assert_eq!(read(good.as_bytes()), "nothing");
+    for (found, put, named) in [
+        (r#""specversion":"1.0""#, r#""specversion":"1.1""#, "specversion"),
+        (r#""receivedtime":""#, r#""receivedtime":"\x"#, "receivedtime"),
+        (r#""receivedtime":""#, r#""receivedtime":7,""#, "receivedtime"),
+        (r#""terminal":""#, r#""terminal":7,""#, "terminal"),
+        (r#","sequence":"1"#, r#","sequence":"x1"#, "sequence"),
+        (r#""contenthash":"h1:"#, r#""contenthash":"h2:"#, "contenthash"),
+        (r#""sourceoffset":"#, r#""sourceoffset":""#, "sourceoffset"),
+        (r#""admission":"flood""#, r#""admission":"fast""#, "admission"),
+        (r#","data":"#, r#","more":1,"data":"#, "data"),
+        (r#","data":{}"#, r#","data":"#, "data"),
+    ] {
+        assert!(good.contains(found), "{found}");
+        assert_eq!(read(good.replace(found, put).as_bytes()), named, "{put}");
+    }
+    for (after, named) in
+        [(r#""gateway":""#, "gateway"), (r#""sourceoffset":18446744073709551615"#, "data")]
+    {
+        let (head, tail) = good.as_bytes().split_at(good.find(after).unwrap() + after.len());
+        assert_eq!(read(&[head, b"\xff", tail].concat()), named);
+    }
+}
+
+#[test]
 fn another_schema_is_named() {
     let text = String::from_utf8(written(&largest("{}"))).unwrap();
     let other = text.replace("event:v1", "event:v2");
