@@ -4,8 +4,9 @@
 //! state: a block is rewritten when one of its numbers was added. A block is forgotten as a whole,
 //! a horizon after the last number was added to it, by append time; whether that was done early or
 //! late can not be seen from outside, because every look at a block asks for its age first.
-
-use std::collections::BTreeMap;
+//!
+//! Blocks stand in a sorted list: a terminal counts upwards, so that a new one goes to its end, and
+//! most terminals have very few.
 
 /// Numbers in one block: one bit each in a presence mask.
 const BLOCK_NUMBERS: usize = 32;
@@ -26,7 +27,8 @@ impl ShortHash {
 /// The hashes of one terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Hashes {
-    blocks: BTreeMap<u64, Block>,
+    /// By number, rising; boxed, so that one that comes late moves little.
+    blocks: Vec<(u64, Box<Block>)>,
     /// Blocks that the state does not yet hold as they are, or still holds although they are gone.
     changed: Vec<u64>,
 }
@@ -44,9 +46,13 @@ impl Hashes {
     /// Keeps the hash of a number.
     pub(super) fn insert(&mut self, number: u64, hash: ShortHash, now_ms: i64, horizon_ms: i64) {
         let (index, place) = place_of(number);
-        let block = self.blocks.entry(index).or_insert_with(Block::empty);
+        let slot = self.place(index).unwrap_or_else(|slot| {
+            self.blocks.insert(slot, (index, Box::new(Block::empty())));
+            slot
+        });
+        let Some((_, block)) = self.blocks.get_mut(slot) else { return };
         if block.newest_ms.saturating_add(horizon_ms) < now_ms {
-            *block = Block { marked: block.marked, ..Block::empty() };
+            **block = Block { marked: block.marked, ..Block::empty() };
         }
         block.newest_ms = now_ms;
         block.present |= 1 << place;
@@ -54,18 +60,18 @@ impl Hashes {
         if !std::mem::replace(&mut block.marked, true) {
             self.changed.push(index);
         }
-        if self.blocks.len() > BLOCKS
-            && let Some((lowest, gone)) = self.blocks.pop_first()
-            && !gone.marked
-        {
-            self.changed.push(lowest);
+        if self.blocks.len() > BLOCKS {
+            let (lowest, gone) = self.blocks.remove(0);
+            if !gone.marked {
+                self.changed.push(lowest);
+            }
         }
     }
 
     /// Returns the hash of a number, if it is still kept.
     pub(super) fn get(&self, number: u64, now_ms: i64, horizon_ms: i64) -> Option<ShortHash> {
         let (index, place) = place_of(number);
-        let block = self.blocks.get(&index)?;
+        let block = self.block(index)?;
         let kept = block.newest_ms.saturating_add(horizon_ms) >= now_ms;
         (kept && block.present & (1 << place) != 0).then(|| ShortHash(block.hashes[place]))
     }
@@ -73,31 +79,29 @@ impl Hashes {
     /// Forgets up to `most` blocks past the horizon; returns how many.
     pub(super) fn expire(&mut self, now_ms: i64, horizon_ms: i64, most: usize) -> usize {
         let old = |block: &Block| block.newest_ms.saturating_add(horizon_ms) < now_ms;
-        let expired: Vec<u64> = self
-            .blocks
-            .iter()
-            .filter(|(_, block)| old(block))
-            .map(|(&i, _)| i)
-            .take(most)
-            .collect();
-        for &index in &expired {
-            if self.blocks.remove(&index).is_some_and(|block| !block.marked) {
-                self.changed.push(index);
+        let mut gone = 0;
+        let changed = &mut self.changed;
+        self.blocks.retain(|(index, block)| {
+            let goes = gone < most && old(block);
+            if goes && !block.marked {
+                changed.push(*index);
             }
-        }
-        expired.len()
+            gone += usize::from(goes);
+            !goes
+        });
+        gone
     }
 
     /// Numbers of the blocks held, for tombstones when the terminal goes.
     pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
-        self.blocks.keys().copied()
+        self.blocks.iter().map(|&(index, _)| index)
     }
 
     /// Gives each changed block with its bytes, `None` where it is gone, and calls it unchanged.
     pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<Vec<u8>>)) {
-        for index in self.changed.drain(..) {
-            let block = self.blocks.get_mut(&index);
-            each(index, block.map(Block::encode_unmarked));
+        for index in std::mem::take(&mut self.changed) {
+            let block = self.place(index).ok().and_then(|slot| self.blocks.get_mut(slot));
+            each(index, block.map(|(_, block)| block.encode_unmarked()));
         }
     }
 
@@ -108,8 +112,27 @@ impl Hashes {
 
     /// Takes a block as [`Hashes::take_changed`] gave it; `None` if it is none.
     pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
-        self.blocks.insert(index, Block::decode(bytes)?);
+        let block = Box::new(Block::decode(bytes)?);
+        match self.place(index) {
+            Ok(slot) => self.blocks[slot].1 = block,
+            Err(slot) => self.blocks.insert(slot, (index, block)),
+        }
         Some(())
+    }
+
+    fn block(&self, index: u64) -> Option<&Block> {
+        self.place(index).ok().and_then(|slot| self.blocks.get(slot)).map(|(_, block)| &**block)
+    }
+
+    /// Where a block stands, or where it would; the last is asked for most.
+    fn place(&self, index: u64) -> Result<usize, usize> {
+        match self.blocks.last() {
+            Some(&(last, _)) if last == index => Ok(self.blocks.len() - 1),
+            Some(&(last, _)) if last > index => {
+                self.blocks.binary_search_by_key(&index, |&(index, _)| index)
+            }
+            _ => Err(self.blocks.len()),
+        }
     }
 }
 
@@ -226,7 +249,7 @@ mod tests {
     fn bytes_that_are_no_block_are_refused() {
         let mut hashes = Hashes::default();
         hashes.insert(3, ShortHash(5), 1, HORIZON);
-        let mut bytes = hashes.blocks[&0].encode();
+        let mut bytes = hashes.blocks[0].1.encode();
         assert!(Block::decode(&bytes).is_some());
         bytes.push(0);
         assert!(Block::decode(&bytes).is_none());
