@@ -12,6 +12,7 @@
 
 mod archive;
 mod days;
+mod deltas;
 mod engine;
 #[cfg(test)]
 mod fixture;
@@ -20,12 +21,14 @@ mod fold;
 mod hashes;
 mod ids;
 mod index;
+mod json_text;
 mod ledger;
 #[cfg(test)]
 mod memory_log;
 mod metrics;
 mod numbers;
 mod outputs;
+mod paper;
 mod partition;
 mod records;
 mod release;
@@ -33,6 +36,7 @@ mod restore;
 mod settings;
 mod state;
 mod store;
+mod terminals;
 mod verdict;
 mod windows;
 

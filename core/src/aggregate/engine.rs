@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::AggregateError;
 use super::archive::Archive;
-use super::fold::{FoldError, Workbench};
+use super::fold::{Desk, FoldError, Workbench};
 use super::metrics::AggregateMetrics;
-use super::outputs::{Weight, json};
+use super::outputs::Weight;
+use super::paper::Paper;
 use super::partition::Partition;
 use super::restore::{Ground, Taken, Takeover};
 use super::settings::AggregateSettings;
@@ -39,6 +40,7 @@ pub(super) struct Engine<'a> {
     metrics: &'a AggregateMetrics,
     consumer: Box<dyn TransactionalConsumer>,
     decoder: Decoder,
+    paper: Paper,
     held: BTreeMap<log::Partition, Held>,
     last_flush: Instant,
     aborts: u32,
@@ -73,6 +75,7 @@ impl<'a> Engine<'a> {
             metrics,
             consumer,
             decoder: Decoder::new(),
+            paper: Paper::default(),
             held: BTreeMap::new(),
             last_flush: now,
             aborts: 0,
@@ -126,7 +129,7 @@ impl<'a> Engine<'a> {
             if let Held::Here { partition, .. } = held
                 && partition.is_dirty()
             {
-                partition.write(self.topics, &mut rows);
+                partition.write(self.topics, &mut self.paper, &mut rows);
                 positions.push(position(number, partition.checkpoint.next_offset));
             }
         }
@@ -185,7 +188,7 @@ impl<'a> Engine<'a> {
         }
         let (mut rows, mut positions) = (Vec::new(), Vec::new());
         for partition in &fresh {
-            rows.push(first_row(partition, self.topics));
+            rows.push(first_row(partition, self.topics, &mut self.paper));
             positions.push(position(partition.number, partition.checkpoint.next_offset));
         }
         match self.consumer.commit_with(rows, &positions) {
@@ -214,7 +217,8 @@ impl<'a> Engine<'a> {
                 continue;
             };
             let archive = Archive { log: self.log, topics: self.topics };
-            let mut bench = Workbench { decoder: &mut self.decoder, topics: self.topics, archive };
+            let desk = Desk { topics: self.topics, paper: &mut self.paper };
+            let mut bench = Workbench { decoder: &mut self.decoder, archive, desk };
             let before = partition.outputs.weight;
             match partition.fold(entry, &mut bench) {
                 Ok(noticed) => self.metrics.noticed(noticed.jumps, noticed.resets),
@@ -265,7 +269,7 @@ impl<'a> Engine<'a> {
             if let Some(Held::Here { partition, flushed, .. }) =
                 self.held.get_mut(&position.partition)
             {
-                partition.written(self.topics);
+                partition.written(self.topics, &mut self.paper);
                 self.metrics.committed(flushed, &partition.checkpoint.totals);
                 *flushed = partition.checkpoint.totals;
             }
@@ -334,9 +338,9 @@ fn begin(
     Ok(Held::Here { partition, flushed, stopped: false })
 }
 
-fn first_row(partition: &Partition, topics: &Topics) -> Row {
+fn first_row(partition: &Partition, topics: &Topics, paper: &mut Paper) -> Row {
     let key = state::checkpoint_key(partition.checkpoint.flush);
-    partition.row(&topics.state, key, Some(json(&partition.checkpoint)))
+    partition.row(&topics.state, key, Some(paper.json(&partition.checkpoint)))
 }
 
 fn position(partition: log::Partition, offset: Offset) -> Position {

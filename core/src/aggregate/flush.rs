@@ -7,16 +7,15 @@
 use bytes::Bytes;
 
 use super::days::{Day, Status, is_sealed};
-use super::numbers::{Numbers, SPANS};
-use super::outputs::json;
+use super::deltas::{self, DeltaWriter};
+use super::paper::Paper;
 use super::partition::Partition;
-use super::records::{
-    AmendmentRecord, AttendanceRecord, DayRecord, DeltaId, DeltaRecord, LedgerRecord,
-};
+use super::records::{AmendmentRecord, AttendanceRecord, DayRecord};
 use super::state;
-use super::store::{Store, Terminal};
+use super::store::Store;
+use super::terminals;
 use crate::log::{Row, Topic};
-use crate::text::{Date, Decimal, Timestamp, percent_encode};
+use crate::text::Date;
 use crate::topics::Topics;
 
 /// How often the parts that only time changes are looked through, by the partition's clock.
@@ -32,72 +31,46 @@ impl Partition {
     }
 
     /// Appends the records of the next flush, the checkpoint last.
-    pub(super) fn write(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+    pub(super) fn write(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
         self.checkpoint.flush += 1;
         rows.append(&mut self.outputs.rows);
-        self.write_deltas(topics, rows);
-        self.write_days(topics, rows);
-        self.write_amendments(topics, rows);
-        self.write_terminals(topics, rows);
-        self.write_stores(topics, rows);
+        self.write_deltas(topics, paper, rows);
+        self.write_days(topics, paper, rows);
+        self.write_amendments(topics, paper, rows);
+        self.write_terminals(topics, paper, rows);
+        self.write_stores(topics, paper, rows);
         let key = state::checkpoint_key(self.checkpoint.flush);
-        rows.push(self.row(&topics.state, key, Some(json(&self.checkpoint))));
+        rows.push(self.row(&topics.state, key, Some(paper.json(&self.checkpoint))));
     }
 
     /// Begins the next flush after the last one was committed.
-    pub(super) fn written(&mut self, topics: &Topics) {
+    pub(super) fn written(&mut self, topics: &Topics, paper: &mut Paper) {
         self.flushed_to = self.checkpoint.next_offset;
         self.outputs.clear();
-        self.sweep(topics);
+        self.sweep(topics, paper);
     }
 
-    pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Vec<u8>>) -> Row {
-        Row { topic: topic.clone(), partition: self.number, key, value: value.map(Bytes::from) }
+    pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Bytes>) -> Row {
+        Row { topic: topic.clone(), partition: self.number, key, value }
     }
 
-    fn write_deltas(&self, topics: &Topics, rows: &mut Vec<Row>) {
-        let mut key = String::new();
+    fn write_deltas(&self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
+        let mut writer = DeltaWriter::new(deltas::Flush {
+            generation: &self.checkpoint.generation,
+            partition: self.number,
+            from_offset: self.flushed_to,
+            to_offset: self.checkpoint.next_offset,
+            window_seconds: self.rules.window_seconds,
+        });
         for (delta, sku, unit) in self.outputs.windows.iter() {
             let store = &self.stores[delta.store as usize];
-            key.clear();
-            key.push_str(std::str::from_utf8(&store.key).unwrap_or_default());
-            key.push('/');
-            percent_encode(sku, &mut key);
-            let window_start = Timestamp::from_millis(delta.window_start.saturating_mul(1_000));
-            let record = DeltaRecord {
-                id: DeltaId {
-                    generation: &self.checkpoint.generation,
-                    partition: self.number,
-                    from_offset: self.flushed_to,
-                    to_offset: self.checkpoint.next_offset,
-                    window_start,
-                    business_date: delta.date,
-                    key: &key,
-                    unit,
-                },
-                generation: &self.checkpoint.generation,
-                partition: self.number,
-                from_offset: self.flushed_to,
-                to_offset: self.checkpoint.next_offset,
-                tenant: &store.tenant,
-                store: &store.name,
-                sku,
-                unit,
-                window_start,
-                window_seconds: self.rules.window_seconds,
-                business_date: delta.date,
-                net: Decimal(delta.effect.stock),
-                sold: Decimal(delta.effect.sold),
-                returned: Decimal(delta.effect.returned),
-                adjusted: Decimal(delta.effect.adjusted),
-                events: delta.events,
-            };
-            let key = Bytes::copy_from_slice(key.as_bytes());
-            rows.push(self.row(&topics.deltas, key, Some(json(&record))));
+            let (text, key) = writer.write(store, delta, sku, unit);
+            let value = paper.write(&[text]);
+            rows.push(self.row(&topics.deltas, value.slice(key), Some(value)));
         }
     }
 
-    fn write_days(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+    fn write_days(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
         let today = self.today();
         for (slot, date) in std::mem::take(&mut self.outputs.days) {
             let missing = self.stores[slot as usize].missing_on(date);
@@ -106,9 +79,9 @@ impl Partition {
             day.status = day.judged(missing.iter().sum(), date, today);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
-            let value = json(&self.day_record(store, date, day, &missing));
+            let value = paper.json(&self.day_record(store, date, day, &missing));
             rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
-            let value = json(&state::day_value(store, date, day));
+            let value = paper.json(&state::day_value(store, date, day));
             rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
         }
     }
@@ -143,7 +116,7 @@ impl Partition {
         }
     }
 
-    fn write_amendments(&self, topics: &Topics, rows: &mut Vec<Row>) {
+    fn write_amendments(&self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
         let (from, to) = (self.flushed_to, self.checkpoint.next_offset);
         for (&(slot, date), control) in &self.outputs.amendments {
             let store = &self.stores[slot as usize];
@@ -160,11 +133,17 @@ impl Partition {
             };
             let suffix = format!("/amendment/{from}-{to}");
             let key = [&day_key(store, date)[..], suffix.as_bytes()].concat();
-            rows.push(self.row(&topics.days, key.into(), Some(json(&record))));
+            rows.push(self.row(&topics.days, key.into(), Some(paper.json(&record))));
         }
     }
 
-    fn write_terminals(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+    fn write_terminals(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
+        let mut text = Vec::with_capacity(1_024);
+        let source = terminals::Source {
+            partition: self.number,
+            offset: self.checkpoint.next_offset,
+            flush: self.checkpoint.flush,
+        };
         for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
             terminal.changed = false;
@@ -172,51 +151,26 @@ impl Partition {
             terminal.ledger.hashes.take_changed(|block, bytes| blocks.push((block, bytes)));
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
-            let value = json(&state::terminal_value(store, terminal));
-            rows.push(self.row(&topics.state, state::terminal_key(terminal), Some(value)));
+            text.clear();
+            terminals::write_state(&mut text, store, terminal);
+            let key = paper.write(&[state::TERMINAL, &terminal.key]);
+            rows.push(self.row(&topics.state, key, Some(paper.write(&[&text]))));
             for (block, bytes) in blocks {
-                rows.push(self.row(&topics.state, state::hashes_key(terminal, block), bytes));
+                let mut number = itoa::Buffer::new();
+                let block = number.format(block).as_bytes();
+                let key = paper.write(&[state::HASHES, &terminal.key, b"/", block]);
+                let value = bytes.map(|bytes| paper.write(&[&bytes]));
+                rows.push(self.row(&topics.state, key, value));
             }
-            if let Some(record) = self.ledger_record(store, terminal) {
-                rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(json(&record))));
+            text.clear();
+            if terminals::write_ledger(&mut text, store, terminal, source) {
+                let value = paper.write(&[&text]);
+                rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(value)));
             }
         }
     }
 
-    /// A terminal of which nothing was counted and nothing refused has no record yet.
-    fn ledger_record<'a>(
-        &self,
-        store: &'a Store,
-        terminal: &'a Terminal,
-    ) -> Option<LedgerRecord<'a>> {
-        let numbers = terminal.ledger.numbers.as_ref();
-        let firsts = terminal.firsts();
-        let refused = numbers.map_or(0, Numbers::refused);
-        let spans =
-            |jumped| numbers.map_or((Vec::new(), false), |n| n.missing_spans(jumped, SPANS));
-        let (missing, missing_truncated) = spans(false);
-        (firsts + refused > 0).then(|| LedgerRecord {
-            tenant: &store.tenant,
-            store: &store.name,
-            terminal: &terminal.name,
-            epoch: &terminal.epoch,
-            scope: terminal.ledger.scope.to_string(),
-            baseline: numbers.map(Numbers::baseline),
-            high_water: numbers.map(Numbers::high),
-            firsts,
-            refused,
-            missing_count: numbers.map_or(0, Numbers::missing),
-            missing,
-            missing_truncated,
-            jumps: spans(true).0,
-            terminal_reset_suspected: terminal.ledger.reset_suspected(),
-            partition: self.number,
-            offset: self.checkpoint.next_offset,
-            flush: self.checkpoint.flush,
-        })
-    }
-
-    fn write_stores(&mut self, topics: &Topics, rows: &mut Vec<Row>) {
+    fn write_stores(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
         for slot in std::mem::take(&mut self.outputs.stores) {
             let store = &mut self.stores[slot as usize];
             store.changed = false;
@@ -225,10 +179,11 @@ impl Partition {
             store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
             let store = &self.stores[slot as usize];
             for (block, bytes) in blocks {
-                rows.push(self.row(&topics.state, state::ids_key(store, block), bytes));
+                let value = bytes.map(|bytes| paper.write(&[&bytes]));
+                rows.push(self.row(&topics.state, state::ids_key(store, block), value));
             }
             if released {
-                let value = json(&state::released_value(store));
+                let value = paper.json(&state::released_value(store));
                 rows.push(self.row(&topics.state, state::released_key(store), Some(value)));
             }
         }
@@ -237,7 +192,7 @@ impl Partition {
     /// Looks through the parts that only time changes, a bounded piece after each flush: days that
     /// are over or to be sealed, hashes, ids and epochs past their time. What it makes goes out with
     /// the next flush. Nothing that is counted depends on when this runs.
-    fn sweep(&mut self, topics: &Topics) {
+    fn sweep(&mut self, topics: &Topics, paper: &mut Paper) {
         let clock_ms = self.checkpoint.clock_ms;
         if self.sweep_from == 0 && clock_ms.saturating_sub(self.swept_ms) < SWEEP_EVERY_MS {
             return;
@@ -248,7 +203,7 @@ impl Partition {
             if room == 0 || self.sweep_from >= stores {
                 break;
             }
-            self.sweep_store(self.sweep_from, room, topics);
+            self.sweep_store(self.sweep_from, room, topics, paper);
             self.sweep_from += 1;
         }
         if self.sweep_from < stores {
@@ -258,7 +213,7 @@ impl Partition {
         self.swept_ms = clock_ms;
     }
 
-    fn sweep_store(&mut self, slot: u32, room: usize, topics: &Topics) {
+    fn sweep_store(&mut self, slot: u32, room: usize, topics: &Topics, paper: &mut Paper) {
         let today = self.today();
         let days = self.stores[slot as usize].days.iter();
         let due: Vec<(Date, bool)> = days
@@ -267,7 +222,7 @@ impl Partition {
             .collect();
         for (date, sealed) in due {
             if sealed {
-                self.seal(slot, date, topics);
+                self.seal(slot, date, topics, paper);
             } else {
                 self.mark_day(slot, date);
             }
@@ -293,17 +248,15 @@ impl Partition {
     }
 
     /// Writes a day for the last time and forgets it.
-    fn seal(&mut self, slot: u32, date: Date, topics: &Topics) {
+    fn seal(&mut self, slot: u32, date: Date, topics: &Topics, paper: &mut Paper) {
         let missing = self.stores[slot as usize].missing_on(date);
         let Some(mut day) = self.stores[slot as usize].days.remove(&date) else { return };
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
         let (key, state_key) = (day_key(store, date), state::day_key(store, date));
-        let value = json(&self.day_record(store, date, &day, &missing));
-        self.outputs.weight.add(2, value.len() + 2 * key.len());
-        let sealed = self.row(&topics.days, key, Some(value));
-        let forgotten = self.row(&topics.state, state_key, None);
-        self.outputs.rows.extend([sealed, forgotten]);
+        let value = paper.json(&self.day_record(store, date, &day, &missing));
+        self.outputs.push_row(&topics.days, key, Some(value));
+        self.outputs.push_row(&topics.state, state_key, None);
     }
 
     /// Forgets the epochs of business dates that are sealed.
@@ -313,9 +266,7 @@ impl Partition {
             let blocks = terminal.ledger.hashes.blocks();
             let keys = blocks.map(|block| state::hashes_key(terminal, block));
             for key in keys.chain([state::terminal_key(terminal)]) {
-                self.outputs.weight.add(1, key.len());
-                let forgotten = self.row(&topics.state, key, None);
-                self.outputs.rows.push(forgotten);
+                self.outputs.push_row(&topics.state, key, None);
             }
         }
     }

@@ -4,13 +4,12 @@
 //! verdict calls for. A record is decoded before anything is changed, so that one which can not be
 //! understood leaves no trace and stops its partition.
 
-use std::fmt::Write as _;
-
 use super::archive::Archive;
 use super::days::is_sealed;
 use super::hashes::ShortHash;
 use super::ledger::{Moment, Ruling};
-use super::outputs::json;
+use super::outputs::write_json;
+use super::paper::Paper;
 use super::partition::Partition;
 use super::records::{ConflictRecord, CountRecord};
 use super::settings::AHEAD_MS;
@@ -69,8 +68,15 @@ impl<E: Into<Unreadable>> From<E> for FoldError {
 #[derive(Debug)]
 pub(super) struct Workbench<'a> {
     pub(super) decoder: &'a mut Decoder,
-    pub(super) topics: &'a Topics,
     pub(super) archive: Archive<'a>,
+    pub(super) desk: Desk<'a>,
+}
+
+/// What writing a record needs.
+#[derive(Debug)]
+pub(super) struct Desk<'a> {
+    pub(super) topics: &'a Topics,
+    pub(super) paper: &'a mut Paper,
 }
 
 /// What operators want to hear of.
@@ -127,7 +133,7 @@ impl Partition {
                 self.tick(entry.appended_ms);
                 let offset = entry.offset;
                 let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
-                noticed = self.event(&subject, bench.topics);
+                noticed = self.event(&subject, &mut bench.desk);
                 let spare = event.into_spare();
                 bench.decoder.reuse(spare);
             }
@@ -158,35 +164,30 @@ impl Partition {
         }
     }
 
-    fn event(&mut self, subject: &Subject<'_>, topics: &Topics) -> Noticed {
+    fn event(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) -> Noticed {
         let (ruling, terminal) = self.judge(subject);
         self.checkpoint.totals.count(ruling.verdict);
         match (ruling.verdict, terminal) {
             (Verdict::First, Some(terminal)) => {
-                self.send_on(subject, topics);
-                self.count(subject, Some((terminal, ruling)), topics);
+                self.send_on(subject, desk);
+                self.count(subject, Some((terminal, ruling)), desk);
             }
             (Verdict::First | Verdict::Duplicate, _) => {}
-            (verdict, _) => self.keep_aside(subject, verdict, topics),
+            (verdict, _) => self.keep_aside(subject, verdict, desk),
         }
         Noticed { jumps: u64::from(ruling.jumped), resets: u64::from(ruling.reset) }
     }
 
     /// Writes a first to `pos.transactions`: its own bytes, verdict and source put in before `data`.
-    fn send_on(&mut self, subject: &Subject<'_>, topics: &Topics) {
-        let mut settled = std::mem::take(&mut self.outputs.scratch);
-        settled.clear();
-        let (partition, offset) = (self.number, subject.offset);
-        let written = write!(
-            settled,
-            r#","verdict":"first","sourcepartition":{partition},"sourceoffset":{offset}"#
-        );
-        debug_assert!(written.is_ok(), "a string takes everything");
+    fn send_on(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) {
         let place = subject.value.len() - 1 - subject.envelope.data.len() - BEFORE_DATA;
         let (attributes, data) = subject.value.split_at(place);
+        let mut digits = itoa::Buffer::new();
+        let offset = digits.format(subject.offset).as_bytes();
+        let parts = [attributes, self.outputs.settled.as_bytes(), offset, data];
+        let value = desk.paper.write(&parts);
         let key = self.stores[subject.store as usize].key.clone();
-        self.outputs.push(&topics.transactions, &key, &[attributes, settled.as_bytes(), data]);
-        self.outputs.scratch = settled;
+        self.outputs.push_row(&desk.topics.transactions, key, Some(value));
     }
 
     /// Gives the verdict, and the terminal where it has one.
@@ -292,7 +293,7 @@ impl Partition {
         &mut self,
         subject: &Subject<'_>,
         ledger: Option<(u32, Ruling)>,
-        topics: &Topics,
+        desk: &mut Desk<'_>,
     ) {
         let event = subject.event;
         let place = (subject.store, event.business_date);
@@ -311,10 +312,10 @@ impl Partition {
             }
             self.mark_day(subject.store, event.business_date);
         }
-        self.move_stock(subject, topics);
+        self.move_stock(subject, desk);
     }
 
-    fn move_stock(&mut self, subject: &Subject<'_>, topics: &Topics) {
+    fn move_stock(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) {
         let Subject { store, event, .. } = *subject;
         let at = Setting {
             store,
@@ -348,13 +349,14 @@ impl Partition {
                     business_date: event.business_date,
                 };
                 let key = crate::topics::key(&[&owner.tenant, &owner.name, line.sku]);
-                self.outputs.push_json(&topics.counts, &key.into(), &record);
+                let value = desk.paper.json(&record);
+                self.outputs.push_row(&desk.topics.counts, key.into(), Some(value));
             }
         }
     }
 
     /// Keeps an event on `pos.conflicts`, with the reason and its own text.
-    fn keep_aside(&mut self, subject: &Subject<'_>, verdict: Verdict, topics: &Topics) {
+    fn keep_aside(&mut self, subject: &Subject<'_>, verdict: Verdict, desk: &mut Desk<'_>) {
         let (reason, detail, known) = match verdict {
             Verdict::Conflict(known) => ("conflict", "other_content", Some(known)),
             Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
@@ -376,11 +378,12 @@ impl Partition {
             known_hash: known.map(|known| format!("h1:{:08x}", known.0)),
             receivedtime: &subject.envelope.received_time,
         };
-        let mut attributes = json(&record);
+        let mut attributes = Vec::new();
+        write_json(&mut attributes, &record);
         attributes.pop();
         let key = store.key.clone();
         let parts = [&attributes[..], br#","data":"#, subject.envelope.data, b"}"];
-        self.outputs.push(&topics.conflicts, &key, &parts);
+        self.outputs.push(desk.paper, &desk.topics.conflicts, &key, &parts);
         self.outputs.kept.push(subject.offset);
     }
 }

@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::json_text::integer;
+use super::outputs::write_json;
 use block::{BLOCK_NUMBERS, Block, bounds_of};
 
 /// Spans of open numbers kept before blocks are made.
@@ -187,6 +189,23 @@ impl Numbers {
     /// Bytes that its JSON takes, at most.
     pub(super) fn written_bytes(&self) -> usize {
         256 + 80 * self.spans.len() + 3_072 * self.blocks.len()
+    }
+
+    /// Writes its JSON; by hand where nothing is open, as mostly.
+    pub(super) fn write(&self, text: &mut Vec<u8>) {
+        if !self.spans.is_empty() || !self.blocks.is_empty() {
+            return write_json(text, self);
+        }
+        let names = ["{\"opened", ",\"baseline", ",\"high", ",\"floor", ",\"missing", ",\"refused"];
+        let Self { opened, baseline, high, floor, missing, refused, .. } = *self;
+        for (name, value) in
+            names.into_iter().zip([opened, baseline, high, floor, missing, refused])
+        {
+            text.extend_from_slice(name.as_bytes());
+            text.extend_from_slice(b"\":");
+            integer(text, value);
+        }
+        text.extend_from_slice(br#","spans":[],"blocks":{}}"#);
     }
 
     /// Lists up to `most` missing spans, lowest first, either those jumped over or the others, and

@@ -6,16 +6,15 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::days::Control;
+use super::paper::Paper;
 use super::windows::Windows;
 use crate::log::{Offset, Partition, Row, Topic};
 use crate::text::Date;
 
-/// Size in which memory for record values is asked for.
-const CHUNK_BYTES: usize = 1 << 20;
 /// What a record costs besides key and value.
 const ROW_BYTES: usize = 64;
 
@@ -34,9 +33,8 @@ pub(super) struct Outputs {
     /// Offsets put on `pos.conflicts`.
     pub(super) kept: Vec<Offset>,
     pub(super) weight: Weight,
-    /// Memory for small texts.
-    pub(super) scratch: String,
-    chunk: BytesMut,
+    /// What a first has between the envelope's attributes and its offset on `pos.transactions`.
+    pub(super) settled: String,
 }
 
 /// How much there is to write.
@@ -65,34 +63,21 @@ impl Outputs {
             amendments: BTreeMap::new(),
             kept: Vec::new(),
             weight: Weight::default(),
-            scratch: String::new(),
-            chunk: BytesMut::new(),
+            settled: format!(r#","verdict":"first","sourcepartition":{partition},"sourceoffset":"#),
         }
     }
 
     /// Adds a finished record whose value is these parts together.
-    pub(super) fn push(&mut self, topic: &Topic, key: &Bytes, parts: &[&[u8]]) {
-        let length = parts.iter().map(|part| part.len()).sum();
-        if self.chunk.capacity() < length {
-            self.chunk = BytesMut::with_capacity(CHUNK_BYTES.max(length));
-        }
-        for part in parts {
-            self.chunk.extend_from_slice(part);
-        }
-        self.weight.add(1, key.len() + length);
-        let value = Some(self.chunk.split().freeze());
-        self.rows.push(Row {
-            topic: topic.clone(),
-            partition: self.partition,
-            key: key.clone(),
-            value,
-        });
+    pub(super) fn push(&mut self, paper: &mut Paper, topic: &Topic, key: &Bytes, parts: &[&[u8]]) {
+        let value = paper.write(parts);
+        self.push_row(topic, key.clone(), Some(value));
     }
 
-    /// Adds a finished record whose value is this as JSON.
-    pub(super) fn push_json(&mut self, topic: &Topic, key: &Bytes, value: &impl Serialize) {
-        let text = json(value);
-        self.push(topic, key, &[&text]);
+    /// Adds a finished record.
+    pub(super) fn push_row(&mut self, topic: &Topic, key: Bytes, value: Option<Bytes>) {
+        self.weight.add(1, key.len() + value.as_ref().map_or(0, Bytes::len));
+        let (topic, partition) = (topic.clone(), self.partition);
+        self.rows.push(Row { topic, partition, key, value });
     }
 
     /// Empties everything for the next flush; keeps the memory.
@@ -109,8 +94,7 @@ impl Outputs {
 }
 
 /// Writes JSON. The records of this module have string keys and no failing parts.
-pub(super) fn json(value: &impl Serialize) -> Vec<u8> {
-    let text = serde_json::to_vec(value);
-    debug_assert!(text.is_ok(), "our records always serialise: {text:?}");
-    text.unwrap_or_default()
+pub(super) fn write_json(text: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(text, value);
+    debug_assert!(written.is_ok(), "our records always serialise: {written:?}");
 }

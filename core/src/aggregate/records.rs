@@ -1,4 +1,5 @@
-//! The derived records as they are published: names and shapes, nothing else.
+//! The derived records as they are published: names and shapes, nothing else. Deltas and
+//! ledgers, of which there are most, are written by [`super::deltas`] and [`super::terminals`].
 //!
 //! Their schemas stand in `docs/schemas/`; a test holds real output against them.
 
@@ -8,59 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::days::{Published, Status};
 use crate::log::{Offset, Partition};
-use crate::text::{Date, Decimal, Timestamp};
-
-/// `inventory.deltas.v1`.
-#[derive(Debug, Serialize)]
-pub(super) struct DeltaRecord<'a> {
-    #[serde(serialize_with = "as_text")]
-    pub(super) id: DeltaId<'a>,
-    pub(super) generation: &'a str,
-    pub(super) partition: Partition,
-    pub(super) from_offset: Offset,
-    pub(super) to_offset: Offset,
-    pub(super) tenant: &'a str,
-    pub(super) store: &'a str,
-    pub(super) sku: &'a str,
-    pub(super) unit: &'a str,
-    #[serde(serialize_with = "as_text")]
-    pub(super) window_start: Timestamp,
-    pub(super) window_seconds: u32,
-    #[serde(serialize_with = "as_text")]
-    pub(super) business_date: Date,
-    #[serde(serialize_with = "as_text")]
-    pub(super) net: Decimal,
-    #[serde(serialize_with = "as_text")]
-    pub(super) sold: Decimal,
-    #[serde(serialize_with = "as_text")]
-    pub(super) returned: Decimal,
-    #[serde(serialize_with = "as_text")]
-    pub(super) adjusted: Decimal,
-    pub(super) events: u32,
-}
-
-/// What names a delta: the offsets its flush consumed, its window, its key.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct DeltaId<'a> {
-    pub(super) generation: &'a str,
-    pub(super) partition: Partition,
-    pub(super) from_offset: Offset,
-    pub(super) to_offset: Offset,
-    pub(super) window_start: Timestamp,
-    pub(super) business_date: Date,
-    /// `tenant/store/sku`, encoded.
-    pub(super) key: &'a str,
-    pub(super) unit: &'a str,
-}
-
-impl fmt::Display for DeltaId<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { generation, partition, from_offset, to_offset, .. } = self;
-        let Self { window_start, business_date, key, unit, .. } = self;
-        write!(formatter, "{generation}:{partition}:{from_offset}:{to_offset}:")?;
-        write!(formatter, "{window_start}:{business_date}:{key}/{unit}")
-    }
-}
+use crate::text::{Date, Decimal};
 
 /// `stock.counts.v1`.
 #[derive(Debug, Serialize)]
@@ -99,28 +48,6 @@ pub(super) struct ConflictRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) known_hash: Option<String>,
     pub(super) receivedtime: &'a str,
-}
-
-/// `terminal.ledger.v1`.
-#[derive(Debug, Serialize)]
-pub(super) struct LedgerRecord<'a> {
-    pub(super) tenant: &'a str,
-    pub(super) store: &'a str,
-    pub(super) terminal: &'a str,
-    pub(super) epoch: &'a str,
-    pub(super) scope: String,
-    pub(super) baseline: Option<u64>,
-    pub(super) high_water: Option<u64>,
-    pub(super) firsts: u64,
-    pub(super) refused: u64,
-    pub(super) missing_count: u64,
-    pub(super) missing: Vec<(u64, u64)>,
-    pub(super) missing_truncated: bool,
-    pub(super) jumps: Vec<(u64, u64)>,
-    pub(super) terminal_reset_suspected: bool,
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) flush: u64,
 }
 
 /// `store.days.v1`, the totals of a day.

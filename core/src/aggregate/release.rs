@@ -101,9 +101,10 @@ impl Partition {
         let mut text = Vec::with_capacity(value.len() + 128);
         renamed.write(&mut text);
         let key = self.stores[store as usize].key.clone();
-        self.outputs.push(&bench.topics.transactions, &key, &[&text]);
+        let desk = &mut bench.desk;
+        self.outputs.push(desk.paper, &desk.topics.transactions, &key, &[&text]);
         let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
-        self.count(&subject, None, bench.topics);
+        self.count(&subject, None, desk);
         self.checkpoint.totals.released += 1;
         let owner = &mut self.stores[store as usize];
         let place = owner.released.partition_point(|&known| known < offset);

@@ -6,6 +6,7 @@
 //! numbers are JSON, blocks are bytes; each begins with its version. [`super::restore`] reads what
 //! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -37,34 +38,43 @@ pub struct StateError {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct TerminalState {
+struct TerminalState<'a> {
     v: u8,
-    tenant: String,
-    store: String,
-    terminal: String,
-    epoch: String,
-    scope: String,
-    numbers: Option<Numbers>,
+    #[serde(borrow)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    store: Cow<'a, str>,
+    #[serde(borrow)]
+    terminal: Cow<'a, str>,
+    #[serde(borrow)]
+    epoch: Cow<'a, str>,
+    scope: Cow<'a, str>,
+    numbers: Option<Cow<'a, Numbers>>,
     streak: u32,
     unnumbered: u64,
     expires: Option<i32>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct DayState {
+struct DayState<'a> {
     v: u8,
-    tenant: String,
-    store: String,
+    #[serde(borrow)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    store: Cow<'a, str>,
     date: i32,
     status: Status,
-    control: Control,
-    terminals: Vec<AttendanceState>,
+    control: Cow<'a, Control>,
+    #[serde(borrow)]
+    terminals: Vec<AttendanceState<'a>>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct AttendanceState {
-    terminal: String,
-    epoch: String,
+struct AttendanceState<'a> {
+    #[serde(borrow)]
+    terminal: Cow<'a, str>,
+    #[serde(borrow)]
+    epoch: Cow<'a, str>,
     opened: bool,
     closed: bool,
     close: Option<u64>,
@@ -79,6 +89,10 @@ struct ReleasedState {
     offsets: Vec<Offset>,
 }
 
+/// What the keys of terminals and of blocks of their hashes begin with.
+pub(super) const TERMINAL: &[u8] = b"terminal/";
+pub(super) const HASHES: &[u8] = b"hashes/";
+
 /// Key of a checkpoint.
 pub(super) fn checkpoint_key(flush: u64) -> Bytes {
     format!("checkpoint/{}", flush % CHECKPOINTS).into()
@@ -86,12 +100,12 @@ pub(super) fn checkpoint_key(flush: u64) -> Bytes {
 
 /// Key of a terminal.
 pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
-    [b"terminal/", &terminal.key[..]].concat().into()
+    [TERMINAL, &terminal.key].concat().into()
 }
 
 /// Key of a block of a terminal's hashes.
 pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
-    [b"hashes/", &terminal.key[..], b"/", block.to_string().as_bytes()].concat().into()
+    [HASHES, &terminal.key, b"/", block.to_string().as_bytes()].concat().into()
 }
 
 /// Key of a day.
@@ -109,16 +123,21 @@ pub(super) fn released_key(store: &Store) -> Bytes {
     [b"released/", &store.key[..]].concat().into()
 }
 
-/// A terminal's record.
-pub(super) fn terminal_value(store: &Store, terminal: &Terminal) -> impl Serialize {
+/// A terminal's record, as [`super::terminals`] writes it.
+#[cfg(test)]
+pub(super) fn terminal_value<'a>(store: &'a Store, terminal: &'a Terminal) -> impl Serialize + 'a {
+    let scope = match terminal.ledger.scope {
+        Scope::Terminal => Cow::Borrowed("terminal"),
+        scope => Cow::Owned(scope.to_string()),
+    };
     TerminalState {
         v: VERSION,
-        tenant: store.tenant.to_string(),
-        store: store.name.to_string(),
-        terminal: terminal.name.to_string(),
-        epoch: terminal.epoch.to_string(),
-        scope: terminal.ledger.scope.to_string(),
-        numbers: terminal.ledger.numbers.clone(),
+        tenant: Cow::Borrowed(&store.tenant),
+        store: Cow::Borrowed(&store.name),
+        terminal: Cow::Borrowed(&terminal.name),
+        epoch: Cow::Borrowed(&terminal.epoch),
+        scope,
+        numbers: terminal.ledger.numbers.as_ref().map(Cow::Borrowed),
         streak: terminal.ledger.streak,
         unnumbered: terminal.unnumbered,
         expires: terminal.expires.map(|date| date.0),
@@ -126,12 +145,12 @@ pub(super) fn terminal_value(store: &Store, terminal: &Terminal) -> impl Seriali
 }
 
 /// A day's record.
-pub(super) fn day_value(store: &Store, date: Date, day: &Day) -> impl Serialize {
+pub(super) fn day_value<'a>(store: &'a Store, date: Date, day: &'a Day) -> impl Serialize + 'a {
     let attendance = |seen: &Attendance| {
         let terminal = store.terminals.get(seen.terminal as usize)?;
         Some(AttendanceState {
-            terminal: terminal.name.to_string(),
-            epoch: terminal.epoch.to_string(),
+            terminal: Cow::Borrowed(&terminal.name),
+            epoch: Cow::Borrowed(&terminal.epoch),
             opened: seen.opened,
             closed: seen.closed,
             close: seen.close,
@@ -140,11 +159,11 @@ pub(super) fn day_value(store: &Store, date: Date, day: &Day) -> impl Serialize 
     };
     DayState {
         v: VERSION,
-        tenant: store.tenant.to_string(),
-        store: store.name.to_string(),
+        tenant: Cow::Borrowed(&store.tenant),
+        store: Cow::Borrowed(&store.name),
         date: date.0,
         status: day.status,
-        control: day.control.clone(),
+        control: Cow::Borrowed(&day.control),
         terminals: day.terminals.iter().filter_map(attendance).collect(),
     }
 }
@@ -198,13 +217,13 @@ pub(super) fn load(
 
 impl Partition {
     fn take_terminal(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
-        let state: TerminalState = json(key, value)?;
+        let state: TerminalState<'_> = json(key, value)?;
         let scope = Scope::parse(&state.scope).ok_or_else(|| fault(key, "names no scope"))?;
         check(key, state.v)?;
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
         let terminal = &mut store.terminals[slot as usize];
-        terminal.ledger.numbers = state.numbers;
+        terminal.ledger.numbers = state.numbers.map(Cow::into_owned);
         terminal.ledger.streak = state.streak;
         terminal.unnumbered = state.unnumbered;
         terminal.expires = state.expires.map(Date);
@@ -222,10 +241,11 @@ impl Partition {
     }
 
     fn take_day(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
-        let state: DayState = json(key, value)?;
+        let state: DayState<'_> = json(key, value)?;
         check(key, state.v)?;
         let store = self.store_named(key, &state.tenant, &state.store)?;
-        let mut day = Day { control: state.control, status: state.status, ..Day::default() };
+        let mut day =
+            Day { control: state.control.into_owned(), status: state.status, ..Day::default() };
         for seen in state.terminals {
             let terminal = store
                 .terminal(&seen.terminal, &seen.epoch)

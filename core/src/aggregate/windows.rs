@@ -115,6 +115,19 @@ impl Delta {
         }
     }
 
+    /// A delta as a flush would find it.
+    #[cfg(test)]
+    pub(super) fn sample(
+        store: u32,
+        window_start: i64,
+        date: Date,
+        effect: Effect,
+        events: u32,
+    ) -> Self {
+        let at = Setting { store, date, window_start, source: 0 };
+        Self { effect, events, ..Self::empty(at, 0, "", "") }
+    }
+
     fn names<'a>(&self, names: &'a [u8]) -> (&'a [u8], &'a [u8]) {
         let (from, sku) = (self.name_at as usize, usize::from(self.sku_bytes));
         names[from..from + sku + usize::from(self.unit_bytes)].split_at(sku)

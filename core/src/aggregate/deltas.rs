@@ -1,0 +1,321 @@
+//! The text of deltas, of which a flush has more than of all other records together.
+//!
+//! Written by hand, because what the deltas of one flush, one store or one window have in common
+//! need be put into words only once. The shape is that of `docs/schemas/delta.v1.schema.json`; a test
+//! holds it against what serde writes. A delta's key stands in its id, so it needs no bytes of its own.
+
+use std::ops::Range;
+
+use super::json_text::{escape, integer, put};
+use super::store::Store;
+use super::windows::Delta;
+use crate::log::{Offset, Partition};
+use crate::text::{Date, Decimal, percent_encode};
+
+/// What all deltas of a flush have in common.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flush<'a> {
+    pub(super) generation: &'a str,
+    pub(super) partition: Partition,
+    pub(super) from_offset: Offset,
+    pub(super) to_offset: Offset,
+    pub(super) window_seconds: u32,
+}
+
+/// Writes deltas one after the other.
+#[derive(Debug)]
+pub(super) struct DeltaWriter<'a> {
+    flush: Flush<'a>,
+    text: Vec<u8>,
+    /// From the start of the record to the window in its id.
+    head: Vec<u8>,
+    window: Window,
+    store: Names,
+    sku: String,
+}
+
+/// What the deltas of a window and business date share.
+#[derive(Debug, Default)]
+struct Window {
+    of: Option<(i64, Date)>,
+    in_id: Vec<u8>,
+    members: Vec<u8>,
+}
+
+/// What the deltas of a store share.
+#[derive(Debug, Default)]
+struct Names {
+    of: Option<u32>,
+    /// `tenant/store/`, encoded.
+    key: Vec<u8>,
+    members: Vec<u8>,
+}
+
+impl<'a> DeltaWriter<'a> {
+    pub(super) fn new(flush: Flush<'a>) -> Self {
+        let Flush { generation, partition, from_offset, to_offset, .. } = flush;
+        let mut head = br#"{"id":""#.to_vec();
+        escape(&mut head, generation);
+        put(&mut head, format_args!(":{partition}:{from_offset}:{to_offset}:"));
+        Self {
+            flush,
+            text: Vec::with_capacity(1_024),
+            head,
+            window: Window::default(),
+            store: Names::default(),
+            sku: String::new(),
+        }
+    }
+
+    /// Writes one delta; returns the record and where its key stands in it.
+    pub(super) fn write(
+        &mut self,
+        store: &Store,
+        delta: &Delta,
+        sku: &str,
+        unit: &str,
+    ) -> (&[u8], Range<usize>) {
+        if self.window.of != Some((delta.window_start, delta.date)) {
+            self.window.set(self.flush, delta.window_start, delta.date);
+        }
+        if self.store.of != Some(delta.store) {
+            self.store.set(self.flush, delta.store, store);
+        }
+        let text = &mut self.text;
+        text.clear();
+        text.extend_from_slice(&self.head);
+        text.extend_from_slice(&self.window.in_id);
+        let key = text.len();
+        text.extend_from_slice(&self.store.key);
+        if sku.bytes().all(is_unreserved) {
+            text.extend_from_slice(sku.as_bytes());
+        } else {
+            self.sku.clear();
+            percent_encode(sku, &mut self.sku);
+            text.extend_from_slice(self.sku.as_bytes());
+        }
+        let key = key..text.len();
+        text.push(b'/');
+        escape(text, unit);
+        text.extend_from_slice(&self.store.members);
+        escape(text, sku);
+        text.extend_from_slice(br#"","unit":""#);
+        escape(text, unit);
+        text.extend_from_slice(&self.window.members);
+        decimal(text, delta.effect.stock);
+        text.extend_from_slice(br#"","sold":""#);
+        decimal(text, delta.effect.sold);
+        text.extend_from_slice(br#"","returned":""#);
+        decimal(text, delta.effect.returned);
+        text.extend_from_slice(br#"","adjusted":""#);
+        decimal(text, delta.effect.adjusted);
+        text.extend_from_slice(br#"","events":"#);
+        integer(text, delta.events);
+        text.push(b'}');
+        (text, key)
+    }
+}
+
+impl Window {
+    fn set(&mut self, flush: Flush<'_>, window_start: i64, date: Date) {
+        self.of = Some((window_start, date));
+        self.in_id.clear();
+        utc(&mut self.in_id, window_start);
+        let start = self.in_id.len();
+        self.in_id.push(b':');
+        day(&mut self.in_id, date);
+        let end = self.in_id.len();
+        self.in_id.push(b':');
+        let text = &mut self.members;
+        text.clear();
+        text.extend_from_slice(br#"","window_start":""#);
+        text.extend_from_slice(&self.in_id[..start]);
+        text.extend_from_slice(br#"","window_seconds":"#);
+        integer(text, flush.window_seconds);
+        text.extend_from_slice(br#","business_date":""#);
+        text.extend_from_slice(&self.in_id[start + 1..end]);
+        text.extend_from_slice(br#"","net":""#);
+    }
+}
+
+impl Names {
+    fn set(&mut self, flush: Flush<'_>, slot: u32, store: &Store) {
+        let Flush { generation, partition, from_offset, to_offset, .. } = flush;
+        self.of = Some(slot);
+        self.key.clear();
+        self.key.extend_from_slice(&store.key);
+        self.key.push(b'/');
+        let text = &mut self.members;
+        text.clear();
+        text.extend_from_slice(br#"","generation":""#);
+        escape(text, generation);
+        put(text, format_args!(r#"","partition":{partition},"from_offset":{from_offset},"#));
+        put(text, format_args!(r#""to_offset":{to_offset},"tenant":""#));
+        escape(text, &store.tenant);
+        text.extend_from_slice(br#"","store":""#);
+        escape(text, &store.name);
+        text.extend_from_slice(br#"","sku":""#);
+    }
+}
+
+/// Tells whether a byte stands in a key as it is (RFC 3986, section 2.3).
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+/// Writes a date.
+fn day(text: &mut Vec<u8>, date: Date) {
+    let (year, month, day) = date.civil();
+    match u32::try_from(year) {
+        Ok(year @ 0..=9_999) => {
+            text.extend_from_slice(&two_digits(year / 100));
+            text.extend_from_slice(&two_digits(year % 100));
+            let [[m1, m2], [d1, d2]] = [two_digits(month), two_digits(day)];
+            text.extend_from_slice(&[b'-', m1, m2, b'-', d1, d2]);
+        }
+        _ => put(text, format_args!("{date}")),
+    }
+}
+
+/// Writes whole seconds since the Unix epoch as RFC 3339 in UTC.
+fn utc(text: &mut Vec<u8>, seconds: i64) {
+    let Ok(date) = i32::try_from(seconds.div_euclid(86_400)) else { return };
+    day(text, Date(date));
+    let of_day = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or_default();
+    let parts = [of_day / 3_600, of_day / 60 % 60, of_day % 60];
+    let [[h1, h2], [m1, m2], [s1, s2]] = parts.map(two_digits);
+    text.extend_from_slice(&[b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'Z']);
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "single digits")]
+fn two_digits(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// Writes a quantity; most are whole.
+fn decimal(text: &mut Vec<u8>, millionths: i64) {
+    if millionths == 0 {
+        text.push(b'0');
+    } else if millionths % Decimal::ONE.0 == 0 {
+        integer(text, millionths / Decimal::ONE.0);
+    } else {
+        put(text, format_args!("{}", Decimal(millionths)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use proptest::prelude::*;
+    use serde::{Serialize, Serializer};
+
+    use super::*;
+    use crate::stock::Effect;
+    use crate::text::Timestamp;
+
+    /// The record as serde would write it.
+    #[derive(Serialize)]
+    struct DeltaRecord<'a> {
+        id: String,
+        generation: &'a str,
+        partition: Partition,
+        from_offset: Offset,
+        to_offset: Offset,
+        tenant: &'a str,
+        store: &'a str,
+        sku: &'a str,
+        unit: &'a str,
+        #[serde(serialize_with = "as_text")]
+        window_start: Timestamp,
+        window_seconds: u32,
+        #[serde(serialize_with = "as_text")]
+        business_date: Date,
+        #[serde(serialize_with = "as_text")]
+        net: Decimal,
+        #[serde(serialize_with = "as_text")]
+        sold: Decimal,
+        #[serde(serialize_with = "as_text")]
+        returned: Decimal,
+        #[serde(serialize_with = "as_text")]
+        adjusted: Decimal,
+        events: u32,
+    }
+
+    fn as_text<S: Serializer>(value: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    fn by_serde(flush: Flush<'_>, store: &Store, delta: &Delta, sku: &str, unit: &str) -> String {
+        let key = crate::topics::key(&[&store.tenant, &store.name, sku]);
+        let window_start = Timestamp::from_millis(delta.window_start * 1_000);
+        let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
+        let offsets = format!("{partition}:{from_offset}:{to_offset}");
+        let date = delta.date;
+        let record = DeltaRecord {
+            id: format!("{generation}:{offsets}:{window_start}:{date}:{key}/{unit}"),
+            generation,
+            partition,
+            from_offset,
+            to_offset,
+            tenant: &store.tenant,
+            store: &store.name,
+            sku,
+            unit,
+            window_start,
+            window_seconds,
+            business_date: date,
+            net: Decimal(delta.effect.stock),
+            sold: Decimal(delta.effect.sold),
+            returned: Decimal(delta.effect.returned),
+            adjusted: Decimal(delta.effect.adjusted),
+            events: delta.events,
+        };
+        serde_json::to_string(&record).unwrap()
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof!["[a-z0-9]{1,8}", "[ -~]{1,12}", "\\PC{1,6}", "[\u{0}-\u{1f}\"\\\\]{1,4}"]
+    }
+
+    prop_compose! {
+        fn delta()(
+            store in 0..3_u32,
+            window in prop_oneof![-3..3_i64, 28_000_000..28_000_002_i64, -900_000_000..4_000_000_000_i64],
+            date in prop_oneof![20_000..20_003_i32, -800_000..3_000_000_i32],
+            [stock, sold, returned] in [quantity(), quantity(), quantity()],
+            adjusted in quantity(),
+            events: u32,
+        ) -> Delta {
+            let effect = Effect { stock, sold, returned, adjusted };
+            Delta::sample(store, window * 60, Date(date), effect, events)
+        }
+    }
+
+    fn quantity() -> impl Strategy<Value = i64> {
+        prop_oneof![Just(0), (-9..9_i64).prop_map(|whole| whole * 1_000_000), any::<i64>()]
+    }
+
+    proptest! {
+        #[test]
+        fn serde_writes_the_same_bytes(
+            names in prop::collection::vec((name(), name()), 3),
+            deltas in prop::collection::vec((delta(), name(), name()), 1..20),
+            [from_offset, to_offset] in [any::<u64>(), any::<u64>()],
+            partition: u32,
+        ) {
+            let generation = "0b1f\"-4";
+            let flush = Flush { generation, partition, from_offset, to_offset, window_seconds: 60 };
+            let stores: Vec<Store> = names.iter().map(|(t, s)| Store::new(t, s)).collect();
+            let mut writer = DeltaWriter::new(flush);
+            for (delta, sku, unit) in &deltas {
+                let store = &stores[delta.store as usize];
+                let (text, key) = writer.write(store, delta, sku, unit);
+                let expected = by_serde(flush, store, delta, sku, unit);
+                prop_assert_eq!(std::str::from_utf8(text).unwrap(), &expected);
+                let named = crate::topics::key(&[&store.tenant, &store.name, sku]);
+                prop_assert_eq!(&text[key], named.as_bytes());
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The two records of a terminal: what is kept of it on `state.v1`, and its ledger for others to read.
+//!
+//! Written by hand: a flush writes both of every terminal that sent something, and most of them miss
+//! nothing. What is long and rare, missing numbers, serde writes. The shapes are those of
+//! [`super::state`] and of `docs/schemas/ledger.v1.schema.json`; tests hold them against serde.
+
+use super::json_text::{escape, integer, optional, put};
+use super::numbers::{Numbers, SPANS};
+use super::outputs::write_json;
+use super::state::VERSION;
+use super::store::{Store, Terminal};
+use crate::envelope::Scope;
+use crate::log::{Offset, Partition};
+
+/// Where a ledger record comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) flush: u64,
+}
+
+/// Writes a terminal's state.
+pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, terminal: &Terminal) {
+    text.extend_from_slice(br#"{"v":"#);
+    integer(text, VERSION);
+    text.push(b',');
+    names(text, store, terminal);
+    text.extend_from_slice(br#","numbers":"#);
+    match &terminal.ledger.numbers {
+        Some(numbers) => numbers.write(text),
+        None => text.extend_from_slice(b"null"),
+    }
+    text.extend_from_slice(br#","streak":"#);
+    integer(text, terminal.ledger.streak);
+    text.extend_from_slice(br#","unnumbered":"#);
+    integer(text, terminal.unnumbered);
+    text.extend_from_slice(br#","expires":"#);
+    optional(text, terminal.expires.map(|date| date.0));
+    text.push(b'}');
+}
+
+/// Writes a terminal's ledger; false where nothing was counted and nothing refused, so that there is
+/// no record yet.
+pub(super) fn write_ledger(
+    text: &mut Vec<u8>,
+    store: &Store,
+    terminal: &Terminal,
+    source: Source,
+) -> bool {
+    let numbers = terminal.ledger.numbers.as_ref();
+    let (firsts, refused) = (terminal.firsts(), numbers.map_or(0, Numbers::refused));
+    if firsts + refused == 0 {
+        return false;
+    }
+    let spans = |jumped| numbers.map_or((Vec::new(), false), |n| n.missing_spans(jumped, SPANS));
+    text.push(b'{');
+    names(text, store, terminal);
+    text.extend_from_slice(br#","baseline":"#);
+    optional(text, numbers.map(Numbers::baseline));
+    text.extend_from_slice(br#","high_water":"#);
+    optional(text, numbers.map(Numbers::high));
+    text.extend_from_slice(br#","firsts":"#);
+    integer(text, firsts);
+    text.extend_from_slice(br#","refused":"#);
+    integer(text, refused);
+    text.extend_from_slice(br#","missing_count":"#);
+    integer(text, numbers.map_or(0, Numbers::missing));
+    let (missing, truncated) = spans(false);
+    text.extend_from_slice(br#","missing":"#);
+    write_json(text, &missing);
+    put(text, format_args!(r#","missing_truncated":{truncated},"jumps":"#));
+    write_json(text, &spans(true).0);
+    let suspected = terminal.ledger.reset_suspected();
+    put(text, format_args!(r#","terminal_reset_suspected":{suspected},"partition":"#));
+    integer(text, source.partition);
+    text.extend_from_slice(br#","offset":"#);
+    integer(text, source.offset);
+    text.extend_from_slice(br#","flush":"#);
+    integer(text, source.flush);
+    text.push(b'}');
+    true
+}
+
+/// The members that both begin with.
+fn names(text: &mut Vec<u8>, store: &Store, terminal: &Terminal) {
+    text.extend_from_slice(br#""tenant":""#);
+    escape(text, &store.tenant);
+    text.extend_from_slice(br#"","store":""#);
+    escape(text, &store.name);
+    text.extend_from_slice(br#"","terminal":""#);
+    escape(text, &terminal.name);
+    text.extend_from_slice(br#"","epoch":""#);
+    escape(text, &terminal.epoch);
+    text.extend_from_slice(br#"","scope":""#);
+    match terminal.ledger.scope {
+        Scope::Terminal => text.extend_from_slice(b"terminal"),
+        scope => put(text, format_args!("{scope}")),
+    }
+    text.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Serialize;
+
+    use super::super::state::terminal_value;
+    use super::*;
+    use crate::text::Date;
+
+    /// The ledger's record as serde would write it.
+    #[derive(Serialize)]
+    struct LedgerRecord<'a> {
+        tenant: &'a str,
+        store: &'a str,
+        terminal: &'a str,
+        epoch: &'a str,
+        scope: String,
+        baseline: Option<u64>,
+        high_water: Option<u64>,
+        firsts: u64,
+        refused: u64,
+        missing_count: u64,
+        missing: Vec<(u64, u64)>,
+        missing_truncated: bool,
+        jumps: Vec<(u64, u64)>,
+        terminal_reset_suspected: bool,
+        partition: Partition,
+        offset: Offset,
+        flush: u64,
+    }
+
+    fn by_serde(store: &Store, terminal: &Terminal, source: Source) -> String {
+        let numbers = terminal.ledger.numbers.as_ref();
+        let spans = |jumped| numbers.map_or((vec![], false), |n| n.missing_spans(jumped, SPANS));
+        let record = LedgerRecord {
+            tenant: &store.tenant,
+            store: &store.name,
+            terminal: &terminal.name,
+            epoch: &terminal.epoch,
+            scope: terminal.ledger.scope.to_string(),
+            baseline: numbers.map(Numbers::baseline),
+            high_water: numbers.map(Numbers::high),
+            firsts: terminal.firsts(),
+            refused: numbers.map_or(0, Numbers::refused),
+            missing_count: numbers.map_or(0, Numbers::missing),
+            missing: spans(false).0,
+            missing_truncated: spans(false).1,
+            jumps: spans(true).0,
+            terminal_reset_suspected: terminal.ledger.reset_suspected(),
+            partition: source.partition,
+            offset: source.offset,
+            flush: source.flush,
+        };
+        serde_json::to_string(&record).unwrap()
+    }
+
+    fn scope() -> impl Strategy<Value = Scope> {
+        prop_oneof![
+            Just(Scope::Terminal),
+            Just(Scope::BusinessDate),
+            (1..u64::MAX).prop_map(Scope::Wrapping)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn serde_writes_the_same_bytes(
+            [tenant, name, terminal, epoch] in ["[a-z]{1,4}", "\\PC{1,4}", "[ -~]{1,6}", "[0-9]{0,3}"],
+            scope in scope(),
+            acts in prop::collection::vec((any::<bool>(), 0..400_u64, 0..3_u64), 0..250),
+            (streak, unnumbered) in (0..20_u32, 0..3_u64),
+            expires in prop::option::of(-5..30_000_i32),
+            (partition, offset, flush) in (any::<u32>(), any::<u64>(), any::<u64>()),
+        ) {
+            let mut store = Store::new(&tenant, &name);
+            store.add_terminal(&terminal, &epoch, scope);
+            let held = &mut store.terminals[0];
+            for (good, number, far) in acts {
+                let number = number + far * 50_000;
+                let numbers = held.ledger.numbers.get_or_insert_with(|| Numbers::open_at(number));
+                if good { numbers.fill(number) } else { numbers.refuse(number) }
+            }
+            (held.ledger.streak, held.unnumbered) = (streak, unnumbered);
+            held.expires = expires.map(Date);
+            let (source, held) = (Source { partition, offset, flush }, &store.terminals[0]);
+            let mut text = Vec::new();
+            write_state(&mut text, &store, held);
+            let expected = serde_json::to_string(&terminal_value(&store, held)).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            text.clear();
+            if write_ledger(&mut text, &store, held, source) {
+                prop_assert_eq!(std::str::from_utf8(&text).unwrap(), by_serde(&store, held, source));
+            } else {
+                prop_assert_eq!(held.firsts(), 0);
+            }
+        }
+    }
+}
