@@ -15,9 +15,12 @@ mod fields;
 mod header;
 mod kinds;
 mod line;
+mod members;
 mod parts;
 mod place;
 mod refusal;
+mod sorted;
+mod speculate;
 mod tape;
 mod unknown;
 
@@ -26,6 +29,7 @@ use simd_json::{Buffers, ErrorType, Tape};
 use crate::card::CardRules;
 use crate::event::{Event, Spare};
 use crate::hash::Fingerprint;
+use speculate::Speculation;
 
 pub use refusal::{Code, PartialIdentity, Refusal};
 
@@ -40,6 +44,8 @@ pub const MAX_TENDERS: usize = 100;
 
 /// Decodes events one after the other, in buffers of its own.
 pub struct Decoder {
+    /// What was learned of the texts before; none in a reference decoder.
+    speculation: Option<Speculation>,
     text: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
@@ -73,7 +79,13 @@ impl std::fmt::Debug for Decoder {
 impl Decoder {
     /// Makes a decoder. Its buffers grow to fit the largest event met, which [`MAX_EVENT_BYTES`] bounds.
     pub fn new() -> Self {
+        Self { speculation: Some(Speculation::default()), ..Self::reference() }
+    }
+
+    /// Makes a decoder that does not speculate, to be compared with.
+    pub fn reference() -> Self {
         Self {
+            speculation: None,
             text: Vec::new(),
             buffers: Buffers::with_max_depth(4_096, MAX_DEPTH),
             tape: Tape(Vec::new()),
@@ -87,7 +99,7 @@ impl Decoder {
     /// # Errors
     /// The first rule that the text breaks: those of JSON's grammar, then those of the schema in its
     /// order; a repeated member is found when its object is reached.
-    pub fn decode(&mut self, text: &[u8]) -> Result<Event<'_>, Refusal> {
+    pub fn decode<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
         self.run(text, None)
     }
 
@@ -97,7 +109,11 @@ impl Decoder {
     ///
     /// # Errors
     /// As [`Self::decode`], and [`Code::CardData`] or [`Code::AuthenticationData`].
-    pub fn admit(&mut self, text: &[u8], cards: &CardRules) -> Result<Event<'_>, Refusal> {
+    pub fn admit<'d>(
+        &'d mut self,
+        text: &'d [u8],
+        cards: &CardRules,
+    ) -> Result<Event<'d>, Refusal> {
         self.run(text, Some(cards))
     }
 
@@ -106,9 +122,18 @@ impl Decoder {
         self.spare = spare;
     }
 
-    fn run(&mut self, text: &[u8], cards: Option<&CardRules>) -> Result<Event<'_>, Refusal> {
+    fn run<'d>(
+        &'d mut self,
+        text: &'d [u8],
+        cards: Option<&CardRules>,
+    ) -> Result<Event<'d>, Refusal> {
         if text.len() > MAX_EVENT_BYTES {
             return Err(Refusal::whole(Code::EventTooLarge));
+        }
+        if let Some(speculation) = &mut self.speculation
+            && let Some(event) = speculation.read(text, &mut self.scratch, cards, &mut self.spare)
+        {
+            return Ok(event);
         }
         self.text.clear();
         self.text.extend_from_slice(text);

@@ -14,5 +14,6 @@ pub use currency::Currency;
 pub use date::Date;
 pub use decimal::{Decimal, format_minor, parse_scaled};
 pub use gtin::is_gtin;
+pub(crate) use id::is_id_long;
 pub use id::{IdError, check_id, percent_encode};
 pub use time::Timestamp;

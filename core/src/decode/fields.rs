@@ -4,12 +4,14 @@
 //! and returns it. `null` counts as absent, as the schema says of optional members. The tag of a field
 //! in the fingerprint is its place in the list of names, counted from 1.
 
+use super::members::{Element, Members, WrongType};
 use super::place::Place;
-use super::tape::{Elements, Members, Value};
 use super::unknown::Walk;
 use super::{Code, Refusal};
 use crate::card::TextClass;
-use crate::text::{Currency, Date, Decimal, Timestamp, check_id, is_gtin, parse_scaled};
+use crate::text::{
+    Currency, Date, Decimal, Timestamp, check_id, is_gtin, is_id_long, parse_scaled,
+};
 
 /// Largest amount, minor units.
 const MAX_MINOR: i64 = 1_000_000_000_000_000;
@@ -23,55 +25,30 @@ const MAX_TOKEN_BYTES: usize = 128;
 pub(super) const MAX_INTEGER: i64 = (1 << 53) - 1;
 
 /// The members of one object.
-pub(super) struct Fields<'r, 's, 't, 'd, const N: usize> {
+pub(super) struct Fields<'r, 's, 'd, E: Element<'d>, const N: usize> {
     pub(super) walk: &'r mut Walk<'s>,
     pub(super) place: &'r Place<'r>,
     names: &'static [&'static str; N],
-    members: Members<'t, 'd>,
-    values: [Option<Value<'t, 'd>>; N],
-    has_unknown: bool,
+    members: E::Members<N>,
 }
 
-impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
-    /// Sorts an object's members by the names that the schema knows.
-    pub(super) fn sort(
+impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
+    /// Opens an object.
+    pub(super) fn open(
         walk: &'r mut Walk<'s>,
-        members: Members<'t, 'd>,
+        element: E,
         names: &'static [&'static str; N],
         place: &'r Place<'r>,
     ) -> Result<Self, Refusal> {
-        let mut values = [None; N];
-        let mut has_unknown = false;
-        let mut expected = 0;
-        for (name, value) in members.clone() {
-            let Some(index) = index_of(names, name, expected) else {
-                has_unknown = true;
-                continue;
-            };
-            expected = index + 1;
-            if let Some(slot @ None) = values.get_mut(index) {
-                *slot = Some(value);
-            } else {
-                return Err(Refusal::at(Code::DuplicateMember, &place.member(name)));
-            }
-        }
-        Ok(Self { walk, place, names, members, values, has_unknown })
+        let members = element.open(names, place)?;
+        Ok(Self { walk, place, names, members })
     }
 
     /// Adds the members that the schema does not know, and ends the object.
-    pub(super) fn finish(self) -> Result<(), Refusal> {
-        if self.has_unknown {
-            let is_known = |name: &str| self.names.contains(&name);
-            let sum = self.walk.members(&self.members, is_known, self.place)?;
-            self.walk.scratch.fingerprint.unknown(sum);
-        }
+    pub(super) fn finish(&mut self) -> Result<(), Refusal> {
+        self.members.add_unknown(self.walk, self.place)?;
         self.walk.scratch.fingerprint.end();
         Ok(())
-    }
-
-    /// Returns a member's value if it is there and not null.
-    pub(super) fn value(&self, field: usize) -> Option<Value<'t, 'd>> {
-        self.values.get(field).copied().flatten().filter(|value| !value.is_null())
     }
 
     /// Refuses a member.
@@ -100,7 +77,8 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
     pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
         let Some(id) = self.string(field)? else { return Ok(None) };
         self.clear(field, id)?;
-        if check_id(id).is_err() {
+        let is_id = if self.walk.is_plain { is_id_long(id) } else { check_id(id).is_ok() };
+        if !is_id {
             return Err(self.refuse(field, Code::InvalidId));
         }
         self.keep_text(field, id);
@@ -117,7 +95,7 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
         match token {
             Some(token)
                 if !(1..=MAX_TOKEN_BYTES).contains(&token.len())
-                    || token.chars().any(char::is_control) =>
+                    || (!self.walk.is_plain && token.chars().any(char::is_control)) =>
             {
                 Err(self.refuse(field, Code::InvalidId))
             }
@@ -223,7 +201,7 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
         currency: Option<Currency>,
         more_decimals: u32,
     ) -> Result<Option<i64>, Refusal> {
-        if self.value(field).is_none() {
+        if !self.members.has(field) {
             return Ok(None);
         }
         let currency = currency
@@ -278,16 +256,10 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
     }
 
     fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, Refusal> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        if !value.is_number() {
-            return Err(self.refuse(field, Code::WrongType));
+        match self.typed(field, self.members.integer(field))? {
+            Some(integer) if !(0..=MAX_INTEGER).contains(&integer) => Err(self.refuse(field, code)),
+            integer => Ok(integer),
         }
-        let integer = value
-            .integer()
-            .and_then(|integer| i64::try_from(integer).ok())
-            .filter(|integer| (0..=MAX_INTEGER).contains(integer))
-            .ok_or_else(|| self.refuse(field, code))?;
-        Ok(Some(integer))
     }
 
     pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, Refusal> {
@@ -297,8 +269,7 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
 
     /// Reads a boolean; absent is false, and hashed like it.
     pub(super) fn flag(&mut self, field: usize) -> Result<bool, Refusal> {
-        let Some(value) = self.value(field) else { return Ok(false) };
-        let flag = value.bool().ok_or_else(|| self.refuse(field, Code::WrongType))?;
+        let flag = self.typed(field, self.members.flag(field))?.unwrap_or(false);
         if flag {
             self.keep(field, 1);
         }
@@ -311,15 +282,13 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
         field: usize,
         most: usize,
         code: Code,
-    ) -> Result<Option<Elements<'t, 'd>>, Refusal> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        let elements = value.array().ok_or_else(|| self.refuse(field, Code::WrongType))?;
+    ) -> Result<Option<<E::Members<N> as Members<'d>>::List>, Refusal> {
+        let Some(elements) = self.typed(field, self.members.list(field))? else { return Ok(None) };
         match elements.len() {
             0 => Ok(None),
             length if length > most => Err(self.refuse(field, code)),
             length => {
-                let tag = tag(field);
-                self.walk.scratch.fingerprint.list(tag, length);
+                self.walk.scratch.fingerprint.list(tag(field), length);
                 Ok(Some(elements))
             }
         }
@@ -329,17 +298,18 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
     pub(super) fn objects(
         &mut self,
         field: usize,
-    ) -> Result<impl Iterator<Item = (usize, Value<'t, 'd>)> + use<'t, 'd, N>, Refusal> {
+    ) -> Result<impl Iterator<Item = (usize, E)> + use<'d, E, N>, Refusal> {
         let elements = self.list(field, usize::MAX, Code::WrongType)?;
         Ok(elements.into_iter().flatten().enumerate())
     }
 
     /// Reads an object.
-    pub(super) fn object(&mut self, field: usize) -> Result<Option<Members<'t, 'd>>, Refusal> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        let members = value.object().ok_or_else(|| self.refuse(field, Code::WrongType))?;
-        self.walk.scratch.fingerprint.list(tag(field), 1);
-        Ok(Some(members))
+    pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, Refusal> {
+        let object = self.typed(field, self.members.object(field))?;
+        if object.is_some() {
+            self.walk.scratch.fingerprint.list(tag(field), 1);
+        }
+        Ok(object)
     }
 
     /// Adds a decoded integer to the fingerprint.
@@ -377,17 +347,12 @@ impl<'r, 's, 't, 'd, const N: usize> Fields<'r, 's, 't, 'd, N> {
     }
 
     fn string(&self, field: usize) -> Result<Option<&'d str>, Refusal> {
-        let Some(value) = self.value(field) else { return Ok(None) };
-        value.text().map(Some).ok_or_else(|| self.refuse(field, Code::WrongType))
+        self.typed(field, self.members.text(field))
     }
-}
 
-/// Finds a name, trying first the one that stands next in the schema.
-fn index_of<const N: usize>(names: &[&str; N], name: &str, expected: usize) -> Option<usize> {
-    if names.get(expected).is_some_and(|next| *next == name) {
-        return Some(expected);
+    fn typed<T>(&self, field: usize, member: Result<T, WrongType>) -> Result<T, Refusal> {
+        member.map_err(|_wrong_type| self.refuse(field, Code::WrongType))
     }
-    names.iter().position(|known| *known == name)
 }
 
 /// The tag of a field in the fingerprint.

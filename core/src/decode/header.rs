@@ -4,6 +4,7 @@ use simd_json::Node;
 
 use super::fields::Fields;
 use super::kinds::{self, Presence};
+use super::members::Element;
 use super::place::Place;
 use super::tape::{Members, Value};
 use super::unknown::Walk;
@@ -13,7 +14,7 @@ use crate::event::{Event, Kind, Line, Reference, Spare};
 use crate::text::{Currency, Date, check_id};
 
 /// Members in the order of the schema, which is the order of checks and of the content hash.
-const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 20] = [
     "tenant",
     "store",
     "terminal",
@@ -56,7 +57,7 @@ const TOTALS: usize = 17;
 const SENT_AT: usize = 18;
 const ATTEMPT: usize = 19;
 
-type EventFields<'r, 's, 't, 'd> = Fields<'r, 's, 't, 'd, { NAMES.len() }>;
+type EventFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 
 /// Reads the event that a tape holds.
 pub(super) fn event<'d>(
@@ -65,25 +66,38 @@ pub(super) fn event<'d>(
     cards: Option<&CardRules>,
     spare: &mut Spare,
 ) -> Result<Event<'d>, Refusal> {
-    let members = Value::first(tape).and_then(Value::object);
-    let members = members.ok_or_else(|| Refusal::whole(Code::NotAnObject))?;
-    scratch.fingerprint.clear();
-    let mut walk = Walk { scratch, cards };
-    let identified = members.clone();
-    let mut fields = Fields::sort(&mut walk, members, &NAMES, &Place::ROOT)?;
-    let mut event = match read(&mut fields, spare) {
-        Ok(event) => event,
-        Err(refusal) => return Err(refusal.with_identity(identity(identified, cards))),
-    };
-    if let Err(refusal) = fields.finish() {
-        return Err(refusal.with_identity(identity(identified, cards)));
-    }
-    event.hash = walk.scratch.fingerprint.finish();
+    let root = Value::first(tape);
+    let (root, members) = root
+        .and_then(|root| Some((root, root.object()?)))
+        .ok_or_else(|| Refusal::whole(Code::NotAnObject))?;
+    let mut walk = Walk { scratch, cards, is_plain: false };
+    let fields = Fields::open(&mut walk, root, &NAMES, &Place::ROOT)?;
+    complete(fields, spare).map_err(|refusal| refusal.with_identity(identity(members, cards)))
+}
+
+/// Reads an event whose members were told apart before.
+pub(super) fn event_of<'d, E: Element<'d>>(
+    root: E,
+    walk: &mut Walk<'_>,
+    spare: &mut Spare,
+) -> Result<Event<'d>, Refusal> {
+    complete(Fields::open(walk, root, &NAMES, &Place::ROOT)?, spare)
+}
+
+/// Holds an event to all rules.
+fn complete<'d, E: Element<'d>>(
+    mut fields: EventFields<'_, '_, 'd, E>,
+    spare: &mut Spare,
+) -> Result<Event<'d>, Refusal> {
+    fields.walk.scratch.fingerprint.clear();
+    let mut event = read(&mut fields, spare)?;
+    fields.finish()?;
+    event.hash = fields.walk.scratch.fingerprint.finish();
     Ok(event)
 }
 
-fn read<'d>(
-    fields: &mut EventFields<'_, '_, '_, 'd>,
+fn read<'d, E: Element<'d>>(
+    fields: &mut EventFields<'_, '_, 'd, E>,
     spare: &mut Spare,
 ) -> Result<Event<'d>, Refusal> {
     let tenant = fields.id(TENANT)?;
@@ -111,9 +125,9 @@ fn read<'d>(
     let tenders = std::mem::take(&mut spare.tenders);
     let tenders = self::tenders(fields, currency, tenders)?;
     let totals = match fields.object(TOTALS)? {
-        Some(members) => {
+        Some(totals) => {
             let place = Place::ROOT.member("totals");
-            Some(parts::totals(fields.walk, members, currency, &place)?)
+            Some(parts::totals(fields.walk, totals, currency, &place)?)
         }
         None => None,
     };
@@ -142,13 +156,13 @@ fn read<'d>(
     })
 }
 
-fn reference<'d>(
-    fields: &mut EventFields<'_, '_, '_, 'd>,
+fn reference<'d, E: Element<'d>>(
+    fields: &mut EventFields<'_, '_, 'd, E>,
     kind: Kind,
 ) -> Result<(Option<Reference<'d>>, bool), Refusal> {
     let place = Place::ROOT.member("reference");
     let reference = match fields.object(REFERENCE)? {
-        Some(members) => Some(parts::reference(fields.walk, members, kind, &place)?),
+        Some(element) => Some(parts::reference(fields.walk, element, kind, &place)?),
         None => None,
     };
     let blind = fields.flag(BLIND)?;
@@ -158,8 +172,8 @@ fn reference<'d>(
     Ok((reference, blind))
 }
 
-fn lines<'d>(
-    fields: &mut EventFields<'_, '_, '_, 'd>,
+fn lines<'d, E: Element<'d>>(
+    fields: &mut EventFields<'_, '_, 'd, E>,
     kind: Kind,
     currency: Option<Currency>,
     mut lines: Vec<Line<'d>>,
@@ -185,8 +199,8 @@ fn lines<'d>(
     }
 }
 
-fn tenders<'d>(
-    fields: &mut EventFields<'_, '_, '_, 'd>,
+fn tenders<'d, E: Element<'d>>(
+    fields: &mut EventFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
     mut tenders: Vec<crate::event::Tender<'d>>,
 ) -> Result<Vec<crate::event::Tender<'d>>, Refusal> {

@@ -2,14 +2,14 @@
 
 use super::fields::Fields;
 use super::kinds;
+use super::members::Element;
 use super::place::Place;
-use super::tape::Value;
 use super::unknown::Walk;
 use super::{Code, Refusal};
 use crate::event::{Disposition, Kind, Line, LineType};
 use crate::text::Currency;
 
-const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 15] = [
     "line",
     "type",
     "sku",
@@ -26,6 +26,8 @@ const NAMES: [&str; 15] = [
     "disposition",
     "void",
 ];
+pub(super) const DISCOUNT_NAMES: [&str; 2] = ["reason", "amount"];
+pub(super) const TAX_NAMES: [&str; 4] = ["code", "rate", "amount", "inclusive"];
 const LINE: usize = 0;
 const TYPE: usize = 1;
 const SKU: usize = 2;
@@ -47,17 +49,16 @@ const ONE: &str = "C62";
 /// Largest sum of a line's discounts or taxes, minor units.
 const MAX_SUM: i64 = 1_000_000_000_000_000;
 
-type LineFields<'r, 's, 't, 'd> = Fields<'r, 's, 't, 'd, { NAMES.len() }>;
+type LineFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 
-pub(super) fn line<'d>(
+pub(super) fn line<'d, E: Element<'d>>(
     walk: &mut Walk<'_>,
-    value: Value<'_, 'd>,
+    element: E,
     kind: Kind,
     currency: Option<Currency>,
     place: &Place<'_>,
 ) -> Result<Line<'d>, Refusal> {
-    let members = value.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
-    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let mut fields = Fields::open(walk, element, &NAMES, place)?;
     let number = number(&mut fields)?;
     let line_type = fields.word(TYPE, Code::UnknownLineType, LineType::parse)?;
     let line_type = fields.required(TYPE, line_type)?;
@@ -105,7 +106,7 @@ pub(super) fn line<'d>(
     })
 }
 
-fn number(fields: &mut LineFields<'_, '_, '_, '_>) -> Result<u32, Refusal> {
+fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<u32, Refusal> {
     let number = fields.integer(LINE, Code::NumberOutOfRange)?;
     let number = fields.required(LINE, number)?;
     u32::try_from(number)
@@ -114,8 +115,8 @@ fn number(fields: &mut LineFields<'_, '_, '_, '_>) -> Result<u32, Refusal> {
         .ok_or_else(|| fields.refuse(LINE, Code::NumberOutOfRange))
 }
 
-fn disposition(
-    fields: &mut LineFields<'_, '_, '_, '_>,
+fn disposition<'d, E: Element<'d>>(
+    fields: &mut LineFields<'_, '_, 'd, E>,
     line_type: LineType,
 ) -> Result<Disposition, Refusal> {
     let default = if line_type == LineType::Return { "restock" } else { "none" };
@@ -131,19 +132,17 @@ fn is_unit(text: &str) -> bool {
 }
 
 /// Adds up the discounts of a line.
-fn discounts(
-    line: &mut LineFields<'_, '_, '_, '_>,
+fn discounts<'d, E: Element<'d>>(
+    line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
 ) -> Result<i64, Refusal> {
-    const NAMES: [&str; 2] = ["reason", "amount"];
     const REASON: usize = 0;
     const AMOUNT: usize = 1;
     let list = line.place.member("discounts");
     let mut sum = 0;
     for (index, element) in line.objects(DISCOUNTS)? {
         let place = list.element(index);
-        let members = element.object().ok_or_else(|| Refusal::at(Code::WrongType, &place))?;
-        let mut fields = Fields::sort(line.walk, members, &NAMES, &place)?;
+        let mut fields = Fields::open(line.walk, element, &DISCOUNT_NAMES, &place)?;
         fields.required_id(REASON)?;
         let amount = fields.money(AMOUNT, currency)?;
         let amount = fields.required(AMOUNT, amount)?;
@@ -161,11 +160,10 @@ struct Taxes {
 }
 
 /// Adds up the taxes of a line.
-fn taxes(
-    line: &mut LineFields<'_, '_, '_, '_>,
+fn taxes<'d, E: Element<'d>>(
+    line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
 ) -> Result<Taxes, Refusal> {
-    const NAMES: [&str; 4] = ["code", "rate", "amount", "inclusive"];
     const CODE: usize = 0;
     const RATE: usize = 1;
     const AMOUNT: usize = 2;
@@ -174,8 +172,7 @@ fn taxes(
     let mut taxes = Taxes::default();
     for (index, element) in line.objects(TAXES)? {
         let place = list.element(index);
-        let members = element.object().ok_or_else(|| Refusal::at(Code::WrongType, &place))?;
-        let mut fields = Fields::sort(line.walk, members, &NAMES, &place)?;
+        let mut fields = Fields::open(line.walk, element, &TAX_NAMES, &place)?;
         fields.required_id(CODE)?;
         fields.rate(RATE)?;
         let amount = fields.money(AMOUNT, currency)?;

@@ -2,24 +2,27 @@
 
 use super::fields::Fields;
 use super::kinds;
+use super::members::Element;
 use super::place::Place;
-use super::tape::{Members, Value};
 use super::unknown::Walk;
 use super::{Code, Refusal};
 use crate::event::{Kind, Reference, Tender, Totals};
 use crate::text::Currency;
 
+pub(super) const REFERENCE_NAMES: [&str; 7] =
+    ["store", "terminal", "epoch", "sequence", "event_id", "business_date", "transfer_id"];
+pub(super) const TENDER_NAMES: [&str; 4] = ["type", "amount", "token", "last_four"];
+pub(super) const TOTALS_NAMES: [&str; 5] = ["lines", "discounts", "taxes", "total", "line_count"];
+
 /// Reads which transaction an event refers to.
-pub(super) fn reference<'d>(
+pub(super) fn reference<'d, E: Element<'d>>(
     walk: &mut Walk<'_>,
-    members: Members<'_, 'd>,
+    element: E,
     kind: Kind,
     place: &Place<'_>,
 ) -> Result<Reference<'d>, Refusal> {
-    const NAMES: [&str; 7] =
-        ["store", "terminal", "epoch", "sequence", "event_id", "business_date", "transfer_id"];
     const TRANSFER_ID: usize = 6;
-    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let mut fields = Fields::open(walk, element, &REFERENCE_NAMES, place)?;
     let reference = Reference {
         store: fields.id(0)?,
         terminal: fields.id(1)?,
@@ -41,19 +44,17 @@ pub(super) fn reference<'d>(
 }
 
 /// Reads one tender.
-pub(super) fn tender<'d>(
+pub(super) fn tender<'d, E: Element<'d>>(
     walk: &mut Walk<'_>,
-    value: Value<'_, 'd>,
+    element: E,
     currency: Option<Currency>,
     place: &Place<'_>,
 ) -> Result<Tender<'d>, Refusal> {
-    const NAMES: [&str; 4] = ["type", "amount", "token", "last_four"];
     const TYPE: usize = 0;
     const AMOUNT: usize = 1;
     const TOKEN: usize = 2;
     const LAST_FOUR: usize = 3;
-    let members = value.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
-    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let mut fields = Fields::open(walk, element, &TENDER_NAMES, place)?;
     let tender_type = fields.required_id(TYPE)?;
     let amount = fields.money(AMOUNT, currency)?;
     let amount = fields.required(AMOUNT, amount)?;
@@ -66,15 +67,14 @@ pub(super) fn tender<'d>(
 }
 
 /// Reads the totals that the terminal printed.
-pub(super) fn totals(
+pub(super) fn totals<'d, E: Element<'d>>(
     walk: &mut Walk<'_>,
-    members: Members<'_, '_>,
+    element: E,
     currency: Option<Currency>,
     place: &Place<'_>,
 ) -> Result<Totals, Refusal> {
-    const NAMES: [&str; 5] = ["lines", "discounts", "taxes", "total", "line_count"];
     const LINE_COUNT: usize = 4;
-    let mut fields = Fields::sort(walk, members, &NAMES, place)?;
+    let mut fields = Fields::open(walk, element, &TOTALS_NAMES, place)?;
     let totals = Totals {
         lines: fields.money(0, currency)?,
         discounts: fields.money(1, currency)?,

@@ -7,7 +7,7 @@ use super::*;
 use crate::event::{Disposition, Kind, LineType};
 use crate::text::{Date, Decimal};
 
-const SALE: &str = r#"{"store":"0042","terminal":"03","sequence":1042,"event_id":"e-1","kind":"sale",
+pub(super) const SALE: &str = r#"{"store":"0042","terminal":"03","sequence":1042,"event_id":"e-1","kind":"sale",
 "occurred_at":"2026-11-27T08:15:30.250+01:00","business_date":"2026-11-27","currency":"EUR",
 "lines":[
  {"line":1,"type":"sale","sku":"100001","gtin":"4006381333931","quantity":"2","unit_price":"9.995",
@@ -162,14 +162,14 @@ const TOKENS: [&[u8]; 28] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Edit {
+pub(super) enum Edit {
     Delete { from: proptest::sample::Index, length: usize },
     Insert { at: proptest::sample::Index, token: usize },
     Repeat { from: proptest::sample::Index, length: usize },
     Set { at: proptest::sample::Index, byte: u8 },
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
     let place = any::<proptest::sample::Index>;
     prop_oneof![
         (place(), 1..20_usize).prop_map(|(from, length)| Edit::Delete { from, length }),
@@ -179,7 +179,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     ]
 }
 
-fn edited(text: &str, edits: &[Edit]) -> Vec<u8> {
+pub(super) fn edited(text: &str, edits: &[Edit]) -> Vec<u8> {
     let mut text = text.as_bytes().to_vec();
     for edit in edits {
         match edit {

@@ -14,6 +14,8 @@ const FEW_MEMBERS: usize = 32;
 pub(super) struct Walk<'s> {
     pub(super) scratch: &'s mut Scratch,
     pub(super) cards: Option<&'s CardRules>,
+    /// Whether all texts are known to be printable ASCII.
+    pub(super) is_plain: bool,
 }
 
 impl Walk<'_> {

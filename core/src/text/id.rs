@@ -35,6 +35,11 @@ pub fn check_id(id: &str) -> Result<(), IdError> {
     Ok(())
 }
 
+/// Tells whether a text is as long as an id may be; it is one if it also has no control characters.
+pub(crate) fn is_id_long(text: &str) -> bool {
+    (1..=MAX_ID_BYTES).contains(&text.len())
+}
+
 /// Appends an id to a key: unreserved bytes of RFC 3986 as they are, all others percent-encoded,
 /// so that no id can reach into its neighbour.
 pub fn percent_encode(id: &str, key: &mut String) {

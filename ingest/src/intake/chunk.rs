@@ -237,7 +237,8 @@ fn storable<'t>(
         words.add_flag("card_masked");
     }
     let Some(hash) = &tenant.loyalty else { return Ok(text) };
-    match decoder.admit(&text, cards)?.loyalty_id {
+    let id = decoder.admit(&text, cards)?.loyalty_id;
+    match id {
         None => Ok(text),
         Some(id) => match hash.replace(&text, id) {
             Some(replaced) => Ok(Cow::Owned(replaced)),

@@ -1,0 +1,101 @@
+//! An object on the tape, its members sorted by the names of the schema.
+
+use super::members::{Element, Members, WrongType};
+use super::place::Place;
+use super::tape::{self, Elements, Value};
+use super::unknown::Walk;
+use super::{Code, Refusal};
+
+/// The members of one object on the tape.
+pub(super) struct Sorted<'t, 'd, const N: usize> {
+    names: &'static [&'static str; N],
+    members: tape::Members<'t, 'd>,
+    values: [Option<Value<'t, 'd>>; N],
+    has_unknown: bool,
+}
+
+impl<'t, 'd, const N: usize> Sorted<'t, 'd, N> {
+    fn value(&self, field: usize) -> Option<Value<'t, 'd>> {
+        self.values.get(field).copied().flatten().filter(|value| !value.is_null())
+    }
+}
+
+impl<'t, 'd> Element<'d> for Value<'t, 'd> {
+    type Members<const N: usize> = Sorted<'t, 'd, N>;
+
+    fn open<const N: usize>(
+        self,
+        names: &'static [&'static str; N],
+        place: &Place<'_>,
+    ) -> Result<Sorted<'t, 'd, N>, Refusal> {
+        let members = self.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
+        let mut values = [None; N];
+        let mut has_unknown = false;
+        let mut expected = 0;
+        for (name, value) in members.clone() {
+            let Some(index) = index_of(names, name, expected) else {
+                has_unknown = true;
+                continue;
+            };
+            expected = index + 1;
+            if let Some(slot @ None) = values.get_mut(index) {
+                *slot = Some(value);
+            } else {
+                return Err(Refusal::at(Code::DuplicateMember, &place.member(name)));
+            }
+        }
+        Ok(Sorted { names, members, values, has_unknown })
+    }
+}
+
+impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
+    type Element = Value<'t, 'd>;
+    type List = Elements<'t, 'd>;
+
+    fn has(&self, field: usize) -> bool {
+        self.value(field).is_some()
+    }
+
+    fn text(&self, field: usize) -> Result<Option<&'d str>, WrongType> {
+        self.value(field).map(|value| value.text().ok_or(WrongType)).transpose()
+    }
+
+    fn integer(&self, field: usize) -> Result<Option<i64>, WrongType> {
+        let Some(value) = self.value(field) else { return Ok(None) };
+        if !value.is_number() {
+            return Err(WrongType);
+        }
+        let integer = value.integer().and_then(|integer| i64::try_from(integer).ok());
+        Ok(Some(integer.unwrap_or(-1)))
+    }
+
+    fn flag(&self, field: usize) -> Result<Option<bool>, WrongType> {
+        self.value(field).map(|value| value.bool().ok_or(WrongType)).transpose()
+    }
+
+    fn list(&self, field: usize) -> Result<Option<Elements<'t, 'd>>, WrongType> {
+        self.value(field).map(|value| value.array().ok_or(WrongType)).transpose()
+    }
+
+    fn object(&self, field: usize) -> Result<Option<Value<'t, 'd>>, WrongType> {
+        let object = self.value(field).map(|value| value.object().map(|_| value).ok_or(WrongType));
+        object.transpose()
+    }
+
+    fn add_unknown(&self, walk: &mut Walk<'_>, place: &Place<'_>) -> Result<(), Refusal> {
+        if self.has_unknown {
+            let is_known = |name: &str| self.names.contains(&name);
+            let sum = walk.members(&self.members, is_known, place)?;
+            walk.scratch.fingerprint.unknown(sum);
+        }
+        Ok(())
+    }
+}
+
+/// Finds a name, trying first the one that stands next in the schema.
+fn index_of<const N: usize>(names: &[&str; N], name: &str, expected: usize) -> Option<usize> {
+    if names.get(expected).is_some_and(|next| *next == name) {
+        return Some(expected);
+    }
+    names.iter().position(|known| *known == name)
+}

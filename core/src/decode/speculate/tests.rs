@@ -1,0 +1,156 @@
+//! Whatever was met before, a text is read as the reference reads it, or left to it.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decode::tests::{Edit, SALE, edit, edited};
+use crate::decode::{Code, Decoder, Refusal};
+
+/// Events of all kinds, compact and not, and what real tills might send.
+const SAMPLES: [&str; 8] = [
+    SALE,
+    include_str!("../../../../docs/samples/sale.json"),
+    include_str!("../../../../docs/samples/sale-with-unknown-members.json"),
+    include_str!("../../../../docs/samples/return.json"),
+    include_str!("../../../../docs/samples/transfer-in.json"),
+    include_str!("../../../../docs/samples/sale-exclusive-tax.json"),
+    include_str!("../../../../docs/samples/paid-in.json"),
+    r#"{"store":"Zürich","terminal":"1","epoch":null,"event_id":"e","kind":"void","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","blind":false,"lines":[],"attempt":0,"sent_at":null}"#,
+];
+
+/// What the speculation alone makes of a text.
+fn speculated(speculation: &mut Speculation, text: &[u8]) -> Option<u128> {
+    speculation.passing = 0;
+    let event = speculation.read(text, &mut Scratch::default(), None, &mut Spare::default());
+    event.map(|event| event.hash)
+}
+
+fn assert_same(decoder: &mut Decoder, text: &[u8]) {
+    if let Some(speculation) = &mut decoder.speculation {
+        speculation.passing = 0;
+    }
+    let cards = CardRules::default();
+    assert_eq!(decoder.decode(text), Decoder::reference().decode(text));
+    assert_eq!(decoder.admit(text, &cards), Decoder::reference().admit(text, &cards));
+}
+
+#[test]
+fn what_a_fleet_sends_is_read_from_its_text_at_first_sight_and_again() {
+    for (index, text) in SAMPLES.into_iter().enumerate() {
+        let mut speculation = Speculation::default();
+        for _ in 0..2 {
+            let hash = speculated(&mut speculation, text.as_bytes());
+            let has_unknown = index == 2;
+            let expected = Decoder::reference().decode(text.as_bytes()).unwrap().hash;
+            assert_eq!(hash, (!has_unknown).then_some(expected), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_way_learned_behind_a_text_is_none_behind_a_null_or_a_number() {
+    let mut decoder = Decoder::new();
+    for text in [
+        SALE.to_owned(),
+        SALE.replace("\"sequence\":1042,", "\"sequence\":1042\","),
+        SALE.replace("\"0042\"", "null").replace("null,", "null\","),
+        SALE.replace("\"0042\",", "null,"),
+        SALE.replace("\"inclusive\":true", "\"inclusive\":true\""),
+        SALE.replace("\"inclusive\":true", "\"inclusive\":truely"),
+        SALE.replace("1042", "01042"),
+        SALE.replace("1042", "1042.0"),
+        SALE.replace("1042", "9007199254740992"),
+        SALE.replace("1042", "99007199254740992"),
+        SALE.replace("[\n", "[]\n"),
+        SALE.replace("\"quantity\":\"2\"", "\"quantity\":\"2\",\"quantity\":\"2\""),
+        SALE.replace("\"quantity\":\"2\"", "\"quantity\":null,\"quantity\":\"2\""),
+    ] {
+        assert_same(&mut decoder, text.as_bytes());
+        assert_same(&mut decoder, SALE.as_bytes());
+    }
+}
+
+#[test]
+fn a_text_cut_anywhere_is_refused_alike() {
+    let mut decoder = Decoder::new();
+    for length in 0..=SALE.len() {
+        assert_same(&mut decoder, &SALE.as_bytes()[..length]);
+    }
+}
+
+#[test]
+fn every_byte_in_every_place_is_judged_alike() {
+    let mut decoder = Decoder::new();
+    for at in 0..SALE.len() {
+        for byte in [b'"', b'\\', b'\n', b',', b'}', b'0', 0, 0x7f, 0xc3] {
+            let mut text = SALE.as_bytes().to_vec();
+            text[at] = byte;
+            assert_same(&mut decoder, &text);
+        }
+    }
+}
+
+#[test]
+fn more_lines_than_allowed_are_refused_by_name() {
+    let line = r#"{"line":1,"type":"sale","sku":"1","quantity":"1"}"#;
+    let text = |lines: usize, inside: &str| {
+        let lines = vec![inside; lines].join(",");
+        SALE.replacen("\"lines\":[", &format!("\"lines\":[{lines},"), 1)
+    };
+    let mut decoder = Decoder::new();
+    for text in [text(2_000, line), text(80_000, "{}"), text(2, "{}"), text(1, "1")] {
+        assert_same(&mut decoder, text.as_bytes());
+    }
+    let refusal = decoder.decode(text(2_000, line).as_bytes()).map(drop).unwrap_err();
+    assert_eq!(refusal.code, Code::TooManyLines);
+}
+
+#[test]
+fn who_only_misses_is_passed_by_and_tried_again() {
+    let mut speculation = Speculation::default();
+    let mut tried = 0;
+    for _ in 0..1_000 {
+        tried += u32::from(speculation.passing == 0);
+        let missed = speculation.read(b"{}", &mut Scratch::default(), None, &mut Spare::default());
+        assert_eq!(missed, None);
+    }
+    assert!((10..30).contains(&tried), "{tried}");
+    assert!(speculated(&mut speculation, SALE.as_bytes()).is_some());
+    assert_eq!((speculation.misses, speculation.passing), (0, 0));
+}
+
+fn judged(decoder: &mut Decoder, text: &[u8]) -> Result<String, Refusal> {
+    decoder.decode(text).map(|event| format!("{event:?}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn edited_events_are_judged_alike(
+        learned in proptest::collection::vec(0..SAMPLES.len(), 0..3),
+        sample in 0..SAMPLES.len(),
+        edits in proptest::collection::vec(edit(), 0..4),
+    ) {
+        let mut decoder = Decoder::new();
+        for learned in learned {
+            prop_assert!(decoder.decode(SAMPLES[learned].as_bytes()).is_ok());
+        }
+        let text = edited(SAMPLES[sample], &edits);
+        for _ in 0..2 {
+            prop_assert_eq!(judged(&mut decoder, &text), judged(&mut Decoder::reference(), &text));
+        }
+        assert_same(&mut decoder, SAMPLES[sample].as_bytes());
+    }
+
+    #[test]
+    fn one_edit_of_many_is_learned_and_then_judged_alike(
+        edits in proptest::collection::vec(edit(), 1..12),
+    ) {
+        let mut decoder = Decoder::new();
+        for edit in edits {
+            let text = edited(SALE, std::slice::from_ref::<Edit>(&edit));
+            assert_same(&mut decoder, &text);
+        }
+    }
+}
