@@ -1,7 +1,16 @@
-//! Decoding one event, beside what simd-json takes for its tape alone and `serde_json` for typed fields.
+//! Decoding one event, beside what simd-json takes for its tape and `serde_json` for typed fields.
 //!
 //! Shapes s, m and l are sales of 2, 5 and 10 lines, about 515, 912 and 1,429 bytes of compact JSON.
 //! `shuffled` has the members of m in changing order, `escapes` text beyond ASCII and escapes.
+//!
+//! - `speculative`, `reference`: our decoders whole, with all rules and the content hash; `…_admit`: with
+//!   card data looked for as well, as the gateway decodes.
+//! - `simd_json_tape`: the tape, of a private copy, and a walk over it that compares every name and looks at
+//!   the values that the engine needs, unparsed. `simd_json_tape_only`: the tape alone.
+//! - `serde_json`: the same values into typed fields.
+//!
+//! `hostile` is what a sender costs who has an escape at the very end of each text and another order
+//! of members in each: the speculative decoder beside the reference.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
 #![expect(clippy::struct_field_names, reason = "the names are those of the schema")]
@@ -12,7 +21,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use serde::Deserialize;
-use simd_json::{Buffers, Tape};
+use simd_json::{Buffers, Node, StaticNode, Tape};
 use tillrace_core::card::CardRules;
 use tillrace_core::decode::Decoder;
 
@@ -148,6 +157,46 @@ struct Totals<'a> {
     line_count: Option<u32>,
 }
 
+/// Our decoders by name.
+const DECODERS: [(&str, fn() -> Decoder); 2] =
+    [("speculative", Decoder::new), ("reference", Decoder::reference)];
+
+/// Looks at each value that the engine needs.
+fn walk(nodes: &[Node<'_>]) -> u64 {
+    let values = nodes.iter().skip(1).chain(std::iter::once(&Node::Static(StaticNode::Null)));
+    let mut seen = 0;
+    for (name, value) in nodes.iter().zip(values) {
+        let Node::String(name) = name else { continue };
+        seen += match (*name, value) {
+            (
+                "store" | "terminal" | "event_id" | "kind" | "occurred_at" | "business_date"
+                | "currency" | "type" | "sku" | "gtin" | "quantity" | "unit_price" | "amount"
+                | "total" | "last_four",
+                Node::String(text),
+            ) => text.len() as u64,
+            ("sequence" | "line" | "line_count", Node::Static(StaticNode::U64(value))) => *value,
+            _ => 0,
+        };
+    }
+    seen
+}
+
+/// Looks at nothing.
+fn count(nodes: &[Node<'_>]) -> u64 {
+    nodes.len() as u64
+}
+
+/// Shuffled events, each with an escape in its last member.
+fn hostile() -> Vec<Vec<u8>> {
+    let events = (0..EVENTS).map(|number| {
+        let mut text = event(number, 5, Style::Shuffled);
+        text.pop();
+        text.extend_from_slice(br#","loyalty_id":"\u0041"}"#);
+        text
+    });
+    events.collect()
+}
+
 #[expect(clippy::too_many_lines, reason = "the rivals stand side by side")]
 fn decode(criterion: &mut Criterion) {
     let shapes = [
@@ -166,12 +215,9 @@ fn decode(criterion: &mut Criterion) {
         let events: Vec<_> = (0..EVENTS).map(|number| event(number, lines, style)).collect();
         let bytes: usize = events.iter().map(Vec::len).sum();
         group.throughput(Throughput::Bytes(bytes as u64));
-        // The whole decoder: tape, walk, rules, content hash.
-        group.bench_with_input(
-            BenchmarkId::new("simd_json_tape", shape),
-            &events,
-            |bench, events| {
-                let mut decoder = Decoder::new();
+        for (who, make) in DECODERS {
+            group.bench_with_input(BenchmarkId::new(who, shape), &events, |bench, events| {
+                let mut decoder = make();
                 bench.iter(|| {
                     for text in events {
                         let event = decoder.decode(text).expect("a good event");
@@ -180,14 +226,10 @@ fn decode(criterion: &mut Criterion) {
                         decoder.reuse(spare);
                     }
                 });
-            },
-        );
-        // The same with card data looked for, as the gateway decodes.
-        group.bench_with_input(
-            BenchmarkId::new("simd_json_tape_admit", shape),
-            &events,
-            |bench, events| {
-                let (mut decoder, cards) = (Decoder::new(), CardRules::default());
+            });
+            let who = format!("{who}_admit");
+            group.bench_with_input(BenchmarkId::new(who, shape), &events, |bench, events| {
+                let (mut decoder, cards) = (make(), CardRules::default());
                 bench.iter(|| {
                     for text in events {
                         let event = decoder.admit(text, &cards).expect("a good event");
@@ -196,12 +238,12 @@ fn decode(criterion: &mut Criterion) {
                         decoder.reuse(spare);
                     }
                 });
-            },
-        );
-        group.bench_with_input(
-            BenchmarkId::new("simd_json_tape_only", shape),
-            &events,
-            |bench, events| {
+            });
+        }
+        for (who, look) in
+            [("simd_json_tape", walk as fn(&[Node<'_>]) -> u64), ("simd_json_tape_only", count)]
+        {
+            group.bench_with_input(BenchmarkId::new(who, shape), &events, |bench, events| {
                 let (mut buffers, mut text, mut kept) =
                     (Buffers::new(4_096), Vec::new(), Tape(Vec::new()));
                 bench.iter(|| {
@@ -210,16 +252,30 @@ fn decode(criterion: &mut Criterion) {
                         text.extend_from_slice(event);
                         let mut tape = std::mem::replace(&mut kept, Tape(Vec::new())).reset();
                         simd_json::fill_tape(&mut text, &mut buffers, &mut tape).expect("JSON");
-                        black_box(tape.0.len());
+                        black_box(look(&tape.0));
                         kept = tape.reset();
                     }
                 });
-            },
-        );
+            });
+        }
         group.bench_with_input(BenchmarkId::new("serde_json", shape), &events, |bench, events| {
             bench.iter(|| {
                 for text in events {
                     black_box(serde_json::from_slice::<Event<'_>>(text).expect("a good event"));
+                }
+            });
+        });
+    }
+    let events = hostile();
+    for (who, make) in DECODERS {
+        group.bench_with_input(BenchmarkId::new(who, "hostile"), &events, |bench, events| {
+            let mut decoder = make();
+            bench.iter(|| {
+                for text in events {
+                    let event = decoder.decode(text).expect("a good event");
+                    black_box(event.hash);
+                    let spare = event.into_spare();
+                    decoder.reuse(spare);
                 }
             });
         });

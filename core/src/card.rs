@@ -22,6 +22,16 @@ pub use redact::redact;
 pub use rules::{CardPolicy, CardRules, ExemptRange, ExemptRangeError};
 pub(crate) use rules::{TextClass, is_authentication_name};
 
+/// Tells whether a text has as many digits as a card number; where not, there is no card data in it.
+#[inline]
+pub(crate) fn may_hold_card(text: &str) -> bool {
+    text.len() >= MIN_DIGITS && has_many_digits(text.as_bytes())
+}
+
+fn has_many_digits(text: &[u8]) -> bool {
+    text.iter().map(|byte| usize::from(byte.is_ascii_digit())).sum::<usize>() >= MIN_DIGITS
+}
+
 /// Fewest digits of a card number.
 const MIN_DIGITS: usize = 13;
 /// Most digits of a card number.

@@ -9,15 +9,27 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::text::short;
+
 /// Ends a member of a list; no field has it for a tag.
 const END: u8 = 0;
 /// Stands before the sum of the members that the schema does not know.
 const UNKNOWN: u8 = 0xff;
 
+/// Longest field that is written as a whole, whatever its length.
+const SHORT: usize = 16;
+/// A short field with its tag and length.
+const ROOM: usize = 5 + SHORT;
+
 /// Collects the normalised fields of one event and hashes them.
+///
+/// Fields are short and many, so that each is written in full width and only its own bytes are kept.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprint {
     bytes: Vec<u8>,
+    /// How many of the bytes are the event's.
+    used: usize,
+    spare: [u8; ROOM],
 }
 
 /// Sum of the hashes of an object's members: the same in whatever order they stand.
@@ -37,20 +49,32 @@ impl MemberSum {
 impl Fingerprint {
     /// Begins an event.
     pub(crate) fn clear(&mut self) {
-        self.bytes.clear();
+        self.used = 0;
     }
 
     /// Adds a field of text.
+    #[inline]
     pub(crate) fn text(&mut self, tag: u8, text: &str) {
-        self.head(tag, text.len());
-        self.bytes.extend_from_slice(text.as_bytes());
+        let text = text.as_bytes();
+        let [a, b, c, d] = size(text.len());
+        let room = self.room();
+        room[..5].copy_from_slice(&[tag, a, b, c, d]);
+        if text.len() <= SHORT {
+            room[5..].copy_from_slice(&short(text).to_le_bytes());
+            self.used += 5 + text.len();
+        } else {
+            self.used += 5;
+            self.append(text);
+        }
     }
 
     /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
+    #[inline]
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {
-        let mut field = [tag; 9];
-        field[1..].copy_from_slice(&value.to_le_bytes());
-        self.bytes.extend_from_slice(&field);
+        let room = self.room();
+        room[0] = tag;
+        room[1..9].copy_from_slice(&value.to_le_bytes());
+        self.used += 9;
     }
 
     /// Adds the head of a list; each of its members ends with [`Self::end`].
@@ -60,13 +84,13 @@ impl Fingerprint {
 
     /// Ends a member of a list, or an object.
     pub(crate) fn end(&mut self) {
-        self.bytes.push(END);
+        self.append(&[END]);
     }
 
     /// Adds an object's members that the schema does not know; nothing where there are none.
     pub(crate) fn unknown(&mut self, members: MemberSum) {
         if members.count > 0 {
-            self.bytes.push(UNKNOWN);
+            self.append(&[UNKNOWN]);
             self.sum(members);
         }
     }
@@ -74,22 +98,22 @@ impl Fingerprint {
     /// Adds a value of unknown meaning.
     pub(crate) fn value(&mut self, value: Scalar<'_>) {
         match value {
-            Scalar::Null => self.bytes.push(b'n'),
-            Scalar::Bool(false) => self.bytes.push(b'f'),
-            Scalar::Bool(true) => self.bytes.push(b't'),
+            Scalar::Null => self.append(&[b'n']),
+            Scalar::Bool(false) => self.append(&[b'f']),
+            Scalar::Bool(true) => self.append(&[b't']),
             Scalar::Text(text) => {
                 self.text(b's', text);
             }
             Scalar::Integer(value) => {
-                self.bytes.push(b'i');
-                self.bytes.extend_from_slice(&value.to_le_bytes());
+                self.append(&[b'i']);
+                self.append(&value.to_le_bytes());
             }
             Scalar::Double(value) => {
                 if let Some(value) = whole(value) {
                     return self.value(Scalar::Integer(value));
                 }
-                self.bytes.push(b'd');
-                self.bytes.extend_from_slice(&value.to_bits().to_le_bytes());
+                self.append(&[b'd']);
+                self.append(&value.to_bits().to_le_bytes());
             }
         }
     }
@@ -101,38 +125,67 @@ impl Fingerprint {
 
     /// Adds an object of unknown meaning.
     pub(crate) fn object(&mut self, members: MemberSum) {
-        self.bytes.push(b'o');
+        self.append(&[b'o']);
         self.sum(members);
     }
 
     /// Begins a member of an object of unknown meaning; its value follows.
     pub(crate) fn begin_member(&mut self, name: &str) -> Begun {
-        let begun = Begun(self.bytes.len());
-        self.bytes.extend_from_slice(&size(name.len()));
-        self.bytes.extend_from_slice(name.as_bytes());
+        let begun = Begun(self.used);
+        self.append(&size(name.len()));
+        self.append(name.as_bytes());
         begun
     }
 
     /// Takes the begun member out again and returns its hash.
     pub(crate) fn end_member(&mut self, begun: Begun) -> u128 {
-        let hash = xxh3_128(self.bytes.get(begun.0..).unwrap_or_default());
-        self.bytes.truncate(begun.0);
+        let hash = xxh3_128(self.bytes.get(begun.0..self.used).unwrap_or_default());
+        self.used = begun.0;
         hash
     }
 
     /// Returns the hash of the event.
     pub(crate) fn finish(&self) -> u128 {
-        xxh3_128(&self.bytes)
+        xxh3_128(self.bytes.get(..self.used).unwrap_or_default())
     }
 
     fn sum(&mut self, members: MemberSum) {
-        self.bytes.extend_from_slice(&members.count.to_le_bytes());
-        self.bytes.extend_from_slice(&members.sum.to_le_bytes());
+        self.append(&members.count.to_le_bytes());
+        self.append(&members.sum.to_le_bytes());
+    }
+
+    /// Returns room for one short field.
+    #[inline]
+    fn room(&mut self) -> &mut [u8; ROOM] {
+        if self.bytes.len() < self.used + ROOM {
+            self.grow(ROOM);
+        }
+        // There is room: the spare field is never taken.
+        match self.bytes.get_mut(self.used..).and_then(|bytes| bytes.first_chunk_mut()) {
+            Some(room) => room,
+            None => &mut self.spare,
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        if self.bytes.len() < self.used + bytes.len() {
+            self.grow(bytes.len());
+        }
+        let end = self.used + bytes.len();
+        if let Some(room) = self.bytes.get_mut(self.used..end) {
+            room.copy_from_slice(bytes);
+        }
+        self.used = end;
+    }
+
+    #[cold]
+    fn grow(&mut self, more: usize) {
+        self.bytes.resize((self.used + more).next_power_of_two(), 0);
     }
 
     fn head(&mut self, tag: u8, length: usize) {
         let [a, b, c, d] = size(length);
-        self.bytes.extend_from_slice(&[tag, a, b, c, d]);
+        self.append(&[tag, a, b, c, d]);
     }
 }
 

@@ -8,6 +8,7 @@ mod date;
 mod decimal;
 mod gtin;
 mod id;
+mod short;
 mod time;
 
 pub use currency::Currency;
@@ -16,4 +17,5 @@ pub use decimal::{Decimal, format_minor, parse_scaled};
 pub use gtin::is_gtin;
 pub(crate) use id::is_id_long;
 pub use id::{IdError, check_id, percent_encode};
+pub(crate) use short::short;
 pub use time::Timestamp;

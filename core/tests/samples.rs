@@ -52,7 +52,7 @@ fn schema() -> jsonschema::Validator {
 }
 
 /// What a gateway does whose tenant is `demo` and wants every rule kept.
-fn judge<'d>(decoder: &'d mut Decoder, text: &[u8]) -> Result<Event<'d>, Refusal> {
+fn judge<'d>(decoder: &'d mut Decoder, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
     let event = decoder.admit(text, &CardRules::default())?;
     check(&event, &STRICT)?;
     match event.tenant {

@@ -8,7 +8,7 @@ use super::members::{Element, Members, WrongType};
 use super::place::Place;
 use super::unknown::Walk;
 use super::{Code, Refusal};
-use crate::card::TextClass;
+use crate::card::{self, TextClass};
 use crate::text::{
     Currency, Date, Decimal, Timestamp, check_id, is_gtin, is_id_long, parse_scaled,
 };
@@ -17,6 +17,8 @@ use crate::text::{
 const MAX_MINOR: i64 = 1_000_000_000_000_000;
 /// Largest quantity, millionths.
 const MAX_QUANTITY: i64 = 1_000_000 * Decimal::ONE.0;
+/// Largest unit price, ten-thousandths of a minor unit: what 64 bits hold.
+const MAX_PRICE: i64 = i64::MAX;
 /// Decimals that a unit price may have beyond its currency's.
 const PRICE_DECIMALS: u32 = 4;
 /// Longest token of a payment provider, bytes.
@@ -34,6 +36,7 @@ pub(super) struct Fields<'r, 's, 'd, E: Element<'d>, const N: usize> {
 
 impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     /// Opens an object.
+    #[inline]
     pub(super) fn open(
         walk: &'r mut Walk<'s>,
         element: E,
@@ -45,10 +48,17 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Adds the members that the schema does not know, and ends the object.
+    #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Refusal> {
         self.members.add_unknown(self.walk, self.place)?;
         self.walk.scratch.fingerprint.end();
         Ok(())
+    }
+
+    /// Tells whether a member is there and not null.
+    #[inline]
+    pub(super) fn has(&self, field: usize) -> bool {
+        self.members.has(field)
     }
 
     /// Refuses a member.
@@ -58,6 +68,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Unwraps what must be there.
+    #[inline]
     pub(super) fn required<T>(&self, field: usize, value: Option<T>) -> Result<T, Refusal> {
         value.ok_or_else(|| self.refuse(field, Code::MissingField))
     }
@@ -67,6 +78,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text of any content.
+    #[inline]
     pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
         let Some(text) = self.string(field)? else { return Ok(None) };
         self.clear(field, text)?;
@@ -74,6 +86,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(Some(text))
     }
 
+    #[inline]
     pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
         let Some(id) = self.string(field)? else { return Ok(None) };
         self.clear(field, id)?;
@@ -85,6 +98,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(Some(id))
     }
 
+    #[inline]
     pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, Refusal> {
         let id = self.id(field)?;
         self.required(field, id)
@@ -104,6 +118,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text that a parser must know, which therefore can be no card number.
+    #[inline]
     pub(super) fn word<T>(
         &mut self,
         field: usize,
@@ -121,6 +136,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a word that has a default; absent and the default are the same.
+    #[inline]
     pub(super) fn default_word(
         &mut self,
         field: usize,
@@ -140,6 +156,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a GTIN. One with a wrong check digit is called that, even if it could be a card number.
+    #[inline]
     pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
         const LONGEST: usize = 14;
         let Some(text) = self.string(field)? else { return Ok(None) };
@@ -178,28 +195,32 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads an amount in minor units.
+    #[inline]
     pub(super) fn money(
         &mut self,
         field: usize,
         currency: Option<Currency>,
     ) -> Result<Option<i64>, Refusal> {
-        self.scaled(field, currency, 0)
+        self.scaled(field, currency, 0, MAX_MINOR)
     }
 
     /// Reads a unit price in ten-thousandths of a minor unit.
+    #[inline]
     pub(super) fn price(
         &mut self,
         field: usize,
         currency: Option<Currency>,
     ) -> Result<Option<i64>, Refusal> {
-        self.scaled(field, currency, PRICE_DECIMALS)
+        self.scaled(field, currency, PRICE_DECIMALS, MAX_PRICE)
     }
 
+    #[inline]
     fn scaled(
         &mut self,
         field: usize,
         currency: Option<Currency>,
         more_decimals: u32,
+        most: i64,
     ) -> Result<Option<i64>, Refusal> {
         if !self.members.has(field) {
             return Ok(None);
@@ -207,7 +228,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         let currency = currency
             .ok_or_else(|| Refusal::at(Code::MissingField, &Place::ROOT.member("currency")))?;
         let scale = currency.exponent() + more_decimals;
-        let most = MAX_MINOR.saturating_mul(10_i64.pow(more_decimals));
         let amount = self.parsed(field, Code::InvalidMoney, |text| {
             parse_scaled(text, scale).filter(|amount| (-most..=most).contains(amount))
         })?;
@@ -217,6 +237,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(amount)
     }
 
+    #[inline]
     pub(super) fn quantity(&mut self, field: usize) -> Result<Option<Decimal>, Refusal> {
         let quantity = self.parsed(field, Code::InvalidQuantity, |text| {
             Decimal::parse(text)
@@ -228,6 +249,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(quantity)
     }
 
+    #[inline]
     pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, Refusal> {
         let rate = self.parsed(field, Code::InvalidRate, Decimal::parse)?;
         if let Some(rate) = rate {
@@ -237,6 +259,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads an integer from 0 to 2^53 − 1; another number is refused with `code`.
+    #[inline]
     pub(super) fn integer(&mut self, field: usize, code: Code) -> Result<Option<i64>, Refusal> {
         let integer = self.unkept_integer(field, code)?;
         if let Some(integer) = integer {
@@ -255,6 +278,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         self.unkept_integer(field, Code::NumberOutOfRange).map(drop)
     }
 
+    #[inline]
     fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, Refusal> {
         match self.typed(field, self.members.integer(field))? {
             Some(integer) if !(0..=MAX_INTEGER).contains(&integer) => Err(self.refuse(field, code)),
@@ -262,12 +286,14 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         }
     }
 
+    #[inline]
     pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, Refusal> {
         let sequence = self.integer(field, Code::InvalidSequence)?;
         Ok(sequence.map(i64::cast_unsigned))
     }
 
     /// Reads a boolean; absent is false, and hashed like it.
+    #[inline]
     pub(super) fn flag(&mut self, field: usize) -> Result<bool, Refusal> {
         let flag = self.typed(field, self.members.flag(field))?.unwrap_or(false);
         if flag {
@@ -277,6 +303,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a list of at most `most` objects; absent and empty are the same.
+    #[inline]
     pub(super) fn list(
         &mut self,
         field: usize,
@@ -295,6 +322,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a list of objects as long as the event has room for, with their places.
+    #[inline]
     pub(super) fn objects(
         &mut self,
         field: usize,
@@ -304,6 +332,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads an object.
+    #[inline]
     pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, Refusal> {
         let object = self.typed(field, self.members.object(field))?;
         if object.is_some() {
@@ -313,23 +342,29 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Adds a decoded integer to the fingerprint.
+    #[inline]
     pub(super) fn keep(&mut self, field: usize, value: i64) {
         self.walk.scratch.fingerprint.integer(tag(field), value);
     }
 
     /// Adds decoded text to the fingerprint.
+    #[inline]
     pub(super) fn keep_text(&mut self, field: usize, text: &str) {
         self.walk.scratch.fingerprint.text(tag(field), text);
     }
 
+    #[inline]
     fn parsed<T>(
         &self,
         field: usize,
         code: Code,
         parse: impl FnOnce(&[u8]) -> Option<T>,
     ) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.string(field)? else { return Ok(None) };
-        parse(text.as_bytes()).map(Some).ok_or_else(|| self.unread(field, text, code))
+        let Some(text) = self.typed(field, self.members.bytes(field))? else { return Ok(None) };
+        match parse(text) {
+            None => Err(self.unread(field, str::from_utf8(text).unwrap_or_default(), code)),
+            parsed => Ok(parsed),
+        }
     }
 
     /// Refuses a text that a rule cannot read, for the card number in it if there is one.
@@ -341,15 +376,27 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         }
     }
 
+    /// Refuses a text with card data in it.
+    #[inline]
     fn clear(&self, field: usize, text: &str) -> Result<(), Refusal> {
+        if self.walk.cards.is_none() || !card::may_hold_card(text) {
+            return Ok(());
+        }
+        self.look_closer(field, text)
+    }
+
+    #[inline(never)]
+    fn look_closer(&self, field: usize, text: &str) -> Result<(), Refusal> {
         let name = self.name(field);
         self.walk.clear(text, TextClass::of(name), &self.place.member(name))
     }
 
+    #[inline]
     fn string(&self, field: usize) -> Result<Option<&'d str>, Refusal> {
         self.typed(field, self.members.text(field))
     }
 
+    #[inline]
     fn typed<T>(&self, field: usize, member: Result<T, WrongType>) -> Result<T, Refusal> {
         member.map_err(|_wrong_type| self.refuse(field, Code::WrongType))
     }

@@ -138,6 +138,9 @@ fn discounts<'d, E: Element<'d>>(
 ) -> Result<i64, Refusal> {
     const REASON: usize = 0;
     const AMOUNT: usize = 1;
+    if !line.has(DISCOUNTS) {
+        return Ok(0);
+    }
     let list = line.place.member("discounts");
     let mut sum = 0;
     for (index, element) in line.objects(DISCOUNTS)? {
@@ -168,8 +171,11 @@ fn taxes<'d, E: Element<'d>>(
     const RATE: usize = 1;
     const AMOUNT: usize = 2;
     const INCLUSIVE: usize = 3;
-    let list = line.place.member("taxes");
     let mut taxes = Taxes::default();
+    if !line.has(TAXES) {
+        return Ok(taxes);
+    }
+    let list = line.place.member("taxes");
     for (index, element) in line.objects(TAXES)? {
         let place = list.element(index);
         let mut fields = Fields::open(line.walk, element, &TAX_NAMES, &place)?;

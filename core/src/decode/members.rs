@@ -31,6 +31,12 @@ pub(super) trait Members<'d> {
 
     fn text(&self, field: usize) -> Result<Option<&'d str>, WrongType>;
 
+    /// Reads a text whose bytes alone matter.
+    #[inline]
+    fn bytes(&self, field: usize) -> Result<Option<&'d [u8]>, WrongType> {
+        self.text(field).map(|text| text.map(str::as_bytes))
+    }
+
     /// Reads an integer. A number that is none, or has more than 63 bits, reads as −1, which no
     /// member may be.
     fn integer(&self, field: usize) -> Result<Option<i64>, WrongType>;

@@ -69,7 +69,7 @@ impl Speculation {
         cards: Option<&CardRules>,
         spare: &mut Spare,
     ) -> Option<Event<'d>> {
-        let text = std::str::from_utf8(text).ok()?;
+        let text = simdutf8::basic::from_utf8(text).ok()?;
         let mut scan = Scan::new(text.as_bytes(), &mut self.paths, &mut self.sheet);
         let root = scan.whole(&EVENT)?;
         let mut walk = Walk { scratch, cards, is_plain: scan.is_plain() };

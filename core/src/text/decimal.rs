@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::short::{all, are_digits, eight_digits, shorter};
+
 /// A quantity: an integer count of millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Decimal(pub i64);
@@ -34,7 +36,55 @@ impl fmt::Display for Decimal {
 /// Parses `-?[0-9]+(\.[0-9]{1,scale})?` into an integer count of 10^-scale.
 ///
 /// Returns `None` for any other text and for what an `i64` cannot hold. Leading zeros are allowed.
+#[inline]
 pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
+    if text.len() <= 8
+        && let Some(value) = parse_short(text, scale)
+    {
+        return Some(value);
+    }
+    parse_long(text, scale)
+}
+
+/// The same for a text of at most eight bytes without a sign, all at once.
+///
+/// Returns `None` also for what it does not read.
+#[inline]
+fn parse_short(text: &[u8], scale: u32) -> Option<i64> {
+    const POWERS: [i64; 11] = {
+        let mut powers = [1; 11];
+        let mut power = 1;
+        while power < powers.len() {
+            powers[power] = 10 * powers[power - 1];
+            power += 1;
+        }
+        powers
+    };
+    let bytes = shorter(text);
+    // The lowest bit that this sets is certainly that of a point.
+    let without_points = bytes ^ all(b'.');
+    let points = without_points.wrapping_sub(all(1)) & !without_points & all(0x80);
+    let (bytes, length, decimals) = if points == 0 {
+        (bytes, text.len(), 0)
+    } else {
+        let point = points.trailing_zeros() as usize / 8;
+        let whole = (1_u64 << (8 * point)) - 1;
+        (bytes & whole | bytes >> 8 & !whole, text.len() - 1, text.len() - 1 - point)
+    };
+    let (whole, has_bare_point) = (length - decimals, points != 0 && decimals == 0);
+    if whole == 0 || has_bare_point {
+        return None;
+    }
+    let zeros = 8 * (8 - length);
+    let digits = bytes << zeros | all(b'0') & ((1_u64 << zeros) - 1);
+    if !are_digits(digits) {
+        return None;
+    }
+    let missing = (scale as usize).checked_sub(decimals)?;
+    eight_digits(digits).cast_signed().checked_mul(*POWERS.get(missing)?)
+}
+
+fn parse_long(text: &[u8], scale: u32) -> Option<i64> {
     let (negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         digits => (false, digits),
@@ -108,6 +158,25 @@ mod tests {
             "9223372036854775808",
         ] {
             assert_eq!(Decimal::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn short_texts_are_read_like_long_ones() {
+        let alphabet = b"019.-a/:";
+        for code in 0..8_usize.pow(6) {
+            let text: Vec<u8> =
+                (0..6).map(|place| alphabet[code / 8_usize.pow(place) % 8]).collect();
+            for (length, scale) in [(0, 2), (1, 0), (3, 1), (4, 2), (5, 6), (6, 2), (6, 10)] {
+                let text = &text[..length];
+                assert_eq!(parse_scaled(text, scale), parse_long(text, scale), "{text:?}");
+            }
+        }
+        for text in ["12345678", "1234567.", ".1234567", "1234.567", "99999.99", "-1234.56"] {
+            for scale in 0..12 {
+                let text = text.as_bytes();
+                assert_eq!(parse_scaled(text, scale), parse_long(text, scale));
+            }
         }
     }
 

@@ -5,13 +5,33 @@ use wide::i8x16;
 /// Bytes of a block.
 pub(super) const BLOCK: usize = 16;
 
-/// Returns the sixteen bytes from a place on, zeros behind the text's end.
+/// Returns the sixteen bytes from a place on as a number, zeros behind the text's end.
 #[inline]
-pub(super) fn block(text: &[u8], at: usize) -> [u8; BLOCK] {
-    match text.get(at..).and_then(|rest| rest.first_chunk()) {
-        Some(block) => *block,
-        None => last_block(text, at),
+pub(super) fn number(text: &[u8], at: usize) -> u128 {
+    match block(text, at) {
+        Some(block) => u128::from_le_bytes(*block),
+        None => u128::from_le_bytes(last_block(text, at)),
     }
+}
+
+/// Marks the sixteen bytes from a place on, zeros behind the text's end.
+#[inline]
+pub(super) fn marks(text: &[u8], at: usize) -> Marks {
+    match block(text, at) {
+        Some(block) => Marks::of(block),
+        None => last_marks(text, at),
+    }
+}
+
+#[inline]
+fn block(text: &[u8], at: usize) -> Option<&[u8; BLOCK]> {
+    text.get(at..)?.first_chunk()
+}
+
+#[cold]
+#[inline(never)]
+fn last_marks(text: &[u8], at: usize) -> Marks {
+    Marks::of(&last_block(text, at))
 }
 
 #[cold]
@@ -33,15 +53,16 @@ pub(super) struct Marks {
     pub(super) odd: u32,
 }
 
-/// Marks the bytes of a block.
-#[inline]
-pub(super) fn marks(block: [u8; BLOCK]) -> Marks {
-    let bytes = i8x16::from_ne_bytes(block);
-    let quotes = bytes.simd_eq(i8x16::splat(b'"'.cast_signed()));
-    let backslashes = bytes.simd_eq(i8x16::splat(b'\\'.cast_signed()));
-    // One more than DEL and than all beyond is negative, or zero.
-    let beyond = (bytes + i8x16::splat(1)).simd_lt(i8x16::splat(0x21));
-    Marks { quotes: quotes.to_bitmask(), odd: (backslashes | beyond).to_bitmask() }
+impl Marks {
+    #[inline]
+    fn of(block: &[u8; BLOCK]) -> Self {
+        let bytes = i8x16::from_ne_bytes(*block);
+        let quotes = bytes.simd_eq(i8x16::splat(b'"'.cast_signed()));
+        let backslashes = bytes.simd_eq(i8x16::splat(b'\\'.cast_signed()));
+        // One more than DEL and than all beyond is negative, or zero.
+        let beyond = (bytes + i8x16::splat(1)).simd_lt(i8x16::splat(0x21));
+        Self { quotes: quotes.to_bitmask(), odd: (backslashes | beyond).to_bitmask() }
+    }
 }
 
 /// The same a byte at a time.
@@ -67,7 +88,7 @@ mod tests {
             for at in 0..BLOCK {
                 let mut block = [b'a'; BLOCK];
                 block[at] = byte;
-                assert_eq!(marks(block), plain_marks(block), "{byte} at {at}");
+                assert_eq!(marks(&block, 0), plain_marks(block), "{byte} at {at}");
             }
         }
     }
@@ -75,9 +96,9 @@ mod tests {
     #[test]
     fn a_block_ends_in_zeros_where_the_text_ends() {
         let text = b"0123456789abcdefgh";
-        assert_eq!(&block(text, 2), b"23456789abcdefgh");
-        assert_eq!(&block(text, 16), b"gh\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
-        assert_eq!(block(text, 18), [0; BLOCK]);
-        assert_eq!(block(text, 99), [0; BLOCK]);
+        assert_eq!(&number(text, 2).to_le_bytes(), b"23456789abcdefgh");
+        assert_eq!(&number(text, 16).to_le_bytes(), b"gh\0\0\0\0\0\0\0\0\0\0\0\0\0\0");
+        assert_eq!((number(text, 18), number(text, 99)), (0, 0));
+        assert_eq!(marks(b"a\"", 0), Marks { quotes: 2, odd: 0xfffc });
     }
 }

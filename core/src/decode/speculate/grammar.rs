@@ -28,21 +28,34 @@ impl Grammar {
         Some((field, *self.holds.get(field)?))
     }
 
+    /// Returns what the objects are that a field holds.
+    #[inline]
+    pub(super) fn inner(&self, field: usize) -> Option<&'static Self> {
+        match self.holds.get(field)? {
+            Holds::Object(inner) | Holds::List(inner) => Some(inner),
+            Holds::Text | Holds::Integer | Holds::Flag => None,
+        }
+    }
+
     /// Returns the state in which an object begins.
+    #[inline]
     pub(super) fn start(&self) -> usize {
         self.first_state
     }
 
     /// Returns the state behind a field's value; a text still has its last quotation mark ahead.
+    #[inline]
     pub(super) fn after(&self, field: usize) -> usize {
         self.first_state + 1 + field
     }
 
     /// Returns the state behind a field's null.
+    #[inline]
     pub(super) fn after_null(&self, field: usize) -> usize {
         self.after(self.names.len() + field)
     }
 
+    #[inline]
     pub(super) fn fields(&self) -> usize {
         self.names.len()
     }

@@ -1,16 +1,16 @@
 //! What stood between one member and the next, learned from the texts before.
 //!
-//! For each state two ways on are kept, the one taken last first. The memory is a few kilobytes
+//! For each state two ways on are kept; a new one takes the place of that not taken last. The memory is a few kilobytes
 //! whatever is sent: a sender who changes his ways at every event only makes others read names once more.
 
-use super::block::{BLOCK, block};
-use super::grammar::{Grammar, STATES};
+use super::block::{BLOCK, number};
+use super::grammar::STATES;
 
 /// Longest stretch that is learned, bytes.
 const LONGEST: usize = 2 * BLOCK;
 
 /// What a way leads to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
     /// The end of the object.
     End,
@@ -22,16 +22,16 @@ pub(super) enum Then {
     False,
     Null,
     /// The brace of an object.
-    Object(&'static Grammar),
+    Object,
     /// What follows the bracket of a list.
-    List(&'static Grammar),
+    List,
 }
 
 /// A step from one member to the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    /// Which member follows; none at the end of the object.
-    pub(super) field: usize,
+    /// Which member follows; 0 at the end of the object.
+    pub(super) field: u8,
     pub(super) then: Then,
 }
 
@@ -45,7 +45,7 @@ struct Way {
 }
 
 impl Way {
-    /// Never taken: no text has this byte where a way begins.
+    /// Never taken: no text has this byte.
     const NONE: Self = Self {
         bytes: [0xff, 0],
         masks: [0xff, 0],
@@ -57,38 +57,48 @@ impl Way {
         if text.len() > LONGEST {
             return None;
         }
-        let part = |at: usize| u128::from_le_bytes(block(text, at));
         let mask = |at: usize| {
-            let bits = 8 * text.len().saturating_sub(at).min(BLOCK);
-            if bits == 0 { 0 } else { u128::MAX >> (128 - bits) }
+            let bytes = text.len().saturating_sub(at).min(BLOCK);
+            if bytes == 0 { 0 } else { u128::MAX >> (8 * (BLOCK - bytes)) }
         };
         Some(Self {
-            bytes: [part(0), part(BLOCK)],
+            bytes: [number(text, 0), number(text, BLOCK)],
             masks: [mask(0), mask(BLOCK)],
             length: text.len(),
             step,
         })
     }
 
+    /// Tells whether a text goes this way; `first` are its next bytes.
     #[inline]
-    fn is_taken(&self, text: &[u8], at: usize) -> bool {
-        let [first, second] = self.bytes;
-        let [first_mask, second_mask] = self.masks;
-        (u128::from_le_bytes(block(text, at)) ^ first) & first_mask == 0
-            && (self.length <= BLOCK
-                || (u128::from_le_bytes(block(text, at + BLOCK)) ^ second) & second_mask == 0)
+    fn is_taken(&self, first: u128, text: &[u8], at: usize) -> bool {
+        (first ^ self.bytes[0]) & self.masks[0] == 0
+            && (self.length <= BLOCK || self.goes_on(text, at + BLOCK))
     }
+
+    #[inline]
+    fn goes_on(&self, text: &[u8], at: usize) -> bool {
+        (number(text, at) ^ self.bytes[1]) & self.masks[1] == 0
+    }
+}
+
+/// The ways on from a state.
+#[derive(Debug, Clone, Copy)]
+struct Fork {
+    ways: [Way; 2],
+    /// Which of them was taken last.
+    last: usize,
 }
 
 /// All ways that were learned.
 #[derive(Debug)]
 pub(super) struct Paths {
-    ways: Box<[[Way; 2]; STATES]>,
+    forks: Box<[Fork; STATES]>,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { ways: Box::new([[Way::NONE; 2]; STATES]) }
+        Self { forks: Box::new([Fork { ways: [Way::NONE; 2], last: 1 }; STATES]) }
     }
 }
 
@@ -96,25 +106,28 @@ impl Paths {
     /// Returns the step that was taken before from a state over the same bytes, and their number.
     #[inline]
     pub(super) fn step(&mut self, state: usize, text: &[u8], at: usize) -> Option<(Step, usize)> {
-        let ways = self.ways.get_mut(state)?;
-        let [first, second] = ways;
-        if first.is_taken(text, at) {
-            return Some((first.step, first.length));
+        let fork = self.forks.get_mut(state)?;
+        let first = number(text, at);
+        let [one, other] = &fork.ways;
+        if one.is_taken(first, text, at) {
+            fork.last = 0;
+            return Some((one.step, one.length));
         }
-        if second.is_taken(text, at) {
-            std::mem::swap(first, second);
-            return Some((first.step, first.length));
+        if other.is_taken(first, text, at) {
+            fork.last = 1;
+            return Some((other.step, other.length));
         }
         None
     }
 
     /// Learns a way, in place of the one that was not taken for longer.
     pub(super) fn learn(&mut self, state: usize, text: &[u8], step: Step) {
-        let (Some([first, second]), Some(way)) = (self.ways.get_mut(state), Way::new(text, step))
-        else {
+        let (Some(fork), Some(way)) = (self.forks.get_mut(state), Way::new(text, step)) else {
             return;
         };
-        *second = *first;
-        *first = way;
+        fork.last = 1 - fork.last.min(1);
+        if let Some(place) = fork.ways.get_mut(fork.last) {
+            *place = way;
+        }
     }
 }

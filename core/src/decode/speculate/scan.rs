@@ -3,7 +3,7 @@
 //! Wherever the text is not what RFC 8259 and the schema's types allow, or merely unusual, the scan
 //! gives up; it never says what is wrong. Depth is that of the schema.
 
-use super::block::{BLOCK, block, marks};
+use super::block::{BLOCK, marks};
 use super::grammar::{Grammar, Holds};
 use super::paths::{Paths, Step, Then};
 use super::sheet::{Sheet, pair};
@@ -46,16 +46,17 @@ impl<'s, 'd> Scan<'s, 'd> {
         let mut after_text = false;
         loop {
             let Step { field, then } = self.step(grammar, state, after_text)?;
-            if matches!(then, Then::End) {
+            if then == Then::End {
                 break;
             }
+            let field = usize::from(field);
             let bit = 1_u32 << field;
             if met & bit != 0 {
                 return None;
             }
             met |= bit;
             state = grammar.after(field);
-            after_text = matches!(then, Then::Text);
+            after_text = then == Then::Text;
             let value = match then {
                 Then::Text => {
                     let from = self.at;
@@ -65,8 +66,8 @@ impl<'s, 'd> Scan<'s, 'd> {
                 Then::Integer => self.integer()?,
                 Then::True => 1,
                 Then::False => 0,
-                Then::Object(inner) => self.object(inner)? as u64,
-                Then::List(inner) => match self.list(inner)? {
+                Then::Object => self.object(grammar.inner(field)?)? as u64,
+                Then::List => match self.list(grammar.inner(field)?)? {
                     0 => continue,
                     list => list,
                 },
@@ -155,31 +156,33 @@ impl<'s, 'd> Scan<'s, 'd> {
                 Holds::Flag if self.skip_word(b"true") => Then::True,
                 Holds::Flag if self.skip_word(b"false") => Then::False,
                 Holds::Flag => return None,
-                Holds::Object(inner) => Then::Object(inner),
-                Holds::List(inner) => {
+                Holds::Object(_) => Then::Object,
+                Holds::List(_) => {
                     self.expect(b'[')?;
-                    Then::List(inner)
+                    Then::List
                 }
             }
         };
-        Some(Step { field, then })
+        Some(Step { field: u8::try_from(field).ok()?, then })
     }
 
     /// Moves to the quotation mark that ends a string.
     #[inline]
     fn string(&mut self) -> Option<()> {
+        let (text, mut at) = (self.text, self.at);
         loop {
-            let marks = marks(block(self.text, self.at));
+            let marks = marks(text, at);
             // What stands before the first quotation mark, and the mark itself.
             let before = marks.quotes ^ marks.quotes.wrapping_sub(1);
             if marks.odd & before != 0 {
+                self.at = at;
                 return self.odd_string();
             }
             if marks.quotes != 0 {
-                self.at += marks.quotes.trailing_zeros() as usize;
+                self.at = at + marks.quotes.trailing_zeros() as usize;
                 return Some(());
             }
-            self.at += BLOCK;
+            at += BLOCK;
         }
     }
 

@@ -133,6 +133,13 @@ impl<'s, 'd> Members<'d> for Frame<'s, 'd> {
     }
 
     #[inline]
+    fn bytes(&self, field: usize) -> Result<Option<&'d [u8]>, WrongType> {
+        let Some(slot) = self.slot(field) else { return Ok(None) };
+        let (from, to) = unpair(slot);
+        self.text.as_bytes().get(from..to).map(Some).ok_or(WrongType)
+    }
+
+    #[inline]
     fn integer(&self, field: usize) -> Result<Option<i64>, WrongType> {
         Ok(self.slot(field).map(u64::cast_signed))
     }

@@ -1,0 +1,87 @@
+//! Short texts as one number, to be looked at as a whole instead of byte by byte.
+
+/// Returns a text of at most 16 bytes as a little-endian number, zeros behind its end.
+#[inline]
+pub(crate) fn short(text: &[u8]) -> u128 {
+    match (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let (first, last) = (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+            // Where the two overlap they have the same bits.
+            u128::from(first) | u128::from(last) << (8 * (text.len() - 8) % 128)
+        }
+        _ => shorter(text).into(),
+    }
+}
+
+/// Returns a text of at most 8 bytes as a little-endian number, zeros behind its end.
+#[inline]
+pub(crate) fn shorter(text: &[u8]) -> u64 {
+    if let Some(all) = text.first_chunk::<8>() {
+        return u64::from_le_bytes(*all);
+    }
+    match (text.first_chunk::<4>(), text.last_chunk::<4>(), text) {
+        (Some(first), Some(last), _) => {
+            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+            u64::from(first) | u64::from(last) << (8 * (text.len() - 4) % 64)
+        }
+        (_, _, [a, b, c]) => u64::from(*a) | u64::from(*b) << 8 | u64::from(*c) << 16,
+        (_, _, [a, b]) => u64::from(*a) | u64::from(*b) << 8,
+        (_, _, [a]) => u64::from(*a),
+        _ => 0,
+    }
+}
+
+/// Fills every byte of a number with one byte.
+pub(crate) const fn all(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
+
+/// Tells whether all eight bytes are ASCII digits.
+#[inline]
+pub(crate) fn are_digits(bytes: u64) -> bool {
+    const HIGH: u64 = all(0xf0);
+    // Six more than a digit still begins with the same half-byte.
+    (bytes & HIGH) == all(0x30) && (bytes.wrapping_add(all(6)) & HIGH) == all(0x30)
+}
+
+/// Reads eight ASCII digits, the first being the highest.
+///
+/// Pairs are joined, then fours, then all (Daniel Lemire, "Quickly parsing eight digits", 2018).
+#[inline]
+pub(crate) fn eight_digits(bytes: u64) -> u64 {
+    let ones = bytes & all(0x0f);
+    let pairs = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    fours.wrapping_mul(10_000 << 32 | 1) >> 32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_its_bytes_in_order() {
+        let text = b"0123456789abcdef";
+        for length in 0..=16 {
+            let mut padded = [0; 16];
+            padded[..length].copy_from_slice(&text[..length]);
+            assert_eq!(short(&text[..length]), u128::from_le_bytes(padded), "{length}");
+            if length <= 8 {
+                assert_eq!(u128::from(shorter(&text[..length])), short(&text[..length]));
+            }
+        }
+    }
+
+    #[test]
+    fn digits_are_told_from_all_other_bytes() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                let mut bytes = [b'9'; 8];
+                bytes[at] = byte;
+                assert_eq!(are_digits(u64::from_le_bytes(bytes)), byte.is_ascii_digit(), "{byte}");
+            }
+        }
+        assert_eq!(eight_digits(u64::from_le_bytes(*b"12345678")), 12_345_678);
+        assert_eq!(eight_digits(u64::from_le_bytes(*b"99999999")), 99_999_999);
+    }
+}
