@@ -11,7 +11,8 @@ pub fn is_gtin(text: &[u8]) -> bool {
     // Zeros before a number change neither its digits' places nor their sum.
     let zeros = 8 * (16 - text.len());
     let digits = short(text) << zeros | u128::from_le_bytes([b'0'; 16]) & ((1 << zeros) - 1);
-    let [low, high] = [digits as u64, (digits >> 64) as u64];
+    #[expect(clippy::cast_possible_truncation, reason = "each half is wanted by itself")]
+    let (low, high) = (digits as u64, (digits >> 64) as u64);
     are_digits(low) && are_digits(high) && (weighed(low) + weighed(high)).is_multiple_of(10)
 }
 

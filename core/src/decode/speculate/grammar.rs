@@ -1,5 +1,7 @@
 //! The objects of the schema: the names in each, and what stands behind a name.
 
+use Holds::{Flag, Integer, List, Object, Text};
+
 use crate::decode::{header, line, parts};
 
 /// What a member holds, when it is not null.
@@ -32,8 +34,8 @@ impl Grammar {
     #[inline]
     pub(super) fn inner(&self, field: usize) -> Option<&'static Self> {
         match self.holds.get(field)? {
-            Holds::Object(inner) | Holds::List(inner) => Some(inner),
-            Holds::Text | Holds::Integer | Holds::Flag => None,
+            Object(inner) | List(inner) => Some(inner),
+            Text | Integer | Flag => None,
         }
     }
 
@@ -68,8 +70,6 @@ impl Grammar {
 
 /// Number of states of all grammars.
 pub(super) const STATES: usize = EVENT.end();
-
-use Holds::{Flag, Integer, List, Object, Text};
 
 static DISCOUNT: Grammar =
     Grammar { first_state: 0, names: &line::DISCOUNT_NAMES, holds: &[Text, Text] };

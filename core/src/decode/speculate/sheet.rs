@@ -79,6 +79,7 @@ pub(super) fn pair(low: usize, high: usize) -> u64 {
 }
 
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "each has 32 bits")]
 fn unpair(slot: u64) -> (usize, usize) {
     ((slot & 0xffff_ffff) as usize, (slot >> 32) as usize)
 }
