@@ -98,21 +98,21 @@ impl Fingerprint {
     /// Adds a value of unknown meaning.
     pub(crate) fn value(&mut self, value: Scalar<'_>) {
         match value {
-            Scalar::Null => self.append(&[b'n']),
-            Scalar::Bool(false) => self.append(&[b'f']),
-            Scalar::Bool(true) => self.append(&[b't']),
+            Scalar::Null => self.append(b"n"),
+            Scalar::Bool(false) => self.append(b"f"),
+            Scalar::Bool(true) => self.append(b"t"),
             Scalar::Text(text) => {
                 self.text(b's', text);
             }
             Scalar::Integer(value) => {
-                self.append(&[b'i']);
+                self.append(b"i");
                 self.append(&value.to_le_bytes());
             }
             Scalar::Double(value) => {
                 if let Some(value) = whole(value) {
                     return self.value(Scalar::Integer(value));
                 }
-                self.append(&[b'd']);
+                self.append(b"d");
                 self.append(&value.to_bits().to_le_bytes());
             }
         }
@@ -125,7 +125,7 @@ impl Fingerprint {
 
     /// Adds an object of unknown meaning.
     pub(crate) fn object(&mut self, members: MemberSum) {
-        self.append(&[b'o']);
+        self.append(b"o");
         self.sum(members);
     }
 

@@ -48,7 +48,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Adds the members that the schema does not know, and ends the object.
-    #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Refusal> {
         self.members.add_unknown(self.walk, self.place)?;
         self.walk.scratch.fingerprint.end();
@@ -68,7 +67,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Unwraps what must be there.
-    #[inline]
     pub(super) fn required<T>(&self, field: usize, value: Option<T>) -> Result<T, Refusal> {
         value.ok_or_else(|| self.refuse(field, Code::MissingField))
     }
@@ -78,7 +76,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text of any content.
-    #[inline]
     pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
         let Some(text) = self.string(field)? else { return Ok(None) };
         self.clear(field, text)?;
@@ -98,7 +95,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(Some(id))
     }
 
-    #[inline]
     pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, Refusal> {
         let id = self.id(field)?;
         self.required(field, id)
@@ -136,7 +132,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a word that has a default; absent and the default are the same.
-    #[inline]
     pub(super) fn default_word(
         &mut self,
         field: usize,
@@ -249,7 +244,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(quantity)
     }
 
-    #[inline]
     pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, Refusal> {
         let rate = self.parsed(field, Code::InvalidRate, Decimal::parse)?;
         if let Some(rate) = rate {
@@ -286,14 +280,12 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         }
     }
 
-    #[inline]
     pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, Refusal> {
         let sequence = self.integer(field, Code::InvalidSequence)?;
         Ok(sequence.map(i64::cast_unsigned))
     }
 
     /// Reads a boolean; absent is false, and hashed like it.
-    #[inline]
     pub(super) fn flag(&mut self, field: usize) -> Result<bool, Refusal> {
         let flag = self.typed(field, self.members.flag(field))?.unwrap_or(false);
         if flag {
@@ -303,7 +295,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a list of at most `most` objects; absent and empty are the same.
-    #[inline]
     pub(super) fn list(
         &mut self,
         field: usize,
@@ -322,7 +313,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a list of objects as long as the event has room for, with their places.
-    #[inline]
     pub(super) fn objects(
         &mut self,
         field: usize,
@@ -332,7 +322,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads an object.
-    #[inline]
     pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, Refusal> {
         let object = self.typed(field, self.members.object(field))?;
         if object.is_some() {

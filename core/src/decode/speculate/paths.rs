@@ -93,12 +93,13 @@ struct Fork {
 /// All ways that were learned.
 #[derive(Debug)]
 pub(super) struct Paths {
-    forks: Box<[Fork; STATES]>,
+    forks: Box<[Fork]>,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { forks: Box::new([Fork { ways: [Way::NONE; 2], last: 1 }; STATES]) }
+        let fork = Fork { ways: [Way::NONE; 2], last: 1 };
+        Self { forks: vec![fork; STATES].into_boxed_slice() }
     }
 }
 

@@ -79,7 +79,6 @@ pub(super) fn pair(low: usize, high: usize) -> u64 {
 }
 
 #[inline]
-#[expect(clippy::cast_possible_truncation, reason = "each has 32 bits")]
 fn unpair(slot: u64) -> (usize, usize) {
     ((slot & 0xffff_ffff) as usize, (slot >> 32) as usize)
 }
@@ -103,7 +102,7 @@ impl Frame<'_, '_> {
     }
 }
 
-impl<'s, 'd> Element<'d> for Frame<'s, 'd> {
+impl<'d> Element<'d> for Frame<'_, 'd> {
     type Members<const N: usize> = Self;
 
     #[inline]
