@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgGroup, Args, Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Args, CommandFactory as _, Parser, ValueEnum};
 use tillrace_loadtest::replay::DataSet;
 
 /// Plays the traffic of a point-of-sale fleet against a gateway, and proves what became of it.
@@ -29,9 +30,52 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) replay: ReplayArgs,
     #[command(flatten)]
+    pub(crate) knee: KneeArgs,
+    #[command(flatten)]
     pub(crate) verify: VerifyArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+impl Cli {
+    /// Reads the command line; ends the process where it does not hold.
+    pub(crate) fn read() -> Self {
+        let cli = Self::parse();
+        if let Some(fault) = cli.fault() {
+            Self::command().error(ErrorKind::ArgumentConflict, fault).exit();
+        }
+        cli
+    }
+
+    /// Says which options do not go together, where that depends on their values.
+    fn fault(&self) -> Option<&'static str> {
+        let Self { schedule, fleet, knee, replay, .. } = self;
+        let black_friday = schedule.profile == ProfileName::BlackFriday;
+        let faults = [
+            (
+                black_friday && schedule.rate == 0.0,
+                "--profile black-friday varies a --rate above 0",
+            ),
+            (
+                black_friday && schedule.limit.is_some(),
+                "--profile black-friday ends by --duration, not by --limit",
+            ),
+            (
+                black_friday && !replay.replay.is_empty(),
+                "--profile black-friday cuts off stores of a fleet, not of a --replay",
+            ),
+            (
+                black_friday && fleet.offline > 0.0,
+                "--profile black-friday has its own --outage; leave --offline out",
+            ),
+            (
+                !black_friday && schedule.outage.is_some(),
+                "--outage belongs to --profile black-friday",
+            ),
+            (knee.find_knee && schedule.rate == 0.0, "--find-knee begins with a --rate above 0"),
+        ];
+        faults.into_iter().find(|(applies, _)| *applies).map(|(_, fault)| fault)
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -45,6 +89,10 @@ Examples:
     loadtest/datasets/install
     tillrace-loadtest --key $KEY --replay completejourney,tpcds --rate 0 --batch 500 \\
       --duplicates 5% --disorder 5% --verify --tap 'tillrace tap --data DIR'
+  Black Friday in five minutes, a fifth of the stores cut off in the middle, with a page to look at:
+    tillrace-loadtest --key $KEY --profile black-friday --rate 4000 --duration 5m --html day.html
+  The highest rate at which p99 stays below 20 ms:
+    tillrace-loadtest --key $KEY --find-knee --p99-limit 20ms --html knee.html --json knee.json
   One event to look at:
     tillrace-loadtest --print --limit 20 | head -1";
 
@@ -90,9 +138,18 @@ pub(crate) struct GatewayArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Schedule and network")]
 pub(crate) struct ScheduleArgs {
-    /// Events a second, evenly spaced; 0 sends as fast as they are taken
+    /// Events a second, evenly spaced; 0 sends as fast as they are taken. A profile varies it, and
+    /// --find-knee begins with it
     #[arg(long, value_name = "N", default_value_t = 1_000.0, value_parser = rate)]
     pub(crate) rate: f64,
+
+    /// How the rate changes over the duration
+    #[arg(long, value_name = "PROFILE", default_value = "constant", conflicts_with = "find_knee")]
+    pub(crate) profile: ProfileName,
+
+    /// Share of the stores that the outage of black-friday cuts off [default: 20%]
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "profile")]
+    pub(crate) outage: Option<f64>,
 
     /// Stop after this time and close what is open [default for a fleet without --limit: 30s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
@@ -122,6 +179,16 @@ pub(crate) struct ScheduleArgs {
     /// replay, which so can be repeated and counts once]
     #[arg(long, value_name = "ID")]
     pub(crate) epoch: Option<String>,
+}
+
+/// A profile's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileName {
+    /// The rate stays as it is
+    Constant,
+    /// A third of the rate, a ramp to all of it, two and a half times as much when the doors open, a
+    /// plateau, an outage that cuts off some stores, the flood of what they held, and the evening
+    BlackFriday,
 }
 
 /// The made-up fleet.
@@ -189,6 +256,28 @@ impl From<Set> for DataSet {
     }
 }
 
+/// Looking for the highest rate that holds.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Knee")]
+pub(crate) struct KneeArgs {
+    /// Raise the rate step by step until it does not hold: p99 passes its limit, less is acknowledged
+    /// than is due, or something fails. Print the steps and the highest rate that held
+    #[arg(long, conflicts_with_all = ["duration", "limit", "epoch", "replay", "gaps", "offline", "verify", "print"])]
+    pub(crate) find_knee: bool,
+
+    /// What the 99th percentile of the latency, from when an event was due, must not pass
+    #[arg(long, value_name = "TIME", default_value = "50ms", value_parser = span, requires = "find_knee")]
+    pub(crate) p99_limit: Duration,
+
+    /// How long each rate is measured
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span, requires = "find_knee")]
+    pub(crate) step: Duration,
+
+    /// How long each rate is sent before it is measured
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration, requires = "find_knee")]
+    pub(crate) warm_up: Duration,
+}
+
 /// Reading the topics back.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Verification")]
@@ -240,12 +329,16 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
+    /// Write the report as an HTML page with plots, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+
     /// Show no progress
     #[arg(long)]
     pub(crate) quiet: bool,
 
     /// Print the events, one a line, instead of sending them
-    #[arg(long, conflicts_with_all = ["target", "json", "http2", "connections", "batch", "timeout", "give_up"])]
+    #[arg(long, conflicts_with_all = ["target", "json", "html", "http2", "connections", "batch", "timeout", "give_up"])]
     pub(crate) print: bool,
 }
 
@@ -272,57 +365,16 @@ fn rate(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Reads a time that is not zero.
+fn span(text: &str) -> Result<Duration, String> {
+    let span = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if span.is_zero() { Err("must be longer than nothing".to_owned()) } else { Ok(span) }
+}
+
 fn property(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn parse(words: &[&str]) -> Result<Cli, String> {
-        let words = ["tillrace-loadtest", "--key", "k"].iter().chain(words);
-        Cli::try_parse_from(words).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn shares_are_percentages_or_fractions() {
-        assert_eq!(share("5%"), Ok(0.05));
-        assert_eq!(share("0.05"), Ok(0.05));
-        assert!(share("101%").is_err() && share("-1%").is_err() && share("x").is_err());
-        let cli = parse(&["--duplicates", "5%", "--disorder", "0.1"]).unwrap();
-        assert_eq!((cli.schedule.duplicates, cli.schedule.disorder), (0.05, 0.1));
-    }
-
-    #[test]
-    fn an_option_without_effect_is_refused() {
-        for words in [
-            &["--replay", "tpcds", "--stores", "3"][..],
-            &["--replay", "tpcds", "--bad", "3%"],
-            &["--datasets", "here"],
-            &["--verify"],
-            &["--kafka", "b:1"],
-            &["--settle", "3s"],
-            &["--verify", "--kafka", "b:1", "--tap", "c"],
-            &["--verify", "--tap", "c", "--kafka-property", "a=b"],
-            &["--print", "--json", "x"],
-            &["--print", "--batch", "3"],
-        ] {
-            assert!(parse(words).is_err(), "{words:?}");
-        }
-    }
-
-    #[test]
-    fn data_sets_are_named_in_order() {
-        let cli = parse(&["--replay", "tpcds,completejourney"]).unwrap();
-        assert_eq!(cli.replay.replay, [Set::Tpcds, Set::CompleteJourney]);
-    }
-}
+mod tests;

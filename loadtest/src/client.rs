@@ -1,13 +1,16 @@
 //! Sends traffic over HTTP as a fleet would, and remembers what came of it.
 //!
-//! Latency runs from the moment a batch was due, not from the moment it could be sent, so that a
-//! gateway which stalls is charged for all who had to wait. While the gateway is away, restarts or
+//! A maker writes batches ahead of their time, a pacer hands each to its lane when it is due, and a
+//! lane sends it. Latency runs from the moment a batch was due, not from the moment it could be sent,
+//! so that a gateway which stalls is charged for all who had to wait. While the gateway is away, restarts or
 //! answers 429 or 503, each connection retries what is not settled: after the time it was asked to
 //! wait, or with growing, jittered pauses. Where the stated limit is passed, the run ends and says
 //! so. TLS is not spoken here.
 
-mod feeder;
+mod cpu;
 mod lane;
+mod maker;
+mod pacer;
 mod post;
 mod reply;
 mod shared;
@@ -20,18 +23,20 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use rand::SeedableRng as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::feeder::{Fed, Feeder};
 use self::lane::{Lane, Learnt};
+use self::maker::{Made, Maker};
+use self::pacer::Pacer;
 use self::post::Post;
 pub use self::shared::Progress;
 use self::shared::Shared;
 use crate::acks::{Acks, Moved};
+use crate::course::Course;
+use crate::schedule::Schedule;
 use crate::source::{Effect, Gap, Planned, Roster, Source};
 use crate::traffic::{Passage, Traffic, TrafficSettings};
 
@@ -40,9 +45,6 @@ pub const MAX_BATCH_EVENTS: usize = 1_000;
 
 /// Batches that wait for each connection.
 const QUEUED_BATCHES: usize = 8;
-
-/// Longest latency that is told from longer ones.
-const MAX_LATENCY_US: u64 = 3_600_000_000;
 
 /// How often progress is reported.
 const PROGRESS_EVERY: Duration = Duration::from_millis(100);
@@ -68,8 +70,6 @@ pub struct ClientSettings {
     pub give_up_after: Duration,
     /// When to wind the source down; `None` until it ends by itself.
     pub duration: Option<Duration>,
-    /// Whether the source's due times are kept; else events go as fast as they are taken.
-    pub scheduled: bool,
     /// Duplicates and disorder.
     pub traffic: TrafficSettings,
 }
@@ -86,7 +86,6 @@ impl Default for ClientSettings {
             timeout: Duration::from_secs(30),
             give_up_after: Duration::from_mins(5),
             duration: None,
-            scheduled: true,
             traffic: TrafficSettings::default(),
         }
     }
@@ -202,10 +201,14 @@ pub struct Outcome {
     pub requests: u64,
     /// Requests sent again, in whole or in part.
     pub retries: u64,
-    /// Latency of each settled event from its intended time, microseconds.
-    pub latency_us: Histogram<u64>,
+    /// When events were due.
+    pub schedule: Schedule,
+    /// Latencies, and what happened when.
+    pub course: Course,
     /// From the first event to the last reply.
     pub elapsed: Duration,
+    /// CPU time that this process took for the run; `None` where the system does not say.
+    pub sender_cpu: Option<Duration>,
     /// Why the run ended early.
     pub aborted: Option<ClientError>,
 }
@@ -229,31 +232,39 @@ pub async fn run(
         return Err(ClientError::Connections);
     }
     let post = Post::new(settings)?;
-    let roster = source.roster();
-    let shared = Arc::new(Shared::default());
-    let (lanes, queues) = start_lanes(settings, &post, &roster, &shared);
-    let feeder = Feeder {
+    let schedule = source.schedule().clone();
+    let shared = Arc::new(Shared::new(schedule.phases()));
+    let begun = Instant::now();
+    let cpu_before = cpu::of_this_process();
+    let (lanes, queues) = start_lanes(settings, &post, &source.roster(), &shared, begun);
+    let (ready, prepared) = mpsc::channel(maker::ahead(settings.batch));
+    let maker = Maker {
         traffic: Traffic::new(source, settings.traffic),
         shared: Arc::clone(&shared),
         stop,
-        begun: Instant::now(),
-        scheduled: settings.scheduled,
+        begun,
+        scheduled: schedule.is_scheduled(),
         duration: settings.duration,
         batch_events: settings.batch,
         linger: settings.linger,
+        ready,
     };
-    let begun = feeder.begun;
+    let pacer = Pacer { shared: Arc::clone(&shared), begun, lanes: queues };
+    let lane_count = settings.connections;
     let work = async {
-        let fed = tokio::task::spawn_blocking(move || feeder.run(queues)).await;
+        let making = tokio::task::spawn_blocking(move || maker.run(lane_count));
+        let pacing = tokio::task::spawn_blocking(move || pacer.run(prepared));
+        let made = making.await;
+        let paced = pacing.await;
         let mut learnt = Vec::with_capacity(lanes.len());
         for lane in lanes {
             learnt.push(lane.await);
         }
-        (fed, learnt)
+        paced.and(made).map(|made| (made, learnt))
     };
     let mut work = std::pin::pin!(work);
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
-    let (fed, learnt) = loop {
+    let done = loop {
         tokio::select! {
             done = &mut work => break done,
             _ = tick.tick() => progress(&shared.progress(begun.elapsed())),
@@ -261,11 +272,12 @@ pub async fn run(
     };
     let last = shared.progress(begun.elapsed());
     progress(&last);
-    let (fed, mut traffic) = fed.map_err(|_ended| ClientError::LaneLost)?;
-    let mut outcome = outcome(fed, &mut traffic, last);
+    let ((made, mut traffic), learnt) = done.map_err(|_ended| ClientError::LaneLost)?;
+    let mut outcome = outcome(made, &mut traffic, last, shared.course());
     for learnt in learnt {
         outcome.absorb(learnt.map_err(|_ended| ClientError::LaneLost)?);
     }
+    outcome.sender_cpu = cpu::of_this_process().zip(cpu_before).map(|(now, then)| now - then);
     outcome.aborted = shared.take_reason();
     Ok(outcome)
 }
@@ -277,6 +289,7 @@ fn start_lanes(
     post: &Post,
     roster: &Arc<Roster>,
     shared: &Arc<Shared>,
+    run_begun: Instant,
 ) -> (Vec<LaneTask>, Vec<mpsc::Sender<lane::Batch>>) {
     (0..settings.connections as u64)
         .map(|number| {
@@ -285,6 +298,7 @@ fn start_lanes(
                 post: post.clone(),
                 roster: Arc::clone(roster),
                 shared: Arc::clone(shared),
+                run_begun,
                 give_up_after: settings.give_up_after,
                 dice: Xoshiro256PlusPlus::seed_from_u64(settings.traffic.seed ^ number),
             };
@@ -293,13 +307,13 @@ fn start_lanes(
         .unzip()
 }
 
-fn outcome(fed: Fed, traffic: &mut Traffic, last: Progress) -> Outcome {
+fn outcome(made: Made, traffic: &mut Traffic, last: Progress, course: Course) -> Outcome {
     Outcome {
         roster: traffic.source().roster(),
         planted_gaps: traffic.source().planted_gaps(),
-        sent: fed.sent,
-        copies: fed.copies,
-        late: fed.late,
+        sent: made.sent,
+        copies: made.copies,
+        late: made.late,
         acks: Acks::default(),
         moved: Moved::default(),
         refused: BTreeMap::new(),
@@ -309,8 +323,10 @@ fn outcome(fed: Fed, traffic: &mut Traffic, last: Progress) -> Outcome {
         unsettled: Vec::new(),
         requests: 0,
         retries: last.retries,
-        latency_us: latency_histogram(),
+        schedule: traffic.source().schedule().clone(),
+        course,
         elapsed: last.elapsed,
+        sender_cpu: None,
         aborted: None,
     }
 }
@@ -328,14 +344,5 @@ impl Outcome {
         self.surprise_count += learnt.surprise_count;
         self.unsettled.extend(learnt.unsettled);
         self.requests += learnt.requests;
-        // Both histograms have the bounds of `latency_histogram`, so one always fits the other.
-        if let Err(error) = self.latency_us.add(&learnt.latency_us) {
-            tracing::error!(%error, "a lane's latencies are left out");
-        }
     }
-}
-
-#[expect(clippy::expect_used, reason = "the bounds are constants and valid")]
-fn latency_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, MAX_LATENCY_US, 3).expect("valid bounds")
 }

@@ -1,5 +1,8 @@
 //! Runs what the command line asks for: makes the source, plays it, verifies, reports.
 
+mod about;
+mod steps;
+
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -9,8 +12,10 @@ use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tillrace_loadtest::client::{self, ClientSettings, Outcome, Progress};
 use tillrace_loadtest::fleet::{Fleet, FleetSettings};
+use tillrace_loadtest::page;
 use tillrace_loadtest::replay::{Replay, ReplaySettings};
 use tillrace_loadtest::report::Report;
+use tillrace_loadtest::schedule::{Profile, Schedule};
 use tillrace_loadtest::source::Source;
 use tillrace_loadtest::topics::kafka::KafkaReader;
 use tillrace_loadtest::topics::tap::TapReader;
@@ -18,16 +23,22 @@ use tillrace_loadtest::topics::{Marks, TopicNames, TopicReader};
 use tillrace_loadtest::traffic::{Traffic, TrafficSettings};
 use tillrace_loadtest::verify::{Verification, VerifySettings, verify};
 
-use crate::cli::{Cli, VerifyFrom};
+use crate::cli::{Cli, ProfileName, VerifyFrom};
 
 /// How long a fleet trades when nothing says otherwise.
 const FLEET_DURATION: Duration = Duration::from_secs(30);
+
+/// Share of the stores that an outage cuts off when nothing says otherwise.
+const OUTAGE: f64 = 0.2;
 
 /// Does what the command line asks for; returns whether all is as it should be.
 ///
 /// # Errors
 /// It could not be tried: a file, a target, the brokers.
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
+    if cli.knee.find_knee {
+        return steps::find_knee(cli);
+    }
     let source = source(cli)?;
     if cli.output.print {
         print(cli, source).context("print events")?;
@@ -41,18 +52,34 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
         }
         _ => Marks::default(),
     };
-    let outcome = send(cli, source)?;
+    let about = about::about(cli)?;
+    let outcome = Sender::new()?.send(cli, source, planned_events(cli))?;
     let verification = match &mut reader {
         Some(reader) => Some(check(cli, &outcome, reader.as_mut(), marks)?),
         None => None,
     };
     let report = Report::new(&outcome, verification);
     std::io::stdout().write_all(report.to_string().as_bytes()).context("print the report")?;
-    if let Some(path) = &cli.output.json {
-        let json = serde_json::to_vec_pretty(&report).context("write the report as JSON")?;
-        std::fs::write(path, json).with_context(|| format!("write {}", path.display()))?;
-    }
+    write(cli, &report, || page::of_run(&report, &about))?;
     Ok(report.holds())
+}
+
+/// Writes a report to the files asked for.
+fn write(
+    cli: &Cli,
+    report: &impl serde::Serialize,
+    page: impl FnOnce() -> String,
+) -> anyhow::Result<()> {
+    let save = |path: &std::path::Path, content: Vec<u8>| {
+        std::fs::write(path, content).with_context(|| format!("write {}", path.display()))
+    };
+    if let Some(path) = &cli.output.json {
+        save(path, serde_json::to_vec_pretty(report).context("write the report as JSON")?)?;
+    }
+    if let Some(path) = &cli.output.html {
+        save(path, page().into_bytes())?;
+    }
+    Ok(())
 }
 
 fn is_replay(cli: &Cli) -> bool {
@@ -76,23 +103,39 @@ fn source(cli: &Cli) -> anyhow::Result<Box<dyn Source>> {
         }
         return Ok(Box::new(replay));
     }
+    Ok(Box::new(fleet(cli, cli.schedule.rate, profile(cli), planned_events(cli))?))
+}
+
+/// Draws the fleet for a run at a rate.
+fn fleet(cli: &Cli, rate: f64, profile: Profile, events: Option<u64>) -> anyhow::Result<Fleet> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("read the clock")?;
-    let (schedule, fleet) = (&cli.schedule, &cli.fleet);
-    Ok(Box::new(Fleet::new(FleetSettings {
+    let fleet = &cli.fleet;
+    Ok(Fleet::new(FleetSettings {
         stores: fleet.stores,
         terminals: fleet.terminals,
         skus: fleet.skus,
-        seed: schedule.seed,
+        seed: cli.schedule.seed,
         epoch: epoch(cli, Some(now)),
-        rate: schedule.rate,
-        events: planned_events(cli),
+        rate,
+        profile,
+        events,
         starts_at_ms: i64::try_from(now.as_millis()).context("read the clock")?,
         speed: 1.0,
         bad: fleet.bad,
         gaps: fleet.gaps,
         offline: fleet.offline,
         offline_for: fleet.offline_for,
-    })))
+    }))
+}
+
+fn profile(cli: &Cli) -> Profile {
+    match cli.schedule.profile {
+        ProfileName::Constant => Profile::Constant,
+        ProfileName::BlackFriday => Profile::BlackFriday {
+            over: duration(cli).unwrap_or(FLEET_DURATION),
+            outage: cli.schedule.outage.unwrap_or(OUTAGE),
+        },
+    }
 }
 
 /// The epoch asked for, or one that no earlier run had.
@@ -111,8 +154,9 @@ fn duration(cli: &Cli) -> Option<Duration> {
 /// How many events a fleet will send, where that is known beforehand.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
 fn planned_events(cli: &Cli) -> Option<u64> {
-    let rate = cli.schedule.rate;
-    let scheduled = (rate > 0.0).then(|| duration(cli).map(|d| (d.as_secs_f64() * rate) as u64));
+    let schedule = Schedule::new(cli.schedule.rate, profile(cli));
+    let scheduled =
+        schedule.is_scheduled().then(|| duration(cli).map(|most| schedule.events_by(most) as u64));
     match (cli.schedule.limit, scheduled.flatten()) {
         (Some(limit), Some(scheduled)) => Some(limit.min(scheduled)),
         (limit, scheduled) => limit.or(scheduled),
@@ -171,33 +215,53 @@ fn begins_now(cli: &Cli) -> bool {
     }
 }
 
-fn send(cli: &Cli, source: Box<dyn Source>) -> anyhow::Result<Outcome> {
-    let gateway = &cli.gateway;
-    let settings = ClientSettings {
-        target: gateway.target.clone(),
-        key: gateway.key.clone().unwrap_or_default(),
-        http2: gateway.http2,
-        connections: gateway.connections,
-        batch: gateway.batch,
-        timeout: gateway.timeout,
-        give_up_after: gateway.give_up,
-        duration: duration(cli),
-        scheduled: cli.schedule.rate > 0.0,
-        traffic: traffic(cli),
-        ..ClientSettings::default()
-    };
-    let bar = bar(cli, planned_events(cli));
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("start the runtime")?;
-    let outcome = runtime.block_on(async {
+/// Sends sources, until an interrupt.
+struct Sender {
+    runtime: tokio::runtime::Runtime,
+    stop: Arc<AtomicBool>,
+}
+
+impl Sender {
+    fn new() -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .context("start the runtime")?;
         let stop = Arc::new(AtomicBool::new(false));
-        tokio::spawn(stop_on_interrupt(Arc::clone(&stop)));
-        client::run(source, &settings, stop, |progress| show(&bar, progress)).await
-    })?;
-    bar.finish_and_clear();
-    Ok(outcome)
+        runtime.spawn(stop_on_interrupt(Arc::clone(&stop)));
+        Ok(Self { runtime, stop })
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.stop.load(Relaxed)
+    }
+
+    fn send(
+        &self,
+        cli: &Cli,
+        source: Box<dyn Source>,
+        planned: Option<u64>,
+    ) -> anyhow::Result<Outcome> {
+        let gateway = &cli.gateway;
+        let settings = ClientSettings {
+            target: gateway.target.clone(),
+            key: gateway.key.clone().unwrap_or_default(),
+            http2: gateway.http2,
+            connections: gateway.connections,
+            batch: gateway.batch,
+            timeout: gateway.timeout,
+            give_up_after: gateway.give_up,
+            duration: if cli.knee.find_knee { None } else { duration(cli) },
+            traffic: traffic(cli),
+            ..ClientSettings::default()
+        };
+        let bar = bar(cli, planned);
+        let stop = Arc::clone(&self.stop);
+        let run = client::run(source, &settings, stop, |progress| show(&bar, progress));
+        let outcome = self.runtime.block_on(run)?;
+        bar.finish_and_clear();
+        Ok(outcome)
+    }
 }
 
 /// The first interrupt ends the day, the second ends the process.

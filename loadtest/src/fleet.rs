@@ -2,8 +2,9 @@
 //!
 //! Each terminal opens its day, sells, takes goods back, voids, suspends and resumes, counts and
 //! moves stock, and closes, its sequence numbers rising by one. On request some terminals lose
-//! their network for a while and then send what they held in a burst; some numbers are left out;
-//! and some events are bad on purpose. Sending, repeating and disordering happen elsewhere.
+//! their network for a while, or an outage cuts off some stores, and what they held comes in a burst
+//! when they are back; some numbers are left out; and some events are bad on purpose. Sending,
+//! repeating and disordering happen elsewhere.
 
 mod bad;
 mod basket;
@@ -25,13 +26,14 @@ use rand::{RngExt as _, SeedableRng as _};
 use self::basket::Line;
 use self::catalogue::Catalogue;
 use self::till::{Spell, Till};
-use crate::source::{Effect, Gap, Pace, Planned, Roster, Source, Terminal, TerminalIndex};
+use crate::schedule::{Outage, Profile, Schedule};
+use crate::source::{Effect, Gap, Planned, Roster, Source, Terminal, TerminalIndex};
 
 /// The generator: named, so that a seed means the same fleet in every release.
 type Dice = rand::rngs::Xoshiro256PlusPlus;
 
-/// Events a second by which time passes in a fleet that has no schedule.
-const UNSCHEDULED_EVENTS_PER_S: f64 = 10_000.0;
+/// Nanoseconds of the run that an event takes in a fleet that has no schedule.
+const UNSCHEDULED_EVENT_NS: u64 = 100_000;
 
 /// Without a known end one number is left out for every so many events, until all gaps are planted.
 const GAP_EVERY_EVENTS: u64 = 2_000;
@@ -51,6 +53,8 @@ pub struct FleetSettings {
     pub epoch: Option<String>,
     /// Events a second; zero for no schedule.
     pub rate: f64,
+    /// How the rate changes, and when stores are cut off.
+    pub profile: Profile,
     /// Events in all; `None` until [`Source::wind_down`].
     pub events: Option<u64>,
     /// When trade begins, milliseconds since 1970 in UTC.
@@ -76,6 +80,7 @@ impl Default for FleetSettings {
             seed: 1,
             epoch: None,
             rate: 1_000.0,
+            profile: Profile::Constant,
             events: None,
             starts_at_ms: 1_795_766_400_000,
             speed: 1.0,
@@ -91,7 +96,7 @@ impl Default for FleetSettings {
 #[derive(Debug)]
 pub struct Fleet {
     settings: FleetSettings,
-    pace: Pace,
+    schedule: Schedule,
     roster: Arc<Roster>,
     catalogue: Catalogue,
     dice: Dice,
@@ -129,16 +134,21 @@ impl Fleet {
         let catalogue = Catalogue::draw(settings.skus, &mut dice);
         let stores = settings.stores.max(1);
         let terminals = settings.terminals.max(1);
-        let tills = (0..stores * terminals)
+        let mut tills: Vec<Till> = (0..stores * terminals)
             .map(|index| Till {
                 store: index / terminals,
                 offline: spell(&settings, &mut dice),
                 ..Till::default()
             })
             .collect();
+        if let Some(outage) = settings.profile.outage() {
+            for store in tills.chunks_mut(terminals as usize) {
+                cut_off(store, outage, &mut dice);
+            }
+        }
         Self {
             roster: Arc::new(roster(&settings, &catalogue)),
-            pace: Pace::per_second(settings.rate),
+            schedule: Schedule::new(settings.rate, settings.profile),
             catalogue,
             dice,
             tills,
@@ -156,11 +166,16 @@ impl Fleet {
 
     /// Returns how much of the run has passed when the next event happens.
     fn elapsed(&self) -> Duration {
-        if self.pace.is_scheduled() {
-            self.pace.due(self.made)
+        if self.schedule.is_scheduled() {
+            self.schedule.due(self.made)
         } else {
-            Pace::per_second(UNSCHEDULED_EVENTS_PER_S).due(self.made)
+            Duration::from_nanos(self.made.saturating_mul(UNSCHEDULED_EVENT_NS))
         }
+    }
+
+    /// Returns when to send what can be sent at a time of the run.
+    fn due(&self, elapsed: Duration) -> Duration {
+        if self.schedule.is_scheduled() { elapsed } else { Duration::ZERO }
     }
 
     /// Returns the time of the trade, milliseconds since 1970.
@@ -226,16 +241,15 @@ impl Source for Fleet {
             }
             self.plant_gap(terminal);
             let (elapsed, start, first_effect) = (self.elapsed(), text.len(), effects.len());
-            let due = self.pace.due(self.made);
+            let due = self.due(elapsed);
             let (sequence, expected) = self.compose(terminal, text, effects);
             self.made += 1;
-            let planned = Planned { due, terminal, sequence, expected };
+            let planned = Planned { due, terminal, sequence, expected, held: false };
             let Some(until) = self.tills[terminal as usize].offline_until(elapsed) else {
                 return Some(planned);
             };
-            let due = if self.pace.is_scheduled() { until } else { Duration::ZERO };
             let held = Held {
-                planned: Planned { due, ..planned },
+                planned: Planned { due: self.due(until), held: true, ..planned },
                 text: text.split_off(start),
                 effects: effects.split_off(first_effect),
             };
@@ -245,6 +259,10 @@ impl Source for Fleet {
 
     fn wind_down(&mut self) {
         self.closing = true;
+    }
+
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     fn roster(&self) -> Arc<Roster> {
@@ -278,4 +296,15 @@ fn spell(settings: &FleetSettings, dice: &mut Dice) -> Option<Spell> {
     }
     let from = span.mul_f64(dice.random());
     Some(Spell { from, until: from + span })
+}
+
+/// Cuts off the terminals of one store for the whole of an outage, or does not; the store is back
+/// at a random moment of those at which stores come back.
+fn cut_off(store: &mut [Till], outage: Outage, dice: &mut Dice) {
+    let back = outage.until + (outage.back_by - outage.until).mul_f64(dice.random());
+    if dice.random_bool(outage.share.clamp(0.0, 1.0)) {
+        for till in store {
+            till.offline = Some(Spell { from: outage.from, until: back });
+        }
+    }
 }

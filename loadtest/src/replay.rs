@@ -21,7 +21,8 @@ pub use self::columns::ReplayError;
 use self::completejourney::Baskets;
 use self::tape::{Page, Tape};
 use self::tpcds::Returns;
-use crate::source::{Effect, Expected, Gap, Pace, Planned, Roster, Source, Terminal};
+use crate::schedule::{Profile, Schedule};
+use crate::source::{Effect, Expected, Gap, Planned, Roster, Source, Terminal};
 
 /// A recorded data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +51,7 @@ pub struct ReplaySettings {
 pub struct Replay {
     parts: Vec<Part>,
     roster: Arc<Roster>,
-    pace: Pace,
+    schedule: Schedule,
     made: u64,
     most: u64,
 }
@@ -85,7 +86,7 @@ impl Replay {
         Ok(Self {
             parts,
             roster: Arc::new(roster),
-            pace: Pace::per_second(settings.rate),
+            schedule: Schedule::new(settings.rate, Profile::Constant),
             made: 0,
             most: settings.events.unwrap_or(u64::MAX),
         })
@@ -121,19 +122,24 @@ impl Source for Replay {
         let mut page = Page { text, effects, first_sku: part.first_sku, epoch };
         let number = part.tape.write(part.place, &mut page);
         part.place += 1;
-        let due = self.pace.due(self.made);
+        let due = self.schedule.due(self.made);
         self.made += 1;
         Some(Planned {
             due,
             terminal: part.first_terminal + number.terminal,
             sequence: number.sequence,
             expected: Expected::Accepted,
+            held: false,
         })
     }
 
     /// A replay has nothing open: it stops where it is.
     fn wind_down(&mut self) {
         self.most = self.made;
+    }
+
+    fn schedule(&self) -> &Schedule {
+        &self.schedule
     }
 
     fn roster(&self) -> Arc<Roster> {

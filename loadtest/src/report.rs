@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::client::{Outcome, Surprise};
+use crate::course::{PhaseTally, Span};
 use crate::verify::{MissingRange, Verification};
 
 /// Rows that a list in the printed report shows.
@@ -34,10 +36,16 @@ pub struct Report {
     pub missing_ranges: Option<Vec<MissingRange>>,
     /// Median latency from the intended time of sending.
     pub p50_us: u64,
+    /// 90th percentile of it.
+    pub p90_us: u64,
     /// 99th percentile of it.
     pub p99_us: u64,
     /// 99.9th percentile of it.
     pub p999_us: u64,
+    /// 99.99th percentile of it.
+    pub p9999_us: u64,
+    /// The longest.
+    pub max_us: u64,
     /// Events settled a second, copies included.
     pub events_per_s: f64,
     /// From the first event to the last reply.
@@ -58,17 +66,60 @@ pub struct Report {
     pub retries: u64,
     /// Why the run ended early.
     pub aborted: Option<String>,
+    /// Events sent that their terminals had held while they were cut off, copies included.
+    pub held: u64,
+    /// CPU time that the load test itself took for the run; `null` where the system does not say.
+    pub sender_cpu_s: Option<f64>,
+    /// What came of each phase of the schedule.
+    pub phases: Vec<PhaseReport>,
+    /// Rates and latencies over time.
+    pub timeline: Vec<Span>,
+    /// Latencies at percentiles that come ever closer to 100.
+    pub latency_by_percentile: Vec<Percentile>,
     /// Everything verification found.
     pub verification: Option<Verification>,
+}
+
+/// What came of a phase of the schedule.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PhaseReport {
+    /// Its name.
+    pub phase: &'static str,
+    /// When it began, seconds from the start of the run.
+    pub from_s: f64,
+    /// When the next one did, or the run was over.
+    pub until_s: f64,
+    /// Events due in it and settled.
+    pub events: u64,
+    /// Events acknowledged in it, whenever they were due.
+    pub acknowledged: u64,
+    /// Those due in it which their terminals had held while they were cut off.
+    pub held: u64,
+    /// Median latency of those due in it.
+    pub p50_us: u64,
+    /// 99th percentile of it.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
+}
+
+/// A point of the latency distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Percentile {
+    /// Per cent of all settled events.
+    pub percentile: f64,
+    /// They took no longer than this.
+    pub latency_us: u64,
 }
 
 impl Report {
     /// Writes down a run and what verification found of it.
     pub fn new(outcome: &Outcome, verification: Option<Verification>) -> Self {
-        let latency = |quantile| outcome.latency_us.value_at_quantile(quantile);
+        let latencies = outcome.course.latency_us();
+        let latency = |quantile| latencies.value_at_quantile(quantile);
         let elapsed_s = outcome.elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let settled = outcome.latency_us.len() as f64;
+        let settled = latencies.len() as f64;
         Self {
             sent: outcome.sent,
             acknowledged: outcome.acks.len(),
@@ -80,8 +131,11 @@ impl Report {
             dead: verification.as_ref().map(|v| v.dead.clone()).unwrap_or_default(),
             missing_ranges: verification.as_ref().map(|found| found.missing_ranges.clone()),
             p50_us: latency(0.5),
+            p90_us: latency(0.9),
             p99_us: latency(0.99),
             p999_us: latency(0.999),
+            p9999_us: latency(0.9999),
+            max_us: latencies.max(),
             events_per_s: if elapsed_s > 0.0 { settled / elapsed_s } else { 0.0 },
             elapsed_s,
             late: outcome.late,
@@ -92,6 +146,11 @@ impl Report {
             requests: outcome.requests,
             retries: outcome.retries,
             aborted: outcome.aborted.as_ref().map(ToString::to_string),
+            held: outcome.course.phases().iter().map(|tally| tally.held).sum(),
+            sender_cpu_s: outcome.sender_cpu.map(|cpu| cpu.as_secs_f64()),
+            phases: phases(outcome.course.phases(), elapsed_s),
+            timeline: outcome.course.spans(outcome.elapsed, &outcome.schedule),
+            latency_by_percentile: percentiles(&latencies),
             verification,
         }
     }
@@ -104,6 +163,31 @@ impl Report {
             && self.aborted.is_none()
             && self.verification.as_ref().is_none_or(Verification::holds)
     }
+}
+
+fn phases(tallies: &[PhaseTally], elapsed_s: f64) -> Vec<PhaseReport> {
+    let phases = tallies.iter().map(|tally| PhaseReport {
+        phase: tally.phase.name,
+        from_s: tally.phase.from.as_secs_f64(),
+        until_s: tally.phase.until.as_secs_f64().min(elapsed_s),
+        events: tally.latency_us.len(),
+        acknowledged: tally.acknowledged,
+        held: tally.held,
+        p50_us: tally.latency_us.value_at_quantile(0.5),
+        p99_us: tally.latency_us.value_at_quantile(0.99),
+        max_us: tally.latency_us.max(),
+    });
+    phases.filter(|phase| phase.from_s < phase.until_s).collect()
+}
+
+/// Reads the distribution at 1 - 10^-x for x in steps of a twentieth, up to the last event.
+#[expect(clippy::cast_precision_loss, reason = "2^53 events are more than a run")]
+fn percentiles(latency_us: &Histogram<u64>) -> Vec<Percentile> {
+    let last = (latency_us.len() as f64).log10();
+    let steps = (0_u32..).map(|step| f64::from(step) / 20.0).take_while(|step| *step <= last);
+    let quantiles = steps.map(|step| 1.0 - 10_f64.powf(-step));
+    let of = |quantile| latency_us.value_at_quantile(quantile);
+    quantiles.map(|q| Percentile { percentile: q * 100.0, latency_us: of(q) }).collect()
 }
 
 impl std::fmt::Display for Report {
@@ -129,14 +213,7 @@ impl std::fmt::Display for Report {
             writeln!(f, "  ended early: {reason}")?;
             row(f, "of unknown fate", self.unsettled)?;
         }
-        writeln!(f, "Speed")?;
-        row(f, "requests", self.requests)?;
-        row(f, "retries", self.retries)?;
-        writeln!(f, "  {:<34} {:>12.0}", "events a second", self.events_per_s)?;
-        writeln!(f, "  {:<34} {:>12.1}", "seconds", self.elapsed_s)?;
-        row(f, "latency p50, microseconds", self.p50_us)?;
-        row(f, "latency p99, microseconds", self.p99_us)?;
-        row(f, "latency p99.9, microseconds", self.p999_us)?;
+        self.write_speed(f)?;
         match &self.verification {
             Some(verification) => verification.fmt(f)?,
             None => writeln!(f, "Conservation was not verified.")?,
@@ -146,6 +223,47 @@ impl std::fmt::Display for Report {
             "{}",
             if self.holds() { "All as it should be." } else { "NOT as it should be." }
         )
+    }
+}
+
+impl Report {
+    fn write_speed(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "Speed")?;
+        for (name, value) in [("requests", self.requests), ("retries", self.retries)] {
+            writeln!(f, "  {name:<34} {value:>12}")?;
+        }
+        writeln!(f, "  {:<34} {:>12.0}", "events a second", self.events_per_s)?;
+        writeln!(f, "  {:<34} {:>12.1}", "seconds", self.elapsed_s)?;
+        if let Some(cpu_s) = self.sender_cpu_s {
+            writeln!(f, "  {:<34} {cpu_s:>12.1}", "CPU seconds of the load test")?;
+        }
+        for (percentile, latency_us) in [
+            ("p50", self.p50_us),
+            ("p90", self.p90_us),
+            ("p99", self.p99_us),
+            ("p99.9", self.p999_us),
+            ("p99.99", self.p9999_us),
+            ("longest", self.max_us),
+        ] {
+            let name = format!("latency {percentile}, microseconds");
+            writeln!(f, "  {name:<34} {latency_us:>12}")?;
+        }
+        if self.phases.len() < 2 {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "  {:<12} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
+            "Phases", "from s", "events", "held", "p50 us", "p99 us", "max us"
+        )?;
+        for phase in &self.phases {
+            let PhaseReport { phase, from_s, events, held, p50_us, p99_us, max_us, .. } = phase;
+            writeln!(
+                f,
+                "  {phase:<12} {from_s:>9.1} {events:>10} {held:>8} {p50_us:>9} {p99_us:>9} {max_us:>9}"
+            )?;
+        }
+        Ok(())
     }
 }
 

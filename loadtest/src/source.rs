@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::schedule::Schedule;
+
 /// Scale of quantities: millionths of a unit.
 pub const QUANTITY_SCALE: u32 = 6;
 
@@ -25,6 +27,9 @@ pub trait Source: Send {
 
     /// Ends the day: from now on only what closes what is open.
     fn wind_down(&mut self);
+
+    /// Returns when its events are due.
+    fn schedule(&self) -> &Schedule;
 
     /// Names the stores, terminals and SKUs that indices stand for.
     fn roster(&self) -> Arc<Roster>;
@@ -44,6 +49,8 @@ pub struct Planned {
     pub sequence: u64,
     /// What should come of it.
     pub expected: Expected,
+    /// Whether its terminal was cut off when it happened, and so sends it later.
+    pub held: bool,
 }
 
 /// What should come of an event.
@@ -125,40 +132,4 @@ pub struct Terminal {
     pub store: u32,
     /// Its id within the store.
     pub name: String,
-}
-
-/// An even schedule: so many events a second, or no schedule at all.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
-    per_second: Option<f64>,
-}
-
-impl Pace {
-    /// Plans `per_second` events a second; zero means as fast as they are taken.
-    pub fn per_second(per_second: f64) -> Self {
-        Self { per_second: (per_second > 0.0).then_some(per_second) }
-    }
-
-    /// Returns when the event of this number (from 0) is due.
-    #[expect(clippy::cast_precision_loss, reason = "2^53 events are more than a run")]
-    pub fn due(self, number: u64) -> Duration {
-        self.per_second.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(number as f64 / rate))
-    }
-
-    /// Says whether there is a schedule.
-    pub fn is_scheduled(self) -> bool {
-        self.per_second.is_some()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pace_spreads_events_evenly() {
-        assert_eq!(Pace::per_second(200.0).due(0), Duration::ZERO);
-        assert_eq!(Pace::per_second(200.0).due(50), Duration::from_millis(250));
-        assert_eq!(Pace::per_second(0.0).due(50), Duration::ZERO);
-    }
 }

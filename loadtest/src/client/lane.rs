@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hdrhistogram::Histogram;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc::Receiver;
@@ -17,8 +16,9 @@ use tokio::time::Instant;
 use super::post::Post;
 use super::reply::{Answer, Exception, Verdict};
 use super::shared::Shared;
-use super::{ClientError, Surprise, Unsettled, latency_histogram};
+use super::{ClientError, Surprise, Unsettled};
 use crate::acks::{Acks, Moved, fingerprint};
+use crate::course::Settled;
 use crate::source::{Effect, Expected, Planned, Roster};
 use crate::traffic::Passage;
 
@@ -35,8 +35,8 @@ pub(super) struct Batch {
     pub(super) text: Vec<u8>,
     pub(super) items: Vec<Item>,
     pub(super) effects: Vec<Effect>,
-    /// When it should have been sent; `None` where there is no schedule.
-    pub(super) intended: Option<Instant>,
+    /// When to send it, from the start of the run; `None` where there is no schedule.
+    pub(super) due: Option<Duration>,
 }
 
 /// One event of a batch.
@@ -51,6 +51,17 @@ pub(super) struct Item {
 }
 
 impl Batch {
+    /// Begins another batch with room for as much as this one holds, and a little more.
+    pub(super) fn another(&self) -> Self {
+        let room = |length: usize| length + length / 8;
+        Self {
+            text: Vec::with_capacity(room(self.text.len())),
+            items: Vec::with_capacity(self.items.len()),
+            effects: Vec::with_capacity(room(self.effects.len())),
+            due: None,
+        }
+    }
+
     fn text_start(&self, index: usize) -> usize {
         index.checked_sub(1).map_or(0, |before| self.items[before].text_end)
     }
@@ -71,7 +82,6 @@ impl Batch {
 pub(super) struct Learnt {
     pub(super) acks: Acks,
     pub(super) moved: Moved,
-    pub(super) latency_us: Histogram<u64>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) answered_duplicate: u64,
     pub(super) requests: u64,
@@ -85,7 +95,6 @@ impl Learnt {
         Self {
             acks: Acks::default(),
             moved: Moved::default(),
-            latency_us: latency_histogram(),
             refused: BTreeMap::new(),
             answered_duplicate: 0,
             requests: 0,
@@ -101,6 +110,8 @@ pub(super) struct Lane {
     pub(super) post: Post,
     pub(super) roster: Arc<Roster>,
     pub(super) shared: Arc<Shared>,
+    /// When the run began.
+    pub(super) run_begun: Instant,
     pub(super) give_up_after: Duration,
     pub(super) dice: Xoshiro256PlusPlus,
 }
@@ -118,6 +129,9 @@ impl Lane {
     async fn settle(&mut self, mut batch: Batch, learnt: &mut Learnt) {
         let body = Bytes::from(std::mem::take(&mut batch.text));
         let begun = Instant::now();
+        let sent_at = begun.duration_since(self.run_begun);
+        let due = batch.due.unwrap_or(sent_at);
+        self.shared.note_sent(sent_at, batch.items.len() as u64);
         let (mut from, mut tries) = (0, 0_u32);
         while from < batch.items.len() && !self.shared.is_aborted() {
             let rest = body.slice(batch.text_start(from)..);
@@ -125,7 +139,7 @@ impl Lane {
             let wait = match self.post.send(rest, batch.items.len() - from).await {
                 Verdict::Settled(answer) => {
                     tries = if answer.settled > 0 { 0 } else { tries };
-                    self.note(&batch, &body, from, &answer, begun, learnt);
+                    self.note(&batch, &body, from, &answer, due, learnt);
                     from += answer.settled;
                     answer.retry_after
                 }
@@ -164,12 +178,17 @@ impl Lane {
         body: &[u8],
         from: usize,
         answer: &Answer,
-        begun: Instant,
+        due: Duration,
         learnt: &mut Learnt,
     ) {
-        let latency = batch.intended.unwrap_or(begun).elapsed();
-        let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        learnt.latency_us.saturating_record_n(latency_us.max(1), answer.settled as u64);
+        let settled = &batch.items[from..from + answer.settled];
+        self.shared.note_settled(&Settled {
+            due,
+            at: self.run_begun.elapsed(),
+            events: settled.len() as u64,
+            acknowledged: settled.len().saturating_sub(answer.exceptions.len()) as u64,
+            held: settled.iter().filter(|item| item.planned.held).count() as u64,
+        });
         learnt.answered_duplicate += answer.duplicates;
         let mut exceptions: Vec<&Exception> = answer.exceptions.iter().collect();
         exceptions.sort_unstable_by_key(|exception| exception.index);

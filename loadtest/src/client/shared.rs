@@ -1,4 +1,4 @@
-//! What lanes, feeder and progress bar share: a few counters and the reason to stop early.
+//! What a run's tasks share: a few counters, the run's course, and the reason to stop early.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,16 +6,21 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ClientError;
+use super::lane::Batch;
+use crate::course::{Course, Settled};
+use crate::schedule::Phase;
+use crate::traffic::Passage;
 
-/// Counters that only ever rise. They are read for display alone, so `Relaxed` is enough; the
-/// results travel with the lanes' return values.
-#[derive(Debug, Default)]
+/// The counters only ever rise. They are read for display alone, so `Relaxed` is enough; the results
+/// travel with the lanes' return values, and in the course, which is locked twice for a batch.
+#[derive(Debug)]
 pub(super) struct Shared {
     sent: AtomicU64,
     copies: AtomicU64,
     acknowledged: AtomicU64,
     refused: AtomicU64,
     retries: AtomicU64,
+    course: Mutex<Course>,
     aborted: AtomicBool,
     reason: Mutex<Option<ClientError>>,
 }
@@ -38,8 +43,38 @@ pub struct Progress {
 }
 
 impl Shared {
-    pub(super) fn count_sent(&self, copy: bool) {
-        if copy { &self.copies } else { &self.sent }.fetch_add(1, Relaxed);
+    pub(super) fn new(phases: &[Phase]) -> Self {
+        Self {
+            sent: AtomicU64::default(),
+            copies: AtomicU64::default(),
+            acknowledged: AtomicU64::default(),
+            refused: AtomicU64::default(),
+            retries: AtomicU64::default(),
+            course: Mutex::new(Course::new(phases)),
+            aborted: AtomicBool::default(),
+            reason: Mutex::default(),
+        }
+    }
+
+    pub(super) fn count_sent(&self, batch: &Batch) {
+        let is_copy = |item: &&super::lane::Item| item.passage == Passage::Copy;
+        let copies = batch.items.iter().filter(is_copy).count() as u64;
+        self.copies.fetch_add(copies, Relaxed);
+        self.sent.fetch_add(batch.items.len() as u64 - copies, Relaxed);
+    }
+
+    /// Notes that events go out for the first time.
+    pub(super) fn note_sent(&self, at: Duration, events: u64) {
+        self.course.lock().sent(at, events);
+    }
+
+    /// Notes a reply.
+    pub(super) fn note_settled(&self, settled: &Settled) {
+        self.course.lock().settled(settled);
+    }
+
+    pub(super) fn course(&self) -> Course {
+        self.course.lock().clone()
     }
 
     pub(super) fn count_settled(&self, acknowledged: u64, refused: u64) {

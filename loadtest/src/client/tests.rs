@@ -17,7 +17,6 @@ async fn play(
         key: "k1".to_owned(),
         connections: 3,
         batch: 40,
-        scheduled: fleet.rate > 0.0,
         timeout: Duration::from_secs(20),
         ..Default::default()
     });
@@ -43,7 +42,11 @@ async fn every_event_is_acknowledged_once_whatever_the_network_does() {
     assert_eq!(outcome.surprise_count, 0, "{:?}", outcome.surprises);
     assert!(outcome.copies > 50 && outcome.late > 50 && outcome.retries > 10);
     assert!(outcome.answered_duplicate >= outcome.copies, "lost replies make more of them");
-    assert_eq!(outcome.latency_us.len(), 2_000 + outcome.copies, "one latency an event sent");
+    assert_eq!(
+        outcome.course.latency_us().len(),
+        2_000 + outcome.copies,
+        "one latency an event sent"
+    );
     let backbone = backbone.lock();
     assert_eq!(backbone.requests, outcome.requests);
     assert_eq!(backbone.topics["pos.transactions.v1"].len(), 2_000);
@@ -127,11 +130,7 @@ async fn a_gateway_that_stays_away_is_given_up_within_the_limit() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_stopped_closes_what_is_open() {
     let (addr, backbone) = serve(Faults::default()).await;
-    let settings = ClientSettings {
-        target: format!("http://{addr}"),
-        scheduled: false,
-        ..ClientSettings::default()
-    };
+    let settings = ClientSettings { target: format!("http://{addr}"), ..ClientSettings::default() };
     let stop = Arc::new(AtomicBool::new(false));
     let source = Box::new(Fleet::new(FleetSettings { events: None, ..fleet(0) }));
     let seen = Arc::clone(&stop);

@@ -230,6 +230,32 @@ fn a_terminal_without_network_sends_all_it_held_when_it_is_back() {
 }
 
 #[test]
+fn an_outage_cuts_off_whole_stores_and_they_come_back_one_after_another() {
+    let over = Duration::from_secs(20);
+    let profile = Profile::BlackFriday { over, outage: 0.4 };
+    let (sent, fleet) = play(FleetSettings { profile, rate: 1_000.0, ..settings(17_000) });
+    let outage = profile.outage().unwrap();
+    let away: BTreeSet<u32> =
+        fleet.tills.iter().filter(|till| till.offline.is_some()).map(|till| till.store).collect();
+    assert!((4..=14).contains(&away.len()), "{} of 20 stores", away.len());
+    let mut returns = BTreeSet::new();
+    for Sent { planned, .. } in &sent {
+        let till = &fleet.tills[planned.terminal as usize];
+        let cut_off = (outage.from..outage.until).contains(&planned.due);
+        assert!(!(cut_off && away.contains(&till.store)), "nothing is sent without network");
+        if planned.held {
+            assert_eq!(Some(planned.due), till.offline.map(|spell| spell.until));
+            assert!((outage.until..outage.back_by).contains(&planned.due));
+            returns.insert(planned.due);
+        }
+    }
+    assert_eq!(returns.len(), away.len(), "each store at a moment of its own");
+    let held = sent.iter().filter(|sent| sent.planned.held).count();
+    assert!((300..1_800).contains(&held), "{held} of about 2,400 in that time");
+    assert!(sent.windows(2).all(|pair| pair[0].planned.due <= pair[1].planned.due));
+}
+
+#[test]
 fn a_fleet_without_end_closes_when_it_is_wound_down() {
     let mut fleet = Fleet::new(FleetSettings { events: None, ..settings(0) });
     let (mut text, mut effects) = (Vec::new(), Vec::new());

@@ -11,7 +11,6 @@ async fn played() -> (Outcome, Handle) {
     let (addr, backbone) = serve(Faults { half_every: 4, ..Faults::default() }).await;
     let settings = ClientSettings {
         target: format!("http://{addr}"),
-        scheduled: false,
         traffic: TrafficSettings { duplicates: 0.05, disorder: 0.05, ..Default::default() },
         ..ClientSettings::default()
     };

@@ -1,0 +1,293 @@
+//! Looks for the knee: the highest rate that the gateway holds.
+//!
+//! A rate holds if nothing failed, as much was acknowledged as was due, and the 99th percentile of
+//! the latency, from when each event was due, kept its limit. Rates are doubled until one breaks (or
+//! halved until one holds), then the span between is bisected. The search only decides which rate
+//! comes next and what to think of a measurement; who sends and measures is the caller's business.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::client::Outcome;
+use crate::schedule::Profile;
+
+/// From step to step the rate grows, or falls, by this factor until the knee lies in between.
+const GROWTH: f64 = 2.0;
+
+/// The knee is found when the lowest rate that broke is so close to the highest that held.
+const CLOSE_ENOUGH: f64 = 1.05;
+
+/// Share of what was due that must be acknowledged in the same time.
+const HELD_SHARE: f64 = 0.98;
+
+/// Lowest and highest rate that is tried.
+const RATES: (f64, f64) = (1.0, 1e7);
+
+/// What one step found.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Measured {
+    /// Events a second that were due.
+    pub rate: f64,
+    /// Events a second that were acknowledged.
+    pub acknowledged_per_s: f64,
+    /// Median latency from when each event was due, microseconds.
+    pub p50_us: u64,
+    /// 99th percentile of it.
+    pub p99_us: u64,
+    /// The longest.
+    pub max_us: u64,
+    /// Requests sent again, events not treated as planned, events of unknown fate.
+    pub errors: u64,
+}
+
+/// Why a rate did not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Broke {
+    /// Something failed or had to be sent again.
+    Errors,
+    /// Less was acknowledged than was due.
+    Behind,
+    /// The 99th percentile of the latency passed its limit.
+    Late,
+}
+
+/// A step and what to think of it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Step {
+    /// What was measured.
+    #[serde(flatten)]
+    pub measured: Measured,
+    /// Why the rate did not hold; `None` where it did.
+    pub broke: Option<Broke>,
+}
+
+/// What a search came to; its JSON has these members at the top level.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KneeReport {
+    /// The highest rate that held; `null` where none did.
+    pub knee_events_per_s: Option<f64>,
+    /// What the 99th percentile of the latency must not pass.
+    pub p99_limit_us: u64,
+    /// How long each rate was measured, after it had warmed up.
+    pub measured_s: f64,
+    /// The steps in the order they were taken.
+    pub steps: Vec<Step>,
+}
+
+/// A search for the knee.
+#[derive(Debug, Clone)]
+pub struct Search {
+    p99_limit: Duration,
+    rate: f64,
+    /// The rate broke once: it is tried again, as one hiccup of the machine is no knee.
+    is_suspect: bool,
+    held: Option<f64>,
+    broken: Option<f64>,
+    steps: Vec<Step>,
+}
+
+impl Measured {
+    /// Reads off a run on [`Profile::Step`] what its measured phase came to.
+    #[expect(clippy::cast_precision_loss, reason = "rates for people")]
+    pub fn of(rate: f64, outcome: &Outcome) -> Self {
+        let errors = outcome.surprise_count
+            + outcome.retries
+            + outcome.unsettled.len() as u64
+            + u64::from(outcome.aborted.is_some());
+        let phases = outcome.course.phases();
+        let none = Self { rate, acknowledged_per_s: 0.0, p50_us: 0, p99_us: 0, max_us: 0, errors };
+        let Some(tally) = phases.iter().find(|tally| tally.phase.name == Profile::MEASURED) else {
+            return none;
+        };
+        let length_s = (tally.phase.until - tally.phase.from).as_secs_f64();
+        Self {
+            acknowledged_per_s: tally.acknowledged as f64 / length_s,
+            p50_us: tally.latency_us.value_at_quantile(0.5),
+            p99_us: tally.latency_us.value_at_quantile(0.99),
+            max_us: tally.latency_us.max(),
+            ..none
+        }
+    }
+}
+
+impl Search {
+    /// Begins a search at a rate.
+    pub fn new(first_rate: f64, p99_limit: Duration) -> Self {
+        let rate = first_rate.clamp(RATES.0, RATES.1);
+        Self { p99_limit, rate, is_suspect: false, held: None, broken: None, steps: Vec::new() }
+    }
+
+    /// Returns the rate to measure next; `None` when the knee is found, or lies beyond what can be
+    /// tried.
+    pub fn next_rate(&self) -> Option<f64> {
+        let found = match (self.held, self.broken) {
+            (Some(held), Some(broken)) => broken / held <= CLOSE_ENOUGH,
+            (Some(held), None) => held >= RATES.1,
+            (None, Some(broken)) => broken <= RATES.0,
+            (None, None) => false,
+        };
+        (!found).then_some(self.rate)
+    }
+
+    /// Takes what was measured at the rate that was asked for; returns the step it makes.
+    pub fn note(&mut self, measured: Measured) -> Step {
+        let step = Step { measured, broke: self.judge(&measured) };
+        self.steps.push(step);
+        self.is_suspect = step.broke.is_some() && !self.is_suspect;
+        if self.is_suspect {
+            return step;
+        }
+        match step.broke {
+            None => self.held = Some(self.rate),
+            Some(_) => self.broken = Some(self.rate),
+        }
+        let next = match (self.held, self.broken) {
+            (Some(held), Some(broken)) => (held * broken).sqrt(),
+            (Some(held), None) => held * GROWTH,
+            (None, Some(broken)) => broken / GROWTH,
+            (None, None) => self.rate,
+        };
+        self.rate = next.clamp(RATES.0, RATES.1);
+        step
+    }
+
+    /// Returns the highest rate that held.
+    pub fn knee(&self) -> Option<f64> {
+        self.held
+    }
+
+    /// Lists the steps so far.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// Reports what the search came to, with steps that each measured for so long.
+    pub fn report(&self, measured: Duration) -> KneeReport {
+        KneeReport {
+            knee_events_per_s: self.held,
+            p99_limit_us: u64::try_from(self.p99_limit.as_micros()).unwrap_or(u64::MAX),
+            measured_s: measured.as_secs_f64(),
+            steps: self.steps.clone(),
+        }
+    }
+
+    fn judge(&self, measured: &Measured) -> Option<Broke> {
+        if measured.errors > 0 {
+            Some(Broke::Errors)
+        } else if measured.acknowledged_per_s < HELD_SHARE * measured.rate {
+            Some(Broke::Behind)
+        } else if Duration::from_micros(measured.p99_us) > self.p99_limit {
+            Some(Broke::Late)
+        } else {
+            None
+        }
+    }
+}
+
+impl std::fmt::Display for Broke {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Errors => "errors",
+            Self::Behind => "fell behind",
+            Self::Late => "p99 over its limit",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_millis(50);
+
+    /// A server with one queue: latency grows as 1 / (1 - load), and past its capacity it falls
+    /// behind.
+    fn served(rate: f64, capacity: f64, base_us: f64) -> Measured {
+        let load = rate / capacity;
+        let p99_us = if load < 1.0 { base_us / (1.0 - load) } else { 1e9 };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
+        let p99_us = p99_us as u64;
+        Measured {
+            rate,
+            acknowledged_per_s: rate.min(capacity),
+            p50_us: p99_us / 4,
+            p99_us,
+            max_us: p99_us * 2,
+            errors: 0,
+        }
+    }
+
+    fn search(first_rate: f64, mut measure: impl FnMut(f64) -> Measured) -> Search {
+        let mut search = Search::new(first_rate, LIMIT);
+        while let Some(rate) = search.next_rate() {
+            search.note(measure(rate));
+            assert!(search.steps().len() < 200, "the search ends");
+        }
+        search
+    }
+
+    proptest! {
+        #[test]
+        fn the_knee_of_a_curve_is_found_from_anywhere(
+            first in 1.0_f64..1e6,
+            capacity in 10.0_f64..1e6,
+            base_us in 100.0_f64..40_000.0,
+        ) {
+            let found = search(first, |rate| served(rate, capacity, base_us));
+            let knee = capacity * (1.0 - base_us / 50_000.0);
+            match found.knee() {
+                // A microsecond is the grain of a latency.
+                Some(rate) => {
+                    prop_assert!(rate <= knee * 1.001 && rate >= knee / CLOSE_ENOUGH * 0.999);
+                }
+                None => prop_assert!(knee < RATES.0 * 1.001, "{knee}"),
+            }
+        }
+
+        #[test]
+        fn one_hiccup_at_a_rate_changes_nothing(first in 1.0_f64..1e5, capacity in 10.0_f64..1e5) {
+            let mut last = 0.0;
+            let found = search(first, |rate| {
+                let hiccup = rate.to_bits() != f64::to_bits(last);
+                last = rate;
+                Measured { errors: u64::from(hiccup), ..served(rate, capacity, 100.0) }
+            });
+            let calm = search(first, |rate| served(rate, capacity, 100.0));
+            prop_assert_eq!(found.knee(), calm.knee());
+        }
+    }
+
+    #[test]
+    fn rates_double_and_then_close_in() {
+        let found = search(1_000.0, |rate| served(rate, 5_000.0, 100.0));
+        let rates: Vec<f64> = found.steps().iter().map(|step| step.measured.rate.round()).collect();
+        let expected =
+            [1_000.0, 2_000.0, 4_000.0, 8_000.0, 8_000.0, 5_657.0, 5_657.0, 4_757.0, 5_187.0];
+        assert_eq!(rates[..9], expected);
+        assert_eq!(found.knee().map(f64::round), Some(4_967.0));
+    }
+
+    #[test]
+    fn each_reason_to_break_is_named() {
+        let search = Search::new(100.0, LIMIT);
+        let good = served(100.0, 1e6, 100.0);
+        assert_eq!(search.judge(&good), None);
+        assert_eq!(search.judge(&Measured { p99_us: 50_000, ..good }), None, "a limit is kept");
+        assert_eq!(search.judge(&Measured { p99_us: 50_001, ..good }), Some(Broke::Late));
+        let behind = Measured { acknowledged_per_s: 97.9, p99_us: 50_001, ..good };
+        assert_eq!(search.judge(&behind), Some(Broke::Behind));
+        assert_eq!(search.judge(&Measured { errors: 1, ..behind }), Some(Broke::Errors));
+    }
+
+    #[test]
+    fn what_nothing_breaks_and_what_nothing_holds_ends_the_search() {
+        assert_eq!(search(1e6, |rate| served(rate, 1e12, 1.0)).knee(), Some(1e7));
+        let broken = search(100.0, |rate| Measured { errors: 1, ..served(rate, 1e9, 1.0) });
+        assert_eq!(broken.knee(), None);
+        assert_eq!(broken.steps().last().unwrap().measured.rate, 1.0);
+    }
+}
