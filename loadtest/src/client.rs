@@ -255,12 +255,12 @@ pub async fn run(
         let making = tokio::task::spawn_blocking(move || maker.run(lane_count));
         let pacing = tokio::task::spawn_blocking(move || pacer.run(prepared));
         let made = making.await;
-        let paced = pacing.await;
+        let all_handed_over = pacing.await;
         let mut learnt = Vec::with_capacity(lanes.len());
         for lane in lanes {
             learnt.push(lane.await);
         }
-        paced.and(made).map(|made| (made, learnt))
+        all_handed_over.and(made).map(|made| (made, learnt))
     };
     let mut work = std::pin::pin!(work);
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
@@ -277,7 +277,8 @@ pub async fn run(
     for learnt in learnt {
         outcome.absorb(learnt.map_err(|_ended| ClientError::LaneLost)?);
     }
-    outcome.sender_cpu = cpu::of_this_process().zip(cpu_before).map(|(now, then)| now - then);
+    outcome.sender_cpu =
+        cpu::of_this_process().zip(cpu_before).map(|(now, then)| now.saturating_sub(then));
     outcome.aborted = shared.take_reason();
     Ok(outcome)
 }

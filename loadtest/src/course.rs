@@ -150,10 +150,11 @@ impl Course {
     pub fn spans(&self, elapsed: Duration, schedule: &Schedule) -> Vec<Span> {
         let mut slots = self.slots.clone();
         let rest = elapsed.saturating_sub(self.start_of(slots.len().saturating_sub(1)));
-        if slots.len() > 1 && rest < self.width / 2 {
-            if let (Some(last), Some(slot)) = (slots.pop(), slots.last_mut()) {
-                slot.add(&last);
-            }
+        if slots.len() > 1
+            && rest < self.width / 2
+            && let (Some(last), Some(slot)) = (slots.pop(), slots.last_mut())
+        {
+            slot.add(&last);
         }
         let count = slots.len();
         let until =
@@ -243,6 +244,8 @@ fn latency_histogram() -> Histogram<u64> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "the values are exact")]
+
     use super::*;
     use crate::schedule::Profile;
 

@@ -301,7 +301,7 @@ fn spell(settings: &FleetSettings, dice: &mut Dice) -> Option<Spell> {
 /// Cuts off the terminals of one store for the whole of an outage, or does not; the store is back
 /// at a random moment of those at which stores come back.
 fn cut_off(store: &mut [Till], outage: Outage, dice: &mut Dice) {
-    let back = outage.until + (outage.back_by - outage.until).mul_f64(dice.random());
+    let back = outage.until + outage.back_by.saturating_sub(outage.until).mul_f64(dice.random());
     if dice.random_bool(outage.share.clamp(0.0, 1.0)) {
         for till in store {
             till.offline = Some(Spell { from: outage.from, until: back });

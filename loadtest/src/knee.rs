@@ -101,7 +101,7 @@ impl Measured {
         let Some(tally) = phases.iter().find(|tally| tally.phase.name == Profile::MEASURED) else {
             return none;
         };
-        let length_s = (tally.phase.until - tally.phase.from).as_secs_f64();
+        let length_s = tally.phase.until.saturating_sub(tally.phase.from).as_secs_f64();
         Self {
             acknowledged_per_s: tally.acknowledged as f64 / length_s,
             p50_us: tally.latency_us.value_at_quantile(0.5),
@@ -198,6 +198,8 @@ impl std::fmt::Display for Broke {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "the values are exact")]
+
     use proptest::prelude::*;
 
     use super::*;

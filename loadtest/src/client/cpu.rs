@@ -10,7 +10,7 @@ pub(super) fn of_this_process() -> Option<Duration> {
     parse(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
-/// Reads fields 14 and 15, `utime` and `stime`, of proc_pid_stat(5). The second field is a name in
+/// Reads fields 14 and 15, `utime` and `stime`, of `proc_pid_stat(5)`. The second field is a name in
 /// brackets that may hold anything, so counting begins after the last bracket.
 fn parse(stat: &str) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;

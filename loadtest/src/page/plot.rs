@@ -136,7 +136,7 @@ impl Plot {
             #[expect(clippy::cast_precision_loss, reason = "a name is short")]
             let room = band.name.chars().count() as f64 * LETTER;
             if until - from >= room {
-                label(markup, "name", (from + until) / 2.0, TOP - 9.0, "middle", &band.name);
+                label(markup, "name", f64::midpoint(from, until), TOP - 9.0, "middle", &band.name);
             }
         }
     }
@@ -154,7 +154,7 @@ impl Plot {
             label(markup, "tick", x, bottom + 18.0, "middle", text);
         }
         line(markup, "axis", (LEFT, bottom), (right, bottom));
-        label(markup, "name", (LEFT + right) / 2.0, HEIGHT - 5.0, "middle", self.x.name);
+        label(markup, "name", f64::midpoint(LEFT, right), HEIGHT - 5.0, "middle", self.x.name);
         label(markup, "name", 4.0, TOP - 9.0, "start", self.y.name);
     }
 

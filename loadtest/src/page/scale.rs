@@ -97,6 +97,8 @@ fn marks_between(from: f64, to: f64, digits: &[f64]) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::float_cmp, reason = "the values are exact")]
+
     use super::*;
 
     #[test]

@@ -124,7 +124,7 @@ impl Profile {
         let phases = self.phases();
         let phase = |name| phases.iter().find(|phase| phase.name == name);
         let (outage, flood) = (phase("outage")?, phase("flood")?);
-        let back_by = flood.from + (flood.until - flood.from) / BACK_WITHIN;
+        let back_by = flood.from + flood.until.saturating_sub(flood.from) / BACK_WITHIN;
         Some(Outage { share, from: outage.from, until: outage.until, back_by })
     }
 }

@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "the values are exact")]
+
 use proptest::prelude::*;
 
 use super::*;
