@@ -158,12 +158,14 @@ struct Totals<'a> {
 }
 
 /// Our decoders by name.
-const DECODERS: [(&str, fn() -> Decoder); 2] =
+type Named<F> = (&'static str, F);
+type Walk = fn(&[Node<'_>]) -> u64;
+
+const DECODERS: [Named<fn() -> Decoder>; 2] =
     [("speculative", Decoder::new), ("reference", Decoder::reference)];
 
 /// What is done with simd-json's tape, by name.
-const TAPES: [(&str, fn(&[Node<'_>]) -> u64); 2] =
-    [("simd_json_tape", walk), ("simd_json_tape_only", count)];
+const TAPES: [Named<Walk>; 2] = [("simd_json_tape", walk), ("simd_json_tape_only", count)];
 
 /// Looks at each value that the engine needs.
 fn walk(nodes: &[Node<'_>]) -> u64 {

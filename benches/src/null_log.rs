@@ -139,13 +139,11 @@ impl Consumer for NullConsumer {
         if !self.started {
             return Ok(Polled::Idle);
         }
-        Ok(match self.feed.next() {
-            Some(entries) => Polled::Records(entries),
-            None => {
-                self.shared.stop.store(true, Ordering::Relaxed);
-                Polled::Idle
-            }
-        })
+        if let Some(entries) = self.feed.next() {
+            return Ok(Polled::Records(entries));
+        }
+        self.shared.stop.store(true, Ordering::Relaxed);
+        Ok(Polled::Idle)
     }
 
     fn committed(&mut self, _partition: Partition) -> Result<Option<Committed>, LogError> {

@@ -71,10 +71,10 @@ impl Consumer for WatchedMember {
         let polled = self.consumer.poll(max_records, wait)?;
         match &polled {
             Polled::Assigned(partitions) => {
-                self.note(partitions.iter().copied().map(Event::Assigned))
+                self.note(partitions.iter().copied().map(Event::Assigned));
             }
             Polled::Revoked(partitions) => {
-                self.note(partitions.iter().copied().map(Event::Revoked))
+                self.note(partitions.iter().copied().map(Event::Revoked));
             }
             Polled::Records(_) | Polled::Idle => {}
         }

@@ -1,6 +1,10 @@
 //! The roles as processes of their own on a real Kafka, two of each kind that can share, some of them killed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot read an answer has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot read an answer has failed"
+)]
 
 #[path = "../../core/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use tillrace_benches::cpu::cpu_s;
 use tillrace_core::aggregate::{AggregateMetrics, AggregateSettings, run};
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_PREFIX};
@@ -40,7 +41,7 @@ const ARTICLES: u64 = 50;
 const LINES: u64 = 2;
 const DAY_MS: u64 = 86_400_000;
 const CHUNK: u64 = 1_000;
-const WAIT: Duration = Duration::from_secs(60);
+const WAIT: Duration = Duration::from_mins(1);
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -113,11 +114,11 @@ fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) ->
         )
     };
     let lines: Vec<String> = (1..=LINES).map(line).collect();
-    let data = format!(
+    let event = format!(
         r#"{{"store":"{store:04}","terminal":"{terminal}","sequence":{sequence},"event_id":"e-{number}","kind":"sale","occurred_at":"{time}","business_date":"{date}","currency":"EUR","lines":[{}],"tenders":[{{"type":"cash","amount":"4.98"}}]}}"#,
         lines.join(",")
     );
-    let hash = decoder.decode(data.as_bytes()).expect("a sound event").hash;
+    let hash = decoder.decode(event.as_bytes()).expect("a sound event").hash;
     let store = format!("{store:04}");
     let mut value = Vec::new();
     let envelope = Envelope {
@@ -141,7 +142,7 @@ fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) ->
         gateway: "backlog".into(),
         traceparent: None,
         settled: None,
-        data: data.as_bytes(),
+        data: event.as_bytes(),
     };
     envelope.write(&mut value);
     Row {
@@ -172,17 +173,18 @@ fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
         _ => settings,
     };
     let metrics = AggregateMetrics::register(&mut Registry::default());
-    let (began, cpu) = (Instant::now(), cpu_ticks()?);
+    let (began, cpu) = (Instant::now(), cpu_s(std::process::id())?);
     run(log, &topics, &settings, &flushes.caught_up, &metrics)?;
-    let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_ticks()? - cpu);
+    let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_s(std::process::id())? - cpu);
     let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
-    let cpu_us = cpu * 10_000 / events.max(1);
+    #[expect(clippy::cast_precision_loss, reason = "fewer events than 2^53")]
+    let cpu_us = cpu * 1e6 / events as f64;
     say(
         "| log | events | drained in, s | CPU, µs an event | peak memory, MiB | transactions | largest: records | MiB | ms |",
     );
     say("|---|---|---|---|---|---|---|---|---|");
     say(&format!(
-        "| {kind} | {events} | {took:.0} | {cpu_us} | {} | {} | {} | {} | {} |",
+        "| {kind} | {events} | {took:.0} | {cpu_us:.1} | {} | {} | {} | {} | {} |",
         peak_kib()? >> 10,
         get(&flushes.count),
         get(&flushes.most_records),
@@ -226,14 +228,6 @@ fn read(
 
 fn say(line: &str) {
     writeln!(std::io::stdout(), "{line}").expect("standard output takes a line");
-}
-
-/// User and system time of this process, in ticks of 10 ms (proc(5), `stat`).
-fn cpu_ticks() -> Result<u64, Failure> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    let (_, fields) = stat.rsplit_once(") ").ok_or("/proc/self/stat has no name")?;
-    let ticks = fields.split(' ').skip(11).take(2).map(str::parse::<u64>);
-    Ok(ticks.sum::<Result<u64, _>>()?)
 }
 
 /// Most memory this process ever held (proc(5), `status`, `VmHWM`).

@@ -187,7 +187,6 @@ fn utc(text: &mut Vec<u8>, seconds: i64) {
     text.extend_from_slice(&[b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'Z']);
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "single digits")]
 fn two_digits(number: u32) -> [u8; 2] {
     [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
 }

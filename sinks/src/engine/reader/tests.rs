@@ -1,6 +1,6 @@
 //! The thread against a scripted member of a group, which refuses as Kafka's does.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::Mutex;
 use tillrace_core::log::{
@@ -114,8 +114,8 @@ impl Log for Group {
     }
 }
 
-fn join() -> (Reader, Sender<Polled>, Arc<Mutex<Seen>>) {
-    let (tell, script) = channel();
+fn join() -> (Reader, SyncSender<Polled>, Arc<Mutex<Seen>>) {
+    let (tell, script) = sync_channel(16);
     let seen = Arc::new(Mutex::new(Seen::default()));
     let group = Group { script: Mutex::new(Some(script)), seen: Arc::clone(&seen) };
     let log: Arc<dyn Log> = Arc::new(group);

@@ -55,7 +55,8 @@ impl Content {
 #[derive(Debug, Clone)]
 enum Naming {
     Made(String, usize),
-    Renamed(String, String),
+    /// From, to, and the file: a folder's entry names a file, not whatever else bore the old name.
+    Renamed(String, String, usize),
     Removed(String),
 }
 
@@ -92,10 +93,9 @@ impl Folder {
             Naming::Made(name, file) => {
                 names.insert(name.clone(), *file);
             }
-            Naming::Renamed(from, to) => {
-                if let Some(file) = names.remove(from) {
-                    names.insert(to.clone(), file);
-                }
+            Naming::Renamed(from, to, file) => {
+                names.remove(from);
+                names.insert(to.clone(), *file);
             }
             Naming::Removed(name) => {
                 names.remove(name);
@@ -185,7 +185,8 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut folder = self.0.lock();
         folder.change()?;
-        let naming = Naming::Renamed(from.to_owned(), to.to_owned());
+        let file = *folder.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        let naming = Naming::Renamed(from.to_owned(), to.to_owned(), file);
         Folder::name(&mut folder.names, &naming);
         folder.unsynced.push(naming);
         Ok(())
