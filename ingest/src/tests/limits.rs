@@ -39,7 +39,8 @@ async fn bytes_are_limited_and_refused_events_are_charged_too() {
         let answer = bench.post(KEY, &bulky).await;
         answer.header("retry-after").unwrap().parse().unwrap()
     };
-    assert!((37..=57).contains(&wait), "{wait} s for the 38 KB that are missing");
+    // 37 or 38 seconds for 38 KB, and up to half as much again and one more.
+    assert!((37..=58).contains(&wait), "{wait} s for the 38 KB that are missing");
 }
 
 #[tokio::test]
