@@ -19,12 +19,16 @@ fn id(store: &str, sequence: u64) -> String {
 }
 
 fn settings(backend: &SimulatedBackend) -> SinkSettings {
+    trying(backend, 3)
+}
+
+fn trying(backend: &SimulatedBackend, attempts: u32) -> SinkSettings {
     serde_json::from_value(json!({
         "name": "erp",
         "to": {"kind": "erp_documents", "backend": {"url": backend.documents_url()}},
         "flow": {
             "park_after": "20ms", "commit_every": "5ms",
-            "retry": {"initial": "1ms", "longest": "2ms", "attempts": 3},
+            "retry": {"initial": "1ms", "longest": "2ms", "attempts": attempts},
         },
     }))
     .unwrap()
@@ -40,7 +44,8 @@ async fn stage(backend: &SimulatedBackend) -> Fixture {
     for sequence in [1, 3, 4] {
         backend.set_lacking(&id("stuck", sequence), true);
     }
-    let sinks = [settings(backend)];
+    // So often that a key is parked for its time, not given up for its attempts.
+    let sinks = [trying(backend, 1_000)];
     let log = Arc::clone(&fixture.log);
     let delivery = Delivery::start(&sinks, log, &fixture.topics, &mut Registry::default()).unwrap();
     until("all is settled", || fixture.committed("erp", &fixture.topics.transactions) == 6).await;
