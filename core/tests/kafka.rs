@@ -27,6 +27,10 @@ const STEP: Duration = Duration::from_millis(100);
 const PARTITIONS: Partition = 4;
 /// Rows of each partition that are folded while brokers die.
 const FOLDED: u64 = 400;
+/// Rows of a transaction while brokers die: few, so that many are cut short.
+const FEW: usize = 5;
+/// Rows of a transaction once all brokers stay.
+const MANY: usize = 200;
 
 /// A log with topics `in` and `out` that no other test uses.
 struct Stage {
@@ -403,7 +407,7 @@ fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     let (stop, acknowledged) = (AtomicBool::new(false), Acknowledged::default());
     std::thread::scope(|scope| {
         scope.spawn(|| write_until(&written, &stop, &acknowledged));
-        let folding = scope.spawn(|| fold(&folded));
+        let folding = scope.spawn(|| fold(&folded, &stop));
         let more_than = |before: usize| {
             let count = acknowledged.lock().len();
             (count > before + 1_000).then_some(count)
@@ -444,19 +448,25 @@ fn check_folded(stage: &Stage) {
     }
 }
 
-/// Copies `in` to `out`, five records a transaction, restoring after every abort and beginning
-/// anew after everything else, as a role does.
-fn fold(stage: &Stage) {
-    wait_for("everything to be folded", || fold_on(stage, u64::from(PARTITIONS) * FOLDED).ok());
+/// Copies `in` to `out`, restoring after every abort and beginning anew after everything else, as
+/// a role does. Patience begins when no more brokers die.
+fn fold(stage: &Stage, quiet: &AtomicBool) {
+    while !quiet.load(Ordering::Relaxed) {
+        if fold_on(stage, quiet).is_ok() {
+            return;
+        }
+    }
+    wait_for("everything to be folded", || fold_on(stage, quiet).ok());
 }
 
-fn fold_on(stage: &Stage, all: u64) -> Result<(), LogError> {
+fn fold_on(stage: &Stage, quiet: &AtomicBool) -> Result<(), LogError> {
     let (topic, group) = (stage.topic("in"), stage.name.as_str());
     let mut member = stage.log.transactional_consumer(group, &topic)?;
     let mut next: BTreeMap<Partition, Offset> = BTreeMap::new();
     // Offsets on `in` have no gaps here, so the sum of the places is the count of what was folded.
-    while next.values().sum::<Offset>() < all {
-        match member.poll(5, STEP)? {
+    while next.values().sum::<Offset>() < u64::from(PARTITIONS) * FOLDED {
+        let rows = if quiet.load(Ordering::Relaxed) { MANY } else { FEW };
+        match member.poll(rows, STEP)? {
             Polled::Assigned(partitions) => restore(&mut *member, &partitions, &mut next)?,
             Polled::Revoked(_) => next.clear(),
             Polled::Idle => {}

@@ -176,6 +176,15 @@ pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
+/// How long a connection of a transactional producer may be silent, milliseconds; longer than a flush
+/// interval.
+///
+/// A transaction's places wait for the group's coordinator without a limit of their own, and librdkafka
+/// 2.12 looks for it again only when some broker comes or goes (its issues 5456 and 5511): after
+/// a restarted broker nothing may happen until the brokers close idle connections, ten minutes
+/// later. So we close them.
+const IDLE_MS: &str = "8000";
+
 /// A producer of transactions under an id of its own.
 pub(super) fn transacting(settings: &KafkaSettings, transactional_id: &str) -> ClientConfig {
     let mut config = producing(settings);
@@ -184,6 +193,7 @@ pub(super) fn transacting(settings: &KafkaSettings, transactional_id: &str) -> C
         .set("transactional.id", transactional_id)
         .set("transaction.timeout.ms", &timeout)
         .set("message.timeout.ms", &timeout)
+        .set("connections.max.idle.ms", IDLE_MS)
         // A transaction hands over all its rows and then waits; room is what limits it.
         .set("queue.buffering.max.messages", "100000")
         .set("queue.buffering.max.kbytes", "65536");
