@@ -3,3 +3,4 @@
 pub mod cpu;
 pub mod fleet;
 pub mod null_log;
+pub mod tick_log;

@@ -3,6 +3,7 @@
 //! Parsers take exactly the documented grammar and nothing around it. They return `None` on
 //! anything else; the caller knows the field and says what was wrong.
 
+mod ascii;
 mod currency;
 mod date;
 mod decimal;

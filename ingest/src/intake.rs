@@ -6,6 +6,7 @@
 //! into one buffer. What happens to the rows is not known here.
 
 mod chunk;
+mod known;
 mod rows;
 mod worker;
 
@@ -128,23 +129,21 @@ impl Intake {
         let received_time = Timestamp::from_millis(context.now.wall_ms).to_string();
         let mut chunk = Chunk::new(self, context, &received_time, [text.len(), pieces.len()]);
         with_worker(|worker| {
-            let mut setback = None;
             for piece in pieces {
-                let fate = match (setback, piece) {
-                    (Some(setback), _) => Fate::PutOff(setback),
-                    (None, Piece::TooLarge) => chunk.too_large(worker),
-                    (None, Piece::Event(range)) => match text.get(range.clone()) {
-                        Some(text) => chunk.event(worker, text),
-                        None => chunk.too_large(worker),
-                    },
+                let event = match piece {
+                    Piece::Event(range) => text.get(range.clone()),
+                    Piece::TooLarge => None,
                 };
-                if let Fate::PutOff(reason) = &fate {
-                    setback = Some(*reason);
+                let goes_on = match event {
+                    Some(text) => chunk.event(worker, text),
+                    None => chunk.too_large(worker),
+                };
+                if !goes_on {
+                    break;
                 }
-                chunk.fates.push(fate);
             }
         });
-        chunk.finish()
+        chunk.finish(pieces.len())
     }
 
     /// Says whether floods must wait now, and for how long.

@@ -58,6 +58,11 @@ impl Flight {
         self.claims.push((mark, row));
     }
 
+    /// Gives up the claim on an event that is not published after all.
+    pub(crate) fn let_go(&self, mark: Mark) {
+        self.recent.settle(mark, false);
+    }
+
     /// Puts rows in another order: the claim on row `n` becomes one on row `places[n]`.
     pub(crate) fn reorder(&mut self, places: &[usize]) {
         for (_, row) in &mut self.claims {
@@ -66,17 +71,19 @@ impl Flight {
     }
 
     fn land(mut self, outcomes: &[Result<Offset, LogError>]) {
-        for (mark, row) in self.claims.drain(..) {
-            self.recent.settle(mark, outcomes.get(row).is_some_and(Result::is_ok));
-        }
+        self.settle(|row| outcomes.get(row).is_some_and(Result::is_ok));
+    }
+
+    fn settle(&mut self, durable: impl Fn(usize) -> bool) {
+        let settled: Vec<_> =
+            self.claims.drain(..).map(|(mark, row)| (mark, durable(row))).collect();
+        self.recent.settle_all(&settled);
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        for (mark, _) in self.claims.drain(..) {
-            self.recent.settle(mark, false);
-        }
+        self.settle(|_row| false);
     }
 }
 

@@ -9,13 +9,15 @@
 //! Bounded: durable marks are kept in two generations a shard, and when the young one is full the
 //! old one goes. Marks in flight are bounded by what is in flight.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-const SHARDS: usize = 64;
+/// Few, so that a chunk of events takes a lock for many of them.
+const SHARDS: usize = 16;
 
 /// Hash of an event's tenant, identity and content.
 pub(crate) type Mark = u128;
@@ -37,9 +39,11 @@ pub(crate) struct Recent {
     shards: Box<[Mutex<Shard>]>,
 }
 
+type Waiter = oneshot::Sender<bool>;
+
 #[derive(Debug, Default)]
 struct Shard {
-    in_flight: HashMap<Mark, Vec<oneshot::Sender<bool>>, AsIs>,
+    in_flight: HashMap<Mark, Vec<Waiter>, AsIs>,
     young: HashSet<Mark, AsIs>,
     old: HashSet<Mark, AsIs>,
     generation: usize,
@@ -55,41 +59,90 @@ impl Recent {
 
     /// Asks for a mark, and claims it when nothing is known.
     pub(crate) fn claim(&self, mark: Mark) -> Claim {
-        let mut shard = self.shard(mark);
-        if shard.young.contains(&mark) || shard.old.contains(&mark) {
-            return Claim::Durable;
-        }
-        if let Some(waiting) = shard.in_flight.get_mut(&mark) {
-            let (sender, receiver) = oneshot::channel();
-            waiting.push(sender);
-            return Claim::InFlight(receiver);
-        }
-        shard.in_flight.insert(mark, Vec::new());
-        Claim::Mine
+        self.shards[shard_of(mark)].lock().claim(mark)
+    }
+
+    /// Asks for the marks of a chunk, as [`claim`](Self::claim) does in their order, under one lock a shard.
+    pub(crate) fn claim_all(&self, marks: &[Mark]) -> Vec<Claim> {
+        let mut claims = Vec::new();
+        claims.resize_with(marks.len(), || Claim::Durable);
+        self.by_shard(marks.iter().copied(), |shard, place, mark| {
+            if let Some(claim) = claims.get_mut(place) {
+                *claim = shard.claim(mark);
+            }
+        });
+        claims
     }
 
     /// Ends a claim, and tells those who wait for it.
     pub(crate) fn settle(&self, mark: Mark, durable: bool) {
-        let waiting = {
-            let mut shard = self.shard(mark);
-            if durable {
-                shard.remember(mark);
-            }
-            shard.in_flight.remove(&mark).unwrap_or_default()
-        };
-        for waiter in waiting {
+        self.settle_all(&[(mark, durable)]);
+    }
+
+    /// Ends the claims of a chunk, under one lock a shard.
+    pub(crate) fn settle_all(&self, settled: &[(Mark, bool)]) {
+        let mut waiting: Vec<(Waiter, bool)> = Vec::new();
+        self.by_shard(settled.iter().map(|(mark, _)| *mark), |shard, place, mark| {
+            let durable = settled.get(place).is_some_and(|(_, durable)| *durable);
+            let waiters = shard.settle(mark, durable);
+            waiting.extend(waiters.into_iter().map(|waiter| (waiter, durable)));
+        });
+        for (waiter, durable) in waiting {
             // A waiter whose client has gone does not listen any more.
             waiter.send(durable).ok();
         }
     }
 
-    fn shard(&self, mark: Mark) -> parking_lot::MutexGuard<'_, Shard> {
-        let [.., high] = mark.to_le_bytes();
-        self.shards[usize::from(high) % SHARDS].lock()
+    /// Goes through marks with their places, those of one shard together.
+    fn by_shard(
+        &self,
+        marks: impl Iterator<Item = Mark> + Clone,
+        mut work: impl FnMut(&mut Shard, usize, Mark),
+    ) {
+        let mut left = marks.clone().fold(0_u32, |left, mark| left | 1 << shard_of(mark));
+        while left != 0 {
+            let number = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let mut shard = self.shards[number].lock();
+            for (place, mark) in marks.clone().enumerate() {
+                if shard_of(mark) == number {
+                    work(&mut shard, place, mark);
+                }
+            }
+        }
     }
 }
 
+fn shard_of(mark: Mark) -> usize {
+    let [.., high] = mark.to_le_bytes();
+    usize::from(high) % SHARDS
+}
+
 impl Shard {
+    fn claim(&mut self, mark: Mark) -> Claim {
+        if self.young.contains(&mark) || self.old.contains(&mark) {
+            return Claim::Durable;
+        }
+        match self.in_flight.entry(mark) {
+            Entry::Occupied(mut claimed) => {
+                let (sender, receiver) = oneshot::channel();
+                claimed.get_mut().push(sender);
+                Claim::InFlight(receiver)
+            }
+            Entry::Vacant(free) => {
+                free.insert(Vec::new());
+                Claim::Mine
+            }
+        }
+    }
+
+    fn settle(&mut self, mark: Mark, durable: bool) -> Vec<Waiter> {
+        if durable {
+            self.remember(mark);
+        }
+        self.in_flight.remove(&mark).unwrap_or_default()
+    }
+
     fn remember(&mut self, mark: Mark) {
         if self.generation == 0 {
             return;
@@ -155,6 +208,24 @@ mod tests {
             recent.settle(1, durable);
             assert_eq!((second.try_recv(), third.try_recv()), (Ok(durable), Ok(durable)));
         }
+    }
+
+    #[test]
+    fn a_chunk_is_claimed_and_settled_as_its_events_are_one_by_one() {
+        let recent = Recent::new(1_000);
+        let marks: Vec<Mark> = (0..40).map(|n| n << 120 | n).chain([7 << 120 | 7]).collect();
+        recent.settle(marks[3], true);
+        let mut claims = recent.claim_all(&marks);
+        let Some(Claim::InFlight(mut copy)) = claims.pop() else { panic!("not in flight") };
+        for (place, claim) in claims.iter().enumerate() {
+            assert_eq!(matches!(claim, Claim::Durable), place == 3, "{claim:?}");
+            assert_eq!(matches!(claim, Claim::Mine), place != 3, "{claim:?}");
+        }
+        let settled: Vec<_> = (0_u8..).zip(&marks[..40]).map(|(n, mark)| (*mark, n < 20)).collect();
+        recent.settle_all(&settled);
+        assert_eq!(copy.try_recv(), Ok(true));
+        assert!(matches!(recent.claim(marks[19]), Claim::Durable));
+        assert!(is_mine(&recent, marks[20]));
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod settings;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -44,6 +45,8 @@ pub(crate) struct Tenant {
     pub(crate) settings: TenantSettings,
     /// Its place among the tenants.
     pub(crate) number: usize,
+    /// Tells it from every other tenant of this process; never 0.
+    pub(crate) serial: u64,
     /// Fingerprint of the settings an event was judged by.
     pub(crate) policy_revision: String,
     pub(crate) scope: Scope,
@@ -172,8 +175,10 @@ impl Tenant {
             }
         };
         let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             number,
+            serial: NEXT.fetch_add(1, Ordering::Relaxed),
             policy_revision: settings.fingerprint(),
             scope: settings.scope(),
             clock_skew_ms: i64::try_from(settings.clock_skew.as_millis()).unwrap_or(i64::MAX),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::ascii::Ascii;
+
 /// A calendar date: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Date(pub i32);
@@ -36,10 +38,30 @@ impl Date {
     }
 }
 
+impl Date {
+    /// Appends `YYYY-MM-DD`, as [`fmt::Display`] shows it.
+    pub fn push_to(self, text: &mut String) {
+        let mut ascii = Ascii::default();
+        self.write(&mut ascii);
+        text.push_str(ascii.as_str());
+    }
+
+    /// Writes the date; of a year outside 0 to 9999, which no event has, the last four digits.
+    pub(super) fn write(self, ascii: &mut Ascii) {
+        let (year, month, day) = self.civil();
+        ascii.push_digits::<4>(year.unsigned_abs());
+        ascii.push(b'-');
+        ascii.push_digits::<2>(month);
+        ascii.push(b'-');
+        ascii.push_digits::<2>(day);
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.civil();
-        write!(formatter, "{year:04}-{month:02}-{day:02}")
+        let mut ascii = Ascii::default();
+        self.write(&mut ascii);
+        formatter.write_str(ascii.as_str())
     }
 }
 

@@ -44,18 +44,25 @@ pub(crate) fn is_id_long(text: &str) -> bool {
 /// so that no id can reach into its neighbour.
 pub fn percent_encode(id: &str, key: &mut String) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    // Most ids are plain, which is found without a branch for each byte.
+    if id.bytes().fold(true, |all, byte| all & is_unreserved(byte)) {
+        return key.push_str(id);
+    }
     for byte in id.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'~' | b'-' => {
-                key.push(char::from(byte));
-            }
-            _ => {
-                key.push('%');
-                key.push(char::from(HEX[usize::from(byte >> 4)]));
-                key.push(char::from(HEX[usize::from(byte & 15)]));
-            }
+        if is_unreserved(byte) {
+            key.push(char::from(byte));
+        } else {
+            key.push('%');
+            key.push(char::from(HEX[usize::from(byte >> 4)]));
+            key.push(char::from(HEX[usize::from(byte & 15)]));
         }
     }
+}
+
+/// Tells whether a byte stands for itself in a URI (RFC 3986, section 2.3).
+#[inline]
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'_' | b'~' | b'-')
 }
 
 #[cfg(test)]

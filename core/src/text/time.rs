@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Date;
+use super::ascii::Ascii;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -44,29 +45,57 @@ impl Timestamp {
     }
 }
 
-/// Writes RFC 3339 with the offset the time came with, and three decimals where they say something.
-impl fmt::Display for Timestamp {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Timestamp {
+    /// Appends RFC 3339 with the offset the time came with, and decimals where they say something:
+    /// three, or six where three are not enough.
+    pub fn push_to(self, text: &mut String) {
+        text.push_str(self.ascii().as_str());
+    }
+
+    fn ascii(self) -> Ascii {
+        let mut ascii = Ascii::default();
         let local = self.micros + i64::from(self.offset_minutes) * 60 * MICROS_PER_SECOND;
-        let seconds = local.div_euclid(MICROS_PER_SECOND);
-        let micros = local.rem_euclid(MICROS_PER_SECOND);
-        let days = seconds.div_euclid(SECONDS_PER_DAY);
-        let date = Date(i32::try_from(days).map_err(|_out_of_range| fmt::Error)?);
-        let of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        write!(formatter, "{date}T{hour:02}:{minute:02}:{second:02}")?;
+        let (seconds, micros) =
+            (local.div_euclid(MICROS_PER_SECOND), low(local.rem_euclid(MICROS_PER_SECOND)));
+        let (days, of_day) =
+            (seconds.div_euclid(SECONDS_PER_DAY), low(seconds.rem_euclid(SECONDS_PER_DAY)));
+        // 64 bits of microseconds are fewer days than 32 bits count.
+        Date(i32::try_from(days).unwrap_or_default()).write(&mut ascii);
+        for (mark, number) in
+            [(b'T', of_day / 3_600), (b':', of_day / 60 % 60), (b':', of_day % 60)]
+        {
+            ascii.push(mark);
+            ascii.push_digits::<2>(number);
+        }
         if micros % 1_000 != 0 {
-            write!(formatter, ".{micros:06}")?;
+            ascii.push(b'.');
+            ascii.push_digits::<6>(micros);
         } else if micros != 0 {
-            write!(formatter, ".{:03}", micros / 1_000)?;
+            ascii.push(b'.');
+            ascii.push_digits::<3>(micros / 1_000);
         }
         if self.offset_minutes == 0 {
-            return formatter.write_str("Z");
+            ascii.push(b'Z');
+        } else {
+            ascii.push(if self.offset_minutes < 0 { b'-' } else { b'+' });
+            let minutes = u32::from(self.offset_minutes.unsigned_abs());
+            ascii.push_digits::<2>(minutes / 60);
+            ascii.push(b':');
+            ascii.push_digits::<2>(minutes % 60);
         }
-        let sign = if self.offset_minutes < 0 { '-' } else { '+' };
-        let minutes = self.offset_minutes.unsigned_abs();
-        write!(formatter, "{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        ascii
     }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.ascii().as_str())
+    }
+}
+
+/// A part of a second or of a day.
+fn low(part: i64) -> u32 {
+    u32::try_from(part).unwrap_or_default()
 }
 
 fn two_digits(tens: u8, ones: u8, most: i64) -> Option<i64> {

@@ -1,4 +1,7 @@
 //! One chunk of events on its way from text to rows.
+//!
+//! Each event is first judged by itself, and its rows written. What events share, recent marks and token buckets, is
+//! asked for afterwards, for all of them in their order and under few locks: [`Chunk::finish`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -27,12 +30,33 @@ pub(super) struct Chunk<'a> {
     intake: &'a Intake,
     context: &'a Context<'a>,
     rows: Rows<'a>,
+    views: Vec<View>,
+    text_bytes: u64,
+}
+
+/// What an event is when it is looked at alone.
+enum View {
+    /// To be published, unless it is known or too much.
+    Good { draft: Draft, mark: Mark, charge: Charge, is_flood: bool },
+    /// Refused for good, unless even that is too much: a record for people, and where the event can
+    /// be placed a marker for the ledger.
+    Bad { record: Draft, marker: Option<Draft>, charge: Charge, verdict: Verdict },
+    /// It must wait for live ones.
+    PutOff(Setback),
+}
+
+/// What an event takes from the token buckets.
+struct Charge {
+    store: Option<u32>,
+    bytes: u64,
+}
+
+/// The events of a chunk as their fates are found.
+#[derive(Default)]
+struct Settling {
     drafts: Vec<Draft>,
     spares: Vec<(Mark, Draft)>,
-    flight: Flight,
     is_live: bool,
-    text_bytes: u64,
-    pub(super) fates: Vec<Fate>,
 }
 
 impl<'a> Chunk<'a> {
@@ -47,36 +71,59 @@ impl<'a> Chunk<'a> {
             intake,
             context,
             rows: Rows::new(context, intake.partitions, names, [text_bytes, events]),
-            drafts: Vec::with_capacity(events),
-            spares: Vec::new(),
-            flight: Flight::new(Arc::clone(&intake.recent)),
-            is_live: false,
+            views: Vec::with_capacity(events),
             text_bytes: 0,
-            fates: Vec::with_capacity(events),
         }
     }
 
-    /// Judges one event by its text.
-    pub(super) fn event(&mut self, worker: &mut Worker, text: &[u8]) -> Fate {
+    /// Judges one event by its text; false when it is put off, and so all after it.
+    pub(super) fn event(&mut self, worker: &mut Worker, text: &[u8]) -> bool {
         self.text_bytes += text.len() as u64;
-        match self.take(worker, text) {
-            Ok(fate) => fate,
-            Err(refused) => self.refuse(&mut worker.words, text, *refused),
-        }
+        let view = match self.take(worker, text) {
+            Ok(view) => view,
+            Err(refused) => self.refuse(worker, text, *refused),
+        };
+        let goes_on = !matches!(view, View::PutOff(_));
+        self.views.push(view);
+        goes_on
     }
 
     /// Refuses one event whose text was too long to be kept.
-    pub(super) fn too_large(&mut self, worker: &mut Worker) -> Fate {
-        self.refuse(&mut worker.words, b"", Refused::too_large())
+    pub(super) fn too_large(&mut self, worker: &mut Worker) -> bool {
+        let view = self.refuse(worker, b"", Refused::too_large());
+        self.views.push(view);
+        true
     }
 
-    /// Makes the rows of all that was judged.
-    pub(super) fn finish(mut self) -> Judged {
-        let (marks, spares): (Vec<_>, Vec<_>) = self.spares.into_iter().unzip();
-        let topics = &self.intake.topics;
-        let finished = self.rows.finish(topics, &self.drafts, &spares, &mut self.flight);
+    /// Finds the fates of all `events` and makes their rows. Those behind the first that is put off are put off too.
+    pub(super) fn finish(self, events: usize) -> Judged {
+        let Self { intake, context, rows, views, text_bytes } = self;
+        let marks: Vec<Mark> = views.iter().filter_map(View::mark).collect();
+        let mut claims = intake.recent.claim_all(&marks).into_iter().zip(marks);
+        let mut flight = Flight::new(Arc::clone(&intake.recent));
+        let mut settling = Settling::default();
+        let mut fates = Vec::with_capacity(events);
+        let mut setback = None;
+        for view in views {
+            let claim = view.mark().and_then(|_mark| claims.next());
+            match settling.settle(context, view, claim, &mut flight) {
+                Ok(fate) => fates.push(fate),
+                Err(reason) => {
+                    setback = Some(reason);
+                    break;
+                }
+            }
+        }
+        if let Some(reason) = setback {
+            fates.resize_with(events, || Fate::PutOff(reason));
+            // What was claimed for events that are put off is let go.
+            let mine = claims.filter(|(claim, _)| matches!(claim, Claim::Mine));
+            intake.recent.settle_all(&mine.map(|(_, mark)| (mark, false)).collect::<Vec<_>>());
+        }
+        let (marks, spares): (Vec<_>, Vec<_>) = settling.spares.into_iter().unzip();
+        let finished = rows.finish(&intake.topics, &settling.drafts, &spares, &mut flight);
         let place = |row: usize| finished.places.get(row).copied().unwrap_or(usize::MAX);
-        for fate in &mut self.fates {
+        for fate in &mut fates {
             if let Fate::Publishing { row, and_row, .. } = fate {
                 *row = place(*row);
                 *and_row = and_row.map(place);
@@ -86,15 +133,15 @@ impl<'a> Chunk<'a> {
         Judged {
             rows: finished.rows,
             spares: spares.map(|(mark, row)| Spare { mark, row }).collect(),
-            flight: self.flight,
-            fates: self.fates,
-            is_live: self.is_live,
-            text_bytes: self.text_bytes,
+            flight,
+            fates,
+            is_live: settling.is_live,
+            text_bytes,
         }
     }
 
-    fn take(&mut self, worker: &mut Worker, text: &[u8]) -> Result<Fate, Box<Refused>> {
-        let Worker { decoder, words } = worker;
+    fn take(&mut self, worker: &mut Worker, text: &[u8]) -> Result<View, Box<Refused>> {
+        let Worker { decoder, words, known } = worker;
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         words.flags.clear();
@@ -116,87 +163,54 @@ impl<'a> Chunk<'a> {
         if ahead_ms > tenant.clock_skew_ms {
             words.add_flag("clock_skew");
         }
-        let store = match tenant.know(event.store, event.terminal) {
+        let store = match known.store(tenant, event.store, event.terminal) {
             Ok(store) => store,
             Err(Cap::Stores) => return refused(Reason::TooManyStores, "/store"),
             Err(Cap::Terminals) => return refused(Reason::TooManyTerminals, "/terminal"),
         };
-        let fate = self.keep(words, &event, &text, store);
+        let view = self.keep(words, &event, &text, store);
         let spare = event.into_spare();
         decoder.reuse(spare);
-        Ok(fate)
+        Ok(view)
     }
 
-    /// Keeps a good event, unless it is known, too much, or must wait for live ones.
-    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], store: u32) -> Fate {
+    /// Writes the row of a good event, unless it must wait for live ones.
+    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], store: u32) -> View {
         let now = self.context.now;
         let age_ms = now.wall_ms.saturating_sub(event.occurred_at.millis());
         let is_flood = age_ms > self.intake.flood_after_ms;
         if is_flood && let Some(setback) = self.intake.flood_setback(now) {
-            return Fate::PutOff(setback);
+            return View::PutOff(setback);
         }
-        words.describe(
-            self.context.caller.tenant.scope,
-            &self.context.caller.tenant.settings.id,
-            event,
-        );
+        let tenant = &self.context.caller.tenant;
+        words.describe(tenant.scope, &tenant.settings.id, event);
         let mark = words.mark(event.hash, self.intake.mark_seed);
-        let first = match self.intake.recent.claim(mark) {
-            Claim::Durable => return Fate::Duplicate,
-            Claim::InFlight(first) => Some(first),
-            Claim::Mine => None,
-        };
-        let bytes = text.len() as u64;
-        if first.is_none()
-            && let Err(Exhausted { wait }) =
-                self.context.caller.charge(Some(store), bytes, now.steady_ns)
-        {
-            self.intake.recent.settle(mark, false);
-            return Fate::PutOff(Setback::Limited(wait));
-        }
-        self.is_live |= !is_flood;
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
         let draft = self.rows.event(words, event, admission, text);
-        if let Some(first) = first {
-            self.spares.push((mark, draft));
-            return Fate::Waiting { first };
-        }
-        let row = self.drafts.len();
-        self.flight.carry(mark, row);
-        self.drafts.push(draft);
-        Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted }
+        let charge = Charge { store: Some(store), bytes: text.len() as u64 };
+        View::Good { draft, mark, charge, is_flood }
     }
 
-    /// Refuses an event for good: a record for people, and where the event can be placed a marker
-    /// for the ledger. A refusal is charged like an event, or refusals would have no limit.
-    fn refuse(&mut self, words: &mut Words, text: &[u8], refused: Refused) -> Fate {
-        let place = self.place_of(words, &refused);
-        let (caller, now) = (self.context.caller, self.context.now);
-        let store = place.as_ref().map(|place| place.store_number);
-        if let Err(Exhausted { wait }) = caller.charge(store, text.len() as u64, now.steady_ns) {
-            return Fate::PutOff(Setback::Limited(wait));
-        }
-        self.is_live = true;
-        let hides_loyalty = caller.tenant.loyalty.is_some();
-        let rejected = self.rows.rejected(&refused, &shown(text, hides_loyalty));
-        let row = self.drafts.len();
-        self.drafts.push(rejected);
-        let and_row = place.map(|place| {
+    /// Writes the rows of a refused event. It is charged like any, or refusals would have no limit.
+    fn refuse(&mut self, worker: &mut Worker, text: &[u8], refused: Refused) -> View {
+        let place = self.place_of(worker, &refused);
+        let hides_loyalty = self.context.caller.tenant.loyalty.is_some();
+        let record = self.rows.rejected(&refused, &shown(text, hides_loyalty));
+        let charge = Charge {
+            store: place.as_ref().map(|place| place.store_number),
+            bytes: text.len() as u64,
+        };
+        let marker = place.map(|place| {
             let names = [place.store.as_str(), place.terminal.as_str()];
-            let draft = self.rows.marker(words, &refused, names, place.sequence);
-            self.drafts.push(draft);
-            row + 1
+            self.rows.marker(&worker.words, &refused, names, place.sequence)
         });
-        Fate::Publishing {
-            row,
-            and_row,
-            verdict: Verdict::Rejected(refused.reason, refused.pointer),
-        }
+        let verdict = Verdict::Rejected(refused.reason, refused.pointer);
+        View::Bad { record, marker, charge, verdict }
     }
 
     /// Says where in the ledger a refused event stands, if that is known and its sender's to say:
     /// a marker must not touch other stores, and names past the caps must not reach the ledger.
-    fn place_of(&self, words: &mut Words, refused: &Refused) -> Option<LedgerPlace> {
+    fn place_of(&self, worker: &mut Worker, refused: &Refused) -> Option<LedgerPlace> {
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         let identity = &refused.identity;
@@ -206,12 +220,69 @@ impl<'a> Chunk<'a> {
         if lost || !refused.reason.leaves_marker() || !caller.may_send_for(store) {
             return None;
         }
-        let store_number = tenant.know(store, terminal).ok()?;
+        let Worker { words, known, .. } = worker;
+        let store_number = known.store(tenant, store, terminal).ok()?;
         words.set_date(identity.business_date);
         words.set_epoch(tenant.scope, identity.epoch.as_deref());
         words.set_identity([&tenant.settings.id, store, terminal], Some(sequence), "");
         let (store, terminal) = (store.to_owned(), terminal.to_owned());
         Some(LedgerPlace { store_number, store, terminal, sequence })
+    }
+}
+
+impl View {
+    fn mark(&self) -> Option<Mark> {
+        match self {
+            Self::Good { mark, .. } => Some(*mark),
+            Self::Bad { .. } | Self::PutOff(_) => None,
+        }
+    }
+}
+
+impl Settling {
+    /// Finds the fate of the next event.
+    ///
+    /// # Errors
+    /// Why it is put off; nothing of it is kept then.
+    fn settle(
+        &mut self,
+        context: &Context<'_>,
+        view: View,
+        claim: Option<(Claim, Mark)>,
+        flight: &mut Flight,
+    ) -> Result<Fate, Setback> {
+        let take = |charge: &Charge| {
+            let now_ns = context.now.steady_ns;
+            let taken = context.caller.charge(charge.store, charge.bytes, now_ns);
+            taken.map_err(|Exhausted { wait }| Setback::Limited(wait))
+        };
+        let row = self.drafts.len();
+        match (view, claim) {
+            (View::PutOff(setback), _) => Err(setback),
+            (View::Good { .. }, Some((Claim::Durable, _)) | None) => Ok(Fate::Duplicate),
+            (View::Good { draft, is_flood, .. }, Some((Claim::InFlight(first), mark))) => {
+                self.is_live |= !is_flood;
+                self.spares.push((mark, draft));
+                Ok(Fate::Waiting { first })
+            }
+            (View::Good { draft, charge, is_flood, .. }, Some((Claim::Mine, mark))) => {
+                take(&charge).inspect_err(|_limited| flight.let_go(mark))?;
+                self.is_live |= !is_flood;
+                flight.carry(mark, row);
+                self.drafts.push(draft);
+                Ok(Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted })
+            }
+            (View::Bad { record, marker, charge, verdict }, _) => {
+                take(&charge)?;
+                self.is_live = true;
+                self.drafts.push(record);
+                let and_row = marker.map(|marker| {
+                    self.drafts.push(marker);
+                    row + 1
+                });
+                Ok(Fate::Publishing { row, and_row, verdict })
+            }
+        }
     }
 }
 

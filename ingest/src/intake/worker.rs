@@ -9,13 +9,15 @@ use tillrace_core::event::Event;
 use tillrace_core::text::{Date, percent_encode};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
+use super::known::Known;
 use crate::recent::Mark;
 
-/// A thread's decoder and buffers.
+/// A thread's decoder, buffers and names.
 #[derive(Default)]
 pub(super) struct Worker {
     pub(super) decoder: Decoder,
     pub(super) words: Words,
+    pub(super) known: Known,
 }
 
 /// Texts of one envelope, each overwritten by the next event.
@@ -47,7 +49,7 @@ impl Words {
         self.event_type.push_str(TYPE_PREFIX);
         self.event_type.push_str(event.kind.as_str());
         self.time.clear();
-        put(&mut self.time, event.occurred_at);
+        event.occurred_at.push_to(&mut self.time);
         self.set_date(Some(event.business_date));
         self.set_epoch(scope, event.epoch);
         self.set_identity([tenant, event.store, event.terminal], event.sequence, event.event_id);
@@ -67,7 +69,7 @@ impl Words {
     pub(super) fn set_date(&mut self, date: Option<Date>) {
         self.date.clear();
         if let Some(date) = date {
-            put(&mut self.date, date);
+            date.push_to(&mut self.date);
         }
     }
 
@@ -98,7 +100,7 @@ impl Words {
         }
         self.id.clear();
         if let Some(sequence) = sequence {
-            put(&mut self.id, sequence);
+            self.id.push_str(itoa::Buffer::new().format(sequence));
         } else {
             self.id.push_str("id:");
             percent_encode(event_id, &mut self.id);
