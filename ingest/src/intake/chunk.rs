@@ -13,6 +13,7 @@ use tillrace_core::decode::{Code, Decoder, Refusal};
 use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
 
+use super::known::Home;
 use super::rows::{Draft, Rows};
 use super::worker::{Words, Worker};
 use super::{Context, Fate, Intake, Judged, Refused, Spare, Verdict};
@@ -163,19 +164,20 @@ impl<'a> Chunk<'a> {
         if ahead_ms > tenant.clock_skew_ms {
             words.add_flag("clock_skew");
         }
-        let store = match known.store(tenant, event.store, event.terminal) {
-            Ok(store) => store,
+        let names = [event.store, event.terminal];
+        let home = match known.home(tenant, names, self.intake.partitions) {
+            Ok(home) => home,
             Err(Cap::Stores) => return refused(Reason::TooManyStores, "/store"),
             Err(Cap::Terminals) => return refused(Reason::TooManyTerminals, "/terminal"),
         };
-        let view = self.keep(words, &event, &text, store);
+        let view = self.keep(words, &event, &text, home);
         let spare = event.into_spare();
         decoder.reuse(spare);
         Ok(view)
     }
 
     /// Writes the row of a good event, unless it must wait for live ones.
-    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], store: u32) -> View {
+    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], home: &Home) -> View {
         let now = self.context.now;
         let age_ms = now.wall_ms.saturating_sub(event.occurred_at.millis());
         let is_flood = age_ms > self.intake.flood_after_ms;
@@ -186,8 +188,8 @@ impl<'a> Chunk<'a> {
         words.describe(tenant.scope, &tenant.settings.id, event);
         let mark = words.mark(event.hash, self.intake.mark_seed);
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
-        let draft = self.rows.event(words, event, admission, text);
-        let charge = Charge { store: Some(store), bytes: text.len() as u64 };
+        let draft = self.rows.event(words, event, admission, text, home);
+        let charge = Charge { store: Some(home.store), bytes: text.len() as u64 };
         View::Good { draft, mark, charge, is_flood }
     }
 
@@ -221,7 +223,8 @@ impl<'a> Chunk<'a> {
             return None;
         }
         let Worker { words, known, .. } = worker;
-        let store_number = known.store(tenant, store, terminal).ok()?;
+        let home = known.home(tenant, [store, terminal], self.intake.partitions).ok()?;
+        let store_number = home.store;
         words.set_date(identity.business_date);
         words.set_epoch(tenant.scope, identity.epoch.as_deref());
         words.set_identity([&tenant.settings.id, store, terminal], Some(sequence), "");

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
 use tillrace_core::event::Event;
 use tillrace_core::log::{Partition, Row};
-use tillrace_core::text::percent_encode;
-use tillrace_core::topics::{Topics, partition_of};
+use tillrace_core::topics::Topics;
 
+use super::known::Home;
 use super::worker::Words;
 use super::{Context, Refused};
 use crate::publish::Flight;
@@ -25,8 +25,8 @@ pub(super) struct Rows<'a> {
     gateway: &'a str,
     received_time: &'a str,
     buffer: Vec<u8>,
-    /// Where the last row's store belongs; the next is mostly of the same.
-    place: Option<Place>,
+    /// The last row's key; the next is often the same.
+    key: Range<usize>,
 }
 
 /// A row whose key and value are places in the buffer.
@@ -36,13 +36,6 @@ pub(super) struct Draft {
     partition: Partition,
     key: Range<usize>,
     value: Range<usize>,
-}
-
-#[derive(Debug, Clone)]
-struct Place {
-    store: String,
-    key: Range<usize>,
-    partition: Partition,
 }
 
 /// A record of `pos.rejected`.
@@ -80,7 +73,7 @@ impl<'a> Rows<'a> {
         [text_bytes, events]: [usize; 2],
     ) -> Self {
         let buffer = Vec::with_capacity(text_bytes + events * OVERHEAD_BYTES);
-        Self { context, partitions, gateway, received_time, buffer, place: None }
+        Self { context, partitions, gateway, received_time, buffer, key: 0..0 }
     }
 
     /// Writes the row of a good event; its words must be set.
@@ -90,6 +83,7 @@ impl<'a> Rows<'a> {
         event: &Event<'_>,
         admission: Admission,
         text: &[u8],
+        home: &Home,
     ) -> Draft {
         let envelope = Envelope {
             event_type: Cow::Borrowed(&words.event_type),
@@ -103,7 +97,7 @@ impl<'a> Rows<'a> {
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
-        self.draft(true, event.store, from)
+        self.draft(true, home, from)
     }
 
     /// Writes the marker that a refused event leaves in the journal; its words must be set.
@@ -124,7 +118,7 @@ impl<'a> Rows<'a> {
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
-        self.draft(true, store, from)
+        self.draft(true, &self.home(store), from)
     }
 
     /// Writes the record of a refused event that people read.
@@ -145,7 +139,7 @@ impl<'a> Rows<'a> {
         };
         let from = self.buffer.len();
         self.buffer.extend_from_slice(&json(&record));
-        self.draft(false, identity.store.as_deref().unwrap_or_default(), from)
+        self.draft(false, &self.home(identity.store.as_deref().unwrap_or_default()), from)
     }
 
     /// Makes the rows of all drafts, grouped by partition in the order they came, and the rows of
@@ -220,31 +214,19 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Makes a draft of the value written since `from`.
-    fn draft(&mut self, is_event: bool, store: &str, from: usize) -> Draft {
-        let value = from..self.buffer.len();
-        let place = match self.place.take() {
-            Some(place) if place.store == store => place,
-            _ => self.find_place(store),
-        };
-        let (partition, key) = (place.partition, place.key.clone());
-        self.place = Some(place);
-        Draft { is_event, partition, key, value }
+    fn home(&self, store: &str) -> Home {
+        Home::of(&self.context.caller.tenant, store, self.partitions)
     }
 
-    fn find_place(&mut self, store: &str) -> Place {
-        let tenant = &self.context.caller.tenant.settings.id;
-        let mut key = String::new();
-        percent_encode(tenant, &mut key);
-        key.push('/');
-        percent_encode(store, &mut key);
-        let from = self.buffer.len();
-        self.buffer.extend_from_slice(key.as_bytes());
-        Place {
-            store: store.to_owned(),
-            key: from..self.buffer.len(),
-            partition: partition_of(tenant, store, self.partitions),
+    /// Makes a draft of the value written since `from`.
+    fn draft(&mut self, is_event: bool, home: &Home, from: usize) -> Draft {
+        let value = from..self.buffer.len();
+        let key = home.key.as_bytes();
+        if self.buffer.get(self.key.clone()) != Some(key) {
+            self.buffer.extend_from_slice(key);
+            self.key = value.end..self.buffer.len();
         }
+        Draft { is_event, partition: home.partition, key: self.key.clone(), value }
     }
 }
 
