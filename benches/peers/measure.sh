@@ -22,8 +22,8 @@ need() {
 
 pids=()
 
-begin() {
-    need cargo java mvn python3 curl
+begin() { # begin PROGRAM…: what it needs beside Rust and Python
+    need cargo python3 "$@"
     mkdir -p "$home"
     : >"$results"
     # What ran, and on what, as it was when it began.
@@ -38,12 +38,12 @@ commit $(git rev-parse --short HEAD)${changes:+ with changes}, $(date -u +%F)"
 clean_up() {
     local pid
     for pid in "${pids[@]}"; do kill -KILL "$pid" 2>/dev/null || true; done
-    deploy/kafka/down --name "$cluster" --delete >&2 || true
+    [ -z "${brokers:-}" ] || deploy/kafka/down --name "$cluster" --delete >&2 || true
 }
 
 build_tillrace() {
     say "building Tillrace"
-    cargo build --release --locked --quiet -p tillrace -p tillrace-benches --bins >&2
+    cargo build --release --locked --quiet --workspace --bins >&2
 }
 
 # Sets `brokers`, and `jars`, which hold Kafka's own tools.
