@@ -66,11 +66,15 @@ impl Recent {
     pub(crate) fn claim_all(&self, marks: &[Mark]) -> Vec<Claim> {
         let mut claims = Vec::new();
         claims.resize_with(marks.len(), || Claim::Durable);
-        self.by_shard(marks.iter().copied(), |shard, place, mark| {
-            if let Some(claim) = claims.get_mut(place) {
-                *claim = shard.claim(mark);
-            }
-        });
+        self.by_shard(
+            marks,
+            |mark| *mark,
+            |shard, place, mark| {
+                if let Some(claim) = claims.get_mut(place) {
+                    *claim = shard.claim(*mark);
+                }
+            },
+        );
         claims
     }
 
@@ -82,31 +86,35 @@ impl Recent {
     /// Ends the claims of a chunk, under one lock a shard.
     pub(crate) fn settle_all(&self, settled: &[(Mark, bool)]) {
         let mut waiting: Vec<(Waiter, bool)> = Vec::new();
-        self.by_shard(settled.iter().map(|(mark, _)| *mark), |shard, place, mark| {
-            let durable = settled.get(place).is_some_and(|(_, durable)| *durable);
-            let waiters = shard.settle(mark, durable);
-            waiting.extend(waiters.into_iter().map(|waiter| (waiter, durable)));
-        });
+        self.by_shard(
+            settled,
+            |(mark, _)| *mark,
+            |shard, _place, &(mark, durable)| {
+                let waiters = shard.settle(mark, durable);
+                waiting.extend(waiters.into_iter().map(|waiter| (waiter, durable)));
+            },
+        );
         for (waiter, durable) in waiting {
             // A waiter whose client has gone does not listen any more.
             waiter.send(durable).ok();
         }
     }
 
-    /// Goes through marks with their places, those of one shard together.
-    fn by_shard(
+    /// Goes through items with their places, those of one shard together.
+    fn by_shard<T>(
         &self,
-        marks: impl Iterator<Item = Mark> + Clone,
-        mut work: impl FnMut(&mut Shard, usize, Mark),
+        items: &[T],
+        mark: impl Fn(&T) -> Mark,
+        mut work: impl FnMut(&mut Shard, usize, &T),
     ) {
-        let mut left = marks.clone().fold(0_u32, |left, mark| left | 1 << shard_of(mark));
+        let mut left = items.iter().fold(0_u32, |left, item| left | 1 << shard_of(mark(item)));
         while left != 0 {
             let number = left.trailing_zeros() as usize;
             left &= left - 1;
             let mut shard = self.shards[number].lock();
-            for (place, mark) in marks.clone().enumerate() {
-                if shard_of(mark) == number {
-                    work(&mut shard, place, mark);
+            for (place, item) in items.iter().enumerate() {
+                if shard_of(mark(item)) == number {
+                    work(&mut shard, place, item);
                 }
             }
         }

@@ -25,6 +25,8 @@ use crate::meter::{Meter, take_all};
 const KEY_HEADER: &str = "x-api-key";
 const ALL_STORES: &str = "*";
 
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// All tenants of a gateway, by their keys.
 #[derive(Debug)]
 pub struct Tenants {
@@ -175,10 +177,9 @@ impl Tenant {
             }
         };
         let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
-        static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             number,
-            serial: NEXT.fetch_add(1, Ordering::Relaxed),
+            serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy_revision: settings.fingerprint(),
             scope: settings.scope(),
             clock_skew_ms: i64::try_from(settings.clock_skew.as_millis()).unwrap_or(i64::MAX),

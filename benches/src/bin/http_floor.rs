@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 const PARTITIONS: u32 = 8;
+const MAX_CONNECTIONS: usize = 50_000;
 
 /// Serves POSTs until it is killed.
 #[derive(Debug, Parser)]
@@ -65,7 +66,11 @@ async fn main() -> ExitCode {
 }
 
 async fn gateway(arguments: &Arguments) -> anyhow::Result<()> {
-    let settings = GatewaySettings { listen: arguments.listen, ..GatewaySettings::default() };
+    let settings = GatewaySettings {
+        listen: arguments.listen,
+        max_connections: MAX_CONNECTIONS,
+        ..GatewaySettings::default()
+    };
     let tenant: TenantSettings = serde_json::from_value(serde_json::json!({
         "id": "demo",
         "keys": [{ "name": "only", "hash": hash_key(&arguments.key), "stores": ["*"] }],
