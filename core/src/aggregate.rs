@@ -11,6 +11,7 @@
 //! and for gauges), locks, a second thread, and any write outside a transaction.
 
 mod archive;
+mod day_records;
 mod days;
 mod deltas;
 mod engine;

@@ -6,14 +6,15 @@
 
 use bytes::Bytes;
 
-use super::days::{Day, Status, is_sealed};
+use super::day_records;
+use super::days::{Status, is_sealed};
 use super::deltas::{self, DeltaWriter};
 use super::paper::Paper;
 use super::partition::Partition;
-use super::records::{AmendmentRecord, AttendanceRecord, DayRecord};
+use super::records::AmendmentRecord;
 use super::state;
 use super::store::Store;
-use super::terminals;
+use super::terminals::{self, Source};
 use crate::log::{Row, Topic};
 use crate::text::Date;
 use crate::topics::Topics;
@@ -71,7 +72,7 @@ impl Partition {
     }
 
     fn write_days(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let today = self.today();
+        let (today, mut text) = (self.today(), Vec::with_capacity(4_096));
         for (slot, date) in std::mem::take(&mut self.outputs.days) {
             let missing = self.stores[slot as usize].missing_on(date);
             let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { continue };
@@ -79,37 +80,20 @@ impl Partition {
             day.status = day.judged(missing.iter().sum(), date, today);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
-            let value = paper.json(&self.day_record(store, date, day, &missing));
+            text.clear();
+            day_records::write_totals(&mut text, store, (date, day), &missing, self.source());
+            let value = paper.write(&[&text]);
             rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
-            let value = paper.json(&state::day_value(store, date, day));
+            text.clear();
+            day_records::write_state(&mut text, store, (date, day));
+            let value = paper.write(&[&text]);
             rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
         }
     }
 
-    fn day_record<'a>(
-        &self,
-        store: &'a Store,
-        date: Date,
-        day: &'a Day,
-        missing: &[u64],
-    ) -> DayRecord<'a> {
-        let terminals = day.terminals.iter().zip(missing).filter_map(|(seen, &missing)| {
-            let terminal = store.terminals.get(seen.terminal as usize)?;
-            Some(AttendanceRecord {
-                terminal: &terminal.name,
-                epoch: &terminal.epoch,
-                opened: seen.opened,
-                closed: seen.closed,
-                missing,
-            })
-        });
-        DayRecord {
-            tenant: &store.tenant,
-            store: &store.name,
-            business_date: date,
-            status: day.status,
-            control: day.control.published(),
-            terminals: terminals.collect(),
+    /// Where the records of the flush that is being written come from.
+    fn source(&self) -> Source {
+        Source {
             partition: self.number,
             offset: self.checkpoint.next_offset,
             flush: self.checkpoint.flush,
@@ -139,11 +123,7 @@ impl Partition {
 
     fn write_terminals(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
         let mut text = Vec::with_capacity(1_024);
-        let source = terminals::Source {
-            partition: self.number,
-            offset: self.checkpoint.next_offset,
-            flush: self.checkpoint.flush,
-        };
+        let source = self.source();
         for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
             terminal.changed = false;
@@ -254,8 +234,9 @@ impl Partition {
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
         let (key, state_key) = (day_key(store, date), state::day_key(store, date));
-        let value = paper.json(&self.day_record(store, date, &day, &missing));
-        self.outputs.push_row(&topics.days, key, Some(value));
+        let mut text = Vec::new();
+        day_records::write_totals(&mut text, store, (date, &day), &missing, self.source());
+        self.outputs.push_row(&topics.days, key, Some(paper.write(&[&text])));
         self.outputs.push_row(&topics.state, state_key, None);
     }
 

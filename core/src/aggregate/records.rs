@@ -1,5 +1,6 @@
 //! The derived records as they are published: names and shapes, nothing else. Deltas and
-//! ledgers, of which there are most, are written by [`super::deltas`] and [`super::terminals`].
+//! ledgers, of which there are most, are written by [`super::deltas`] and [`super::terminals`], days by
+//! [`super::day_records`].
 //!
 //! Their schemas stand in `docs/schemas/`; a test holds real output against them.
 
@@ -48,32 +49,6 @@ pub(super) struct ConflictRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) known_hash: Option<String>,
     pub(super) receivedtime: &'a str,
-}
-
-/// `store.days.v1`, the totals of a day.
-#[derive(Debug, Serialize)]
-pub(super) struct DayRecord<'a> {
-    pub(super) tenant: &'a str,
-    pub(super) store: &'a str,
-    #[serde(serialize_with = "as_text")]
-    pub(super) business_date: Date,
-    pub(super) status: Status,
-    #[serde(flatten)]
-    pub(super) control: Published<'a>,
-    pub(super) terminals: Vec<AttendanceRecord<'a>>,
-    pub(super) partition: Partition,
-    pub(super) offset: Offset,
-    pub(super) flush: u64,
-}
-
-/// One terminal of a day.
-#[derive(Debug, Serialize)]
-pub(super) struct AttendanceRecord<'a> {
-    pub(super) terminal: &'a str,
-    pub(super) epoch: &'a str,
-    pub(super) opened: bool,
-    pub(super) closed: bool,
-    pub(super) missing: u64,
 }
 
 /// `store.days.v1`, what was counted after a day was sealed.

@@ -144,7 +144,8 @@ pub(super) fn terminal_value<'a>(store: &'a Store, terminal: &'a Terminal) -> im
     }
 }
 
-/// A day's record.
+/// A day's record, as [`super::day_records`] writes it.
+#[cfg(test)]
 pub(super) fn day_value<'a>(store: &'a Store, date: Date, day: &'a Day) -> impl Serialize + 'a {
     let attendance = |seen: &Attendance| {
         let terminal = store.terminals.get(seen.terminal as usize)?;

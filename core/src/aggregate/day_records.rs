@@ -1,0 +1,205 @@
+//! The two records of a store-day: its totals for others to read, and what is kept of it on `state.v1`.
+//!
+//! Each flush writes both of every day that changed, with all its terminals: these are written by hand, as in
+//! [`super::terminals`]; the totals, of which a day has few, serde writes. The shapes are those of
+//! `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them against serde.
+
+use super::days::{Attendance, Day};
+use super::json_text::{escape, integer, optional};
+use super::outputs::write_json;
+use super::state::VERSION;
+use super::store::{Store, Terminal};
+use super::terminals::Source;
+use crate::text::Date;
+
+/// Writes a day's totals; `missing` has a number for each of its terminals.
+pub(super) fn write_totals(
+    text: &mut Vec<u8>,
+    store: &Store,
+    (date, day): (Date, &Day),
+    missing: &[u64],
+    source: Source,
+) {
+    text.push(b'{');
+    names(text, store);
+    text.extend_from_slice(br#","business_date":"#);
+    write_json(text, &date.to_string());
+    text.extend_from_slice(br#","status":"#);
+    write_json(text, &day.status);
+    text.push(b',');
+    // The totals are members of the record: without the braces of their own.
+    let from = text.len();
+    write_json(text, &day.control.published());
+    text.remove(from);
+    text.pop();
+    text.extend_from_slice(br#","terminals":["#);
+    let mut missing = missing.iter();
+    terminals(text, store, day, |text, seen| {
+        flags(text, seen);
+        text.extend_from_slice(br#","missing":"#);
+        integer(text, missing.next().copied().unwrap_or_default());
+    });
+    text.extend_from_slice(br#"],"partition":"#);
+    integer(text, source.partition);
+    text.extend_from_slice(br#","offset":"#);
+    integer(text, source.offset);
+    text.extend_from_slice(br#","flush":"#);
+    integer(text, source.flush);
+    text.push(b'}');
+}
+
+/// Writes what is kept of a day.
+pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, (date, day): (Date, &Day)) {
+    text.extend_from_slice(br#"{"v":"#);
+    integer(text, VERSION);
+    text.push(b',');
+    names(text, store);
+    text.extend_from_slice(br#","date":"#);
+    integer(text, date.0);
+    text.extend_from_slice(br#","status":"#);
+    write_json(text, &day.status);
+    text.extend_from_slice(br#","control":"#);
+    write_json(text, &day.control);
+    text.extend_from_slice(br#","terminals":["#);
+    terminals(text, store, day, |text, seen| {
+        flags(text, seen);
+        text.extend_from_slice(br#","close":"#);
+        optional(text, seen.close);
+        text.extend_from_slice(br#","last":"#);
+        optional(text, seen.last);
+    });
+    text.extend_from_slice(b"]}");
+}
+
+fn names(text: &mut Vec<u8>, store: &Store) {
+    text.extend_from_slice(br#""tenant":""#);
+    escape(text, &store.tenant);
+    text.extend_from_slice(br#"","store":""#);
+    escape(text, &store.name);
+    text.push(b'"');
+}
+
+fn terminals(
+    text: &mut Vec<u8>,
+    store: &Store,
+    day: &Day,
+    mut members: impl FnMut(&mut Vec<u8>, &Attendance),
+) {
+    for (place, seen) in day.terminals.iter().enumerate() {
+        let Terminal { name, epoch, .. } = &store.terminals[seen.terminal as usize];
+        let head: &[u8] = if place == 0 { br#"{"terminal":""# } else { br#",{"terminal":""# };
+        text.extend_from_slice(head);
+        escape(text, name);
+        text.extend_from_slice(br#"","epoch":""#);
+        escape(text, epoch);
+        text.push(b'"');
+        members(text, seen);
+        text.push(b'}');
+    }
+}
+
+fn flags(text: &mut Vec<u8>, seen: &Attendance) {
+    for (head, flag) in [(&br#","opened":"#[..], seen.opened), (&br#","closed":"#[..], seen.closed)]
+    {
+        text.extend_from_slice(head);
+        text.extend_from_slice(if flag { b"true" } else { b"false" });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Serialize;
+
+    use super::super::days::{Published, Status};
+    use super::super::state::day_value;
+    use super::*;
+    use crate::envelope::Scope;
+    use crate::event::Kind;
+
+    /// The totals' record as serde would write it.
+    #[derive(Serialize)]
+    struct DayRecord<'a> {
+        tenant: &'a str,
+        store: &'a str,
+        business_date: String,
+        status: Status,
+        #[serde(flatten)]
+        control: Published<'a>,
+        terminals: Vec<AttendanceRecord<'a>>,
+        partition: u32,
+        offset: u64,
+        flush: u64,
+    }
+
+    #[derive(Serialize)]
+    struct AttendanceRecord<'a> {
+        terminal: &'a str,
+        epoch: &'a str,
+        opened: bool,
+        closed: bool,
+        missing: u64,
+    }
+
+    fn by_serde(
+        store: &Store,
+        (date, day): (Date, &Day),
+        missing: &[u64],
+        source: Source,
+    ) -> String {
+        let attendance = |(seen, missing): (&Attendance, &u64)| AttendanceRecord {
+            terminal: &store.terminals[seen.terminal as usize].name,
+            epoch: &store.terminals[seen.terminal as usize].epoch,
+            opened: seen.opened,
+            closed: seen.closed,
+            missing: *missing,
+        };
+        let record = DayRecord {
+            tenant: &store.tenant,
+            store: &store.name,
+            business_date: date.to_string(),
+            status: day.status,
+            control: day.control.published(),
+            terminals: day.terminals.iter().zip(missing).map(attendance).collect(),
+            partition: source.partition,
+            offset: source.offset,
+            flush: source.flush,
+        };
+        serde_json::to_string(&record).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn serde_writes_the_same_bytes(
+            [tenant, name] in ["[a-z]{1,4}", "\\PC{1,4}"],
+            tills in prop::collection::vec(("[ -~]{1,6}", "[0-9]{0,3}", any::<u64>()), 0..5),
+            acts in prop::collection::vec((0..5_u32, any::<bool>(), prop::option::of(any::<u64>())), 0..9),
+            date in -5..30_000_i32,
+            truncated: bool,
+            (partition, offset, flush) in (any::<u32>(), any::<u64>(), any::<u64>()),
+        ) {
+            let mut store = Store::new(&tenant, &name);
+            for (till, epoch, _) in &tills {
+                store.add_terminal(till, epoch, Scope::Terminal);
+            }
+            let mut day = Day { status: Status::OpenEnded, ..Day::default() };
+            day.control.truncated = truncated;
+            for (terminal, close, number) in acts {
+                if (terminal as usize) < tills.len() {
+                    day.attend(terminal, if close { Kind::Close } else { Kind::Open }, number);
+                }
+            }
+            let missing: Vec<u64> = tills.iter().map(|(.., missing)| *missing).collect();
+            let missing = &missing[..day.terminals.len()];
+            let (source, held) = (Source { partition, offset, flush }, (Date(date), &day));
+            let mut text = Vec::new();
+            write_totals(&mut text, &store, held, missing, source);
+            let expected = by_serde(&store, held, missing, source);
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            text.clear();
+            write_state(&mut text, &store, held);
+            let expected = serde_json::to_string(&day_value(&store, Date(date), &day)).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+        }
+    }
+}
