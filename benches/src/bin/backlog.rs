@@ -14,21 +14,18 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
-use prometheus_client::registry::Registry;
 use tillrace_benches::cpu::cpu_s;
-use tillrace_core::aggregate::{AggregateMetrics, AggregateSettings, run};
+use tillrace_benches::watched_log;
+use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_PREFIX};
-use tillrace_core::log::kafka::{KafkaLog, KafkaSettings};
+use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::local::{LocalLog, LocalSettings, LocalTuning};
-use tillrace_core::log::{
-    Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
-};
+use tillrace_core::log::{Log, Partition, Row, Topic};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{Topics, key, partition_of};
 
@@ -69,7 +66,12 @@ fn open(kind: &str, place: &str) -> Result<Arc<dyn Log>, Failure> {
             let tuning = LocalTuning::default();
             LocalLog::open(LocalSettings { dir, partitions: PARTITIONS, tuning })?
         }
-        "kafka" => KafkaLog::connect(KafkaSettings::new(place, PARTITIONS))?,
+        "kafka" => KafkaLog::connect(KafkaSettings {
+            // One broker is enough to measure memory on.
+            replication: 1,
+            durability: Durability::Development,
+            ..KafkaSettings::new(place, PARTITIONS)
+        })?,
         other => return Err(format!("{other} is neither local nor kafka").into()),
     })
 }
@@ -160,21 +162,13 @@ fn occurred(ms: u64) -> String {
 /// Runs the aggregator until everything is folded and committed, and says what that took.
 fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
     let topics = Topics::new("");
-    let inner = open(kind, place)?;
-    let mut to_fold = 0;
-    for partition in 0..PARTITIONS {
-        to_fold += inner.bounds(&topics.events, partition)?.end;
-    }
-    let flushes = Arc::new(Flushes { to_fold, ..Flushes::default() });
-    let log = Arc::new(Watched { inner, flushes: Arc::clone(&flushes) });
     let settings = AggregateSettings::default();
     let settings = match kind {
         "local" => settings.within_frame(LocalTuning::default().frame_bytes),
         _ => settings,
     };
-    let metrics = AggregateMetrics::register(&mut Registry::default());
     let (began, cpu) = (Instant::now(), cpu_s(std::process::id())?);
-    run(log, &topics, &settings, &flushes.caught_up, &metrics)?;
+    let seen = watched_log::drain(open(kind, place)?, &topics, &settings, None)?;
     let (took, cpu) = (began.elapsed().as_secs_f64(), cpu_s(std::process::id())? - cpu);
     let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
     #[expect(clippy::cast_precision_loss, reason = "fewer events than 2^53")]
@@ -186,10 +180,10 @@ fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
     say(&format!(
         "| {kind} | {events} | {took:.0} | {cpu_us:.1} | {} | {} | {} | {} | {} |",
         peak_kib()? >> 10,
-        get(&flushes.count),
-        get(&flushes.most_records),
-        get(&flushes.most_bytes) >> 20,
-        get(&flushes.longest_ms)
+        get(&seen.commits),
+        get(&seen.most_rows),
+        get(&seen.most_bytes) >> 20,
+        get(&seen.longest_ms)
     ));
     Ok(())
 }
@@ -236,119 +230,4 @@ fn peak_kib() -> Result<u64, Failure> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")).ok_or("no VmHWM")?;
     Ok(kib.parse()?)
-}
-
-/// What the flushes were.
-#[derive(Default)]
-struct Flushes {
-    to_fold: u64,
-    caught_up: AtomicBool,
-    places: Mutex<[Offset; PARTITIONS as usize]>,
-    count: AtomicU64,
-    most_records: AtomicU64,
-    most_bytes: AtomicU64,
-    longest_ms: AtomicU64,
-}
-
-/// A log that watches the transactions committed on it.
-struct Watched {
-    inner: Arc<dyn Log>,
-    flushes: Arc<Flushes>,
-}
-
-struct WatchedConsumer {
-    inner: Box<dyn TransactionalConsumer>,
-    flushes: Arc<Flushes>,
-}
-
-impl TransactionalConsumer for WatchedConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
-        let bytes: usize = rows
-            .iter()
-            .map(|row| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len))
-            .sum();
-        let (records, began) = (rows.len(), Instant::now());
-        self.inner.commit_with(rows, positions)?;
-        let flushes = &self.flushes;
-        let most = |number: &AtomicU64, seen: u64| number.fetch_max(seen, Ordering::Relaxed);
-        flushes.count.fetch_add(1, Ordering::Relaxed);
-        most(&flushes.most_records, records as u64);
-        most(&flushes.most_bytes, bytes as u64);
-        most(&flushes.longest_ms, u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX));
-        let mut places = flushes.places.lock();
-        for position in positions {
-            places[position.partition as usize] = position.committed.offset;
-        }
-        flushes.caught_up.store(places.iter().sum::<u64>() >= flushes.to_fold, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
-impl Consumer for WatchedConsumer {
-    fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
-        self.inner.poll(max_records, wait)
-    }
-
-    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
-        self.inner.committed(partition)
-    }
-
-    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
-        self.inner.start(partition, offset)
-    }
-
-    fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
-        self.inner.commit(positions)
-    }
-}
-
-impl LogView for Watched {
-    fn partitions(&self) -> Partition {
-        self.inner.partitions()
-    }
-
-    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
-        self.inner.bounds(topic, partition)
-    }
-
-    fn reader(
-        &self,
-        topic: &Topic,
-        partition: Partition,
-        from: Offset,
-    ) -> Result<Box<dyn Reader>, LogError> {
-        self.inner.reader(topic, partition, from)
-    }
-
-    fn committed(
-        &self,
-        group: &str,
-        topic: &Topic,
-        partition: Partition,
-    ) -> Result<Option<Committed>, LogError> {
-        self.inner.committed(group, topic, partition)
-    }
-}
-
-impl Log for Watched {
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        self.inner.ensure_topics(topics)
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        self.inner.producer()
-    }
-
-    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
-        self.inner.consumer(group, topic)
-    }
-
-    fn transactional_consumer(
-        &self,
-        group: &str,
-        topic: &Topic,
-    ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
-        let inner = self.inner.transactional_consumer(group, topic)?;
-        Ok(Box::new(WatchedConsumer { inner, flushes: Arc::clone(&self.flushes) }))
-    }
 }

@@ -1,0 +1,179 @@
+//! A log that counts what an aggregator reads and commits on it, and tells it to stop when it has caught up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettings, run};
+use tillrace_core::log::{
+    Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+};
+use tillrace_core::topics::Topics;
+
+/// What passed through.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Records read.
+    pub events: AtomicU64,
+    /// Rows committed.
+    pub rows: AtomicU64,
+    /// Transactions.
+    pub commits: AtomicU64,
+    /// Rows of the largest transaction.
+    pub most_rows: AtomicU64,
+    /// Bytes of keys and values of the largest transaction.
+    pub most_bytes: AtomicU64,
+    /// Longest time of a transaction, milliseconds.
+    pub longest_ms: AtomicU64,
+    caught_up: AtomicBool,
+    /// Ends that the partitions had at first and that are not committed yet.
+    open: Mutex<BTreeMap<Partition, Offset>>,
+}
+
+impl Seen {
+    fn committed(&self, rows: usize, bytes: usize, took: Duration, positions: &[Position]) {
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.most_rows.fetch_max(rows as u64, Ordering::Relaxed);
+        self.most_bytes.fetch_max(bytes as u64, Ordering::Relaxed);
+        self.longest_ms.fetch_max(took_ms, Ordering::Relaxed);
+        let mut open = self.open.lock();
+        for Position { partition, committed } in positions {
+            if open.get(partition).is_some_and(|&end| committed.offset >= end) {
+                open.remove(partition);
+            }
+        }
+        self.caught_up.store(open.is_empty(), Ordering::Relaxed);
+    }
+}
+
+/// Runs the aggregator until it has committed everything that stands in `pos.events` now. Rows of the topic `without`
+/// are made and then dropped.
+///
+/// # Errors
+/// As [`run`], and when the log cannot tell its ends.
+pub fn drain(
+    inner: Arc<dyn Log>,
+    topics: &Topics,
+    settings: &AggregateSettings,
+    without: Option<Topic>,
+) -> Result<Arc<Seen>, AggregateError> {
+    let mut open = BTreeMap::new();
+    for partition in 0..inner.partitions() {
+        let end = inner.bounds(&topics.events, partition)?.stable_end;
+        let committed = inner.committed(&topics.group("aggregate"), &topics.events, partition)?;
+        if committed.map_or(0, |committed| committed.offset) < end {
+            open.insert(partition, end);
+        }
+    }
+    let caught_up = AtomicBool::new(open.is_empty());
+    let seen = Arc::new(Seen { caught_up, open: Mutex::new(open), ..Seen::default() });
+    let log = Arc::new(Watched { inner, seen: Arc::clone(&seen), without });
+    let metrics = AggregateMetrics::register(&mut prometheus_client::registry::Registry::default());
+    run(log, topics, settings, &seen.caught_up, &metrics)?;
+    Ok(seen)
+}
+
+struct Watched {
+    inner: Arc<dyn Log>,
+    seen: Arc<Seen>,
+    without: Option<Topic>,
+}
+
+struct WatchedConsumer {
+    inner: Box<dyn TransactionalConsumer>,
+    seen: Arc<Seen>,
+    without: Option<Topic>,
+}
+
+impl TransactionalConsumer for WatchedConsumer {
+    fn commit_with(&mut self, mut rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+        if let Some(without) = &self.without {
+            rows.retain(|row| row.topic != *without);
+        }
+        let length = |row: &Row| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len);
+        let (count, bytes) = (rows.len(), rows.iter().map(length).sum());
+        let began = Instant::now();
+        self.inner.commit_with(rows, positions)?;
+        self.seen.committed(count, bytes, began.elapsed(), positions);
+        Ok(())
+    }
+}
+
+impl Consumer for WatchedConsumer {
+    fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
+        let polled = self.inner.poll(max_records, wait)?;
+        if let Polled::Records(entries) = &polled {
+            self.seen.events.fetch_add(entries.len() as u64, Ordering::Relaxed);
+        }
+        Ok(polled)
+    }
+
+    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
+        self.inner.committed(partition)
+    }
+
+    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
+        self.inner.start(partition, offset)
+    }
+
+    fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
+        self.inner.commit(positions)
+    }
+}
+
+impl LogView for Watched {
+    fn partitions(&self) -> Partition {
+        self.inner.partitions()
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        self.inner.bounds(topic, partition)
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        self.inner.reader(topic, partition, from)
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        self.inner.committed(group, topic, partition)
+    }
+}
+
+impl Log for Watched {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+        self.inner.ensure_topics(topics)
+    }
+
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        self.inner.producer()
+    }
+
+    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
+        self.inner.consumer(group, topic)
+    }
+
+    fn transactional_consumer(
+        &self,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
+        let inner = self.inner.transactional_consumer(group, topic)?;
+        let (seen, without) = (Arc::clone(&self.seen), self.without.clone());
+        Ok(Box::new(WatchedConsumer { inner, seen, without }))
+    }
+}
