@@ -5,7 +5,7 @@
 //! nothing durable may hold one. There is one interner a tenant for stores and one for terminals.
 //!
 //! Stands after the decoder, before token buckets. It is read far more often than written, by every
-//! connection at once; a sharded map serves that, at some 50 ns a name.
+//! connection at once; a sharded map serves that, and what a thread has met once it can keep to itself.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

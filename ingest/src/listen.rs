@@ -111,13 +111,14 @@ impl Connection {
         let service = service_fn(|request: hyper::Request<Incoming>| {
             first_request.notify_one();
             let front = Arc::clone(&self.front);
-            async move { Ok::<_, Infallible>(answer(front, request).await) }
+            // hyper keeps room for this future as long as the connection lives: boxed, an idle one has a pointer.
+            let answer = Box::pin(answer(front, request));
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let connections = self.front.metrics.connections.clone();
         connections.inc();
         let served = self.builder.serve_connection(TokioIo::new(stream), service);
-        let served = watcher.watch(served);
-        tokio::pin!(served);
+        let mut served = Box::pin(watcher.watch(served));
         // hyper's own timer begins with the version known, which a silent client never tells.
         let begun = tokio::select! {
             result = &mut served => Some(result),
