@@ -365,6 +365,23 @@ fn each_weaker_setting_is_told() {
     assert!(!error.is_retryable(), "{error}");
 }
 
+#[test]
+fn a_topic_made_after_rows_were_sent_to_it_in_vain_takes_rows() {
+    let Some(servers) = kafka_cluster::shared("a topic made late") else { return };
+    let stage = Stage::open(development(servers));
+    let producer = stage.log.producer().unwrap();
+    let send = || {
+        let (told, heard) = bounded(1);
+        let tell = move |outcomes: Vec<Result<Offset, LogError>>| told.send(outcomes).unwrap();
+        producer.send(vec![stage.row("late", 0, "v")], Box::new(tell)).unwrap();
+        heard.recv_timeout(PATIENCE).unwrap().remove(0)
+    };
+    let error = send().unwrap_err();
+    assert!(matches!(error, LogError::UnknownTopic { .. }), "{error}");
+    stage.log.ensure_topics(&[stage.spec("late")]).unwrap();
+    assert_eq!(send().unwrap(), 0);
+}
+
 /// What was acknowledged: partition, offset and the number that was written there.
 type Acknowledged = Arc<Mutex<Vec<(Partition, Offset, u64)>>>;
 

@@ -1,7 +1,7 @@
 //! The Kafka log: the implementation for production and for everything beyond one machine.
 //!
 //! Kafka is the distributed engine: replication, partitioning, group membership, transactions. The
-//! files stand in the order in which a record meets them: `producer` (with `batch`), `member` and
+//! files stand in the order in which a record meets them: `producer` (with `courier` and `room`), `member` and
 //! `transaction` (with `rebalance` and `entry`), `reader`; `view` asks the cluster, `topics` makes and compares
 //! (with `promise`), `client` configures librdkafka, `fault` says what its errors mean.
 //!
@@ -12,8 +12,8 @@
 //! (`auto.offset.reset=error`): roles name where they start.
 
 mod answer;
-mod batch;
 mod client;
+mod courier;
 mod entry;
 mod fault;
 mod member;
@@ -21,6 +21,7 @@ mod producer;
 mod promise;
 mod reader;
 mod rebalance;
+mod room;
 mod settings;
 mod topics;
 mod transaction;

@@ -11,11 +11,16 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::KafkaFault;
-use super::settings::KafkaSettings;
+use super::settings::{Compression, KafkaSettings};
 use crate::log::{LogError, Topic};
 
 /// Largest record batch, and so about the largest record, on every topic.
 pub(super) const MAX_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Rows of a transaction that may wait for their acknowledgement at once.
+pub(super) const TRANSACTION_ROWS: usize = 50_000;
+/// Bytes of them.
+pub(super) const TRANSACTION_BYTES: usize = 32 << 20;
 
 /// Group name of clients that read without belonging to a group. librdkafka wants one for manual
 /// assignment; nothing is ever committed under it.
@@ -50,6 +55,7 @@ const RESERVED: &[&str] = &[
     "max.in.flight",
     "max.in.flight.requests.per.connection",
     "max.poll.interval.ms",
+    "message.copy.max.bytes",
     "message.max.bytes",
     "message.send.max.retries",
     "message.timeout.ms",
@@ -173,7 +179,17 @@ pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
         .set("queue.buffering.max.kbytes", kibibytes)
         .set("message.timeout.ms", settings.delivery_timeout.as_millis().to_string())
         .set("topic.metadata.propagation.max.ms", "5000");
+    if settings.compression == Compression::None && !is_encrypted(settings) {
+        // A codec reads a batch from one piece, and TLS makes a record of each piece; a socket
+        // takes them where they lie. Pieces shorter than this are cheaper to copy.
+        config.set("message.copy.max.bytes", "256");
+    }
     config
+}
+
+fn is_encrypted(settings: &KafkaSettings) -> bool {
+    let protocol = settings.properties.get("security.protocol");
+    protocol.is_some_and(|protocol| protocol.to_ascii_lowercase().contains("ssl"))
 }
 
 /// How long a connection of a transactional producer may be silent, milliseconds; longer than a flush
@@ -194,9 +210,8 @@ pub(super) fn transacting(settings: &KafkaSettings, transactional_id: &str) -> C
         .set("transaction.timeout.ms", &timeout)
         .set("message.timeout.ms", &timeout)
         .set("connections.max.idle.ms", IDLE_MS)
-        // A transaction hands over all its rows and then waits; room is what limits it.
-        .set("queue.buffering.max.messages", "100000")
-        .set("queue.buffering.max.kbytes", "65536");
+        .set("queue.buffering.max.messages", (2 * TRANSACTION_ROWS).to_string())
+        .set("queue.buffering.max.kbytes", (2 * TRANSACTION_BYTES / 1_024).to_string());
     config
 }
 

@@ -129,6 +129,18 @@ fn every_setting_reaches_librdkafka() {
 }
 
 #[test]
+fn only_a_bare_socket_is_given_rows_in_pieces() {
+    let copied = |compression, protocol: &str| {
+        let properties = [("security.protocol".to_owned(), protocol.to_owned())].into();
+        let config = producing(&KafkaSettings { compression, properties, ..settings() });
+        config.get("message.copy.max.bytes").map(str::to_owned)
+    };
+    assert_eq!(copied(Compression::None, "sasl_plaintext").as_deref(), Some("256"));
+    assert_eq!(copied(Compression::None, "SASL_SSL"), None);
+    assert_eq!(copied(Compression::Lz4, "plaintext"), None);
+}
+
+#[test]
 fn properties_that_promises_rest_on_are_refused() {
     for key in ["acks", "enable.idempotence", "isolation.level", "group.id", "transactional.id"] {
         let properties = [(key.to_owned(), "0".to_owned())].into();
@@ -136,7 +148,8 @@ fn properties_that_promises_rest_on_are_refused() {
         assert!(matches!(&error, KafkaFault::Reserved { key: named } if named == key), "{error}");
     }
     // Whatever a client is given beyond the user's properties is ours, and so reserved.
-    let set = KafkaSettings { instance: Some("i".to_owned()), ..settings() };
+    let instance = Some("i".to_owned());
+    let set = KafkaSettings { instance, compression: Compression::None, ..settings() };
     let member = joining(&set, "g", &Topic::new("t"));
     let others = [producing(&set), transacting(&set, "t"), reading(&set), asking_for(&set, "g")];
     for config in others.iter().chain([&member]) {

@@ -13,19 +13,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer as _};
 
 use super::client::{
-    MAX_MESSAGE_BYTES, create, native_partition, report_error, report_line, transacting,
-    transactional_id,
+    MAX_MESSAGE_BYTES, TRANSACTION_BYTES, TRANSACTION_ROWS, transacting, transactional_id,
 };
+use super::courier::{Courier, Reported, Reports};
 use super::fault::{KafkaFault, failure, failure_on, shared};
 use super::member::Member;
+use super::room::{Room, size_of};
 use super::view::View;
 use crate::log::{
     Committed, Consumer, LogError, Offset, Partition, Polled, Position, Row, Topic,
@@ -37,14 +35,19 @@ const ACTION: &str = "commit a transaction";
 const STEP: Duration = Duration::from_secs(5);
 /// The same for an abort, which waits for reports on rows that nobody serves meanwhile.
 const ABORT_STEP: Duration = Duration::from_millis(50);
-/// How long a full queue is served before the next try.
+/// How long reports are waited for before the next try.
 const SERVE: Duration = Duration::from_millis(5);
+/// Rows handed over in one go, unless they are large.
+const ROWS_AT_ONCE: usize = 4_096;
+/// Bytes of rows after which no more are handed over in the same go.
+const BYTES_AT_ONCE: usize = 4 << 20;
 
 /// A member of a group with a transactional producer.
 pub(super) struct TransactionalMember {
     view: Arc<View>,
     pub(super) member: Member,
-    producer: BaseProducer<Deliveries>,
+    courier: Courier,
+    room: Arc<Room>,
     /// An aborted transaction that the brokers have not confirmed yet.
     aborting: bool,
     /// Why this consumer can do no more transactions.
@@ -55,25 +58,32 @@ impl TransactionalMember {
     pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
         let settings = &view.settings;
         let config = transacting(settings, &transactional_id(settings, group, topic));
-        let producer: BaseProducer<Deliveries> = create(&config, Deliveries::default())?;
+        let courier = Courier::open(&config, &Arc::default())?;
         // Waits for what an earlier run under this id left open.
         let wait = settings.transaction_timeout + settings.request_timeout;
-        producer
+        courier
+            .producer()
             .init_transactions(wait)
             .map_err(|error| failure("begin with transactions", error))?;
         let member = Member::join(view, group, topic)?;
-        Ok(Self { view: Arc::clone(view), member, producer, aborting: false, ended: None })
+        let room = Arc::new(Room::new(TRANSACTION_ROWS, TRANSACTION_BYTES));
+        Ok(Self { view: Arc::clone(view), member, courier, room, aborting: false, ended: None })
+    }
+
+    fn producer(&self) -> &BaseProducer<Reports> {
+        self.courier.producer()
     }
 
     /// Runs one transaction up to its commit; an error leaves it to be aborted.
-    fn fill(&self, rows: &[Row], places: &TopicPartitionList) -> Result<(), Stopped> {
+    fn fill(&self, rows: Vec<Row>, places: &TopicPartitionList) -> Result<(), Stopped> {
         let until = Instant::now() + self.view.settings.transaction_timeout;
-        self.producer.context().first.lock().take();
-        self.producer.begin_transaction().map_err(Stopped::by)?;
-        for row in rows {
-            self.hand_over(row, until)?;
+        self.producer().begin_transaction().map_err(Stopped::by)?;
+        let failures = Arc::<Failures>::default();
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            self.hand_over(some_of(&mut rows), &failures, until)?;
         }
-        self.await_rows(until)?;
+        self.await_rows(&failures, until)?;
         if places.count() == 0 {
             return Ok(());
         }
@@ -81,7 +91,7 @@ impl TransactionalMember {
             return Err(Stopped::Abort(Arc::new(KafkaFault::AssignmentLost)));
         };
         loop {
-            match self.producer.send_offsets_to_transaction(places, generation, STEP) {
+            match self.producer().send_offsets_to_transaction(places, generation, STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && Instant::now() < until => {}
                 Err(error) => return Err(Stopped::by(error)),
@@ -89,41 +99,42 @@ impl TransactionalMember {
         }
     }
 
-    fn hand_over(&self, row: &Row, until: Instant) -> Result<(), Stopped> {
-        let mut record = BaseRecord {
-            topic: row.topic.as_str(),
-            partition: Some(native_partition(row.partition)),
-            payload: row.value.as_deref(),
-            key: Some(&*row.key),
-            timestamp: None,
-            headers: None,
-            delivery_opaque: (),
-        };
-        loop {
-            match self.producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((error, back)) if is_full(&error) && Instant::now() < until => {
-                    record = back;
-                    self.producer.poll(SERVE);
-                }
-                // An earlier row failed and took the transaction with it.
-                Err((error, _)) if is_state(&error) => {
-                    self.producer.poll(Duration::ZERO);
-                    let first = self.producer.context().first.lock().take();
-                    return Err(first.unwrap_or_else(|| Stopped::Abort(shared(error))));
-                }
-                Err((error, _)) => {
-                    let bytes = row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len);
-                    return Err(undelivered(&row.topic, bytes, error));
-                }
+    fn hand_over(
+        &self,
+        rows: Vec<Row>,
+        failures: &Arc<Failures>,
+        until: Instant,
+    ) -> Result<(), Stopped> {
+        let (count, bytes) = (rows.len(), rows.iter().map(size_of).sum());
+        self.room.fits_ever(count, bytes).map_err(Stopped::Refuse)?;
+        while !self.room.reserve(count, bytes) {
+            if Instant::now() >= until {
+                let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
+                return Err(Stopped::by(full));
             }
+            self.courier.serve(SERVE);
         }
+        let (room, noted) = (Arc::clone(&self.room), Arc::clone(failures));
+        let note = move |reported: Reported| {
+            noted.note(&reported);
+            room.release(count, bytes);
+        };
+        self.courier.send(rows, Box::new(note));
+        failures.take().map_or(Ok(()), Err)
     }
 
-    fn await_rows(&self, until: Instant) -> Result<(), Stopped> {
-        let wait = until.saturating_duration_since(Instant::now());
-        let flushed = self.producer.flush(wait);
-        match self.producer.context().first.lock().take() {
+    fn await_rows(&self, failures: &Failures, until: Instant) -> Result<(), Stopped> {
+        let flushed = loop {
+            // Serves nothing itself when it may not wait.
+            match self.producer().flush(Duration::ZERO) {
+                Err(error) if is_retriable(&error) && Instant::now() < until => {
+                    self.courier.serve(STEP.min(until.saturating_duration_since(Instant::now())));
+                }
+                flushed => break flushed,
+            }
+        };
+        self.courier.serve(Duration::ZERO);
+        match failures.take() {
             Some(stopped) => Err(stopped),
             None => flushed.map_err(Stopped::by),
         }
@@ -134,7 +145,7 @@ impl TransactionalMember {
         let settings = &self.view.settings;
         let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
         loop {
-            match self.producer.commit_transaction(STEP) {
+            match self.producer().commit_transaction(STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
                     tracing::warn!(%error, "ask again for a transaction's outcome");
@@ -153,13 +164,13 @@ impl TransactionalMember {
         let until = Instant::now() + self.view.settings.request_timeout;
         self.aborting = true;
         loop {
-            match self.producer.abort_transaction(ABORT_STEP) {
+            match self.producer().abort_transaction(ABORT_STEP) {
                 Ok(()) => {
                     self.aborting = false;
                     return Ok(());
                 }
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
-                    self.producer.poll(SERVE);
+                    self.courier.serve(SERVE);
                 }
                 Err(error) if is_retriable(&error) => {
                     tracing::warn!(%error, "an aborted transaction is not confirmed yet");
@@ -195,7 +206,7 @@ impl TransactionalMember {
 impl Consumer for TransactionalMember {
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
         // Between transactions the producer has only log lines to hand out.
-        self.producer.poll(Duration::ZERO);
+        self.courier.serve(Duration::ZERO);
         self.member.poll(max_records, wait)
     }
 
@@ -227,8 +238,7 @@ impl TransactionalConsumer for TransactionalMember {
                 return Err(LogError::Aborted { cause: Arc::new(KafkaFault::AbortPending) });
             }
         }
-        let filled = self.fill(&rows, &places);
-        drop(rows);
+        let filled = self.fill(rows, &places);
         filled.and_then(|()| self.settle()).map_err(|stopped| self.stop(stopped))
     }
 }
@@ -260,18 +270,35 @@ impl Stopped {
     }
 }
 
-fn undelivered(topic: &Topic, bytes: usize, error: KafkaError) -> Stopped {
-    match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidMessageSize
-            | RDKafkaErrorCode::MessageBatchTooLarge,
-        ) => Stopped::Refuse(LogError::TooLarge { bytes, limit: MAX_MESSAGE_BYTES }),
-        _ => match failure_on(topic, ACTION, error.clone()) {
+fn undelivered(row: &Row, code: RDKafkaErrorCode) -> Stopped {
+    let error = KafkaError::MessageProduction(code);
+    match code {
+        RDKafkaErrorCode::MessageSizeTooLarge
+        | RDKafkaErrorCode::InvalidMessageSize
+        | RDKafkaErrorCode::MessageBatchTooLarge => {
+            Stopped::Refuse(LogError::TooLarge { bytes: size_of(row), limit: MAX_MESSAGE_BYTES })
+        }
+        // A row before it failed and took the transaction with it.
+        RDKafkaErrorCode::State => Stopped::Abort(shared(error)),
+        _ => match failure_on(&row.topic, ACTION, error.clone()) {
             unknown @ LogError::UnknownTopic { .. } => Stopped::Refuse(unknown),
             _ => Stopped::by(error),
         },
     }
+}
+
+/// As many rows as are handed over in one go; one at least.
+fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
+    let mut some = Vec::new();
+    let mut bytes = 0;
+    while let Some(row) = rows.next() {
+        bytes += size_of(&row);
+        some.push(row);
+        if some.len() == ROWS_AT_ONCE || bytes >= BYTES_AT_ONCE {
+            break;
+        }
+    }
+    some
 }
 
 fn is_retriable(error: &KafkaError) -> bool {
@@ -282,40 +309,24 @@ fn is_retriable(error: &KafkaError) -> bool {
     }
 }
 
-fn is_full(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull)
-}
-
-fn is_state(error: &KafkaError) -> bool {
-    error.rdkafka_error_code() == Some(RDKafkaErrorCode::State)
-}
-
-/// Keeps the first row that failed.
+/// Keeps why a transaction's rows failed.
 #[derive(Default)]
-struct Deliveries {
+struct Failures {
     first: Mutex<Option<Stopped>>,
+    /// That a row was not taken because one before it had failed.
+    later: Mutex<Option<Stopped>>,
 }
 
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        report_line(level, fac, log_message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        report_error(&error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, message)) = result {
-            let bytes = message.payload_len() + message.key_len();
-            let mut first = self.first.lock();
-            first.get_or_insert_with(|| {
-                undelivered(&Topic::new(message.topic()), bytes, error.clone())
-            });
+impl Failures {
+    fn note(&self, reported: &Reported) {
+        for (row, code) in reported.failures() {
+            let failed = if code == RDKafkaErrorCode::State { &self.later } else { &self.first };
+            failed.lock().get_or_insert_with(|| undelivered(row, code));
         }
+    }
+
+    fn take(&self) -> Option<Stopped> {
+        let (first, later) = (self.first.lock().take(), self.later.lock().take());
+        first.or(later)
     }
 }
