@@ -379,7 +379,8 @@ fn a_topic_made_after_rows_were_sent_to_it_in_vain_takes_rows() {
     let error = send().unwrap_err();
     assert!(matches!(error, LogError::UnknownTopic { .. }), "{error}");
     stage.log.ensure_topics(&[stage.spec("late")]).unwrap();
-    assert_eq!(send().unwrap(), 0);
+    // The client looks again every second.
+    assert_eq!(wait_for("the topic to be known", || send().ok()), 0);
 }
 
 /// What was acknowledged: partition, offset and the number that was written there.

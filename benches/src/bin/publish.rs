@@ -24,7 +24,7 @@ use tillrace_benches::cpu::cpu_s;
 use tillrace_core::log::kafka::{Compression, Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{Cleanup, Full, Log, LogError, Offset, Row, Topic, TopicSpec};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a sender waits when there is no room.
 const PAUSE: Duration = Duration::from_millis(1);
 const LINGER: Duration = Duration::from_millis(5);
@@ -122,7 +122,7 @@ fn measure(arguments: &Arguments) -> Result<serde_json::Value, Failure> {
     let (seconds, cpu_s) = (begun.elapsed().as_secs_f64(), cpu_s(std::process::id())? - before);
     let events = arguments.events - warm_up;
     Ok(
-        json!({ "events": events, "seconds": seconds, "cpu_s": cpu_s, "events_per_s": events as f64 / seconds }),
+        json!({ "events": events, "seconds": seconds, "cpu_s": cpu_s, "events_per_s": f64::from(u32::try_from(events)?) / seconds }),
     )
 }
 

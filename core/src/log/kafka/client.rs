@@ -37,6 +37,7 @@ const RESERVED: &[&str] = &[
     "client.id",
     "compression.codec",
     "compression.type",
+    "connections.max.idle.ms",
     "delivery.timeout.ms",
     "enable.auto.commit",
     "enable.auto.offset.store",

@@ -54,7 +54,6 @@ impl Courier {
 
     /// Hands rows over; `done` hears of them when the last is reported on, from whoever serves.
     pub(super) fn send(&self, rows: Vec<Row>, done: OnReported) {
-        self.forget_unknown();
         let mut names: Vec<Topic> = Vec::new();
         let mut topics = Vec::new();
         let mut topic_of = Vec::with_capacity(rows.len());
@@ -90,13 +89,5 @@ impl Courier {
         }
         let handle = Arc::new(Handle::open(self.queue.client(), topic)?);
         Ok(Arc::clone(self.topics.write().entry(topic.clone()).or_insert(handle)))
-    }
-
-    /// Lets go of topics that were not there: librdkafka looks for a topic when it first hears of
-    /// it, and then only every few minutes.
-    fn forget_unknown(&self) {
-        for topic in self.queue.client().holds().take_unknown() {
-            self.topics.write().remove(&topic);
-        }
     }
 }

@@ -291,7 +291,7 @@ fn undelivered(row: &Row, code: RDKafkaErrorCode) -> Stopped {
 fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
     let mut some = Vec::new();
     let mut bytes = 0;
-    while let Some(row) = rows.next() {
+    for row in rows.by_ref() {
         bytes += size_of(&row);
         some.push(row);
         if some.len() == ROWS_AT_ONCE || bytes >= BYTES_AT_ONCE {

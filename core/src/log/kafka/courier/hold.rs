@@ -6,19 +6,18 @@
 //! given a number to name a row by, not a pointer: it is looked up, and settles a row once at most.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex};
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::log::{LogError, Offset, Row, Topic};
+use crate::log::{LogError, Offset, Row};
 
 /// Bits of a row's name that say which row of its hold it is; the others number the holds, enough
-/// for five years at 100,000 a second.
+/// for five years at 100,000 a second. What cannot be named is refused.
 const ROW_BITS: u32 = 20;
 /// Rows that fit one hold.
-pub(super) const MAX_ROWS: usize = 1 << ROW_BITS;
+const MAX_ROWS: usize = 1 << ROW_BITS;
 /// Stands for the offset of a row that is awaited.
 const AWAITED: i64 = i64::MIN;
 /// Stands for the offset of a row that has failed.
@@ -45,12 +44,6 @@ impl Reported {
     /// The rows that failed, in the order in which they did.
     pub(in crate::log::kafka) fn failures(&self) -> impl Iterator<Item = (&Row, RDKafkaErrorCode)> {
         self.failures.iter().filter_map(|(row, code)| Some((self.rows.get(*row)?, *code)))
-    }
-
-    fn unknown_topic(&self) -> Option<&Topic> {
-        use RDKafkaErrorCode::{UnknownTopic, UnknownTopicOrPartition};
-        let unknown = |code| matches!(code, UnknownTopic | UnknownTopicOrPartition);
-        self.failures().find(|(_, code)| unknown(*code)).map(|(row, _)| &row.topic)
     }
 
     /// One outcome a row, in the order of the rows.
@@ -92,9 +85,7 @@ impl Hold {
             }
         }
     }
-}
 
-impl Hold {
     fn answer(mut self) {
         if let Some(done) = self.done.take() {
             done(std::mem::take(&mut self.reported));
@@ -118,40 +109,42 @@ pub(in crate::log::kafka) struct Holds {
     answered: Condvar,
     /// What was finished on a caller's thread, to be answered on the log's own.
     ready: Mutex<Vec<Finished>>,
-    /// Set while `Held::unknown` has something.
-    any_unknown: AtomicBool,
 }
 
 #[derive(Default)]
 struct Held {
     clients: u64,
-    next: u64,
+    next: usize,
     /// `None` while the answer is being given.
-    holds: BTreeMap<u64, Option<Hold>>,
-    /// Topics that were not there.
-    unknown: Vec<Topic>,
+    holds: BTreeMap<usize, Option<Hold>>,
 }
 
 /// A hold with nothing awaited, and its number.
-pub(super) type Finished = (u64, Hold);
+pub(super) type Finished = (usize, Hold);
 
 impl Holds {
-    /// Takes rows in; one of none is finished.
-    pub(super) fn enter(&self, client: u64, rows: Vec<Row>, done: OnReported) -> u64 {
-        let awaited = rows.len();
-        let reported = Reported { offsets: vec![AWAITED; awaited], rows, failures: Vec::new() };
-        let hold = Hold { client, awaited, reported, done: Some(done) };
-        let mut held = self.held.lock();
-        let number = held.next;
-        held.next += 1;
-        if awaited > 0 {
-            held.holds.insert(number, Some(hold));
-        } else {
-            held.holds.insert(number, None);
-            drop(held);
-            self.ready.lock().push((number, hold));
+    /// Takes rows in, all awaited, and numbers them; `None` if there is nothing to send, as when
+    /// there are more than can be named: those fail.
+    pub(super) fn enter(&self, client: u64, rows: Vec<Row>, done: OnReported) -> Option<usize> {
+        let count = rows.len();
+        let mut reported = Reported { rows, ..Reported::default() };
+        let mut all = self.held.lock();
+        let number = all.next;
+        all.next += 1;
+        let sent = (1..=MAX_ROWS).contains(&count) && number <= usize::MAX >> ROW_BITS;
+        if sent {
+            reported.offsets = vec![AWAITED; count];
+            let hold = Hold { client, awaited: count, reported, done: Some(done) };
+            all.holds.insert(number, Some(hold));
+            return Some(number);
         }
-        number
+        all.holds.insert(number, None);
+        drop(all);
+        reported.offsets = vec![FAILED; count];
+        let code = RDKafkaErrorCode::InvalidArgument;
+        reported.failures.extend((0..count).map(|row| (row, code)));
+        self.ready.lock().push((number, Hold { client, awaited: 0, reported, done: Some(done) }));
+        None
     }
 
     /// Answers later, from a thread of the log's own, without anything to send.
@@ -166,10 +159,10 @@ impl Holds {
         if outcomes.peek().is_none() {
             return finished;
         }
-        let held = &mut *self.held.lock();
+        let all = &mut *self.held.lock();
         while let Some((first, outcome)) = outcomes.next() {
             let (number, row) = named(first);
-            let Some(place) = held.holds.get_mut(&number) else { continue };
+            let Some(place) = all.holds.get_mut(&number) else { continue };
             let Some(hold) = place else { continue };
             hold.settle(row, outcome);
             while let Some((next, outcome)) = outcomes.next_if(|(next, _)| named(*next).0 == number)
@@ -177,10 +170,6 @@ impl Holds {
                 hold.settle(named(next).1, outcome);
             }
             if hold.awaited == 0 {
-                if let Some(topic) = hold.reported.unknown_topic() {
-                    held.unknown.push(topic.clone());
-                    self.any_unknown.store(true, Ordering::Release);
-                }
                 finished.extend(place.take().map(|hold| (number, hold)));
             }
         }
@@ -196,11 +185,11 @@ impl Holds {
             numbers.push(number);
             hold.answer();
         }
-        let mut held = self.held.lock();
+        let mut all = self.held.lock();
         for number in numbers {
-            held.holds.remove(&number);
+            all.holds.remove(&number);
         }
-        drop(held);
+        drop(all);
         self.answered.notify_all();
     }
 
@@ -217,27 +206,19 @@ impl Holds {
         }
     }
 
-    /// Topics that rows were sent to and that were not there.
-    pub(super) fn take_unknown(&self) -> Vec<Topic> {
-        if !self.any_unknown.swap(false, Ordering::Acquire) {
-            return Vec::new();
-        }
-        std::mem::take(&mut self.held.lock().unknown)
-    }
-
     /// Numbers a client.
     pub(super) fn welcome(&self) -> u64 {
-        let mut held = self.held.lock();
-        held.clients += 1;
-        held.clients
+        let mut all = self.held.lock();
+        all.clients += 1;
+        all.clients
     }
 
     /// Waits until everything handed over before has been answered.
     pub(in crate::log::kafka) fn await_answers(&self, until: Instant) -> bool {
-        let mut held = self.held.lock();
-        let before = held.next;
-        while held.holds.first_key_value().is_some_and(|(oldest, _)| *oldest < before) {
-            if self.answered.wait_until(&mut held, until).timed_out() {
+        let mut all = self.held.lock();
+        let before = all.next;
+        while all.holds.first_key_value().is_some_and(|(oldest, _)| *oldest < before) {
+            if self.answered.wait_until(&mut all, until).timed_out() {
                 return false;
             }
         }
@@ -263,10 +244,10 @@ impl Holds {
 }
 
 /// What librdkafka knows a row by.
-pub(super) fn name(number: u64, row: usize) -> usize {
-    ((number << ROW_BITS) as usize) | row
+pub(super) fn name(number: usize, row: usize) -> usize {
+    (number << ROW_BITS) | row
 }
 
-fn named(name: usize) -> (u64, usize) {
-    ((name >> ROW_BITS) as u64, name & (MAX_ROWS - 1))
+fn named(name: usize) -> (usize, usize) {
+    (name >> ROW_BITS, name & (MAX_ROWS - 1))
 }

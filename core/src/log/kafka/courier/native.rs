@@ -29,16 +29,12 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::hold::{Holds, MAX_ROWS, OnReported, Outcome, name};
+use super::hold::{Holds, OnReported, Outcome, name};
 use crate::log::kafka::client::{report_error, report_line};
 use crate::log::{Row, Topic};
 
 /// Reports settled under one lock.
 const CHUNK: usize = 256;
-
-fn name_of(message: &native::rd_kafka_message_t) -> usize {
-    message._private.addr()
-}
 
 /// A row as librdkafka takes it, still without a name.
 fn message(row: &Row) -> native::rd_kafka_message_t {
@@ -80,7 +76,7 @@ impl Client {
     }
 
     /// Hands rows over by partition, in their order. `topic_of` says for each row which of
-    /// `topics` it goes to; a topic that librdkafka refused is an error.
+    /// `topics` it goes to; a topic that librdkafka refused is an error, and so is one not told.
     pub(super) fn dispatch(
         &self,
         rows: Vec<Row>,
@@ -88,16 +84,16 @@ impl Client {
         topics: &[Result<Arc<Handle>, RDKafkaErrorCode>],
         done: OnReported,
     ) {
-        debug_assert!(rows.len() <= MAX_ROWS && rows.len() == topic_of.len());
-        let route =
-            |(row, &topic): (&Row, &u32)| (u64::from(topic) << 32) | u64::from(row.partition);
-        let mut routed: Vec<(u64, usize)> = Vec::with_capacity(rows.len());
-        routed.extend(rows.iter().zip(topic_of).map(route).zip(0..));
+        let route = |row: usize, to: &Row| {
+            let topic = topic_of.get(row).copied().unwrap_or(u32::MAX);
+            ((u64::from(topic) << 32) | u64::from(to.partition), row)
+        };
+        let mut routed: Vec<_> = rows.iter().enumerate().map(|(row, to)| route(row, to)).collect();
         routed.sort_unstable();
         // The bytes stay where they are while `rows` moves into the hold.
         let mut messages: Vec<_> =
             routed.iter().filter_map(|(_, row)| rows.get(*row)).map(message).collect();
-        let number = self.holds().enter(self.number, rows, done);
+        let Some(number) = self.holds().enter(self.number, rows, done) else { return };
         let mut refused = Vec::new();
         let mut left = messages.as_mut_slice();
         for run in routed.chunk_by(|one, next| one.0 == next.0) {
@@ -108,13 +104,15 @@ impl Client {
             }
             let partition = i32::try_from(run[0].0 & u64::from(u32::MAX)).unwrap_or(i32::MAX);
             let topic = usize::try_from(run[0].0 >> 32).ok().and_then(|topic| topics.get(topic));
-            match topic {
-                Some(Ok(topic)) => topic.produce(partition, sent, &mut refused),
-                Some(Err(code)) => {
-                    refused.extend(sent.iter().map(|message| (name_of(message), Err(*code))))
+            let code = match topic {
+                Some(Ok(topic)) => {
+                    topic.produce(partition, sent, &mut refused);
+                    continue;
                 }
-                None => {}
-            }
+                Some(Err(code)) => *code,
+                None => RDKafkaErrorCode::UnknownTopic,
+            };
+            refused.extend(sent.iter().map(|message| (message._private.addr(), Err(code))));
         }
         let holds = self.holds();
         holds.give_later(holds.settle(refused.into_iter()));
@@ -210,7 +208,7 @@ impl Handle {
         }
     }
 
-    /// Hands over messages that [`Holds::dispatch`] has made; tells which were not taken.
+    /// Hands over messages that [`Client::dispatch`] has made; tells which were not taken.
     fn produce(
         &self,
         partition: i32,
@@ -231,10 +229,9 @@ impl Handle {
             )
         };
         if taken != count {
-            let failed = messages
-                .iter()
-                .filter(|message| message.err != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR);
-            refused.extend(failed.map(|message| (name_of(message), Err(message.err.into()))));
+            // SAFETY: the messages are ours.
+            let told = messages.iter().map(|message| unsafe { reported(message) });
+            refused.extend(told.filter(|(_, outcome)| outcome.is_err()));
         }
     }
 }
@@ -308,13 +305,7 @@ impl Event {
             }
             let outcome = |message: &*const native::rd_kafka_message_t| {
                 // SAFETY: librdkafka has filled in `count` messages, which live as long as the event.
-                let message = unsafe { &**message };
-                match message.err {
-                    RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => {
-                        (name_of(message), Ok(message.offset))
-                    }
-                    code => (name_of(message), Err(code.into())),
-                }
+                unsafe { reported(*message) }
             };
             holds.give(holds.settle(messages.iter().take(count).map(outcome)));
         }
@@ -352,6 +343,24 @@ impl Drop for Event {
         // SAFETY: given by `rd_kafka_queue_poll`, given back once.
         unsafe { native::rd_kafka_event_destroy(self.0.as_ptr()) }
     }
+}
+
+/// The name of a row, and what is said of it. A broker may send a code that the bindings do not
+/// know, so it is read as the number it is.
+///
+/// # Safety
+/// The message lives.
+unsafe fn reported(message: *const native::rd_kafka_message_t) -> (usize, Outcome) {
+    // SAFETY: the message lives; its code has the size of an `i32`.
+    let (code, name, offset) = unsafe {
+        ((&raw const (*message).err).cast::<i32>().read(), (*message)._private, (*message).offset)
+    };
+    let outcome = match RDKafkaRespErr::try_from(code) {
+        Ok(RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR) => Ok(offset),
+        Ok(code) => Err(code.into()),
+        Err(_) => Err(RDKafkaErrorCode::Unknown),
+    };
+    (name.addr(), outcome)
 }
 
 /// # Safety

@@ -152,7 +152,7 @@ fn a_row_is_settled_once_and_strangers_never() {
     let holds = Holds::default();
     let freed = Arc::default();
     let (tell, heard) = telling();
-    let number = holds.enter(1, rows(&["a"], 2, &freed), tell);
+    let number = holds.enter(1, rows(&["a"], 2, &freed), tell).expect("named");
     let fail = RDKafkaErrorCode::MessageTimedOut;
     let told = [
         (name(number, 0), Ok(7)),
@@ -173,7 +173,7 @@ fn only_the_end_of_its_own_client_fails_a_row() {
     let holds = Holds::default();
     let freed = Arc::default();
     let (tell, heard) = telling();
-    let number = holds.enter(1, rows(&["a"], 2, &freed), tell);
+    let number = holds.enter(1, rows(&["a"], 2, &freed), tell).expect("named");
     holds.give(holds.settle([(name(number, 1), Ok(3))].into_iter()));
     holds.abandon(2);
     assert!(heard.try_recv().is_err() && freed.load(Ordering::SeqCst) == 0, "another client ended");
@@ -189,4 +189,14 @@ fn rows_that_may_still_be_read_are_leaked_rather_than_freed() {
     holds.enter(1, rows(&["a"], 2, &freed), telling().0);
     drop(holds);
     assert_eq!(freed.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn more_rows_than_can_be_named_are_refused() {
+    let holds = Holds::default();
+    let (tell, heard) = telling();
+    let row = rows(&["a"], 1, &Arc::default()).remove(0);
+    assert!(holds.enter(1, vec![row; (1 << 20) + 1], tell).is_none());
+    holds.give_ready();
+    assert!(heard.try_recv().expect("answered").iter().all(Result::is_err));
 }
