@@ -3,7 +3,8 @@
 usage: table.py RESULTS MEASURE JOB/WHO=FLOOR… [-- COLUMN…]
 
 RESULTS has one JSON object a line, in the order measured: `job`, `who`, and figures. The n-th measurement of a rival is
-compared with the n-th of Tillrace at the same job. A ratio above 1 means that Tillrace's MEASURE is the lower one. Jobs without a floor are left out.
+compared with the n-th of Tillrace at the same job. A ratio above 1 means that Tillrace's MEASURE is the lower one. Jobs without a floor are left out,
+and so is who has not got the measure.
 """
 
 import json
@@ -31,6 +32,8 @@ def show(number):
 print("| job | who | " + " | ".join(column.replace("_", " ") for column in columns) + " | × Tillrace | floor | runs |")
 print("|---|---|" + "---:|" * (len(columns) + 3))
 for (job, who), rows in figures.items():
+    if not all(measure in row for row in rows):
+        continue
     own = figures.get((job, "tillrace"), [])
     if job in jobs:
         ratios = [row[measure] / mine[measure] for row, mine in zip(rows, own) if mine[measure]]
