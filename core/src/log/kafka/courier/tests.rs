@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, bounded};
+use proptest::prelude::*;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
@@ -199,4 +200,93 @@ fn more_rows_than_can_be_named_are_refused() {
     assert!(holds.enter(1, vec![row; (1 << 20) + 1], tell).is_none());
     holds.give_ready();
     assert!(heard.try_recv().expect("answered").iter().all(Result::is_err));
+}
+
+/// What can happen to holds. Numbers are taken modulo what there is, and one beyond.
+#[derive(Debug, Clone)]
+enum Step {
+    Enter { client: u64, rows: u32 },
+    Report(Vec<(usize, usize, bool)>),
+    End { client: u64 },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (1..4_u64, 0..6_u32).prop_map(|(client, rows)| Step::Enter { client, rows }),
+        6 => prop::collection::vec((0..12_usize, 0..7_usize, any::<bool>()), 0..9)
+            .prop_map(Step::Report),
+        1 => (1..4_u64).prop_map(|client| Step::End { client }),
+    ];
+    prop::collection::vec(step, 0..60)
+}
+
+/// A hold as simply as can be.
+struct Plain {
+    client: u64,
+    outcomes: Vec<Option<bool>>,
+    freed: Arc<AtomicUsize>,
+    heard: Receiver<Vec<Result<Offset, LogError>>>,
+    answered: bool,
+}
+
+impl Plain {
+    fn note(&mut self, row: usize, outcome: bool) {
+        if let Some(place) = self.outcomes.get_mut(row) {
+            place.get_or_insert(outcome);
+        }
+    }
+
+    /// Nothing is freed or answered before everything is known, and then once.
+    fn check(&mut self) {
+        let known: Option<Vec<_>> = self.outcomes.iter().copied().collect();
+        let told = self.heard.try_recv().ok();
+        let told = told.map(|told| told.iter().map(Result::is_ok).collect::<Vec<_>>());
+        let expected = if self.answered { None } else { known.clone() };
+        assert_eq!(told, expected);
+        self.answered = known.is_some();
+        let freed = if self.answered { self.outcomes.len() } else { 0 };
+        assert_eq!(self.freed.load(Ordering::SeqCst), freed);
+    }
+}
+
+proptest! {
+    #[test]
+    fn holds_do_as_the_plain_ones_do(steps in steps()) {
+        let holds = Holds::default();
+        let mut plain: Vec<Plain> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Enter { client, rows: count } => {
+                    let (freed, (tell, heard)) = (Arc::default(), telling());
+                    holds.enter(client, rows(&["a"], count, &freed), tell);
+                    let outcomes = vec![None; count as usize];
+                    plain.push(Plain { client, outcomes, freed, heard, answered: false });
+                }
+                Step::Report(told) => {
+                    let told = told.into_iter().map(|(hold, row, well)| {
+                        let hold = hold % (plain.len() + 1);
+                        if let Some(plain) = plain.get_mut(hold) {
+                            plain.note(row, well);
+                        }
+                        let outcome = if well { Ok(1) } else { Err(RDKafkaErrorCode::Fail) };
+                        (name(hold, row), outcome)
+                    });
+                    let told: Vec<_> = told.collect();
+                    holds.give(holds.settle(told.into_iter()));
+                }
+                Step::End { client } => {
+                    for plain in plain.iter_mut().filter(|plain| plain.client == client) {
+                        for row in 0..plain.outcomes.len() {
+                            plain.note(row, false);
+                        }
+                    }
+                    holds.abandon(client);
+                }
+            }
+            holds.give_ready();
+            plain.iter_mut().for_each(Plain::check);
+            let all = plain.iter().all(|plain| plain.answered);
+            prop_assert_eq!(holds.await_answers(Instant::now()), all);
+        }
+    }
 }
