@@ -129,18 +129,6 @@ fn every_setting_reaches_librdkafka() {
 }
 
 #[test]
-fn only_a_bare_socket_is_given_rows_in_pieces() {
-    let copied = |compression, protocol: &str| {
-        let properties = [("security.protocol".to_owned(), protocol.to_owned())].into();
-        let config = producing(&KafkaSettings { compression, properties, ..settings() });
-        config.get("message.copy.max.bytes").map(str::to_owned)
-    };
-    assert_eq!(copied(Compression::None, "sasl_plaintext").as_deref(), Some("256"));
-    assert_eq!(copied(Compression::None, "SASL_SSL"), None);
-    assert_eq!(copied(Compression::Lz4, "plaintext"), None);
-}
-
-#[test]
 fn properties_that_promises_rest_on_are_refused() {
     for key in ["acks", "enable.idempotence", "isolation.level", "group.id", "transactional.id"] {
         let properties = [(key.to_owned(), "0".to_owned())].into();

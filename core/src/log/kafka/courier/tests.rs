@@ -14,7 +14,7 @@ use super::hold::name;
 use super::*;
 use crate::log::Offset;
 use crate::log::kafka::client::producing;
-use crate::log::kafka::settings::KafkaSettings;
+use crate::log::kafka::settings::{Compression, KafkaSettings};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 const STEP: Duration = Duration::from_millis(20);
@@ -40,7 +40,7 @@ impl Drop for Watched {
 
 fn rows(topics: &[&str], count: u32, freed: &Arc<AtomicUsize>) -> Vec<Row> {
     let row = |number: u32| {
-        let bytes = format!("row {number}").repeat(20).into_bytes();
+        let bytes = format!("row {number}").repeat(60).into_bytes();
         let value = Bytes::from_owner(Watched { bytes, freed: Arc::clone(freed) });
         let topic = Topic::new(topics[number as usize % topics.len()]);
         Row { topic, partition: number % 3, key: Bytes::from_static(b"k"), value: Some(value) }
@@ -58,7 +58,9 @@ fn cluster() -> MockCluster<'static, DefaultProducerContext> {
 
 fn courier(brokers: String) -> (Arc<Holds>, Courier) {
     let holds = Arc::<Holds>::default();
-    let settings = KafkaSettings::new(brokers, 3);
+    // Without a codec the values go to the socket from where they lie.
+    let settings =
+        KafkaSettings { compression: Compression::None, ..KafkaSettings::new(brokers, 3) };
     let courier = Courier::open(&producing(&settings), &holds).expect("a courier");
     (holds, courier)
 }
@@ -135,6 +137,26 @@ fn a_courier_that_ends_answers_for_what_it_holds() {
     assert!(outcomes.len() == 60 && outcomes.iter().all(Result::is_err), "{outcomes:?}");
     assert_eq!(freed.load(Ordering::SeqCst), 60);
     assert!(holds.await_answers(Instant::now()));
+}
+
+#[test]
+fn a_courier_that_ends_frees_what_is_under_way() {
+    let mock = cluster();
+    let (_, courier) = courier(mock.bootstrap_servers());
+    let freed = Arc::default();
+    let (tell, heard) = telling();
+    courier.send(rows(&["a"], 9, &freed), tell);
+    assert!(served(&courier, &heard).iter().all(Result::is_ok));
+    mock.broker_round_trip_time(1, Duration::from_secs(30)).expect("the broker becomes slow");
+    let (tell, heard) = telling();
+    courier.send(rows(&["a", "b"], 6_000, &freed), tell);
+    for _ in 0..10 {
+        courier.serve(STEP);
+    }
+    assert_eq!(freed.load(Ordering::SeqCst), 9);
+    drop(courier);
+    assert_eq!(heard.try_recv().expect("answered").len(), 6_000);
+    assert_eq!(freed.load(Ordering::SeqCst), 6_009);
 }
 
 #[test]
