@@ -183,7 +183,7 @@ pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
     if settings.compression == Compression::Zstd
         && !settings.properties.contains_key("compression.level")
     {
-        // librdkafka's own choice, 3, costs a fifth more for a fiftieth less (docs/BENCHMARKS.md).
+        // librdkafka's own choice, 3, costs more and saves a fiftieth (docs/BENCHMARKS.md).
         config.set("compression.level", "1");
     }
     if settings.compression == Compression::None && !is_encrypted(settings) {
