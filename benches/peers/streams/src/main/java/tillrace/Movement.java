@@ -14,7 +14,7 @@ record Movement(long net, long sold, long returned, long adjusted, long events) 
                 events + other.events);
     }
 
-    private byte[] toBytes() {
+    byte[] toBytes() {
         return ByteBuffer.allocate(40).putLong(net).putLong(sold).putLong(returned).putLong(adjusted).putLong(events).array();
     }
 

@@ -8,7 +8,7 @@ import java.io.UncheckedIOException;
 import org.apache.kafka.common.serialization.Deserializer;
 
 /** Reads an envelope with its event in one pass of Jackson's streaming parser; what the job does not need is skipped. */
-final class ReceiptReader implements Deserializer<Receipt> {
+public final class ReceiptReader implements Deserializer<Receipt> {
     private final JsonFactory json = new JsonFactory();
 
     // The fields of the line at hand.

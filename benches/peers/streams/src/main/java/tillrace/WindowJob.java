@@ -1,20 +1,11 @@
 package tillrace;
 
-import com.sun.management.OperatingSystemMXBean;
-import java.lang.management.ManagementFactory;
 import java.time.Duration;
-import java.util.HashMap;
-import java.util.List;
-import java.util.Locale;
-import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.atomic.LongAdder;
-import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.producer.ProducerConfig;
-import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
 import org.apache.kafka.streams.KafkaStreams;
@@ -22,10 +13,9 @@ import org.apache.kafka.streams.StreamsConfig;
 import org.apache.kafka.streams.Topology;
 
 /**
- * Runs the window job over a topic until its end and prints what it cost, as one JSON object.
+ * Runs the window job in Kafka Streams over a topic until its end and prints what it cost, as one JSON object.
  *
- * <p>The first third warms the compiler up and is not measured. CPU time is the whole process's, and ends when all is
- * committed.
+ * <p>The first third warms the compiler up and is not measured; the measurement ends when all is committed.
  */
 public final class WindowJob {
     static final Duration WINDOW = Duration.ofMinutes(1);
@@ -56,7 +46,9 @@ public final class WindowJob {
         }
         WindowJob job = new WindowJob(arguments[1], arguments[2], arguments[3]);
         Topology topology = arguments[0].equals("dsl") ? Dsl.topology(job) : ByStore.topology(job);
-        System.out.println(job.run(topology, arguments[4]));
+        String cost = job.run(topology, arguments[4]);
+        Records.requireConserved(job.brokers, job.input, job.output, (earlier, later) -> later);
+        System.out.println(cost);
     }
 
     long occurredAt(ConsumerRecord<Object, Object> record, long partitionTime) {
@@ -65,17 +57,14 @@ public final class WindowJob {
     }
 
     private String run(Topology topology, String application) throws Exception {
-        long total = inputEvents();
+        long total = Records.count(brokers, input);
         try (KafkaStreams streams = new KafkaStreams(topology, settings(application))) {
             streams.start();
             while (events.sum() < total / 3) {
                 Thread.sleep(20);
                 require(streams);
             }
-            // Of the DSL's two halves the second is behind: by its lines, less work is left than is measured.
-            long linesBefore = linesSummed.sum();
-            long cpuBefore = cpuNanos();
-            long begun = System.nanoTime();
+            Measurement measurement = new Measurement(linesSummed.sum());
             while (events.sum() < total || linesSummed.sum() < linesRead.sum()) {
                 Thread.sleep(20);
                 require(streams);
@@ -83,30 +72,13 @@ public final class WindowJob {
             // One more interval for what waits for its punctuation; closing commits the rest.
             Thread.sleep(COMMIT_INTERVAL.toMillis());
             streams.close();
-            double seconds = (System.nanoTime() - begun) / 1e9;
-            double cpu = (cpuNanos() - cpuBefore) / 1e9;
-            double measured = total * (double) (linesSummed.sum() - linesBefore) / linesSummed.sum();
-            return String.format(Locale.ROOT, "{\"events\": %.0f, \"lines\": %d, \"seconds\": %.3f, \"cpu_s\": %.3f}",
-                    measured, linesSummed.sum(), seconds, cpu);
+            return measurement.end(total, linesSummed.sum());
         }
     }
 
     private static void require(KafkaStreams streams) {
         if (streams.state() == KafkaStreams.State.ERROR) {
             throw new IllegalStateException("the job failed");
-        }
-    }
-
-    private static long cpuNanos() {
-        return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean()).getProcessCpuTime();
-    }
-
-    private long inputEvents() throws Exception {
-        try (Admin admin = Admin.create(Map.of("bootstrap.servers", brokers))) {
-            var topic = admin.describeTopics(List.of(input)).allTopicNames().get().get(input);
-            Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
-            topic.partitions().forEach(part -> ends.put(new TopicPartition(input, part.partition()), OffsetSpec.latest()));
-            return admin.listOffsets(ends).all().get().values().stream().mapToLong(end -> end.offset()).sum();
         }
     }
 
