@@ -117,8 +117,9 @@ impl Connection {
         });
         let connections = self.front.metrics.connections.clone();
         connections.inc();
-        let served = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut served = Box::pin(watcher.watch(served));
+        // Boxed where it is made, or the task would have room for it twice.
+        let mut served =
+            Box::pin(watcher.watch(self.builder.serve_connection(TokioIo::new(stream), service)));
         // hyper's own timer begins with the version known, which a silent client never tells.
         let begun = tokio::select! {
             result = &mut served => Some(result),
