@@ -29,14 +29,16 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
     if text.is_none() {
         body.linger();
     }
-    let text = text.as_deref().map(trimmed);
-    let piece = match text {
-        Some(text) if text.len() <= MAX_EVENT_BYTES => Piece::Event(0..text.len()),
+    let event = text.as_deref().map(trimmed);
+    let piece = match event {
+        Some(event) if event.len() <= MAX_EVENT_BYTES => Piece::Event(0..event.len()),
         _ => Piece::TooLarge,
     };
     let request = Request { front, caller, traceparent: traceparent.as_deref() };
     let mut tally = Tally::default();
-    let chunk = request.submit(text.unwrap_or_default(), &[piece], 0).await;
+    let chunk = request.submit(event.unwrap_or_default(), &[piece], 0).await;
+    // It lies in hyper's buffer; while it is held, hyper would need another.
+    drop(text);
     request.settle(chunk, &mut tally).await;
     request.count(&tally);
     drop(lease);
