@@ -4,18 +4,21 @@
 //! the load balancer in front. hyper frames and parses; what it is told here are the bounds.
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
+use crate::reply::Reply;
 use crate::route::{Front, answer};
 
 /// Bytes buffered of a connection, which bounds the head of a request too.
@@ -31,6 +34,11 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Pause when the process has no file descriptor left for another connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// How HTTP/2 with prior knowledge begins; no method of HTTP/1.1 is called so (RFC 9113, section 3.4).
+const PREFACE: &[u8; 3] = b"PRI";
+/// Pause when a client has sent less than that.
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
+
 /// Accepts connections until told to stop, and returns what can drain those still open.
 pub(crate) async fn accept(
     listener: TcpListener,
@@ -40,7 +48,7 @@ pub(crate) async fn accept(
     mut stop: watch::Receiver<bool>,
 ) -> GracefulShutdown {
     let open = Arc::new(Semaphore::new(max_connections));
-    let builder = Arc::new(builder(header_timeout));
+    let protocols = Arc::new(Protocols::new(header_timeout));
     let graceful = GracefulShutdown::new();
     loop {
         let next = async {
@@ -56,8 +64,8 @@ pub(crate) async fn accept(
             Ok((stream, _peer)) => {
                 let connection = Connection {
                     front: Arc::clone(&front),
-                    builder: Arc::clone(&builder),
-                    header_timeout,
+                    protocols: Arc::clone(&protocols),
+                    stop: stop.clone(),
                     _permit: permit,
                 };
                 tokio::spawn(connection.serve(stream, graceful.watcher()));
@@ -75,70 +83,119 @@ async fn told_to(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
-        .max_buf_size(READ_BUFFER_BYTES)
-        .max_headers(MAX_HEADERS);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST_BYTES)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL);
-    builder
+/// What hyper is told for each version.
+struct Protocols {
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    header_timeout: Duration,
+}
+
+impl Protocols {
+    fn new(header_timeout: Duration) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(READ_BUFFER_BYTES)
+            .max_headers(MAX_HEADERS);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_header_list_size(MAX_HEADER_LIST_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_INTERVAL);
+        Self { http1, http2, header_timeout }
+    }
 }
 
 struct Connection {
     front: Arc<Front>,
-    builder: Arc<Builder<TokioExecutor>>,
-    header_timeout: Duration,
+    protocols: Arc<Protocols>,
+    stop: watch::Receiver<bool>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, watcher: hyper_util::server::graceful::Watcher) {
+    async fn serve(mut self, stream: TcpStream, watcher: Watcher) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = as_dyn(&error), "cannot set TCP_NODELAY");
         }
-        let first_request = Notify::new();
-        let service = service_fn(|request: hyper::Request<Incoming>| {
-            first_request.notify_one();
-            let front = Arc::clone(&self.front);
-            // hyper keeps room for this future as long as the connection lives: boxed, an idle one has a pointer.
-            let answer = Box::pin(answer(front, request));
-            async move { Ok::<_, Infallible>(answer.await) }
-        });
         let connections = self.front.metrics.connections.clone();
         connections.inc();
-        // Boxed where it is made, or the task would have room for it twice.
-        let mut served =
-            Box::pin(watcher.watch(self.builder.serve_connection(TokioIo::new(stream), service)));
-        // hyper's own timer begins with the version known, which a silent client never tells.
-        let begun = tokio::select! {
-            result = &mut served => Some(result),
-            first = timeout(self.header_timeout, first_request.notified()) => {
-                first.err().map(|_elapsed| Ok(()))
-            }
+        let spoken = tokio::select! {
+            spoken = timeout(self.protocols.header_timeout, speaks_http2(&stream)) => spoken,
+            () = told_to(&mut self.stop) => Ok(Err(io::ErrorKind::Interrupted.into())),
         };
-        let result = match begun {
-            Some(result) => result,
-            None => served.await,
+        let result = match spoken {
+            Ok(Ok(false)) => self.serve_http1(stream, watcher).await,
+            Ok(Ok(true)) => self.serve_http2(stream, watcher).await,
+            // Silent, gone, or not begun when it is time to go.
+            Ok(Err(_)) | Err(_) => Ok(()),
         };
         connections.dec();
         if let Err(error) = result {
             // Clients vanish and speak badly; that is their business and no trouble of ours.
-            tracing::trace!(error = error.as_ref(), "connection ended badly");
+            tracing::trace!(error = as_dyn(&error), "connection ended badly");
         }
+    }
+
+    async fn serve_http1(&self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
+        let service = service_fn(|request| respond(&self.front, request));
+        // Boxed where it is made, or the task would have room for it twice.
+        let stream = TokioIo::new(stream);
+        Box::pin(watcher.watch(self.protocols.http1.serve_connection(stream, service))).await
+    }
+
+    async fn serve_http2(&self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
+        let first_request = Notify::new();
+        let service = service_fn(|request| {
+            first_request.notify_one();
+            respond(&self.front, request)
+        });
+        let stream = TokioIo::new(stream);
+        let mut served =
+            Box::pin(watcher.watch(self.protocols.http2.serve_connection(stream, service)));
+        // hyper's own timer is for the heads of HTTP/1.1.
+        tokio::select! {
+            result = &mut served => return result,
+            first = timeout(self.protocols.header_timeout, first_request.notified()) => {
+                if first.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        served.await
     }
 }
 
-fn as_dyn(error: &std::io::Error) -> &(dyn std::error::Error + 'static) {
+/// Answers a request. hyper keeps room for the answer's future as long as the connection lives: boxed, an idle
+/// one has a pointer.
+fn respond(
+    front: &Arc<Front>,
+    request: Request<Incoming>,
+) -> impl Future<Output = Result<Reply, Infallible>> + use<> {
+    let answer = Box::pin(answer(Arc::clone(front), request));
+    async move { Ok(answer.await) }
+}
+
+/// Tells by a connection's first bytes, which stay to be read, whether it is HTTP/2.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut first).await?;
+        if length == 0 || !PREFACE.starts_with(&first[..length]) {
+            return Ok(false);
+        }
+        if length == PREFACE.len() {
+            return Ok(true);
+        }
+        sleep(PREFACE_PAUSE).await;
+    }
+}
+
+fn as_dyn<E: std::error::Error + 'static>(error: &E) -> &(dyn std::error::Error + 'static) {
     error
 }
