@@ -1,7 +1,12 @@
 //! What the benches share: a fleet's events, logs that cost nothing or count, and the processor time of a process.
+//! What the benches share: a fleet's events, sales of many shapes, what reads them, a log that costs nothing, and the
+//! processor time of a process.
 
 pub mod cpu;
+pub mod decoders;
 pub mod fleet;
 pub mod null_log;
+pub mod rivals;
+pub mod sales;
 pub mod tick_log;
 pub mod watched_log;

@@ -32,6 +32,7 @@ use crate::hash::Fingerprint;
 use speculate::Speculation;
 
 pub use refusal::{Code, PartialIdentity, Refusal};
+pub use speculate::Found;
 
 /// Longest event, in bytes of its text.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -115,6 +116,13 @@ impl Decoder {
         cards: &CardRules,
     ) -> Result<Event<'d>, Refusal> {
         self.run(text, Some(cards))
+    }
+
+    /// Finds where the members of an event stand, which is the first half of decoding one of a usual shape.
+    ///
+    /// `None` where the text is of another shape, or no event at all: that takes a whole [`Self::decode`] to say.
+    pub fn find<'d>(&'d mut self, text: &'d [u8]) -> Option<Found<'d>> {
+        self.speculation.as_mut()?.find(text)
     }
 
     /// Takes back what an event held, so that the next one need not allocate.

@@ -68,6 +68,16 @@ impl Fingerprint {
         }
     }
 
+    /// Adds a field of text of at most sixteen bytes. It is written in full width, and only its own bytes are kept.
+    #[inline]
+    pub(crate) fn short_text(&mut self, tag: u8, head: u128, bytes: usize) {
+        let [a, b, c, d] = size(bytes);
+        let room = self.room();
+        room[..5].copy_from_slice(&[tag, a, b, c, d]);
+        room[5..].copy_from_slice(&head.to_le_bytes());
+        self.used += 5 + bytes;
+    }
+
     /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
     #[inline]
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {

@@ -14,9 +14,11 @@ mod time;
 
 pub use currency::Currency;
 pub use date::Date;
+pub(crate) use decimal::parse_short;
 pub use decimal::{Decimal, format_minor, parse_scaled};
 pub use gtin::is_gtin;
+pub(crate) use gtin::is_short_gtin;
 pub(crate) use id::is_id_long;
 pub use id::{IdError, check_id, percent_encode};
-pub(crate) use short::short;
+pub(crate) use short::{leading_digits, short};
 pub use time::Timestamp;

@@ -4,13 +4,14 @@
 //! and returns it. `null` counts as absent, as the schema says of optional members. The tag of a field
 //! in the fingerprint is its place in the list of names, counted from 1.
 
-use super::members::{Element, Members, WrongType};
+use super::Code;
+use super::members::{Element, Members, SHORT, Word, WrongType};
 use super::place::Place;
 use super::unknown::Walk;
-use super::{Code, Refusal};
 use crate::card::{self, TextClass};
 use crate::text::{
-    Currency, Date, Decimal, Timestamp, check_id, is_gtin, is_id_long, parse_scaled,
+    Currency, Date, Decimal, Timestamp, check_id, is_id_long, is_short_gtin, parse_scaled,
+    parse_short,
 };
 
 /// Largest amount, minor units.
@@ -42,13 +43,13 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         element: E,
         names: &'static [&'static str; N],
         place: &'r Place<'r>,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, E::Fault> {
         let members = element.open(names, place)?;
         Ok(Self { walk, place, names, members })
     }
 
     /// Adds the members that the schema does not know, and ends the object.
-    pub(super) fn finish(&mut self) -> Result<(), Refusal> {
+    pub(super) fn finish(&mut self) -> Result<(), E::Fault> {
         self.members.add_unknown(self.walk, self.place)?;
         self.walk.scratch.fingerprint.end();
         Ok(())
@@ -62,12 +63,12 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
 
     /// Refuses a member.
     #[cold]
-    pub(super) fn refuse(&self, field: usize, code: Code) -> Refusal {
-        Refusal::at(code, &self.place.member(self.name(field)))
+    pub(super) fn refuse(&self, field: usize, code: Code) -> E::Fault {
+        E::fault(code, &self.place.member(self.name(field)))
     }
 
     /// Unwraps what must be there.
-    pub(super) fn required<T>(&self, field: usize, value: Option<T>) -> Result<T, Refusal> {
+    pub(super) fn required<T>(&self, field: usize, value: Option<T>) -> Result<T, E::Fault> {
         value.ok_or_else(|| self.refuse(field, Code::MissingField))
     }
 
@@ -76,31 +77,34 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text of any content.
-    pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
-        let Some(text) = self.string(field)? else { return Ok(None) };
+    pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        let text = word.text();
         self.clear(field, text)?;
-        self.keep_text(field, text);
+        self.keep_word(field, &word);
         Ok(Some(text))
     }
 
     #[inline]
-    pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
-        let Some(id) = self.string(field)? else { return Ok(None) };
+    pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        let id = word.text();
         self.clear(field, id)?;
         let is_id = if self.walk.is_plain { is_id_long(id) } else { check_id(id).is_ok() };
         if !is_id {
             return Err(self.refuse(field, Code::InvalidId));
         }
-        self.keep_text(field, id);
+        self.keep_word(field, &word);
         Ok(Some(id))
     }
 
-    pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, Refusal> {
+    #[inline]
+    pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, E::Fault> {
         let id = self.id(field)?;
         self.required(field, id)
     }
 
-    pub(super) fn token(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
+    pub(super) fn token(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         let token = self.text(field)?;
         match token {
             Some(token)
@@ -115,19 +119,19 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
 
     /// Reads a member as text that a parser must know, which therefore can be no card number.
     #[inline]
-    pub(super) fn word<T>(
+    pub(super) fn known<T>(
         &mut self,
         field: usize,
         code: Code,
-        parse: impl FnOnce(&'d str) -> Option<T>,
-    ) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.string(field)? else { return Ok(None) };
-        match parse(text) {
-            Some(word) => {
-                self.keep_text(field, text);
-                Ok(Some(word))
+        parse: impl FnOnce(&Word<'d>) -> Option<T>,
+    ) -> Result<Option<T>, E::Fault> {
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        match parse(&word) {
+            Some(known) => {
+                self.keep_word(field, &word);
+                Ok(Some(known))
             }
-            None => Err(self.unread(field, text, code)),
+            None => Err(self.unread(field, &word, code)),
         }
     }
 
@@ -138,37 +142,38 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         code: Code,
         default: &'static str,
         is_known: impl FnOnce(&str) -> bool,
-    ) -> Result<&'d str, Refusal> {
-        let Some(text) = self.string(field)? else {
-            self.keep_text(field, default);
+    ) -> Result<&'d str, E::Fault> {
+        let Some(word) = self.word(field)? else {
+            self.walk.scratch.fingerprint.text(tag(field), default);
             return Ok(default);
         };
+        let text = word.text();
         if !is_known(text) {
-            return Err(self.unread(field, text, code));
+            return Err(self.unread(field, &word, code));
         }
-        self.keep_text(field, text);
+        self.keep_word(field, &word);
         Ok(text)
     }
 
     /// Reads a GTIN. One with a wrong check digit is called that, even if it could be a card number.
     #[inline]
-    pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, Refusal> {
+    pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         const LONGEST: usize = 14;
-        let Some(text) = self.string(field)? else { return Ok(None) };
-        if is_gtin(text.as_bytes()) {
-            self.keep_text(field, text);
-            return Ok(Some(text));
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        if word.short().is_some_and(|digits| is_short_gtin(digits, word.len())) {
+            self.keep_word(field, &word);
+            return Ok(Some(word.text()));
         }
-        let is_misread = text.len() <= LONGEST && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_misread = word.len() <= LONGEST && word.bytes().iter().all(u8::is_ascii_digit);
         Err(if is_misread {
             self.refuse(field, Code::InvalidGtin)
         } else {
-            self.unread(field, text, Code::InvalidGtin)
+            self.unread(field, &word, Code::InvalidGtin)
         })
     }
 
-    pub(super) fn date(&mut self, field: usize) -> Result<Option<Date>, Refusal> {
-        let date = self.parsed(field, Code::InvalidDate, Date::parse)?;
+    pub(super) fn date(&mut self, field: usize) -> Result<Option<Date>, E::Fault> {
+        let date = self.parsed(field, Code::InvalidDate, |word| Date::parse(word.bytes()))?;
         if let Some(date) = date {
             self.keep(field, date.0.into());
         }
@@ -176,8 +181,8 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a time. Both instant and offset are content.
-    pub(super) fn time(&mut self, field: usize) -> Result<Option<Timestamp>, Refusal> {
-        let time = self.parsed(field, Code::InvalidTime, Timestamp::parse)?;
+    pub(super) fn time(&mut self, field: usize) -> Result<Option<Timestamp>, E::Fault> {
+        let time = self.parsed(field, Code::InvalidTime, |word| Timestamp::parse(word.bytes()))?;
         if let Some(time) = time {
             self.keep(field, time.micros);
             self.keep(field, time.offset_minutes.into());
@@ -185,8 +190,8 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(time)
     }
 
-    pub(super) fn currency(&mut self, field: usize) -> Result<Option<Currency>, Refusal> {
-        self.word(field, Code::InvalidCurrency, |text| Currency::parse(text.as_bytes()))
+    pub(super) fn currency(&mut self, field: usize) -> Result<Option<Currency>, E::Fault> {
+        self.known(field, Code::InvalidCurrency, |word| Currency::parse(word.bytes()))
     }
 
     /// Reads an amount in minor units.
@@ -195,7 +200,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         &mut self,
         field: usize,
         currency: Option<Currency>,
-    ) -> Result<Option<i64>, Refusal> {
+    ) -> Result<Option<i64>, E::Fault> {
         self.scaled(field, currency, 0, MAX_MINOR)
     }
 
@@ -205,7 +210,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         &mut self,
         field: usize,
         currency: Option<Currency>,
-    ) -> Result<Option<i64>, Refusal> {
+    ) -> Result<Option<i64>, E::Fault> {
         self.scaled(field, currency, PRICE_DECIMALS, MAX_PRICE)
     }
 
@@ -216,15 +221,15 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         currency: Option<Currency>,
         more_decimals: u32,
         most: i64,
-    ) -> Result<Option<i64>, Refusal> {
+    ) -> Result<Option<i64>, E::Fault> {
         if !self.members.has(field) {
             return Ok(None);
         }
         let currency = currency
-            .ok_or_else(|| Refusal::at(Code::MissingField, &Place::ROOT.member("currency")))?;
+            .ok_or_else(|| E::fault(Code::MissingField, &Place::ROOT.member("currency")))?;
         let scale = currency.exponent() + more_decimals;
-        let amount = self.parsed(field, Code::InvalidMoney, |text| {
-            parse_scaled(text, scale).filter(|amount| (-most..=most).contains(amount))
+        let amount = self.parsed(field, Code::InvalidMoney, |word| {
+            decimal(word, scale).filter(|amount| (-most..=most).contains(amount))
         })?;
         if let Some(amount) = amount {
             self.keep(field, amount);
@@ -233,9 +238,10 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     #[inline]
-    pub(super) fn quantity(&mut self, field: usize) -> Result<Option<Decimal>, Refusal> {
-        let quantity = self.parsed(field, Code::InvalidQuantity, |text| {
-            Decimal::parse(text)
+    pub(super) fn quantity(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
+        let quantity = self.parsed(field, Code::InvalidQuantity, |word| {
+            decimal(word, Decimal::SCALE)
+                .map(Decimal)
                 .filter(|quantity| (-MAX_QUANTITY..=MAX_QUANTITY).contains(&quantity.0))
         })?;
         if let Some(quantity) = quantity {
@@ -244,17 +250,17 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         Ok(quantity)
     }
 
-    pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, Refusal> {
-        let rate = self.parsed(field, Code::InvalidRate, Decimal::parse)?;
+    pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
+        let rate = self.parsed(field, Code::InvalidRate, |word| decimal(word, Decimal::SCALE))?;
         if let Some(rate) = rate {
-            self.keep(field, rate.0);
+            self.keep(field, rate);
         }
-        Ok(rate)
+        Ok(rate.map(Decimal))
     }
 
     /// Reads an integer from 0 to 2^53 − 1; another number is refused with `code`.
     #[inline]
-    pub(super) fn integer(&mut self, field: usize, code: Code) -> Result<Option<i64>, Refusal> {
+    pub(super) fn integer(&mut self, field: usize, code: Code) -> Result<Option<i64>, E::Fault> {
         let integer = self.unkept_integer(field, code)?;
         if let Some(integer) = integer {
             self.keep(field, integer);
@@ -263,30 +269,30 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Checks a time that is no content of the event: a retry changes it.
-    pub(super) fn transport_time(&self, field: usize) -> Result<(), Refusal> {
-        self.parsed(field, Code::InvalidTime, Timestamp::parse).map(drop)
+    pub(super) fn transport_time(&self, field: usize) -> Result<(), E::Fault> {
+        self.parsed(field, Code::InvalidTime, |word| Timestamp::parse(word.bytes())).map(drop)
     }
 
     /// Checks a number that is no content of the event: a retry changes it.
-    pub(super) fn transport_integer(&self, field: usize) -> Result<(), Refusal> {
+    pub(super) fn transport_integer(&self, field: usize) -> Result<(), E::Fault> {
         self.unkept_integer(field, Code::NumberOutOfRange).map(drop)
     }
 
     #[inline]
-    fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, Refusal> {
+    fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, E::Fault> {
         match self.typed(field, self.members.integer(field))? {
             Some(integer) if !(0..=MAX_INTEGER).contains(&integer) => Err(self.refuse(field, code)),
             integer => Ok(integer),
         }
     }
 
-    pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, Refusal> {
+    pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, E::Fault> {
         let sequence = self.integer(field, Code::InvalidSequence)?;
         Ok(sequence.map(i64::cast_unsigned))
     }
 
     /// Reads a boolean; absent is false, and hashed like it.
-    pub(super) fn flag(&mut self, field: usize) -> Result<bool, Refusal> {
+    pub(super) fn flag(&mut self, field: usize) -> Result<bool, E::Fault> {
         let flag = self.typed(field, self.members.flag(field))?.unwrap_or(false);
         if flag {
             self.keep(field, 1);
@@ -300,7 +306,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         field: usize,
         most: usize,
         code: Code,
-    ) -> Result<Option<<E::Members<N> as Members<'d>>::List>, Refusal> {
+    ) -> Result<Option<<E::Members<N> as Members<'d>>::List>, E::Fault> {
         let Some(elements) = self.typed(field, self.members.list(field))? else { return Ok(None) };
         match elements.len() {
             0 => Ok(None),
@@ -316,13 +322,13 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     pub(super) fn objects(
         &mut self,
         field: usize,
-    ) -> Result<impl Iterator<Item = (usize, E)> + use<'d, E, N>, Refusal> {
+    ) -> Result<impl Iterator<Item = (usize, E)> + use<'d, E, N>, E::Fault> {
         let elements = self.list(field, usize::MAX, Code::WrongType)?;
         Ok(elements.into_iter().flatten().enumerate())
     }
 
     /// Reads an object.
-    pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, Refusal> {
+    pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, E::Fault> {
         let object = self.typed(field, self.members.object(field))?;
         if object.is_some() {
             self.walk.scratch.fingerprint.list(tag(field), 1);
@@ -338,8 +344,13 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
 
     /// Adds decoded text to the fingerprint.
     #[inline]
-    pub(super) fn keep_text(&mut self, field: usize, text: &str) {
-        self.walk.scratch.fingerprint.text(tag(field), text);
+    fn keep_word(&mut self, field: usize, word: &Word<'_>) {
+        let fingerprint = &mut self.walk.scratch.fingerprint;
+        if word.len() <= SHORT {
+            fingerprint.short_text(tag(field), word.head(), word.len());
+        } else {
+            fingerprint.text(tag(field), word.text());
+        }
     }
 
     #[inline]
@@ -347,27 +358,27 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         &self,
         field: usize,
         code: Code,
-        parse: impl FnOnce(&[u8]) -> Option<T>,
-    ) -> Result<Option<T>, Refusal> {
-        let Some(text) = self.typed(field, self.members.bytes(field))? else { return Ok(None) };
-        match parse(text) {
-            None => Err(self.unread(field, str::from_utf8(text).unwrap_or_default(), code)),
+        parse: impl FnOnce(&Word<'d>) -> Option<T>,
+    ) -> Result<Option<T>, E::Fault> {
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        match parse(&word) {
+            None => Err(self.unread(field, &word, code)),
             parsed => Ok(parsed),
         }
     }
 
     /// Refuses a text that a rule cannot read, for the card number in it if there is one.
     #[cold]
-    fn unread(&self, field: usize, text: &str, code: Code) -> Refusal {
-        match self.clear(field, text) {
-            Err(refusal) => refusal,
+    fn unread(&self, field: usize, word: &Word<'_>, code: Code) -> E::Fault {
+        match self.clear(field, word.text()) {
+            Err(fault) => fault,
             Ok(()) => self.refuse(field, code),
         }
     }
 
     /// Refuses a text with card data in it.
     #[inline]
-    fn clear(&self, field: usize, text: &str) -> Result<(), Refusal> {
+    fn clear(&self, field: usize, text: &str) -> Result<(), E::Fault> {
         if self.walk.cards.is_none() || !card::may_hold_card(text) {
             return Ok(());
         }
@@ -375,20 +386,27 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     #[inline(never)]
-    fn look_closer(&self, field: usize, text: &str) -> Result<(), Refusal> {
-        let name = self.name(field);
-        self.walk.clear(text, TextClass::of(name), &self.place.member(name))
+    fn look_closer(&self, field: usize, text: &str) -> Result<(), E::Fault> {
+        match self.walk.finding(text, TextClass::of(self.name(field))) {
+            Some(code) => Err(self.refuse(field, code)),
+            None => Ok(()),
+        }
     }
 
     #[inline]
-    fn string(&self, field: usize) -> Result<Option<&'d str>, Refusal> {
-        self.typed(field, self.members.text(field))
+    fn word(&self, field: usize) -> Result<Option<Word<'d>>, E::Fault> {
+        self.typed(field, self.members.word(field))
     }
 
     #[inline]
-    fn typed<T>(&self, field: usize, member: Result<T, WrongType>) -> Result<T, Refusal> {
+    fn typed<T>(&self, field: usize, member: Result<T, WrongType>) -> Result<T, E::Fault> {
         member.map_err(|_wrong_type| self.refuse(field, Code::WrongType))
     }
+}
+
+#[inline]
+fn decimal(word: &Word<'_>, scale: u32) -> Option<i64> {
+    parse_short(word.short(), word.len(), scale).or_else(|| parse_scaled(word.bytes(), scale))
 }
 
 /// The tag of a field in the fingerprint.

@@ -51,9 +51,9 @@ const LOYALTY_ID: usize = 11;
 const REFERENCE: usize = 12;
 const BLIND: usize = 13;
 const AMOUNT: usize = 14;
-const LINES: usize = 15;
-const TENDERS: usize = 16;
-const TOTALS: usize = 17;
+pub(super) const LINES: usize = 15;
+pub(super) const TENDERS: usize = 16;
+pub(super) const TOTALS: usize = 17;
 const SENT_AT: usize = 18;
 const ATTEMPT: usize = 19;
 
@@ -80,7 +80,7 @@ pub(super) fn event_of<'d, E: Element<'d>>(
     root: E,
     walk: &mut Walk<'_>,
     spare: &mut Spare,
-) -> Result<Event<'d>, Refusal> {
+) -> Result<Event<'d>, E::Fault> {
     complete(Fields::open(walk, root, &NAMES, &Place::ROOT)?, spare)
 }
 
@@ -88,7 +88,7 @@ pub(super) fn event_of<'d, E: Element<'d>>(
 fn complete<'d, E: Element<'d>>(
     mut fields: EventFields<'_, '_, 'd, E>,
     spare: &mut Spare,
-) -> Result<Event<'d>, Refusal> {
+) -> Result<Event<'d>, E::Fault> {
     fields.walk.scratch.fingerprint.clear();
     let mut event = read(&mut fields, spare)?;
     fields.finish()?;
@@ -99,14 +99,14 @@ fn complete<'d, E: Element<'d>>(
 fn read<'d, E: Element<'d>>(
     fields: &mut EventFields<'_, '_, 'd, E>,
     spare: &mut Spare,
-) -> Result<Event<'d>, Refusal> {
+) -> Result<Event<'d>, E::Fault> {
     let tenant = fields.id(TENANT)?;
     let store = fields.required_id(STORE)?;
     let terminal = fields.required_id(TERMINAL)?;
     let sequence = fields.sequence(SEQUENCE)?;
     let epoch = fields.id(EPOCH)?;
     let event_id = fields.required_id(EVENT_ID)?;
-    let kind = fields.word(KIND, Code::UnknownKind, Kind::parse)?;
+    let kind = fields.known(KIND, Code::UnknownKind, |word| Kind::parse(word.text()))?;
     let kind = fields.required(KIND, kind)?;
     let occurred_at = fields.time(OCCURRED_AT)?;
     let occurred_at = fields.required(OCCURRED_AT, occurred_at)?;
@@ -159,7 +159,7 @@ fn read<'d, E: Element<'d>>(
 fn reference<'d, E: Element<'d>>(
     fields: &mut EventFields<'_, '_, 'd, E>,
     kind: Kind,
-) -> Result<(Option<Reference<'d>>, bool), Refusal> {
+) -> Result<(Option<Reference<'d>>, bool), E::Fault> {
     let place = Place::ROOT.member("reference");
     let reference = match fields.object(REFERENCE)? {
         Some(element) => Some(parts::reference(fields.walk, element, kind, &place)?),
@@ -177,7 +177,7 @@ fn lines<'d, E: Element<'d>>(
     kind: Kind,
     currency: Option<Currency>,
     mut lines: Vec<Line<'d>>,
-) -> Result<Vec<Line<'d>>, Refusal> {
+) -> Result<Vec<Line<'d>>, E::Fault> {
     let Some(elements) = fields.list(LINES, MAX_LINES, Code::TooManyLines)? else {
         return match kinds::lines(kind) {
             Presence::Required => Err(fields.refuse(LINES, Code::MissingField)),
@@ -194,7 +194,7 @@ fn lines<'d, E: Element<'d>>(
         lines.push(line::line(fields.walk, element, kind, currency, &place)?);
     }
     match line::repeated_number(&lines, &mut fields.walk.scratch.order) {
-        Some(index) => Err(Refusal::at(Code::DuplicateLine, &place.element(index).member("line"))),
+        Some(index) => Err(E::fault(Code::DuplicateLine, &place.element(index).member("line"))),
         None => Ok(lines),
     }
 }
@@ -203,7 +203,7 @@ fn tenders<'d, E: Element<'d>>(
     fields: &mut EventFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
     mut tenders: Vec<crate::event::Tender<'d>>,
-) -> Result<Vec<crate::event::Tender<'d>>, Refusal> {
+) -> Result<Vec<crate::event::Tender<'d>>, E::Fault> {
     let Some(elements) = fields.list(TENDERS, MAX_TENDERS, Code::TooManyTenders)? else {
         return Ok(tenders);
     };

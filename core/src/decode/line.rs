@@ -1,11 +1,11 @@
 //! One line of a transaction, with its discounts and taxes.
 
+use super::Code;
 use super::fields::Fields;
 use super::kinds;
 use super::members::Element;
 use super::place::Place;
 use super::unknown::Walk;
-use super::{Code, Refusal};
 use crate::event::{Disposition, Kind, Line, LineType};
 use crate::text::Currency;
 
@@ -57,10 +57,11 @@ pub(super) fn line<'d, E: Element<'d>>(
     kind: Kind,
     currency: Option<Currency>,
     place: &Place<'_>,
-) -> Result<Line<'d>, Refusal> {
+) -> Result<Line<'d>, E::Fault> {
     let mut fields = Fields::open(walk, element, &NAMES, place)?;
     let number = number(&mut fields)?;
-    let line_type = fields.word(TYPE, Code::UnknownLineType, LineType::parse)?;
+    let line_type =
+        fields.known(TYPE, Code::UnknownLineType, |word| LineType::parse(word.text()))?;
     let line_type = fields.required(TYPE, line_type)?;
     if !kinds::allows(kind, line_type) {
         return Err(fields.refuse(TYPE, Code::LineTypeNotAllowed));
@@ -106,7 +107,7 @@ pub(super) fn line<'d, E: Element<'d>>(
     })
 }
 
-fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<u32, Refusal> {
+fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<u32, E::Fault> {
     let number = fields.integer(LINE, Code::NumberOutOfRange)?;
     let number = fields.required(LINE, number)?;
     u32::try_from(number)
@@ -118,7 +119,7 @@ fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<
 fn disposition<'d, E: Element<'d>>(
     fields: &mut LineFields<'_, '_, 'd, E>,
     line_type: LineType,
-) -> Result<Disposition, Refusal> {
+) -> Result<Disposition, E::Fault> {
     let default = if line_type == LineType::Return { "restock" } else { "none" };
     let name = fields.default_word(DISPOSITION, Code::UnknownDisposition, default, |name| {
         Disposition::parse(name).is_some()
@@ -135,7 +136,7 @@ fn is_unit(text: &str) -> bool {
 fn discounts<'d, E: Element<'d>>(
     line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
-) -> Result<i64, Refusal> {
+) -> Result<i64, E::Fault> {
     const REASON: usize = 0;
     const AMOUNT: usize = 1;
     if !line.has(DISCOUNTS) {
@@ -166,7 +167,7 @@ struct Taxes {
 fn taxes<'d, E: Element<'d>>(
     line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
-) -> Result<Taxes, Refusal> {
+) -> Result<Taxes, E::Fault> {
     const CODE: usize = 0;
     const RATE: usize = 1;
     const AMOUNT: usize = 2;

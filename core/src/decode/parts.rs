@@ -1,11 +1,11 @@
 //! The smaller parts of an event: reference, tender, totals.
 
+use super::Code;
 use super::fields::Fields;
 use super::kinds;
 use super::members::Element;
 use super::place::Place;
 use super::unknown::Walk;
-use super::{Code, Refusal};
 use crate::event::{Kind, Reference, Tender, Totals};
 use crate::text::Currency;
 
@@ -20,7 +20,7 @@ pub(super) fn reference<'d, E: Element<'d>>(
     element: E,
     kind: Kind,
     place: &Place<'_>,
-) -> Result<Reference<'d>, Refusal> {
+) -> Result<Reference<'d>, E::Fault> {
     const TRANSFER_ID: usize = 6;
     let mut fields = Fields::open(walk, element, &REFERENCE_NAMES, place)?;
     let reference = Reference {
@@ -37,7 +37,7 @@ pub(super) fn reference<'d, E: Element<'d>>(
             return Err(fields.refuse(TRANSFER_ID, Code::ReferenceRequired));
         }
     } else if reference.sequence.is_none() && reference.event_id.is_none() {
-        return Err(Refusal::at(Code::InvalidReference, place));
+        return Err(E::fault(Code::InvalidReference, place));
     }
     fields.finish()?;
     Ok(reference)
@@ -49,7 +49,7 @@ pub(super) fn tender<'d, E: Element<'d>>(
     element: E,
     currency: Option<Currency>,
     place: &Place<'_>,
-) -> Result<Tender<'d>, Refusal> {
+) -> Result<Tender<'d>, E::Fault> {
     const TYPE: usize = 0;
     const AMOUNT: usize = 1;
     const TOKEN: usize = 2;
@@ -59,7 +59,8 @@ pub(super) fn tender<'d, E: Element<'d>>(
     let amount = fields.money(AMOUNT, currency)?;
     let amount = fields.required(AMOUNT, amount)?;
     let token = fields.token(TOKEN)?;
-    let last_four = fields.word(LAST_FOUR, Code::InvalidLastFour, |text| {
+    let last_four = fields.known(LAST_FOUR, Code::InvalidLastFour, |word| {
+        let text = word.text();
         (text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
     })?;
     fields.finish()?;
@@ -72,7 +73,7 @@ pub(super) fn totals<'d, E: Element<'d>>(
     element: E,
     currency: Option<Currency>,
     place: &Place<'_>,
-) -> Result<Totals, Refusal> {
+) -> Result<Totals, E::Fault> {
     const LINE_COUNT: usize = 4;
     let mut fields = Fields::open(walk, element, &TOTALS_NAMES, place)?;
     let totals = Totals {

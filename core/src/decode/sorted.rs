@@ -1,6 +1,6 @@
 //! An object on the tape, its members sorted by the names of the schema.
 
-use super::members::{Element, Members, WrongType};
+use super::members::{Element, Members, Word, WrongType};
 use super::place::Place;
 use super::tape::{self, Elements, Value};
 use super::unknown::Walk;
@@ -22,6 +22,7 @@ impl<'t, 'd, const N: usize> Sorted<'t, 'd, N> {
 
 impl<'t, 'd> Element<'d> for Value<'t, 'd> {
     type Members<const N: usize> = Sorted<'t, 'd, N>;
+    type Fault = Refusal;
 
     fn open<const N: usize>(
         self,
@@ -46,6 +47,10 @@ impl<'t, 'd> Element<'d> for Value<'t, 'd> {
         }
         Ok(Sorted { names, members, values, has_unknown })
     }
+
+    fn fault(code: Code, place: &Place<'_>) -> Refusal {
+        Refusal::at(code, place)
+    }
 }
 
 impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
@@ -56,8 +61,8 @@ impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
         self.value(field).is_some()
     }
 
-    fn text(&self, field: usize) -> Result<Option<&'d str>, WrongType> {
-        self.value(field).map(|value| value.text().ok_or(WrongType)).transpose()
+    fn word(&self, field: usize) -> Result<Option<Word<'d>>, WrongType> {
+        self.value(field).map(|value| value.text().map(Word::whole).ok_or(WrongType)).transpose()
     }
 
     fn integer(&self, field: usize) -> Result<Option<i64>, WrongType> {

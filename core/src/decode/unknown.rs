@@ -19,14 +19,14 @@ pub(super) struct Walk<'s> {
 }
 
 impl Walk<'_> {
+    /// Says what card data is in a text.
+    pub(super) fn finding(&self, text: &str, class: TextClass) -> Option<Code> {
+        self.cards.and_then(|cards| cards.finding(text, class))
+    }
+
     /// Refuses a text with card data in it.
-    pub(super) fn clear(
-        &self,
-        text: &str,
-        class: TextClass,
-        place: &Place<'_>,
-    ) -> Result<(), Refusal> {
-        match self.cards.and_then(|cards| cards.finding(text, class)) {
+    fn clear(&self, text: &str, class: TextClass, place: &Place<'_>) -> Result<(), Refusal> {
+        match self.finding(text, class) {
             Some(code) => Err(Refusal::at(code, place)),
             None => Ok(()),
         }

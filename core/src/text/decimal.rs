@@ -38,19 +38,15 @@ impl fmt::Display for Decimal {
 /// Returns `None` for any other text and for what an `i64` cannot hold. Leading zeros are allowed.
 #[inline]
 pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
-    if text.len() <= 8
-        && let Some(value) = parse_short(text, scale)
-    {
-        return Some(value);
-    }
-    parse_long(text, scale)
+    let short = (text.len() <= 8).then(|| shorter(text).into());
+    parse_short(short, text.len(), scale).or_else(|| parse_long(text, scale))
 }
 
-/// The same for a text of at most eight bytes without a sign, all at once.
+/// The same for a text of at most eight bytes without a sign, all at once. It comes as a little-endian number.
 ///
 /// Returns `None` also for what it does not read.
 #[inline]
-fn parse_short(text: &[u8], scale: u32) -> Option<i64> {
+pub(crate) fn parse_short(text: Option<u128>, length: usize, scale: u32) -> Option<i64> {
     const POWERS: [i64; 11] = {
         let mut powers = [1; 11];
         let mut power = 1;
@@ -60,22 +56,30 @@ fn parse_short(text: &[u8], scale: u32) -> Option<i64> {
         }
         powers
     };
-    let bytes = shorter(text);
+    if length > 8 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "eight bytes at most")]
+    let bytes = text? as u64;
     // The lowest bit that this sets is certainly that of a point.
     let without_points = bytes ^ all(b'.');
     let points = without_points.wrapping_sub(all(1)) & !without_points & all(0x80);
-    let (bytes, length, decimals) = if points == 0 {
-        (bytes, text.len(), 0)
+    let (bytes, digits, decimals) = if points == 0 {
+        (bytes, length, 0)
     } else {
-        let point = points.trailing_zeros() as usize / 8;
-        let whole = (1_u64 << (8 * point)) - 1;
-        (bytes & whole | bytes >> 8 & !whole, text.len() - 1, text.len() - 1 - point)
+        let below = points ^ points.wrapping_sub(1);
+        // Seven bits below that of the point are its own.
+        let whole = below >> 8;
+        let decimals = length - 1 - points.trailing_zeros() as usize / 8;
+        if decimals == 0 {
+            return None;
+        }
+        (bytes & whole | bytes >> 8 & !whole, length - 1, decimals)
     };
-    let (whole, has_bare_point) = (length - decimals, points != 0 && decimals == 0);
-    if whole == 0 || has_bare_point {
+    if digits == decimals {
         return None;
     }
-    let zeros = 8 * (8 - length);
+    let zeros = 8 * (8 - digits);
     let digits = bytes << zeros | all(b'0') & ((1_u64 << zeros) - 1);
     if !are_digits(digits) {
         return None;

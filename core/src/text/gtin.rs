@@ -5,12 +5,18 @@ use super::short::{are_digits, short};
 /// Tells whether a text is a GTIN-8, -12, -13 or -14 with a valid check digit
 /// (GS1 General Specifications, section 7.9).
 pub fn is_gtin(text: &[u8]) -> bool {
-    if !matches!(text.len(), 8 | 12 | 13 | 14) {
+    text.len() <= 16 && is_short_gtin(short(text), text.len())
+}
+
+/// The same for a text of at most sixteen bytes, as a little-endian number.
+#[inline]
+pub(crate) fn is_short_gtin(text: u128, length: usize) -> bool {
+    if !matches!(length, 8 | 12 | 13 | 14) {
         return false;
     }
     // Zeros before a number change neither its digits' places nor their sum.
-    let zeros = 8 * (16 - text.len());
-    let digits = short(text) << zeros | u128::from_le_bytes([b'0'; 16]) & ((1 << zeros) - 1);
+    let zeros = 8 * (16 - length);
+    let digits = text << zeros | u128::from_le_bytes([b'0'; 16]) & ((1 << zeros) - 1);
     #[expect(clippy::cast_possible_truncation, reason = "each half is wanted by itself")]
     let (low, high) = (digits as u64, (digits >> 64) as u64);
     are_digits(low) && are_digits(high) && (weighed(low) + weighed(high)).is_multiple_of(10)

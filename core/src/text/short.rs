@@ -44,6 +44,20 @@ pub(crate) fn are_digits(bytes: u64) -> bool {
     (bytes & HIGH) == all(0x30) && (bytes.wrapping_add(all(6)) & HIGH) == all(0x30)
 }
 
+/// Reads the ASCII digits that eight bytes begin with; returns their value, and how many they are.
+#[inline]
+pub(crate) fn leading_digits(bytes: u64) -> (u64, usize) {
+    let halves = bytes ^ all(0x30);
+    // A digit leaves four bits, which do not reach the fifth with six more.
+    let others = (halves | (halves & all(0x7f)).wrapping_add(all(6))) & all(0xf0);
+    if others == 0 {
+        return (eight_digits(bytes), 8);
+    }
+    let digits = others.trailing_zeros() / 8;
+    // Zeros in front count for nothing; two shifts, as there may be eight of them.
+    (eight_digits(halves << 8 << (8 * (7 - digits))), digits as usize)
+}
+
 /// Reads eight ASCII digits, the first being the highest.
 ///
 /// Pairs are joined, then fours, then all (Daniel Lemire, "Quickly parsing eight digits", 2018).
@@ -79,6 +93,14 @@ mod tests {
                 let mut bytes = [b'9'; 8];
                 bytes[at] = byte;
                 assert_eq!(are_digits(u64::from_le_bytes(bytes)), byte.is_ascii_digit(), "{byte}");
+            }
+        }
+        for digits in 0..=8 {
+            for other in [b' ', b'/', b':', b',', 0x80, 0xb0, 0xff] {
+                let mut bytes = *b"12345678";
+                bytes[digits..].fill(other);
+                let value = 12_345_678 / 10_u64.pow(8 - u32::try_from(digits).unwrap());
+                assert_eq!(leading_digits(u64::from_le_bytes(bytes)), (value, digits), "{other}");
             }
         }
         assert_eq!(eight_digits(u64::from_le_bytes(*b"12345678")), 12_345_678);

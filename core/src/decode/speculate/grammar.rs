@@ -17,66 +17,74 @@ pub(super) enum Holds {
 /// One object of the schema.
 #[derive(Debug)]
 pub(super) struct Grammar {
-    /// Number of the first of its states: where it begins, after each field, after a null in each.
-    first_state: usize,
+    /// Number of the first of its states: after each field, then after a null in each.
+    first_state: u8,
     names: &'static [&'static str],
     holds: &'static [Holds],
 }
 
 impl Grammar {
     /// Returns a member by its name, with its field.
-    pub(super) fn member(&self, name: &[u8]) -> Option<(usize, Holds)> {
+    pub(super) fn member(&self, name: &[u8]) -> Option<(u8, Holds)> {
         let field = self.names.iter().position(|known| known.as_bytes() == name)?;
-        Some((field, *self.holds.get(field)?))
+        Some((u8::try_from(field).ok()?, *self.holds.get(field)?))
+    }
+
+    /// Tells whether a field holds a list.
+    pub(super) fn is_list(&self, field: u8) -> bool {
+        matches!(self.holds.get(usize::from(field)), Some(List(_)))
     }
 
     /// Returns what the objects are that a field holds.
-    #[inline]
-    pub(super) fn inner(&self, field: usize) -> Option<&'static Self> {
-        match self.holds.get(field)? {
+    pub(super) fn inner(&self, field: u8) -> Option<&'static Self> {
+        match self.holds.get(usize::from(field))? {
             Object(inner) | List(inner) => Some(inner),
             Text | Integer | Flag => None,
         }
     }
 
-    /// Returns the state in which an object begins.
-    #[inline]
-    pub(super) fn start(&self) -> usize {
-        self.first_state
-    }
-
     /// Returns the state behind a field's value; a text still has its last quotation mark ahead.
-    #[inline]
-    pub(super) fn after(&self, field: usize) -> usize {
-        self.first_state + 1 + field
+    pub(super) fn after(&self, field: u8) -> u8 {
+        self.first_state + field
     }
 
-    /// Returns the state behind a field's null.
-    #[inline]
-    pub(super) fn after_null(&self, field: usize) -> usize {
-        self.after(self.names.len() + field)
+    /// Returns the state behind a null or an empty list in a field.
+    pub(super) fn after_nothing(&self, field: u8) -> u8 {
+        self.after(field) + self.fields()
     }
 
-    #[inline]
-    pub(super) fn fields(&self) -> usize {
-        self.names.len()
+    /// Tells whether in one of its states the last quotation mark of a text is ahead.
+    pub(super) fn is_behind_text(&self, state: usize) -> bool {
+        let field = state.checked_sub(usize::from(self.first_state));
+        matches!(field.and_then(|field| self.holds.get(field)), Some(Text))
+    }
+
+    /// Returns how many fields it has.
+    pub(super) const fn fields(&self) -> u8 {
+        #[expect(clippy::cast_possible_truncation, reason = "a few dozen at most, as a test says")]
+        let fields = self.names.len() as u8;
+        fields
     }
 
     /// The first state of the grammar after this.
-    const fn end(&self) -> usize {
-        self.first_state + 1 + 2 * self.names.len()
+    const fn end(&self) -> u8 {
+        self.first_state + 2 * self.fields()
     }
 }
 
-/// Number of states of all grammars.
-pub(super) const STATES: usize = EVENT.end();
+/// The state in which an event begins.
+pub(super) const START: u8 = EVENT.end();
+/// More than there are states: a power of two.
+pub(super) const STATES: usize = 128;
+/// Objects within each other, the event being the first.
+pub(super) const DEEPEST: usize = 3;
 
 static DISCOUNT: Grammar =
     Grammar { first_state: 0, names: &line::DISCOUNT_NAMES, holds: &[Text, Text] };
 static TAX: Grammar =
-    Grammar { first_state: 5, names: &line::TAX_NAMES, holds: &[Text, Text, Text, Flag] };
+    Grammar { first_state: 4, names: &line::TAX_NAMES, holds: &[Text, Text, Text, Flag] };
 static LINE: Grammar = Grammar {
-    first_state: 14,
+    first_state: 12,
     names: &line::NAMES,
     holds: &[
         Integer,
@@ -97,20 +105,20 @@ static LINE: Grammar = Grammar {
     ],
 };
 static TENDER: Grammar =
-    Grammar { first_state: 45, names: &parts::TENDER_NAMES, holds: &[Text, Text, Text, Text] };
+    Grammar { first_state: 42, names: &parts::TENDER_NAMES, holds: &[Text, Text, Text, Text] };
 static TOTALS: Grammar = Grammar {
-    first_state: 54,
+    first_state: 50,
     names: &parts::TOTALS_NAMES,
     holds: &[Text, Text, Text, Text, Integer],
 };
 static REFERENCE: Grammar = Grammar {
-    first_state: 65,
+    first_state: 60,
     names: &parts::REFERENCE_NAMES,
     holds: &[Text, Text, Text, Integer, Text, Text, Text],
 };
 /// The event itself.
 pub(super) static EVENT: Grammar = Grammar {
-    first_state: 80,
+    first_state: 74,
     names: &header::NAMES,
     holds: &[
         Text,
@@ -149,6 +157,7 @@ mod tests {
             assert_eq!(grammar.first_state, next);
             next = grammar.end();
         }
-        assert_eq!(next, STATES);
+        assert_eq!(next, START);
+        assert!(usize::from(START) < STATES);
     }
 }

@@ -1,134 +1,179 @@
-//! What stood between one member and the next, learned from the texts before.
+//! What stood between one value and the next, learned from the texts before.
 //!
-//! For each state two ways on are kept; a new one takes the place of that not taken last. The memory is a few kilobytes
-//! whatever is sent: a sender who changes his ways at every event only makes others read names once more.
+//! For each state four ways on are kept; a new one takes the place of the oldest. The memory is some forty
+//! kilobytes whatever is sent: a sender who changes his ways at every event only makes others read names once more.
 
-use super::block::{BLOCK, number};
+use super::block::{SPAN, covers};
 use super::grammar::STATES;
 
 /// Longest stretch that is learned, bytes.
-const LONGEST: usize = 2 * BLOCK;
+const LONGEST: usize = 96;
+/// Ways that are kept for a state.
+const WAYS: usize = 4;
 
 /// What a way leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Then {
-    /// The end of the object.
-    End,
     /// The first byte of a text.
     Text,
     /// The first digit of an integer.
     Integer,
     True,
     False,
-    Null,
-    /// The brace of an object.
-    Object,
-    /// What follows the bracket of a list.
-    List,
+    /// What follows a null or an empty list.
+    Nothing,
+    /// What follows the event.
+    End,
+    /// One of these, in another object.
+    Turn,
 }
 
-/// A step from one member to the next.
+/// A step from one value to the next: objects that end and begin between the two, and the field of the next.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Step {
-    /// Which member follows; 0 at the end of the object.
-    pub(super) field: u8,
+    /// Which member follows, as a bit.
+    pub(super) bit: u32,
+    /// Bytes of the stretch.
+    pub(super) length: u8,
     pub(super) then: Then,
+    /// The place of the member's slot in the frame.
+    pub(super) slot: u8,
+    /// Which state follows the value.
+    pub(super) state: u8,
+    pub(super) turn: Turn,
+}
+
+impl Turn {
+    /// Tells whether one object ends, and the next of the same list begins.
+    #[inline]
+    pub(super) fn is_only_next(&self) -> bool {
+        self.ends == 1 && self.is_next && self.begins == 0
+    }
+}
+
+impl Step {
+    /// Makes a step over a stretch, which must not be longer than what is learned.
+    pub(super) fn new(length: usize, field: u8, state: u8, turn: Turn) -> Option<Self> {
+        if length > LONGEST {
+            return None;
+        }
+        let bit = if turn.then == Then::End { 0 } else { 1 << field };
+        let then = if turn.ends == 0 && turn.begins == 0 { turn.then } else { Then::Turn };
+        let length = u8::try_from(length).ok()?;
+        Some(Self { bit, length, then, slot: 1 + field, state, turn })
+    }
+}
+
+/// Objects that end and begin between two values.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// What follows then.
+    pub(super) then: Then,
+    /// How many objects end.
+    pub(super) ends: u8,
+    /// Whether then the next object of the same list begins.
+    pub(super) is_next: bool,
+    /// How many objects begin then, each in the one before.
+    pub(super) begins: u8,
+    /// The fields that they are in.
+    pub(super) fields: [u8; 2],
 }
 
 /// A stretch of text that was met before, and where it led.
 #[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
 struct Way {
-    bytes: [u128; 2],
-    masks: [u128; 2],
-    length: usize,
+    /// The bytes of the stretch, whatever behind its end; none that a text has where it is longer.
+    bytes: [u8; SPAN],
+    /// The bytes beyond the stretch, a bit for each.
+    beyond: u32,
     step: Step,
+    /// Where the bytes of a longer stretch are.
+    place: u8,
 }
 
 impl Way {
-    /// Never taken: no text has this byte.
+    /// A way that no text takes, as UTF-8 has no such bytes.
     const NONE: Self = Self {
-        bytes: [0xff, 0],
-        masks: [0xff, 0],
-        length: 1,
-        step: Step { field: 0, then: Then::End },
+        bytes: [u8::MAX; SPAN],
+        beyond: 0,
+        step: Step {
+            bit: 0,
+            length: 0,
+            then: Then::End,
+            slot: 0,
+            state: 0,
+            turn: Turn { then: Then::End, ends: 0, is_next: false, begins: 0, fields: [0; 2] },
+        },
+        place: 0,
     };
 
-    fn new(text: &[u8], step: Step) -> Option<Self> {
-        if text.len() > LONGEST {
-            return None;
-        }
-        let mask = |at: usize| {
-            let bytes = text.len().saturating_sub(at).min(BLOCK);
-            if bytes == 0 { 0 } else { u128::MAX >> (8 * (BLOCK - bytes)) }
-        };
-        Some(Self {
-            bytes: [number(text, 0), number(text, BLOCK)],
-            masks: [mask(0), mask(BLOCK)],
-            length: text.len(),
-            step,
-        })
-    }
-
-    /// Tells whether a text goes this way; `first` are its next bytes.
-    #[inline]
-    fn is_taken(&self, first: u128, text: &[u8], at: usize) -> bool {
-        (first ^ self.bytes[0]) & self.masks[0] == 0
-            && (self.length <= BLOCK || self.goes_on(text, at + BLOCK))
-    }
-
-    #[inline]
-    fn goes_on(&self, text: &[u8], at: usize) -> bool {
-        (number(text, at) ^ self.bytes[1]) & self.masks[1] == 0
+    /// Tells whether it is a longer one, and a text goes on like it.
+    fn is_long_and_taken(&self, long: &[[u8; LONGEST]; WAYS], text: &[u8]) -> bool {
+        let length = usize::from(self.step.length);
+        let long = long.get(usize::from(self.place)).and_then(|long| long.get(..length));
+        length > SPAN && long.is_some_and(|long| text.starts_with(long))
     }
 }
 
-/// The ways on from a state.
-#[derive(Debug, Clone, Copy)]
-struct Fork {
-    ways: [Way; 2],
-    /// Which of them was taken last.
-    last: usize,
-}
+/// The ways on from a state, that taken last in front.
+type Fork = [Way; WAYS];
 
 /// All ways that were learned.
 #[derive(Debug)]
 pub(super) struct Paths {
-    forks: Box<[Fork]>,
+    forks: Box<[Fork; STATES]>,
+    /// The bytes of longer stretches, each at its way's place.
+    long: Box<[[[u8; LONGEST]; WAYS]; STATES]>,
 }
 
 impl Default for Paths {
     fn default() -> Self {
-        let fork = Fork { ways: [Way::NONE; 2], last: 1 };
-        Self { forks: vec![fork; STATES].into_boxed_slice() }
+        let mut fork = [Way::NONE; WAYS];
+        for (way, place) in fork.iter_mut().zip(0..) {
+            way.place = place;
+        }
+        Self { forks: Box::new([fork; STATES]), long: Box::new([[[0; LONGEST]; WAYS]; STATES]) }
     }
 }
 
 impl Paths {
-    /// Returns the step that was taken before from a state over the same bytes, and their number.
-    #[inline]
-    pub(super) fn step(&mut self, state: usize, text: &[u8], at: usize) -> Option<(Step, usize)> {
-        let fork = self.forks.get_mut(state)?;
-        let first = number(text, at);
-        let [one, other] = &fork.ways;
-        if one.is_taken(first, text, at) {
-            fork.last = 0;
-            return Some((one.step, one.length));
-        }
-        if other.is_taken(first, text, at) {
-            fork.last = 1;
-            return Some((other.step, other.length));
-        }
-        None
+    /// Returns the step that was taken from a state over the same bytes the last time.
+    #[expect(clippy::inline_always, reason = "a call for each value costs the scan a third")]
+    #[inline(always)]
+    pub(super) fn step(&self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
+        let way = &self.forks[state % STATES][0];
+        covers(&way.bytes, way.beyond, text, at).then_some(&way.step)
     }
 
-    /// Learns a way, in place of the one that was not taken for longer.
-    pub(super) fn learn(&mut self, state: usize, text: &[u8], step: Step) {
-        let (Some(fork), Some(way)) = (self.forks.get_mut(state), Way::new(text, step)) else {
-            return;
-        };
-        fork.last = 1 - fork.last.min(1);
-        if let Some(place) = fork.ways.get_mut(fork.last) {
-            *place = way;
+    /// Returns the step that was taken before from a state over the same bytes, and has it tried first from now on.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn other_step(&mut self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
+        let (fork, long) = (&mut self.forks[state % STATES], &self.long[state % STATES]);
+        let taken = |way: &Way| covers(&way.bytes, way.beyond, text, at);
+        let place = fork.iter().position(taken).or_else(|| {
+            let rest = text.get(at as usize..)?;
+            fork.iter().position(|way| way.is_long_and_taken(long, rest))
+        })?;
+        fork.swap(0, place);
+        Some(&fork[0].step)
+    }
+
+    /// Learns a way, in place of one that was not taken for longer, and has it tried first.
+    pub(super) fn learn(&mut self, state: usize, stretch: &[u8], step: Step) {
+        let (fork, long) = (&mut self.forks[state % STATES], &mut self.long[state % STATES]);
+        fork.rotate_right(1);
+        let place = fork[0].place;
+        let mut way = Way { step, place, ..Way::NONE };
+        if let Some(bytes) = way.bytes.get_mut(..stretch.len()) {
+            bytes.copy_from_slice(stretch);
+            way.beyond = u32::MAX.checked_shl(u32::from(step.length)).unwrap_or_default();
+        } else if let Some(long) = long.get_mut(usize::from(place)) {
+            for (byte, known) in long.iter_mut().zip(stretch) {
+                *byte = *known;
+            }
         }
+        fork[0] = way;
     }
 }

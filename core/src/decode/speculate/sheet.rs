@@ -2,73 +2,39 @@
 //!
 //! One list of numbers holds a frame for each object: first a head, then a slot for each field.
 
-use crate::decode::Refusal;
-use crate::decode::members::{Element, Members, WrongType};
+use super::Missed;
+use crate::decode::Code;
+use crate::decode::members::{Element, Members, Word, WrongType};
 use crate::decode::place::Place;
 use crate::decode::unknown::Walk;
 
 /// Most slots. A text that needs more is none that a terminal sends.
 const MOST_SLOTS: usize = 1 << 16;
 
-/// The frames of one event.
+/// Slots that stand behind the beginning of each frame: a power of two, and more than any frame has.
+pub(super) const FRAME: usize = 32;
+
+/// The frames of one event, that of the event first.
 #[derive(Debug, Default)]
 pub(super) struct Sheet {
     slots: Vec<u64>,
-    used: usize,
 }
 
 impl Sheet {
-    pub(super) fn clear(&mut self) {
-        self.used = 0;
-    }
-
-    /// Adds a frame and returns its place. Its slots hold what they held: the head says which count.
+    /// Returns the slots that a text of a length can need. They hold what they held: heads say which count.
     #[inline]
-    pub(super) fn add(&mut self, fields: usize) -> Option<usize> {
-        let frame = self.used;
-        self.used += fields + 1;
-        if self.used > self.slots.len() {
-            self.grow()?;
+    pub(super) fn slots(&mut self, bytes: usize) -> &mut [u64] {
+        // The most for its length needs a line, sixteen for `{"line":1},`.
+        let most = (2 * FRAME + bytes + bytes / 2).min(MOST_SLOTS);
+        if self.slots.len() < most {
+            self.slots.resize(most.next_power_of_two(), 0);
         }
-        Some(frame)
+        &mut self.slots
     }
 
-    #[cold]
-    fn grow(&mut self) -> Option<()> {
-        if self.used > MOST_SLOTS {
-            return None;
-        }
-        self.slots.resize(self.used.next_power_of_two(), 0);
-        Some(())
-    }
-
-    /// Fills the slot of a field with one number or two.
-    #[inline]
-    pub(super) fn fill(&mut self, frame: usize, field: usize, value: u64) {
-        if let Some(slot) = self.slots.get_mut(frame + 1 + field) {
-            *slot = value;
-        }
-    }
-
-    /// Says which fields of a frame are there.
-    #[inline]
-    pub(super) fn close(&mut self, frame: usize, fields: u32) {
-        if let Some(head) = self.slots.get_mut(frame) {
-            *head = pair(fields as usize, 0);
-        }
-    }
-
-    /// Says which frame follows another one in their list.
-    #[inline]
-    pub(super) fn link(&mut self, frame: usize, next: usize) {
-        if let Some(head) = self.slots.get_mut(frame) {
-            *head |= pair(0, next);
-        }
-    }
-
-    /// Returns a frame to be read, with the text that it speaks of.
-    pub(super) fn frame<'s, 'd>(&'s self, at: usize, text: &'d str) -> Frame<'s, 'd> {
-        Frame { slots: &self.slots, at, text }
+    /// Returns the event's frame, with the text that it speaks of and the copy of that.
+    pub(super) fn event<'s, 'd>(&'s self, text: &'d str, copy: &'s [u8]) -> Frame<'s, 'd> {
+        Frame { slots: &self.slots, at: 0, text, copy }
     }
 }
 
@@ -89,35 +55,60 @@ pub(super) struct Frame<'s, 'd> {
     slots: &'s [u64],
     at: usize,
     text: &'d str,
+    /// The same text, with room behind it.
+    copy: &'s [u8],
 }
 
-impl Frame<'_, '_> {
+/// One object of an event, and its members.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opened<'s, 'd, const N: usize> {
+    frame: Frame<'s, 'd>,
+    /// The fields that are there, a bit for each.
+    present: u64,
+    slots: &'s [u64; N],
+}
+
+impl<const N: usize> Opened<'_, '_, N> {
     #[inline]
     fn slot(&self, field: usize) -> Option<u64> {
-        let head = *self.slots.get(self.at)?;
-        if head >> field & 1 == 0 {
+        if self.present >> field & 1 == 0 {
             return None;
         }
-        self.slots.get(self.at + 1 + field).copied()
+        self.slots.get(field).copied()
+    }
+
+    /// Returns the length of a text, 0 where there is none.
+    #[inline]
+    pub(super) fn length(&self, field: usize) -> u64 {
+        self.slot(field).map_or(0, |slot| slot >> 32)
     }
 }
 
-impl<'d> Element<'d> for Frame<'_, 'd> {
-    type Members<const N: usize> = Self;
+impl<'s, 'd> Element<'d> for Frame<'s, 'd> {
+    type Fault = Missed;
+    type Members<const N: usize> = Opened<'s, 'd, N>;
 
     #[inline]
     fn open<const N: usize>(
         self,
         _names: &'static [&'static str; N],
         _place: &Place<'_>,
-    ) -> Result<Self, Refusal> {
-        Ok(self)
+    ) -> Result<Opened<'s, 'd, N>, Missed> {
+        let (present, slots) =
+            self.slots.get(self.at..).and_then(<[u64]>::split_first).ok_or(Missed)?;
+        let slots = slots.first_chunk().ok_or(Missed)?;
+        Ok(Opened { frame: self, present: *present, slots })
+    }
+
+    #[inline]
+    fn fault(_code: Code, _place: &Place<'_>) -> Missed {
+        Missed
     }
 }
 
 /// The scan found each member to be of its type, and to be known.
-impl<'s, 'd> Members<'d> for Frame<'s, 'd> {
-    type Element = Self;
+impl<'s, 'd, const N: usize> Members<'d> for Opened<'s, 'd, N> {
+    type Element = Frame<'s, 'd>;
     type List = Frames<'s, 'd>;
 
     #[inline]
@@ -126,17 +117,11 @@ impl<'s, 'd> Members<'d> for Frame<'s, 'd> {
     }
 
     #[inline]
-    fn text(&self, field: usize) -> Result<Option<&'d str>, WrongType> {
+    fn word(&self, field: usize) -> Result<Option<Word<'d>>, WrongType> {
         let Some(slot) = self.slot(field) else { return Ok(None) };
-        let (from, to) = unpair(slot);
-        self.text.get(from..to).map(Some).ok_or(WrongType)
-    }
-
-    #[inline]
-    fn bytes(&self, field: usize) -> Result<Option<&'d [u8]>, WrongType> {
-        let Some(slot) = self.slot(field) else { return Ok(None) };
-        let (from, to) = unpair(slot);
-        self.text.as_bytes().get(from..to).map(Some).ok_or(WrongType)
+        let (from, length) = unpair(slot);
+        let head = self.frame.copy.get(from..from + 16).and_then(<[u8]>::first_chunk);
+        Ok(Some(Word::new(self.frame.text, from, length, *head.ok_or(WrongType)?)))
     }
 
     #[inline]
@@ -153,17 +138,17 @@ impl<'s, 'd> Members<'d> for Frame<'s, 'd> {
     fn list(&self, field: usize) -> Result<Option<Frames<'s, 'd>>, WrongType> {
         Ok(self.slot(field).map(|slot| {
             let (first, left) = unpair(slot);
-            Frames { next: Self { at: first, ..*self }, left }
+            Frames { next: Frame { at: first, ..self.frame }, left }
         }))
     }
 
     #[inline]
-    fn object(&self, field: usize) -> Result<Option<Self>, WrongType> {
-        Ok(self.slot(field).map(|slot| Self { at: unpair(slot).0, ..*self }))
+    fn object(&self, field: usize) -> Result<Option<Frame<'s, 'd>>, WrongType> {
+        Ok(self.slot(field).map(|slot| Frame { at: unpair(slot).0, ..self.frame }))
     }
 
     #[inline]
-    fn add_unknown(&self, _walk: &mut Walk<'_>, _place: &Place<'_>) -> Result<(), Refusal> {
+    fn add_unknown(&self, _walk: &mut Walk<'_>, _place: &Place<'_>) -> Result<(), Missed> {
         Ok(())
     }
 }

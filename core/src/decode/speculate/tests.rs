@@ -20,14 +20,14 @@ const SAMPLES: [&str; 8] = [
 
 /// What the speculation alone makes of a text.
 fn speculated(speculation: &mut Speculation, text: &[u8]) -> Option<u128> {
-    speculation.passing = 0;
+    speculation.patience.passing = 0;
     let event = speculation.read(text, &mut Scratch::default(), None, &mut Spare::default());
     event.map(|event| event.hash)
 }
 
 fn assert_same(decoder: &mut Decoder, text: &[u8]) {
     if let Some(speculation) = &mut decoder.speculation {
-        speculation.passing = 0;
+        speculation.patience.passing = 0;
     }
     let cards = CardRules::default();
     assert_eq!(decoder.decode(text), Decoder::reference().decode(text));
@@ -110,13 +110,13 @@ fn who_only_misses_is_passed_by_and_tried_again() {
     let mut speculation = Speculation::default();
     let mut tried = 0;
     for _ in 0..1_000 {
-        tried += u32::from(speculation.passing == 0);
+        tried += u32::from(speculation.patience.passing == 0);
         let missed = speculation.read(b"{}", &mut Scratch::default(), None, &mut Spare::default());
         assert_eq!(missed, None);
     }
     assert!((10..30).contains(&tried), "{tried}");
     assert!(speculated(&mut speculation, SALE.as_bytes()).is_some());
-    assert_eq!((speculation.misses, speculation.passing), (0, 0));
+    assert_eq!((speculation.patience.misses, speculation.patience.passing), (0, 0));
 }
 
 fn judged(decoder: &mut Decoder, text: &[u8]) -> Result<String, Refusal> {

@@ -1,0 +1,83 @@
+//! Ways to read an event, each by its name: our decoders and their rivals.
+
+use tillrace_core::card::CardRules;
+use tillrace_core::decode::Decoder;
+
+use crate::rivals::{self, Event, Taper};
+
+/// Reads a text, and returns something of what was read, lest that be optimized away.
+pub type Read = Box<dyn FnMut(&[u8]) -> u64>;
+
+/// The ways by their names, in the order of tables.
+pub const WAYS: [(&str, fn() -> Read); 8] = [
+    ("speculative", || find(Decoder::new())),
+    ("simd_json_tape", || tape(rivals::walk)),
+    ("simd_json_tape_only", || tape(rivals::count)),
+    ("serde_json", || Box::new(typed)),
+    ("speculative_whole", || decode(Decoder::new())),
+    ("speculative_admit", || admit(Decoder::new())),
+    ("reference", || decode(Decoder::reference())),
+    ("reference_admit", || admit(Decoder::reference())),
+];
+
+/// Returns a way by its name.
+pub fn way(name: &str) -> Option<Read> {
+    WAYS.iter().find(|(known, _)| *known == name).map(|(_, make)| make())
+}
+
+#[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+fn find(mut decoder: Decoder) -> Read {
+    // What the speculation leaves to the reference is read as far as it would be: whole.
+    Box::new(move |text| {
+        if let Some(found) = decoder.find(text) {
+            return found.sum();
+        }
+        let event = decoder.decode(text).expect("a good event");
+        let seen = event.sequence.unwrap_or_default();
+        let spare = event.into_spare();
+        decoder.reuse(spare);
+        seen
+    })
+}
+
+#[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+fn decode(mut decoder: Decoder) -> Read {
+    Box::new(move |text| {
+        let event = decoder.decode(text).expect("a good event");
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "half of it shows as well that it was made"
+        )]
+        let seen = event.hash as u64;
+        let spare = event.into_spare();
+        decoder.reuse(spare);
+        seen
+    })
+}
+
+#[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+fn admit(mut decoder: Decoder) -> Read {
+    let cards = CardRules::default();
+    Box::new(move |text| {
+        let event = decoder.admit(text, &cards).expect("a good event");
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "half of it shows as well that it was made"
+        )]
+        let seen = event.hash as u64;
+        let spare = event.into_spare();
+        decoder.reuse(spare);
+        seen
+    })
+}
+
+fn tape(look: fn(&[simd_json::Node<'_>]) -> u64) -> Read {
+    let mut taper = Taper::default();
+    Box::new(move |text| taper.read(text, look))
+}
+
+#[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
+fn typed(text: &[u8]) -> u64 {
+    let event: Event<'_> = serde_json::from_slice(text).expect("a good event");
+    event.sequence.unwrap_or_default() + event.lines.len() as u64
+}

@@ -1,0 +1,126 @@
+//! Where a string ends, and reading its escapes.
+
+use super::block::{BLOCK, block, odd, quotes};
+
+/// What was met in the strings of a text that is not plain.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Oddities {
+    /// A character that is not printable ASCII.
+    pub(super) is_any_beyond: bool,
+    /// An escape: the copy is not the text any more.
+    pub(super) is_any_escape: bool,
+}
+
+/// Returns where a string ends, and where the quotation mark behind it stands.
+///
+/// In a plain text they are one. Otherwise escapes are read where they stand, which makes the string shorter, and
+/// blanks fill the rest.
+#[inline]
+pub(super) fn end<const PLAIN: bool>(
+    copy: &mut [u8],
+    from: u32,
+    oddities: &mut Oddities,
+) -> Option<(u32, u32)> {
+    let mut at = from;
+    loop {
+        let block = block(copy, at)?;
+        let quotes = quotes(block);
+        if !PLAIN {
+            // What stands before the first quotation mark, and the mark itself.
+            let before = quotes ^ quotes.wrapping_sub(1);
+            if odd(block) & before != 0 {
+                return odd_end(copy, at, oddities);
+            }
+        }
+        if quotes != 0 {
+            let end = at + quotes.trailing_zeros();
+            return Some((end, end));
+        }
+        at += BLOCK as u32;
+    }
+}
+
+/// The same a byte at a time, from where there is something odd on.
+#[cold]
+#[inline(never)]
+fn odd_end(copy: &mut [u8], from: u32, oddities: &mut Oddities) -> Option<(u32, u32)> {
+    let mut at = from as usize;
+    loop {
+        match copy.get(at)? {
+            b'"' => {
+                let at = u32::try_from(at).ok()?;
+                return Some((at, at));
+            }
+            b'\\' => {
+                let (end, quote) = unescaped_end(copy, at, oddities)?;
+                return Some((u32::try_from(end).ok()?, u32::try_from(quote).ok()?));
+            }
+            ..0x20 => return None,
+            0x20..0x7f => {}
+            0x7f.. => oddities.is_any_beyond = true,
+        }
+        at += 1;
+    }
+}
+
+/// The same from the first escape on. What an escape stands for is never longer than itself.
+fn unescaped_end(copy: &mut [u8], from: usize, oddities: &mut Oddities) -> Option<(usize, usize)> {
+    let (mut at, mut to) = (from, from);
+    oddities.is_any_escape = true;
+    loop {
+        match *copy.get(at)? {
+            b'"' => {
+                copy.get_mut(to..at)?.fill(b' ');
+                return Some((to, at));
+            }
+            b'\\' => {
+                let (character, length) = escaped(copy.get(at + 1..)?)?;
+                at += 1 + length;
+                oddities.is_any_beyond |= !(' '..='~').contains(&character);
+                to += character.encode_utf8(copy.get_mut(to..at)?).len();
+            }
+            ..0x20 => return None,
+            byte => {
+                oddities.is_any_beyond |= byte >= 0x7f;
+                *copy.get_mut(to)? = byte;
+                (at, to) = (at + 1, to + 1);
+            }
+        }
+    }
+}
+
+/// Reads what stands behind a backslash; returns the character and its bytes in the text.
+fn escaped(rest: &[u8]) -> Option<(char, usize)> {
+    let character = match rest.first()? {
+        byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return unicode(rest.get(1..)?),
+        _ => return None,
+    };
+    Some((character, 1))
+}
+
+/// Reads the four digits of an escape, and those of the other half of a pair (RFC 8259, section 7).
+fn unicode(rest: &[u8]) -> Option<(char, usize)> {
+    let first = four_digits(rest)?;
+    if let Some(character) = char::from_u32(first) {
+        return Some((character, 5));
+    }
+    let second = four_digits(rest.get(4..)?.strip_prefix(b"\\u")?)?;
+    let halves = (first.checked_sub(0xd800)?, second.checked_sub(0xdc00)?);
+    match halves {
+        (high @ ..0x400, low @ ..0x400) => {
+            Some((char::from_u32(0x1_0000 + (high << 10) + low)?, 11))
+        }
+        _ => None,
+    }
+}
+
+fn four_digits(rest: &[u8]) -> Option<u32> {
+    let digits: &[u8; 4] = rest.first_chunk()?;
+    digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
+}
