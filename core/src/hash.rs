@@ -27,9 +27,8 @@ const ROOM: usize = 5 + SHORT;
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprint {
     bytes: Vec<u8>,
-    /// How many of the bytes are the event's.
-    used: usize,
-    spare: [u8; ROOM],
+    /// How many of the bytes are the event's. Of 32 bits, which lets the compiler see that no sum of them overflows.
+    used: u32,
 }
 
 /// Sum of the hashes of an object's members: the same in whatever order they stand.
@@ -56,14 +55,10 @@ impl Fingerprint {
     #[inline]
     pub(crate) fn text(&mut self, tag: u8, text: &str) {
         let text = text.as_bytes();
-        let [a, b, c, d] = size(text.len());
-        let room = self.room();
-        room[..5].copy_from_slice(&[tag, a, b, c, d]);
         if text.len() <= SHORT {
-            room[5..].copy_from_slice(&short(text).to_le_bytes());
-            self.used += 5 + text.len();
+            self.short_text(tag, short(text), text.len());
         } else {
-            self.used += 5;
+            self.head(tag, text.len());
             self.append(text);
         }
     }
@@ -71,30 +66,33 @@ impl Fingerprint {
     /// Adds a field of text of at most sixteen bytes. It is written in full width, and only its own bytes are kept.
     #[inline]
     pub(crate) fn short_text(&mut self, tag: u8, head: u128, bytes: usize) {
-        let [a, b, c, d] = size(bytes);
-        let room = self.room();
-        room[..5].copy_from_slice(&[tag, a, b, c, d]);
-        room[5..].copy_from_slice(&head.to_le_bytes());
-        self.used += 5 + bytes;
+        // The upper bytes of the length are overwritten by the text.
+        let begin = u64::from(tag) | (bytes as u64) << 8;
+        self.put(5 + bytes, |room| {
+            room[..8].copy_from_slice(&begin.to_le_bytes());
+            room[5..].copy_from_slice(&head.to_le_bytes());
+        });
     }
 
     /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
     #[inline]
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {
-        let room = self.room();
-        room[0] = tag;
-        room[1..9].copy_from_slice(&value.to_le_bytes());
-        self.used += 9;
+        self.put(9, |room| {
+            room[0] = tag;
+            room[1..9].copy_from_slice(&value.to_le_bytes());
+        });
     }
 
     /// Adds the head of a list; each of its members ends with [`Self::end`].
+    #[inline]
     pub(crate) fn list(&mut self, tag: u8, members: usize) {
         self.head(tag, members);
     }
 
     /// Ends a member of a list, or an object.
+    #[inline]
     pub(crate) fn end(&mut self) {
-        self.append(&[END]);
+        self.put(1, |room| room[0] = END);
     }
 
     /// Adds an object's members that the schema does not know; nothing where there are none.
@@ -149,14 +147,15 @@ impl Fingerprint {
 
     /// Takes the begun member out again and returns its hash.
     pub(crate) fn end_member(&mut self, begun: Begun) -> u128 {
-        let hash = xxh3_128(self.bytes.get(begun.0..self.used).unwrap_or_default());
+        let hash =
+            xxh3_128(self.bytes.get(begun.0 as usize..self.used as usize).unwrap_or_default());
         self.used = begun.0;
         hash
     }
 
     /// Returns the hash of the event.
     pub(crate) fn finish(&self) -> u128 {
-        xxh3_128(self.bytes.get(..self.used).unwrap_or_default())
+        xxh3_128(self.bytes.get(..self.used as usize).unwrap_or_default())
     }
 
     fn sum(&mut self, members: MemberSum) {
@@ -164,49 +163,61 @@ impl Fingerprint {
         self.append(&members.sum.to_le_bytes());
     }
 
-    /// Returns room for one short field.
-    #[inline]
-    fn room(&mut self) -> &mut [u8; ROOM] {
-        if self.bytes.len() < self.used + ROOM {
+    /// Adds one short field, of which `bytes` are kept.
+    #[expect(clippy::inline_always, reason = "some seventy calls an event")]
+    #[inline(always)]
+    fn put(&mut self, bytes: usize, write: impl Fn(&mut [u8; ROOM])) {
+        let used = self.used as usize;
+        if let Some(room) = self.bytes.get_mut(used..used + ROOM).and_then(<[u8]>::first_chunk_mut)
+        {
+            write(room);
+        } else {
             self.grow(ROOM);
+            let room = self.bytes.get_mut(used..).and_then(<[u8]>::first_chunk_mut);
+            room.into_iter().for_each(write);
         }
-        // There is room: the spare field is never taken.
-        match self.bytes.get_mut(self.used..).and_then(|bytes| bytes.first_chunk_mut()) {
-            Some(room) => room,
-            None => &mut self.spare,
-        }
+        self.used += bytes_of(bytes);
     }
 
     fn append(&mut self, bytes: &[u8]) {
-        if self.bytes.len() < self.used + bytes.len() {
+        let (used, end) = (self.used as usize, self.used as usize + bytes.len());
+        if self.bytes.len() < end {
             self.grow(bytes.len());
         }
-        let end = self.used + bytes.len();
-        if let Some(room) = self.bytes.get_mut(self.used..end) {
+        if let Some(room) = self.bytes.get_mut(used..end) {
             room.copy_from_slice(bytes);
         }
-        self.used = end;
+        self.used += bytes_of(bytes.len());
     }
 
     #[cold]
     fn grow(&mut self, more: usize) {
-        self.bytes.resize((self.used + more).next_power_of_two(), 0);
+        self.bytes.resize((self.used as usize + more).next_power_of_two(), 0);
     }
 
+    #[inline]
     fn head(&mut self, tag: u8, length: usize) {
         let [a, b, c, d] = size(length);
-        self.append(&[tag, a, b, c, d]);
+        self.put(5, |room| room[..5].copy_from_slice(&[tag, a, b, c, d]));
     }
 }
 
-/// A size as it is hashed. An event has at most 256 KiB, so that every size in it fits.
+/// A size as it is hashed.
+#[inline]
 fn size(size: usize) -> [u8; 4] {
-    u32::try_from(size).unwrap_or(u32::MAX).to_le_bytes()
+    bytes_of(size).to_le_bytes()
+}
+
+/// A number of bytes. An event has at most 256 KiB, so that every size in it fits.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "far fewer than that")]
+fn bytes_of(size: usize) -> u32 {
+    size as u32
 }
 
 /// Where a member began.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Begun(usize);
+pub(crate) struct Begun(u32);
 
 /// A value without an inside.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,6 +4,10 @@
 //! and returns it. `null` counts as absent, as the schema says of optional members. The tag of a field
 //! in the fingerprint is its place in the list of names, counted from 1.
 
+#![expect(clippy::inline_always, reason = "a call for each member costs decoding a third")]
+
+use std::ops::RangeInclusive;
+
 use super::Code;
 use super::members::{Element, Members, SHORT, Word, WrongType};
 use super::place::Place;
@@ -49,6 +53,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Adds the members that the schema does not know, and ends the object.
+    #[inline(always)]
     pub(super) fn finish(&mut self) -> Result<(), E::Fault> {
         self.members.add_unknown(self.walk, self.place)?;
         self.walk.scratch.fingerprint.end();
@@ -56,7 +61,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Tells whether a member is there and not null.
-    #[inline]
+    #[inline(always)]
     pub(super) fn has(&self, field: usize) -> bool {
         self.members.has(field)
     }
@@ -68,6 +73,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Unwraps what must be there.
+    #[inline(always)]
     pub(super) fn required<T>(&self, field: usize, value: Option<T>) -> Result<T, E::Fault> {
         value.ok_or_else(|| self.refuse(field, Code::MissingField))
     }
@@ -77,15 +83,16 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text of any content.
+    #[inline(always)]
     pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
         let text = word.text();
         self.clear(field, text)?;
-        self.keep_word(field, &word);
+        self.keep_word(field, word);
         Ok(Some(text))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
         let id = word.text();
@@ -94,11 +101,11 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         if !is_id {
             return Err(self.refuse(field, Code::InvalidId));
         }
-        self.keep_word(field, &word);
+        self.keep_word(field, word);
         Ok(Some(id))
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, E::Fault> {
         let id = self.id(field)?;
         self.required(field, id)
@@ -118,24 +125,25 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a member as text that a parser must know, which therefore can be no card number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn known<T>(
         &mut self,
         field: usize,
         code: Code,
-        parse: impl FnOnce(&Word<'d>) -> Option<T>,
+        parse: impl FnOnce(Word<'d>) -> Option<T>,
     ) -> Result<Option<T>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
-        match parse(&word) {
+        match parse(word) {
             Some(known) => {
-                self.keep_word(field, &word);
+                self.keep_word(field, word);
                 Ok(Some(known))
             }
-            None => Err(self.unread(field, &word, code)),
+            None => Err(self.unread(field, code)),
         }
     }
 
     /// Reads a word that has a default; absent and the default are the same.
+    #[inline(always)]
     pub(super) fn default_word(
         &mut self,
         field: usize,
@@ -144,31 +152,31 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         is_known: impl FnOnce(&str) -> bool,
     ) -> Result<&'d str, E::Fault> {
         let Some(word) = self.word(field)? else {
-            self.walk.scratch.fingerprint.text(tag(field), default);
+            self.keep_word(field, Word::whole(default));
             return Ok(default);
         };
         let text = word.text();
         if !is_known(text) {
-            return Err(self.unread(field, &word, code));
+            return Err(self.unread(field, code));
         }
-        self.keep_word(field, &word);
+        self.keep_word(field, word);
         Ok(text)
     }
 
     /// Reads a GTIN. One with a wrong check digit is called that, even if it could be a card number.
-    #[inline]
+    #[inline(always)]
     pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         const LONGEST: usize = 14;
         let Some(word) = self.word(field)? else { return Ok(None) };
         if word.short().is_some_and(|digits| is_short_gtin(digits, word.len())) {
-            self.keep_word(field, &word);
+            self.keep_word(field, word);
             return Ok(Some(word.text()));
         }
         let is_misread = word.len() <= LONGEST && word.bytes().iter().all(u8::is_ascii_digit);
         Err(if is_misread {
             self.refuse(field, Code::InvalidGtin)
         } else {
-            self.unread(field, &word, Code::InvalidGtin)
+            self.unread(field, Code::InvalidGtin)
         })
     }
 
@@ -195,7 +203,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads an amount in minor units.
-    #[inline]
+    #[inline(always)]
     pub(super) fn money(
         &mut self,
         field: usize,
@@ -205,7 +213,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a unit price in ten-thousandths of a minor unit.
-    #[inline]
+    #[inline(always)]
     pub(super) fn price(
         &mut self,
         field: usize,
@@ -214,7 +222,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         self.scaled(field, currency, PRICE_DECIMALS, MAX_PRICE)
     }
 
-    #[inline]
+    #[inline(always)]
     fn scaled(
         &mut self,
         field: usize,
@@ -228,38 +236,45 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         let currency = currency
             .ok_or_else(|| E::fault(Code::MissingField, &Place::ROOT.member("currency")))?;
         let scale = currency.exponent() + more_decimals;
-        let amount = self.parsed(field, Code::InvalidMoney, |word| {
-            decimal(word, scale).filter(|amount| (-most..=most).contains(amount))
-        })?;
-        if let Some(amount) = amount {
-            self.keep(field, amount);
-        }
-        Ok(amount)
+        self.decimal(field, Code::InvalidMoney, scale, -most..=most)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn quantity(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
-        let quantity = self.parsed(field, Code::InvalidQuantity, |word| {
-            decimal(word, Decimal::SCALE)
-                .map(Decimal)
-                .filter(|quantity| (-MAX_QUANTITY..=MAX_QUANTITY).contains(&quantity.0))
-        })?;
-        if let Some(quantity) = quantity {
-            self.keep(field, quantity.0);
-        }
-        Ok(quantity)
+        let allowed = -MAX_QUANTITY..=MAX_QUANTITY;
+        let quantity = self.decimal(field, Code::InvalidQuantity, Decimal::SCALE, allowed)?;
+        Ok(quantity.map(Decimal))
     }
 
     pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
-        let rate = self.parsed(field, Code::InvalidRate, |word| decimal(word, Decimal::SCALE))?;
-        if let Some(rate) = rate {
-            self.keep(field, rate);
+        Ok(self
+            .decimal(field, Code::InvalidRate, Decimal::SCALE, i64::MIN..=i64::MAX)?
+            .map(Decimal))
+    }
+
+    /// Reads a decimal.
+    #[inline(always)]
+    fn decimal(
+        &mut self,
+        field: usize,
+        code: Code,
+        scale: u32,
+        allowed: RangeInclusive<i64>,
+    ) -> Result<Option<i64>, E::Fault> {
+        let Some(word) = self.word(field)? else { return Ok(None) };
+        let short = word.shorter().and_then(|text| parse_short(text, word.len(), scale));
+        let value = short.or_else(|| parse_scaled(word.bytes(), scale));
+        match value.filter(|value| allowed.contains(value)) {
+            Some(value) => {
+                self.keep(field, value);
+                Ok(Some(value))
+            }
+            None => Err(self.unread(field, code)),
         }
-        Ok(rate.map(Decimal))
     }
 
     /// Reads an integer from 0 to 2^53 − 1; another number is refused with `code`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn integer(&mut self, field: usize, code: Code) -> Result<Option<i64>, E::Fault> {
         let integer = self.unkept_integer(field, code)?;
         if let Some(integer) = integer {
@@ -278,7 +293,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         self.unkept_integer(field, Code::NumberOutOfRange).map(drop)
     }
 
-    #[inline]
+    #[inline(always)]
     fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, E::Fault> {
         match self.typed(field, self.members.integer(field))? {
             Some(integer) if !(0..=MAX_INTEGER).contains(&integer) => Err(self.refuse(field, code)),
@@ -292,6 +307,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Reads a boolean; absent is false, and hashed like it.
+    #[inline(always)]
     pub(super) fn flag(&mut self, field: usize) -> Result<bool, E::Fault> {
         let flag = self.typed(field, self.members.flag(field))?.unwrap_or(false);
         if flag {
@@ -337,14 +353,14 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     }
 
     /// Adds a decoded integer to the fingerprint.
-    #[inline]
+    #[inline(always)]
     pub(super) fn keep(&mut self, field: usize, value: i64) {
         self.walk.scratch.fingerprint.integer(tag(field), value);
     }
 
     /// Adds decoded text to the fingerprint.
-    #[inline]
-    fn keep_word(&mut self, field: usize, word: &Word<'_>) {
+    #[inline(always)]
+    fn keep_word(&mut self, field: usize, word: Word<'_>) {
         let fingerprint = &mut self.walk.scratch.fingerprint;
         if word.len() <= SHORT {
             fingerprint.short_text(tag(field), word.head(), word.len());
@@ -353,31 +369,32 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn parsed<T>(
         &self,
         field: usize,
         code: Code,
-        parse: impl FnOnce(&Word<'d>) -> Option<T>,
+        parse: impl FnOnce(Word<'d>) -> Option<T>,
     ) -> Result<Option<T>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
-        match parse(&word) {
-            None => Err(self.unread(field, &word, code)),
+        match parse(word) {
+            None => Err(self.unread(field, code)),
             parsed => Ok(parsed),
         }
     }
 
     /// Refuses a text that a rule cannot read, for the card number in it if there is one.
     #[cold]
-    fn unread(&self, field: usize, word: &Word<'_>, code: Code) -> E::Fault {
-        match self.clear(field, word.text()) {
+    fn unread(&self, field: usize, code: Code) -> E::Fault {
+        let text = self.members.word(field).ok().flatten().map(|word| word.text());
+        match self.clear(field, text.unwrap_or_default()) {
             Err(fault) => fault,
             Ok(()) => self.refuse(field, code),
         }
     }
 
     /// Refuses a text with card data in it.
-    #[inline]
+    #[inline(always)]
     fn clear(&self, field: usize, text: &str) -> Result<(), E::Fault> {
         if self.walk.cards.is_none() || !card::may_hold_card(text) {
             return Ok(());
@@ -393,20 +410,15 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&self, field: usize) -> Result<Option<Word<'d>>, E::Fault> {
         self.typed(field, self.members.word(field))
     }
 
-    #[inline]
+    #[inline(always)]
     fn typed<T>(&self, field: usize, member: Result<T, WrongType>) -> Result<T, E::Fault> {
         member.map_err(|_wrong_type| self.refuse(field, Code::WrongType))
     }
-}
-
-#[inline]
-fn decimal(word: &Word<'_>, scale: u32) -> Option<i64> {
-    parse_short(word.short(), word.len(), scale).or_else(|| parse_scaled(word.bytes(), scale))
 }
 
 /// The tag of a field in the fingerprint.

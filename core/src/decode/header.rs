@@ -76,6 +76,7 @@ pub(super) fn event<'d>(
 }
 
 /// Reads an event whose members were told apart before.
+#[inline]
 pub(super) fn event_of<'d, E: Element<'d>>(
     root: E,
     walk: &mut Walk<'_>,
@@ -85,6 +86,7 @@ pub(super) fn event_of<'d, E: Element<'d>>(
 }
 
 /// Holds an event to all rules.
+#[inline]
 fn complete<'d, E: Element<'d>>(
     mut fields: EventFields<'_, '_, 'd, E>,
     spare: &mut Spare,
@@ -96,6 +98,7 @@ fn complete<'d, E: Element<'d>>(
     Ok(event)
 }
 
+#[inline]
 fn read<'d, E: Element<'d>>(
     fields: &mut EventFields<'_, '_, 'd, E>,
     spare: &mut Spare,

@@ -51,6 +51,8 @@ const MAX_SUM: i64 = 1_000_000_000_000_000;
 
 type LineFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 
+#[expect(clippy::inline_always, reason = "a line is built where it will stand")]
+#[inline(always)]
 pub(super) fn line<'d, E: Element<'d>>(
     walk: &mut Walk<'_>,
     element: E,

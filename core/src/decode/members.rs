@@ -76,6 +76,7 @@ impl<'d> Word<'d> {
     }
 
     /// Makes a word of all of a text.
+    #[inline]
     pub(super) fn whole(text: &'d str) -> Self {
         let head = match text.as_bytes().first_chunk() {
             Some(head) => u128::from_le_bytes(*head),
@@ -85,29 +86,45 @@ impl<'d> Word<'d> {
     }
 
     #[inline]
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(self) -> usize {
         self.length
     }
 
     #[inline]
-    pub(super) fn text(&self) -> &'d str {
+    pub(super) fn text(self) -> &'d str {
         self.around.get(self.from..self.from + self.length).unwrap_or_default()
     }
 
     #[inline]
-    pub(super) fn bytes(&self) -> &'d [u8] {
+    pub(super) fn bytes(self) -> &'d [u8] {
         self.around.as_bytes().get(self.from..self.from + self.length).unwrap_or_default()
     }
 
     /// Returns the first sixteen bytes as a little-endian number. What stands behind a shorter text is not its own.
     #[inline]
-    pub(super) fn head(&self) -> u128 {
+    pub(super) fn head(self) -> u128 {
         self.head
+    }
+
+    /// Returns a text of at most eight bytes as a little-endian number, zeros behind its end.
+    #[inline]
+    pub(super) fn shorter(self) -> Option<u64> {
+        const OWN: [u64; 9] = {
+            let (mut own, mut bytes) = ([0; 9], 1);
+            while bytes < own.len() {
+                own[bytes] = u64::MAX >> (8 * (8 - bytes));
+                bytes += 1;
+            }
+            own
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "the first half is meant")]
+        let first = self.head as u64;
+        OWN.get(self.length).map(|own| first & own)
     }
 
     /// Returns a text of at most sixteen bytes as a little-endian number, zeros behind its end.
     #[inline]
-    pub(super) fn short(&self) -> Option<u128> {
+    pub(super) fn short(self) -> Option<u128> {
         const OWN: [u128; SHORT + 1] = {
             let (mut own, mut bytes) = ([0; SHORT + 1], 1);
             while bytes < own.len() {

@@ -27,10 +27,13 @@ impl Currency {
     /// Parses an upper-case code of ISO 4217.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let code: [u8; 3] = text.try_into().ok()?;
+        // A code with the highest digit comes right behind its row, or is it.
+        let [a, b, c] = code;
+        let number = u32::from_be_bytes([a, b, c, b'9']);
         let (rows, _) = TABLE.as_chunks::<4>();
-        let place = rows.binary_search_by(|[a, b, c, _]| [*a, *b, *c].cmp(&code)).ok()?;
-        let [.., exponent] = rows.get(place)?;
-        Some(Self { code, exponent: exponent - b'0' })
+        let behind = rows.partition_point(|row| u32::from_be_bytes(*row) <= number);
+        let [d, e, f, exponent] = *rows.get(behind.checked_sub(1)?)?;
+        ([d, e, f] == code).then_some(Self { code, exponent: exponent - b'0' })
     }
 
     /// Returns the three letters.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::ascii::Ascii;
+use super::short::{are_digits, eight_digits};
 
 /// A calendar date: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -12,9 +13,12 @@ impl Date {
     /// Parses `YYYY-MM-DD` (RFC 3339 `full-date`), years 0001 to 9999.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let [y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2] = *text else { return None };
-        let year = number(&[y1, y2, y3, y4])?;
-        let month = number(&[m1, m2])?;
-        let day = number(&[d1, d2])?;
+        let digits = u64::from_le_bytes([y1, y2, y3, y4, m1, m2, d1, d2]);
+        if !are_digits(digits) {
+            return None;
+        }
+        let number = i32::try_from(eight_digits(digits)).ok()?;
+        let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
         if year == 0 || !(1..=12).contains(&month) || day == 0 || day > days_in(year, month) {
             return None;
         }
@@ -63,12 +67,6 @@ impl fmt::Display for Date {
         self.write(&mut ascii);
         formatter.write_str(ascii.as_str())
     }
-}
-
-fn number(digits: &[u8]) -> Option<i32> {
-    digits.iter().try_fold(0_i32, |value, &digit| {
-        digit.is_ascii_digit().then(|| value * 10 + i32::from(digit - b'0'))
-    })
 }
 
 fn days_in(year: i32, month: i32) -> i32 {

@@ -38,15 +38,15 @@ impl fmt::Display for Decimal {
 /// Returns `None` for any other text and for what an `i64` cannot hold. Leading zeros are allowed.
 #[inline]
 pub fn parse_scaled(text: &[u8], scale: u32) -> Option<i64> {
-    let short = (text.len() <= 8).then(|| shorter(text).into());
-    parse_short(short, text.len(), scale).or_else(|| parse_long(text, scale))
+    let short = (text.len() <= 8).then(|| parse_short(shorter(text), text.len(), scale));
+    short.flatten().or_else(|| parse_long(text, scale))
 }
 
 /// The same for a text of at most eight bytes without a sign, all at once. It comes as a little-endian number.
 ///
 /// Returns `None` also for what it does not read.
-#[inline]
-pub(crate) fn parse_short(text: Option<u128>, length: usize, scale: u32) -> Option<i64> {
+#[inline(never)]
+pub(crate) fn parse_short(text: u64, length: usize, scale: u32) -> Option<i64> {
     const POWERS: [i64; 11] = {
         let mut powers = [1; 11];
         let mut power = 1;
@@ -56,36 +56,31 @@ pub(crate) fn parse_short(text: Option<u128>, length: usize, scale: u32) -> Opti
         }
         powers
     };
-    if length > 8 {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "eight bytes at most")]
-    let bytes = text? as u64;
     // The lowest bit that this sets is certainly that of a point.
-    let without_points = bytes ^ all(b'.');
+    let without_points = text ^ all(b'.');
     let points = without_points.wrapping_sub(all(1)) & !without_points & all(0x80);
-    let (bytes, digits, decimals) = if points == 0 {
-        (bytes, length, 0)
-    } else {
-        let below = points ^ points.wrapping_sub(1);
-        // Seven bits below that of the point are its own.
-        let whole = below >> 8;
-        let decimals = length - 1 - points.trailing_zeros() as usize / 8;
+    let (mut digits, mut count, mut decimals) = (text, length, 0);
+    if points != 0 {
+        // What is below the point stays, what is above moves into its place.
+        let below = (points ^ points.wrapping_sub(1)) >> 8;
+        digits = text & below | text >> 8 & !below;
+        count = length - 1;
+        decimals = count - points.trailing_zeros() as usize / 8;
         if decimals == 0 {
             return None;
         }
-        (bytes & whole | bytes >> 8 & !whole, length - 1, decimals)
-    };
-    if digits == decimals {
-        return None;
-    }
-    let zeros = 8 * (8 - digits);
-    let digits = bytes << zeros | all(b'0') & ((1_u64 << zeros) - 1);
-    if !are_digits(digits) {
-        return None;
     }
     let missing = (scale as usize).checked_sub(decimals)?;
-    eight_digits(digits).cast_signed().checked_mul(*POWERS.get(missing)?)
+    let zeros = 8 * 8_usize.checked_sub(count)?;
+    if count == decimals {
+        return None;
+    }
+    let digits = digits << zeros;
+    // All bits of a zero but its last four are those of a digit as well.
+    if !are_digits(digits | all(b'0') & !(u64::MAX << zeros)) {
+        return None;
+    }
+    Some(eight_digits(digits).cast_signed() * POWERS.get(missing)?)
 }
 
 fn parse_long(text: &[u8], scale: u32) -> Option<i64> {

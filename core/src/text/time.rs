@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Date;
 use super::ascii::Ascii;
+use super::short::eight_digits;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -113,10 +114,12 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     if digits.is_empty() || digits.len() > 9 {
         return None;
     }
-    let micros = (0..6).fold(0_i64, |value, place| {
-        value * 10 + digits.get(place).map_or(0, |digit| i64::from(digit - b'0'))
-    });
-    Some((micros, zone))
+    let mut first = [b'0'; 8];
+    for (place, digit) in first.iter_mut().zip(digits) {
+        *place = *digit;
+    }
+    let micros = eight_digits(u64::from_le_bytes(first)) / 100;
+    Some((micros.cast_signed(), zone))
 }
 
 fn zone_minutes(zone: &[u8]) -> Option<i16> {
