@@ -78,8 +78,8 @@ pub(super) fn line<'d, E: Element<'d>>(
     let regular_unit_price = fields.price(REGULAR_UNIT_PRICE, currency)?;
     let unit_price = fields.price(UNIT_PRICE, currency)?;
     let amount = fields.money(AMOUNT, currency)?;
-    let discount = discounts(&mut fields, currency)?;
-    let taxes = taxes(&mut fields, currency)?;
+    let discount = if fields.has(DISCOUNTS) { discounts(&mut fields, currency)? } else { 0 };
+    let taxes = if fields.has(TAXES) { taxes(&mut fields, currency)? } else { Taxes::default() };
     let disposition = disposition(&mut fields, line_type)?;
     let void = fields.flag(VOID)?;
     if !kinds::allows_negative(kind, line_type, void) {
@@ -141,9 +141,6 @@ fn discounts<'d, E: Element<'d>>(
 ) -> Result<i64, E::Fault> {
     const REASON: usize = 0;
     const AMOUNT: usize = 1;
-    if !line.has(DISCOUNTS) {
-        return Ok(0);
-    }
     let list = line.place.member("discounts");
     let mut sum = 0;
     for (index, element) in line.objects(DISCOUNTS)? {
@@ -175,9 +172,6 @@ fn taxes<'d, E: Element<'d>>(
     const AMOUNT: usize = 2;
     const INCLUSIVE: usize = 3;
     let mut taxes = Taxes::default();
-    if !line.has(TAXES) {
-        return Ok(taxes);
-    }
     let list = line.place.member("taxes");
     for (index, element) in line.objects(TAXES)? {
         let place = list.element(index);

@@ -56,6 +56,12 @@ pub(crate) fn parse_short(text: u64, length: usize, scale: u32) -> Option<i64> {
         }
         powers
     };
+    // Most quantities have one digit.
+    if length == 1 {
+        let digit = text.wrapping_sub(b'0'.into());
+        let power = POWERS.get(scale as usize)?;
+        return (digit < 10).then(|| digit.cast_signed() * power);
+    }
     // The lowest bit that this sets is certainly that of a point.
     let without_points = text ^ all(b'.');
     let points = without_points.wrapping_sub(all(1)) & !without_points & all(0x80);

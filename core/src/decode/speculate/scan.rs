@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use super::block::block;
+use super::block::{SPAN, block};
 use super::grammar::START;
 use super::levels::Levels;
 use super::paths::{Paths, Then};
@@ -95,9 +95,10 @@ pub(super) fn scan<const PLAIN: bool>(
                 at = end.get();
                 value
             } else if step.then == Then::Integer {
-                // A null perhaps, which is learned to be seen before an integer the next time.
-                let then = learn(copy, at, state, &levels, paths)?;
-                if then == Then::Integer {
+                // A null perhaps, or another blank: it is learned to be seen before this way the next time.
+                let length = step.length;
+                let learned = learn(copy, at, state, &levels, paths)?;
+                if learned <= length || usize::from(learned) > SPAN {
                     return None;
                 }
                 continue;
@@ -120,14 +121,14 @@ pub(super) fn scan<const PLAIN: bool>(
     rest.all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).then_some(oddities)
 }
 
-/// Reads what stands between two values, and learns it.
+/// Reads what stands between two values, and learns it; returns its length.
 #[cold]
 #[inline(never)]
-fn learn(copy: &[u8], at: u32, state: usize, levels: &Levels, paths: &mut Paths) -> Option<Then> {
+fn learn(copy: &[u8], at: u32, state: usize, levels: &Levels, paths: &mut Paths) -> Option<u8> {
     let step = read::step(copy, at, state, levels)?;
     let stretch = copy.get(at as usize..)?.get(..usize::from(step.length))?;
     paths.learn(state, stretch, step);
-    Some(step.then)
+    Some(step.length)
 }
 
 /// Reads an integer of one digit.

@@ -124,3 +124,61 @@ fn four_digits(rest: &[u8]) -> Option<u32> {
     let digits: &[u8; 4] = rest.first_chunk()?;
     digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::speculate::block::Padded;
+
+    /// Reads a string that ends with the first quotation mark that no backslash stands before.
+    fn read(text: &str) -> Option<(String, Oddities)> {
+        let (mut padded, mut oddities) = (Padded::default(), Oddities::default());
+        let copy = padded.of(text.as_bytes())?;
+        let (end, quote) = super::end::<false>(copy, 0, &mut oddities)?;
+        assert_eq!(copy[quote as usize], b'"');
+        assert!(copy[end as usize..quote as usize].iter().all(|byte| *byte == b' '));
+        Some((String::from_utf8(copy[..end as usize].to_vec()).unwrap(), oddities))
+    }
+
+    #[test]
+    fn a_string_is_read_as_another_parser_reads_it() {
+        for inside in [
+            "",
+            "a",
+            "abcdefghijklmnop",
+            "caf\u{e9} and more than sixteen bytes of it",
+            r#"\n\t\r\b\f\/\\\""#,
+            r"0123456789\u0041bcdefghijklmnopq\u00e9",
+            r"\ud83d\ude00!",
+            r"\u0000",
+            r"\uDBFF\uDFFF",
+            r"\uffff",
+            r"\ud83d",
+            r"\ud83dx",
+            r"\ud83d\u0041",
+            r"\ude00",
+            r"\ud83d\ud83d",
+            r"\u12",
+            r"\u12g4",
+            r"\x",
+            r"\",
+            "a\nb",
+            "\u{7f}",
+            r"\u+041",
+            r"\u007f\u0080",
+            "\u{1f600}\\u0041\u{1f600}",
+        ] {
+            let expected: Option<String> = serde_json::from_str(&format!("\"{inside}\"")).ok();
+            let read = read(&format!("{inside}\",\"rest\":\"1\""));
+            // A backslash at the end takes the quotation mark with it.
+            let read =
+                if inside.ends_with('\\') && !inside.ends_with(r#"\\""#) { None } else { read };
+            assert_eq!(read.as_ref().map(|(text, _)| text), expected.as_ref(), "{inside}");
+            if let (Some((_, oddities)), Some(text)) = (read, expected) {
+                let is_beyond = text.chars().any(|character| !(' '..='~').contains(&character));
+                assert_eq!(oddities.is_any_beyond, is_beyond, "{inside}");
+                assert_eq!(oddities.is_any_escape, inside.contains('\\'), "{inside}");
+            }
+        }
+    }
+}

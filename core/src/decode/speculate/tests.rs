@@ -7,7 +7,7 @@ use crate::decode::tests::{Edit, SALE, edit, edited};
 use crate::decode::{Code, Decoder, Refusal};
 
 /// Events of all kinds, compact and not, and what real tills might send.
-const SAMPLES: [&str; 8] = [
+const SAMPLES: [&str; 9] = [
     SALE,
     include_str!("../../../../docs/samples/sale.json"),
     include_str!("../../../../docs/samples/sale-with-unknown-members.json"),
@@ -16,6 +16,7 @@ const SAMPLES: [&str; 8] = [
     include_str!("../../../../docs/samples/sale-exclusive-tax.json"),
     include_str!("../../../../docs/samples/paid-in.json"),
     r#"{"store":"Zürich","terminal":"1","epoch":null,"event_id":"e","kind":"void","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","blind":false,"lines":[],"attempt":0,"sent_at":null}"#,
+    r#"{"store":"a\/b","terminal":"Z\u00fcrich \ud83d\ude00","event_id":"\"e\\","kind":"s\u0061le","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11\u002d27","currency":"EUR","lines":[{"line":1,"type":"sale","sku":"caf\u00e9","description":"\u0000\u007f","quantity":"\u0031.5","amount":"1.\u0030"}]}"#,
 ];
 
 /// What the speculation alone makes of a text.
@@ -67,6 +68,56 @@ fn a_way_learned_behind_a_text_is_none_behind_a_null_or_a_number() {
     ] {
         assert_same(&mut decoder, text.as_bytes());
         assert_same(&mut decoder, SALE.as_bytes());
+    }
+}
+
+#[test]
+fn a_null_where_a_number_stood_is_learned() {
+    let mut speculation = Speculation::default();
+    let null = SALE.replace("1042", "null");
+    for text in [SALE, &null, SALE, &null, &SALE.replace("1042", " 7")] {
+        assert!(speculated(&mut speculation, text.as_bytes()).is_some(), "{text}");
+        assert_same(&mut Decoder::new(), text.as_bytes());
+    }
+}
+
+#[test]
+fn white_space_of_any_length_is_judged_alike() {
+    let (mut decoder, mut speculation) = (Decoder::new(), Speculation::default());
+    for blanks in (0..100).chain([1_000]) {
+        let text = SALE.replace(",\"", &format!(",{}\"", " \n".repeat(blanks)));
+        let is_read = speculated(&mut speculation, text.as_bytes()).is_some();
+        assert!(is_read || blanks > 30, "{blanks}");
+        assert!(!is_read || blanks < 50, "{blanks}");
+        assert_same(&mut decoder, text.as_bytes());
+        assert_same(&mut decoder, text.as_bytes());
+        assert_same(&mut decoder, text[..text.len() - 1].as_bytes());
+        let text = SALE.replace("1042", &format!("{}1042", " ".repeat(blanks)));
+        assert_same(&mut decoder, text.as_bytes());
+        assert_same(&mut decoder, SALE.as_bytes());
+    }
+}
+
+#[test]
+fn a_list_is_no_object_and_an_object_no_list() {
+    let mut decoder = Decoder::new();
+    for (from, to) in [
+        ("\"lines\":[", "\"lines\":{"),
+        ("\"lines\":[\n {", "\"lines\":{"),
+        ("\"totals\":{", "\"totals\":[{"),
+        ("\"taxes\":[{", "\"taxes\":{"),
+        ("}]},\n {", "}]},[{"),
+        ("}]},\n {", "}}],\n {"),
+        ("}}", "}]}"),
+        ("}}", "}}}"),
+        ("}}", "},\"totals\":{\"total\":\"15.09\"}}"),
+        ("},\n {", "}, {\"line\":2,\"type\":\"sale\",\"sku\":\"7\",\"quantity\":\"1\"}]},{"),
+    ] {
+        let text = SALE.replacen(from, to, 1);
+        assert_ne!(text, SALE, "{from}");
+        assert_same(&mut decoder, text.as_bytes());
+        assert_same(&mut decoder, SALE.as_bytes());
+        assert_same(&mut decoder, text.as_bytes());
     }
 }
 
