@@ -8,8 +8,11 @@ use crate::rivals::{self, Event, Taper};
 /// Reads a text, and returns something of what was read, lest that be optimized away.
 pub type Read = Box<dyn FnMut(&[u8]) -> u64>;
 
-/// The ways by their names, in the order of tables.
-pub const WAYS: [(&str, fn() -> Read); 8] = [
+/// A way to read, by its name.
+pub type Way = (&'static str, fn() -> Read);
+
+/// The ways in the order of tables.
+pub const WAYS: [Way; 8] = [
     ("speculative", || find(Decoder::new())),
     ("simd_json_tape", || tape(rivals::walk)),
     ("simd_json_tape_only", || tape(rivals::count)),

@@ -386,7 +386,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     /// Refuses a text that a rule cannot read, for the card number in it if there is one.
     #[cold]
     fn unread(&self, field: usize, code: Code) -> E::Fault {
-        let text = self.members.word(field).ok().flatten().map(|word| word.text());
+        let text = self.members.word(field).ok().flatten().map(Word::text);
         match self.clear(field, text.unwrap_or_default()) {
             Err(fault) => fault,
             Ok(()) => self.refuse(field, code),

@@ -28,12 +28,12 @@ impl Currency {
     pub fn parse(text: &[u8]) -> Option<Self> {
         let code: [u8; 3] = text.try_into().ok()?;
         // A code with the highest digit comes right behind its row, or is it.
-        let [a, b, c] = code;
-        let number = u32::from_be_bytes([a, b, c, b'9']);
+        let [first, second, third] = code;
+        let number = u32::from_be_bytes([first, second, third, b'9']);
         let (rows, _) = TABLE.as_chunks::<4>();
         let behind = rows.partition_point(|row| u32::from_be_bytes(*row) <= number);
-        let [d, e, f, exponent] = *rows.get(behind.checked_sub(1)?)?;
-        ([d, e, f] == code).then_some(Self { code, exponent: exponent - b'0' })
+        let [found @ .., exponent] = rows.get(behind.checked_sub(1)?)?;
+        (*found == code).then_some(Self { code, exponent: exponent - b'0' })
     }
 
     /// Returns the three letters.

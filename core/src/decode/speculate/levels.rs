@@ -47,7 +47,7 @@ impl Levels {
     /// It is called cold as most steps do without, so that those keep the registers.
     #[cold]
     #[inline(never)]
-    pub(super) fn turn(&mut self, turn: &Turn, slots: &mut [u64]) -> Option<()> {
+    pub(super) fn turn(&mut self, turn: Turn, slots: &mut [u64]) -> Option<()> {
         let mut ended = self.top;
         for _ in 0..turn.ends {
             ended = self.top;

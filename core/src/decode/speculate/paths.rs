@@ -46,7 +46,7 @@ pub(super) struct Step {
 impl Turn {
     /// Tells whether one object ends, and the next of the same list begins.
     #[inline]
-    pub(super) fn is_only_next(&self) -> bool {
+    pub(super) fn is_only_next(self) -> bool {
         self.ends == 1 && self.is_next && self.begins == 0
     }
 }
@@ -128,6 +128,10 @@ pub(super) struct Paths {
 }
 
 impl Default for Paths {
+    #[expect(
+        clippy::large_stack_arrays,
+        reason = "made once for a decoder, and not deep in the stack"
+    )]
     fn default() -> Self {
         let mut fork = [Way::NONE; WAYS];
         for (way, place) in fork.iter_mut().zip(0..) {
@@ -152,7 +156,8 @@ impl Paths {
     pub(super) fn other_step(&mut self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
         let (fork, long) = (&mut self.forks[state % STATES], &self.long[state % STATES]);
         let taken = |way: &Way| covers(&way.bytes, way.beyond, text, at);
-        let place = fork.iter().position(taken).or_else(|| {
+        let [_front, others @ ..] = &*fork;
+        let place = others.iter().position(taken).map(|place| place + 1).or_else(|| {
             let rest = text.get(at as usize..)?;
             fork.iter().position(|way| way.is_long_and_taken(long, rest))
         })?;

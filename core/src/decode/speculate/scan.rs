@@ -3,12 +3,10 @@
 //! Wherever the text is not what RFC 8259 and the schema's types allow, or merely unusual, the scan
 //! gives up; it never says what is wrong. Depth is that of the schema.
 
-use std::num::NonZeroU32;
-
 use super::block::{SPAN, block};
 use super::grammar::START;
 use super::levels::Levels;
-use super::paths::{Paths, Then};
+use super::paths::{Paths, Step, Then};
 use super::read;
 use super::sheet::FRAME;
 use super::strings::{self, Oddities};
@@ -29,119 +27,153 @@ pub(super) fn scan<const PLAIN: bool>(
     paths: &mut Paths,
 ) -> Option<Oddities> {
     let (mut levels, mut oddities) = (Levels::new(), Oddities::default());
-    let (mut at, mut state) = (0, usize::from(START));
-    let (mut met, mut frame) = (0_u32, slots.first_chunk_mut::<FRAME>()?);
+    let mut spot = Spot { at: 0, state: usize::from(START), met: 0 };
+    let mut frame = slots.first_chunk_mut::<FRAME>()?;
     loop {
-        // Most values are texts, and most steps are those of the time before. No call stands in here, so that all that
-        // this needs is kept in registers.
-        while let Some(step) = paths.step(state, copy, at) {
-            if met & step.bit != 0 {
-                break;
-            }
-            let from = at + u32::from(step.length);
-            let value = if step.then == Then::Text {
-                let Some((end, quote)) = strings::end::<PLAIN>(copy, from, &mut oddities) else {
-                    return None;
-                };
-                at = quote;
-                u64::from(from) | u64::from(end - from) << 32
-            } else if step.then == Then::Integer
-                && let Some(digit) = single_digit(copy, from)
-            {
-                at = from + 1;
-                digit
-            } else {
-                break;
-            };
-            frame[usize::from(step.slot) % FRAME] = value;
-            met |= step.bit;
-            state = usize::from(step.state);
-        }
-        let step = match paths.step(state, copy, at) {
-            Some(step) => step,
-            None => match paths.other_step(state, copy, at) {
-                Some(step) => step,
-                None => {
-                    learn(copy, at, state, &levels, paths)?;
-                    continue;
-                }
-            },
+        foreseen::<PLAIN>(copy, frame, paths, &mut spot, &mut oddities)?;
+        let step = if let Some(step) = paths.step(spot.state, copy, spot.at) {
+            step
+        } else if let Some(step) = paths.other_step(spot.state, copy, spot.at) {
+            step
+        } else {
+            learn(copy, &spot, &levels, paths)?;
+            continue;
         };
-        let from = at + u32::from(step.length);
+        let from = spot.at + u32::from(step.length);
         let mut then = step.then;
         if then == Then::Turn {
-            levels.top.met = met;
+            levels.top.met = spot.met;
             if step.turn.is_only_next() {
                 levels.next(slots)?;
             } else {
-                levels.turn(&step.turn, slots)?;
+                levels.turn(step.turn, slots)?;
             }
-            met = levels.top.met;
+            spot.met = levels.top.met;
             frame = slots.get_mut(levels.top.frame..)?.first_chunk_mut()?;
             then = step.turn.then;
         }
-        if met & step.bit != 0 {
+        if spot.met & step.bit != 0 {
             return None;
         }
-        let value = if then == Then::Text {
-            let (end, quote) = strings::end::<PLAIN>(copy, from, &mut oddities)?;
-            at = quote;
-            u64::from(from) | u64::from(end - from) << 32
-        } else if then == Then::Integer {
-            if let Some(digit) = single_digit(copy, from) {
-                at = from + 1;
-                digit
-            } else if let Some((value, end)) = integer(copy, from) {
-                at = end.get();
-                value
-            } else if step.then == Then::Integer {
-                // A null perhaps, or another blank: it is learned to be seen before this way the next time.
-                let length = step.length;
-                let learned = learn(copy, at, state, &levels, paths)?;
-                if learned <= length || usize::from(learned) > SPAN {
-                    return None;
+        let (value, at) = match then {
+            Then::Text => text::<PLAIN>(copy, from, &mut oddities)?,
+            Then::Integer => {
+                if let Some(integer) = integer(copy, from) {
+                    integer
+                } else {
+                    // A null perhaps, or another blank: it is learned to be seen before this way the next time.
+                    let (then, length) = (step.then, step.length);
+                    let learned = learn(copy, &spot, &levels, paths)?;
+                    if then != Then::Integer || learned <= length || usize::from(learned) > SPAN {
+                        return None;
+                    }
+                    continue;
                 }
-                continue;
-            } else {
-                return None;
             }
-        } else {
-            at = from;
-            if then == Then::End {
-                break;
+            Then::True => (1, from),
+            Then::False => (0, from),
+            Then::Nothing => {
+                levels.top.nothing |= step.bit;
+                (0, from)
             }
-            levels.top.nothing |= if then == Then::Nothing { step.bit } else { 0 };
-            u64::from(then == Then::True)
+            Then::End | Then::Turn => {
+                let mut rest = copy.get((from as usize).min(length)..length)?.iter();
+                let is_blank = rest.all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+                return is_blank.then_some(oddities);
+            }
         };
-        frame[usize::from(step.slot) % FRAME] = value;
-        met |= step.bit;
-        state = usize::from(step.state);
+        spot.fill(frame, step, value, at);
     }
-    let mut rest = copy.get((at as usize).min(length)..length)?.iter();
-    rest.all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).then_some(oddities)
+}
+
+/// Where the scan is.
+#[derive(Debug)]
+struct Spot {
+    at: u32,
+    state: usize,
+    /// Members of the object that were met, a bit for each.
+    met: u32,
+}
+
+impl Spot {
+    /// Fills the slot of a member, and moves behind its value.
+    #[inline]
+    fn fill(&mut self, frame: &mut [u64; FRAME], step: &Step, value: u64, at: u32) {
+        frame[usize::from(step.slot) % FRAME] = value;
+        *self = Self { at, state: usize::from(step.state), met: self.met | step.bit };
+    }
+}
+
+/// Takes steps as long as they are those of the time before, and lead to texts or single digits of the same object, as most
+/// do. It calls nothing, so that all that it needs is kept in registers.
+#[expect(clippy::inline_always, reason = "what it needs is in the scan's registers")]
+#[inline(always)]
+fn foreseen<const PLAIN: bool>(
+    copy: &mut [u8],
+    frame: &mut [u64; FRAME],
+    paths: &Paths,
+    spot: &mut Spot,
+    oddities: &mut Oddities,
+) -> Option<()> {
+    while let Some(step) = paths.step(spot.state, copy, spot.at) {
+        if spot.met & step.bit != 0 {
+            break;
+        }
+        let from = spot.at + u32::from(step.length);
+        let (value, at) = if step.then == Then::Text {
+            text::<PLAIN>(copy, from, oddities)?
+        } else if step.then == Then::Integer
+            && let Some(digit) = single_digit(copy, from)
+        {
+            digit
+        } else {
+            break;
+        };
+        spot.fill(frame, step, value, at);
+    }
+    Some(())
+}
+
+/// Reads a text; returns where it stands, and where the quotation mark behind it does.
+#[expect(clippy::inline_always, reason = "most values are texts")]
+#[inline(always)]
+fn text<const PLAIN: bool>(
+    copy: &mut [u8],
+    from: u32,
+    oddities: &mut Oddities,
+) -> Option<(u64, u32)> {
+    let (end, quote) = strings::end::<PLAIN>(copy, from, oddities)?;
+    Some((u64::from(from) | u64::from(end - from) << 32, quote))
 }
 
 /// Reads what stands between two values, and learns it; returns its length.
 #[cold]
 #[inline(never)]
-fn learn(copy: &[u8], at: u32, state: usize, levels: &Levels, paths: &mut Paths) -> Option<u8> {
-    let step = read::step(copy, at, state, levels)?;
-    let stretch = copy.get(at as usize..)?.get(..usize::from(step.length))?;
-    paths.learn(state, stretch, step);
+fn learn(copy: &[u8], spot: &Spot, levels: &Levels, paths: &mut Paths) -> Option<u8> {
+    let step = read::step(copy, spot.at, spot.state, levels)?;
+    let stretch = copy.get(spot.at as usize..)?.get(..usize::from(step.length))?;
+    paths.learn(spot.state, stretch, step);
     Some(step.length)
 }
 
-/// Reads an integer of one digit.
+/// Reads an integer of one digit; returns it and where it ends.
 #[inline]
-fn single_digit(copy: &[u8], from: u32) -> Option<u64> {
+fn single_digit(copy: &[u8], from: u32) -> Option<(u64, u32)> {
     let [first, second, ..] = block(copy, from)?;
-    (first.is_ascii_digit() && !second.is_ascii_digit()).then(|| u64::from(first - b'0'))
+    let is_single = first.is_ascii_digit() && !second.is_ascii_digit();
+    is_single.then(|| (u64::from(first - b'0'), from + 1))
 }
 
 /// Reads an integer that no JSON reader would take for another number; returns it and where it ends.
+#[inline]
+fn integer(copy: &[u8], from: u32) -> Option<(u64, u32)> {
+    single_digit(copy, from).or_else(|| long_integer(copy, from))
+}
+
+/// The same for one of several digits. It is called cold so that others keep the registers.
 #[cold]
 #[inline(never)]
-fn integer(copy: &[u8], from: u32) -> Option<(u64, NonZeroU32)> {
+fn long_integer(copy: &[u8], from: u32) -> Option<(u64, u32)> {
     let first: &[u8; 8] = block(copy, from)?.first_chunk()?;
     let (mut value, mut digits) = leading_digits(u64::from_le_bytes(*first));
     if digits == first.len() {
@@ -155,5 +187,5 @@ fn integer(copy: &[u8], from: u32) -> Option<(u64, NonZeroU32)> {
     if digits == 0 || digits > MOST_DIGITS || (digits > 1 && first[0] == b'0') {
         return None;
     }
-    Some((value, NonZeroU32::new(from + u32::try_from(digits).ok()?)?))
+    Some((value, from + u32::try_from(digits).ok()?))
 }

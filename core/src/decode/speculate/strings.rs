@@ -2,6 +2,9 @@
 
 use super::block::{BLOCK, block, odd, quotes};
 
+#[expect(clippy::cast_possible_truncation, reason = "sixteen")]
+const NEXT_BLOCK: u32 = BLOCK as u32;
+
 /// What was met in the strings of a text that is not plain.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Oddities {
@@ -36,7 +39,7 @@ pub(super) fn end<const PLAIN: bool>(
             let end = at + quotes.trailing_zeros();
             return Some((end, end));
         }
-        at += BLOCK as u32;
+        at += NEXT_BLOCK;
     }
 }
 
