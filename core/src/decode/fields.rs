@@ -6,26 +6,15 @@
 
 #![expect(clippy::inline_always, reason = "a call for each member costs decoding a third")]
 
-use std::ops::RangeInclusive;
+mod decimals;
 
 use super::Code;
 use super::members::{Element, Members, SHORT, Word, WrongType};
 use super::place::Place;
 use super::unknown::Walk;
 use crate::card::{self, TextClass};
-use crate::text::{
-    Currency, Date, Decimal, Timestamp, check_id, is_id_long, is_short_gtin, parse_scaled,
-    parse_short,
-};
+use crate::text::{Currency, Date, Timestamp, check_id, is_id_long, is_short_gtin};
 
-/// Largest amount, minor units.
-const MAX_MINOR: i64 = 1_000_000_000_000_000;
-/// Largest quantity, millionths.
-const MAX_QUANTITY: i64 = 1_000_000 * Decimal::ONE.0;
-/// Largest unit price, ten-thousandths of a minor unit: what 64 bits hold.
-const MAX_PRICE: i64 = i64::MAX;
-/// Decimals that a unit price may have beyond its currency's.
-const PRICE_DECIMALS: u32 = 4;
 /// Longest token of a payment provider, bytes.
 const MAX_TOKEN_BYTES: usize = 128;
 /// Largest integer that every JSON reader keeps exactly (RFC 8259, section 6).
@@ -200,77 +189,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
 
     pub(super) fn currency(&mut self, field: usize) -> Result<Option<Currency>, E::Fault> {
         self.known(field, Code::InvalidCurrency, |word| Currency::parse(word.bytes()))
-    }
-
-    /// Reads an amount in minor units.
-    #[inline(always)]
-    pub(super) fn money(
-        &mut self,
-        field: usize,
-        currency: Option<Currency>,
-    ) -> Result<Option<i64>, E::Fault> {
-        self.scaled(field, currency, 0, MAX_MINOR)
-    }
-
-    /// Reads a unit price in ten-thousandths of a minor unit.
-    #[inline(always)]
-    pub(super) fn price(
-        &mut self,
-        field: usize,
-        currency: Option<Currency>,
-    ) -> Result<Option<i64>, E::Fault> {
-        self.scaled(field, currency, PRICE_DECIMALS, MAX_PRICE)
-    }
-
-    #[inline(always)]
-    fn scaled(
-        &mut self,
-        field: usize,
-        currency: Option<Currency>,
-        more_decimals: u32,
-        most: i64,
-    ) -> Result<Option<i64>, E::Fault> {
-        if !self.members.has(field) {
-            return Ok(None);
-        }
-        let currency = currency
-            .ok_or_else(|| E::fault(Code::MissingField, &Place::ROOT.member("currency")))?;
-        let scale = currency.exponent() + more_decimals;
-        self.decimal(field, Code::InvalidMoney, scale, -most..=most)
-    }
-
-    #[inline(always)]
-    pub(super) fn quantity(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
-        let allowed = -MAX_QUANTITY..=MAX_QUANTITY;
-        let quantity = self.decimal(field, Code::InvalidQuantity, Decimal::SCALE, allowed)?;
-        Ok(quantity.map(Decimal))
-    }
-
-    pub(super) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
-        Ok(self
-            .decimal(field, Code::InvalidRate, Decimal::SCALE, i64::MIN..=i64::MAX)?
-            .map(Decimal))
-    }
-
-    /// Reads a decimal.
-    #[inline(always)]
-    fn decimal(
-        &mut self,
-        field: usize,
-        code: Code,
-        scale: u32,
-        allowed: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, E::Fault> {
-        let Some(word) = self.word(field)? else { return Ok(None) };
-        let short = word.shorter().and_then(|text| parse_short(text, word.len(), scale));
-        let value = short.or_else(|| parse_scaled(word.bytes(), scale));
-        match value.filter(|value| allowed.contains(value)) {
-            Some(value) => {
-                self.keep(field, value);
-                Ok(Some(value))
-            }
-            None => Err(self.unread(field, code)),
-        }
     }
 
     /// Reads an integer from 0 to 2^53 − 1; another number is refused with `code`.
