@@ -16,13 +16,13 @@
 //!   card data looked for as well, as the gateway decodes.
 //!
 //! `hostile` is what a sender costs who has a member that the schema does not know at the very end of each text, and
-//! another order of members in each.
+//! another order of members in each; nothing can be found in those by speculation.
 
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tillrace_benches::decoders::WAYS;
-use tillrace_benches::sales::{SHAPES, sale, sales};
+use tillrace_benches::sales::{SHAPES, Style, sale, sales};
 
 fn decode(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("decode");
@@ -34,6 +34,9 @@ fn decode(criterion: &mut Criterion) {
         let bytes: usize = events.iter().map(Vec::len).sum();
         group.throughput(Throughput::Bytes(bytes as u64));
         for (way, make) in WAYS {
+            if (way, style) == ("speculative", Style::Hostile) {
+                continue;
+            }
             group.bench_with_input(BenchmarkId::new(way, name), &events, |bench, events| {
                 let mut read = make();
                 bench.iter(|| {

@@ -137,7 +137,7 @@ mod tests {
     fn read(text: &str) -> Option<(String, Oddities)> {
         let (mut padded, mut oddities) = (Padded::default(), Oddities::default());
         let copy = padded.of(text.as_bytes())?;
-        let (end, quote) = super::end::<false>(copy, 0, &mut oddities)?;
+        let (end, quote) = end::<false>(copy, 0, &mut oddities)?;
         assert_eq!(copy[quote as usize], b'"');
         assert!(copy[end as usize..quote as usize].iter().all(|byte| *byte == b' '));
         Some((String::from_utf8(copy[..end as usize].to_vec()).unwrap(), oddities))
