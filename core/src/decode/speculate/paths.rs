@@ -116,7 +116,7 @@ impl Way {
     }
 }
 
-/// The ways on from a state, that taken last in front.
+/// The ways on from a state. The first two are those taken or learned last, but that these two keep their order.
 type Fork = [Way; WAYS];
 
 /// All ways that were learned.
@@ -142,11 +142,22 @@ impl Default for Paths {
 }
 
 impl Paths {
-    /// Returns the step that was taken from a state over the same bytes the last time.
+    /// Returns the step of the first way on from a state, if a text takes it.
     #[expect(clippy::inline_always, reason = "a call for each value costs the scan a third")]
     #[inline(always)]
     pub(super) fn step(&self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
         let way = &self.forks[state % STATES][0];
+        covers(&way.bytes, way.beyond, text, at).then_some(&way.step)
+    }
+
+    /// The same for the second way.
+    #[expect(
+        clippy::inline_always,
+        reason = "a list's last object alone ends in another way than the others"
+    )]
+    #[inline(always)]
+    pub(super) fn second_step(&self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
+        let way = &self.forks[state % STATES][1];
         covers(&way.bytes, way.beyond, text, at).then_some(&way.step)
     }
 
@@ -156,8 +167,8 @@ impl Paths {
     pub(super) fn other_step(&mut self, state: usize, text: &[u8], at: u32) -> Option<&Step> {
         let (fork, long) = (&mut self.forks[state % STATES], &self.long[state % STATES]);
         let taken = |way: &Way| covers(&way.bytes, way.beyond, text, at);
-        let [_front, others @ ..] = &*fork;
-        let place = others.iter().position(taken).map(|place| place + 1).or_else(|| {
+        let [_first, _second, others @ ..] = &*fork;
+        let place = others.iter().position(taken).map(|place| place + 2).or_else(|| {
             let rest = text.get(at as usize..)?;
             fork.iter().position(|way| way.is_long_and_taken(long, rest))
         })?;

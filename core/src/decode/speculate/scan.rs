@@ -33,6 +33,8 @@ pub(super) fn scan<const PLAIN: bool>(
         foreseen::<PLAIN>(copy, frame, paths, &mut spot, &mut oddities)?;
         let step = if let Some(step) = paths.step(spot.state, copy, spot.at) {
             step
+        } else if let Some(step) = paths.second_step(spot.state, copy, spot.at) {
+            step
         } else if let Some(step) = paths.other_step(spot.state, copy, spot.at) {
             step
         } else {
