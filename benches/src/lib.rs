@@ -1,6 +1,5 @@
-//! What the benches share: a fleet's events, logs that cost nothing or count, and the processor time of a process.
-//! What the benches share: a fleet's events, sales of many shapes, what reads them, a log that costs nothing, and the
-//! processor time of a process.
+//! What the benches share: a fleet's events, sales of many shapes, what reads them, logs that cost nothing or count, and
+//! the processor time of a process.
 
 pub mod cpu;
 pub mod decoders;
