@@ -424,6 +424,7 @@ fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     }
     let (stop, acknowledged) = (AtomicBool::new(false), Acknowledged::default());
     std::thread::scope(|scope| {
+        let stops = Stops(&stop);
         scope.spawn(|| write_until(&written, &stop, &acknowledged));
         let folding = scope.spawn(|| fold(&folded, &stop));
         let more_than = |before: usize| {
@@ -437,11 +438,20 @@ fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
             cluster.restart();
             count = wait_for("acknowledgements after its return", || more_than(count));
         }
-        stop.store(true, Ordering::Relaxed);
+        drop(stops);
         folding.join().unwrap();
     });
     check_written(&written, &acknowledged.lock());
     check_folded(&folded);
+}
+
+/// Stops the threads at its end, so that a test that has failed ends too.
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Every acknowledged row stands where the acknowledgement said.
