@@ -19,10 +19,14 @@ use crate::record::{Record, Source, Unreadable};
 pub(super) const QUANTITY: (u8, i8) = (19, 6);
 /// zstd's default: files are written once and read often.
 const ZSTD_LEVEL: i32 = 3;
+/// Records whose columns are in memory at once.
+const SLICE_RECORDS: usize = 1_000;
 
 /// Why rows cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
+    #[error("a file of no records")]
+    Empty,
     #[error("read offset {offset}")]
     Unreadable { offset: Offset, source: Unreadable },
     #[error("offset {offset}: {column} cannot be read")]
@@ -51,6 +55,8 @@ pub(super) fn decimals((digits, after_point): (u8, i8)) -> Decimal128Builder {
 }
 
 /// Writes records into the bytes of a file.
+///
+/// They are arranged a slice at a time, since their columns are several times as large as their text.
 pub(super) fn write(
     source: Source,
     topic: &str,
@@ -58,24 +64,33 @@ pub(super) fn write(
     records: &[Record],
     footer: Vec<KeyValue>,
 ) -> Result<Vec<u8>, BodyError> {
-    let columns = match source {
-        Source::Transactions => lines::columns(topic, partition, records)?,
-        Source::Deltas => deltas::columns(topic, partition, records)?,
-    };
+    let mut slices = records.chunks(SLICE_RECORDS).map(|records| {
+        let columns = match source {
+            Source::Transactions => lines::columns(topic, partition, records)?,
+            Source::Deltas => deltas::columns(topic, partition, records)?,
+        };
+        batch(columns)
+    });
+    let Some(first) = slices.next().transpose()? else { return Err(BodyError::Empty) };
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
+        .set_key_value_metadata(Some(footer))
+        .set_created_by(concat!("tillrace ", env!("CARGO_PKG_VERSION")).to_owned())
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties))?;
+    writer.write(&first)?;
+    for rows in slices {
+        writer.write(&rows?)?;
+    }
+    Ok(writer.into_inner()?)
+}
+
+fn batch(columns: Vec<Column>) -> Result<RecordBatch, BodyError> {
     let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns
         .into_iter()
         .map(|Column { name, array, nullable }| {
             (Field::new(name, array.data_type().clone(), nullable), array)
         })
         .unzip();
-    let schema = Arc::new(Schema::new(fields));
-    let rows = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-    let properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
-        .set_key_value_metadata(Some(footer))
-        .set_created_by(concat!("tillrace ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties))?;
-    writer.write(&rows)?;
-    Ok(writer.into_inner()?)
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }

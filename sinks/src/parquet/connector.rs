@@ -1,7 +1,9 @@
 //! Writing files, one after the other.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::num::NonZero;
+use std::sync::{Arc, LazyLock};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +11,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
+use tokio::sync::Semaphore;
 
 use super::body;
 use super::chain::{Chain, ChainError};
@@ -21,6 +24,10 @@ use crate::settings;
 
 /// How often the name of a file may be lost to another writer within one call.
 const MOST_LOSSES: u32 = 16;
+
+/// Files of this process that may be encoded at once: each keeps a processor busy and takes some tens of MiB.
+static ENCODERS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, NonZero::get)));
 
 /// Writes records into Parquet files.
 #[derive(Debug)]
@@ -203,10 +210,13 @@ impl Files {
         let (source, topic, partition) = (self.source, self.topic.clone(), known.chain.partition);
         // Cheap: keys and values are counted references.
         let records = records.to_vec();
+        let turn = ENCODERS.acquire().await;
         let encoding = tokio::task::spawn_blocking(move || {
             body::write(source, topic.as_str(), partition, &records, footer)
         });
-        match encoding.await {
+        let encoded = encoding.await;
+        drop(turn);
+        match encoded {
             Ok(Ok(content)) => Ok(content.into()),
             Ok(Err(error)) => Err(CallError::Stop { cause: Arc::new(error) }),
             Err(gone) => Err(unavailable("thread", Some(Arc::new(gone)))),

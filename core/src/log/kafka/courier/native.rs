@@ -18,7 +18,7 @@
 use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -69,7 +69,6 @@ impl Client {
         holds: Arc<Holds>,
         create: impl FnOnce(Reports) -> Result<BaseProducer<Reports>, E>,
     ) -> Result<Arc<Self>, E> {
-        keep_memory();
         let number = holds.welcome();
         let producer = create(Reports { holds: Arc::clone(&holds) })?;
         Ok(Arc::new(Self { producer, number, orphans: Orphans { holds, client: number } }))
@@ -124,21 +123,6 @@ impl Client {
 
     fn ptr(&self) -> *mut native::rd_kafka_t {
         self.producer.client().native_ptr()
-    }
-}
-
-/// Has the C library keep what librdkafka frees. Batches and the contexts of codecs come and go in
-/// pieces of up to 4 MiB; by default glibc gives them back to the system each time, and a tenth of
-/// the time of a producer goes into getting the pages again. Counts for the whole process.
-fn keep_memory() {
-    #[cfg(target_env = "gnu")]
-    {
-        static ONCE: Once = Once::new();
-        // SAFETY: takes numbers, locks what it changes, and refuses what it does not know.
-        ONCE.call_once(|| unsafe {
-            libc::mallopt(libc::M_MMAP_THRESHOLD, 4 << 20);
-            libc::mallopt(libc::M_TRIM_THRESHOLD, 64 << 20);
-        });
     }
 }
 
