@@ -1,8 +1,8 @@
 //! A log that counts what an aggregator reads and commits on it, and tells it to stop when it has caught up.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -12,6 +12,8 @@ use tillrace_core::log::{
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
 };
 use tillrace_core::topics::Topics;
+
+use crate::cpu::cpu_s;
 
 /// What passed through.
 #[derive(Debug, Default)]
@@ -28,9 +30,22 @@ pub struct Seen {
     pub most_bytes: AtomicU64,
     /// Longest time of a transaction, milliseconds.
     pub longest_ms: AtomicU64,
+    /// When a third of the records was read, and when the last of them were committed.
+    pub marks: [OnceLock<Mark>; 2],
+    /// Records there were at first.
+    total: u64,
     caught_up: AtomicBool,
     /// Ends that the partitions had at first and that are not committed yet.
     open: Mutex<BTreeMap<Partition, Offset>>,
+}
+
+/// How far an aggregator is.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    /// Records read.
+    pub events: u64,
+    /// Processor time of this process, s.
+    pub cpu_s: f64,
 }
 
 impl Seen {
@@ -47,7 +62,25 @@ impl Seen {
                 open.remove(partition);
             }
         }
+        if open.is_empty() {
+            self.mark(1);
+        }
         self.caught_up.store(open.is_empty(), Ordering::Relaxed);
+    }
+
+    fn read(&self, records: usize) {
+        let before = self.events.fetch_add(records as u64, Ordering::Relaxed);
+        if (before + records as u64) * 3 >= self.total {
+            self.mark(0);
+        }
+    }
+
+    /// Notes how far things are at a moment, when it comes for the first time.
+    fn mark(&self, moment: usize) {
+        if let (None, Ok(cpu_s)) = (self.marks[moment].get(), cpu_s(std::process::id())) {
+            let events = self.events.load(Ordering::Relaxed);
+            self.marks[moment].get_or_init(|| Mark { events, cpu_s });
+        }
     }
 }
 
@@ -62,16 +95,18 @@ pub fn drain(
     settings: &AggregateSettings,
     without: Option<Topic>,
 ) -> Result<Arc<Seen>, AggregateError> {
-    let mut open = BTreeMap::new();
+    let (mut open, mut total) = (BTreeMap::new(), 0);
     for partition in 0..inner.partitions() {
         let end = inner.bounds(&topics.events, partition)?.stable_end;
         let committed = inner.committed(&topics.group("aggregate"), &topics.events, partition)?;
-        if committed.map_or(0, |committed| committed.offset) < end {
+        let from = committed.map_or(0, |committed| committed.offset);
+        if from < end {
+            total += end - from;
             open.insert(partition, end);
         }
     }
     let caught_up = AtomicBool::new(open.is_empty());
-    let seen = Arc::new(Seen { caught_up, open: Mutex::new(open), ..Seen::default() });
+    let seen = Arc::new(Seen { caught_up, total, open: Mutex::new(open), ..Seen::default() });
     let log = Arc::new(Watched { inner, seen: Arc::clone(&seen), without });
     let metrics = AggregateMetrics::register(&mut prometheus_client::registry::Registry::default());
     run(log, topics, settings, &seen.caught_up, &metrics)?;
@@ -108,7 +143,7 @@ impl Consumer for WatchedConsumer {
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
         let polled = self.inner.poll(max_records, wait)?;
         if let Polled::Records(entries) = &polled {
-            self.seen.events.fetch_add(entries.len() as u64, Ordering::Relaxed);
+            self.seen.read(entries.len());
         }
         Ok(polled)
     }

@@ -101,7 +101,15 @@ impl Decoder {
     /// The first rule that the text breaks: those of JSON's grammar, then those of the schema in its
     /// order; a repeated member is found when its object is reached.
     pub fn decode<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
-        self.run(text, None)
+        self.run::<true>(text, None)
+    }
+
+    /// Decodes an event whose content hash is known, which spares making it: [`Event::hash`] means nothing then.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn decode_unhashed<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
+        self.run::<false>(text, None)
     }
 
     /// Decodes an event from outside: the same, and card data anywhere in it is refused.
@@ -115,7 +123,7 @@ impl Decoder {
         text: &'d [u8],
         cards: &CardRules,
     ) -> Result<Event<'d>, Refusal> {
-        self.run(text, Some(cards))
+        self.run::<true>(text, Some(cards))
     }
 
     /// Finds where the members of an event stand, which is the first half of decoding one of a usual shape.
@@ -130,7 +138,7 @@ impl Decoder {
         self.spare = spare;
     }
 
-    fn run<'d>(
+    fn run<'d, const HASHED: bool>(
         &'d mut self,
         text: &'d [u8],
         cards: Option<&CardRules>,
@@ -139,7 +147,8 @@ impl Decoder {
             return Err(Refusal::whole(Code::EventTooLarge));
         }
         if let Some(speculation) = &mut self.speculation
-            && let Some(event) = speculation.read(text, &mut self.scratch, cards, &mut self.spare)
+            && let Some(event) =
+                speculation.read::<HASHED>(text, &mut self.scratch, cards, &mut self.spare)
         {
             return Ok(event);
         }

@@ -2,19 +2,18 @@
 //!
 //!     aggregate_kafka BROKERS NAMESPACE PARTITIONS [--without-transactions]
 //!
-//! Prints one line of JSON: `events` read, `outputs` handed to the log, `cpu_s` of this process (all
-//! threads, user and system), `wall_s`. Without `pos.transactions` those rows are dropped before they
-//! are sent, so that the windows stand alone, as they do in an engine that has no ledger; making them
+//! Prints one line of JSON: `events` behind the first third, which only warms up, `cpu_s` of this process for
+//! them (all threads, user and system) up to the commit of the last, `outputs` handed to the log, and `wall_s`,
+//! these two from the start. Without `pos.transactions` those rows are dropped before they are sent, so that the windows stand alone, as they do in an engine that has no ledger; making them
 //! is then still part of the cost. The aggregator itself has no such setting. The namespace's group
 //! must not have consumed anything before, or only the rest is measured.
 
 #![expect(clippy::print_stdout, reason = "the measurement is what it is for")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
-use tillrace_benches::cpu::cpu_s;
 use tillrace_benches::watched_log::drain;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
@@ -36,14 +35,15 @@ fn main() -> Result<()> {
         ..KafkaSettings::new(brokers, partitions)
     })?;
     let without = drops.then(|| topics.transactions.clone());
-    let (began, this) = (Instant::now(), std::process::id());
-    let cpu_before = cpu_s(this)?;
+    let began = Instant::now();
     let seen = drain(kafka, &topics, &AggregateSettings::default(), without)?;
-    let get = |number: &AtomicU64| number.load(Ordering::Relaxed);
+    let [Some(warm), Some(done)] = seen.marks.each_ref().map(|mark| mark.get()) else {
+        bail!("there was nothing to aggregate");
+    };
     let measured = serde_json::json!({
-        "events": get(&seen.events),
-        "outputs": get(&seen.rows),
-        "cpu_s": cpu_s(this)? - cpu_before,
+        "events": done.events - warm.events,
+        "outputs": seen.rows.load(Ordering::Relaxed),
+        "cpu_s": done.cpu_s - warm.cpu_s,
         "wall_s": began.elapsed().as_secs_f64(),
     });
     println!("{measured}");

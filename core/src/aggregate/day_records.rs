@@ -4,6 +4,8 @@
 //! [`super::terminals`]; the totals, of which a day has few, serde writes. The shapes are those of
 //! `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them against serde.
 
+use bytes::{BufMut as _, BytesMut};
+
 use super::days::{Attendance, Day};
 use super::json_text::{escape, integer, optional};
 use super::outputs::write_json;
@@ -14,24 +16,22 @@ use crate::text::Date;
 
 /// Writes a day's totals; `missing` has a number for each of its terminals.
 pub(super) fn write_totals(
-    text: &mut Vec<u8>,
+    text: &mut BytesMut,
     store: &Store,
     (date, day): (Date, &Day),
     missing: &[u64],
     source: Source,
 ) {
-    text.push(b'{');
+    text.put_u8(b'{');
     names(text, store);
     text.extend_from_slice(br#","business_date":"#);
     write_json(text, &date.to_string());
     text.extend_from_slice(br#","status":"#);
     write_json(text, &day.status);
-    text.push(b',');
+    text.put_u8(b',');
     // The totals are members of the record: without the braces of their own.
-    let from = text.len();
-    write_json(text, &day.control.published());
-    text.remove(from);
-    text.pop();
+    let totals = serde_json::to_vec(&day.control.published()).unwrap_or_default();
+    text.extend_from_slice(totals.get(1..totals.len().saturating_sub(1)).unwrap_or_default());
     text.extend_from_slice(br#","terminals":["#);
     let mut missing = missing.iter();
     terminals(text, store, day, |text, seen| {
@@ -45,14 +45,14 @@ pub(super) fn write_totals(
     integer(text, source.offset);
     text.extend_from_slice(br#","flush":"#);
     integer(text, source.flush);
-    text.push(b'}');
+    text.put_u8(b'}');
 }
 
 /// Writes what is kept of a day.
-pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, (date, day): (Date, &Day)) {
+pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date, &Day)) {
     text.extend_from_slice(br#"{"v":"#);
     integer(text, VERSION);
-    text.push(b',');
+    text.put_u8(b',');
     names(text, store);
     text.extend_from_slice(br#","date":"#);
     integer(text, date.0);
@@ -71,19 +71,19 @@ pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, (date, day): (Date,
     text.extend_from_slice(b"]}");
 }
 
-fn names(text: &mut Vec<u8>, store: &Store) {
+fn names(text: &mut BytesMut, store: &Store) {
     text.extend_from_slice(br#""tenant":""#);
     escape(text, &store.tenant);
     text.extend_from_slice(br#"","store":""#);
     escape(text, &store.name);
-    text.push(b'"');
+    text.put_u8(b'"');
 }
 
 fn terminals(
-    text: &mut Vec<u8>,
+    text: &mut BytesMut,
     store: &Store,
     day: &Day,
-    mut members: impl FnMut(&mut Vec<u8>, &Attendance),
+    mut members: impl FnMut(&mut BytesMut, &Attendance),
 ) {
     for (place, seen) in day.terminals.iter().enumerate() {
         let Terminal { name, epoch, .. } = &store.terminals[seen.terminal as usize];
@@ -92,13 +92,13 @@ fn terminals(
         escape(text, name);
         text.extend_from_slice(br#"","epoch":""#);
         escape(text, epoch);
-        text.push(b'"');
+        text.put_u8(b'"');
         members(text, seen);
-        text.push(b'}');
+        text.put_u8(b'}');
     }
 }
 
-fn flags(text: &mut Vec<u8>, seen: &Attendance) {
+fn flags(text: &mut BytesMut, seen: &Attendance) {
     for (head, flag) in [(&br#","opened":"#[..], seen.opened), (&br#","closed":"#[..], seen.closed)]
     {
         text.extend_from_slice(head);
@@ -192,7 +192,7 @@ mod tests {
             let missing: Vec<u64> = tills.iter().map(|(.., missing)| *missing).collect();
             let missing = &missing[..day.terminals.len()];
             let (source, held) = (Source { partition, offset, flush }, (Date(date), &day));
-            let mut text = Vec::new();
+            let mut text = BytesMut::new();
             write_totals(&mut text, &store, held, missing, source);
             let expected = by_serde(&store, held, missing, source);
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use bytes::{BufMut, BytesMut};
+
 use super::json_text::{escape, integer, put};
 use super::store::Store;
 use super::windows::Delta;
@@ -24,11 +26,12 @@ pub(super) struct Flush<'a> {
 
 /// Writes deltas one after the other.
 #[derive(Debug)]
-pub(super) struct DeltaWriter<'a> {
-    flush: Flush<'a>,
-    text: Vec<u8>,
-    /// From the start of the record to the window in its id.
+pub(super) struct DeltaWriter {
+    window_seconds: u32,
+    /// From the start of a record to the window in its id.
     head: Vec<u8>,
+    /// From the end of the id to the tenant.
+    source: Vec<u8>,
     window: Window,
     store: Names,
     sku: String,
@@ -51,43 +54,40 @@ struct Names {
     members: Vec<u8>,
 }
 
-impl<'a> DeltaWriter<'a> {
-    pub(super) fn new(flush: Flush<'a>) -> Self {
-        let Flush { generation, partition, from_offset, to_offset, .. } = flush;
+impl DeltaWriter {
+    pub(super) fn new(flush: Flush<'_>) -> Self {
+        let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
         let mut head = br#"{"id":""#.to_vec();
         escape(&mut head, generation);
         put(&mut head, format_args!(":{partition}:{from_offset}:{to_offset}:"));
-        Self {
-            flush,
-            text: Vec::with_capacity(1_024),
-            head,
-            window: Window::default(),
-            store: Names::default(),
-            sku: String::new(),
-        }
+        let mut source = br#"","generation":""#.to_vec();
+        escape(&mut source, generation);
+        put(&mut source, format_args!(r#"","partition":{partition},"from_offset":{from_offset},"#));
+        put(&mut source, format_args!(r#""to_offset":{to_offset},"tenant":""#));
+        let (window, store) = (Window::default(), Names::default());
+        Self { window_seconds, head, source, window, store, sku: String::new() }
     }
 
-    /// Writes one delta; returns the record and where its key stands in it.
+    /// Writes one delta; returns where its key stands in it.
     pub(super) fn write(
         &mut self,
+        text: &mut BytesMut,
         store: &Store,
         delta: &Delta,
-        sku: &str,
-        unit: &str,
-    ) -> (&[u8], Range<usize>) {
+        [sku, unit]: [&str; 2],
+    ) -> Range<usize> {
         if self.window.of != Some((delta.window_start, delta.date)) {
-            self.window.set(self.flush, delta.window_start, delta.date);
+            self.window.set(self.window_seconds, delta.window_start, delta.date);
         }
         if self.store.of != Some(delta.store) {
-            self.store.set(self.flush, delta.store, store);
+            self.store.set(&self.source, delta.store, store);
         }
-        let text = &mut self.text;
-        text.clear();
         text.extend_from_slice(&self.head);
         text.extend_from_slice(&self.window.in_id);
         let key = text.len();
         text.extend_from_slice(&self.store.key);
-        if sku.bytes().all(is_unreserved) {
+        // All bytes are looked at, which the compiler does many at a time.
+        if sku.bytes().fold(true, |all, byte| all & is_unreserved(byte)) {
             text.extend_from_slice(sku.as_bytes());
         } else {
             self.sku.clear();
@@ -95,7 +95,7 @@ impl<'a> DeltaWriter<'a> {
             text.extend_from_slice(self.sku.as_bytes());
         }
         let key = key..text.len();
-        text.push(b'/');
+        text.put_u8(b'/');
         escape(text, unit);
         text.extend_from_slice(&self.store.members);
         escape(text, sku);
@@ -111,13 +111,13 @@ impl<'a> DeltaWriter<'a> {
         decimal(text, delta.effect.adjusted);
         text.extend_from_slice(br#"","events":"#);
         integer(text, delta.events);
-        text.push(b'}');
-        (text, key)
+        text.put_u8(b'}');
+        key
     }
 }
 
 impl Window {
-    fn set(&mut self, flush: Flush<'_>, window_start: i64, date: Date) {
+    fn set(&mut self, window_seconds: u32, window_start: i64, date: Date) {
         self.of = Some((window_start, date));
         self.in_id.clear();
         utc(&mut self.in_id, window_start);
@@ -131,7 +131,7 @@ impl Window {
         text.extend_from_slice(br#"","window_start":""#);
         text.extend_from_slice(&self.in_id[..start]);
         text.extend_from_slice(br#"","window_seconds":"#);
-        integer(text, flush.window_seconds);
+        integer(text, window_seconds);
         text.extend_from_slice(br#","business_date":""#);
         text.extend_from_slice(&self.in_id[start + 1..end]);
         text.extend_from_slice(br#"","net":""#);
@@ -139,18 +139,14 @@ impl Window {
 }
 
 impl Names {
-    fn set(&mut self, flush: Flush<'_>, slot: u32, store: &Store) {
-        let Flush { generation, partition, from_offset, to_offset, .. } = flush;
+    fn set(&mut self, source: &[u8], slot: u32, store: &Store) {
         self.of = Some(slot);
         self.key.clear();
         self.key.extend_from_slice(&store.key);
         self.key.push(b'/');
         let text = &mut self.members;
         text.clear();
-        text.extend_from_slice(br#"","generation":""#);
-        escape(text, generation);
-        put(text, format_args!(r#"","partition":{partition},"from_offset":{from_offset},"#));
-        put(text, format_args!(r#""to_offset":{to_offset},"tenant":""#));
+        text.extend_from_slice(source);
         escape(text, &store.tenant);
         text.extend_from_slice(br#"","store":""#);
         escape(text, &store.name);
@@ -192,9 +188,9 @@ fn two_digits(number: u32) -> [u8; 2] {
 }
 
 /// Writes a quantity; most are whole.
-fn decimal(text: &mut Vec<u8>, millionths: i64) {
+fn decimal(text: &mut BytesMut, millionths: i64) {
     if millionths == 0 {
-        text.push(b'0');
+        text.put_u8(b'0');
     } else if millionths % Decimal::ONE.0 == 0 {
         integer(text, millionths / Decimal::ONE.0);
     } else {
@@ -309,9 +305,10 @@ mod tests {
             let mut writer = DeltaWriter::new(flush);
             for (delta, sku, unit) in &deltas {
                 let store = &stores[delta.store as usize];
-                let (text, key) = writer.write(store, delta, sku, unit);
+                let mut text = BytesMut::new();
+                let key = writer.write(&mut text, store, delta, [sku, unit]);
                 let expected = by_serde(flush, store, delta, sku, unit);
-                prop_assert_eq!(std::str::from_utf8(text).unwrap(), &expected);
+                prop_assert_eq!(std::str::from_utf8(&text).unwrap(), &expected);
                 let named = crate::topics::key(&[&store.tenant, &store.name, sku]);
                 prop_assert_eq!(&text[key], named.as_bytes());
             }

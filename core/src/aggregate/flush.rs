@@ -4,7 +4,7 @@
 //! [`super::engine`]; if it falls, the partition they came from is dropped, so that marking things as
 //! written here is safe.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::day_records;
 use super::days::{Status, is_sealed};
@@ -65,14 +65,13 @@ impl Partition {
         });
         for (delta, sku, unit) in self.outputs.windows.iter() {
             let store = &self.stores[delta.store as usize];
-            let (text, key) = writer.write(store, delta, sku, unit);
-            let value = paper.write(&[text]);
+            let (value, key) = paper.record(|text| writer.write(text, store, delta, [sku, unit]));
             rows.push(self.row(&topics.deltas, value.slice(key), Some(value)));
         }
     }
 
     fn write_days(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let (today, mut text) = (self.today(), Vec::with_capacity(4_096));
+        let (today, source) = (self.today(), self.source());
         for (slot, date) in std::mem::take(&mut self.outputs.days) {
             let missing = self.stores[slot as usize].missing_on(date);
             let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { continue };
@@ -80,13 +79,12 @@ impl Partition {
             day.status = day.judged(missing.iter().sum(), date, today);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
-            text.clear();
-            day_records::write_totals(&mut text, store, (date, day), &missing, self.source());
-            let value = paper.write(&[&text]);
+            let totals = |text: &mut BytesMut| {
+                day_records::write_totals(text, store, (date, day), &missing, source);
+            };
+            let value = paper.record(totals).0;
             rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
-            text.clear();
-            day_records::write_state(&mut text, store, (date, day));
-            let value = paper.write(&[&text]);
+            let value = paper.record(|text| day_records::write_state(text, store, (date, day))).0;
             rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
         }
     }
@@ -122,7 +120,6 @@ impl Partition {
     }
 
     fn write_terminals(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let mut text = Vec::with_capacity(1_024);
         let source = self.source();
         for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
@@ -131,10 +128,9 @@ impl Partition {
             terminal.ledger.hashes.take_changed(|block, bytes| blocks.push((block, bytes)));
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
-            text.clear();
-            terminals::write_state(&mut text, store, terminal);
             let key = paper.write(&[state::TERMINAL, &terminal.key]);
-            rows.push(self.row(&topics.state, key, Some(paper.write(&[&text]))));
+            let value = paper.record(|text| terminals::write_state(text, store, terminal)).0;
+            rows.push(self.row(&topics.state, key, Some(value)));
             for (block, bytes) in blocks {
                 let mut number = itoa::Buffer::new();
                 let block = number.format(block).as_bytes();
@@ -142,9 +138,9 @@ impl Partition {
                 let value = bytes.map(|bytes| paper.write(&[&bytes]));
                 rows.push(self.row(&topics.state, key, value));
             }
-            text.clear();
-            if terminals::write_ledger(&mut text, store, terminal, source) {
-                let value = paper.write(&[&text]);
+            let (value, is_ledger) =
+                paper.record(|text| terminals::write_ledger(text, store, terminal, source));
+            if is_ledger {
                 rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(value)));
             }
         }
@@ -234,9 +230,11 @@ impl Partition {
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
         let (key, state_key) = (day_key(store, date), state::day_key(store, date));
-        let mut text = Vec::new();
-        day_records::write_totals(&mut text, store, (date, &day), &missing, self.source());
-        self.outputs.push_row(&topics.days, key, Some(paper.write(&[&text])));
+        let source = self.source();
+        let totals = |text: &mut BytesMut| {
+            day_records::write_totals(text, store, (date, &day), &missing, source);
+        };
+        self.outputs.push_row(&topics.days, key, Some(paper.record(totals).0));
         self.outputs.push_row(&topics.state, state_key, None);
     }
 

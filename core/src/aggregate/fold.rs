@@ -51,6 +51,15 @@ pub enum Unreadable {
     Release(#[source] serde_json::Error),
 }
 
+/// Decodes the event of an envelope, which mostly has its content hash.
+fn decode<'d>(decoder: &'d mut Decoder, envelope: &Envelope<'d>) -> Result<Event<'d>, Unreadable> {
+    let event = match envelope.content_hash {
+        Some(_known) => decoder.decode_unhashed(envelope.data),
+        None => decoder.decode(envelope.data),
+    };
+    event.map_err(Unreadable::Event)
+}
+
 /// What ends folding.
 #[derive(Debug)]
 pub(super) enum FoldError {
@@ -129,7 +138,7 @@ impl Partition {
             }
             TYPE_RELEASE => self.release(store, entry, &envelope, bench)?,
             _ => {
-                let event = bench.decoder.decode(envelope.data).map_err(Unreadable::Event)?;
+                let event = decode(bench.decoder, &envelope)?;
                 self.tick(entry.appended_ms);
                 let offset = entry.offset;
                 let subject = Subject { store, offset, envelope: &envelope, event: &event, value };

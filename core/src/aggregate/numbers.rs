@@ -13,6 +13,7 @@ mod block;
 
 use std::collections::BTreeMap;
 
+use bytes::BufMut;
 use serde::{Deserialize, Serialize};
 
 use super::json_text::integer;
@@ -192,7 +193,7 @@ impl Numbers {
     }
 
     /// Writes its JSON; by hand where nothing is open, as mostly.
-    pub(super) fn write(&self, text: &mut Vec<u8>) {
+    pub(super) fn write(&self, text: &mut impl BufMut) {
         if !self.spans.is_empty() || !self.blocks.is_empty() {
             return write_json(text, self);
         }
@@ -201,11 +202,11 @@ impl Numbers {
         for (name, value) in
             names.into_iter().zip([opened, baseline, high, floor, missing, refused])
         {
-            text.extend_from_slice(name.as_bytes());
-            text.extend_from_slice(b"\":");
+            text.put_slice(name.as_bytes());
+            text.put_slice(b"\":");
             integer(text, value);
         }
-        text.extend_from_slice(br#","spans":[],"blocks":{}}"#);
+        text.put_slice(br#","spans":[],"blocks":{}}"#);
     }
 
     /// Lists up to `most` missing spans, lowest first, either those jumped over or the others, and

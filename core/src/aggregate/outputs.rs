@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 use serde::Serialize;
 
 use super::days::Control;
@@ -94,7 +94,7 @@ impl Outputs {
 }
 
 /// Writes JSON. The records of this module have string keys and no failing parts.
-pub(super) fn write_json(text: &mut Vec<u8>, value: &impl Serialize) {
-    let written = serde_json::to_writer(text, value);
+pub(super) fn write_json(text: &mut impl BufMut, value: &impl Serialize) {
+    let written = serde_json::to_writer(text.writer(), value);
     debug_assert!(written.is_ok(), "our records always serialise: {written:?}");
 }

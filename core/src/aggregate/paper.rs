@@ -11,6 +11,8 @@ use super::outputs::write_json;
 
 /// Size in which memory is asked for.
 const CHUNK_BYTES: usize = 1 << 20;
+/// Room that most records find enough; one that does not makes its own.
+const RECORD_BYTES: usize = 4 << 10;
 /// Chunks kept to be used again; what a log holds on to for longer is its own to free.
 const CHUNKS: usize = 128;
 
@@ -19,30 +21,34 @@ const CHUNKS: usize = 128;
 pub(super) struct Paper {
     chunk: BytesMut,
     sent: Vec<BytesMut>,
-    text: Vec<u8>,
 }
 
 impl Paper {
     /// Writes parts, one behind the other.
     pub(super) fn write(&mut self, parts: &[&[u8]]) -> Bytes {
-        let length = parts.iter().map(|part| part.len()).sum();
-        if self.chunk.capacity() < length {
-            self.turn(length);
-        }
+        self.make_room(parts.iter().map(|part| part.len()).sum());
         for part in parts {
             self.chunk.extend_from_slice(part);
         }
         self.chunk.split().freeze()
     }
 
+    /// Has a record written that will mostly be short; returns it and what its writer says of it.
+    pub(super) fn record<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> (Bytes, T) {
+        self.make_room(RECORD_BYTES);
+        let said = write(&mut self.chunk);
+        (self.chunk.split().freeze(), said)
+    }
+
     /// Writes a record as JSON.
     pub(super) fn json(&mut self, record: &impl Serialize) -> Bytes {
-        let mut text = std::mem::take(&mut self.text);
-        text.clear();
-        write_json(&mut text, record);
-        let written = self.write(&[&text]);
-        self.text = text;
-        written
+        self.record(|text| write_json(text, record)).0
+    }
+
+    fn make_room(&mut self, bytes: usize) {
+        if self.chunk.capacity() < bytes {
+            self.turn(bytes);
+        }
     }
 
     /// Begins a chunk with room for so many bytes: one that the log is done with, or a new one.

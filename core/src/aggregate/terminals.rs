@@ -4,6 +4,8 @@
 //! nothing. What is long and rare, missing numbers, serde writes. The shapes are those of
 //! [`super::state`] and of `docs/schemas/ledger.v1.schema.json`; tests hold them against serde.
 
+use bytes::{BufMut as _, BytesMut};
+
 use super::json_text::{escape, integer, optional, put};
 use super::numbers::{Numbers, SPANS};
 use super::outputs::write_json;
@@ -21,10 +23,10 @@ pub(super) struct Source {
 }
 
 /// Writes a terminal's state.
-pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, terminal: &Terminal) {
+pub(super) fn write_state(text: &mut BytesMut, store: &Store, terminal: &Terminal) {
     text.extend_from_slice(br#"{"v":"#);
     integer(text, VERSION);
-    text.push(b',');
+    text.put_u8(b',');
     names(text, store, terminal);
     text.extend_from_slice(br#","numbers":"#);
     match &terminal.ledger.numbers {
@@ -37,13 +39,13 @@ pub(super) fn write_state(text: &mut Vec<u8>, store: &Store, terminal: &Terminal
     integer(text, terminal.unnumbered);
     text.extend_from_slice(br#","expires":"#);
     optional(text, terminal.expires.map(|date| date.0));
-    text.push(b'}');
+    text.put_u8(b'}');
 }
 
 /// Writes a terminal's ledger; false where nothing was counted and nothing refused, so that there is
 /// no record yet.
 pub(super) fn write_ledger(
-    text: &mut Vec<u8>,
+    text: &mut BytesMut,
     store: &Store,
     terminal: &Terminal,
     source: Source,
@@ -54,7 +56,7 @@ pub(super) fn write_ledger(
         return false;
     }
     let spans = |jumped| numbers.map_or((Vec::new(), false), |n| n.missing_spans(jumped, SPANS));
-    text.push(b'{');
+    text.put_u8(b'{');
     names(text, store, terminal);
     text.extend_from_slice(br#","baseline":"#);
     optional(text, numbers.map(Numbers::baseline));
@@ -78,12 +80,12 @@ pub(super) fn write_ledger(
     integer(text, source.offset);
     text.extend_from_slice(br#","flush":"#);
     integer(text, source.flush);
-    text.push(b'}');
+    text.put_u8(b'}');
     true
 }
 
 /// The members that both begin with.
-fn names(text: &mut Vec<u8>, store: &Store, terminal: &Terminal) {
+fn names(text: &mut BytesMut, store: &Store, terminal: &Terminal) {
     text.extend_from_slice(br#""tenant":""#);
     escape(text, &store.tenant);
     text.extend_from_slice(br#"","store":""#);
@@ -97,7 +99,7 @@ fn names(text: &mut Vec<u8>, store: &Store, terminal: &Terminal) {
         Scope::Terminal => text.extend_from_slice(b"terminal"),
         scope => put(text, format_args!("{scope}")),
     }
-    text.push(b'"');
+    text.put_u8(b'"');
 }
 
 #[cfg(test)]
@@ -185,7 +187,7 @@ mod tests {
             (held.ledger.streak, held.unnumbered) = (streak, unnumbered);
             held.expires = expires.map(Date);
             let (source, held) = (Source { partition, offset, flush }, &store.terminals[0]);
-            let mut text = Vec::new();
+            let mut text = BytesMut::new();
             write_state(&mut text, &store, held);
             let expected = serde_json::to_string(&terminal_value(&store, held)).unwrap();
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);

@@ -45,7 +45,9 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     #[inline(always)]
     pub(super) fn finish(&mut self) -> Result<(), E::Fault> {
         self.members.add_unknown(self.walk, self.place)?;
-        self.walk.scratch.fingerprint.end();
+        if E::HASHED {
+            self.walk.scratch.fingerprint.end();
+        }
         Ok(())
     }
 
@@ -246,7 +248,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
             0 => Ok(None),
             length if length > most => Err(self.refuse(field, code)),
             length => {
-                self.walk.scratch.fingerprint.list(tag(field), length);
+                self.keep_list(field, length);
                 Ok(Some(elements))
             }
         }
@@ -265,7 +267,7 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     pub(super) fn object(&mut self, field: usize) -> Result<Option<E>, E::Fault> {
         let object = self.typed(field, self.members.object(field))?;
         if object.is_some() {
-            self.walk.scratch.fingerprint.list(tag(field), 1);
+            self.keep_list(field, 1);
         }
         Ok(object)
     }
@@ -273,12 +275,25 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     /// Adds a decoded integer to the fingerprint.
     #[inline(always)]
     pub(super) fn keep(&mut self, field: usize, value: i64) {
-        self.walk.scratch.fingerprint.integer(tag(field), value);
+        if E::HASHED {
+            self.walk.scratch.fingerprint.integer(tag(field), value);
+        }
+    }
+
+    /// Adds the head of a list to the fingerprint.
+    #[inline(always)]
+    fn keep_list(&mut self, field: usize, members: usize) {
+        if E::HASHED {
+            self.walk.scratch.fingerprint.list(tag(field), members);
+        }
     }
 
     /// Adds decoded text to the fingerprint.
     #[inline(always)]
     fn keep_word(&mut self, field: usize, word: Word<'_>) {
+        if !E::HASHED {
+            return;
+        }
         let fingerprint = &mut self.walk.scratch.fingerprint;
         if word.len() <= SHORT {
             fingerprint.short_text(tag(field), word.head(), word.len());

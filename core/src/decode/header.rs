@@ -94,7 +94,9 @@ fn complete<'d, E: Element<'d>>(
     fields.walk.scratch.fingerprint.clear();
     let mut event = read(&mut fields, spare)?;
     fields.finish()?;
-    event.hash = fields.walk.scratch.fingerprint.finish();
+    if E::HASHED {
+        event.hash = fields.walk.scratch.fingerprint.finish();
+    }
     Ok(event)
 }
 

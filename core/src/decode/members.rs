@@ -13,6 +13,8 @@ pub(super) struct WrongType;
 
 /// A value that should be an object: the event, an element of a list, a part.
 pub(super) trait Element<'d>: Copy {
+    /// Whether the event's content hash is wanted.
+    const HASHED: bool;
     type Members<const N: usize>: Members<'d, Element = Self>;
     /// What comes of an event that breaks a rule.
     type Fault;

@@ -21,6 +21,7 @@ impl<'t, 'd, const N: usize> Sorted<'t, 'd, N> {
 }
 
 impl<'t, 'd> Element<'d> for Value<'t, 'd> {
+    const HASHED: bool = true;
     type Members<const N: usize> = Sorted<'t, 'd, N>;
     type Fault = Refusal;
 

@@ -50,7 +50,7 @@ pub(super) struct Speculation {
 impl Speculation {
     /// Reads an event if it is as expected and breaks no rule.
     #[inline]
-    pub(super) fn read<'d>(
+    pub(super) fn read<'d, const HASHED: bool>(
         &'d mut self,
         text: &'d [u8],
         scratch: &mut Scratch,
@@ -60,7 +60,7 @@ impl Speculation {
         if self.patience.passes() {
             return None;
         }
-        let found = self.finder.find(text).and_then(|(event, is_plain)| {
+        let found = self.finder.find::<HASHED>(text).and_then(|(event, is_plain)| {
             let mut walk = Walk { scratch, cards, is_plain };
             header::event_of(event, &mut walk, spare).ok()
         });
@@ -70,7 +70,7 @@ impl Speculation {
 
     /// Finds the members of an event, which is the first half of reading it.
     pub(super) fn find<'d>(&'d mut self, text: &'d [u8]) -> Option<Found<'d>> {
-        self.finder.find(text).map(|(event, _is_plain)| Found { event })
+        self.finder.find::<true>(text).map(|(event, _is_plain)| Found { event })
     }
 }
 
@@ -84,7 +84,10 @@ struct Finder {
 
 impl Finder {
     /// Returns the event's frame, and whether all its texts are printable ASCII.
-    fn find<'d>(&'d mut self, text: &'d [u8]) -> Option<(Frame<'d, 'd>, bool)> {
+    fn find<'d, const HASHED: bool>(
+        &'d mut self,
+        text: &'d [u8],
+    ) -> Option<(Frame<'d, 'd, HASHED>, bool)> {
         let utf8 = simdutf8::basic::from_utf8(text).ok()?;
         let (copy, slots) = (self.copy.of(text)?, self.sheet.slots(text.len()));
         let Oddities { is_any_beyond, is_any_escape } = if is_plain(copy) {

@@ -19,6 +19,7 @@ mod fault;
 mod member;
 mod producer;
 mod promise;
+mod queue;
 mod reader;
 mod rebalance;
 mod room;

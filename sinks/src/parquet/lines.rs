@@ -37,7 +37,7 @@ pub(super) fn columns(
         let unreadable = |source| BodyError::Unreadable { offset, source };
         let transaction = Transaction::read(record).map_err(unreadable)?;
         let event = decoder
-            .decode(transaction.envelope.data)
+            .decode_unhashed(transaction.envelope.data)
             .map_err(|refusal| unreadable(Unreadable::Refused { code: refusal.code.as_str() }))?;
         let head = Head { topic, partition, offset, transaction: &transaction, event: &event };
         if event.lines.is_empty() {

@@ -11,7 +11,7 @@ use crate::decode::{header, line, parts};
 /// they say is not looked at.
 #[derive(Debug, Clone, Copy)]
 pub struct Found<'d> {
-    pub(super) event: Frame<'d, 'd>,
+    pub(super) event: Frame<'d, 'd, true>,
 }
 
 impl Found<'_> {
@@ -38,11 +38,14 @@ impl Found<'_> {
 }
 
 #[inline]
-fn add_up<const N: usize, const M: usize>(object: &Opened<'_, '_, N>, texts: [usize; M]) -> u64 {
+fn add_up<const N: usize, const M: usize>(
+    object: &Opened<'_, '_, N, true>,
+    texts: [usize; M],
+) -> u64 {
     texts.into_iter().map(|field| object.length(field)).sum()
 }
 
 #[inline]
-fn integer<const N: usize>(object: &Opened<'_, '_, N>, field: usize) -> u64 {
+fn integer<const N: usize>(object: &Opened<'_, '_, N, true>, field: usize) -> u64 {
     object.integer(field).ok().flatten().unwrap_or_default().cast_unsigned()
 }

@@ -33,7 +33,11 @@ impl Sheet {
     }
 
     /// Returns the event's frame, with the text that it speaks of and the copy of that.
-    pub(super) fn event<'s, 'd>(&'s self, text: &'d str, copy: &'s [u8]) -> Frame<'s, 'd> {
+    pub(super) fn event<'s, 'd, const HASHED: bool>(
+        &'s self,
+        text: &'d str,
+        copy: &'s [u8],
+    ) -> Frame<'s, 'd, HASHED> {
         Frame { slots: &self.slots, at: 0, text, copy }
     }
 }
@@ -49,9 +53,9 @@ fn unpair(slot: u64) -> (usize, usize) {
     ((slot & 0xffff_ffff) as usize, (slot >> 32) as usize)
 }
 
-/// One object of an event.
+/// One object of an event, whose content is to be hashed or not.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Frame<'s, 'd> {
+pub(super) struct Frame<'s, 'd, const HASHED: bool> {
     slots: &'s [u64],
     at: usize,
     text: &'d str,
@@ -61,14 +65,14 @@ pub(super) struct Frame<'s, 'd> {
 
 /// One object of an event, and its members.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Opened<'s, 'd, const N: usize> {
-    frame: Frame<'s, 'd>,
+pub(super) struct Opened<'s, 'd, const N: usize, const HASHED: bool> {
+    frame: Frame<'s, 'd, HASHED>,
     /// The fields that are there, a bit for each.
     present: u64,
     slots: &'s [u64; N],
 }
 
-impl<const N: usize> Opened<'_, '_, N> {
+impl<const N: usize, const HASHED: bool> Opened<'_, '_, N, HASHED> {
     #[inline]
     fn slot(&self, field: usize) -> Option<u64> {
         if self.present >> field & 1 == 0 {
@@ -84,16 +88,17 @@ impl<const N: usize> Opened<'_, '_, N> {
     }
 }
 
-impl<'s, 'd> Element<'d> for Frame<'s, 'd> {
+impl<'s, 'd, const HASHED: bool> Element<'d> for Frame<'s, 'd, HASHED> {
+    const HASHED: bool = HASHED;
     type Fault = Missed;
-    type Members<const N: usize> = Opened<'s, 'd, N>;
+    type Members<const N: usize> = Opened<'s, 'd, N, HASHED>;
 
     #[inline]
     fn open<const N: usize>(
         self,
         _names: &'static [&'static str; N],
         _place: &Place<'_>,
-    ) -> Result<Opened<'s, 'd, N>, Missed> {
+    ) -> Result<Opened<'s, 'd, N, HASHED>, Missed> {
         let (present, slots) =
             self.slots.get(self.at..).and_then(<[u64]>::split_first).ok_or(Missed)?;
         let slots = slots.first_chunk().ok_or(Missed)?;
@@ -107,9 +112,9 @@ impl<'s, 'd> Element<'d> for Frame<'s, 'd> {
 }
 
 /// The scan found each member to be of its type, and to be known.
-impl<'s, 'd, const N: usize> Members<'d> for Opened<'s, 'd, N> {
-    type Element = Frame<'s, 'd>;
-    type List = Frames<'s, 'd>;
+impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for Opened<'s, 'd, N, HASHED> {
+    type Element = Frame<'s, 'd, HASHED>;
+    type List = Frames<'s, 'd, HASHED>;
 
     #[inline]
     fn has(&self, field: usize) -> bool {
@@ -135,7 +140,7 @@ impl<'s, 'd, const N: usize> Members<'d> for Opened<'s, 'd, N> {
     }
 
     #[inline]
-    fn list(&self, field: usize) -> Result<Option<Frames<'s, 'd>>, WrongType> {
+    fn list(&self, field: usize) -> Result<Option<Self::List>, WrongType> {
         Ok(self.slot(field).map(|slot| {
             let (first, left) = unpair(slot);
             Frames { next: Frame { at: first, ..self.frame }, left }
@@ -143,7 +148,7 @@ impl<'s, 'd, const N: usize> Members<'d> for Opened<'s, 'd, N> {
     }
 
     #[inline]
-    fn object(&self, field: usize) -> Result<Option<Frame<'s, 'd>>, WrongType> {
+    fn object(&self, field: usize) -> Result<Option<Self::Element>, WrongType> {
         Ok(self.slot(field).map(|slot| Frame { at: unpair(slot).0, ..self.frame }))
     }
 
@@ -155,13 +160,13 @@ impl<'s, 'd, const N: usize> Members<'d> for Opened<'s, 'd, N> {
 
 /// The objects of a list, in order.
 #[derive(Debug)]
-pub(super) struct Frames<'s, 'd> {
-    next: Frame<'s, 'd>,
+pub(super) struct Frames<'s, 'd, const HASHED: bool> {
+    next: Frame<'s, 'd, HASHED>,
     left: usize,
 }
 
-impl<'s, 'd> Iterator for Frames<'s, 'd> {
-    type Item = Frame<'s, 'd>;
+impl<'s, 'd, const HASHED: bool> Iterator for Frames<'s, 'd, HASHED> {
+    type Item = Frame<'s, 'd, HASHED>;
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
@@ -177,4 +182,4 @@ impl<'s, 'd> Iterator for Frames<'s, 'd> {
     }
 }
 
-impl ExactSizeIterator for Frames<'_, '_> {}
+impl<const HASHED: bool> ExactSizeIterator for Frames<'_, '_, HASHED> {}

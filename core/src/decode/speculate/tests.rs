@@ -22,7 +22,8 @@ const SAMPLES: [&str; 9] = [
 /// What the speculation alone makes of a text.
 fn speculated(speculation: &mut Speculation, text: &[u8]) -> Option<u128> {
     speculation.patience.passing = 0;
-    let event = speculation.read(text, &mut Scratch::default(), None, &mut Spare::default());
+    let event =
+        speculation.read::<true>(text, &mut Scratch::default(), None, &mut Spare::default());
     event.map(|event| event.hash)
 }
 
@@ -162,7 +163,8 @@ fn who_only_misses_is_passed_by_and_tried_again() {
     let mut tried = 0;
     for _ in 0..1_000 {
         tried += u32::from(speculation.patience.passing == 0);
-        let missed = speculation.read(b"{}", &mut Scratch::default(), None, &mut Spare::default());
+        let missed =
+            speculation.read::<true>(b"{}", &mut Scratch::default(), None, &mut Spare::default());
         assert_eq!(missed, None);
     }
     assert!((10..30).contains(&tried), "{tried}");

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rdkafka::TopicPartitionList;
-use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMetadata};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{create, joining, native_offset, native_partition};
 use super::entry::Copier;
 use super::fault::{KafkaFault, failure, failure_on, passes, shared};
+use super::queue::Queue;
 use super::rebalance::{Group, Rebalance};
 use super::view::{View, stable_place};
 use crate::log::{
@@ -39,7 +39,7 @@ const BELL: Duration = Duration::from_millis(100);
 
 /// An assigned partition.
 struct Lane {
-    queue: PartitionQueue<Group>,
+    queue: Queue,
     copier: Copier,
     /// Next offset to deliver; `None` until it is started.
     next: Option<Offset>,
@@ -158,12 +158,10 @@ impl Member {
     }
 
     fn open_lane(&mut self, partition: Partition) -> Result<(), LogError> {
-        let queue =
-            self.consumer.split_partition_queue(self.topic.as_str(), native_partition(partition));
-        let Some(mut queue) = queue else {
+        let queue = Queue::split(&self.consumer, &self.topic, partition, &self.bell);
+        let Some(queue) = queue else {
             return Err(LogError::UnknownTopic { topic: self.topic.clone() });
         };
-        queue.set_nonempty_callback(ringing(&self.bell));
         let copier = Copier::new(&self.topic, partition);
         self.lanes.insert(partition, Lane { queue, copier, next: None });
         Ok(())
@@ -262,26 +260,28 @@ impl Lane {
         bytes: &mut usize,
     ) -> Option<KafkaError> {
         let mut next = self.next?;
-        while entries.len() < max && *bytes < POLL_BYTES {
-            match self.queue.poll(Duration::ZERO) {
-                Some(Ok(message)) => {
-                    let entry = self.copier.copy(&message);
-                    if entry.offset >= next {
+        let mut failed = None;
+        while failed.is_none() && entries.len() < max && *bytes < POLL_BYTES {
+            let batch = self.queue.take(max - entries.len());
+            if batch.is_empty() {
+                break;
+            }
+            for lent in batch.iter() {
+                match lent {
+                    Ok(lent) if lent.offset >= next => {
+                        let entry = self.copier.copy(lent);
                         next = entry.offset + 1;
                         *bytes +=
                             entry.key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len);
                         entries.push(entry);
                     }
+                    Ok(_before) => {}
+                    Err(error) => failed = Some(error),
                 }
-                Some(Err(error)) => {
-                    self.next = Some(next);
-                    return Some(error);
-                }
-                None => break,
             }
         }
         self.next = Some(next);
-        None
+        failed
     }
 }
 

@@ -125,7 +125,7 @@ impl Reader for KafkaReader {
             let left = until.saturating_duration_since(Instant::now());
             let patience = if entries.is_empty() { left } else { Duration::ZERO };
             let step = match self.consumer.poll(patience) {
-                Some(Ok(message)) => Step::Record(self.copier.copy(&message)),
+                Some(Ok(message)) => Step::Record(self.copier.copy((&message).into())),
                 Some(Err(KafkaError::PartitionEOF(_))) => Step::End,
                 Some(Err(error)) => Step::Failure(error),
                 None => Step::Nothing,

@@ -322,7 +322,7 @@ fn all_written(servers: &str, topic: &Topic, partition: Partition) -> Vec<Entry>
     loop {
         assert!(Instant::now() < until, "the end is not reached");
         match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) => entries.push(copier.copy(&message)),
+            Some(Ok(message)) => entries.push(copier.copy((&message).into())),
             Some(Err(rdkafka::error::KafkaError::PartitionEOF(_))) => return entries,
             Some(Err(_)) | None => {}
         }
