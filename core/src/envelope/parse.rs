@@ -171,7 +171,10 @@ impl<'a> Cursor<'a> {
             .strip_prefix("h1:")
             .filter(|digits| digits.len() == 32)
             .ok_or(fault("contenthash"))?;
-        u128::from_str_radix(digits, 16).map(Some).map_err(|_not_hex| fault("contenthash"))
+        let hash = digits
+            .chars()
+            .try_fold(0, |hash, digit| Some(hash << 4 | u128::from(digit.to_digit(16)?)));
+        hash.map(Some).ok_or(fault("contenthash"))
     }
 
     fn scope(&mut self) -> Result<Scope, EnvelopeError> {
