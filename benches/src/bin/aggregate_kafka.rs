@@ -2,11 +2,12 @@
 //!
 //!     aggregate_kafka BROKERS NAMESPACE PARTITIONS [--without-transactions]
 //!
-//! Prints one line of JSON: `events` behind the first third, which only warms up, `cpu_s` of this process for
-//! them (all threads, user and system) up to the commit of the last, `outputs` handed to the log, and `wall_s`,
-//! these two from the start. Without `pos.transactions` those rows are dropped before they are sent, so that the windows stand alone, as they do in an engine that has no ledger; making them
-//! is then still part of the cost. The aggregator itself has no such setting. The namespace's group
-//! must not have consumed anything before, or only the rest is measured.
+//! Prints one line of JSON: `events` behind the first third, which only warms up; `cpu_s` of this process
+//! for them (all threads, user and system), up to the commit of the last; `outputs` handed to the log, and
+//! `wall_s`, both from the start. Without `pos.transactions` those rows are dropped before they are sent, so
+//! that the windows stand alone, as they do in an engine that has no ledger; making them is then still part
+//! of the cost. The aggregator itself has no such setting. The namespace's group must not have consumed
+//! anything before, or only the rest is measured.
 
 #![expect(clippy::print_stdout, reason = "the measurement is what it is for")]
 
