@@ -84,6 +84,7 @@ fn main() -> ExitCode {
 fn post(arguments: &Arguments) -> io::Result<serde_json::Value> {
     let feed = fs::read(&arguments.feed)?;
     let lanes = lanes(&feed, arguments)?;
+    let whole = arguments.rate.map(|rate| whole_time(&lanes, arguments.batch, rate));
     let (warm, ready) = (Barrier::new(lanes.len() + 1), Barrier::new(lanes.len() + 1));
     let (before, begun, seen) = thread::scope(|scope| {
         let threads: Vec<_> = lanes
@@ -91,7 +92,7 @@ fn post(arguments: &Arguments) -> io::Result<serde_json::Value> {
             .enumerate()
             .map(|(lane, requests)| {
                 let (warm, ready) = (&warm, &ready);
-                scope.spawn(move || run_lane(arguments, lane, requests, warm, ready))
+                scope.spawn(move || run_lane(arguments, lane, requests, whole, [warm, ready]))
             })
             .collect();
         warm.wait();
@@ -179,8 +180,8 @@ fn run_lane(
     arguments: &Arguments,
     lane: usize,
     requests: &[Vec<u8>],
-    warm: &Barrier,
-    ready: &Barrier,
+    whole: Option<Duration>,
+    [warm, ready]: [&Barrier; 2],
 ) -> io::Result<Seen> {
     let warm_up = requests.len() * arguments.warm_up.min(100) / 100;
     let mut connection = Connection::open(arguments.address);
@@ -195,10 +196,11 @@ fn run_lane(
     warmed?;
     let mut connection = connection?;
     let mut seen = Seen::default();
-    let between = between_requests(arguments);
+    // Connections have unlike numbers of requests, and all take the same time for theirs.
+    let between = whole.unwrap_or_default() / u32::try_from(requests.len()).unwrap_or(1).max(1);
     let begun = Instant::now() + between.mul_f64(fraction(lane, arguments.connections));
     for (request, turn) in requests[warm_up..].iter().zip(0_u32..) {
-        let sent = if arguments.rate.is_some() { begun + between * turn } else { Instant::now() };
+        let sent = if whole.is_some() { begun + between * turn } else { Instant::now() };
         thread::sleep(sent.saturating_duration_since(Instant::now()));
         let (status, body) = connection.exchange(request)?;
         seen.latencies.push(sent.elapsed());
@@ -207,11 +209,11 @@ fn run_lane(
     Ok(seen)
 }
 
-/// How long a connection waits from one request to the next, for all together to reach the rate.
-#[expect(clippy::cast_precision_loss, reason = "settings are small")]
-fn between_requests(arguments: &Arguments) -> Duration {
-    let events = (arguments.batch.max(1) * arguments.connections.max(1)) as f64;
-    arguments.rate.map_or(Duration::ZERO, |rate| Duration::from_secs_f64(events / rate))
+/// How long all requests take at a rate of events a second.
+#[expect(clippy::cast_precision_loss, reason = "counts of one run are far below 2^52")]
+fn whole_time(lanes: &[Vec<Vec<u8>>], batch: usize, rate: f64) -> Duration {
+    let events = lanes.iter().map(Vec::len).sum::<usize>() * batch.max(1);
+    Duration::from_secs_f64(events as f64 / rate)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "settings are small")]
