@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 
 use super::json_text::{escape, integer, put};
 use super::store::Store;

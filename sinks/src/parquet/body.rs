@@ -25,8 +25,6 @@ const SLICE_RECORDS: usize = 1_000;
 /// Why rows cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("a file of no records")]
-    Empty,
     #[error("read offset {offset}")]
     Unreadable { offset: Offset, source: Unreadable },
     #[error("offset {offset}: {column} cannot be read")]
@@ -64,23 +62,20 @@ pub(super) fn write(
     records: &[Record],
     footer: Vec<KeyValue>,
 ) -> Result<Vec<u8>, BodyError> {
-    let mut slices = records.chunks(SLICE_RECORDS).map(|records| {
-        let columns = match source {
+    let rows = |records: &[Record]| {
+        batch(match source {
             Source::Transactions => lines::columns(topic, partition, records)?,
             Source::Deltas => deltas::columns(topic, partition, records)?,
-        };
-        batch(columns)
-    });
-    let Some(first) = slices.next().transpose()? else { return Err(BodyError::Empty) };
+        })
+    };
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_key_value_metadata(Some(footer))
         .set_created_by(concat!("tillrace ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), first.schema(), Some(properties))?;
-    writer.write(&first)?;
-    for rows in slices {
-        writer.write(&rows?)?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), rows(&[])?.schema(), Some(properties))?;
+    for slice in records.chunks(SLICE_RECORDS) {
+        writer.write(&rows(slice)?)?;
     }
     Ok(writer.into_inner()?)
 }

@@ -210,6 +210,7 @@ impl Files {
         let (source, topic, partition) = (self.source, self.topic.clone(), known.chain.partition);
         // Cheap: keys and values are counted references.
         let records = records.to_vec();
+        // Fails only once it is closed, which it never is.
         let turn = ENCODERS.acquire().await;
         let encoding = tokio::task::spawn_blocking(move || {
             body::write(source, topic.as_str(), partition, &records, footer)

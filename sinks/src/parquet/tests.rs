@@ -115,6 +115,15 @@ fn wiring(fixture: &Fixture, max_records: usize) -> Wiring {
     }
 }
 
+#[tokio::test]
+async fn a_file_of_more_records_than_are_arranged_at_once_holds_them_all() {
+    let fixture = fixture();
+    open(&fixture, Source::Deltas).deliver(&batch(0..2_500)).await.unwrap();
+    let folder = folder(&fixture, "inventory.deltas.v1");
+    assert_eq!(files(&folder).len(), 1);
+    assert_eq!(offsets(&folder), (0..2_500).collect::<Vec<_>>());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_delta_is_in_one_row_of_one_file_through_crashes() {
     let fixture = fixture();
