@@ -9,6 +9,7 @@ mod date;
 mod decimal;
 mod gtin;
 mod id;
+mod json;
 mod short;
 mod time;
 
@@ -20,5 +21,6 @@ pub use gtin::is_gtin;
 pub(crate) use gtin::is_short_gtin;
 pub(crate) use id::is_id_long;
 pub use id::{IdError, check_id, percent_encode};
+pub(crate) use json::escape;
 pub(crate) use short::{leading_digits, short};
 pub use time::Timestamp;

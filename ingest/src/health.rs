@@ -72,22 +72,20 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Takes note of how a publish went; logs the first failure of a row of them, and its end.
-    pub(crate) fn published(&self, now: Now, failure: Option<&LogError>) {
-        match failure {
-            None => {
-                if self.failed_at_ms.load(Ordering::Relaxed) != i64::MIN
-                    && self.failed_at_ms.swap(i64::MIN, Ordering::Relaxed) != i64::MIN
-                {
-                    tracing::info!("publishing works again");
-                }
-            }
-            Some(error) => {
-                if self.failed_at_ms.swap(now.wall_ms, Ordering::Relaxed) == i64::MIN {
-                    let error: &dyn std::error::Error = error;
-                    tracing::warn!(error, "publishing fails, senders are asked to retry");
-                }
-            }
+    /// Takes note that a publish went well; logs the first after failures.
+    pub(crate) fn works(&self) {
+        if self.failed_at_ms.load(Ordering::Relaxed) != i64::MIN
+            && self.failed_at_ms.swap(i64::MIN, Ordering::Relaxed) != i64::MIN
+        {
+            tracing::info!("publishing works again");
+        }
+    }
+
+    /// Takes note that a publish failed; logs the first failure of a row of them.
+    pub(crate) fn fails(&self, now: Now, error: &LogError) {
+        if self.failed_at_ms.swap(now.wall_ms, Ordering::Relaxed) == i64::MIN {
+            let error: &dyn std::error::Error = error;
+            tracing::warn!(error, "publishing fails, senders are asked to retry");
         }
     }
 
@@ -138,11 +136,11 @@ mod tests {
     #[test]
     fn a_failing_log_shows_until_it_works_or_was_not_asked_for_a_while() {
         let health = Health::new(Durability::Brokers);
-        health.published(at(1_000), Some(&FAILURE));
+        health.fails(at(1_000), &FAILURE);
         assert_eq!(status(&health, 1_001), (false, "log_failing"));
         assert_eq!(status(&health, 11_000), (true, "ready"));
-        health.published(at(20_000), Some(&FAILURE));
-        health.published(at(20_001), None);
+        health.fails(at(20_000), &FAILURE);
+        health.works();
         assert_eq!(status(&health, 20_002), (true, "ready"));
     }
 

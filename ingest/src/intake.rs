@@ -126,7 +126,8 @@ impl Intake {
     /// After the first event that is put off all are: reading will stop, and what is not settled
     /// is sent again.
     pub(crate) fn judge(&self, context: &Context<'_>, text: &[u8], pieces: &[Piece]) -> Judged {
-        let received_time = Timestamp::from_millis(context.now.wall_ms).to_string();
+        let mut received_time = String::new();
+        Timestamp::from_millis(context.now.wall_ms).push_to(&mut received_time);
         let mut chunk = Chunk::new(self, context, &received_time, [text.len(), pieces.len()]);
         with_worker(|worker| {
             for piece in pieces {

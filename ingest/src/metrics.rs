@@ -1,6 +1,9 @@
 //! What the gateway counts. Label values are bounded: tenants by configuration, codes and routes by
 //! their lists.
 
+use std::time::Duration;
+
+use http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -13,11 +16,49 @@ fn latency() -> Histogram {
     Histogram::new((0..19).map(|power| 0.0001 * f64::from(1_u32 << power)))
 }
 
+/// What requests are told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route {
+    Single,
+    Batch,
+    Health,
+    Ready,
+    Metrics,
+    /// Any path that leads nowhere.
+    Other,
+}
+
+impl Route {
+    /// All of them, in the order of their declaration.
+    const ALL: [Self; 6] =
+        [Self::Single, Self::Batch, Self::Health, Self::Ready, Self::Metrics, Self::Other];
+
+    pub(crate) fn of(path: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|route| route.name() == path);
+        known.unwrap_or(Self::Other)
+    }
+
+    /// The path, or `other`: no path is called so, as each begins with a slash.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Single => "/v1/events",
+            Self::Batch => "/v1/events:batch",
+            Self::Health => "/healthz",
+            Self::Ready => "/readyz",
+            Self::Metrics => "/metrics",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// The gateway's metrics; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    pub(crate) requests: Family<Request, Counter>,
-    pub(crate) latency: Family<Route, Histogram, fn() -> Histogram>,
+    requests: Family<Request, Counter>,
+    /// Those of the requests that took events, one for each route that does.
+    accepted: [Counter; 2],
+    /// One for each route.
+    latency: [Histogram; Route::ALL.len()],
     pub(crate) events: Family<Outcome, Counter>,
     pub(crate) rejected: Family<Code, Counter>,
     pub(crate) turned_away: Family<Reason, Counter>,
@@ -30,15 +71,15 @@ pub(crate) struct Metrics {
 
 /// Labels of a counted request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Request {
-    pub(crate) route: &'static str,
-    pub(crate) status: u16,
+struct Request {
+    route: &'static str,
+    status: u16,
 }
 
 /// Label of a latency.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Route {
-    pub(crate) route: &'static str,
+struct Timed {
+    route: &'static str,
 }
 
 /// Labels of counted events.
@@ -63,9 +104,17 @@ pub(crate) struct Reason {
 impl Metrics {
     /// Makes the metrics and registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let requests = Family::default();
+        let latencies = Family::<Timed, Histogram, _>::new_with_constructor(latency);
+        let accepted = |route: Route| {
+            let status = StatusCode::ACCEPTED.as_u16();
+            requests.get_or_create_owned(&Request { route: route.name(), status })
+        };
+        let latency = |route: Route| latencies.get_or_create_owned(&Timed { route: route.name() });
         let metrics = Self {
-            requests: Family::default(),
-            latency: Family::new_with_constructor(latency),
+            accepted: [Route::Single, Route::Batch].map(accepted),
+            latency: Route::ALL.map(latency),
+            requests,
             events: Family::default(),
             rejected: Family::default(),
             turned_away: Family::default(),
@@ -80,7 +129,7 @@ impl Metrics {
         part.register(
             "request_duration_seconds",
             "Time from a request's head to its reply",
-            metrics.latency.clone(),
+            latencies,
         );
         part.register("events", "Events by tenant and outcome", metrics.events.clone());
         part.register("rejected", "Events refused for good, by code", metrics.rejected.clone());
@@ -110,6 +159,21 @@ impl Metrics {
         ["accepted", "duplicate", "rejected", "retry"].map(|outcome| {
             self.events.get_or_create_owned(&Outcome { tenant: tenant.to_owned(), outcome })
         })
+    }
+
+    /// Counts an answered request.
+    pub(crate) fn count_request(&self, route: Route, status: StatusCode, took: Duration) {
+        let place = route as usize;
+        if let Some(latency) = self.latency.get(place) {
+            latency.observe(took.as_secs_f64());
+        }
+        match self.accepted.get(place) {
+            Some(accepted) if status == StatusCode::ACCEPTED => accepted.inc(),
+            _ => {
+                let labels = Request { route: route.name(), status: status.as_u16() };
+                self.requests.get_or_create(&labels).inc()
+            }
+        };
     }
 
     pub(crate) fn count_rejected(&self, code: &'static str) {

@@ -141,7 +141,10 @@ impl Publisher {
             Some(outcomes) => outcomes.iter().find_map(|outcome| outcome.as_ref().err()),
             None => Some(&LogError::TimedOut { action: "publish events" }),
         };
-        self.health.published(self.clock.now(), failure);
+        match failure {
+            None => self.health.works(),
+            Some(error) => self.health.fails(self.clock.now(), error),
+        }
         outcomes.ok_or(NotPublished::Failed)
     }
 }

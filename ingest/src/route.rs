@@ -3,6 +3,7 @@
 //! Everything that can be said without reading the body is said here, before any of it is read.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http::{HeaderMap, Method, Request, StatusCode};
@@ -17,7 +18,7 @@ use crate::clock::Clock;
 use crate::credit::{Credit, Lease, Share};
 use crate::health::Health;
 use crate::intake::Intake;
-use crate::metrics::{self, Metrics};
+use crate::metrics::{Metrics, Route};
 use crate::pace::Jitter;
 use crate::problem::Problem;
 use crate::publish::Publisher;
@@ -95,24 +96,20 @@ impl Front {
 
 /// Answers one request, and counts it.
 pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Reply {
-    let began_ns = front.clock.now().steady_ns;
-    let (route, reply) = match request.uri().path() {
-        "/v1/events" => ("/v1/events", post(&front, request, Endpoint::Single).await),
-        "/v1/events:batch" => ("/v1/events:batch", post(&front, request, Endpoint::Batch).await),
-        "/healthz" => ("/healthz", get(&request, || health(&front))),
-        "/readyz" => ("/readyz", get(&request, || ready(&front))),
-        "/metrics" => ("/metrics", get(&request, || exposition(&front))),
-        _ => {
+    let began = Instant::now();
+    let route = Route::of(request.uri().path());
+    let reply = match route {
+        Route::Single => post(&front, request, Endpoint::Single).await,
+        Route::Batch => post(&front, request, Endpoint::Batch).await,
+        Route::Health => get(&request, || health(&front)),
+        Route::Ready => get(&request, || ready(&front)),
+        Route::Metrics => get(&request, || exposition(&front)),
+        Route::Other => {
             dismiss(request);
-            ("other", reply::problem(Problem::NotFound, None))
+            reply::problem(Problem::NotFound, None)
         }
     };
-    let took_ns = front.clock.now().steady_ns.saturating_sub(began_ns);
-    #[expect(clippy::cast_precision_loss, reason = "a latency needs no 53 bits")]
-    let seconds = took_ns as f64 / 1e9;
-    front.metrics.latency.get_or_create(&metrics::Route { route }).observe(seconds);
-    let status = reply.status().as_u16();
-    front.metrics.requests.get_or_create(&metrics::Request { route, status }).inc();
+    front.metrics.count_request(route, reply.status(), began.elapsed());
     reply
 }
 
@@ -189,14 +186,14 @@ fn lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
 fn format(headers: &HeaderMap, endpoint: Endpoint) -> Option<Format> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let charset = parameters.trim().to_ascii_lowercase();
-    if !matches!(charset.as_str(), "" | "charset=utf-8" | "charset=\"utf-8\"") {
+    let is = |text: &str, known: &str| text.trim().eq_ignore_ascii_case(known);
+    if !["", "charset=utf-8", "charset=\"utf-8\""].iter().any(|known| is(parameters, known)) {
         return None;
     }
-    match (endpoint, media_type.trim().to_ascii_lowercase().as_str()) {
-        (Endpoint::Single | Endpoint::Batch, "application/json") => Some(Format::Array),
-        (Endpoint::Batch, "application/x-ndjson") => Some(Format::Lines),
-        _ => None,
+    match endpoint {
+        _ if is(media_type, "application/json") => Some(Format::Array),
+        Endpoint::Batch if is(media_type, "application/x-ndjson") => Some(Format::Lines),
+        Endpoint::Single | Endpoint::Batch => None,
     }
 }
 

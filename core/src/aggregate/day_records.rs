@@ -7,12 +7,12 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::days::{Attendance, Day};
-use super::json_text::{escape, integer, optional};
+use super::json_text::{integer, optional};
 use super::outputs::write_json;
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use super::terminals::Source;
-use crate::text::Date;
+use crate::text::{Date, escape};
 
 /// Writes a day's totals; `missing` has a number for each of its terminals.
 pub(super) fn write_totals(

@@ -8,11 +8,11 @@ use std::ops::Range;
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::json_text::{escape, integer, put};
+use super::json_text::{integer, put};
 use super::store::Store;
 use super::windows::Delta;
 use crate::log::{Offset, Partition};
-use crate::text::{Date, Decimal, percent_encode};
+use crate::text::{Date, Decimal, escape, percent_encode};
 
 /// What all deltas of a flush have in common.
 #[derive(Debug, Clone, Copy)]

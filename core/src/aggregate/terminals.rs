@@ -6,13 +6,14 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::json_text::{escape, integer, optional, put};
+use super::json_text::{integer, optional, put};
 use super::numbers::{Numbers, SPANS};
 use super::outputs::write_json;
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use crate::envelope::Scope;
 use crate::log::{Offset, Partition};
+use crate::text::escape;
 
 /// Where a ledger record comes from.
 #[derive(Debug, Clone, Copy)]

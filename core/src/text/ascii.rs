@@ -12,23 +12,11 @@ pub(super) struct Ascii {
 
 impl Ascii {
     #[inline]
-    pub(super) fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.used) {
-            *place = byte;
-            self.used += 1;
-        }
-    }
-
-    /// Adds a number in so many digits; higher ones are dropped.
-    #[inline]
-    pub(super) fn push_digits<const DIGITS: usize>(&mut self, mut value: u32) {
-        let mut digits = [b'0'; DIGITS];
-        for digit in digits.iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-        for digit in digits {
-            self.push(digit);
+    pub(super) fn push<const BYTES: usize>(&mut self, bytes: [u8; BYTES]) {
+        let end = self.used + BYTES;
+        if let Some(room) = self.bytes.get_mut(self.used..end) {
+            room.copy_from_slice(&bytes);
+            self.used = end;
         }
     }
 
@@ -37,4 +25,15 @@ impl Ascii {
         // Only ASCII was pushed.
         self.bytes.get(..self.used).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
     }
+}
+
+/// Writes a number in so many digits; higher ones are dropped.
+#[inline]
+pub(super) fn digits<const DIGITS: usize>(mut value: u32) -> [u8; DIGITS] {
+    let mut digits = [b'0'; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+    digits
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::ascii::Ascii;
+use super::ascii::{Ascii, digits};
 use super::short::{are_digits, eight_digits};
 
 /// A calendar date: days since 1970-01-01.
@@ -53,11 +53,9 @@ impl Date {
     /// Writes the date; of a year outside 0 to 9999, which no event has, the last four digits.
     pub(super) fn write(self, ascii: &mut Ascii) {
         let (year, month, day) = self.civil();
-        ascii.push_digits::<4>(year.unsigned_abs());
-        ascii.push(b'-');
-        ascii.push_digits::<2>(month);
-        ascii.push(b'-');
-        ascii.push_digits::<2>(day);
+        let [y1, y2, y3, y4] = digits(year.unsigned_abs());
+        let [[m1, m2], [d1, d2]] = [digits(month), digits(day)];
+        ascii.push([y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2]);
     }
 }
 

@@ -62,7 +62,17 @@ pub fn percent_encode(id: &str, key: &mut String) {
 /// Tells whether a byte stands for itself in a URI (RFC 3986, section 2.3).
 #[inline]
 fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'_' | b'~' | b'-')
+    const UNRESERVED: [bool; 256] = {
+        let mut unreserved = [false; 256];
+        let mut byte = 0_u8;
+        while byte < 0x80 {
+            unreserved[byte as usize] =
+                byte.is_ascii_alphanumeric() | matches!(byte, b'.' | b'_' | b'~' | b'-');
+            byte += 1;
+        }
+        unreserved
+    };
+    UNRESERVED[usize::from(byte)]
 }
 
 #[cfg(test)]

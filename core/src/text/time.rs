@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Date;
-use super::ascii::Ascii;
+use super::ascii::{Ascii, digits};
 use super::short::eight_digits;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
@@ -62,27 +62,23 @@ impl Timestamp {
             (seconds.div_euclid(SECONDS_PER_DAY), low(seconds.rem_euclid(SECONDS_PER_DAY)));
         // 64 bits of microseconds are fewer days than 32 bits count.
         Date(i32::try_from(days).unwrap_or_default()).write(&mut ascii);
-        for (mark, number) in
-            [(b'T', of_day / 3_600), (b':', of_day / 60 % 60), (b':', of_day % 60)]
-        {
-            ascii.push(mark);
-            ascii.push_digits::<2>(number);
-        }
+        let [[h1, h2], [m1, m2], [s1, s2]] =
+            [of_day / 3_600, of_day / 60 % 60, of_day % 60].map(digits);
+        ascii.push([b'T', h1, h2, b':', m1, m2, b':', s1, s2]);
         if micros % 1_000 != 0 {
-            ascii.push(b'.');
-            ascii.push_digits::<6>(micros);
+            ascii.push(*b".");
+            ascii.push(digits::<6>(micros));
         } else if micros != 0 {
-            ascii.push(b'.');
-            ascii.push_digits::<3>(micros / 1_000);
+            ascii.push(*b".");
+            ascii.push(digits::<3>(micros / 1_000));
         }
         if self.offset_minutes == 0 {
-            ascii.push(b'Z');
+            ascii.push(*b"Z");
         } else {
-            ascii.push(if self.offset_minutes < 0 { b'-' } else { b'+' });
+            let sign = if self.offset_minutes < 0 { b'-' } else { b'+' };
             let minutes = u32::from(self.offset_minutes.unsigned_abs());
-            ascii.push_digits::<2>(minutes / 60);
-            ascii.push(b':');
-            ascii.push_digits::<2>(minutes % 60);
+            let [[h1, h2], [m1, m2]] = [minutes / 60, minutes % 60].map(digits);
+            ascii.push([sign, h1, h2, b':', m1, m2]);
         }
         ascii
     }
