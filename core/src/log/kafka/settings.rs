@@ -105,7 +105,7 @@ impl Default for KafkaSettings {
             durability: Durability::Brokers,
             instance: None,
             compression: Compression::Lz4,
-            linger: Duration::from_millis(5),
+            linger: Duration::from_millis(1),
             queue_rows: 20_000,
             queue_bytes: ByteSize::mib(64),
             delivery_timeout: Duration::from_secs(30),
