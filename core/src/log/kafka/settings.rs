@@ -35,7 +35,7 @@ pub struct KafkaSettings {
     pub instance: Option<String>,
     /// How record batches are compressed.
     pub compression: Compression,
-    /// How long a row waits for company before its batch is sent.
+    /// How long a row outside a transaction waits for company before its batch is sent.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
     /// Rows that may wait for their acknowledgement at once; past it a send is given back.
