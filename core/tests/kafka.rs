@@ -411,10 +411,8 @@ fn write_until(stage: &Stage, stop: &AtomicBool, acknowledged: &Acknowledged) {
 #[test]
 fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     let Some(cluster) = kafka_cluster::Cluster::start("kill -9 of brokers", 3) else { return };
-    // Few rows at a time, and not too often: the brokers share one machine, and have to catch up beside it.
     let settings = || KafkaSettings {
         queue_rows: 500,
-        linger: Duration::from_millis(5),
         ..KafkaSettings::new(cluster.servers.clone(), PARTITIONS)
     };
     let (written, folded) = (Stage::open(settings()), Stage::open(settings()));

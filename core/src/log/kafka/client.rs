@@ -44,6 +44,7 @@ const RESERVED: &[&str] = &[
     "enable.gapless.guarantee",
     "enable.idempotence",
     "enable.partition.eof",
+    "enable.sparse.connections",
     "fetch.queue.backoff.ms",
     "fetch.wait.max.ms",
     "group.id",
@@ -205,7 +206,8 @@ fn is_encrypted(settings: &KafkaSettings) -> bool {
 /// A transaction's places wait for the group's coordinator without a limit of their own, and librdkafka
 /// 2.12 looks for it again only when some broker comes or goes (its issues 5456 and 5511): after
 /// a restarted broker nothing may happen until the brokers close idle connections, ten minutes
-/// later. So we close them.
+/// later. So we close them. It connects to all brokers at all times, needed or not: one that had lost them all in the middle
+/// of looking for its coordinator was seen to wait for ever.
 const IDLE_MS: &str = "8000";
 
 /// How long a row of a transaction waits for company, milliseconds. Nobody hears of it before the commit, and
@@ -221,6 +223,7 @@ pub(super) fn transacting(settings: &KafkaSettings, transactional_id: &str) -> C
         .set("transaction.timeout.ms", &timeout)
         .set("message.timeout.ms", &timeout)
         .set("connections.max.idle.ms", IDLE_MS)
+        .set("enable.sparse.connections", "false")
         .set("linger.ms", LINGER_MS)
         .set("queue.buffering.max.messages", (2 * TRANSACTION_ROWS).to_string())
         .set("queue.buffering.max.kbytes", (2 * TRANSACTION_BYTES / 1_024).to_string());

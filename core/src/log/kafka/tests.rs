@@ -118,7 +118,12 @@ fn every_setting_reaches_librdkafka() {
     );
     has(
         &transacting(&set, &transactional_id(&set, "g", &topic)),
-        &[("transactional.id", "g.t.till-7"), ("transaction.timeout.ms", "14000")],
+        &[
+            ("transactional.id", "g.t.till-7"),
+            ("transaction.timeout.ms", "14000"),
+            ("linger.ms", "5"),
+            ("enable.sparse.connections", "false"),
+        ],
     );
     has(&reading(&set), &[("isolation.level", "read_committed"), ("enable.partition.eof", "true")]);
     has(&asking(&set, Isolation::Uncommitted), &[("isolation.level", "read_uncommitted")]);
