@@ -184,3 +184,32 @@ impl Metrics {
         self.turned_away.get_or_create(&Reason { reason }).inc();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_request_is_counted_under_its_own_route_and_status() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        for (times, route) in (1..).zip(Route::ALL) {
+            for _ in 0..times {
+                metrics.count_request(route, StatusCode::ACCEPTED, Duration::from_millis(1));
+            }
+            metrics.count_request(route, StatusCode::NOT_FOUND, Duration::from_millis(1));
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for (times, route) in (1..).zip(Route::ALL) {
+            let (name, all) = (route.name(), times + 1);
+            for line in [
+                format!("requests_total{{route=\"{name}\",status=\"202\"}} {times}"),
+                format!("requests_total{{route=\"{name}\",status=\"404\"}} 1"),
+                format!("request_duration_seconds_count{{route=\"{name}\"}} {all}"),
+            ] {
+                assert!(text.contains(&format!("tillrace_ingest_{line}\n")), "{line}\n{text}");
+            }
+        }
+    }
+}

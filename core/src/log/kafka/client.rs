@@ -206,12 +206,12 @@ fn is_encrypted(settings: &KafkaSettings) -> bool {
 /// A transaction's places wait for the group's coordinator without a limit of their own, and librdkafka
 /// 2.12 looks for it again only when some broker comes or goes (its issues 5456 and 5511): after
 /// a restarted broker nothing may happen until the brokers close idle connections, ten minutes
-/// later. So we close them. It connects to all brokers at all times, needed or not: one that had lost them all in the middle
-/// of looking for its coordinator was seen to wait for ever.
+/// later. So we close them. Such a producer also keeps connecting to all brokers, needed or not: one
+/// that had lost all connections while it looked for its coordinator was seen to make none.
 const IDLE_MS: &str = "8000";
 
-/// How long a row of a transaction waits for company, milliseconds. Nobody hears of it before the commit, and
-/// fewer requests cost less.
+/// How long a row of a transaction waits for company, milliseconds. Nobody hears of it before the
+/// commit, and fewer requests cost less.
 const LINGER_MS: &str = "5";
 
 /// A producer of transactions under an id of its own.
