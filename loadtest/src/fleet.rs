@@ -17,7 +17,7 @@ mod till;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,8 +101,8 @@ pub struct Fleet {
     catalogue: Catalogue,
     dice: Dice,
     tills: Vec<Till>,
-    /// Tills that have opened and must close.
-    open: Vec<TerminalIndex>,
+    /// Tills whose day is open, each of which must close.
+    open: BTreeSet<TerminalIndex>,
     /// Transfers on their way, by the store they go to.
     transfers: Vec<VecDeque<Transfer>>,
     transfers_sent: u64,
@@ -152,7 +152,7 @@ impl Fleet {
             catalogue,
             dice,
             tills,
-            open: Vec::new(),
+            open: BTreeSet::new(),
             transfers: (0..stores).map(|_| VecDeque::new()).collect(),
             transfers_sent: 0,
             held: BTreeMap::new(),
@@ -199,12 +199,19 @@ impl Fleet {
 
     /// Picks the till that trades next, busy stores more often; at the end of the day the next one
     /// to close, and `None` when all are closed.
+    ///
+    /// As many events are kept for the end as there are tills to close. When one more is left, no
+    /// other till may open.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a u32")]
     fn next_till(&mut self) -> Option<TerminalIndex> {
         let left = self.settings.events.map(|events| events.saturating_sub(self.made));
-        self.closing |= left.is_some_and(|left| left <= self.open.len() as u64);
+        let open = self.open.len() as u64;
+        self.closing |= left.is_some_and(|left| left <= open);
         if self.closing {
-            return self.open.pop();
+            return self.open.pop_last();
+        }
+        if left == Some(open + 1) && open > 0 {
+            return self.open.last().copied();
         }
         let stores = self.transfers.len() as u32;
         let share: f64 = self.dice.random();
@@ -236,9 +243,6 @@ impl Source for Fleet {
             let Some(terminal) = self.next_till() else {
                 return self.release(text, effects);
             };
-            if self.closing && self.tills[terminal as usize].day.is_none() {
-                continue;
-            }
             self.plant_gap(terminal);
             let (elapsed, start, first_effect) = (self.elapsed(), text.len(), effects.len());
             let due = self.due(elapsed);

@@ -82,15 +82,13 @@ impl Fleet {
             }
             Kind::NoSale => {}
             Kind::Open => {
-                let till = &mut self.tills[terminal as usize];
-                till.day = Some(header.business_date);
-                if !std::mem::replace(&mut till.has_traded, true) {
-                    self.open.push(terminal);
-                }
+                self.tills[terminal as usize].day = Some(header.business_date);
+                self.open.insert(terminal);
                 self.write_amount(country, text);
             }
             Kind::Close => {
                 self.tills[terminal as usize].day = None;
+                self.open.remove(&terminal);
                 self.write_amount(country, text);
             }
             Kind::PaidIn | Kind::PaidOut | Kind::Loan | Kind::Pickup => {

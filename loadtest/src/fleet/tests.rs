@@ -64,6 +64,23 @@ fn numbers_rise_by_one_and_days_open_and_close() {
 }
 
 #[test]
+fn as_many_events_come_at_any_time_of_day_and_every_till_is_closed_in_the_end() {
+    const MINUTE_MS: i64 = 60_000;
+    for minute in (0..24 * 60).step_by(20) {
+        // Half a second for three hours, in which some trading days end.
+        let run = FleetSettings { rate: 2_000.0, speed: 21_600.0, ..settings(1_000) };
+        let starts_at_ms = run.starts_at_ms + minute * MINUTE_MS;
+        let (sent, _) = play(FleetSettings { starts_at_ms, ..run });
+        assert_eq!(sent.len(), 1_000, "minute {minute}");
+        let mut last: BTreeMap<u32, Value> = BTreeMap::new();
+        for sent in &sent {
+            last.insert(sent.planned.terminal, json(sent)["kind"].take());
+        }
+        assert!(last.values().all(|kind| kind == "close"), "minute {minute}");
+    }
+}
+
+#[test]
 fn every_kind_is_sent_and_names_itself_as_its_plan_does() {
     let (sent, fleet) = play(FleetSettings { epoch: Some("e7".to_owned()), ..settings(15_000) });
     let mut kinds = BTreeSet::new();

@@ -18,8 +18,6 @@ pub(super) struct Till {
     pub(super) sequence: u64,
     /// The trading day that is open.
     pub(super) day: Option<Date>,
-    /// It has opened at least once, and so must have closed at the end.
-    pub(super) has_traded: bool,
     /// The last sale that can still be returned or voided; its lines are in `sale_lines`.
     pub(super) last_sale: Option<Sale>,
     /// Lines of the last sale.
