@@ -1,7 +1,7 @@
 //! Stock effects folded into event-time windows, for one flush.
 //!
 //! A delta is known by store, SKU, unit, window start and business date. Nothing of it outlives the
-//! flush: a late event is simply part of a later delta for its old window. Names are held once a
+//! flush: a late event is simply part of a later delta for its old window. SKUs are held once a
 //! delta in one buffer that is emptied, not freed, so after warm-up a line costs one lookup and no
 //! allocation. What a line does to stock is said by [`crate::stock`], not here.
 
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::index::Index;
 use crate::log::Offset;
 use crate::stock::Effect;
-use crate::text::{Date, Timestamp};
+use crate::text::{Date, Timestamp, shorter};
 
 /// A sum at which a flush is due, so that no later line can overflow it: one event moves at most
 /// 2,000 lines of 10^12 millionths.
@@ -20,9 +20,9 @@ const LARGEST_SUM: u64 = 1 << 62;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delta {
     pub(super) store: u32,
-    name_at: u32,
+    sku_at: u32,
     sku_bytes: u8,
-    unit_bytes: u8,
+    unit: Unit,
     pub(super) date: Date,
     /// Seconds since the Unix epoch.
     pub(super) window_start: i64,
@@ -30,6 +30,9 @@ pub(super) struct Delta {
     pub(super) events: u32,
     last_source: Offset,
 }
+
+/// A unit's letters, zeros behind them.
+type Unit = [u8; 4];
 
 /// Where and when a line happened.
 #[derive(Debug, Clone, Copy)]
@@ -46,30 +49,31 @@ pub(super) struct Setting {
 pub(super) struct Windows {
     index: Index,
     deltas: Vec<Delta>,
-    names: Vec<u8>,
+    skus: Vec<u8>,
     full: bool,
 }
 
 impl Windows {
     pub(super) fn new() -> Self {
-        Self { index: Index::new(), deltas: Vec::new(), names: Vec::new(), full: false }
+        Self { index: Index::new(), deltas: Vec::new(), skus: Vec::new(), full: false }
     }
 
     /// Adds a line's effect; returns true where that began a delta.
     pub(super) fn add(&mut self, at: Setting, sku: &str, unit: &str, effect: Effect) -> bool {
-        let (deltas, names) = (&self.deltas, &self.names);
+        let (deltas, skus) = (&self.deltas, &self.skus);
+        let unit = pack(unit);
         let next = u32::try_from(deltas.len()).unwrap_or(u32::MAX - 1);
         let (slot, new) = self.index.find_or_enter(hash(at, sku, unit), next, |slot| {
             let delta = &deltas[slot as usize];
             delta.store == at.store
                 && delta.window_start == at.window_start
                 && delta.date == at.date
-                && delta.names(names) == (sku.as_bytes(), unit.as_bytes())
+                && delta.unit == unit
+                && delta.sku(skus) == sku.as_bytes()
         });
         if new {
-            self.deltas.push(Delta::empty(at, self.names.len(), sku, unit));
-            self.names.extend_from_slice(sku.as_bytes());
-            self.names.extend_from_slice(unit.as_bytes());
+            self.deltas.push(Delta::empty(at, self.skus.len(), sku, unit));
+            self.skus.extend_from_slice(sku.as_bytes());
         }
         let delta = &mut self.deltas[slot as usize];
         delta.add(at.source, effect);
@@ -85,8 +89,8 @@ impl Windows {
     /// The deltas in the order they began, each with SKU and unit.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Delta, &str, &str)> {
         self.deltas.iter().map(|delta| {
-            let (sku, unit) = delta.names(&self.names);
-            (delta, text(sku), text(unit))
+            let letters = delta.unit.iter().take_while(|letter| **letter != 0).count();
+            (delta, text(delta.sku(&self.skus)), text(&delta.unit[..letters]))
         })
     }
 
@@ -94,19 +98,19 @@ impl Windows {
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.deltas.clear();
-        self.names.clear();
+        self.skus.clear();
         self.full = false;
     }
 }
 
 impl Delta {
-    #[expect(clippy::cast_possible_truncation, reason = "ids have at most 64 bytes, units 3")]
-    fn empty(at: Setting, name_at: usize, sku: &str, unit: &str) -> Self {
+    #[expect(clippy::cast_possible_truncation, reason = "ids have at most 64 bytes")]
+    fn empty(at: Setting, sku_at: usize, sku: &str, unit: Unit) -> Self {
         Self {
             store: at.store,
-            name_at: u32::try_from(name_at).unwrap_or(u32::MAX),
+            sku_at: u32::try_from(sku_at).unwrap_or(u32::MAX),
             sku_bytes: sku.len() as u8,
-            unit_bytes: unit.len() as u8,
+            unit,
             date: at.date,
             window_start: at.window_start,
             effect: Effect::default(),
@@ -125,12 +129,12 @@ impl Delta {
         events: u32,
     ) -> Self {
         let at = Setting { store, date, window_start, source: 0 };
-        Self { effect, events, ..Self::empty(at, 0, "", "") }
+        Self { effect, events, ..Self::empty(at, 0, "", Unit::default()) }
     }
 
-    fn names<'a>(&self, names: &'a [u8]) -> (&'a [u8], &'a [u8]) {
-        let (from, sku) = (self.name_at as usize, usize::from(self.sku_bytes));
-        names[from..from + sku + usize::from(self.unit_bytes)].split_at(sku)
+    fn sku<'a>(&self, skus: &'a [u8]) -> &'a [u8] {
+        let from = self.sku_at as usize;
+        &skus[from..from + usize::from(self.sku_bytes)]
     }
 
     fn add(&mut self, source: Offset, effect: Effect) {
@@ -154,13 +158,18 @@ pub(super) fn window_start(at: Timestamp, window_seconds: u32) -> i64 {
     seconds - seconds.rem_euclid(i64::from(window_seconds))
 }
 
-fn hash(at: Setting, sku: &str, unit: &str) -> u64 {
+/// Units have at most three letters.
+fn pack(unit: &str) -> Unit {
+    let [a, b, c, d, ..] = shorter(unit.as_bytes()).to_le_bytes();
+    [a, b, c, d]
+}
+
+fn hash(at: Setting, sku: &str, unit: Unit) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let unit = unit.bytes().fold(0, |unit, byte| unit << 8 | u64::from(byte));
     let seed = at.window_start.cast_unsigned().wrapping_mul(SPREAD)
         ^ u64::from(at.store) << 32
         ^ u64::from(at.date.0.cast_unsigned()) << 24
-        ^ unit;
+        ^ u64::from(u32::from_le_bytes(unit));
     xxh3_64_with_seed(sku.as_bytes(), seed)
 }
 

@@ -7,8 +7,10 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use wide::u8x16;
 
 use super::{Admission, DATA_SCHEMA, Envelope, Scope, Settled, SettledVerdict};
+use crate::text::sixteen_hex_digits;
 
 /// Why a record's value is not an envelope of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,7 +54,7 @@ impl<'a> Envelope<'a> {
     pub fn parse(value: &'a [u8]) -> Result<Self, EnvelopeError> {
         let place = BEFORE_DATA.find(value).unwrap_or(value.len());
         let (head, data) = value.split_at_checked(place).unwrap_or_default();
-        let (head, data) = match std::str::from_utf8(head) {
+        let (head, data) = match simdutf8::compat::from_utf8(head) {
             Ok(head) => (head, data),
             // Cut where it stops being UTF-8, it fails at the attribute that is to be named.
             Err(error) => {
@@ -60,8 +62,10 @@ impl<'a> Envelope<'a> {
                 (std::str::from_utf8(valid).unwrap_or_default(), [].as_slice())
             }
         };
-        let rest = head.strip_prefix(r#"{"specversion":"1.0""#).ok_or(fault("specversion"))?;
-        let mut cursor = Cursor { rest };
+        let mut cursor = Cursor { value, head, at: 0 };
+        if !cursor.follows(r#"{"specversion":"1.0""#) {
+            return Err(fault("specversion"));
+        }
         let id = cursor.text(attribute!("id"))?;
         let source = cursor.text(attribute!("source"))?;
         let event_type = cursor.text(attribute!("type"))?;
@@ -108,42 +112,77 @@ static BEFORE_DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#
 /// The two attributes that are the same in every envelope.
 const FIXED: &str = r#","dataschema":"urn:tillrace:event:v1","datacontenttype":"application/json""#;
 
+/// A place in the attributes.
 struct Cursor<'a> {
-    rest: &'a str,
+    /// The whole record, of which the attributes are the head.
+    value: &'a [u8],
+    head: &'a str,
+    at: usize,
 }
 
+#[expect(clippy::inline_always, reason = "names are then compared as the constants that they are")]
 impl<'a> Cursor<'a> {
-    /// Steps over a text if it comes next.
-    #[inline]
-    fn follows(&mut self, text: &str) -> bool {
-        let after = self.rest.strip_prefix(text);
-        self.rest = after.unwrap_or(self.rest);
-        after.is_some()
+    /// Tells whether a text comes next.
+    #[inline(always)]
+    fn is_at(&self, text: &str) -> bool {
+        let rest = self.head.as_bytes().get(self.at..);
+        rest.is_some_and(|rest| rest.starts_with(text.as_bytes()))
     }
 
-    #[inline]
+    /// Steps over a text if it comes next.
+    #[inline(always)]
+    fn follows(&mut self, text: &str) -> bool {
+        let follows = self.is_at(text);
+        self.at += if follows { text.len() } else { 0 };
+        follows
+    }
+
+    fn rest(&self) -> &'a str {
+        self.head.get(self.at..).unwrap_or_default()
+    }
+
+    #[inline(always)]
     fn text(&mut self, attribute: Attribute) -> Result<Cow<'a, str>, EnvelopeError> {
         self.optional(attribute)?.ok_or(fault(attribute.name))
     }
 
-    #[inline]
+    #[inline(always)]
     fn optional(&mut self, attribute: Attribute) -> Result<Option<Cow<'a, str>>, EnvelopeError> {
         if self.follows(attribute.before_text) {
             return self.value().map(Some).ok_or(fault(attribute.name));
         }
-        if self.rest.starts_with(attribute.before) { Err(fault(attribute.name)) } else { Ok(None) }
+        if self.is_at(attribute.before) { Err(fault(attribute.name)) } else { Ok(None) }
     }
 
-    /// Takes a text up to its closing quote.
+    /// Takes a text up to its closing quote, sixteen bytes at a time: what stands behind the
+    /// attributes has no bytes of theirs, but may be looked at.
+    #[inline]
     fn value(&mut self) -> Option<Cow<'a, str>> {
-        let plain = plain_bytes(self.rest.as_bytes())?;
-        let (text, after) = self.rest.split_at_checked(plain)?;
-        if let Some(after) = after.strip_prefix('"') {
-            self.rest = after;
-            return Some(Cow::Borrowed(text));
+        const BLOCK: usize = 16;
+        let mut end = self.at;
+        while let Some(block) = self.value.get(end..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+            let bytes = u8x16::new(*block);
+            let quotes = bytes.simd_eq(u8x16::splat(b'"')).to_bitmask();
+            let found = quotes | bytes.simd_eq(u8x16::splat(b'\\')).to_bitmask();
+            if found != 0 {
+                end += found.trailing_zeros() as usize;
+                if found & found.wrapping_neg() & quotes == 0 {
+                    break;
+                }
+                let text = self.head.get(self.at..end)?;
+                self.at = end + 1;
+                return Some(Cow::Borrowed(text));
+            }
+            end += BLOCK;
         }
-        let (text, after) = unescape(self.rest)?;
-        self.rest = after;
+        self.escaped()
+    }
+
+    /// The same for a text with escapes, or at the end of a record.
+    #[cold]
+    fn escaped(&mut self) -> Option<Cow<'a, str>> {
+        let (text, after) = unescape(self.rest())?;
+        self.at = self.head.len() - after.len();
         Some(Cow::Owned(text))
     }
 
@@ -152,10 +191,10 @@ impl<'a> Cursor<'a> {
         if !self.follows(attribute.before) {
             return Err(fault);
         }
-        let digits = self.rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, rest) = self.rest.split_at_checked(digits).ok_or(fault)?;
-        self.rest = rest;
-        decimal(number.as_bytes()).ok_or(fault)
+        let rest = self.rest().as_bytes();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += digits;
+        rest.get(..digits).and_then(decimal).ok_or(fault)
     }
 
     fn sequence(&mut self) -> Result<Option<u64>, EnvelopeError> {
@@ -167,13 +206,15 @@ impl<'a> Cursor<'a> {
 
     fn content_hash(&mut self) -> Result<Option<u128>, EnvelopeError> {
         let Some(text) = self.optional(attribute!("contenthash"))? else { return Ok(None) };
-        let digits = text
-            .strip_prefix("h1:")
-            .filter(|digits| digits.len() == 32)
-            .ok_or(fault("contenthash"))?;
-        let hash = digits
-            .chars()
-            .try_fold(0, |hash, digit| Some(hash << 4 | u128::from(digit.to_digit(16)?)));
+        let (halves, _) =
+            text.as_bytes().strip_prefix(b"h1:").unwrap_or_default().as_chunks::<16>();
+        let hash = match *halves {
+            [high, low] if text.len() == "h1:".len() + 32 => {
+                let [high, low] = [high, low].map(sixteen_hex_digits);
+                high.zip(low).map(|(high, low)| u128::from(high) << 64 | u128::from(low))
+            }
+            _ => None,
+        };
         hash.map(Some).ok_or(fault("contenthash"))
     }
 
@@ -204,7 +245,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes what follows the last attribute, if it is the event.
     fn data(&self, rest: &'a [u8]) -> Result<&'a [u8], EnvelopeError> {
-        let data = rest.strip_prefix(br#","data":"#).filter(|_| self.rest.is_empty());
+        let data = rest.strip_prefix(br#","data":"#).filter(|_| self.at == self.head.len());
         let data = data.and_then(|data| data.strip_suffix(b"}"));
         data.filter(|data| !data.is_empty()).ok_or(fault("data"))
     }
@@ -218,26 +259,6 @@ fn decimal(digits: &[u8]) -> Option<u64> {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         value.checked_mul(10)?.checked_add(digit)
     })
-}
-
-/// Counts the bytes before the first quote or backslash, eight at a time.
-///
-/// A zero byte found by subtraction may be one too many above the lowest (Hacker's Delight, 6-1);
-/// the lowest, which counts, is exact.
-fn plain_bytes(text: &[u8]) -> Option<usize> {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zeros = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
-    let (words, rest) = text.as_chunks::<8>();
-    for (place, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ (LOW * u64::from(b'"'))) | zeros(word ^ (LOW * u64::from(b'\\')));
-        if found != 0 {
-            return Some(place * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let place = rest.iter().position(|&byte| byte == b'"' || byte == b'\\')?;
-    Some(words.len() * 8 + place)
 }
 
 /// Reads a JSON string's inside up to its closing quote; returns it and what follows the quote.

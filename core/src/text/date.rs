@@ -5,6 +5,9 @@ use std::fmt;
 use super::ascii::{Ascii, digits};
 use super::short::{are_digits, eight_digits};
 
+/// Days from 1 March of the year 0 to 1 January 1970.
+const DAYS_TO_1970: i32 = 719_468;
+
 /// A calendar date: days since 1970-01-01.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Date(pub i32);
@@ -17,7 +20,7 @@ impl Date {
         if !are_digits(digits) {
             return None;
         }
-        let number = i32::try_from(eight_digits(digits)).ok()?;
+        let number = u32::try_from(eight_digits(digits)).ok()?;
         let (year, month, day) = (number / 10_000, number / 100 % 100, number % 100);
         if year == 0 || !(1..=12).contains(&month) || day == 0 || day > days_in(year, month) {
             return None;
@@ -28,7 +31,7 @@ impl Date {
     /// Returns year, month and day.
     pub fn civil(self) -> (i32, u32, u32) {
         // Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days.
-        let z = self.0 + 719_468;
+        let z = self.0 + DAYS_TO_1970;
         let era = z.div_euclid(146_097);
         let day_of_era = z.rem_euclid(146_097);
         let year_of_era =
@@ -67,23 +70,26 @@ impl fmt::Display for Date {
     }
 }
 
-fn days_in(year: i32, month: i32) -> i32 {
+fn days_in(year: u32, month: u32) -> u32 {
     match month {
         4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
+        2 if is_leap(year) => 29,
         2 => 28,
         _ => 31,
     }
 }
 
-fn days_from_civil(year: i32, month: i32, day: i32) -> i32 {
-    // Howard Hinnant, "chrono-compatible low-level date algorithms", days_from_civil.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + day - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+fn is_leap(year: u32) -> bool {
+    year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 })
+}
+
+/// Counts the days of a year from 1 on. Years begin in March, so that a leap day ends one.
+fn days_from_civil(year: u32, month: u32, day: u32) -> i32 {
+    let (year, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_years = 365 * year + year / 4 - year / 100 + year / 400;
+    // From March on, every five months have 153 days.
+    let days = of_years + (153 * months + 2) / 5 + day - 1;
+    days.cast_signed() - DAYS_TO_1970
 }
 
 #[cfg(test)]

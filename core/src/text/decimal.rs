@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::short::{all, are_digits, eight_digits, shorter};
+use super::short::{all, are_digit_values, eight_digits, shorter};
 
 /// A quantity: an integer count of millionths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -62,31 +62,29 @@ pub(crate) fn parse_short(text: u64, length: usize, scale: u32) -> Option<i64> {
         let power = POWERS.get(scale as usize)?;
         return (digit < 10).then(|| digit.cast_signed() * power);
     }
+    if !(2..=8).contains(&length) {
+        return None;
+    }
+    // A digit becomes its value, and a point what no digit does; zeros stand in front.
+    let mut digits = (text ^ all(b'0')) << (8 * (8 - length));
+    let mut decimals = 0;
     // The lowest bit that this sets is certainly that of a point.
-    let without_points = text ^ all(b'.');
+    let without_points = digits ^ all(b'.' ^ b'0');
     let points = without_points.wrapping_sub(all(1)) & !without_points & all(0x80);
-    let (mut digits, mut count, mut decimals) = (text, length, 0);
     if points != 0 {
-        // What is below the point stays, what is above moves into its place.
-        let below = (points ^ points.wrapping_sub(1)) >> 8;
-        digits = text & below | text >> 8 & !below;
-        count = length - 1;
-        decimals = count - points.trailing_zeros() as usize / 8;
-        if decimals == 0 {
+        decimals = 7 - points.trailing_zeros() as usize / 8;
+        if decimals == 0 || decimals == length - 1 {
             return None;
         }
+        // What is above the point stays, what is below moves into its place.
+        let upto = points ^ points.wrapping_sub(1);
+        digits = digits & !upto | digits << 8 & upto;
     }
-    let missing = (scale as usize).checked_sub(decimals)?;
-    let zeros = 8 * 8_usize.checked_sub(count)?;
-    if count == decimals {
+    if !are_digit_values(digits) {
         return None;
     }
-    let digits = digits << zeros;
-    // All bits of a zero but its last four are those of a digit as well.
-    if !are_digits(digits | all(b'0') & !(u64::MAX << zeros)) {
-        return None;
-    }
-    Some(eight_digits(digits).cast_signed() * POWERS.get(missing)?)
+    let power = POWERS.get((scale as usize).checked_sub(decimals)?)?;
+    Some(eight_digits(digits).cast_signed() * power)
 }
 
 fn parse_long(text: &[u8], scale: u32) -> Option<i64> {

@@ -39,9 +39,14 @@ pub(crate) const fn all(byte: u8) -> u64 {
 /// Tells whether all eight bytes are ASCII digits.
 #[inline]
 pub(crate) fn are_digits(bytes: u64) -> bool {
-    const HIGH: u64 = all(0xf0);
-    // Six more than a digit still begins with the same half-byte.
-    (bytes & HIGH) == all(0x30) && (bytes.wrapping_add(all(6)) & HIGH) == all(0x30)
+    are_digit_values(bytes ^ all(b'0'))
+}
+
+/// Tells whether all eight bytes are from 0 to 9.
+#[inline]
+pub(crate) fn are_digit_values(bytes: u64) -> bool {
+    // A digit leaves four bits empty, and with six more as well. A larger byte that carries into the next fills them itself.
+    (bytes | bytes.wrapping_add(all(6))) & all(0xf0) == 0
 }
 
 /// Reads the ASCII digits that eight bytes begin with; returns their value, and how many they are.
@@ -58,7 +63,7 @@ pub(crate) fn leading_digits(bytes: u64) -> (u64, usize) {
     (eight_digits(halves << 8 << (8 * (7 - digits))), digits as usize)
 }
 
-/// Reads eight ASCII digits, the first being the highest.
+/// Reads eight ASCII digits, or their values, the first being the highest.
 ///
 /// Pairs are joined, then fours, then all (Daniel Lemire, "Quickly parsing eight digits", 2018).
 #[inline]
@@ -67,6 +72,32 @@ pub(crate) fn eight_digits(bytes: u64) -> u64 {
     let pairs = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
     fours.wrapping_mul(10_000 << 32 | 1) >> 32
+}
+
+/// Reads sixteen hexadecimal digits in lower case, the first being the highest.
+#[inline]
+pub(crate) fn sixteen_hex_digits(digits: [u8; 16]) -> Option<u64> {
+    let ([first, second], _) = digits.as_chunks::<8>() else { return None };
+    let [first, second] =
+        [first, second].map(|digits| eight_hex_digits(u64::from_le_bytes(*digits)));
+    Some(first? << 32 | second?)
+}
+
+/// The same of eight, joined as in [`eight_digits`].
+#[inline]
+fn eight_hex_digits(bytes: u64) -> Option<u64> {
+    // A letter has a bit that a digit has not, and `a` ends in 1.
+    let nibbles = (bytes & all(0x0f)) + (bytes >> 6 & all(1)) * 9;
+    let letters = (nibbles + all(6)) >> 4 & all(1);
+    // Only what they would be written as is what they were read from.
+    if nibbles & all(0xf0) != 0
+        || nibbles + all(b'0') + letters * u64::from(b'a' - b'0' - 10) != bytes
+    {
+        return None;
+    }
+    let pairs = (nibbles.wrapping_mul(1 << 12 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(1 << 24 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    Some(fours.wrapping_mul(1 << 48 | 1) >> 32)
 }
 
 #[cfg(test)]
@@ -105,5 +136,22 @@ mod tests {
         }
         assert_eq!(eight_digits(u64::from_le_bytes(*b"12345678")), 12_345_678);
         assert_eq!(eight_digits(u64::from_le_bytes(*b"99999999")), 99_999_999);
+    }
+    #[test]
+    fn hexadecimal_digits_are_those_in_lower_case() {
+        assert_eq!(sixteen_hex_digits(*b"0123456789abcdef"), Some(0x0123_4567_89ab_cdef));
+        for byte in 0..=u8::MAX {
+            for at in 0..16 {
+                let mut digits = *b"fedcba9876543210";
+                digits[at] = byte;
+                let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+                let expected = u64::from_str_radix(&String::from_utf8_lossy(&digits), 16);
+                assert_eq!(
+                    sixteen_hex_digits(digits),
+                    expected.ok().filter(|_| is_digit),
+                    "{byte}"
+                );
+            }
+        }
     }
 }
