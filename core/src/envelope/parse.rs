@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use wide::u8x16;
 
 use super::{Admission, DATA_SCHEMA, Envelope, Scope, Settled, SettledVerdict};
-use crate::text::sixteen_hex_digits;
+use crate::text::thirty_two_hex_digits;
 
 /// Why a record's value is not an envelope of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -156,7 +156,7 @@ impl<'a> Cursor<'a> {
 
     /// Takes a text up to its closing quote, sixteen bytes at a time: what stands behind the
     /// attributes has no bytes of theirs, but may be looked at.
-    #[inline]
+    #[inline(always)]
     fn value(&mut self) -> Option<Cow<'a, str>> {
         const BLOCK: usize = 16;
         let mut end = self.at;
@@ -206,15 +206,8 @@ impl<'a> Cursor<'a> {
 
     fn content_hash(&mut self) -> Result<Option<u128>, EnvelopeError> {
         let Some(text) = self.optional(attribute!("contenthash"))? else { return Ok(None) };
-        let (halves, _) =
-            text.as_bytes().strip_prefix(b"h1:").unwrap_or_default().as_chunks::<16>();
-        let hash = match *halves {
-            [high, low] if text.len() == "h1:".len() + 32 => {
-                let [high, low] = [high, low].map(sixteen_hex_digits);
-                high.zip(low).map(|(high, low)| u128::from(high) << 64 | u128::from(low))
-            }
-            _ => None,
-        };
+        let digits = text.as_bytes().strip_prefix(b"h1:").and_then(<[u8]>::as_array);
+        let hash = digits.and_then(thirty_two_hex_digits);
         hash.map(Some).ok_or(fault("contenthash"))
     }
 

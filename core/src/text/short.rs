@@ -74,13 +74,15 @@ pub(crate) fn eight_digits(bytes: u64) -> u64 {
     fours.wrapping_mul(10_000 << 32 | 1) >> 32
 }
 
-/// Reads sixteen hexadecimal digits in lower case, the first being the highest.
+/// Reads 32 hexadecimal digits in lower case, the first being the highest.
 #[inline]
-pub(crate) fn sixteen_hex_digits(digits: [u8; 16]) -> Option<u64> {
-    let ([first, second], _) = digits.as_chunks::<8>() else { return None };
-    let [first, second] =
-        [first, second].map(|digits| eight_hex_digits(u64::from_le_bytes(*digits)));
-    Some(first? << 32 | second?)
+pub(crate) fn thirty_two_hex_digits(digits: &[u8; 32]) -> Option<u128> {
+    let (eights, _) = digits.as_chunks::<8>();
+    let mut number = 0;
+    for eight in eights {
+        number = number << 32 | u128::from(eight_hex_digits(u64::from_le_bytes(*eight))?);
+    }
+    Some(number)
 }
 
 /// The same of eight, joined as in [`eight_digits`].
@@ -139,15 +141,14 @@ mod tests {
     }
     #[test]
     fn hexadecimal_digits_are_those_in_lower_case() {
-        assert_eq!(sixteen_hex_digits(*b"0123456789abcdef"), Some(0x0123_4567_89ab_cdef));
         for byte in 0..=u8::MAX {
-            for at in 0..16 {
-                let mut digits = *b"fedcba9876543210";
+            for at in 0..32 {
+                let mut digits = *b"fedcba98765432100123456789abcdef";
                 digits[at] = byte;
                 let is_digit = matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-                let expected = u64::from_str_radix(&String::from_utf8_lossy(&digits), 16);
+                let expected = u128::from_str_radix(&String::from_utf8_lossy(&digits), 16);
                 assert_eq!(
-                    sixteen_hex_digits(digits),
+                    thirty_two_hex_digits(&digits),
                     expected.ok().filter(|_| is_digit),
                     "{byte}"
                 );
