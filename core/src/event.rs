@@ -3,6 +3,8 @@
 //! This file holds types only. [`crate::decode`] makes them from bytes; the JSON names are those of
 //! `docs/schemas/event.v1.schema.json`.
 
+use serde::{Deserialize, Serialize};
+
 use crate::text::{Currency, Date, Decimal, Timestamp};
 
 /// One canonical POS event. Text fields borrow from the decoder's buffer.
@@ -94,7 +96,8 @@ macro_rules! wire_names {
 }
 
 /// Kinds of event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the variants are the words of the trade")]
 pub enum Kind {
     Sale,

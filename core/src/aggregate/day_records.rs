@@ -28,10 +28,11 @@ pub(super) fn write_totals(
     write_json(text, &date.to_string());
     text.extend_from_slice(br#","status":"#);
     write_json(text, &day.status);
-    text.put_u8(b',');
-    // The totals are members of the record: without the braces of their own.
-    let totals = serde_json::to_vec(&day.control.published()).unwrap_or_default();
-    text.extend_from_slice(totals.get(1..totals.len().saturating_sub(1)).unwrap_or_default());
+    // The totals are members of the record: a comma for the brace that they begin with, and none at their end.
+    let totals = text.len();
+    write_json(text, &day.control.published());
+    text[totals] = b',';
+    text.truncate(text.len() - 1);
     text.extend_from_slice(br#","terminals":["#);
     let mut missing = missing.iter();
     terminals(text, store, day, |text, seen| {

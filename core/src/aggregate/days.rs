@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::event::{Event, Kind, LineType};
 use crate::text::{Currency, Date, format_minor};
@@ -39,8 +39,10 @@ pub(super) enum Status {
 /// Sums over the counted events of one store and business date.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Control {
-    kinds: BTreeMap<String, u64>,
+    kinds: BTreeMap<Kind, u64>,
+    /// By currency, rising.
     sums: Vec<Sums>,
+    /// By currency and type, rising.
     tenders: Vec<Tendered>,
     /// Amounts were left out because there was no room for another currency or tender type.
     pub(super) truncated: bool,
@@ -49,7 +51,7 @@ pub(super) struct Control {
 /// Sums in one currency, minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Sums {
-    currency: String,
+    currency: Currency,
     exponent: u32,
     sales: i128,
     returns: i128,
@@ -60,22 +62,24 @@ struct Sums {
 /// One tender type in one currency, minor units.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Tendered {
-    currency: String,
+    currency: Currency,
     exponent: u32,
-    tender: String,
+    tender: Box<str>,
     amount: i128,
 }
 
-/// Control totals as they are published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Control totals as they are published, amounts as decimal text.
+#[derive(Debug, Serialize)]
 pub(super) struct Published<'a> {
-    transactions: &'a BTreeMap<String, u64>,
-    totals: BTreeMap<&'a str, PublishedSums>,
-    tenders: BTreeMap<&'a str, BTreeMap<&'a str, String>>,
+    transactions: &'a BTreeMap<Kind, u64>,
+    #[serde(serialize_with = "by_currency")]
+    totals: &'a [Sums],
+    #[serde(serialize_with = "by_currency_and_type")]
+    tenders: &'a [Tendered],
     truncated: bool,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Serialize)]
 struct PublishedSums {
     sales: String,
     returns: String,
@@ -83,15 +87,42 @@ struct PublishedSums {
     taxes: String,
 }
 
+fn by_currency<S: Serializer>(sums: &[Sums], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(sums.iter().map(|sums| {
+        let text = |minor| format_minor(minor, sums.exponent);
+        let published = PublishedSums {
+            sales: text(sums.sales),
+            returns: text(sums.returns),
+            discounts: text(sums.discounts),
+            taxes: text(sums.taxes),
+        };
+        (sums.currency, published)
+    }))
+}
+
+fn by_currency_and_type<S: Serializer>(all: &[Tendered], serializer: S) -> Result<S::Ok, S::Error> {
+    let currencies = all.chunk_by(|one, next| one.currency == next.currency);
+    serializer
+        .collect_map(currencies.filter_map(|types| Some((types.first()?.currency, Types(types)))))
+}
+
+/// Tender types of one currency.
+struct Types<'a>(&'a [Tendered]);
+
+impl Serialize for Types<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(
+            self.0.iter().map(|tendered| {
+                (&tendered.tender, format_minor(tendered.amount, tendered.exponent))
+            }),
+        )
+    }
+}
+
 impl Control {
     /// Adds a counted event.
     pub(super) fn add(&mut self, event: &Event<'_>) {
-        match self.kinds.get_mut(event.kind.as_str()) {
-            Some(count) => *count += 1,
-            None => {
-                self.kinds.insert(event.kind.as_str().to_owned(), 1);
-            }
-        }
+        *self.kinds.entry(event.kind).or_default() += 1;
         let sign = match event.kind {
             Kind::Sale | Kind::Return | Kind::Exchange => 1,
             Kind::PostVoid => -1,
@@ -121,77 +152,63 @@ impl Control {
 
     fn add_tenders(&mut self, event: &Event<'_>, currency: Currency) {
         for tender in &event.tenders {
-            let known = |known: &Tendered| {
-                known.tender == tender.tender_type && is(&known.currency, currency)
-            };
-            match self.tenders.iter().position(known) {
-                Some(place) => self.tenders[place].amount += i128::from(tender.amount),
-                None if self.tenders.len() < TENDERS => self.tenders.push(Tendered {
-                    currency: currency.to_string(),
-                    exponent: currency.exponent(),
-                    tender: tender.tender_type.to_owned(),
-                    amount: tender.amount.into(),
-                }),
-                None => self.truncated = true,
+            let place = self.tenders.binary_search_by(|known| {
+                known.currency.cmp(&currency).then_with(|| (*known.tender).cmp(tender.tender_type))
+            });
+            match place {
+                Ok(place) => self.tenders[place].amount += i128::from(tender.amount),
+                Err(place) if self.tenders.len() < TENDERS => self.tenders.insert(
+                    place,
+                    Tendered {
+                        currency,
+                        exponent: currency.exponent(),
+                        tender: tender.tender_type.into(),
+                        amount: tender.amount.into(),
+                    },
+                ),
+                Err(_) => self.truncated = true,
             }
         }
     }
 
     fn sums(&mut self, currency: Currency) -> Option<&mut Sums> {
-        let place = self.sums.iter().position(|sums| is(&sums.currency, currency));
-        let place = match place {
-            Some(place) => place,
-            None if self.sums.len() >= CURRENCIES => return None,
-            None => {
-                self.sums.push(Sums {
-                    currency: currency.to_string(),
-                    exponent: currency.exponent(),
-                    sales: 0,
-                    returns: 0,
-                    discounts: 0,
-                    taxes: 0,
-                });
-                self.sums.len() - 1
+        let place = match self.sums.binary_search_by_key(&currency, |sums| sums.currency) {
+            Ok(place) => place,
+            Err(_) if self.sums.len() >= CURRENCIES => return None,
+            Err(place) => {
+                let exponent = currency.exponent();
+                let none =
+                    Sums { currency, exponent, sales: 0, returns: 0, discounts: 0, taxes: 0 };
+                self.sums.insert(place, none);
+                place
             }
         };
         self.sums.get_mut(place)
     }
 
-    /// The totals with amounts as decimal text.
+    /// The totals for others to read.
     pub(super) fn published(&self) -> Published<'_> {
-        let mut tenders: BTreeMap<&str, BTreeMap<&str, String>> = BTreeMap::new();
-        for tendered in &self.tenders {
-            tenders
-                .entry(&tendered.currency)
-                .or_default()
-                .insert(&tendered.tender, format_minor(tendered.amount, tendered.exponent));
-        }
-        let totals = self.sums.iter().map(|sums| {
-            let text = |minor| format_minor(minor, sums.exponent);
-            let published = PublishedSums {
-                sales: text(sums.sales),
-                returns: text(sums.returns),
-                discounts: text(sums.discounts),
-                taxes: text(sums.taxes),
-            };
-            (sums.currency.as_str(), published)
-        });
         Published {
             transactions: &self.kinds,
-            totals: totals.collect(),
-            tenders,
+            totals: &self.sums,
+            tenders: &self.tenders,
             truncated: self.truncated,
         }
+    }
+
+    /// Puts in order what was read back; an earlier version kept it in the order of arrival.
+    pub(super) fn sort(&mut self) {
+        self.sums.sort_unstable_by_key(|sums| sums.currency);
+        let tender = |one: &Tendered, other: &Tendered| {
+            one.currency.cmp(&other.currency).then_with(|| one.tender.cmp(&other.tender))
+        };
+        self.tenders.sort_unstable_by(tender);
     }
 
     /// Bytes that it will take when published, at most.
     pub(super) fn published_bytes(&self) -> usize {
         512 + 160 * self.sums.len() + 200 * self.tenders.len()
     }
-}
-
-fn is(known: &str, currency: Currency) -> bool {
-    currency.code() == known.as_bytes()
 }
 
 /// One store-day.

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-/// An ISO 4217 currency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+use serde::{Deserialize, Serialize, Serializer};
+
+/// An ISO 4217 currency; in JSON its code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Currency {
     code: [u8; 3],
     exponent: u8,
@@ -37,8 +40,8 @@ impl Currency {
     }
 
     /// Returns the three letters.
-    pub fn code(&self) -> &[u8; 3] {
-        &self.code
+    pub fn code(&self) -> &str {
+        str::from_utf8(&self.code).unwrap_or_default()
     }
 
     /// Returns the number of decimals of the minor unit.
@@ -49,7 +52,21 @@ impl Currency {
 
 impl fmt::Display for Currency {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.code.iter().try_for_each(|&letter| write!(formatter, "{}", char::from(letter)))
+        formatter.write_str(self.code())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.code())
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = String;
+
+    fn try_from(code: String) -> Result<Self, String> {
+        Self::parse(code.as_bytes()).ok_or(code)
     }
 }
 

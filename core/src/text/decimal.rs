@@ -122,13 +122,19 @@ fn append(number: u64, digits: &[u8]) -> Option<u64> {
 /// Writes minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.
 pub fn format_minor(minor: impl Into<i128>, exponent: u32) -> String {
     let minor: i128 = minor.into();
-    let sign = if minor < 0 { "-" } else { "" };
-    if exponent == 0 {
-        return minor.to_string();
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(minor.unsigned_abs());
+    let decimals = exponent as usize;
+    let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
+    let mut text = String::with_capacity(digits.len() + decimals + 3);
+    text.push_str(if minor < 0 { "-" } else { "" });
+    text.push_str(if whole.is_empty() { "0" } else { whole });
+    if decimals > 0 {
+        text.push('.');
+        text.extend((part.len()..decimals).map(|_| '0'));
+        text.push_str(part);
     }
-    let unit = 10_u128.pow(exponent);
-    let (whole, part) = (minor.unsigned_abs() / unit, minor.unsigned_abs() % unit);
-    format!("{sign}{whole}.{part:0width$}", width = exponent as usize)
+    text
 }
 
 #[cfg(test)]

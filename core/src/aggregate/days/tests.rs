@@ -90,7 +90,36 @@ fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
         control.add(&event(Kind::Sale, *code, vec![line(LineType::Sale, 1, 0, 0)]));
     }
     assert!(control.truncated);
-    assert_eq!((control.sums.len(), control.kinds["sale"]), (16, 17));
+    assert_eq!((control.sums.len(), control.kinds[&Kind::Sale]), (16, 17));
+}
+
+#[test]
+fn what_was_kept_in_the_order_of_arrival_is_put_in_order() {
+    let sums = |code| {
+        format!(
+            r#"{{"currency":"{code}","exponent":2,"sales":1,"returns":0,"discounts":0,"taxes":0}}"#
+        )
+    };
+    let tender = |code, tender| {
+        format!(r#"{{"currency":"{code}","exponent":2,"tender":"{tender}","amount":1}}"#)
+    };
+    let kept = format!(
+        r#"{{"kinds":{{"sale":1}},"sums":[{},{}],"tenders":[{},{},{}],"truncated":false}}"#,
+        sums("USD"),
+        sums("EUR"),
+        tender("EUR", "cash"),
+        tender("USD", "card"),
+        tender("EUR", "card"),
+    );
+    let mut control: Control = serde_json::from_str(&kept).unwrap();
+    control.sort();
+    control.add(&event(Kind::Sale, *b"EUR", vec![line(LineType::Sale, 9, 0, 0)]));
+    let published = serde_json::to_value(control.published()).unwrap();
+    assert_eq!(published["totals"]["EUR"]["sales"], "0.10");
+    assert_eq!(
+        published["tenders"],
+        serde_json::json!({"EUR": {"card": "0.01", "cash": "5.01"}, "USD": {"card": "0.01"}})
+    );
 }
 
 #[test]
