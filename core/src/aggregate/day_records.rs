@@ -7,7 +7,7 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::days::{Attendance, Day};
-use super::json_text::{integer, optional};
+use super::json_text::{boolean, integer, optional};
 use super::outputs::write_json;
 use super::state::VERSION;
 use super::store::{Store, Terminal};
@@ -103,7 +103,7 @@ fn flags(text: &mut BytesMut, seen: &Attendance) {
     for (head, flag) in [(&br#","opened":"#[..], seen.opened), (&br#","closed":"#[..], seen.closed)]
     {
         text.extend_from_slice(head);
-        text.extend_from_slice(if flag { b"true" } else { b"false" });
+        boolean(text, flag);
     }
 }
 

@@ -83,9 +83,11 @@ impl Partition {
                 day_records::write_totals(text, store, (date, day), &missing, source);
             };
             let value = paper.record(totals).0;
-            rows.push(self.row(&topics.days, day_key(store, date), Some(value)));
+            let key = day_key(paper, store, date);
+            let state_key = paper.write(&[state::DAY, &key]);
+            rows.push(self.row(&topics.days, key, Some(value)));
             let value = paper.record(|text| day_records::write_state(text, store, (date, day))).0;
-            rows.push(self.row(&topics.state, state::day_key(store, date), Some(value)));
+            rows.push(self.row(&topics.state, state_key, Some(value)));
         }
     }
 
@@ -114,8 +116,9 @@ impl Partition {
                 flush: self.checkpoint.flush,
             };
             let suffix = format!("/amendment/{from}-{to}");
-            let key = [&day_key(store, date)[..], suffix.as_bytes()].concat();
-            rows.push(self.row(&topics.days, key.into(), Some(paper.json(&record))));
+            let key = day_key(paper, store, date);
+            let key = paper.write(&[&key, suffix.as_bytes()]);
+            rows.push(self.row(&topics.days, key, Some(paper.json(&record))));
         }
     }
 
@@ -229,7 +232,8 @@ impl Partition {
         let Some(mut day) = self.stores[slot as usize].days.remove(&date) else { return };
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
-        let (key, state_key) = (day_key(store, date), state::day_key(store, date));
+        let key = day_key(paper, store, date);
+        let state_key = paper.write(&[state::DAY, &key]);
         let source = self.source();
         let totals = |text: &mut BytesMut| {
             day_records::write_totals(text, store, (date, &day), &missing, source);
@@ -251,6 +255,6 @@ impl Partition {
     }
 }
 
-fn day_key(store: &Store, date: Date) -> Bytes {
-    [&store.key[..], b"/", date.to_string().as_bytes()].concat().into()
+fn day_key(paper: &mut Paper, store: &Store, date: Date) -> Bytes {
+    paper.write(&[&store.key, b"/", date.to_string().as_bytes()])
 }

@@ -17,6 +17,11 @@ pub(super) fn optional(text: &mut impl BufMut, value: Option<impl itoa::Integer>
     }
 }
 
+/// Writes true or false.
+pub(super) fn boolean(text: &mut impl BufMut, value: bool) {
+    text.put_slice(if value { b"true" } else { b"false" });
+}
+
 /// Writes whatever can be displayed; slow.
 pub(super) fn put(text: &mut impl BufMut, value: std::fmt::Arguments<'_>) {
     let written = text.writer().write_fmt(value);

@@ -89,7 +89,9 @@ struct ReleasedState {
     offsets: Vec<Offset>,
 }
 
-/// What the keys of terminals and of blocks of their hashes begin with.
+/// What the keys of days, of terminals and of blocks of their hashes begin with; then comes the key of
+/// the record that others read.
+pub(super) const DAY: &[u8] = b"day/";
 pub(super) const TERMINAL: &[u8] = b"terminal/";
 pub(super) const HASHES: &[u8] = b"hashes/";
 
@@ -106,11 +108,6 @@ pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
 /// Key of a block of a terminal's hashes.
 pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
     [HASHES, &terminal.key, b"/", block.to_string().as_bytes()].concat().into()
-}
-
-/// Key of a day.
-pub(super) fn day_key(store: &Store, date: Date) -> Bytes {
-    [b"day/", &store.key[..], b"/", date.to_string().as_bytes()].concat().into()
 }
 
 /// Key of a block of a store's event ids.

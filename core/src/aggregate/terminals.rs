@@ -6,7 +6,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::json_text::{integer, optional, put};
+use super::json_text::{boolean, integer, optional, put};
 use super::numbers::{Numbers, SPANS};
 use super::outputs::write_json;
 use super::state::VERSION;
@@ -72,10 +72,13 @@ pub(super) fn write_ledger(
     let (missing, truncated) = spans(false);
     text.extend_from_slice(br#","missing":"#);
     write_json(text, &missing);
-    put(text, format_args!(r#","missing_truncated":{truncated},"jumps":"#));
+    text.extend_from_slice(br#","missing_truncated":"#);
+    boolean(text, truncated);
+    text.extend_from_slice(br#","jumps":"#);
     write_json(text, &spans(true).0);
-    let suspected = terminal.ledger.reset_suspected();
-    put(text, format_args!(r#","terminal_reset_suspected":{suspected},"partition":"#));
+    text.extend_from_slice(br#","terminal_reset_suspected":"#);
+    boolean(text, terminal.ledger.reset_suspected());
+    text.extend_from_slice(br#","partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","offset":"#);
     integer(text, source.offset);

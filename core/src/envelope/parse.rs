@@ -154,8 +154,7 @@ impl<'a> Cursor<'a> {
         if self.is_at(attribute.before) { Err(fault(attribute.name)) } else { Ok(None) }
     }
 
-    /// Takes a text up to its closing quote, sixteen bytes at a time: what stands behind the
-    /// attributes has no bytes of theirs, but may be looked at.
+    /// Takes a text up to its closing quote, sixteen bytes at a time. The last look may reach into the event.
     #[inline(always)]
     fn value(&mut self) -> Option<Cow<'a, str>> {
         const BLOCK: usize = 16;

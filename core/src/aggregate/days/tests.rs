@@ -94,6 +94,13 @@ fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
 }
 
 #[test]
+fn kinds_are_counted_under_their_names_on_the_wire() {
+    for kind in Kind::ALL {
+        assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+    }
+}
+
+#[test]
 fn what_was_kept_in_the_order_of_arrival_is_put_in_order() {
     let sums = |code| {
         format!(
