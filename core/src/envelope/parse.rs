@@ -177,12 +177,12 @@ impl<'a> Cursor<'a> {
         self.escaped()
     }
 
-    /// The same for a text with escapes, or at the end of a record.
+    /// The same a byte at a time, for a text with escapes and at the end of a record.
     #[cold]
     fn escaped(&mut self) -> Option<Cow<'a, str>> {
         let (text, after) = unescape(self.rest())?;
         self.at = self.head.len() - after.len();
-        Some(Cow::Owned(text))
+        Some(text)
     }
 
     fn integer(&mut self, attribute: Attribute) -> Result<u64, EnvelopeError> {
@@ -254,12 +254,17 @@ fn decimal(digits: &[u8]) -> Option<u64> {
 }
 
 /// Reads a JSON string's inside up to its closing quote; returns it and what follows the quote.
-fn unescape(text: &str) -> Option<(String, &str)> {
-    let mut end = 0;
+fn unescape(text: &str) -> Option<(Cow<'_, str>, &str)> {
+    let (mut end, mut is_plain) = (0, true);
     while *text.as_bytes().get(end)? != b'"' {
-        end += if *text.as_bytes().get(end)? == b'\\' { 2 } else { 1 };
+        let is_escape = *text.as_bytes().get(end)? == b'\\';
+        is_plain &= !is_escape;
+        end += if is_escape { 2 } else { 1 };
     }
-    let quoted = ["\"", text.get(..end)?, "\""].concat();
-    let string = serde_json::from_str(&quoted).ok()?;
-    Some((string, text.get(end + 1..)?))
+    let (inside, after) = (text.get(..end)?, text.get(end + 1..)?);
+    if is_plain {
+        return Some((Cow::Borrowed(inside), after));
+    }
+    let string: String = serde_json::from_str(&["\"", inside, "\""].concat()).ok()?;
+    Some((Cow::Owned(string), after))
 }
