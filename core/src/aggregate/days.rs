@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::{Event, Kind, LineType};
 use crate::text::{Currency, Date, format_minor};
@@ -41,15 +41,17 @@ pub(super) enum Status {
 pub(super) struct Control {
     kinds: BTreeMap<Kind, u64>,
     /// By currency, rising.
+    #[serde(deserialize_with = "in_order")]
     sums: Vec<Sums>,
     /// By currency and type, rising.
+    #[serde(deserialize_with = "in_order")]
     tenders: Vec<Tendered>,
     /// Amounts were left out because there was no room for another currency or tender type.
     pub(super) truncated: bool,
 }
 
 /// Sums in one currency, minor units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Sums {
     currency: Currency,
     exponent: u32,
@@ -60,12 +62,21 @@ struct Sums {
 }
 
 /// One tender type in one currency, minor units.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 struct Tendered {
     currency: Currency,
     exponent: u32,
     tender: Box<str>,
     amount: i128,
+}
+
+/// Reads a list; an earlier version kept it in the order of arrival.
+fn in_order<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let mut list = Vec::deserialize(deserializer)?;
+    list.sort_unstable();
+    Ok(list)
 }
 
 /// Control totals as they are published, amounts as decimal text.
@@ -194,15 +205,6 @@ impl Control {
             tenders: &self.tenders,
             truncated: self.truncated,
         }
-    }
-
-    /// Puts in order what was read back; an earlier version kept it in the order of arrival.
-    pub(super) fn sort(&mut self) {
-        self.sums.sort_unstable_by_key(|sums| sums.currency);
-        let tender = |one: &Tendered, other: &Tendered| {
-            one.currency.cmp(&other.currency).then_with(|| one.tender.cmp(&other.tender))
-        };
-        self.tenders.sort_unstable_by(tender);
     }
 
     /// Bytes that it will take when published, at most.

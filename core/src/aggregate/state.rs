@@ -244,7 +244,6 @@ impl Partition {
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let mut day =
             Day { control: state.control.into_owned(), status: state.status, ..Day::default() };
-        day.control.sort();
         for seen in state.terminals {
             let terminal = store
                 .terminal(&seen.terminal, &seen.epoch)

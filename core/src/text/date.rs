@@ -83,7 +83,7 @@ fn is_leap(year: u32) -> bool {
     year.is_multiple_of(if year.is_multiple_of(100) { 400 } else { 4 })
 }
 
-/// Counts the days of a year from 1 on. Years begin in March, so that a leap day ends one.
+/// Counts the days from 1970 to a date, whose year is at least 1. Years begin in March here, so that a leap day ends one.
 fn days_from_civil(year: u32, month: u32, day: u32) -> i32 {
     let (year, months) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let of_years = 365 * year + year / 4 - year / 100 + year / 400;

@@ -88,7 +88,7 @@ pub(crate) fn thirty_two_hex_digits(digits: &[u8; 32]) -> Option<u128> {
 /// The same of eight, joined as in [`eight_digits`].
 #[inline]
 fn eight_hex_digits(bytes: u64) -> Option<u64> {
-    // A letter has a bit that a digit has not, and `a` ends in 1.
+    // A letter has a bit that a digit has not; the last four bits of `a` are 1, nine below its value.
     let nibbles = (bytes & all(0x0f)) + (bytes >> 6 & all(1)) * 9;
     let letters = (nibbles + all(6)) >> 4 & all(1);
     // Only what they would be written as is what they were read from.
@@ -139,6 +139,7 @@ mod tests {
         assert_eq!(eight_digits(u64::from_le_bytes(*b"12345678")), 12_345_678);
         assert_eq!(eight_digits(u64::from_le_bytes(*b"99999999")), 99_999_999);
     }
+
     #[test]
     fn hexadecimal_digits_are_those_in_lower_case() {
         for byte in 0..=u8::MAX {
