@@ -13,6 +13,7 @@ mod found;
 mod grammar;
 mod levels;
 mod paths;
+mod plain;
 mod read;
 mod scan;
 mod sheet;
@@ -23,8 +24,9 @@ use super::header;
 use super::unknown::Walk;
 use crate::card::CardRules;
 use crate::event::{Event, Spare};
-use block::{Padded, is_plain};
+use block::Padded;
 use paths::Paths;
+use plain::plain;
 use scan::scan;
 use sheet::{Frame, Sheet};
 use strings::Oddities;
@@ -88,13 +90,14 @@ impl Finder {
         &'d mut self,
         text: &'d [u8],
     ) -> Option<(Frame<'d, 'd, HASHED>, bool)> {
-        let utf8 = simdutf8::basic::from_utf8(text).ok()?;
         let (copy, slots) = (self.copy.of(text)?, self.sheet.slots(text.len()));
-        let Oddities { is_any_beyond, is_any_escape } = if is_plain(copy) {
-            scan::<true>(copy, text.len(), slots, &mut self.paths)?
-        } else {
-            scan::<false>(copy, text.len(), slots, &mut self.paths)?
-        };
+        if let Some(text) = plain(text) {
+            scan::<true>(copy, text.len(), slots, &mut self.paths)?;
+            return Some((self.sheet.event(text, copy), true));
+        }
+        let utf8 = simdutf8::basic::from_utf8(text).ok()?;
+        let Oddities { is_any_beyond, is_any_escape } =
+            scan::<false>(copy, text.len(), slots, &mut self.paths)?;
         let copy = &*copy;
         // Where there were escapes, the copy says what they stand for.
         let utf8 = if is_any_escape {

@@ -8,8 +8,6 @@ pub(super) const BLOCK: usize = 16;
 pub(super) const SPAN: usize = 2 * BLOCK;
 /// Blank bytes behind the copy of a text: as much as is ever read from one place.
 const ROOM: usize = 128;
-/// Bytes that are looked at together to tell whether a text is plain.
-const STRETCH: usize = 64;
 
 /// A private copy of one text. Blanks stand behind it, so that whole blocks can be read everywhere in it.
 #[derive(Debug, Default)]
@@ -36,24 +34,6 @@ impl Padded {
     fn grow(&mut self, bytes: usize) {
         self.bytes.resize(bytes.next_power_of_two(), b' ');
     }
-}
-
-/// Tells whether a copy holds nothing but printable ASCII without a backslash.
-#[inline]
-pub(super) fn is_plain(copy: &[u8]) -> bool {
-    let (stretches, _blanks) = copy.as_chunks::<STRETCH>();
-    let (mut lowest, mut highest) = (u8x16::splat(u8::MAX), u8x16::splat(0));
-    let mut backslashes = u8x16::splat(0);
-    for stretch in stretches {
-        let (blocks, _) = stretch.as_chunks::<BLOCK>();
-        for block in blocks {
-            let bytes = u8x16::new(*block);
-            (lowest, highest) = (lowest.min(bytes), highest.max(bytes));
-            backslashes |= bytes.simd_eq(u8x16::splat(b'\\'));
-        }
-    }
-    let are_printable = printable(lowest) & printable(highest) == 0xffff;
-    are_printable && backslashes.to_bitmask() == 0
 }
 
 /// Returns the sixteen bytes from a place on; `None` where the blanks behind the text end.
@@ -100,7 +80,7 @@ pub(super) fn odd(block: &[u8; BLOCK]) -> u32 {
 
 /// Marks the bytes that are printable ASCII.
 #[inline]
-fn printable(bytes: u8x16) -> u32 {
+pub(super) fn printable(bytes: u8x16) -> u32 {
     const HIGHEST: u8 = b'~' - b' ';
     // What is below a blank wraps around, and is then higher than all that is printable.
     (bytes - u8x16::splat(b' '))
@@ -140,20 +120,6 @@ mod tests {
             for beyond in 0..SPAN {
                 let covered = covers(&[b'a'; SPAN], u32::MAX << beyond, copy, 0);
                 assert_eq!(covered, beyond <= different, "{different} {beyond}");
-            }
-        }
-    }
-
-    #[test]
-    fn one_odd_byte_anywhere_makes_a_text_that_is_not_plain() {
-        let mut copy = Padded::default();
-        for byte in 0..=u8::MAX {
-            for length in [1, 63, 64, 65, 200] {
-                for at in [0, length / 2, length - 1] {
-                    let mut text = vec![b'a'; length];
-                    text[at] = byte;
-                    assert_eq!(is_plain(copy.of(&text).unwrap()), !is_odd(byte), "{byte} at {at}");
-                }
             }
         }
     }

@@ -146,6 +146,7 @@ pub(super) static EVENT: Grammar = Grammar {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sheet::{FRAME, INNER_FRAME};
     use super::*;
 
     #[test]
@@ -154,6 +155,9 @@ mod tests {
         for grammar in [&DISCOUNT, &TAX, &LINE, &TENDER, &TOTALS, &REFERENCE, &EVENT] {
             assert_eq!(grammar.names.len(), grammar.holds.len());
             assert!(grammar.names.len() < 32, "a mask of 32 bits tells which are there");
+            let frame =
+                if grammar.first_state == EVENT.first_state { FRAME } else { INNER_FRAME as usize };
+            assert!(grammar.names.len() < frame, "a frame has a head besides");
             assert_eq!(grammar.first_state, next);
             next = grammar.end();
         }

@@ -11,8 +11,8 @@ pub(super) fn step(text: &[u8], at: u32, state: usize, levels: &Levels) -> Optio
     let at = at as usize;
     let mut cursor = Cursor { text, at };
     let mut turn = Turn { then: Then::End, ends: 0, is_next: false, begins: 0, fields: [0; 2] };
-    let mut grammar = levels.top.grammar;
-    let mut around = levels.around();
+    let mut objects = levels.objects();
+    let (mut grammar, mut within) = objects.next()?;
     if state == usize::from(START) {
         cursor.skip_space();
         cursor.expect(b'{')?;
@@ -23,10 +23,10 @@ pub(super) fn step(text: &[u8], at: u32, state: usize, levels: &Levels) -> Optio
         while !cursor.skip(b',') {
             cursor.expect(b'}')?;
             turn.ends += 1;
-            let Some((outer, field)) = around.next() else {
+            let Some((outer, outer_within)) = objects.next() else {
                 return Step::new(cursor.at - at, 0, START, turn);
             };
-            if outer.is_list(field) {
+            if outer.is_list(within) {
                 if cursor.skip(b',') {
                     cursor.expect(b'{')?;
                     turn.is_next = true;
@@ -34,7 +34,7 @@ pub(super) fn step(text: &[u8], at: u32, state: usize, levels: &Levels) -> Optio
                 }
                 cursor.expect(b']')?;
             }
-            grammar = outer;
+            (grammar, within) = (outer, outer_within);
         }
     }
     let (field, then) = cursor.member(&mut grammar, &mut turn)?;

@@ -51,7 +51,7 @@ pub(super) fn scan<const PLAIN: bool>(
                 levels.turn(step.turn, slots)?;
             }
             spot.met = levels.top.met;
-            frame = slots.get_mut(levels.top.frame..)?.first_chunk_mut()?;
+            frame = slots.get_mut(levels.top.frame as usize..)?.first_chunk_mut()?;
             then = step.turn.then;
         }
         if spot.met & step.bit != 0 {

@@ -13,6 +13,8 @@ const MOST_SLOTS: usize = 1 << 16;
 
 /// Slots that stand behind the beginning of each frame: a power of two, and more than any frame has.
 pub(super) const FRAME: usize = 32;
+/// Slots of a frame but the event's: a head, and as many as a line has fields.
+pub(super) const INNER_FRAME: u32 = 16;
 
 /// The frames of one event, that of the event first.
 #[derive(Debug, Default)]
@@ -44,8 +46,8 @@ impl Sheet {
 
 /// Packs two numbers into a slot; a text is too short for either to be large.
 #[inline]
-pub(super) fn pair(low: usize, high: usize) -> u64 {
-    low as u64 | (high as u64) << 32
+pub(super) fn pair(low: u32, high: u32) -> u64 {
+    u64::from(low) | u64::from(high) << 32
 }
 
 #[inline]
