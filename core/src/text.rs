@@ -22,5 +22,5 @@ pub(crate) use gtin::is_short_gtin;
 pub(crate) use id::is_id_long;
 pub use id::{IdError, check_id, percent_encode};
 pub(crate) use json::escape;
-pub(crate) use short::{leading_digits, short, shorter, thirty_two_hex_digits};
+pub(crate) use short::{is_number, leading_digits, short, shorter, thirty_two_hex_digits};
 pub use time::Timestamp;

@@ -10,9 +10,10 @@ use bytes::{BufMut as _, BytesMut};
 
 use super::json_text::{integer, put};
 use super::store::Store;
-use super::windows::Delta;
+use super::windows::{Delta, Unit};
 use crate::log::{Offset, Partition};
-use crate::text::{Date, Decimal, escape, percent_encode};
+use crate::stock::Effect;
+use crate::text::{Date, Decimal, escape, is_number, percent_encode};
 
 /// What all deltas of a flush have in common.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,7 @@ pub(super) struct DeltaWriter {
     source: Vec<u8>,
     window: Window,
     store: Names,
+    around: Around,
     sku: String,
 }
 
@@ -54,6 +56,19 @@ struct Names {
     members: Vec<u8>,
 }
 
+/// What stands around the SKU in deltas of one window, store and unit, as those of one event mostly are.
+#[derive(Debug, Default)]
+struct Around {
+    of: Option<(i64, Date, u32, Unit)>,
+    /// From the start of a record to the SKU in its id; the key begins within.
+    before: Vec<u8>,
+    key: usize,
+    /// From there to the member `sku`.
+    between: Vec<u8>,
+    /// From there to the quantities.
+    behind: Vec<u8>,
+}
+
 impl DeltaWriter {
     pub(super) fn new(flush: Flush<'_>) -> Self {
         let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
@@ -65,7 +80,8 @@ impl DeltaWriter {
         put(&mut source, format_args!(r#"","partition":{partition},"from_offset":{from_offset},"#));
         put(&mut source, format_args!(r#""to_offset":{to_offset},"tenant":""#));
         let (window, store) = (Window::default(), Names::default());
-        Self { window_seconds, head, source, window, store, sku: String::new() }
+        let (around, sku) = (Around::default(), String::new());
+        Self { window_seconds, head, source, window, store, around, sku }
     }
 
     /// Writes one delta; returns where its key stands in it.
@@ -74,20 +90,15 @@ impl DeltaWriter {
         text: &mut BytesMut,
         store: &Store,
         delta: &Delta,
-        [sku, unit]: [&str; 2],
+        sku: &str,
     ) -> Range<usize> {
-        if self.window.of != Some((delta.window_start, delta.date)) {
-            self.window.set(self.window_seconds, delta.window_start, delta.date);
-        }
-        if self.store.of != Some(delta.store) {
-            self.store.set(&self.source, delta.store, store);
-        }
-        text.extend_from_slice(&self.head);
-        text.extend_from_slice(&self.window.in_id);
-        let key = text.len();
-        text.extend_from_slice(&self.store.key);
-        // All bytes are looked at, which the compiler does many at a time.
-        if sku.bytes().fold(true, |all, byte| all & is_unreserved(byte)) {
+        self.turn_to(store, delta);
+        let Around { before, key, between, behind, .. } = &self.around;
+        // Digits, as most SKUs are, stand in a key and in JSON as they are.
+        let is_number = is_number(sku.as_bytes());
+        let key = text.len() + key;
+        text.extend_from_slice(before);
+        if is_number {
             text.extend_from_slice(sku.as_bytes());
         } else {
             self.sku.clear();
@@ -95,25 +106,61 @@ impl DeltaWriter {
             text.extend_from_slice(self.sku.as_bytes());
         }
         let key = key..text.len();
-        text.put_u8(b'/');
-        escape(text, unit);
-        text.extend_from_slice(&self.store.members);
-        escape(text, sku);
-        text.extend_from_slice(br#"","unit":""#);
-        escape(text, unit);
-        text.extend_from_slice(&self.window.members);
-        decimal(text, delta.effect.stock);
-        text.extend_from_slice(br#"","sold":""#);
-        decimal(text, delta.effect.sold);
-        text.extend_from_slice(br#"","returned":""#);
-        decimal(text, delta.effect.returned);
-        text.extend_from_slice(br#"","adjusted":""#);
-        decimal(text, delta.effect.adjusted);
-        text.extend_from_slice(br#"","events":"#);
+        text.extend_from_slice(between);
+        if is_number {
+            text.extend_from_slice(sku.as_bytes());
+        } else {
+            escape(text, sku);
+        }
+        text.extend_from_slice(behind);
+        quantities(text, delta.effect);
         integer(text, delta.events);
         text.put_u8(b'}');
         key
     }
+
+    /// Puts into words what a delta has in common with others, where the last one had not.
+    fn turn_to(&mut self, store: &Store, delta: &Delta) {
+        let of = Some((delta.window_start, delta.date, delta.store, delta.unit));
+        if self.around.of == of {
+            return;
+        }
+        if self.window.of != Some((delta.window_start, delta.date)) {
+            self.window.set(self.window_seconds, delta.window_start, delta.date);
+        }
+        if self.store.of != Some(delta.store) {
+            self.store.set(&self.source, delta.store, store);
+        }
+        let (window, store, around) = (&self.window, &self.store, &mut self.around);
+        around.of = of;
+        let unit = delta.unit();
+        fill(&mut around.before, [&self.head, &window.in_id, &store.key]);
+        around.key = self.head.len() + window.in_id.len();
+        fill(&mut around.between, [b"/", unit, &store.members]);
+        fill(&mut around.behind, [br#"","unit":""#, unit, &window.members]);
+    }
+}
+
+fn fill(text: &mut Vec<u8>, parts: [&[u8]; 3]) {
+    text.clear();
+    parts.into_iter().for_each(|part| text.extend_from_slice(part));
+}
+
+/// Writes the quantities, and the name of the member behind them.
+fn quantities(text: &mut BytesMut, effect: Effect) {
+    let Effect { stock, sold, returned, adjusted } = effect;
+    decimal(text, stock);
+    text.extend_from_slice(br#"","sold":""#);
+    decimal(text, sold);
+    if returned | adjusted == 0 {
+        text.extend_from_slice(br#"","returned":"0","adjusted":"0","events":"#);
+        return;
+    }
+    text.extend_from_slice(br#"","returned":""#);
+    decimal(text, returned);
+    text.extend_from_slice(br#"","adjusted":""#);
+    decimal(text, adjusted);
+    text.extend_from_slice(br#"","events":"#);
 }
 
 impl Window {
@@ -152,11 +199,6 @@ impl Names {
         escape(text, &store.name);
         text.extend_from_slice(br#"","sku":""#);
     }
-}
-
-/// Tells whether a byte stands in a key as it is (RFC 3986, section 2.3).
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// Writes a date.
@@ -241,7 +283,8 @@ mod tests {
         to.collect_str(value)
     }
 
-    fn by_serde(flush: Flush<'_>, store: &Store, delta: &Delta, sku: &str, unit: &str) -> String {
+    fn by_serde(flush: Flush<'_>, store: &Store, delta: &Delta, sku: &str) -> String {
+        let unit = std::str::from_utf8(delta.unit()).unwrap();
         let key = crate::topics::key(&[&store.tenant, &store.name, sku]);
         let window_start = Timestamp::from_millis(delta.window_start * 1_000);
         let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
@@ -280,10 +323,11 @@ mod tests {
             date in prop_oneof![20_000..20_003_i32, -800_000..3_000_000_i32],
             [stock, sold, returned] in [quantity(), quantity(), quantity()],
             adjusted in quantity(),
+            unit in prop_oneof![Just(*b"C62\0"), Just(*b"KG\0\0")],
             events: u32,
         ) -> Delta {
             let effect = Effect { stock, sold, returned, adjusted };
-            Delta::sample(store, window * 60, Date(date), effect, events)
+            Delta::sample(store, window * 60, Date(date), unit, effect, events)
         }
     }
 
@@ -295,7 +339,7 @@ mod tests {
         #[test]
         fn serde_writes_the_same_bytes(
             names in prop::collection::vec((name(), name()), 3),
-            deltas in prop::collection::vec((delta(), name(), name()), 1..20),
+            deltas in prop::collection::vec((delta(), prop_oneof![name(), "[0-9]{1,18}"]), 1..20),
             [from_offset, to_offset] in [any::<u64>(), any::<u64>()],
             partition: u32,
         ) {
@@ -303,11 +347,11 @@ mod tests {
             let flush = Flush { generation, partition, from_offset, to_offset, window_seconds: 60 };
             let stores: Vec<Store> = names.iter().map(|(t, s)| Store::new(t, s)).collect();
             let mut writer = DeltaWriter::new(flush);
-            for (delta, sku, unit) in &deltas {
+            for (delta, sku) in &deltas {
                 let store = &stores[delta.store as usize];
                 let mut text = BytesMut::new();
-                let key = writer.write(&mut text, store, delta, [sku, unit]);
-                let expected = by_serde(flush, store, delta, sku, unit);
+                let key = writer.write(&mut text, store, delta, sku);
+                let expected = by_serde(flush, store, delta, sku);
                 prop_assert_eq!(std::str::from_utf8(&text).unwrap(), &expected);
                 let named = crate::topics::key(&[&store.tenant, &store.name, sku]);
                 prop_assert_eq!(&text[key], named.as_bytes());

@@ -63,9 +63,9 @@ impl Partition {
             to_offset: self.checkpoint.next_offset,
             window_seconds: self.rules.window_seconds,
         });
-        for (delta, sku, unit) in self.outputs.windows.iter() {
+        for (delta, sku) in self.outputs.windows.iter() {
             let store = &self.stores[delta.store as usize];
-            let (value, key) = paper.record(|text| writer.write(text, store, delta, [sku, unit]));
+            let (value, key) = paper.record(|text| writer.write(text, store, delta, sku));
             rows.push(self.row(&topics.deltas, value.slice(key), Some(value)));
         }
     }

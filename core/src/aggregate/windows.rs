@@ -22,7 +22,7 @@ pub(super) struct Delta {
     pub(super) store: u32,
     sku_at: u32,
     sku_bytes: u8,
-    unit: Unit,
+    pub(super) unit: Unit,
     pub(super) date: Date,
     /// Seconds since the Unix epoch.
     pub(super) window_start: i64,
@@ -32,7 +32,7 @@ pub(super) struct Delta {
 }
 
 /// A unit's letters, zeros behind them.
-type Unit = [u8; 4];
+pub(super) type Unit = [u8; 4];
 
 /// Where and when a line happened.
 #[derive(Debug, Clone, Copy)]
@@ -49,13 +49,13 @@ pub(super) struct Setting {
 pub(super) struct Windows {
     index: Index,
     deltas: Vec<Delta>,
-    skus: Vec<u8>,
+    skus: String,
     full: bool,
 }
 
 impl Windows {
     pub(super) fn new() -> Self {
-        Self { index: Index::new(), deltas: Vec::new(), skus: Vec::new(), full: false }
+        Self { index: Index::new(), deltas: Vec::new(), skus: String::new(), full: false }
     }
 
     /// Adds a line's effect; returns true where that began a delta.
@@ -69,11 +69,11 @@ impl Windows {
                 && delta.window_start == at.window_start
                 && delta.date == at.date
                 && delta.unit == unit
-                && delta.sku(skus) == sku.as_bytes()
+                && delta.sku(skus) == sku
         });
         if new {
             self.deltas.push(Delta::empty(at, self.skus.len(), sku, unit));
-            self.skus.extend_from_slice(sku.as_bytes());
+            self.skus.push_str(sku);
         }
         let delta = &mut self.deltas[slot as usize];
         delta.add(at.source, effect);
@@ -86,12 +86,9 @@ impl Windows {
         self.full
     }
 
-    /// The deltas in the order they began, each with SKU and unit.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Delta, &str, &str)> {
-        self.deltas.iter().map(|delta| {
-            let letters = delta.unit.iter().take_while(|letter| **letter != 0).count();
-            (delta, text(delta.sku(&self.skus)), text(&delta.unit[..letters]))
-        })
+    /// The deltas in the order they began, each with its SKU.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Delta, &str)> {
+        self.deltas.iter().map(|delta| (delta, delta.sku(&self.skus)))
     }
 
     /// Empties it for the next flush.
@@ -125,16 +122,23 @@ impl Delta {
         store: u32,
         window_start: i64,
         date: Date,
+        unit: Unit,
         effect: Effect,
         events: u32,
     ) -> Self {
         let at = Setting { store, date, window_start, source: 0 };
-        Self { effect, events, ..Self::empty(at, 0, "", Unit::default()) }
+        Self { effect, events, ..Self::empty(at, 0, "", unit) }
     }
 
-    fn sku<'a>(&self, skus: &'a [u8]) -> &'a [u8] {
+    /// The letters and digits of its unit.
+    pub(super) fn unit(&self) -> &[u8] {
+        let letters = self.unit.iter().take_while(|letter| **letter != 0).count();
+        &self.unit[..letters]
+    }
+
+    fn sku<'a>(&self, skus: &'a str) -> &'a str {
         let from = self.sku_at as usize;
-        &skus[from..from + usize::from(self.sku_bytes)]
+        skus.get(from..from + usize::from(self.sku_bytes)).unwrap_or_default()
     }
 
     fn add(&mut self, source: Offset, effect: Effect) {
@@ -173,11 +177,6 @@ fn hash(at: Setting, sku: &str, unit: Unit) -> u64 {
     xxh3_64_with_seed(sku.as_bytes(), seed)
 }
 
-/// The names came in as `str` and are cut where they were joined.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -202,8 +201,8 @@ mod tests {
         assert!(!windows.add(at(0, 60, 2), "milk", "C62", sold(4)));
         assert!(windows.add(at(0, 60, 2), "milk", "KGM", sold(4)));
         let found: Vec<_> =
-            windows.iter().map(|(d, sku, unit)| (sku, unit, d.effect.sold, d.events)).collect();
-        assert_eq!(found, [("milk", "C62", 7, 2), ("milk", "KGM", 4, 1)]);
+            windows.iter().map(|(d, sku)| (sku, d.unit(), d.effect.sold, d.events)).collect();
+        assert_eq!(found, [("milk", &b"C62"[..], 7, 2), ("milk", b"KGM", 4, 1)]);
         windows.clear();
         assert_eq!(windows.iter().count(), 0);
         assert!(windows.add(at(0, 60, 2), "milk", "C62", sold(1)));
@@ -241,11 +240,15 @@ mod tests {
             }
             let found: HashMap<_, _> = windows
                 .iter()
-                .map(|(d, sku, unit)| ((d.store, d.window_start, sku.to_owned(), unit), d.effect.sold))
+                .map(|(d, sku)| {
+                    let key = (d.store, d.window_start, sku.to_owned(), d.unit().to_owned());
+                    (key, d.effect.sold)
+                })
                 .collect();
             prop_assert_eq!(found.len(), naive.len());
             for ((store, window, sku, unit), sum) in naive {
-                prop_assert_eq!(found.get(&(store, window, sku, unit)), Some(&sum));
+                let key = (store, window, sku, unit.as_bytes().to_owned());
+                prop_assert_eq!(found.get(&key), Some(&sum));
             }
         }
     }

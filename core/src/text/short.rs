@@ -36,6 +36,21 @@ pub(crate) const fn all(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
+/// Tells whether a text holds nothing but ASCII digits.
+#[inline]
+pub(crate) fn is_number(text: &[u8]) -> bool {
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) if text.len() <= 16 => {
+            [first, last].into_iter().all(|half| are_digits(u64::from_le_bytes(*half)))
+        }
+        (None, None) => {
+            let zeros = (1 << (8 * text.len())) - 1 & all(b'0');
+            are_digit_values(shorter(text) ^ zeros)
+        }
+        _ => text.iter().all(u8::is_ascii_digit),
+    }
+}
+
 /// Tells whether all eight bytes are ASCII digits.
 #[inline]
 pub(crate) fn are_digits(bytes: u64) -> bool {
@@ -105,6 +120,21 @@ fn eight_hex_digits(bytes: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_digits_alone_whatever_its_length() {
+        for length in 0..20 {
+            let mut text = vec![b'7'; length];
+            assert!(is_number(&text), "{length}");
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    text[at] = byte;
+                    assert_eq!(is_number(&text), byte.is_ascii_digit(), "{length} {at} {byte}");
+                }
+                text[at] = b'0';
+            }
+        }
+    }
 
     #[test]
     fn a_text_is_its_bytes_in_order() {
