@@ -13,7 +13,7 @@ use super::store::Store;
 use super::windows::{Delta, Unit};
 use crate::log::{Offset, Partition};
 use crate::stock::Effect;
-use crate::text::{Date, Decimal, escape, is_number, percent_encode};
+use crate::text::{Date, Decimal, Timestamp, escape, is_number, percent_encode};
 
 /// What all deltas of a flush have in common.
 #[derive(Debug, Clone, Copy)]
@@ -84,7 +84,7 @@ impl DeltaWriter {
         Self { window_seconds, head, source, window, store, around, sku }
     }
 
-    /// Writes one delta; returns where its key stands in it.
+    /// Writes one delta; returns where in the text its key stands.
     pub(super) fn write(
         &mut self,
         text: &mut BytesMut,
@@ -141,7 +141,7 @@ impl DeltaWriter {
     }
 }
 
-fn fill(text: &mut Vec<u8>, parts: [&[u8]; 3]) {
+fn fill<const N: usize>(text: &mut Vec<u8>, parts: [&[u8]; N]) {
     text.clear();
     parts.into_iter().for_each(|part| text.extend_from_slice(part));
 }
@@ -166,21 +166,14 @@ fn quantities(text: &mut BytesMut, effect: Effect) {
 impl Window {
     fn set(&mut self, window_seconds: u32, window_start: i64, date: Date) {
         self.of = Some((window_start, date));
-        self.in_id.clear();
-        utc(&mut self.in_id, window_start);
-        let start = self.in_id.len();
-        self.in_id.push(b':');
-        day(&mut self.in_id, date);
-        let end = self.in_id.len();
-        self.in_id.push(b':');
+        let (start, date) = (Timestamp::from_millis(window_start * 1_000).ascii(), date.ascii());
+        let (start, date) = (start.as_str().as_bytes(), date.as_str().as_bytes());
+        fill(&mut self.in_id, [start, b":", date, b":"]);
         let text = &mut self.members;
-        text.clear();
-        text.extend_from_slice(br#"","window_start":""#);
-        text.extend_from_slice(&self.in_id[..start]);
-        text.extend_from_slice(br#"","window_seconds":"#);
+        fill(text, [br#"","window_start":""#, start, br#"","window_seconds":"#]);
         integer(text, window_seconds);
         text.extend_from_slice(br#","business_date":""#);
-        text.extend_from_slice(&self.in_id[start + 1..end]);
+        text.extend_from_slice(date);
         text.extend_from_slice(br#"","net":""#);
     }
 }
@@ -199,34 +192,6 @@ impl Names {
         escape(text, &store.name);
         text.extend_from_slice(br#"","sku":""#);
     }
-}
-
-/// Writes a date.
-fn day(text: &mut Vec<u8>, date: Date) {
-    let (year, month, day) = date.civil();
-    match u32::try_from(year) {
-        Ok(year @ 0..=9_999) => {
-            text.extend_from_slice(&two_digits(year / 100));
-            text.extend_from_slice(&two_digits(year % 100));
-            let [[m1, m2], [d1, d2]] = [two_digits(month), two_digits(day)];
-            text.extend_from_slice(&[b'-', m1, m2, b'-', d1, d2]);
-        }
-        _ => put(text, format_args!("{date}")),
-    }
-}
-
-/// Writes whole seconds since the Unix epoch as RFC 3339 in UTC.
-fn utc(text: &mut Vec<u8>, seconds: i64) {
-    let Ok(date) = i32::try_from(seconds.div_euclid(86_400)) else { return };
-    day(text, Date(date));
-    let of_day = u32::try_from(seconds.rem_euclid(86_400)).unwrap_or_default();
-    let parts = [of_day / 3_600, of_day / 60 % 60, of_day % 60];
-    let [[h1, h2], [m1, m2], [s1, s2]] = parts.map(two_digits);
-    text.extend_from_slice(&[b'T', h1, h2, b':', m1, m2, b':', s1, s2, b'Z']);
-}
-
-fn two_digits(number: u32) -> [u8; 2] {
-    [b'0' + (number / 10 % 10) as u8, b'0' + (number % 10) as u8]
 }
 
 /// Writes a quantity; most are whole.
@@ -248,8 +213,6 @@ mod tests {
     use serde::{Serialize, Serializer};
 
     use super::*;
-    use crate::stock::Effect;
-    use crate::text::Timestamp;
 
     /// The record as serde would write it.
     #[derive(Serialize)]

@@ -4,17 +4,19 @@
 //! [`super::engine`]; if it falls, the partition they came from is dropped, so that marking things as
 //! written here is safe.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::day_records;
 use super::days::{Status, is_sealed};
 use super::deltas::{self, DeltaWriter};
+use super::json_text::put;
 use super::paper::Paper;
 use super::partition::Partition;
 use super::records::AmendmentRecord;
 use super::state;
-use super::store::Store;
+use super::store::{Store, Terminal};
 use super::terminals::{self, Source};
+use super::windows::Delta;
 use crate::log::{Row, Topic};
 use crate::text::Date;
 use crate::topics::Topics;
@@ -63,11 +65,12 @@ impl Partition {
             to_offset: self.checkpoint.next_offset,
             window_seconds: self.rules.window_seconds,
         });
-        for (delta, sku) in self.outputs.windows.iter() {
-            let store = &self.stores[delta.store as usize];
-            let (value, key) = paper.record(|text| writer.write(text, store, delta, sku));
-            rows.push(self.row(&topics.deltas, value.slice(key), Some(value)));
-        }
+        let write = |text: &mut BytesMut, (delta, sku): (&Delta, &str)| {
+            writer.write(text, &self.stores[delta.store as usize], delta, sku)
+        };
+        paper.keyed(self.outputs.windows.iter(), write, |key, value| {
+            rows.push(self.row(&topics.deltas, key, Some(value)));
+        });
     }
 
     fn write_days(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
@@ -79,15 +82,17 @@ impl Partition {
             day.status = day.judged(missing.iter().sum(), date, today);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
-            let totals = |text: &mut BytesMut| {
+            let [state_key, state, totals] = paper.pieces(|text| {
+                write_day_key(text, store, date);
+                let key = text.len();
+                day_records::write_state(text, store, (date, day));
+                let state = text.len();
                 day_records::write_totals(text, store, (date, day), &missing, source);
-            };
-            let value = paper.record(totals).0;
-            let key = day_key(paper, store, date);
-            let state_key = paper.write(&[state::DAY, &key]);
-            rows.push(self.row(&topics.days, key, Some(value)));
-            let value = paper.record(|text| day_records::write_state(text, store, (date, day))).0;
-            rows.push(self.row(&topics.state, state_key, Some(value)));
+                [key, state, text.len()]
+            });
+            let key = state_key.slice(state::DAY.len()..);
+            rows.push(self.row(&topics.days, key, Some(totals)));
+            rows.push(self.row(&topics.state, state_key, Some(state)));
         }
     }
 
@@ -115,9 +120,11 @@ impl Partition {
                 to_offset: to,
                 flush: self.checkpoint.flush,
             };
-            let suffix = format!("/amendment/{from}-{to}");
-            let key = day_key(paper, store, date);
-            let key = paper.write(&[&key, suffix.as_bytes()]);
+            let key = paper.record(|text| {
+                write_day_key(text, store, date);
+                put(text, format_args!("/amendment/{from}-{to}"));
+            });
+            let key = key.slice(state::DAY.len()..);
             rows.push(self.row(&topics.days, key, Some(paper.json(&record))));
         }
     }
@@ -127,24 +134,31 @@ impl Partition {
         for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
             terminal.changed = false;
-            let mut blocks = Vec::with_capacity(terminal.ledger.hashes.changed());
-            terminal.ledger.hashes.take_changed(|block, bytes| blocks.push((block, bytes)));
+            let Terminal { key, ledger, .. } = terminal;
+            ledger.hashes.take_changed(|number, block| {
+                let [key, value] = paper.pieces(|text| {
+                    state::write_hashes_key(text, key, number);
+                    let key = text.len();
+                    block.into_iter().for_each(|block| block.encode(text));
+                    [key, text.len()]
+                });
+                let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
+                rows.push(Row { topic, partition: self.number, key, value });
+            });
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
-            let key = paper.write(&[state::TERMINAL, &terminal.key]);
-            let value = paper.record(|text| terminals::write_state(text, store, terminal)).0;
-            rows.push(self.row(&topics.state, key, Some(value)));
-            for (block, bytes) in blocks {
-                let mut number = itoa::Buffer::new();
-                let block = number.format(block).as_bytes();
-                let key = paper.write(&[state::HASHES, &terminal.key, b"/", block]);
-                let value = bytes.map(|bytes| paper.write(&[&bytes]));
-                rows.push(self.row(&topics.state, key, value));
-            }
-            let (value, is_ledger) =
-                paper.record(|text| terminals::write_ledger(text, store, terminal, source));
-            if is_ledger {
-                rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(value)));
+            let [key, state, ledger] = paper.pieces(|text| {
+                text.extend_from_slice(state::TERMINAL);
+                text.extend_from_slice(&terminal.key);
+                let key = text.len();
+                terminals::write_state(text, store, terminal);
+                let state = text.len();
+                terminals::write_ledger(text, store, terminal, source);
+                [key, state, text.len()]
+            });
+            rows.push(self.row(&topics.state, key, Some(state)));
+            if !ledger.is_empty() {
+                rows.push(self.row(&topics.ledger, terminal.key.clone(), Some(ledger)));
             }
         }
     }
@@ -232,13 +246,15 @@ impl Partition {
         let Some(mut day) = self.stores[slot as usize].days.remove(&date) else { return };
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
-        let key = day_key(paper, store, date);
-        let state_key = paper.write(&[state::DAY, &key]);
         let source = self.source();
-        let totals = |text: &mut BytesMut| {
+        let [state_key, totals] = paper.pieces(|text| {
+            write_day_key(text, store, date);
+            let key = text.len();
             day_records::write_totals(text, store, (date, &day), &missing, source);
-        };
-        self.outputs.push_row(&topics.days, key, Some(paper.record(totals).0));
+            [key, text.len()]
+        });
+        let key = state_key.slice(state::DAY.len()..);
+        self.outputs.push_row(&topics.days, key, Some(totals));
         self.outputs.push_row(&topics.state, state_key, None);
     }
 
@@ -255,6 +271,10 @@ impl Partition {
     }
 }
 
-fn day_key(paper: &mut Paper, store: &Store, date: Date) -> Bytes {
-    paper.write(&[&store.key, b"/", date.to_string().as_bytes()])
+/// Writes the key of a day's state; behind its beginning stands that of its totals.
+fn write_day_key(text: &mut BytesMut, store: &Store, date: Date) {
+    text.extend_from_slice(state::DAY);
+    text.extend_from_slice(&store.key);
+    text.put_u8(b'/');
+    text.extend_from_slice(date.ascii().as_str().as_bytes());
 }

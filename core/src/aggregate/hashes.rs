@@ -8,6 +8,8 @@
 //! Blocks stand in a sorted list: a terminal counts upwards, so that a new one goes to its end, and
 //! most terminals have very few.
 
+use bytes::BufMut;
+
 /// Numbers in one block: one bit each in a presence mask.
 const BLOCK_NUMBERS: usize = 32;
 /// Blocks a terminal may hold; past it the lowest goes early. 131,072 numbers.
@@ -33,8 +35,9 @@ pub(super) struct Hashes {
     changed: Vec<u64>,
 }
 
+/// The hashes of numbers that follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Block {
+pub(super) struct Block {
     newest_ms: i64,
     present: u32,
     hashes: [u32; BLOCK_NUMBERS],
@@ -97,12 +100,18 @@ impl Hashes {
         self.blocks.iter().map(|&(index, _)| index)
     }
 
-    /// Gives each changed block with its bytes, `None` where it is gone, and calls it unchanged.
-    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<Vec<u8>>)) {
-        for index in std::mem::take(&mut self.changed) {
+    /// Gives each changed block, `None` where it is gone, and calls it unchanged.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<&Block>)) {
+        let mut changed = std::mem::take(&mut self.changed);
+        for index in changed.drain(..) {
             let block = self.place(index).ok().and_then(|slot| self.blocks.get_mut(slot));
-            each(index, block.map(|(_, block)| block.encode_unmarked()));
+            let block = block.map(|(_, block)| {
+                block.marked = false;
+                &**block
+            });
+            each(index, block);
         }
+        self.changed = changed;
     }
 
     /// Number of blocks the next flush writes.
@@ -110,7 +119,7 @@ impl Hashes {
         self.changed.len()
     }
 
-    /// Takes a block as [`Hashes::take_changed`] gave it; `None` if it is none.
+    /// Takes a block as [`Block::encode`] wrote it; `None` if it is none.
     pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
         let block = Box::new(Block::decode(bytes)?);
         match self.place(index) {
@@ -141,22 +150,16 @@ impl Block {
         Self { newest_ms: i64::MIN / 2, present: 0, hashes: [0; BLOCK_NUMBERS], marked: false }
     }
 
-    fn encode_unmarked(&mut self) -> Vec<u8> {
-        self.marked = false;
-        self.encode()
-    }
-
-    /// Version, newest append time, presence mask, then the hashes present; little-endian.
-    fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        bytes.extend_from_slice(&self.newest_ms.to_le_bytes());
-        bytes.extend_from_slice(&self.present.to_le_bytes());
+    /// Writes version, newest append time, presence mask, then the hashes present; little-endian.
+    pub(super) fn encode(&self, bytes: &mut impl BufMut) {
+        bytes.put_u8(VERSION);
+        bytes.put_i64_le(self.newest_ms);
+        bytes.put_u32_le(self.present);
         for (place, hash) in self.hashes.iter().enumerate() {
             if self.present & (1 << place) != 0 {
-                bytes.extend_from_slice(&hash.to_le_bytes());
+                bytes.put_u32_le(*hash);
             }
         }
-        bytes
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -188,6 +191,12 @@ mod tests {
     use super::*;
 
     const HORIZON: i64 = 1_000;
+
+    fn encoded(block: &Block) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        block.encode(&mut bytes);
+        bytes
+    }
 
     #[test]
     fn a_hash_is_kept_for_the_horizon_after_its_block_was_last_added_to() {
@@ -226,11 +235,13 @@ mod tests {
         }
         assert_eq!(hashes.changed(), 3);
         let mut restored = Hashes::default();
-        hashes.take_changed(|index, bytes| restored.restore(index, &bytes.unwrap()).unwrap());
+        hashes.take_changed(|index, block| {
+            restored.restore(index, &encoded(block.unwrap())).unwrap();
+        });
         assert_eq!(restored, hashes);
         assert_eq!(hashes.expire(2_000, HORIZON, 2), 2);
         let mut gone = Vec::new();
-        hashes.take_changed(|index, bytes| gone.push((index, bytes)));
+        hashes.take_changed(|index, block| gone.push((index, block.cloned())));
         assert_eq!(gone, [(0, None), (1, None)]);
     }
 
@@ -249,7 +260,7 @@ mod tests {
     fn bytes_that_are_no_block_are_refused() {
         let mut hashes = Hashes::default();
         hashes.insert(3, ShortHash(5), 1, HORIZON);
-        let mut bytes = hashes.blocks[0].1.encode();
+        let mut bytes = encoded(&hashes.blocks[0].1);
         assert!(Block::decode(&bytes).is_some());
         bytes.push(0);
         assert!(Block::decode(&bytes).is_none());

@@ -4,6 +4,8 @@
 //! the log has let go of every slice of it, so a flush finds the memory of the last one warm. It
 //! holds at most what is on its way to the log at once, which the bounds of a flush bound too.
 
+use std::ops::Range;
+
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
@@ -15,6 +17,8 @@ const CHUNK_BYTES: usize = 1 << 20;
 const RECORD_BYTES: usize = 4 << 10;
 /// Chunks kept to be used again; what a log holds on to for longer is its own to free.
 const CHUNKS: usize = 128;
+/// Records that are written before they are taken apart.
+const TOGETHER: usize = 64;
 
 /// Chunks being written, and chunks on their way to the log.
 #[derive(Debug, Default)]
@@ -33,16 +37,54 @@ impl Paper {
         self.chunk.split().freeze()
     }
 
-    /// Has a record written that will mostly be short; returns it and what its writer says of it.
-    pub(super) fn record<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> (Bytes, T) {
+    /// Has a record written that will mostly be short.
+    pub(super) fn record(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
         self.make_room(RECORD_BYTES);
-        let said = write(&mut self.chunk);
-        (self.chunk.split().freeze(), said)
+        write(&mut self.chunk);
+        self.chunk.split().freeze()
+    }
+
+    /// Has several pieces written one behind the other, and takes them apart where their writer says that they end.
+    pub(super) fn pieces<const N: usize>(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> [usize; N],
+    ) -> [Bytes; N] {
+        let mut from = 0;
+        let mut ends = [0; N];
+        let all = self.record(|text| ends = write(text));
+        ends.map(|end| all.slice(std::mem::replace(&mut from, end)..end))
+    }
+
+    /// Has a record written for each item, and hands it on with its key, whose place in it the writer tells.
+    ///
+    /// They are taken apart many at a time: before a holder of a chunk can be counted, the processor waits for all that was
+    /// written to memory before, which after each record costs as much as its text.
+    pub(super) fn keyed<I>(
+        &mut self,
+        items: impl Iterator<Item = I>,
+        mut write: impl FnMut(&mut BytesMut, I) -> Range<usize>,
+        mut each: impl FnMut(Bytes, Bytes),
+    ) {
+        let mut items = items.peekable();
+        let mut places = Vec::with_capacity(TOGETHER);
+        while items.peek().is_some() {
+            let all = self.record(|text| {
+                while places.len() < TOGETHER
+                    && text.capacity() - text.len() >= RECORD_BYTES
+                    && let Some(item) = items.next()
+                {
+                    let from = text.len();
+                    let key = write(text, item);
+                    places.push((from..text.len(), key));
+                }
+            });
+            places.drain(..).for_each(|(value, key)| each(all.slice(key), all.slice(value)));
+        }
     }
 
     /// Writes a record as JSON.
     pub(super) fn json(&mut self, record: &impl Serialize) -> Bytes {
-        self.record(|text| write_json(text, record)).0
+        self.record(|text| write_json(text, record))
     }
 
     fn make_room(&mut self, bytes: usize) {
@@ -81,6 +123,35 @@ mod tests {
             assert!(text.ends_with(b"xend"));
         }
         assert_eq!(&paper.json(&("a\"b", 7))[..], br#"["a\"b",7]"#);
+    }
+
+    #[test]
+    fn pieces_are_cut_where_they_end() {
+        let mut paper = Paper::default();
+        let [one, none, two] = paper.pieces(|text| {
+            text.extend_from_slice(b"onetwo");
+            [3, 3, 6]
+        });
+        assert_eq!([&one[..], &none[..], &two[..]], [&b"one"[..], b"", b"two"]);
+    }
+
+    #[test]
+    fn records_with_keys_are_those_written_whatever_their_length() {
+        let mut paper = Paper::default();
+        let lengths: Vec<usize> = (0..400).map(|number| number * 37 % 9_001).collect();
+        let (mut next, mut rest) = (0, lengths.iter());
+        let write = |text: &mut BytesMut, length: &usize| {
+            text.extend_from_slice(b"<key>");
+            let key = text.len() - 4..text.len() - 1;
+            text.resize(text.len() + length, b'x');
+            key
+        };
+        paper.keyed(lengths.iter(), write, |key, value| {
+            assert_eq!((&key[..], value.len()), (&b"key"[..], 5 + rest.next().unwrap()), "{next}");
+            assert!(value.starts_with(b"<key>") && value[5..].iter().all(|byte| *byte == b'x'));
+            next += 1;
+        });
+        assert_eq!(next, lengths.len());
     }
 
     #[test]

@@ -9,10 +9,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::days::{Attendance, Control, Day, Status};
+use super::json_text::integer;
 use super::numbers::Numbers;
 use super::partition::{Checkpoint, Partition};
 use super::settings::Rules;
@@ -93,7 +94,7 @@ struct ReleasedState {
 /// the record that others read.
 pub(super) const DAY: &[u8] = b"day/";
 pub(super) const TERMINAL: &[u8] = b"terminal/";
-pub(super) const HASHES: &[u8] = b"hashes/";
+const HASHES: &[u8] = b"hashes/";
 
 /// Key of a checkpoint.
 pub(super) fn checkpoint_key(flush: u64) -> Bytes {
@@ -107,7 +108,17 @@ pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
 
 /// Key of a block of a terminal's hashes.
 pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
-    [HASHES, &terminal.key, b"/", block.to_string().as_bytes()].concat().into()
+    let mut text = BytesMut::new();
+    write_hashes_key(&mut text, &terminal.key, block);
+    text.freeze()
+}
+
+/// Writes the key of a block of hashes, given the key of their terminal.
+pub(super) fn write_hashes_key(text: &mut BytesMut, terminal: &[u8], block: u64) {
+    text.extend_from_slice(HASHES);
+    text.extend_from_slice(terminal);
+    text.put_u8(b'/');
+    integer(text, block);
 }
 
 /// Key of a block of a store's event ids.

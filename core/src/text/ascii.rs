@@ -5,7 +5,7 @@ const ROOM: usize = 32;
 
 /// An ASCII text of at most 32 bytes; what does not fit is dropped.
 #[derive(Default)]
-pub(super) struct Ascii {
+pub(crate) struct Ascii {
     bytes: [u8; ROOM],
     used: usize,
 }
@@ -21,7 +21,7 @@ impl Ascii {
     }
 
     #[inline]
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         // Only ASCII was pushed.
         self.bytes.get(..self.used).and_then(|bytes| str::from_utf8(bytes).ok()).unwrap_or_default()
     }

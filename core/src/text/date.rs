@@ -48,9 +48,14 @@ impl Date {
 impl Date {
     /// Appends `YYYY-MM-DD`, as [`fmt::Display`] shows it.
     pub fn push_to(self, text: &mut String) {
+        text.push_str(self.ascii().as_str());
+    }
+
+    /// Returns what [`fmt::Display`] shows.
+    pub(crate) fn ascii(self) -> Ascii {
         let mut ascii = Ascii::default();
         self.write(&mut ascii);
-        text.push_str(ascii.as_str());
+        ascii
     }
 
     /// Writes the date; of a year outside 0 to 9999, which no event has, the last four digits.
@@ -64,9 +69,7 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut ascii = Ascii::default();
-        self.write(&mut ascii);
-        formatter.write_str(ascii.as_str())
+        formatter.write_str(self.ascii().as_str())
     }
 }
 

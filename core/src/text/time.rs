@@ -53,7 +53,7 @@ impl Timestamp {
         text.push_str(self.ascii().as_str());
     }
 
-    fn ascii(self) -> Ascii {
+    pub(crate) fn ascii(self) -> Ascii {
         let mut ascii = Ascii::default();
         let local = self.micros + i64::from(self.offset_minutes) * 60 * MICROS_PER_SECOND;
         let (seconds, micros) =
