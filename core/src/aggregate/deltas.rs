@@ -143,7 +143,9 @@ impl DeltaWriter {
 
 fn fill<const N: usize>(text: &mut Vec<u8>, parts: [&[u8]; N]) {
     text.clear();
-    parts.into_iter().for_each(|part| text.extend_from_slice(part));
+    for part in parts {
+        text.extend_from_slice(part);
+    }
 }
 
 /// Writes the quantities, and the name of the member behind them.
@@ -201,7 +203,7 @@ fn decimal(text: &mut BytesMut, millionths: i64) {
     } else if millionths % Decimal::ONE.0 == 0 {
         integer(text, millionths / Decimal::ONE.0);
     } else {
-        put(text, format_args!("{}", Decimal(millionths)));
+        text.extend_from_slice(Decimal(millionths).ascii().as_str().as_bytes());
     }
 }
 

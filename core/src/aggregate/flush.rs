@@ -139,7 +139,9 @@ impl Partition {
                 let [key, value] = paper.pieces(|text| {
                     state::write_hashes_key(text, key, number);
                     let key = text.len();
-                    block.into_iter().for_each(|block| block.encode(text));
+                    if let Some(block) = block {
+                        block.encode(text);
+                    }
                     [key, text.len()]
                 });
                 let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));

@@ -13,9 +13,14 @@ pub(crate) struct Ascii {
 impl Ascii {
     #[inline]
     pub(super) fn push<const BYTES: usize>(&mut self, bytes: [u8; BYTES]) {
-        let end = self.used + BYTES;
+        self.push_slice(&bytes);
+    }
+
+    #[inline]
+    pub(super) fn push_slice(&mut self, bytes: &[u8]) {
+        let end = self.used + bytes.len();
         if let Some(room) = self.bytes.get_mut(self.used..end) {
-            room.copy_from_slice(&bytes);
+            room.copy_from_slice(bytes);
             self.used = end;
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::ascii::{Ascii, digits};
 use super::short::{all, are_digit_values, eight_digits, shorter};
 
 /// A quantity: an integer count of millionths.
@@ -20,16 +21,28 @@ impl Decimal {
     }
 }
 
+impl Decimal {
+    /// Returns what [`fmt::Display`] shows.
+    pub(crate) fn ascii(self) -> Ascii {
+        let ones = Self::ONE.0.unsigned_abs();
+        let (whole, part) = (self.0.unsigned_abs() / ones, self.0.unsigned_abs() % ones);
+        let mut ascii = Ascii::default();
+        ascii.push_slice(if self.0 < 0 { b"-" } else { b"" });
+        ascii.push_slice(itoa::Buffer::new().format(whole).as_bytes());
+        if part != 0 {
+            let decimals: [u8; 6] = digits(u32::try_from(part).unwrap_or_default());
+            let kept = decimals.iter().rposition(|digit| *digit != b'0').map_or(0, |last| last + 1);
+            ascii.push_slice(b".");
+            ascii.push_slice(&decimals[..kept]);
+        }
+        ascii
+    }
+}
+
 /// Writes the shortest text that reads back as the same quantity.
 impl fmt::Display for Decimal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let (whole, part) = (self.0.unsigned_abs() / 1_000_000, self.0.unsigned_abs() % 1_000_000);
-        if part == 0 {
-            return write!(formatter, "{sign}{whole}");
-        }
-        let decimals = format!("{part:06}");
-        write!(formatter, "{sign}{whole}.{}", decimals.trim_end_matches('0'))
+        formatter.write_str(self.ascii().as_str())
     }
 }
 
@@ -191,7 +204,9 @@ mod tests {
 
     #[test]
     fn text_is_written_back_in_its_shortest_form() {
-        for text in ["0", "1", "-1", "0.5", "-0.000001", "1234567.89"] {
+        for text in
+            ["0", "1", "-1", "0.5", "-0.000001", "1234567.89", "10.01", "-9223372036854.775808"]
+        {
             assert_eq!(Decimal::parse(text.as_bytes()).unwrap().to_string(), text);
         }
         assert_eq!(format_minor(-5, 2), "-0.05");

@@ -44,7 +44,7 @@ pub(crate) fn is_number(text: &[u8]) -> bool {
             [first, last].into_iter().all(|half| are_digits(u64::from_le_bytes(*half)))
         }
         (None, None) => {
-            let zeros = (1 << (8 * text.len())) - 1 & all(b'0');
+            let zeros = ((1 << (8 * text.len())) - 1) & all(b'0');
             are_digit_values(shorter(text) ^ zeros)
         }
         _ => text.iter().all(u8::is_ascii_digit),
