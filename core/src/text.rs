@@ -15,8 +15,8 @@ mod time;
 
 pub use currency::Currency;
 pub use date::Date;
-pub(crate) use decimal::parse_short;
 pub use decimal::{Decimal, format_minor, parse_scaled};
+pub(crate) use decimal::{parse_short, put_minor};
 pub use gtin::is_gtin;
 pub(crate) use gtin::is_short_gtin;
 pub(crate) use id::is_id_long;

@@ -1,17 +1,19 @@
-//! The two records of a store-day: its totals for others to read, and what is kept of it on `state.v1`.
+//! The records of a store-day: its totals for others to read, what is kept of it on `state.v1`, and what is added to it after it was
+//! sealed.
 //!
-//! Each flush writes both of every day that changed, with all its terminals: these are written by hand, as in
-//! [`super::terminals`]; the totals, of which a day has few, serde writes. The shapes are those of
-//! `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them against serde.
+//! Each flush writes the first two of every day that changed, with all its terminals: they are written by hand, as in
+//! [`super::terminals`]. The shapes are those of `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them
+//! against serde.
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::days::{Attendance, Day};
-use super::json_text::{boolean, integer, optional};
+use super::days::{Attendance, Control, Day, Status};
+use super::json_text::{integer, optional};
 use super::outputs::write_json;
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use super::terminals::Source;
+use crate::log::Offset;
 use crate::text::{Date, escape};
 
 /// Writes a day's totals; `missing` has a number for each of its terminals.
@@ -22,27 +24,36 @@ pub(super) fn write_totals(
     missing: &[u64],
     source: Source,
 ) {
-    text.put_u8(b'{');
-    names(text, store);
-    text.extend_from_slice(br#","business_date":"#);
-    write_json(text, &date.to_string());
-    text.extend_from_slice(br#","status":"#);
-    write_json(text, &day.status);
-    // The totals are members of the record: a comma for the brace that they begin with, and none at their end.
-    let totals = text.len();
-    write_json(text, &day.control.published());
-    text[totals] = b',';
-    text.truncate(text.len() - 1);
+    totals(text, store, (date, day.status), &day.control);
     text.extend_from_slice(br#","terminals":["#);
     let mut missing = missing.iter();
-    terminals(text, store, day, |text, seen| {
-        flags(text, seen);
+    terminals(text, store, day, |text, _seen| {
         text.extend_from_slice(br#","missing":"#);
         integer(text, missing.next().copied().unwrap_or_default());
     });
     text.extend_from_slice(br#"],"partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","offset":"#);
+    integer(text, source.offset);
+    text.extend_from_slice(br#","flush":"#);
+    integer(text, source.flush);
+    text.put_u8(b'}');
+}
+
+/// Writes what was counted from an offset on after a day was sealed, to be added to its totals.
+pub(super) fn write_amendment(
+    text: &mut BytesMut,
+    store: &Store,
+    (date, control): (Date, &Control),
+    from: Offset,
+    source: Source,
+) {
+    totals(text, store, (date, Status::Sealed), control);
+    text.extend_from_slice(br#","partition":"#);
+    integer(text, source.partition);
+    text.extend_from_slice(br#","from_offset":"#);
+    integer(text, from);
+    text.extend_from_slice(br#","to_offset":"#);
     integer(text, source.offset);
     text.extend_from_slice(br#","flush":"#);
     integer(text, source.flush);
@@ -60,16 +71,27 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date
     text.extend_from_slice(br#","status":"#);
     write_json(text, &day.status);
     text.extend_from_slice(br#","control":"#);
-    write_json(text, &day.control);
+    day.control.write_state(text);
     text.extend_from_slice(br#","terminals":["#);
     terminals(text, store, day, |text, seen| {
-        flags(text, seen);
         text.extend_from_slice(br#","close":"#);
         optional(text, seen.close);
         text.extend_from_slice(br#","last":"#);
         optional(text, seen.last);
     });
     text.extend_from_slice(b"]}");
+}
+
+/// The members that totals and amendments begin with.
+fn totals(text: &mut BytesMut, store: &Store, (date, status): (Date, Status), control: &Control) {
+    text.put_u8(b'{');
+    names(text, store);
+    text.extend_from_slice(br#","business_date":""#);
+    text.extend_from_slice(date.ascii().as_str().as_bytes());
+    text.extend_from_slice(br#"","status":"#);
+    write_json(text, &status);
+    text.put_u8(b',');
+    control.write_published(text);
 }
 
 fn names(text: &mut BytesMut, store: &Store) {
@@ -93,18 +115,20 @@ fn terminals(
         escape(text, name);
         text.extend_from_slice(br#"","epoch":""#);
         escape(text, epoch);
-        text.put_u8(b'"');
+        flags(text, seen);
         members(text, seen);
         text.put_u8(b'}');
     }
 }
 
+/// Writes what ends the epoch, and the two flags.
 fn flags(text: &mut BytesMut, seen: &Attendance) {
-    for (head, flag) in [(&br#","opened":"#[..], seen.opened), (&br#","closed":"#[..], seen.closed)]
-    {
-        text.extend_from_slice(head);
-        boolean(text, flag);
-    }
+    text.extend_from_slice(match (seen.opened, seen.closed) {
+        (false, false) => br#"","opened":false,"closed":false"#,
+        (false, true) => br#"","opened":false,"closed":true"#,
+        (true, false) => br#"","opened":true,"closed":false"#,
+        (true, true) => br#"","opened":true,"closed":true"#,
+    });
 }
 
 #[cfg(test)]
@@ -112,7 +136,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
 
-    use super::super::days::{Published, Status};
+    use super::super::days::Published;
     use super::super::state::day_value;
     use super::*;
     use crate::envelope::Scope;

@@ -6,12 +6,19 @@
 //! by append time, it is sealed: what comes later is an amendment of its own and changes no total.
 //! How many currencies and tender types a day adds up is bounded; past that it says so.
 
+#[cfg(test)]
+mod published;
+mod text;
+
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::event::{Event, Kind, LineType};
-use crate::text::{Currency, Date, format_minor};
+use crate::text::{Currency, Date};
+
+#[cfg(test)]
+pub(super) use published::Published;
 
 /// Days after a business date, by append time, at which it is sealed.
 pub(super) const SEALED_AFTER_DAYS: i32 = 35;
@@ -79,57 +86,6 @@ fn in_order<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(
     Ok(list)
 }
 
-/// Control totals as they are published, amounts as decimal text.
-#[derive(Debug, Serialize)]
-pub(super) struct Published<'a> {
-    transactions: &'a BTreeMap<Kind, u64>,
-    #[serde(serialize_with = "by_currency")]
-    totals: &'a [Sums],
-    #[serde(serialize_with = "by_currency_and_type")]
-    tenders: &'a [Tendered],
-    truncated: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct PublishedSums {
-    sales: String,
-    returns: String,
-    discounts: String,
-    taxes: String,
-}
-
-fn by_currency<S: Serializer>(sums: &[Sums], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(sums.iter().map(|sums| {
-        let text = |minor| format_minor(minor, sums.exponent);
-        let published = PublishedSums {
-            sales: text(sums.sales),
-            returns: text(sums.returns),
-            discounts: text(sums.discounts),
-            taxes: text(sums.taxes),
-        };
-        (sums.currency, published)
-    }))
-}
-
-fn by_currency_and_type<S: Serializer>(all: &[Tendered], serializer: S) -> Result<S::Ok, S::Error> {
-    let currencies = all.chunk_by(|one, next| one.currency == next.currency);
-    serializer
-        .collect_map(currencies.filter_map(|types| Some((types.first()?.currency, Types(types)))))
-}
-
-/// Tender types of one currency.
-struct Types<'a>(&'a [Tendered]);
-
-impl Serialize for Types<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.0.iter().map(|tendered| {
-                (&tendered.tender, format_minor(tendered.amount, tendered.exponent))
-            }),
-        )
-    }
-}
-
 impl Control {
     /// Adds a counted event.
     pub(super) fn add(&mut self, event: &Event<'_>) {
@@ -195,16 +151,6 @@ impl Control {
             }
         };
         self.sums.get_mut(place)
-    }
-
-    /// The totals for others to read.
-    pub(super) fn published(&self) -> Published<'_> {
-        Published {
-            transactions: &self.kinds,
-            totals: &self.sums,
-            tenders: &self.tenders,
-            truncated: self.truncated,
-        }
     }
 
     /// Bytes that it will take when published, at most.

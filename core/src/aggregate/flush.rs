@@ -12,7 +12,6 @@ use super::deltas::{self, DeltaWriter};
 use super::json_text::put;
 use super::paper::Paper;
 use super::partition::Partition;
-use super::records::AmendmentRecord;
 use super::state;
 use super::store::{Store, Terminal};
 use super::terminals::{self, Source};
@@ -106,26 +105,19 @@ impl Partition {
     }
 
     fn write_amendments(&self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let (from, to) = (self.flushed_to, self.checkpoint.next_offset);
+        let (from, source) = (self.flushed_to, self.source());
+        let to = source.offset;
         for (&(slot, date), control) in &self.outputs.amendments {
             let store = &self.stores[slot as usize];
-            let record = AmendmentRecord {
-                tenant: &store.tenant,
-                store: &store.name,
-                business_date: date,
-                status: Status::Sealed,
-                control: control.published(),
-                partition: self.number,
-                from_offset: from,
-                to_offset: to,
-                flush: self.checkpoint.flush,
-            };
-            let key = paper.record(|text| {
+            let [key, record] = paper.pieces(|text| {
                 write_day_key(text, store, date);
                 put(text, format_args!("/amendment/{from}-{to}"));
+                let key = text.len();
+                day_records::write_amendment(text, store, (date, control), from, source);
+                [key, text.len()]
             });
             let key = key.slice(state::DAY.len()..);
-            rows.push(self.row(&topics.days, key, Some(paper.json(&record))));
+            rows.push(self.row(&topics.days, key, Some(record)));
         }
     }
 

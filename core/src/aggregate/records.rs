@@ -8,7 +8,6 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::days::{Published, Status};
 use crate::log::{Offset, Partition};
 use crate::text::{Date, Decimal};
 
@@ -49,23 +48,6 @@ pub(super) struct ConflictRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) known_hash: Option<String>,
     pub(super) receivedtime: &'a str,
-}
-
-/// `store.days.v1`, what was counted after a day was sealed.
-#[derive(Debug, Serialize)]
-pub(super) struct AmendmentRecord<'a> {
-    pub(super) tenant: &'a str,
-    pub(super) store: &'a str,
-    #[serde(serialize_with = "as_text")]
-    pub(super) business_date: Date,
-    /// Always `sealed`: the totals here are to be added to those of the sealed day.
-    pub(super) status: Status,
-    #[serde(flatten)]
-    pub(super) control: Published<'a>,
-    pub(super) partition: Partition,
-    pub(super) from_offset: Offset,
-    pub(super) to_offset: Offset,
-    pub(super) flush: u64,
 }
 
 /// Writes as text what knows how to display itself.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::BufMut;
+
 use super::ascii::{Ascii, digits};
 use super::short::{all, are_digit_values, eight_digits, shorter};
 
@@ -132,22 +134,26 @@ fn append(number: u64, digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// Writes minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.
+/// Returns minor units as major units with `exponent` decimals: 1999 and 2 give `19.99`.
 pub fn format_minor(minor: impl Into<i128>, exponent: u32) -> String {
-    let minor: i128 = minor.into();
+    let mut text = Vec::new();
+    put_minor(&mut text, minor.into(), exponent);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Writes the same.
+pub(crate) fn put_minor(text: &mut impl BufMut, minor: i128, exponent: u32) {
     let mut digits = itoa::Buffer::new();
-    let digits = digits.format(minor.unsigned_abs());
+    let digits = digits.format(minor.unsigned_abs()).as_bytes();
     let decimals = exponent as usize;
     let (whole, part) = digits.split_at(digits.len().saturating_sub(decimals));
-    let mut text = String::with_capacity(digits.len() + decimals + 3);
-    text.push_str(if minor < 0 { "-" } else { "" });
-    text.push_str(if whole.is_empty() { "0" } else { whole });
+    text.put_slice(if minor < 0 { b"-" } else { b"" });
+    text.put_slice(if whole.is_empty() { b"0" } else { whole });
     if decimals > 0 {
-        text.push('.');
-        text.extend((part.len()..decimals).map(|_| '0'));
-        text.push_str(part);
+        text.put_u8(b'.');
+        text.put_bytes(b'0', decimals - part.len());
+        text.put_slice(part);
     }
-    text
 }
 
 #[cfg(test)]

@@ -1,0 +1,178 @@
+//! The text of control totals, as they are published and as they are kept.
+//!
+//! Written by hand: each flush writes both of every day that changed, and serde looks at each byte, even of members' names, for what
+//! has to be escaped. A test holds both against serde.
+
+use bytes::{BufMut as _, BytesMut};
+
+use super::{Control, Sums, Tendered};
+use crate::aggregate::json_text::{boolean, integer};
+use crate::text::{Currency, escape, put_minor};
+
+impl Control {
+    /// Writes the members that others read: amounts as decimal text, by currency, and by tender type.
+    pub(in crate::aggregate) fn write_published(&self, text: &mut BytesMut) {
+        text.extend_from_slice(br#""transactions":{"#);
+        self.write_kinds(text);
+        text.extend_from_slice(br#"},"totals":{"#);
+        list(text, &self.sums, |text, sums| {
+            name(text, sums.currency.code());
+            let Sums { currency: _, exponent, sales, returns, discounts, taxes } = *sums;
+            for (before, minor) in [
+                (&br#"{"sales":""#[..], sales),
+                (br#"","returns":""#, returns),
+                (br#"","discounts":""#, discounts),
+                (br#"","taxes":""#, taxes),
+            ] {
+                text.extend_from_slice(before);
+                put_minor(text, minor, exponent);
+            }
+            text.extend_from_slice(br#""}"#);
+        });
+        text.extend_from_slice(br#"},"tenders":{"#);
+        let currencies = self.tenders.chunk_by(|one, next| one.currency == next.currency);
+        let currencies = currencies.filter_map(|types| Some((types.first()?.currency, types)));
+        list(text, currencies, |text, (currency, types)| {
+            name(text, currency.code());
+            text.put_u8(b'{');
+            list(text, types, |text, tendered| {
+                name(text, &tendered.tender);
+                text.put_u8(b'"');
+                put_minor(text, tendered.amount, tendered.exponent);
+                text.put_u8(b'"');
+            });
+            text.put_u8(b'}');
+        });
+        text.extend_from_slice(br#"},"truncated":"#);
+        boolean(text, self.truncated);
+    }
+
+    /// Writes what is kept on `state.v1`.
+    pub(in crate::aggregate) fn write_state(&self, text: &mut BytesMut) {
+        text.extend_from_slice(br#"{"kinds":{"#);
+        self.write_kinds(text);
+        text.extend_from_slice(br#"},"sums":["#);
+        list(text, &self.sums, |text, sums| {
+            let Sums { currency, exponent, sales, returns, discounts, taxes } = *sums;
+            write_currency(text, currency, exponent);
+            for (before, minor) in [
+                (&br#","sales":"#[..], sales),
+                (br#","returns":"#, returns),
+                (br#","discounts":"#, discounts),
+                (br#","taxes":"#, taxes),
+            ] {
+                text.extend_from_slice(before);
+                integer(text, minor);
+            }
+            text.put_u8(b'}');
+        });
+        text.extend_from_slice(br#"],"tenders":["#);
+        list(text, &self.tenders, |text, tendered| {
+            let Tendered { currency, exponent, tender, amount } = tendered;
+            write_currency(text, *currency, *exponent);
+            text.extend_from_slice(br#","tender":""#);
+            escape(text, tender);
+            text.extend_from_slice(br#"","amount":"#);
+            integer(text, *amount);
+            text.put_u8(b'}');
+        });
+        text.extend_from_slice(br#"],"truncated":"#);
+        boolean(text, self.truncated);
+        text.put_u8(b'}');
+    }
+
+    fn write_kinds(&self, text: &mut BytesMut) {
+        list(text, &self.kinds, |text, (kind, count)| {
+            name(text, kind.as_str());
+            integer(text, *count);
+        });
+    }
+}
+
+/// The members that sums and tenders begin with.
+fn write_currency(text: &mut BytesMut, currency: Currency, exponent: u32) {
+    text.extend_from_slice(br#"{"currency":""#);
+    text.extend_from_slice(currency.code().as_bytes());
+    text.extend_from_slice(br#"","exponent":"#);
+    integer(text, exponent);
+}
+
+/// Writes a member's name.
+fn name(text: &mut BytesMut, name: &str) {
+    text.put_u8(b'"');
+    escape(text, name);
+    text.extend_from_slice(br#"":"#);
+}
+
+/// Writes elements or members, commas between them.
+fn list<I>(
+    text: &mut BytesMut,
+    items: impl IntoIterator<Item = I>,
+    mut write: impl FnMut(&mut BytesMut, I),
+) {
+    for (place, item) in items.into_iter().enumerate() {
+        if place > 0 {
+            text.put_u8(b',');
+        }
+        write(text, item);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::Kind;
+
+    fn currency() -> impl Strategy<Value = Currency> {
+        prop_oneof![Just(b"BHD"), Just(b"EUR"), Just(b"JPY")]
+            .prop_map(|code| Currency::parse(code).unwrap())
+    }
+
+    fn amount() -> impl Strategy<Value = i128> {
+        prop_oneof![-2..200_i128, any::<i64>().prop_map(i128::from), any::<i128>()]
+    }
+
+    prop_compose! {
+        fn sums()(currency in currency(), amounts in prop::array::uniform4(amount())) -> Sums {
+            let [sales, returns, discounts, taxes] = amounts;
+            Sums { currency, exponent: currency.exponent(), sales, returns, discounts, taxes }
+        }
+    }
+
+    prop_compose! {
+        fn tendered()(
+            currency in currency(),
+            tender in prop_oneof!["[a-z]{1,4}", "\\PC{1,4}", "[ -~]{1,9}"],
+            amount in amount(),
+        ) -> Tendered {
+            Tendered { currency, exponent: currency.exponent(), tender: tender.into(), amount }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn serde_writes_the_same_bytes(
+            kinds in prop::collection::btree_map(prop::sample::select(&[Kind::Sale, Kind::PostVoid, Kind::NoSale]), any::<u64>(), 0..3),
+            mut sums in prop::collection::vec(sums(), 0..4),
+            mut tenders in prop::collection::vec(tendered(), 0..6),
+            truncated: bool,
+        ) {
+            sums.sort_unstable();
+            sums.dedup_by_key(|sums| sums.currency);
+            tenders.sort_unstable();
+            tenders.dedup_by(|one, next| (one.currency, &one.tender) == (next.currency, &next.tender));
+            let control = Control { kinds, sums, tenders, truncated };
+            let mut text = BytesMut::from("{");
+            control.write_published(&mut text);
+            text.put_u8(b'}');
+            let expected = serde_json::to_string(&control.published()).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            text.clear();
+            control.write_state(&mut text);
+            let expected = serde_json::to_string(&control).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+        }
+    }
+}
