@@ -157,6 +157,21 @@ mod tests {
         flush: u64,
     }
 
+    /// An amendment as serde would write it.
+    #[derive(Serialize)]
+    struct AmendmentRecord<'a> {
+        tenant: &'a str,
+        store: &'a str,
+        business_date: String,
+        status: &'static str,
+        #[serde(flatten)]
+        control: Published<'a>,
+        partition: u32,
+        from_offset: u64,
+        to_offset: u64,
+        flush: u64,
+    }
+
     #[derive(Serialize)]
     struct AttendanceRecord<'a> {
         terminal: &'a str,
@@ -225,6 +240,21 @@ mod tests {
             write_state(&mut text, &store, held);
             let expected = serde_json::to_string(&day_value(&store, Date(date), &day)).unwrap();
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            text.clear();
+            let from_offset = offset / 2;
+            write_amendment(&mut text, &store, (Date(date), &day.control), from_offset, source);
+            let expected = serde_json::to_string(&AmendmentRecord {
+                tenant: &store.tenant,
+                store: &store.name,
+                business_date: Date(date).to_string(),
+                status: "sealed",
+                control: day.control.published(),
+                partition,
+                from_offset,
+                to_offset: offset,
+                flush,
+            });
+            prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected.unwrap());
         }
     }
 }

@@ -43,8 +43,9 @@ pub(super) enum Status {
     Sealed,
 }
 
-/// Sums over the counted events of one store and business date.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// Sums over the counted events of one store and business date. Its texts are written in [`text`].
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 pub(super) struct Control {
     kinds: BTreeMap<Kind, u64>,
     /// By currency, rising.
@@ -58,7 +59,8 @@ pub(super) struct Control {
 }
 
 /// Sums in one currency, minor units.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct Sums {
     currency: Currency,
     exponent: u32,
@@ -69,7 +71,8 @@ struct Sums {
 }
 
 /// One tender type in one currency, minor units.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct Tendered {
     currency: Currency,
     exponent: u32,

@@ -4,7 +4,7 @@
 //! [`super::engine`]; if it falls, the partition they came from is dropped, so that marking things as
 //! written here is safe.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::day_records;
 use super::days::{Status, is_sealed};
@@ -13,7 +13,7 @@ use super::json_text::put;
 use super::paper::Paper;
 use super::partition::Partition;
 use super::state;
-use super::store::{Store, Terminal};
+use super::store::Terminal;
 use super::terminals::{self, Source};
 use super::windows::Delta;
 use crate::log::{Row, Topic};
@@ -82,7 +82,7 @@ impl Partition {
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
             let [state_key, state, totals] = paper.pieces(|text| {
-                write_day_key(text, store, date);
+                state::write_day_key(text, store, date);
                 let key = text.len();
                 day_records::write_state(text, store, (date, day));
                 let state = text.len();
@@ -110,13 +110,12 @@ impl Partition {
         for (&(slot, date), control) in &self.outputs.amendments {
             let store = &self.stores[slot as usize];
             let [key, record] = paper.pieces(|text| {
-                write_day_key(text, store, date);
+                state::write_totals_key(text, store, date);
                 put(text, format_args!("/amendment/{from}-{to}"));
                 let key = text.len();
                 day_records::write_amendment(text, store, (date, control), from, source);
                 [key, text.len()]
             });
-            let key = key.slice(state::DAY.len()..);
             rows.push(self.row(&topics.days, key, Some(record)));
         }
     }
@@ -142,8 +141,7 @@ impl Partition {
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
             let [key, state, ledger] = paper.pieces(|text| {
-                text.extend_from_slice(state::TERMINAL);
-                text.extend_from_slice(&terminal.key);
+                state::write_terminal_key(text, &terminal.key);
                 let key = text.len();
                 terminals::write_state(text, store, terminal);
                 let state = text.len();
@@ -242,7 +240,7 @@ impl Partition {
         let store = &self.stores[slot as usize];
         let source = self.source();
         let [state_key, totals] = paper.pieces(|text| {
-            write_day_key(text, store, date);
+            state::write_day_key(text, store, date);
             let key = text.len();
             day_records::write_totals(text, store, (date, &day), &missing, source);
             [key, text.len()]
@@ -263,12 +261,4 @@ impl Partition {
             }
         }
     }
-}
-
-/// Writes the key of a day's state; behind its beginning stands that of its totals.
-fn write_day_key(text: &mut BytesMut, store: &Store, date: Date) {
-    text.extend_from_slice(state::DAY);
-    text.extend_from_slice(&store.key);
-    text.put_u8(b'/');
-    text.extend_from_slice(date.ascii().as_str().as_bytes());
 }

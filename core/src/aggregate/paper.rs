@@ -13,18 +13,28 @@ use super::outputs::write_json;
 
 /// Size in which memory is asked for.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Room that most records find enough; one that does not makes its own.
+/// Room that most records find enough.
 const RECORD_BYTES: usize = 4 << 10;
+/// Most room that is kept for a record; a longer one makes its own.
+const MOST_ROOM: usize = CHUNK_BYTES / 4;
 /// Chunks kept to be used again; what a log holds on to for longer is its own to free.
 const CHUNKS: usize = 128;
 /// Records that are written before they are taken apart.
 const TOGETHER: usize = 64;
 
 /// Chunks being written, and chunks on their way to the log.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Paper {
     chunk: BytesMut,
     sent: Vec<BytesMut>,
+    /// What the longest record so far took. A chunk in which the next may not find as much is turned, as one that grows is lost.
+    room: usize,
+}
+
+impl Default for Paper {
+    fn default() -> Self {
+        Self { chunk: BytesMut::new(), sent: Vec::new(), room: RECORD_BYTES }
+    }
 }
 
 impl Paper {
@@ -39,8 +49,9 @@ impl Paper {
 
     /// Has a record written that will mostly be short.
     pub(super) fn record(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
-        self.make_room(RECORD_BYTES);
+        self.make_room(self.room);
         write(&mut self.chunk);
+        self.room = self.room.max(self.chunk.len()).min(MOST_ROOM);
         self.chunk.split().freeze()
     }
 
@@ -49,8 +60,7 @@ impl Paper {
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> [usize; N],
     ) -> [Bytes; N] {
-        let mut from = 0;
-        let mut ends = [0; N];
+        let (mut from, mut ends) = (0, [0; N]);
         let all = self.record(|text| ends = write(text));
         ends.map(|end| all.slice(std::mem::replace(&mut from, end)..end))
     }
@@ -68,16 +78,17 @@ impl Paper {
         let mut items = items.peekable();
         let mut places = Vec::with_capacity(TOGETHER);
         while items.peek().is_some() {
-            let all = self.record(|text| {
-                while places.len() < TOGETHER
-                    && text.capacity() - text.len() >= RECORD_BYTES
-                    && let Some(item) = items.next()
-                {
-                    let from = text.len();
-                    let key = write(text, item);
-                    places.push((from..text.len(), key));
-                }
-            });
+            self.make_room(RECORD_BYTES);
+            let text = &mut self.chunk;
+            while places.len() < TOGETHER
+                && text.capacity() - text.len() >= RECORD_BYTES
+                && let Some(item) = items.next()
+            {
+                let from = text.len();
+                let key = write(text, item);
+                places.push((from..text.len(), key));
+            }
+            let all = text.split().freeze();
             places.drain(..).for_each(|(value, key)| each(all.slice(key), all.slice(value)));
         }
     }
@@ -98,13 +109,15 @@ impl Paper {
         let bytes = bytes.max(CHUNK_BYTES);
         let done = self.sent.iter_mut().position(|chunk| chunk.try_reclaim(bytes));
         let next = match done {
-            Some(place) => self.sent.swap_remove(place),
+            Some(place) => self.sent.remove(place),
             None => BytesMut::with_capacity(bytes),
         };
         let full = std::mem::replace(&mut self.chunk, next);
-        if self.sent.len() < CHUNKS {
-            self.sent.push(full);
+        // The oldest is held for good, or too small: what a record made for itself.
+        if self.sent.len() == CHUNKS {
+            self.sent.remove(0);
         }
+        self.sent.push(full);
     }
 }
 
@@ -138,7 +151,10 @@ mod tests {
     #[test]
     fn records_with_keys_are_those_written_whatever_their_length() {
         let mut paper = Paper::default();
-        let lengths: Vec<usize> = (0..400).map(|number| number * 37 % 9_001).collect();
+        // Now and then one is longer than what is left of its chunk, and one longer than any chunk.
+        let length =
+            |number: usize| if number % 90 == 89 { 1_200_000 } else { number * 377 % 9_001 };
+        let lengths: Vec<usize> = (0..800).map(length).collect();
         let (mut next, mut rest) = (0, lengths.iter());
         let write = |text: &mut BytesMut, length: &usize| {
             text.extend_from_slice(b"<key>");
@@ -165,6 +181,16 @@ mod tests {
         }
         assert!(addresses.len() <= 5 * 4, "{} places", addresses.len());
         assert!(paper.sent.len() <= 4);
+    }
+
+    #[test]
+    fn chunks_in_which_a_record_found_too_little_room_are_used_again_too() {
+        let mut paper = Paper::default();
+        for _ in 0..20 * CHUNKS {
+            paper.record(|text| text.resize(62_000, b'x'));
+        }
+        assert!(paper.sent.iter_mut().any(|chunk| chunk.try_reclaim(CHUNK_BYTES)));
+        assert!(paper.sent.len() <= 4, "{} chunks", paper.sent.len());
     }
 
     #[test]

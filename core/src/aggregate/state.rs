@@ -38,7 +38,8 @@ pub struct StateError {
     pub detail: &'static str,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct TerminalState<'a> {
     v: u8,
     #[serde(borrow)]
@@ -56,7 +57,8 @@ struct TerminalState<'a> {
     expires: Option<i32>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct DayState<'a> {
     v: u8,
     #[serde(borrow)]
@@ -70,7 +72,8 @@ struct DayState<'a> {
     terminals: Vec<AttendanceState<'a>>,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
 struct AttendanceState<'a> {
     #[serde(borrow)]
     terminal: Cow<'a, str>,
@@ -90,20 +93,38 @@ struct ReleasedState {
     offsets: Vec<Offset>,
 }
 
-/// What the keys of days, of terminals and of blocks of their hashes begin with; then comes the key of
-/// the record that others read.
+/// What the key of a day's state begins with; then comes the key of its totals, that others read.
 pub(super) const DAY: &[u8] = b"day/";
-pub(super) const TERMINAL: &[u8] = b"terminal/";
-const HASHES: &[u8] = b"hashes/";
 
 /// Key of a checkpoint.
 pub(super) fn checkpoint_key(flush: u64) -> Bytes {
     format!("checkpoint/{}", flush % CHECKPOINTS).into()
 }
 
+/// Writes the key of a day.
+pub(super) fn write_day_key(text: &mut BytesMut, store: &Store, date: Date) {
+    text.extend_from_slice(DAY);
+    write_totals_key(text, store, date);
+}
+
+/// Writes the key of a day's totals, with which those of its amendments begin.
+pub(super) fn write_totals_key(text: &mut BytesMut, store: &Store, date: Date) {
+    text.extend_from_slice(&store.key);
+    text.put_u8(b'/');
+    text.extend_from_slice(date.ascii().as_str().as_bytes());
+}
+
 /// Key of a terminal.
 pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
-    [TERMINAL, &terminal.key].concat().into()
+    let mut text = BytesMut::new();
+    write_terminal_key(&mut text, &terminal.key);
+    text.freeze()
+}
+
+/// Writes the key of a terminal, given that of its ledger.
+pub(super) fn write_terminal_key(text: &mut BytesMut, ledger: &[u8]) {
+    text.extend_from_slice(b"terminal/");
+    text.extend_from_slice(ledger);
 }
 
 /// Key of a block of a terminal's hashes.
@@ -113,10 +134,10 @@ pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
     text.freeze()
 }
 
-/// Writes the key of a block of hashes, given the key of their terminal.
-pub(super) fn write_hashes_key(text: &mut BytesMut, terminal: &[u8], block: u64) {
-    text.extend_from_slice(HASHES);
-    text.extend_from_slice(terminal);
+/// Writes the key of a block of hashes, given that of their terminal's ledger.
+pub(super) fn write_hashes_key(text: &mut BytesMut, ledger: &[u8], block: u64) {
+    text.extend_from_slice(b"hashes/");
+    text.extend_from_slice(ledger);
     text.put_u8(b'/');
     integer(text, block);
 }

@@ -158,6 +158,8 @@ pub(crate) fn put_minor(text: &mut impl BufMut, minor: i128, exponent: u32) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -208,6 +210,16 @@ mod tests {
         }
     }
 
+    proptest! {
+        #[test]
+        fn every_quantity_survives_the_round_trip(quantity: i64, zeros in 0..7_u32) {
+            let quantity = Decimal(quantity - quantity % 10_i64.pow(zeros));
+            let text = quantity.to_string();
+            prop_assert_eq!(Decimal::parse(text.as_bytes()), Some(quantity));
+            prop_assert!(!text.contains('.') || !text.ends_with(['0', '.']), "{}", text);
+        }
+    }
+
     #[test]
     fn text_is_written_back_in_its_shortest_form() {
         for text in
@@ -216,6 +228,10 @@ mod tests {
             assert_eq!(Decimal::parse(text.as_bytes()).unwrap().to_string(), text);
         }
         assert_eq!(format_minor(-5, 2), "-0.05");
+        assert_eq!(format_minor(0, 2), "0.00");
+        assert_eq!(format_minor(12, 2), "0.12");
+        assert_eq!(format_minor(5, 3), "0.005");
+        assert_eq!(format_minor(i128::MIN, 0), i128::MIN.to_string());
         assert_eq!(format_minor(1_234_567, 3), "1234.567");
         assert_eq!(format_minor(500, 0), "500");
         assert_eq!(format_minor(i128::from(i64::MAX) + 1, 2), "92233720368547758.08");

@@ -80,6 +80,25 @@ fn a_repeat_past_the_horizon_is_unverified() {
 }
 
 #[test]
+fn hashes_past_the_horizon_are_taken_off_the_state() {
+    let rig = Rig::new(1);
+    rig.accept(&Sample::sale("1", "a", 7));
+    let mut later = Sample::sale("1", "b", 1);
+    later.occurred_ms += 3 * DAY_MS + 1;
+    rig.accept(&later);
+    let mut engine = rig.join();
+    rig.drain(&mut engine).unwrap();
+    engine.flush(rig.now).unwrap();
+    drop(engine);
+    let entries = rig.log.entries(&rig.topics.state);
+    let last = entries.iter().rfind(|entry| &entry.key[..] == b"hashes/demo/1/a//0");
+    assert_eq!(last.map(|entry| entry.value.is_none()), Some(true));
+    rig.accept(&Sample::sale("1", "a", 8));
+    rig.run();
+    assert_eq!(totals(&rig)["first"], 3);
+}
+
+#[test]
 fn a_refused_number_is_not_missing_and_gives_way_to_a_good_event() {
     let rig = Rig::new(1);
     rig.accept(&Sample::sale("1", "a", 1));

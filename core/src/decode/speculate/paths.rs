@@ -1,6 +1,6 @@
 //! What stood between one value and the next, learned from the texts before.
 //!
-//! For each state four ways on are kept; a new one takes the place of the oldest. The memory is some forty
+//! For each state four ways on are kept; a new one takes the place of the oldest. The memory is some eighty
 //! kilobytes whatever is sent: a sender who changes his ways at every event only makes others read names once more.
 
 use super::block::{SPAN, covers};

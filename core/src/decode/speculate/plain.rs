@@ -1,4 +1,4 @@
-//! Plain texts: printable ASCII without a backslash. Most are, and those need no other look at their bytes.
+//! Plain texts: printable ASCII without a backslash. Most are; they have no escapes, and need no check that they are UTF-8.
 
 #![expect(
     unsafe_code,

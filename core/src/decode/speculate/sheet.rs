@@ -9,7 +9,7 @@ use crate::decode::place::Place;
 use crate::decode::unknown::Walk;
 
 /// Most slots. A text that needs more is none that a terminal sends.
-const MOST_SLOTS: usize = 1 << 16;
+const MOST_SLOTS: usize = 1 << 17;
 
 /// Slots that stand behind the beginning of each frame: a power of two, and more than any frame has.
 pub(super) const FRAME: usize = 32;

@@ -161,6 +161,23 @@ fn more_lines_than_allowed_are_refused_by_name() {
 }
 
 #[test]
+fn an_event_of_many_lines_with_taxes_and_discounts_is_read_from_its_text() {
+    let lines: Vec<String> = (1..=2_000)
+        .map(|line| {
+            format!(
+                r#"{{"line":{line},"type":"sale","sku":"1","quantity":"1","amount":"1.00","discounts":[{{"reason":"a","amount":"0.10"}}],"taxes":[{{"code":"A","amount":"0.10"}}]}}"#
+            )
+        })
+        .collect();
+    let text = format!(
+        r#"{{"store":"1","terminal":"1","sequence":1,"event_id":"e","kind":"sale","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","currency":"EUR","lines":[{}]}}"#,
+        lines.join(",")
+    );
+    assert!(speculated(&mut Speculation::default(), text.as_bytes()).is_some());
+    assert_same(&mut Decoder::new(), text.as_bytes());
+}
+
+#[test]
 fn who_only_misses_is_passed_by_and_tried_again() {
     let mut speculation = Speculation::default();
     let mut tried = 0;
