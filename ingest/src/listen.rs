@@ -97,7 +97,9 @@ impl Protocols {
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
             .max_buf_size(READ_BUFFER_BYTES)
-            .max_headers(MAX_HEADERS);
+            .max_headers(MAX_HEADERS)
+            // Replies are short: copied into one piece, they are sent sooner than gathered from two.
+            .writev(false);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
