@@ -88,21 +88,31 @@ fn prefixed(namespace: &str, name: &str) -> String {
 /// Joins ids into a record key: each percent-encoded, `/` between them.
 pub fn key(ids: &[&str]) -> String {
     let mut key = String::with_capacity(ids.iter().map(|id| id.len() + 1).sum());
-    for (place, id) in ids.iter().enumerate() {
-        if place > 0 {
-            key.push('/');
-        }
-        percent_encode(id, &mut key);
-    }
+    push_key(ids, &mut key);
     key
 }
 
+/// Appends a record key to a text.
+pub fn push_key(ids: &[&str], text: &mut String) {
+    for (place, id) in ids.iter().enumerate() {
+        if place > 0 {
+            text.push('/');
+        }
+        percent_encode(id, text);
+    }
+}
+
 /// Returns the partition of a store on every topic.
-///
-/// Murmur2 of the key `tenant/store`, as the default partitioner of Kafka's Java client has it
-/// (`org.apache.kafka.common.utils.Utils.murmur2`, sign bit cleared, modulo the count).
 pub fn partition_of(tenant: &str, store: &str, partitions: Partition) -> Partition {
-    (murmur2(key(&[tenant, store]).as_bytes()) & 0x7fff_ffff) % partitions
+    partition_of_key(&key(&[tenant, store]), partitions)
+}
+
+/// Returns the partition of a store by its key, `tenant/store`.
+///
+/// Murmur2, as the default partitioner of Kafka's Java client has it
+/// (`org.apache.kafka.common.utils.Utils.murmur2`, sign bit cleared, modulo the count).
+pub fn partition_of_key(key: &str, partitions: Partition) -> Partition {
+    (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions
 }
 
 fn murmur2(bytes: &[u8]) -> u32 {

@@ -26,6 +26,8 @@ const MIB: u64 = 1024 * 1024;
 /// still be sending, gets to see the answer.
 const LINGER_BYTES: u64 = 16 * MIB;
 const LINGER: Duration = Duration::from_secs(5);
+/// Text for which room is made at once when a body says that it has as much.
+const MOST_ROOM: usize = 192 * 1024;
 
 /// Content encodings that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +116,13 @@ impl BodyReader {
         text: &mut Vec<u8>,
         most_bytes: usize,
     ) -> Result<usize, BodyError> {
-        text.reserve(most_bytes);
+        let left = self.left_bytes();
+        if left == Some(0) {
+            return Ok(0);
+        }
+        // For all that comes, where that is known, or what is here would be moved each time that room is made.
+        let room = MOST_ROOM.saturating_sub(text.len()).max(most_bytes);
+        text.reserve(left.map_or(most_bytes, |left| left.min(room)));
         let mib_begun = u32::try_from(self.wire().taken_bytes / MIB + 1).unwrap_or(u32::MAX);
         let allowed = self.limits.body_timeout.saturating_mul(mib_begun);
         let patience = self.limits.silence_timeout.min(allowed.saturating_sub(self.waited));
@@ -171,6 +179,13 @@ impl BodyReader {
             Source::Zstd(decoder) => decoder.into_inner(),
         };
         linger(wire.body);
+    }
+
+    /// Returns the bytes of text still to come, where the body's length is known and that of its text.
+    fn left_bytes(&self) -> Option<usize> {
+        let Source::Identity(wire) = &self.source else { return None };
+        let coming = wire.body.size_hint().exact()?;
+        usize::try_from(coming).ok()?.checked_add(wire.frame.len())
     }
 
     fn wire(&self) -> &Wire {

@@ -66,12 +66,15 @@ impl Recent {
     pub(crate) fn claim_all(&self, marks: &[Mark]) -> Vec<Claim> {
         let mut claims = Vec::new();
         claims.resize_with(marks.len(), || Claim::Durable);
+        let mut unknown: Vec<usize> = Vec::with_capacity(marks.len());
         self.by_shard(
             marks,
             |mark| *mark,
-            |shard, place, mark| {
-                if let Some(claim) = claims.get_mut(place) {
-                    *claim = shard.claim(*mark);
+            |shard, places| {
+                // One after the other and nothing between, so that the processor waits for many at a time.
+                unknown.extend(places.iter().filter(|place| !shard.is_durable(marks[**place])));
+                for place in unknown.drain(..) {
+                    claims[place] = shard.claim_unknown(marks[place]);
                 }
             },
         );
@@ -89,9 +92,15 @@ impl Recent {
         self.by_shard(
             settled,
             |(mark, _)| *mark,
-            |shard, _place, &(mark, durable)| {
-                let waiters = shard.settle(mark, durable);
-                waiting.extend(waiters.into_iter().map(|waiter| (waiter, durable)));
+            |shard, places| {
+                let settled = || places.iter().map(|place| settled[*place]);
+                settled()
+                    .filter(|(_, durable)| *durable)
+                    .for_each(|(mark, _)| shard.remember(mark));
+                for (mark, durable) in settled() {
+                    let waiters = shard.in_flight.remove(&mark).unwrap_or_default();
+                    waiting.extend(waiters.into_iter().map(|waiter| (waiter, durable)));
+                }
             },
         );
         for (waiter, durable) in waiting {
@@ -100,23 +109,22 @@ impl Recent {
         }
     }
 
-    /// Goes through items with their places, those of one shard together.
+    /// Goes through shards, with the places of their items.
     fn by_shard<T>(
         &self,
         items: &[T],
         mark: impl Fn(&T) -> Mark,
-        mut work: impl FnMut(&mut Shard, usize, &T),
+        mut work: impl FnMut(&mut Shard, &[usize]),
     ) {
         let mut left = items.iter().fold(0_u32, |left, item| left | 1 << shard_of(mark(item)));
+        let mut places = Vec::with_capacity(items.len());
         while left != 0 {
             let number = left.trailing_zeros() as usize;
             left &= left - 1;
-            let mut shard = self.shards[number].lock();
-            for (place, item) in items.iter().enumerate() {
-                if shard_of(mark(item)) == number {
-                    work(&mut shard, place, item);
-                }
-            }
+            let here = |place: &usize| shard_of(mark(&items[*place])) == number;
+            places.clear();
+            places.extend((0..items.len()).filter(here));
+            work(&mut self.shards[number].lock(), &places);
         }
     }
 }
@@ -128,9 +136,14 @@ fn shard_of(mark: Mark) -> usize {
 
 impl Shard {
     fn claim(&mut self, mark: Mark) -> Claim {
-        if self.young.contains(&mark) || self.old.contains(&mark) {
-            return Claim::Durable;
-        }
+        if self.is_durable(mark) { Claim::Durable } else { self.claim_unknown(mark) }
+    }
+
+    fn is_durable(&self, mark: Mark) -> bool {
+        self.young.contains(&mark) | self.old.contains(&mark)
+    }
+
+    fn claim_unknown(&mut self, mark: Mark) -> Claim {
         match self.in_flight.entry(mark) {
             Entry::Occupied(mut claimed) => {
                 let (sender, receiver) = oneshot::channel();
@@ -142,13 +155,6 @@ impl Shard {
                 Claim::Mine
             }
         }
-    }
-
-    fn settle(&mut self, mark: Mark, durable: bool) -> Vec<Waiter> {
-        if durable {
-            self.remember(mark);
-        }
-        self.in_flight.remove(&mark).unwrap_or_default()
     }
 
     fn remember(&mut self, mark: Mark) {

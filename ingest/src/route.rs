@@ -5,7 +5,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
@@ -28,6 +28,7 @@ use crate::split::Format;
 use crate::tenant::{Caller, Tenants};
 use crate::{batch, single};
 
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest wait named to a client that found no credit.
 const CREDIT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -213,7 +214,7 @@ fn encoding(headers: &HeaderMap) -> Option<Encoding> {
 
 /// Takes a `traceparent` of version 00 (W3C Trace Context, section 3.2.2).
 fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("traceparent")?.to_str().ok()?;
+    let value = headers.get(&TRACEPARENT)?.to_str().ok()?;
     let parts: Vec<&str> = value.split('-').collect();
     let is_hex = |part: &str, length: usize| {
         part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -278,9 +279,7 @@ mod tests {
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs
             .iter()
-            .map(|(name, value)| {
-                (http::HeaderName::from_static(name), HeaderValue::from_static(value))
-            })
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect()
     }
 

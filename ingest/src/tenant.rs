@@ -10,8 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use tillrace_core::bucket::Exhausted;
 use tillrace_core::envelope::Scope;
@@ -22,7 +21,7 @@ pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, Te
 use crate::loyalty::LoyaltyHash;
 use crate::meter::{Meter, take_all};
 
-const KEY_HEADER: &str = "x-api-key";
+static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const ALL_STORES: &str = "*";
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
@@ -117,7 +116,7 @@ impl Tenants {
 
     /// Finds out who calls, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
-        let key = match headers.get(KEY_HEADER) {
+        let key = match headers.get(&KEY_HEADER) {
             Some(key) => key.as_bytes(),
             None => bearer(headers.get(AUTHORIZATION)?.as_bytes())?,
         };

@@ -13,7 +13,7 @@ use tillrace_core::decode::{Code, Decoder, Refusal};
 use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
 
-use super::known::Home;
+use super::known::{Known, Source};
 use super::rows::{Draft, Rows};
 use super::worker::{Words, Worker};
 use super::{Context, Fate, Intake, Judged, Refused, Spare, Verdict};
@@ -164,55 +164,56 @@ impl<'a> Chunk<'a> {
         if ahead_ms > tenant.clock_skew_ms {
             words.add_flag("clock_skew");
         }
-        let names = [event.store, event.terminal];
-        let home = match known.home(tenant, names, self.intake.partitions) {
-            Ok(home) => home,
+        words.describe(tenant.scope, &event);
+        let names = [event.store, event.terminal, &words.epoch];
+        let source = match known.source(tenant, names, self.intake.partitions) {
+            Ok(source) => source,
             Err(Cap::Stores) => return refused(Reason::TooManyStores, "/store"),
             Err(Cap::Terminals) => return refused(Reason::TooManyTerminals, "/terminal"),
         };
-        let view = self.keep(words, &event, &text, home);
+        let view = self.keep(words, &event, &text, source);
         let spare = event.into_spare();
         decoder.reuse(spare);
         Ok(view)
     }
 
     /// Writes the row of a good event, unless it must wait for live ones.
-    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], home: &Home) -> View {
+    fn keep(&mut self, words: &mut Words, event: &Event<'_>, text: &[u8], source: &Source) -> View {
         let now = self.context.now;
         let age_ms = now.wall_ms.saturating_sub(event.occurred_at.millis());
         let is_flood = age_ms > self.intake.flood_after_ms;
         if is_flood && let Some(setback) = self.intake.flood_setback(now) {
             return View::PutOff(setback);
         }
-        let tenant = &self.context.caller.tenant;
-        words.describe(tenant.scope, &tenant.settings.id, event);
-        let mark = words.mark(event.hash, self.intake.mark_seed);
+        let mark = words.mark(source.name(), event.hash, self.intake.mark_seed);
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
-        let draft = self.rows.event(words, event, admission, text, home);
-        let charge = Charge { store: Some(home.store), bytes: text.len() as u64 };
+        let draft = self.rows.event(words, event, admission, text, source);
+        let charge = Charge { store: Some(source.store_id), bytes: text.len() as u64 };
         View::Good { draft, mark, charge, is_flood }
     }
 
     /// Writes the rows of a refused event. It is charged like any, or refusals would have no limit.
     fn refuse(&mut self, worker: &mut Worker, text: &[u8], refused: Refused) -> View {
-        let place = self.place_of(worker, &refused);
+        let Worker { words, known, .. } = worker;
+        let place = self.place_of(words, known, &refused);
         let hides_loyalty = self.context.caller.tenant.loyalty.is_some();
         let record = self.rows.rejected(&refused, &shown(text, hides_loyalty));
-        let charge = Charge {
-            store: place.as_ref().map(|place| place.store_number),
-            bytes: text.len() as u64,
-        };
-        let marker = place.map(|place| {
-            let names = [place.store.as_str(), place.terminal.as_str()];
-            self.rows.marker(&worker.words, &refused, names, place.sequence)
-        });
+        let charge =
+            Charge { store: place.map(|(source, _)| source.store_id), bytes: text.len() as u64 };
+        let marker =
+            place.map(|(source, sequence)| self.rows.marker(words, &refused, source, sequence));
         let verdict = Verdict::Rejected(refused.reason, refused.pointer);
         View::Bad { record, marker, charge, verdict }
     }
 
-    /// Says where in the ledger a refused event stands, if that is known and its sender's to say:
-    /// a marker must not touch other stores, and names past the caps must not reach the ledger.
-    fn place_of(&self, worker: &mut Worker, refused: &Refused) -> Option<LedgerPlace> {
+    /// Says where in the ledger a refused event stands, by source and sequence, if that is known and its
+    /// sender's to say: a marker must not touch other stores, and names past the caps must not reach the ledger.
+    fn place_of<'k>(
+        &self,
+        words: &mut Words,
+        known: &'k mut Known,
+        refused: &Refused,
+    ) -> Option<(&'k Source, u64)> {
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         let identity = &refused.identity;
@@ -222,14 +223,12 @@ impl<'a> Chunk<'a> {
         if lost || !refused.reason.leaves_marker() || !caller.may_send_for(store) {
             return None;
         }
-        let Worker { words, known, .. } = worker;
-        let home = known.home(tenant, [store, terminal], self.intake.partitions).ok()?;
-        let store_number = home.store;
         words.set_date(identity.business_date);
         words.set_epoch(tenant.scope, identity.epoch.as_deref());
-        words.set_identity([&tenant.settings.id, store, terminal], Some(sequence), "");
-        let (store, terminal) = (store.to_owned(), terminal.to_owned());
-        Some(LedgerPlace { store_number, store, terminal, sequence })
+        words.set_id(Some(sequence), "");
+        let names = [store, terminal, &words.epoch];
+        let source = known.source(tenant, names, self.intake.partitions).ok()?;
+        Some((source, sequence))
     }
 }
 
@@ -287,14 +286,6 @@ impl Settling {
             }
         }
     }
-}
-
-/// Where the marker of a refused event stands.
-struct LedgerPlace {
-    store_number: u32,
-    store: String,
-    terminal: String,
-    sequence: u64,
 }
 
 /// Returns the text with what must not be stored replaced: card numbers where the tenant masks them,

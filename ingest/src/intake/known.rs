@@ -1,77 +1,175 @@
-//! Stores and terminals that a thread met lately.
+//! Sources that a thread met lately: terminals, each under its epoch.
 //!
 //! Names of a tenant are never forgotten and keep their ids, so what a thread has seen once it need not ask the shared
 //! [`Interner`](tillrace_core::intern::Interner) for again: most events find their store without a lock or an allocation.
 
 use tillrace_core::log::Partition;
-use tillrace_core::topics::{key, partition_of};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use tillrace_core::topics::{partition_of_key, push_key};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::tenant::{Cap, Tenant};
 
-/// Terminals kept; one that falls on another's place takes it. A power of two.
-const PLACES: usize = 1 << 12;
+/// Pairs of sources that are kept; a third takes the place of the one that was met longer ago. A power of two.
+const PAIRS: usize = 1 << 13;
 
-/// A thread's own table of terminals.
+/// A thread's own table of sources.
 #[derive(Default)]
 pub(super) struct Known {
-    places: Vec<Place>,
+    pairs: Vec<[Source; 2]>,
 }
 
-#[derive(Default, Clone)]
-struct Place {
-    tenant: u64,
-    store: String,
-    terminal: String,
-    home: Home,
-}
-
-/// Where the events of a store belong.
+/// Where events come from, and where they belong.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Home {
+pub(super) struct Source {
+    tenant: u64,
     /// Dense id of the store.
-    pub(super) store: u32,
-    /// Key of its records.
-    pub(super) key: String,
+    pub(super) store_id: u32,
     pub(super) partition: Partition,
-}
-
-impl Home {
-    /// Finds out where a store's records belong, be it known or not.
-    pub(super) fn of(tenant: &Tenant, store: &str, partitions: Partition) -> Self {
-        let tenant = &tenant.settings.id;
-        let partition = partition_of(tenant, store, partitions);
-        Self { store: 0, key: key(&[tenant, store]), partition }
-    }
+    /// Store, terminal, epoch, key and name, one behind the other.
+    text: String,
+    /// Where the first four of them end.
+    ends: [u32; 4],
 }
 
 impl Known {
-    /// Returns the home of a terminal's events.
+    /// Returns the source of a terminal's events; its epoch may be empty.
     ///
     /// # Errors
     /// The [`Cap`] that keeps a new name out.
-    pub(super) fn home(
+    pub(super) fn source(
         &mut self,
         tenant: &Tenant,
-        [store, terminal]: [&str; 2],
+        names: [&str; 3],
         partitions: Partition,
-    ) -> Result<&Home, Cap> {
-        if self.places.is_empty() {
-            self.places.resize(PLACES, Place::default());
+    ) -> Result<&Source, Cap> {
+        if self.pairs.is_empty() {
+            self.pairs.resize(PAIRS, <[Source; 2]>::default());
         }
-        let hash = xxh3_64_with_seed(terminal.as_bytes(), xxh3_64(store.as_bytes()));
+        let hash = |seed, name: &str| xxh3_64_with_seed(name.as_bytes(), seed);
+        let hash = names.into_iter().fold(tenant.serial, hash);
         #[expect(clippy::cast_possible_truncation, reason = "the low bits choose a place")]
-        let place = &mut self.places[hash as usize % PLACES];
-        // No tenant has the serial 0 of an empty place.
-        if place.tenant != tenant.serial || place.store != store || place.terminal != terminal {
-            let number = tenant.know(store, terminal)?;
-            *place = Place {
-                tenant: tenant.serial,
-                store: store.to_owned(),
-                terminal: terminal.to_owned(),
-                home: Home { store: number, ..Home::of(tenant, store, partitions) },
-            };
+        let [latest, other] = &mut self.pairs[hash as usize % PAIRS];
+        if !latest.is(tenant, names) {
+            std::mem::swap(latest, other);
+            if !latest.is(tenant, names) {
+                latest.become_that_of(tenant, names, partitions)?;
+            }
         }
-        Ok(&place.home)
+        Ok(latest)
+    }
+}
+
+impl Source {
+    pub(super) fn store(&self) -> &str {
+        self.part(0)
+    }
+
+    pub(super) fn terminal(&self) -> &str {
+        self.part(1)
+    }
+
+    pub(super) fn epoch(&self) -> Option<&str> {
+        Some(self.part(2)).filter(|epoch| !epoch.is_empty())
+    }
+
+    /// Key of its records.
+    pub(super) fn key(&self) -> &str {
+        self.part(3)
+    }
+
+    /// The source as it stands in an envelope: names encoded, so that none can reach into the next.
+    pub(super) fn name(&self) -> &str {
+        self.part(4)
+    }
+
+    fn part(&self, number: usize) -> &str {
+        let end = |place: usize| self.ends.get(place).map_or(self.text.len(), |end| *end as usize);
+        let from = if number == 0 { 0 } else { end(number - 1) };
+        self.text.get(from..end(number)).unwrap_or_default()
+    }
+
+    fn is(&self, tenant: &Tenant, [store, terminal, epoch]: [&str; 3]) -> bool {
+        // No tenant has the serial 0 of an empty place.
+        self.tenant == tenant.serial
+            && self.store() == store
+            && self.terminal() == terminal
+            && self.part(2) == epoch
+    }
+
+    /// Becomes another source, in the same memory.
+    fn become_that_of(
+        &mut self,
+        tenant: &Tenant,
+        [store, terminal, epoch]: [&str; 3],
+        partitions: Partition,
+    ) -> Result<(), Cap> {
+        self.tenant = 0;
+        self.store_id = tenant.know(store, terminal)?;
+        self.text.clear();
+        for (name, end) in [store, terminal, epoch].into_iter().zip(&mut self.ends) {
+            self.text.push_str(name);
+            *end = length(&self.text);
+        }
+        let ids = [&tenant.settings.id, store, terminal, epoch];
+        push_key(&ids[..2], &mut self.text);
+        self.ends[3] = length(&self.text);
+        self.text.push('/');
+        push_key(&ids[..if epoch.is_empty() { 3 } else { 4 }], &mut self.text);
+        self.partition = partition_of_key(self.key(), partitions);
+        self.tenant = tenant.serial;
+        Ok(())
+    }
+}
+
+fn length(text: &str) -> u32 {
+    u32::try_from(text.len()).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tenant::Tenants;
+
+    fn with_tenant(test: impl FnOnce(&mut Known, &Tenant)) {
+        let settings = serde_json::json!({ "id": "t", "keys": [], "max_stores": 2 });
+        let tenants = Tenants::new(vec![serde_json::from_value(settings).unwrap()]).unwrap();
+        test(&mut Known::default(), tenants.iter().next().unwrap());
+    }
+
+    #[test]
+    fn no_name_can_reach_into_the_next() {
+        with_tenant(|known, tenant| {
+            let source = known.source(tenant, ["a/b", "3", ""], 4).unwrap();
+            assert_eq!([source.store(), source.terminal()], ["a/b", "3"]);
+            assert_eq!((source.epoch(), source.key()), (None, "t/a%2Fb"));
+            assert_eq!(source.name(), "/t/a%2Fb/3");
+            let source = known.source(tenant, ["a", "b/3", "x y"], 4).unwrap();
+            assert_eq!((source.epoch(), source.key()), (Some("x y"), "t/a"));
+            assert_eq!(source.name(), "/t/a/b%2F3/x%20y");
+        });
+    }
+
+    #[test]
+    fn more_sources_than_there_are_places_for_are_told_apart() {
+        with_tenant(|known, tenant| {
+            for _ in 0..2 {
+                for number in 0..5 * PAIRS {
+                    let terminal = number.to_string();
+                    let source = known.source(tenant, ["s", &terminal, ""], 4).unwrap();
+                    assert_eq!(source.name(), format!("/t/s/{terminal}"));
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn a_name_past_the_cap_leaves_the_others_as_they_were() {
+        with_tenant(|known, tenant| {
+            for store in ["a", "b", "c", "d", "a", "c", "b"] {
+                let found = known.source(tenant, [store, "1", ""], 4).map(Source::store);
+                let expected = if store < "c" { Ok(store) } else { Err(Cap::Stores) };
+                assert_eq!(found, expected);
+            }
+        });
     }
 }

@@ -8,9 +8,9 @@ use serde::Serialize;
 use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
 use tillrace_core::event::Event;
 use tillrace_core::log::{Partition, Row};
-use tillrace_core::topics::Topics;
+use tillrace_core::topics::{Topics, key, partition_of_key};
 
-use super::known::Home;
+use super::known::Source;
 use super::worker::Words;
 use super::{Context, Refused};
 use crate::publish::Flight;
@@ -83,7 +83,7 @@ impl<'a> Rows<'a> {
         event: &Event<'_>,
         admission: Admission,
         text: &[u8],
-        home: &Home,
+        source: &Source,
     ) -> Draft {
         let envelope = Envelope {
             event_type: Cow::Borrowed(&words.event_type),
@@ -93,11 +93,11 @@ impl<'a> Rows<'a> {
             content_hash: Some(event.hash),
             flags: (!words.flags.is_empty()).then_some(Cow::Borrowed(words.flags.as_str())),
             admission,
-            ..self.envelope(words, event.store, event.terminal, text)
+            ..self.envelope(words, source, text)
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
-        self.draft(true, home, from)
+        self.draft(true, source.partition, source.key(), from)
     }
 
     /// Writes the marker that a refused event leaves in the journal; its words must be set.
@@ -105,7 +105,7 @@ impl<'a> Rows<'a> {
         &mut self,
         words: &Words,
         refused: &Refused,
-        [store, terminal]: [&str; 2],
+        source: &Source,
         sequence: u64,
     ) -> Draft {
         let marker = Marker { code: refused.reason.code(), pointer: &refused.pointer };
@@ -114,11 +114,11 @@ impl<'a> Rows<'a> {
             event_type: Cow::Borrowed(TYPE_REFUSED),
             event_id: refused.identity.event_id.as_deref().map(Cow::Borrowed),
             sequence: Some(sequence),
-            ..self.envelope(words, store, terminal, &data)
+            ..self.envelope(words, source, &data)
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
-        self.draft(true, &self.home(store), from)
+        self.draft(true, source.partition, source.key(), from)
     }
 
     /// Writes the record of a refused event that people read.
@@ -139,7 +139,8 @@ impl<'a> Rows<'a> {
         };
         let from = self.buffer.len();
         self.buffer.extend_from_slice(&json(&record));
-        self.draft(false, &self.home(identity.store.as_deref().unwrap_or_default()), from)
+        let key = key(&[record.tenant, record.store.unwrap_or_default()]);
+        self.draft(false, partition_of_key(&key, self.partitions), &key, from)
     }
 
     /// Makes the rows of all drafts, grouped by partition in the order they came, and the rows of
@@ -177,27 +178,21 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// The attributes that all envelopes of a store and terminal have in common.
-    fn envelope<'e>(
-        &self,
-        words: &'e Words,
-        store: &'e str,
-        terminal: &'e str,
-        data: &'e [u8],
-    ) -> Envelope<'e>
+    /// The attributes that all envelopes of a source have in common.
+    fn envelope<'e>(&self, words: &'e Words, source: &'e Source, data: &'e [u8]) -> Envelope<'e>
     where
         'a: 'e,
     {
         let tenant = &self.context.caller.tenant;
         Envelope {
             id: Cow::Borrowed(&words.id),
-            source: Cow::Borrowed(&words.source),
+            source: Cow::Borrowed(source.name()),
             event_type: Cow::Borrowed(""),
             time: None,
             tenant: Cow::Borrowed(&tenant.settings.id),
-            store: Cow::Borrowed(store),
-            terminal: Some(Cow::Borrowed(terminal)),
-            epoch: (!words.epoch.is_empty()).then_some(Cow::Borrowed(words.epoch.as_str())),
+            store: Cow::Borrowed(source.store()),
+            terminal: Some(Cow::Borrowed(source.terminal())),
+            epoch: source.epoch().map(Cow::Borrowed),
             sequence: None,
             event_id: None,
             business_date: (!words.date.is_empty()).then_some(Cow::Borrowed(words.date.as_str())),
@@ -214,19 +209,14 @@ impl<'a> Rows<'a> {
         }
     }
 
-    fn home(&self, store: &str) -> Home {
-        Home::of(&self.context.caller.tenant, store, self.partitions)
-    }
-
     /// Makes a draft of the value written since `from`.
-    fn draft(&mut self, is_event: bool, home: &Home, from: usize) -> Draft {
+    fn draft(&mut self, is_event: bool, partition: Partition, key: &str, from: usize) -> Draft {
         let value = from..self.buffer.len();
-        let key = home.key.as_bytes();
-        if self.buffer.get(self.key.clone()) != Some(key) {
-            self.buffer.extend_from_slice(key);
+        if self.buffer.get(self.key.clone()) != Some(key.as_bytes()) {
+            self.buffer.extend_from_slice(key.as_bytes());
             self.key = value.end..self.buffer.len();
         }
-        Draft { is_event, partition: home.partition, key: self.key.clone(), value }
+        Draft { is_event, partition, key: self.key.clone(), value }
     }
 }
 

@@ -24,10 +24,10 @@ pub(super) struct Worker {
 #[derive(Default)]
 pub(super) struct Words {
     pub(super) id: String,
-    pub(super) source: String,
     pub(super) epoch: String,
     pub(super) time: String,
     pub(super) date: String,
+    dated: Option<Date>,
     pub(super) flags: String,
     pub(super) event_type: String,
     marked: Vec<u8>,
@@ -44,7 +44,7 @@ pub(super) fn with_worker<T>(work: impl FnOnce(&mut Worker) -> T) -> T {
 
 impl Words {
     /// Writes everything but the flags from an event.
-    pub(super) fn describe(&mut self, scope: Scope, tenant: &str, event: &Event<'_>) {
+    pub(super) fn describe(&mut self, scope: Scope, event: &Event<'_>) {
         self.event_type.clear();
         self.event_type.push_str(TYPE_PREFIX);
         self.event_type.push_str(event.kind.as_str());
@@ -52,13 +52,13 @@ impl Words {
         event.occurred_at.push_to(&mut self.time);
         self.set_date(Some(event.business_date));
         self.set_epoch(scope, event.epoch);
-        self.set_identity([tenant, event.store, event.terminal], event.sequence, event.event_id);
+        self.set_id(event.sequence, event.event_id);
     }
 
-    /// Returns the event's mark: a hash over its identity, which must be set, and its content.
-    pub(super) fn mark(&mut self, content_hash: u128, seed: u64) -> Mark {
+    /// Returns the event's mark: a hash over its source, its id, which must be set, and its content.
+    pub(super) fn mark(&mut self, source: &str, content_hash: u128, seed: u64) -> Mark {
         self.marked.clear();
-        for text in [&self.source, &self.id] {
+        for text in [source, &self.id] {
             self.marked.extend_from_slice(text.as_bytes());
             self.marked.push(b' ');
         }
@@ -66,7 +66,12 @@ impl Words {
         xxh3_128_with_seed(&self.marked, seed)
     }
 
+    /// Writes the business date, which most events have in common with the one before.
     pub(super) fn set_date(&mut self, date: Option<Date>) {
+        if self.dated == date {
+            return;
+        }
+        self.dated = date;
         self.date.clear();
         if let Some(date) = date {
             date.push_to(&mut self.date);
@@ -85,19 +90,8 @@ impl Words {
         }
     }
 
-    /// Writes source and id, by which one event is told from every other; the epoch must be set.
-    pub(super) fn set_identity(
-        &mut self,
-        [tenant, store, terminal]: [&str; 3],
-        sequence: Option<u64>,
-        event_id: &str,
-    ) {
-        self.source.clear();
-        let epoch = (!self.epoch.is_empty()).then_some(self.epoch.as_str());
-        for part in [tenant, store, terminal].into_iter().chain(epoch) {
-            self.source.push('/');
-            percent_encode(part, &mut self.source);
-        }
+    /// Writes the id, by which an event is told from all others of its source.
+    pub(super) fn set_id(&mut self, sequence: Option<u64>, event_id: &str) {
         self.id.clear();
         if let Some(sequence) = sequence {
             self.id.push_str(itoa::Buffer::new().format(sequence));
@@ -140,12 +134,26 @@ mod tests {
     }
 
     #[test]
-    fn source_and_id_cannot_reach_into_one_another() {
+    fn an_event_id_is_no_number() {
         let mut words = Words::default();
-        words.set_identity(["t", "a/b", "3"], Some(7), "e");
-        assert_eq!((words.source.as_str(), words.id.as_str()), ("/t/a%2Fb/3", "7"));
-        words.epoch.push_str("x y");
-        words.set_identity(["t", "s", "3"], None, "e/1");
-        assert_eq!((words.source.as_str(), words.id.as_str()), ("/t/s/3/x%20y", "id:e%2F1"));
+        for (sequence, event_id, expected) in [(Some(7), "e", "7"), (None, "7/1", "id:7%2F1")] {
+            words.set_id(sequence, event_id);
+            assert_eq!(words.id, expected);
+        }
+    }
+
+    #[test]
+    fn a_date_is_written_anew_when_it_is_another() {
+        let mut words = Words::default();
+        for (date, expected) in [
+            (Some(Date(0)), "1970-01-01"),
+            (Some(Date(0)), "1970-01-01"),
+            (Some(Date(1)), "1970-01-02"),
+            (None, ""),
+            (Some(Date(1)), "1970-01-02"),
+        ] {
+            words.set_date(date);
+            assert_eq!(words.date, expected);
+        }
     }
 }

@@ -12,10 +12,7 @@ fn key(name: &str, key: &str, stores: &[&str]) -> Value {
 }
 
 fn headers(name: &'static str, value: &str) -> HeaderMap {
-    HeaderMap::from_iter([(
-        http::HeaderName::from_static(name),
-        HeaderValue::from_str(value).unwrap(),
-    )])
+    HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
 }
 
 #[test]
