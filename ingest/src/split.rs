@@ -114,19 +114,15 @@ impl Splitter {
         &self.text
     }
 
-    /// Returns how many bytes of text the pieces take.
+    /// Returns how many bytes [`advance`](Self::advance) would forget: pieces, and what is none.
     pub fn ready_bytes(&self) -> usize {
-        match self.pieces.last() {
-            Some(Piece::Event(range)) => range.end,
-            Some(Piece::TooLarge) => self.start,
-            None => 0,
-        }
+        if self.skipping { self.scanned } else { self.start }
     }
 
     /// Forgets the pieces and the bytes that are no longer needed.
     pub fn advance(&mut self) {
+        let kept_from = self.ready_bytes();
         self.pieces.clear();
-        let kept_from = if self.skipping { self.scanned } else { self.start };
         self.text.drain(..kept_from);
         self.scanned -= kept_from;
         self.start = 0;

@@ -112,6 +112,35 @@ fn an_event_over_the_limit_is_reported_once_and_not_kept() {
 }
 
 #[test]
+fn what_is_no_event_is_ready_to_be_forgotten() {
+    const STEP: usize = 4_096;
+    for (format, head, endless) in [
+        (Format::Lines, "", "\n"),
+        (Format::Lines, "", "y"),
+        (Format::Lines, "{}\n", "y"),
+        (Format::Lines, "", " "),
+        (Format::Array, "", " "),
+        (Format::Array, "[", " "),
+        (Format::Array, "[\"", "y"),
+        (Format::Array, "[{},[", "["),
+    ] {
+        let mut splitter = Splitter::new(format, MAX, 3);
+        splitter.buffer().extend_from_slice(head.as_bytes());
+        for _ in 0..100 {
+            splitter.buffer().extend_from_slice(endless.repeat(STEP).as_bytes());
+            while !splitter.scan(false).unwrap() {
+                splitter.advance();
+            }
+            if splitter.ready_bytes() >= 2 * STEP {
+                splitter.advance();
+            }
+            let held = splitter.text().len();
+            assert!(held <= 4 * STEP, "{held} bytes of {endless:?} after {head:?}");
+        }
+    }
+}
+
+#[test]
 fn a_million_brackets_cost_no_stack() {
     let body = "[".repeat(1_000_000);
     let (found, result, _) = split(Format::Array, body.as_bytes(), 65_536);
