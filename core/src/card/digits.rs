@@ -11,6 +11,8 @@ pub(super) struct Number {
     pub(super) value: u64,
     /// How many, leading zeros included.
     pub(super) digits: u32,
+    /// What the check of ISO/IEC 7812-1, annex B, sums up: every other digit doubled, the last one not; and the last one too.
+    sums: [u32; 2],
 }
 
 impl Number {
@@ -19,10 +21,21 @@ impl Number {
         if self.digits as usize + digits.len() > MAX_DIGITS {
             return None;
         }
-        Some(digits.iter().fold(self, |number, digit| Self {
-            value: number.value * 10 + u64::from(digit.wrapping_sub(b'0')),
-            digits: number.digits + 1,
+        Some(digits.iter().fold(self, |number, byte| {
+            let digit = byte.wrapping_sub(b'0');
+            let [plain, doubled] = number.sums;
+            let twice = 2 * u32::from(digit) - if digit > 4 { 9 } else { 0 };
+            Self {
+                value: number.value * 10 + u64::from(digit),
+                digits: number.digits + 1,
+                sums: [doubled + u32::from(digit), plain + twice],
+            }
         }))
+    }
+
+    /// Takes a number as it is written without leading zeros; `None` when it has more digits than a card number.
+    pub(super) fn of(value: u64) -> Option<Self> {
+        Self::default().join(itoa::Buffer::new().format(value).as_bytes())
     }
 
     /// Returns the first digits as a number; 0 if it has fewer.
@@ -30,29 +43,12 @@ impl Number {
         self.digits.checked_sub(digits).map_or(0, |rest| self.value / 10_u64.pow(rest))
     }
 
-    /// Tells whether it is a card number: of an issuer, and with a valid check digit.
+    /// Tells whether it is a card number: with a valid check digit, which one number in ten has, and of an issuer.
     pub(super) fn is_card(self) -> bool {
+        let [sum, _] = self.sums;
         (MIN_DIGITS..=MAX_DIGITS).contains(&(self.digits as usize))
+            && sum.is_multiple_of(10)
             && is_issued(self)
-            && self.passes_luhn()
-    }
-
-    /// The check of ISO/IEC 7812-1, annex B.
-    fn passes_luhn(self) -> bool {
-        let mut rest = self.value;
-        let mut sum = 0;
-        let mut doubled = false;
-        while rest > 0 {
-            let digit = rest % 10;
-            sum += match (doubled, digit) {
-                (false, digit) => digit,
-                (true, 0..5) => digit * 2,
-                (true, _) => digit * 2 - 9,
-            };
-            doubled = !doubled;
-            rest /= 10;
-        }
-        sum % 10 == 0
     }
 }
 

@@ -131,8 +131,7 @@ impl CardRules {
     /// Tells whether an integer that the schema does not know is a card number.
     pub(crate) fn is_card_integer(&self, value: i128) -> bool {
         let Ok(value) = u64::try_from(value.unsigned_abs()) else { return false };
-        let digits = value.checked_ilog10().map_or(1, |power| power + 1);
-        self.is_card(Number { value, digits })
+        Number::of(value).is_some_and(|number| self.is_card(number))
     }
 
     /// Tells whether a JSON number that the schema does not know is a card number.
