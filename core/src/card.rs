@@ -33,7 +33,7 @@ fn has_many_digits(text: &[u8]) -> bool {
 }
 
 /// Fewest digits of a card number.
-const MIN_DIGITS: usize = 13;
+pub(crate) const MIN_DIGITS: usize = 13;
 /// Most digits of a card number.
 const MAX_DIGITS: usize = 19;
 

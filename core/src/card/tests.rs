@@ -499,3 +499,22 @@ fn redaction_reads_an_escape_as_the_one_character_it_stands_for() {
     let hidden = format!(r"\u0034\u002d{digits}");
     assert_eq!(redact(hidden.as_bytes()), format!(r"*\u002d{}", "*".repeat(12)));
 }
+
+#[test]
+fn a_card_number_keyed_in_as_an_amount_is_refused() {
+    for (currency, place, number) in [
+        ("EUR", "/tenders/0/amount", "4222222222222"),
+        ("JPY", "/tenders/0/amount", "378282246310005"),
+        ("JPY", "/lines/0/unit_price", "4111111111111111.00"),
+    ] {
+        let mut event = sale();
+        event["currency"] = json!(currency);
+        event["lines"][0]["unit_price"] = json!("1");
+        event["lines"][0]["amount"] = json!("1");
+        *event.pointer_mut(place).unwrap() = json!(number);
+        let text = event.to_string();
+        let refusal = admit(text.as_bytes(), &CardRules::default()).unwrap_err();
+        assert_eq!((refusal.code, refusal.pointer.as_str()), (Code::CardData, place), "{text}");
+        assert!(admit(&mask(text.as_bytes(), &masking()), &masking()).is_err(), "{text}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::Fields;
+use crate::card;
 use crate::decode::Code;
 use crate::decode::members::{Element, Members};
 use crate::decode::place::Place;
@@ -85,6 +86,9 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
         let value = short.or_else(|| parse_scaled(word.bytes(), scale));
         match value.filter(|value| allowed.contains(value)) {
             Some(value) => {
+                if word.len() >= card::MIN_DIGITS {
+                    self.clear(field, word.text())?;
+                }
                 self.keep(field, value);
                 Ok(Some(value))
             }
