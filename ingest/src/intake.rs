@@ -176,6 +176,7 @@ impl Refused {
             store: Some(event.store.to_owned()),
             terminal: Some(event.terminal.to_owned()),
             epoch: event.epoch.map(str::to_owned),
+            is_epoch_lost: false,
             sequence: event.sequence,
             event_id: Some(event.event_id.to_owned()),
             business_date: Some(event.business_date),

@@ -237,7 +237,10 @@ fn identity(members: Members<'_, '_>, cards: Option<&CardRules>) -> PartialIdent
         match name {
             "store" => identity.store = id(),
             "terminal" => identity.terminal = id(),
-            "epoch" => identity.epoch = id(),
+            "epoch" => {
+                identity.epoch = id();
+                identity.is_epoch_lost = identity.epoch.is_none() && !value.is_null();
+            }
             "event_id" => identity.event_id = id(),
             "sequence" => {
                 identity.sequence = value

@@ -141,6 +141,8 @@ pub struct PartialIdentity {
     pub store: Option<String>,
     pub terminal: Option<String>,
     pub epoch: Option<String>,
+    /// An epoch was given and can not be read or kept: whose ledger it means is not known.
+    pub is_epoch_lost: bool,
     pub sequence: Option<u64>,
     pub event_id: Option<String>,
     pub business_date: Option<Date>,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use tillrace_core::bucket::Exhausted;
-use tillrace_core::card;
+use tillrace_core::card::{self, CardRules};
 use tillrace_core::check;
 use tillrace_core::decode::{Code, Decoder, Refusal};
 use tillrace_core::envelope::{Admission, Scope};
@@ -17,11 +17,12 @@ use super::known::{Known, Source};
 use super::rows::{Draft, Rows};
 use super::worker::{Words, Worker};
 use super::{Context, Fate, Intake, Judged, Refused, Spare, Verdict};
+use crate::loyalty::LoyaltyHash;
 use crate::problem::Reason;
 use crate::publish::Flight;
 use crate::recent::{Claim, Mark};
 use crate::tally::Setback;
-use crate::tenant::{Cap, Tenant};
+use crate::tenant::Cap;
 
 /// Longest original of a refused event that is kept for people.
 const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
@@ -146,8 +147,21 @@ impl<'a> Chunk<'a> {
         let caller = self.context.caller;
         let tenant = &caller.tenant;
         words.flags.clear();
-        let text = storable(decoder, words, tenant, text)?;
-        let event = decoder.admit(&text, &tenant.settings.cards)?;
+        let cards = &tenant.settings.cards;
+        let masked = card::mask(text, cards);
+        if matches!(masked, Cow::Owned(_)) {
+            words.add_flag("card_masked");
+        }
+        let hashed = match &tenant.loyalty {
+            Some(hash) => with_loyalty_hashed(decoder, hash, &masked, cards)?,
+            None => None,
+        };
+        let text = hashed.as_deref().unwrap_or(&masked);
+        let event = match &hashed {
+            None => decoder.admit(text, cards)?,
+            // Admitted before: what is new is the hash, in which any digits may stand.
+            Some(text) => decoder.decode(text)?,
+        };
         let refused = |reason, pointer: &str| Err(Box::new(Refused::of(&event, reason, pointer)));
         if event.tenant.is_some_and(|named| named != tenant.settings.id) {
             return refused(Reason::Event(Code::TenantMismatch), "/tenant");
@@ -171,7 +185,7 @@ impl<'a> Chunk<'a> {
             Err(Cap::Stores) => return refused(Reason::TooManyStores, "/store"),
             Err(Cap::Terminals) => return refused(Reason::TooManyTerminals, "/terminal"),
         };
-        let view = self.keep(words, &event, &text, source);
+        let view = self.keep(words, &event, text, source);
         let spare = event.into_spare();
         decoder.reuse(spare);
         Ok(view)
@@ -219,8 +233,12 @@ impl<'a> Chunk<'a> {
         let identity = &refused.identity;
         let (store, terminal) = (identity.store.as_deref()?, identity.terminal.as_deref()?);
         let sequence = identity.sequence?;
-        let lost = tenant.scope == Scope::BusinessDate && identity.business_date.is_none();
-        if lost || !refused.reason.leaves_marker() || !caller.may_send_for(store) {
+        let dateless = tenant.scope == Scope::BusinessDate && identity.business_date.is_none();
+        if dateless
+            || identity.is_epoch_lost
+            || !refused.reason.leaves_marker()
+            || !caller.may_send_for(store)
+        {
             return None;
         }
         words.set_date(identity.business_date);
@@ -288,27 +306,17 @@ impl Settling {
     }
 }
 
-/// Returns the text with what must not be stored replaced: card numbers where the tenant masks them,
-/// and the loyalty id where it wants that hashed.
-fn storable<'t>(
+/// Admits an event, and returns its text with the loyalty id hashed if it has one.
+fn with_loyalty_hashed(
     decoder: &mut Decoder,
-    words: &mut Words,
-    tenant: &Tenant,
-    text: &'t [u8],
-) -> Result<Cow<'t, [u8]>, Box<Refused>> {
-    let cards = &tenant.settings.cards;
-    let text = card::mask(text, cards);
-    if matches!(text, Cow::Owned(_)) {
-        words.add_flag("card_masked");
-    }
-    let Some(hash) = &tenant.loyalty else { return Ok(text) };
-    let id = decoder.admit(&text, cards)?.loyalty_id;
-    match id {
-        None => Ok(text),
-        Some(id) => match hash.replace(&text, id) {
-            Some(replaced) => Ok(Cow::Owned(replaced)),
-            None => Err(Refusal::whole(Code::InvalidJson).into()),
-        },
+    hash: &LoyaltyHash,
+    text: &[u8],
+    cards: &CardRules,
+) -> Result<Option<Vec<u8>>, Box<Refused>> {
+    let Some(id) = decoder.admit(text, cards)?.loyalty_id else { return Ok(None) };
+    match hash.replace(text, id) {
+        Some(hashed) => Ok(Some(hashed)),
+        None => Err(Refusal::whole(Code::InvalidJson).into()),
     }
 }
 

@@ -131,6 +131,28 @@ async fn a_tenant_may_have_cards_masked_and_loyalty_ids_hashed() {
 }
 
 #[tokio::test]
+async fn a_hash_in_which_a_card_number_stands_by_chance_is_no_card_data() {
+    let bench = start_with(|_| {}, json!({"loyalty_secret": "sixteen bytes or more"})).await;
+    let text = event("7", 5).replace("\"no_sale\"", "\"no_sale\",\"loyalty_id\":\"L-6033\"");
+    assert_eq!(bench.post(KEY, &text).await.status, 202);
+    let stored = bench.log.values("pos.events.v1");
+    assert_eq!(stored[0]["data"]["loyalty_id"], "lh1-6536335238624068af2048df5e5312da");
+}
+
+#[tokio::test]
+async fn a_refused_event_whose_epoch_is_lost_leaves_no_marker_in_another_ledger() {
+    let bench = start(|_| {}).await;
+    for (epoch, code) in [("7", "wrong_type"), ("\"4111 1111 1111 1111\"", "card_data")] {
+        let text = event("7", 5).replace("{", &format!("{{\"epoch\":{epoch},"));
+        bench.post(KEY, &text).await.assert_problem(422, code);
+    }
+    let text = event("7", 6).replace("{", "{\"epoch\":null,").replace("no_sale", "sale");
+    bench.post(KEY, &text).await.assert_problem(422, "missing_field");
+    let markers = bench.log.values("pos.events.v1");
+    assert_eq!(markers.iter().map(|marker| &marker["id"]).collect::<Vec<_>>(), ["6"]);
+}
+
+#[tokio::test]
 async fn health_readiness_and_metrics_are_told() {
     let bench = start(|_| {}).await;
     assert_eq!(bench.get("/healthz").await.json(), json!({"status": "alive"}));
