@@ -14,9 +14,10 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::reply::Reply;
 use crate::route::{Front, answer};
@@ -152,24 +153,69 @@ impl Connection {
     }
 
     async fn serve_http2(&self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
-        let first_request = Notify::new();
+        let requests = Requests::new();
         let service = service_fn(|request| {
-            first_request.notify_one();
-            respond(&self.front, request)
+            let under_way = requests.begin();
+            let answer = respond(&self.front, request);
+            async move {
+                let _under_way = under_way;
+                answer.await
+            }
         });
         let stream = TokioIo::new(stream);
-        let mut served =
-            Box::pin(watcher.watch(self.protocols.http2.serve_connection(stream, service)));
+        let served = watcher.watch(self.protocols.http2.serve_connection(stream, service));
         // hyper's own timer is for the heads of HTTP/1.1.
         tokio::select! {
-            result = &mut served => return result,
-            first = timeout(self.protocols.header_timeout, first_request.notified()) => {
-                if first.is_err() {
-                    return Ok(());
-                }
-            }
+            result = Box::pin(served) => result,
+            () = requests.silence(self.protocols.header_timeout) => Ok(()),
         }
-        served.await
+    }
+}
+
+/// The requests of an HTTP/2 connection.
+struct Requests(Arc<Mutex<Activity>>);
+
+struct Activity {
+    under_way: usize,
+    /// When the last one ended.
+    silent_since: Instant,
+}
+
+/// A request; it ends when this is dropped.
+struct UnderWay(Arc<Mutex<Activity>>);
+
+impl Requests {
+    fn new() -> Self {
+        let activity = Activity { under_way: 0, silent_since: Instant::now() };
+        Self(Arc::new(Mutex::new(activity)))
+    }
+
+    fn begin(&self) -> UnderWay {
+        self.0.lock().under_way += 1;
+        UnderWay(Arc::clone(&self.0))
+    }
+
+    /// Waits until no request has been under way for so long.
+    async fn silence(&self, wait: Duration) {
+        loop {
+            let now = Instant::now();
+            let since = {
+                let activity = self.0.lock();
+                if activity.under_way > 0 { now } else { activity.silent_since }
+            };
+            if now >= since + wait {
+                return;
+            }
+            sleep_until(since + wait).await;
+        }
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let mut activity = self.0.lock();
+        activity.under_way -= 1;
+        activity.silent_since = Instant::now();
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tillrace_core::log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::intake::{Context, Fate, Spare, Verdict};
 use crate::publish::{Flight, Landing, NotPublished};
@@ -67,6 +67,7 @@ impl Request<'_> {
             Err(not_published) => Err(not_published),
         };
         let mut spares = submitted.spares.into_iter();
+        let mut deadline = None;
         for (index, fate) in (submitted.first_index..).zip(submitted.fates) {
             match fate {
                 Fate::Duplicate => tally.duplicate += 1,
@@ -86,27 +87,33 @@ impl Request<'_> {
                         },
                     }
                 }
-                Fate::Waiting { first } => match self.wait_for_copy(first, spares.next()).await {
-                    Ok(Claimed::Duplicate) => tally.duplicate += 1,
-                    Ok(Claimed::Accepted) => tally.accepted += 1,
-                    Err(setback) => tally.put_off(index, setback),
-                },
+                Fate::Waiting { first } => {
+                    let wait = self.front.publisher.publish_timeout;
+                    let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait);
+                    match self.wait_for_copy(first, spares.next(), deadline).await {
+                        Ok(Claimed::Duplicate) => tally.duplicate += 1,
+                        Ok(Claimed::Accepted) => tally.accepted += 1,
+                        Err(setback) => tally.put_off(index, setback),
+                    }
+                }
             }
         }
     }
 
-    /// Waits for the outcome of a copy in flight, and publishes this one if that failed.
+    /// Waits for the outcome of a copy in flight, and publishes this one if that failed. All events of a chunk have one
+    /// deadline, or a request would wait once for each.
     async fn wait_for_copy(
         &self,
         first: oneshot::Receiver<bool>,
         spare: Option<Spare>,
+        deadline: Instant,
     ) -> Result<Claimed, Setback> {
         let Some(spare) = spare else { return Err(Setback::Unavailable(LOG_RETRY)) };
         let front = self.front;
         front.metrics.waited_for_copy.inc();
         let mut copy = first;
         for _ in 0..MAX_WAITS {
-            match timeout(front.publisher.publish_timeout, copy).await {
+            match timeout_at(deadline, copy).await {
                 Ok(Ok(true)) => return Ok(Claimed::Duplicate),
                 Ok(_) => {}
                 Err(_elapsed) => break,

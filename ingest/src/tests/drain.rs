@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -43,7 +44,7 @@ async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
 
 #[tokio::test]
 async fn a_drain_that_cannot_end_says_so() {
-    let bench = start(|s| s.drain_timeout = std::time::Duration::from_millis(50)).await;
+    let bench = start(|s| s.drain_timeout = Duration::from_millis(50)).await;
     bench.log.set(Mood::Holds);
     let mut busy = bench.connect().await;
     let head = head("/v1/events", &[KeyOf(KEY).header(), JSON]);
@@ -101,6 +102,31 @@ async fn http_2_is_spoken_with_prior_knowledge() {
     connection.await.unwrap().unwrap();
 }
 
+#[tokio::test]
+async fn a_silent_http_2_connection_is_closed_and_one_that_waits_for_its_answer_is_not() {
+    let bench = start(|settings| settings.header_timeout = Duration::from_millis(50)).await;
+    let stream = TokioIo::new(bench.connect().await);
+    let (mut client, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = http::Request::post("http://x/v1/events")
+        .header("x-api-key", KEY)
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(event("7", 0))))
+        .unwrap();
+    bench.log.set(Mood::Holds);
+    let answer = client.send_request(request);
+    let release = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        bench.log.release(Mood::Writes);
+    };
+    let (answer, ()) = tokio::join!(answer, release);
+    assert_eq!(answer.unwrap().status(), 202);
+    // The client keeps its end open.
+    drop(connection.await.unwrap());
+    assert!(client.ready().await.is_err());
+}
+
 /// The real log, from socket to disk and back after a restart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_in_the_local_log() {
@@ -138,7 +164,7 @@ async fn what_was_acknowledged_is_in_the_local_log() {
         let mut reader =
             tillrace_core::log::LogView::reader(&*log, &topics.events, partition, 0).unwrap();
         loop {
-            let entries = reader.read(500, std::time::Duration::ZERO).unwrap();
+            let entries = reader.read(500, Duration::ZERO).unwrap();
             if entries.is_empty() {
                 break;
             }

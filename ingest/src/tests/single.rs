@@ -143,10 +143,10 @@ async fn a_hash_in_which_a_card_number_stands_by_chance_is_no_card_data() {
 async fn a_refused_event_whose_epoch_is_lost_leaves_no_marker_in_another_ledger() {
     let bench = start(|_| {}).await;
     for (epoch, code) in [("7", "wrong_type"), ("\"4111 1111 1111 1111\"", "card_data")] {
-        let text = event("7", 5).replace("{", &format!("{{\"epoch\":{epoch},"));
+        let text = event("7", 5).replace('{', &format!("{{\"epoch\":{epoch},"));
         bench.post(KEY, &text).await.assert_problem(422, code);
     }
-    let text = event("7", 6).replace("{", "{\"epoch\":null,").replace("no_sale", "sale");
+    let text = event("7", 6).replace('{', "{\"epoch\":null,").replace("no_sale", "sale");
     bench.post(KEY, &text).await.assert_problem(422, "missing_field");
     let markers = bench.log.values("pos.events.v1");
     assert_eq!(markers.iter().map(|marker| &marker["id"]).collect::<Vec<_>>(), ["6"]);
