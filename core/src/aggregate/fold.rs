@@ -21,6 +21,7 @@ use crate::envelope::{Envelope, EnvelopeError, Scope, TYPE_REFUSED, TYPE_RELEASE
 use crate::event::Event;
 use crate::log::{Entry, LogError, Offset};
 use crate::stock::{Effect, effect, is_count};
+use crate::text::Date;
 use crate::topics::Topics;
 
 /// Days by which a business date, or a terminal's clock, may be ahead of the append.
@@ -163,11 +164,19 @@ impl Partition {
         };
         let epoch = envelope.epoch.as_deref().unwrap_or("");
         let Some(terminal) = self.terminal(store, name, epoch, envelope.scope) else { return };
-        let ledger = &mut self.stores[store as usize].terminals[terminal as usize].ledger;
-        if ledger.scope != envelope.scope {
+        let entry = &mut self.stores[store as usize].terminals[terminal as usize];
+        if entry.ledger.scope != envelope.scope {
             return;
         }
-        if let Some(number) = ledger.refuse(sequence) {
+        if envelope.scope == Scope::BusinessDate {
+            let date = envelope.business_date.as_deref().map(str::as_bytes);
+            entry.expires = entry.expires.max(date.and_then(Date::parse));
+        }
+        let written_bytes = entry.ledger.written_bytes();
+        if let Some(number) = entry.ledger.refuse(sequence) {
+            // Markers leave nothing else: what they have a terminal write is weighed with each.
+            let more = entry.ledger.written_bytes().saturating_sub(written_bytes);
+            self.outputs.weight.add(0, 2 * more);
             self.mark_terminal(store, terminal);
             self.mark_day_of(store, terminal, number);
         }

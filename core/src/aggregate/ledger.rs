@@ -87,6 +87,11 @@ impl Ledger {
         }
     }
 
+    /// Bytes that its numbers take as JSON, at most.
+    pub(super) fn written_bytes(&self) -> usize {
+        self.numbers.as_ref().map_or(0, Numbers::written_bytes)
+    }
+
     /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.
     /// Returns the number as the ledger counts it, `None` where it can not take it.
     pub(super) fn refuse(&mut self, sequence: u64) -> Option<u64> {

@@ -98,9 +98,8 @@ impl Partition {
     pub(super) fn mark_terminal(&mut self, store: u32, terminal: u32) {
         let entry = &mut self.stores[store as usize].terminals[terminal as usize];
         if !std::mem::replace(&mut entry.changed, true) {
-            let numbers = entry.ledger.numbers.as_ref();
-            let bytes = numbers.map_or(0, super::numbers::Numbers::written_bytes);
-            self.outputs.weight.add(2, 2 * (RECORD_BYTES + 3 * entry.key.len() + bytes));
+            let bytes = RECORD_BYTES + 3 * entry.key.len() + entry.ledger.written_bytes();
+            self.outputs.weight.add(2, 2 * bytes);
             self.outputs.terminals.push((store, terminal));
         }
     }

@@ -4,6 +4,7 @@
 //! asked for afterwards, for all of them in their order and under few locks: [`Chunk::finish`].
 
 use std::borrow::Cow;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use tillrace_core::bucket::Exhausted;
@@ -26,6 +27,11 @@ use crate::tenant::Cap;
 
 /// Longest original of a refused event that is kept for people.
 const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
+
+/// A business date that has its own ledger is at most so many days old or ahead for a refusal to be noted there: the
+/// aggregator forgets such ledgers after 35 days, and a marker would begin them anew.
+const MARKED_DAYS: RangeInclusive<i64> = -30..=1;
+const DAY_MS: i64 = 86_400_000;
 
 /// The events of a chunk so far.
 pub(super) struct Chunk<'a> {
@@ -233,12 +239,13 @@ impl<'a> Chunk<'a> {
         let identity = &refused.identity;
         let (store, terminal) = (identity.store.as_deref()?, identity.terminal.as_deref()?);
         let sequence = identity.sequence?;
-        let dateless = tenant.scope == Scope::BusinessDate && identity.business_date.is_none();
-        if dateless
-            || identity.is_epoch_lost
-            || !refused.reason.leaves_marker()
-            || !caller.may_send_for(store)
-        {
+        let today = self.context.now.wall_ms.div_euclid(DAY_MS);
+        let has_ledger = tenant.scope != Scope::BusinessDate
+            || identity
+                .business_date
+                .is_some_and(|date| MARKED_DAYS.contains(&(i64::from(date.0) - today)));
+        let is_lost = identity.is_epoch_lost || !has_ledger;
+        if is_lost || !refused.reason.leaves_marker() || !caller.may_send_for(store) {
             return None;
         }
         words.set_date(identity.business_date);

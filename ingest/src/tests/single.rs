@@ -152,6 +152,22 @@ async fn a_refused_event_whose_epoch_is_lost_leaves_no_marker_in_another_ledger(
     assert_eq!(markers.iter().map(|marker| &marker["id"]).collect::<Vec<_>>(), ["6"]);
 }
 
+/// The clock of the tests stands on 2026-11-27.
+#[tokio::test]
+async fn a_refusal_of_a_date_whose_ledger_is_gone_or_far_ahead_leaves_no_marker() {
+    let bench = start_with(|_| {}, json!({"sequence_scope": "business_date"})).await;
+    let dates = ["2026-10-01", "2026-10-28", "2026-11-28", "2026-11-29"];
+    for (sequence, date) in (1..).zip(dates) {
+        let text = event("7", sequence)
+            .replace("no_sale", "sale")
+            .replace("2026-11-27\"", &format!("{date}\""));
+        bench.post(KEY, &text).await.assert_problem(422, "missing_field");
+    }
+    let markers = bench.log.values("pos.events.v1");
+    assert_eq!(markers.iter().map(|marker| &marker["id"]).collect::<Vec<_>>(), ["2", "3"]);
+    assert_eq!(bench.log.written("pos.rejected.v1").len(), dates.len());
+}
+
 #[tokio::test]
 async fn health_readiness_and_metrics_are_told() {
     let bench = start(|_| {}).await;

@@ -272,6 +272,8 @@ fn epochs_of_business_dates_are_forgotten_once_sealed_and_never_counted_again() 
     sale.scope = Scope::BusinessDate;
     sale.epoch = Some("2026-11-27".into());
     rig.accept(&sale);
+    let refused = Sample { terminal: "b".into(), ..sale.clone() };
+    rig.append(&refused, refused.refused(), refused.occurred_ms);
     let mut later = Sample::sale("1", "a", 1).date("2027-01-01");
     (later.scope, later.epoch) = (Scope::BusinessDate, Some("2027-01-01".into()));
     later.occurred_ms += 35 * DAY_MS;
@@ -284,7 +286,7 @@ fn epochs_of_business_dates_are_forgotten_once_sealed_and_never_counted_again() 
         let last = entries.iter().rfind(|entry| entry.key == key);
         last.is_some_and(|entry| entry.value.is_none())
     };
-    assert!(gone(b"terminal/demo/1/a/2026-11-27"));
+    assert!(gone(b"terminal/demo/1/a/2026-11-27") && gone(b"terminal/demo/1/b/2026-11-27"));
     assert!(gone(b"hashes/demo/1/a/2026-11-27/0"));
     rig.append(&sale, sale.accepted(), later.occurred_ms);
     rig.drain(&mut engine).unwrap();
@@ -292,6 +294,21 @@ fn epochs_of_business_dates_are_forgotten_once_sealed_and_never_counted_again() 
     assert_eq!(rig.read(&rig.topics.conflicts)[0]["detail"], "date_too_old");
     rig.run();
     assert_eq!(totals(&rig)["first"], 2);
+}
+
+/// A marker has no row of its own, and a hundred far apart make a terminal's record a hundred kilobytes long.
+#[test]
+fn markers_weigh_what_they_have_a_terminal_write() {
+    let mut rig = Rig::new(1);
+    rig.settings.flush_bytes = bytesize::ByteSize::mib(1);
+    for terminal in 0..15 {
+        for number in 0..97 {
+            let sample = Sample::sale("1", &terminal.to_string(), 1 + 4_000 * number);
+            rig.append(&sample, sample.refused(), sample.occurred_ms);
+        }
+    }
+    rig.run();
+    assert!(rig.log.commits() > 3, "{} commits", rig.log.commits());
 }
 
 #[test]
