@@ -33,7 +33,7 @@ pub struct Rules {
     pub totals: RuleAction,
     /// The tenders add up to `totals.total`.
     pub tenders: RuleAction,
-    /// `totals.line_count` is the number of lines that are not void.
+    /// `totals.line_count` is the number of lines, void ones included.
     pub line_count: RuleAction,
 }
 

@@ -29,6 +29,8 @@ use crate::tenant::{Caller, Tenants};
 use crate::{batch, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Least credit of a batch: a kilobyte may hold five hundred lines, each of which has a record made.
+const LEAST_BATCH_BYTES: u64 = 128 * 1024;
 /// Longest wait named to a client that found no credit.
 const CREDIT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
@@ -161,7 +163,7 @@ async fn admit(
     let Some(share) = front.shares.get(caller.tenant.number) else {
         return Err(turn_down(request, Problem::Unauthorized));
     };
-    let bytes = lease_bytes(headers, encoding);
+    let bytes = lease_bytes(headers, encoding, endpoint);
     let Ok(lease) = front.credit.lease(share, bytes, front.admission_wait).await else {
         front.metrics.count_turned_away("credit");
         dismiss(request);
@@ -173,14 +175,15 @@ async fn admit(
     Ok(Admitted { caller, format, body, traceparent, lease })
 }
 
-/// Credit that a body needs: its length up to the window, and a decoder's window.
-fn lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
+/// Credit that a body needs: its length up to the window, and a decoder's window. A batch needs some even if it is short.
+fn lease_bytes(headers: &HeaderMap, encoding: Encoding, endpoint: Endpoint) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse().ok()).unwrap_or(WINDOW_BYTES);
-    match encoding {
-        Encoding::Identity => length.min(WINDOW_BYTES),
-        Encoding::Gzip => WINDOW_BYTES,
-        Encoding::Zstd => WINDOW_BYTES + (1 << ZSTD_WINDOW_LOG),
+    match (encoding, endpoint) {
+        (Encoding::Identity, Endpoint::Single) => length.min(WINDOW_BYTES),
+        (Encoding::Identity, Endpoint::Batch) => length.clamp(LEAST_BATCH_BYTES, WINDOW_BYTES),
+        (Encoding::Gzip, _) => WINDOW_BYTES,
+        (Encoding::Zstd, _) => WINDOW_BYTES + (1 << ZSTD_WINDOW_LOG),
     }
 }
 
@@ -308,12 +311,16 @@ mod tests {
 
     #[test]
     fn a_body_is_admitted_by_what_it_may_hold() {
-        let of = |length, encoding| lease_bytes(&headers(&[("content-length", length)]), encoding);
-        assert_eq!(of("912", Encoding::Identity), 912);
-        assert_eq!(of("99999999", Encoding::Identity), WINDOW_BYTES);
-        assert_eq!(lease_bytes(&HeaderMap::new(), Encoding::Identity), WINDOW_BYTES);
-        assert_eq!(of("912", Encoding::Gzip), WINDOW_BYTES);
-        assert_eq!(of("912", Encoding::Zstd), 9 * WINDOW_BYTES);
+        let of = |length, encoding| {
+            let headers = headers(&[("content-length", length)]);
+            [Endpoint::Single, Endpoint::Batch].map(|to| lease_bytes(&headers, encoding, to))
+        };
+        assert_eq!(of("912", Encoding::Identity), [912, LEAST_BATCH_BYTES]);
+        assert_eq!(of("200000", Encoding::Identity), [200_000; 2]);
+        assert_eq!(of("99999999", Encoding::Identity), [WINDOW_BYTES; 2]);
+        assert_eq!(of("", Encoding::Identity), [WINDOW_BYTES; 2]);
+        assert_eq!(of("912", Encoding::Gzip), [WINDOW_BYTES; 2]);
+        assert_eq!(of("912", Encoding::Zstd), [9 * WINDOW_BYTES; 2]);
     }
 
     #[test]
