@@ -124,9 +124,17 @@ impl Consumer for LocalConsumer {
                 let partition = (first + step) % count;
                 if let Some(reader) = &mut self.readers[partition] {
                     let before = entries.len();
-                    reader.read_now(max_records, &mut entries, &mut bytes)?;
+                    let read = reader.read_now(max_records, &mut entries, &mut bytes);
                     if entries.len() > before {
                         self.turn = (partition + 1) % count;
+                    }
+                    if let Err(error) = read {
+                        if entries.is_empty() {
+                            return Err(error);
+                        }
+                        // What was taken is delivered; the error's turn is the next poll.
+                        self.turn = partition;
+                        break;
                     }
                 }
             }

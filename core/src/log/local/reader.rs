@@ -83,6 +83,9 @@ impl LocalReader {
     }
 
     /// Reads what is there now, until there are `max_records` entries or [`READ_BYTES`] bytes.
+    ///
+    /// An error leaves the entries taken before it, which are not read again, and comes again with
+    /// the next read unless its cause has passed.
     pub(super) fn read_now(
         &mut self,
         max_records: usize,
@@ -91,9 +94,11 @@ impl LocalReader {
     ) -> Result<(), LogError> {
         while entries.len() < max_records && *bytes < READ_BYTES {
             if let Some(mut section) = self.section.take() {
-                let done = self.take_records(&mut section, max_records, entries, bytes)?;
-                if !done {
+                if !self.take_records(&mut section, max_records, entries, bytes)? {
                     self.section = Some(section);
+                } else if let Some(source) = &mut self.source {
+                    // Only now: a damaged section is met again, not passed over.
+                    source.next += 1;
                 }
             } else if !self.next_section()? {
                 break;
@@ -151,7 +156,6 @@ impl LocalReader {
         }
         let body = source.block.slice(from + section.body.start..from + section.body.end);
         let records = Records::new(&section.head);
-        source.next += 1;
         self.section = Some(OpenSection { records, body, position });
         Ok(true)
     }
@@ -260,7 +264,10 @@ impl Reader for LocalReader {
         loop {
             let seen = signal.count();
             let mut entries = Vec::new();
-            self.read_now(max_records, &mut entries, &mut 0)?;
+            let read = self.read_now(max_records, &mut entries, &mut 0);
+            if entries.is_empty() {
+                read?;
+            }
             if !entries.is_empty() || max_records == 0 || !signal.wait(seen, until) {
                 return Ok(entries);
             }

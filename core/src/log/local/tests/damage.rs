@@ -94,6 +94,7 @@ fn a_flipped_bit_in_a_closed_segment_stops_its_reader_with_the_place() {
         }
     };
     damaged(error, &file);
+    damaged(reader.read(1, WAIT).unwrap_err(), &file);
     assert!((1..59).contains(&read), "what stands before the damage is read: {read}");
     let later = log.bounds(&topic("in"), 1).unwrap().end - 1;
     let mut reader = log.reader(&topic("in"), 1, later).unwrap();
@@ -199,4 +200,34 @@ fn another_number_of_partitions_is_refused() {
     let written = Written::new();
     let error = LocalLog::open(LocalSettings::new(written.dir.path(), 3)).unwrap_err();
     assert!(matches!(&error, LogError::PartitionCount { found: 2, expected: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_segment_that_cannot_be_opened_for_a_while_costs_no_record() {
+    let written = Written::new();
+    let log = written.open().unwrap();
+    let mut consumer = log.consumer("g", &topic("in")).unwrap();
+    consumer.poll(0, Duration::ZERO).unwrap();
+    consumer.start(1, 0).unwrap();
+    let mut reader = log.reader(&topic("in"), 1, 0).unwrap();
+    let (file, away) = (written.segments()[1].log(), "away");
+    written.disk().rename(&file, away).unwrap();
+    let Polled::Records(polled) = consumer.poll(100, WAIT).unwrap() else { panic!("no records") };
+    let mut polled: Vec<_> = polled.into_iter().map(|entry| entry.offset).collect();
+    let read = reader.read(100, WAIT).unwrap();
+    let mut read: Vec<_> = read.into_iter().map(|entry| entry.offset).collect();
+    assert_eq!(polled, read);
+    for error in [consumer.poll(100, WAIT).unwrap_err(), reader.read(100, WAIT).unwrap_err()] {
+        assert!(error.is_retryable(), "{error}");
+    }
+    written.disk().rename(away, &file).unwrap();
+    while polled.len() < 60 {
+        let Polled::Records(more) = consumer.poll(100, WAIT).unwrap() else { panic!("no records") };
+        polled.extend(more.into_iter().map(|entry| entry.offset));
+    }
+    while read.len() < 60 {
+        read.extend(reader.read(100, WAIT).unwrap().into_iter().map(|entry| entry.offset));
+    }
+    assert_eq!(polled, (0..60).collect::<Vec<_>>());
+    assert_eq!(read, polled);
 }
