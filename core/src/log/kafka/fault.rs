@@ -72,14 +72,6 @@ pub enum KafkaFault {
     /// The producer was dropped before the row was acknowledged.
     #[error("the producer is closing")]
     Closing,
-    /// Fetching stopped although the position is in range.
-    #[error("fetching {topic}/{partition} stopped; start it again")]
-    Stopped {
-        /// The topic.
-        topic: Topic,
-        /// The partition.
-        partition: Partition,
-    },
     /// The brokers have not confirmed yet that the last transaction is aborted.
     #[error("the transaction before is still being aborted")]
     AbortPending,

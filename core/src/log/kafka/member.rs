@@ -43,6 +43,8 @@ struct Lane {
     copier: Copier,
     /// Next offset to deliver; `None` until it is started.
     next: Option<Offset>,
+    /// What fetching met behind the records taken, until it is dealt with: librdkafka says it once.
+    failed: Option<KafkaError>,
 }
 
 /// A member of a group on one topic.
@@ -66,10 +68,7 @@ impl Member {
             create(&joining(&view.settings, group, topic), Group::default())?;
         let (bell, rung) = bounded(1);
         consumer.set_nonempty_callback(ringing(&bell));
-        consumer
-            .subscribe(&[topic.as_str()])
-            .map_err(|error| failure_on(topic, "join a consumer group", error))?;
-        Ok(Self {
+        let member = Self {
             view: Arc::clone(view),
             topic: topic.clone(),
             lanes: BTreeMap::new(),
@@ -78,7 +77,15 @@ impl Member {
             consumer: Arc::new(consumer),
             rung,
             bell,
-        })
+        };
+        member.subscribe()?;
+        Ok(member)
+    }
+
+    /// Joins the group; a member of it leaves first.
+    fn subscribe(&self) -> Result<(), LogError> {
+        let subscribed = self.consumer.subscribe(&[self.topic.as_str()]);
+        subscribed.map_err(|error| failure_on(&self.topic, "join a consumer group", error))
     }
 
     /// Metadata of the generation whose partitions this member has, unless the group has taken
@@ -163,7 +170,7 @@ impl Member {
             return Err(LogError::UnknownTopic { topic: self.topic.clone() });
         };
         let copier = Copier::new(&self.topic, partition);
-        self.lanes.insert(partition, Lane { queue, copier, next: None });
+        self.lanes.insert(partition, Lane { queue, copier, next: None, failed: None });
         Ok(())
     }
 
@@ -179,15 +186,21 @@ impl Member {
         for partition in order {
             let Some(lane) = self.lanes.get_mut(&partition) else { continue };
             let before = entries.len();
-            let failed = lane.take(max_records, &mut entries, &mut bytes);
+            lane.take(max_records, &mut entries, &mut bytes);
+            let failed = lane.failed.clone();
             if entries.len() > before {
                 self.turn = partition + 1;
             }
-            match failed {
-                // What was taken before is delivered first; the error comes again or has passed.
-                Some(error) if entries.is_empty() => self.judge(Some(partition), error)?,
-                Some(error) => tracing::warn!(%error, partition, topic = %self.topic, "fetch"),
-                None => {}
+            if let Some(error) = failed {
+                if !entries.is_empty() {
+                    // What was taken is delivered; the error's turn is the next poll.
+                    self.turn = partition;
+                    break;
+                }
+                self.judge(Some(partition), error)?;
+                if let Some(lane) = self.lanes.get_mut(&partition) {
+                    lane.failed = None;
+                }
             }
             if entries.len() >= max_records || bytes >= POLL_BYTES {
                 break;
@@ -200,7 +213,7 @@ impl Member {
     fn judge(&self, partition: Option<Partition>, error: KafkaError) -> Result<(), LogError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                partition.map_or(Ok(()), |partition| Err(self.out_of_range(partition)))
+                partition.map_or(Ok(()), |partition| self.restart(partition))
             }
             // The group takes the partitions away, and the next poll says so.
             Some(RDKafkaErrorCode::PollExceeded) => Ok(()),
@@ -212,19 +225,17 @@ impl Member {
         }
     }
 
-    fn out_of_range(&self, partition: Partition) -> LogError {
-        let bounds = match self.view.bounds(&self.topic, partition) {
-            Ok(bounds) => bounds,
-            Err(error) => return error,
+    /// Deals with a partition that librdkafka fetches no more: a position that the log does not
+    /// hold is an error with the range. Any other was out of range only for a moment, as while
+    /// leaders change; librdkafka seeks nothing that it has stopped, so the member joins anew and
+    /// gets its partitions again.
+    fn restart(&self, partition: Partition) -> Result<(), LogError> {
+        let Some(next) = self.lanes.get(&partition).and_then(|lane| lane.next) else {
+            return Ok(());
         };
-        let topic = self.topic.clone();
-        match self.lanes.get(&partition).and_then(|lane| lane.next) {
-            Some(offset) if !(bounds.start..=bounds.end).contains(&offset) => {
-                let (start, end) = (bounds.start, bounds.stable_end);
-                LogError::OutOfRange { topic, partition, offset, start, end }
-            }
-            _ => KafkaFault::Stopped { topic, partition }.passing(ACTION),
-        }
+        self.view.bounds_around(&self.topic, partition, next)?;
+        tracing::warn!(topic = %self.topic, partition, offset = next, "fetching stopped, joining anew");
+        self.subscribe()
     }
 
     /// Moves librdkafka's fetcher. An assignment takes effect a moment after it was answered.
@@ -252,16 +263,10 @@ impl Member {
 }
 
 impl Lane {
-    /// Takes records until there are enough or none; returns the error that ended it.
-    fn take(
-        &mut self,
-        max: usize,
-        entries: &mut Vec<Entry>,
-        bytes: &mut usize,
-    ) -> Option<KafkaError> {
-        let mut next = self.next?;
-        let mut failed = None;
-        while failed.is_none() && entries.len() < max && *bytes < POLL_BYTES {
+    /// Takes records until there are enough or none, or fetching has failed.
+    fn take(&mut self, max: usize, entries: &mut Vec<Entry>, bytes: &mut usize) {
+        let Some(mut next) = self.next else { return };
+        while self.failed.is_none() && entries.len() < max && *bytes < POLL_BYTES {
             let batch = self.queue.take(max - entries.len());
             if batch.is_empty() {
                 break;
@@ -276,12 +281,13 @@ impl Lane {
                         entries.push(entry);
                     }
                     Ok(_before) => {}
-                    Err(error) => failed = Some(error),
+                    // librdkafka goes on by itself.
+                    Err(error) if passes(&error) => {}
+                    Err(error) => self.failed = Some(error),
                 }
             }
         }
         self.next = Some(next);
-        failed
     }
 }
 
@@ -319,11 +325,7 @@ impl Consumer for Member {
     }
 
     fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
-        let bounds = self.view.bounds(&self.topic, partition)?;
-        if !(bounds.start..=bounds.end).contains(&offset) {
-            let (topic, start, end) = (self.topic.clone(), bounds.start, bounds.stable_end);
-            return Err(LogError::OutOfRange { topic, partition, offset, start, end });
-        }
+        self.view.bounds_around(&self.topic, partition, offset)?;
         let Some(lane) = self.lanes.get_mut(&partition) else {
             return Err(KafkaFault::NotAssigned { partition }.refusing("start a partition"));
         };
@@ -333,7 +335,7 @@ impl Consumer for Member {
         list.add_partition(self.topic.as_str(), native_partition(partition));
         self.consumer.resume(&list).map_err(|error| failure(ACTION, error))?;
         if let Some(lane) = self.lanes.get_mut(&partition) {
-            lane.next = Some(offset);
+            (lane.next, lane.failed) = (Some(offset), None);
         }
         Ok(())
     }

@@ -41,11 +41,7 @@ impl KafkaReader {
         partition: Partition,
         from: Offset,
     ) -> Result<Self, LogError> {
-        let bounds = view.bounds(topic, partition)?;
-        if !(bounds.start..=bounds.end).contains(&from) {
-            let (topic, start, end) = (topic.clone(), bounds.start, bounds.end);
-            return Err(LogError::OutOfRange { topic, partition, offset: from, start, end });
-        }
+        let bounds = view.bounds_around(topic, partition, from)?;
         let reader = Self {
             view: Arc::clone(view),
             consumer: create(&reading(&view.settings), Diagnostics)?,

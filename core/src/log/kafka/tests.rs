@@ -269,6 +269,54 @@ fn a_dead_producer_is_replaced() {
     assert!(send().is_ok(), "the next one is taken by a fresh producer");
 }
 
+/// librdkafka says once that it fetches a partition no more, here behind records of both.
+#[test]
+fn partitions_that_librdkafka_stopped_go_on_where_they_stood() {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    mock.create_topic("t", 2, 1).expect("a topic");
+    let set = Arc::new(KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() });
+    let topic = Topic::new("t");
+    let producer = KafkaProducer::open(Arc::clone(&set)).expect("a producer");
+    let write = |value: &str| {
+        let both = [0, 1].map(|partition| row(&topic, partition, value)).to_vec();
+        producer.send(both, Box::new(drop)).expect("room");
+        producer.flush(PATIENCE).expect("written");
+    };
+    let view = Arc::new(View::connect(set).expect("the broker answers"));
+    let mut member = Member::join(&view, "g", &topic).expect("joins");
+    let until = Instant::now() + PATIENCE;
+    let mut offsets: [Vec<Offset>; 2] = Default::default();
+    let mut step = |member: &mut Member, most| {
+        assert!(Instant::now() < until, "a partition stands still: {offsets:?}");
+        match member.poll(most, Duration::from_millis(50)).expect("nothing is lost") {
+            Polled::Assigned(partitions) => {
+                for partition in partitions {
+                    let next = offsets[partition as usize].len() as Offset;
+                    member.start(partition, next).expect("starts");
+                }
+            }
+            Polled::Records(entries) => {
+                for entry in entries {
+                    offsets[entry.partition as usize].push(entry.offset);
+                }
+            }
+            Polled::Revoked(_) | Polled::Idle => {}
+        }
+        offsets.iter().map(Vec::len).min()
+    };
+    write("first");
+    while step(&mut member, 1) != Some(1) {}
+    write("second");
+    let fetched = Duration::from_secs(1);
+    std::thread::sleep(fetched);
+    let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+    mock.request_errors(RDKafkaApiKey::Fetch, &[gone]);
+    std::thread::sleep(fetched);
+    write("third");
+    while step(&mut member, 100) != Some(3) {}
+    assert_eq!(offsets, [[0, 1, 2], [0, 1, 2]]);
+}
+
 /// A log on the shared broker with topics `in` and `out` of its own.
 fn open(servers: &str, name: &str, change: impl Fn(&mut KafkaSettings)) -> Arc<KafkaLog> {
     let mut set = KafkaSettings {

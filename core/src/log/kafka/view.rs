@@ -109,6 +109,21 @@ impl View {
         Ok(Bounds { start, stable_end, end: end.max(stable_end) })
     }
 
+    /// What can be read of a partition, which must hold a position.
+    pub(super) fn bounds_around(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Bounds, LogError> {
+        let bounds = self.bounds(topic, partition)?;
+        if !(bounds.start..=bounds.end).contains(&offset) {
+            let (topic, start, end) = (topic.clone(), bounds.start, bounds.stable_end);
+            return Err(LogError::OutOfRange { topic, partition, offset, start, end });
+        }
+        Ok(bounds)
+    }
+
     fn watermarks(
         &self,
         client: &BaseConsumer<Diagnostics>,
