@@ -41,7 +41,7 @@ use self::call::Called;
 pub(crate) use self::call::wall_clock;
 pub(crate) use self::journal::Journal;
 pub use self::journal::JournalError;
-use self::lanes::BatchLimits;
+use self::lanes::{BatchLimits, Lanes};
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::SinkMetrics;
 pub(crate) use self::pacer::Pacer;
@@ -320,6 +320,9 @@ impl Engine {
         );
         if let Some(assigned) = self.partitions.get_mut(&partition) {
             assigned.flow = assigned.flow.min(stage);
+            if assigned.flow == Stage::Halted {
+                assigned.lanes = Lanes::default();
+            }
         }
         self.health.send_modify(|health| {
             health.halted.insert(partition, Arc::new(error));

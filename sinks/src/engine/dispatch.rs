@@ -54,8 +54,10 @@ impl Engine {
             .any(|assigned| assigned.flow > Stage::Halted && assigned.lanes.ready_bytes() > 0)
     }
 
+    /// Returns what takes room; a halted partition has let go of what it had in hand.
     pub(super) fn held(&self) -> Held {
-        self.partitions.values().fold(Held::default(), |held, assigned| Held {
+        let partitions = self.partitions.values().filter(|assigned| assigned.flow > Stage::Halted);
+        partitions.fold(Held::default(), |held, assigned| Held {
             records: held.records + assigned.in_hand.records,
             bytes: held.bytes + assigned.in_hand.bytes,
         })

@@ -343,6 +343,29 @@ async fn what_cannot_be_read_stops_its_partition_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_halted_partition_takes_no_room_from_others() {
+    let fixture = Fixture::new(2, &["erp"]);
+    let topic = &fixture.topics.transactions;
+    for store in 0..20 {
+        fixture.sales(&store.to_string(), 1);
+    }
+    for sequence in 0..20 {
+        let value = crate::fixture::envelope("a", "sale", sequence, "{}");
+        fixture.append(topic, 1, "acme/a", &value);
+    }
+    let backend = Scripted::new(|batch| match batch.partition {
+        0 => Err(CallError::Stop { cause: Arc::new(std::io::Error::other("a hole")) }),
+        _ => all_well(batch),
+    });
+    let in_hand = InHand { max_records: 20, max_bytes: ByteSize::mib(1) };
+    let delivery = fixture.start(&wiring(&backend, Flow { in_hand, ..quick() })).await;
+    until("the other partition is delivered", || backend.count() == 20).await;
+    let ends = delivery.drain().await;
+    assert_eq!(ends[0].1.halted.keys().copied().collect::<Vec<_>>(), [0]);
+    assert_eq!(fixture.committed("erp", topic), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
     let fixture = Fixture::new(1, &["erp"]);
     let topic = &fixture.topics.transactions;
