@@ -412,7 +412,7 @@ fn write_until(stage: &Stage, stop: &AtomicBool, acknowledged: &Acknowledged) {
 fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     let Some(cluster) = kafka_cluster::Cluster::start("kill -9 of brokers", 3) else { return };
     let settings = || KafkaSettings {
-        queue_rows: 500,
+        queue_rows: 1_000,
         ..KafkaSettings::new(cluster.servers.clone(), PARTITIONS)
     };
     let (written, folded) = (Stage::open(settings()), Stage::open(settings()));

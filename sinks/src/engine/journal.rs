@@ -18,8 +18,11 @@ use crate::record::Record;
 
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Most bytes handed to the producer at once, unless one row is larger.
-const PORTION_BYTES: usize = 4 * 1_024 * 1_024;
+/// Most bytes handed to the producer at once, unless one row is larger: the smallest queue that the
+/// Kafka log accepts has room for them.
+const PORTION_BYTES: usize = 1 << 20;
+/// Most rows handed to the producer at once, for the same reason.
+const PORTION_ROWS: usize = 1_000;
 
 /// Writes what one sink has to say.
 pub(crate) struct Journal {
@@ -106,7 +109,8 @@ fn portions(rows: Vec<Row>) -> Vec<Vec<Row>> {
     let (mut portion, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let weight = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
-        if bytes + weight > PORTION_BYTES && !portion.is_empty() {
+        let full = bytes + weight > PORTION_BYTES || portion.len() == PORTION_ROWS;
+        if full && !portion.is_empty() {
             portions.push(std::mem::take(&mut portion));
             bytes = 0;
         }
@@ -219,8 +223,9 @@ mod tests {
         let portions = portions(rows.clone());
         assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
         assert_eq!(portions.concat(), rows);
-        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 1_000];
-        assert_eq!(super::portions(small).len(), 1);
+        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 2 * PORTION_ROWS];
+        let portions = super::portions(small);
+        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [PORTION_ROWS; 2]);
     }
 
     #[tokio::test]

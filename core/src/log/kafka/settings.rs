@@ -38,7 +38,8 @@ pub struct KafkaSettings {
     /// How long a row outside a transaction waits for company before its batch is sent.
     #[serde(with = "humantime_serde")]
     pub linger: Duration,
-    /// Rows that may wait for their acknowledgement at once; past it a send is given back.
+    /// Rows that may wait for their acknowledgement at once; past it a send is given back. Not below
+    /// 1,000: the sinks write as many in one piece.
     pub queue_rows: usize,
     /// Bytes of rows that may wait for their acknowledgement at once.
     pub queue_bytes: ByteSize,
@@ -161,8 +162,8 @@ impl KafkaSettings {
         if self.instance.as_deref().is_some_and(|name| !is_plain_name(name)) {
             return wrong("instance", "use 1 to 100 letters, digits, '.', '_' or '-'");
         }
-        if !(1..=1_000_000).contains(&self.queue_rows) {
-            return wrong("queue_rows", "set it between 1 and 1,000,000");
+        if !(1_000..=1_000_000).contains(&self.queue_rows) {
+            return wrong("queue_rows", "set it between 1,000 and 1,000,000");
         }
         if !(ByteSize::mib(2)..=ByteSize::mib(1_000)).contains(&self.queue_bytes) {
             return wrong("queue_bytes", "set it between 2 MiB and 1,000 MiB");

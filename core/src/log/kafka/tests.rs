@@ -41,7 +41,7 @@ fn a_wrong_setting_is_named() {
         ("replication", KafkaSettings { replication: 0, ..settings() }),
         ("replication", KafkaSettings { replication: 1, ..settings() }),
         ("instance", KafkaSettings { instance: Some("a b".to_owned()), ..settings() }),
-        ("queue_rows", KafkaSettings { queue_rows: 0, ..settings() }),
+        ("queue_rows", KafkaSettings { queue_rows: 999, ..settings() }),
         ("queue_bytes", KafkaSettings { queue_bytes: ByteSize::mib(1), ..settings() }),
         ("fetch_ahead", KafkaSettings { fetch_ahead: ByteSize::kib(1), ..settings() }),
         ("linger", KafkaSettings { linger: 2 * second, ..settings() }),
