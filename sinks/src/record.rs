@@ -117,6 +117,12 @@ impl Record {
         Ok(Self { offset, appended_ms, key, value: value.ok_or(Unreadable::NoValue)? })
     }
 
+    /// Copies it out of the block that it was read in and that it keeps in memory.
+    pub(crate) fn detach(&mut self) {
+        self.key = Bytes::copy_from_slice(&self.key);
+        self.value = Bytes::copy_from_slice(&self.value);
+    }
+
     /// Returns what it weighs in memory, roughly.
     pub(crate) fn bytes(&self) -> usize {
         self.key.len() + self.value.len()

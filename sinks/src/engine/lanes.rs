@@ -3,7 +3,8 @@
 //! A lane is a record key, or the whole partition for connectors that write it as one stream. A
 //! lane is in at most one call at a time, always with its oldest records, and gets back in their
 //! order those that must be tried again. Lanes without trouble share a batch; a lane in trouble is
-//! called alone, so that one poisonous record cannot hold up its neighbours. Time is passed in.
+//! called alone, so that one poisonous record cannot hold up its neighbours, and what waits in it is
+//! copied: a record as it was read keeps a whole block of the log in memory. Time is passed in.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
@@ -65,7 +66,7 @@ pub(crate) struct Load {
 
 impl Lanes {
     /// Puts a record at the end of its lane.
-    pub(crate) fn push(&mut self, lane: &Bytes, record: Record, now: Instant) {
+    pub(crate) fn push(&mut self, lane: &Bytes, mut record: Record, now: Instant) {
         let bytes = record.bytes();
         let entry = self.by_key.entry(lane.clone()).or_insert_with(|| {
             self.ready.push_back(lane.clone());
@@ -74,6 +75,9 @@ impl Lanes {
         if entry.is_ready() {
             self.ready_records += 1;
             self.ready_bytes += bytes;
+        }
+        if entry.trouble.is_some() {
+            record.detach();
         }
         entry.queue.push_back(Queued { record, arrived: now });
     }
@@ -113,25 +117,29 @@ impl Lanes {
         trouble: Option<Trouble>,
         now: Instant,
     ) {
-        let Some(entry) = self.by_key.get_mut(lane) else { return };
+        let Some(mut entry) = self.by_key.remove(lane) else { return };
         entry.called = false;
         for record in again.into_iter().rev() {
             entry.queue.push_front(Queued { record, arrived: now });
         }
         if entry.queue.is_empty() {
-            self.by_key.remove(lane);
             return;
         }
-        let until = trouble.as_ref().map(|trouble| trouble.until);
-        entry.trouble = trouble;
-        if let Some(until) = until {
-            self.waiting.insert((until, lane.clone()));
+        let mut lane = lane.clone();
+        if trouble.is_some() && entry.trouble.is_none() {
+            lane = Bytes::copy_from_slice(&lane);
+            entry.queue.iter_mut().for_each(|queued| queued.record.detach());
+        }
+        if let Some(trouble) = &trouble {
+            self.waiting.insert((trouble.until, lane.clone()));
         } else {
             self.ready_records += entry.queue.len();
             self.ready_bytes +=
                 entry.queue.iter().map(|queued| queued.record.bytes()).sum::<usize>();
             self.ready.push_back(lane.clone());
         }
+        entry.trouble = trouble;
+        self.by_key.insert(lane, entry);
     }
 
     /// Takes everything a called lane has in hand beside what is in the call: it is parked.

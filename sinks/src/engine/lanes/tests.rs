@@ -82,6 +82,24 @@ fn a_lane_in_trouble_waits_and_is_called_alone() {
 }
 
 #[test]
+fn what_waits_in_a_lane_in_trouble_keeps_no_block_of_the_log() {
+    let now = Instant::now();
+    let block = Bytes::from(vec![b'x'; 64 << 10]);
+    let read = |offset| Record::new(offset, 0, block.slice(..1), block.slice(1..9));
+    let mut lanes = Lanes::default();
+    for offset in 0..2 {
+        lanes.push(&block.slice(..1), read(offset), now);
+    }
+    let load = lanes.take(now, BatchLimits { records: 1, ..LIMITS }, true).unwrap();
+    lanes.give_back(&block.slice(..1), load.records, Some(trouble(now, false)), now);
+    lanes.push(&block.slice(..1), read(2), now);
+    drop(load.shares);
+    assert!(block.is_unique(), "it was copied");
+    let expected: Vec<_> = (0..3).map(read).collect();
+    assert_eq!(lanes.take(now, LIMITS, false).unwrap().records, expected);
+}
+
+#[test]
 fn a_parked_lane_gives_up_what_it_has_in_hand() {
     let now = Instant::now();
     let mut lanes = filled(&[("a", 0)], now);
