@@ -112,20 +112,19 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Submits whole chunks, and with `all` or at the end what is left; tells if reading must end.
-    async fn submit_ready(&mut self, at_end: bool, all: bool) -> Option<Ended> {
+    /// Submits whole chunks, and what is left if nothing more will come; tells if reading must end.
+    async fn submit_ready(&mut self, at_end: bool, is_cut: bool) -> Option<Ended> {
         loop {
             let scanned = self.splitter.scan(at_end);
-            let everything = *scanned.as_ref().unwrap_or(&true);
-            let enough = !everything || self.splitter.ready_bytes() >= CHUNK_BYTES;
-            if (enough || at_end || all || scanned.is_err()) && !self.submit().await {
+            let is_full = scanned == Ok(false) || self.splitter.ready_bytes() >= CHUNK_BYTES;
+            let is_last = at_end || is_cut || scanned.is_err();
+            if (is_full || is_last) && !self.submit().await {
                 return Some(Ended::Setback);
             }
-            if scanned.is_err() {
-                return Some(Ended::Faulty(Problem::MalformedBatch));
-            }
-            if everything {
-                return None;
+            match scanned {
+                Ok(true) => return None,
+                Ok(false) => {}
+                Err(_malformed) => return Some(Ended::Faulty(Problem::MalformedBatch)),
             }
         }
     }

@@ -73,18 +73,14 @@ impl Request<'_> {
                 Fate::Duplicate => tally.duplicate += 1,
                 Fate::PutOff(setback) => tally.put_off(index, setback),
                 Fate::Publishing { row, and_row, verdict } => {
-                    match durable(&outcomes, row).and_then(|()| match and_row {
-                        Some(row) => durable(&outcomes, row),
-                        None => Ok(()),
-                    }) {
-                        Err(setback) => tally.put_off(index, setback),
-                        Ok(()) => match verdict {
-                            Verdict::Accepted => tally.accepted += 1,
-                            Verdict::Rejected(reason, pointer) => {
-                                self.front.metrics.count_rejected(reason.code());
-                                tally.reject(index, reason, pointer);
-                            }
-                        },
+                    let mut rows = [Some(row), and_row].into_iter().flatten();
+                    match (rows.try_for_each(|row| durable(&outcomes, row)), verdict) {
+                        (Err(setback), _) => tally.put_off(index, setback),
+                        (Ok(()), Verdict::Accepted) => tally.accepted += 1,
+                        (Ok(()), Verdict::Rejected(reason, pointer)) => {
+                            self.front.metrics.count_rejected(reason.code());
+                            tally.reject(index, reason, pointer);
+                        }
                     }
                 }
                 Fate::Waiting { first } => {
