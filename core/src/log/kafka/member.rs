@@ -20,7 +20,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{create, joining, native_offset, native_partition};
 use super::entry::Copier;
 use super::fault::{KafkaFault, failure, failure_on, passes, shared};
-use super::queue::Queue;
+use super::queue::{BELL, Queue, Said, ringing};
 use super::rebalance::{Group, Rebalance};
 use super::view::{View, stable_place};
 use crate::log::{
@@ -34,8 +34,6 @@ const METADATA_BYTES: usize = 4_096;
 const POLL_BYTES: usize = 16 << 20;
 /// Events of the group served at a time.
 const EVENTS_SERVED: usize = 4;
-/// Longest wait for the bell: librdkafka's own events do not all ring it.
-const BELL: Duration = Duration::from_millis(100);
 
 /// An assigned partition.
 struct Lane {
@@ -234,7 +232,7 @@ impl Member {
             return Ok(());
         };
         self.view.bounds_around(&self.topic, partition, next)?;
-        tracing::warn!(topic = %self.topic, partition, offset = next, "fetching stopped, joining anew");
+        tracing::warn!(topic = %self.topic, partition, offset = next, "fetching stopped");
         self.subscribe()
     }
 
@@ -271,31 +269,23 @@ impl Lane {
             if batch.is_empty() {
                 break;
             }
-            for lent in batch.iter() {
-                match lent {
-                    Ok(lent) if lent.offset >= next => {
+            for said in batch.iter() {
+                match said {
+                    Said::Record(lent) if lent.offset >= next => {
                         let entry = self.copier.copy(lent);
                         next = entry.offset + 1;
                         *bytes +=
                             entry.key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len);
                         entries.push(entry);
                     }
-                    Ok(_before) => {}
+                    Said::Record(_) | Said::End(_) => {}
                     // librdkafka goes on by itself.
-                    Err(error) if passes(&error) => {}
-                    Err(error) => self.failed = Some(error),
+                    Said::Failure(error) if passes(&error) => {}
+                    Said::Failure(error) => self.failed = Some(error),
                 }
             }
         }
         self.next = Some(next);
-    }
-}
-
-fn ringing(bell: &Sender<()>) -> impl Fn() + Send + Sync + 'static {
-    let bell = bell.clone();
-    move || {
-        // A full channel is a bell that rings already.
-        if bell.try_send(()).is_err() {}
     }
 }
 

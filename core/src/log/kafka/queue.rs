@@ -1,4 +1,4 @@
-//! The records of one assigned partition, taken from librdkafka many at a time.
+//! The records of one partition, taken from librdkafka many at a time.
 //!
 //! rdkafka takes one message a call, which reads the clock twice, takes two locks and makes two
 //! objects; `rd_kafka_consume_batch_queue` does that once for all. What the calls below rest on:
@@ -8,25 +8,40 @@
 //!   `rd_kafka_queue_cb_event_enable` has taken it back under the queue's lock.
 //! - A message is ours from the call that brought it until we destroy it, and its key and value
 //!   stand still so long: a [`Batch`] lends them out and destroys each once.
-#![expect(unsafe_code, reason = "rdkafka polls one message at a time; see ADR 32")]
+#![expect(
+    unsafe_code,
+    reason = "rdkafka polls one message at a time and hides where an end was; see ADR 32"
+)]
 
 use std::ffi::{CString, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam::channel::Sender;
 use rdkafka::bindings as native;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::native_partition;
 use super::entry::{Lent, offset_of};
-use super::rebalance::Group;
-use crate::log::{Partition, Topic};
+use crate::log::{Offset, Partition, Topic};
 
 /// Most messages of one call.
 const BATCH: usize = 128;
+
+/// Longest wait for the bell: librdkafka's own events do not all ring it.
+pub(super) const BELL: Duration = Duration::from_millis(100);
+
+/// Makes what rings a bell.
+pub(super) fn ringing(bell: &Sender<()>) -> impl Fn() + Send + Sync + 'static {
+    let bell = bell.clone();
+    move || {
+        // A full channel is a bell that rings already.
+        if bell.try_send(()).is_err() {}
+    }
+}
 
 /// The queue of one partition.
 pub(super) struct Queue {
@@ -34,7 +49,7 @@ pub(super) struct Queue {
     // Boxed, as librdkafka has its address.
     bell: Box<Sender<()>>,
     // Behind what refers to it.
-    _consumer: Arc<BaseConsumer<Group>>,
+    _consumer: Arc<dyn Send + Sync>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread.
@@ -43,8 +58,8 @@ unsafe impl Send for Queue {}
 impl Queue {
     /// Takes a partition's messages out of the consumer's common queue; the bell rings when there are some.
     /// `None` where librdkafka does not know the partition.
-    pub(super) fn split(
-        consumer: &Arc<BaseConsumer<Group>>,
+    pub(super) fn split<C: ConsumerContext + 'static>(
+        consumer: &Arc<BaseConsumer<C>>,
         topic: &Topic,
         partition: Partition,
         bell: &Sender<()>,
@@ -58,8 +73,8 @@ impl Queue {
                 native_partition(partition),
             )
         })?;
-        let queue =
-            Self { native: queue, bell: Box::new(bell.clone()), _consumer: Arc::clone(consumer) };
+        let consumer = Arc::clone(consumer);
+        let queue = Self { native: queue, bell: Box::new(bell.clone()), _consumer: consumer };
         // SAFETY: the queue is there until it is dropped, and so is the boxed bell.
         unsafe {
             native::rd_kafka_queue_forward(queue.native.as_ptr(), ptr::null_mut());
@@ -109,6 +124,14 @@ unsafe extern "C" fn ring(_client: *mut native::rd_kafka_t, bell: *mut c_void) {
     if bell.try_send(()).is_err() {}
 }
 
+/// What a message says.
+pub(super) enum Said<'a> {
+    Record(Lent<'a>),
+    /// All that is committed below this offset has come, as far as the broker asked knows.
+    End(Offset),
+    Failure(KafkaError),
+}
+
 /// Messages of one call.
 pub(super) struct Batch {
     messages: [*mut native::rd_kafka_message_t; BATCH],
@@ -121,9 +144,9 @@ impl Batch {
     }
 
     /// Lends out the messages in their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Result<Lent<'_>, KafkaError>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = Said<'_>> {
         // SAFETY: librdkafka filled in so many, and they are ours until the batch is dropped.
-        self.messages[..self.count].iter().map(|&message| unsafe { lend(message) })
+        self.messages[..self.count].iter().map(|&message| unsafe { read(message) })
     }
 }
 
@@ -138,19 +161,20 @@ impl Drop for Batch {
 
 /// # Safety
 /// The message must live as long as what is lent out of it.
-unsafe fn lend<'a>(message: *const native::rd_kafka_message_t) -> Result<Lent<'a>, KafkaError> {
+unsafe fn read<'a>(message: *const native::rd_kafka_message_t) -> Said<'a> {
     // SAFETY: the caller's.
     let fields = unsafe { &*message };
-    let error = fields.err.into();
-    if error != RDKafkaErrorCode::NoError {
-        return Err(KafkaError::MessageConsumption(error));
+    match fields.err.into() {
+        RDKafkaErrorCode::NoError => {}
+        RDKafkaErrorCode::PartitionEOF => return Said::End(offset_of(fields.offset)),
+        error => return Said::Failure(KafkaError::MessageConsumption(error)),
     }
     // SAFETY: librdkafka says where key and value stand, and null where there is none.
     let part = |from: *mut c_void, bytes| unsafe {
         (!from.is_null()).then(|| slice::from_raw_parts(from.cast::<u8>().cast_const(), bytes))
     };
     let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    Ok(Lent {
+    Said::Record(Lent {
         offset: offset_of(fields.offset),
         // SAFETY: as for the fields.
         timestamp_ms: unsafe { native::rd_kafka_message_timestamp(message, &raw mut kind) },

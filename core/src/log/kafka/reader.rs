@@ -1,13 +1,14 @@
 //! A sequential reader of one partition, outside any group.
 //!
-//! librdkafka says that a partition was read to its end, but rdkafka does not say where that end
-//! was, and commit markers and aborted records before it move no position. So the reader learns
-//! the stable end *before* it starts to fetch: an end reported after that is not below it. When
-//! more was committed since, it asks again and starts fetching anew from where it is.
+//! Commit markers and aborted records at a partition's end bring no record that would move the
+//! position past them. librdkafka says where the end was when it met one, as the broker it asked
+//! knew it: a replica may know less than another has said before. So the position moves to that
+//! offset and never to an end learned elsewhere.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -15,6 +16,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{Diagnostics, create, native_offset, native_partition, reading};
 use super::entry::Copier;
 use super::fault::{failure_on, passes};
+use super::queue::{BELL, Queue, Said, ringing};
 use super::view::View;
 use crate::log::{Entry, LogError, Offset, Partition, Reader, Topic};
 
@@ -23,15 +25,16 @@ const ACTION: &str = "read a partition";
 /// Reads one partition in order.
 pub(super) struct KafkaReader {
     view: Arc<View>,
-    consumer: BaseConsumer<Diagnostics>,
+    // Before the consumer: a queue must not outlive it.
+    queue: Queue,
+    consumer: Arc<BaseConsumer<Diagnostics>>,
+    rung: Receiver<()>,
     topic: Topic,
     partition: Partition,
     copier: Copier,
     position: Offset,
-    /// Stable end known before the current fetch began.
-    known_end: Offset,
-    /// The current fetch has reported its end.
-    at_end: bool,
+    /// What fetching met behind the records taken, until it is dealt with: librdkafka says it once.
+    failed: Option<KafkaError>,
 }
 
 impl KafkaReader {
@@ -41,103 +44,113 @@ impl KafkaReader {
         partition: Partition,
         from: Offset,
     ) -> Result<Self, LogError> {
-        let bounds = view.bounds_around(topic, partition, from)?;
+        view.bounds_around(topic, partition, from)?;
+        let mut consumer: BaseConsumer<Diagnostics> =
+            create(&reading(&view.settings), Diagnostics)?;
+        let (bell, rung) = bounded(1);
+        consumer.set_nonempty_callback(ringing(&bell));
+        let consumer = Arc::new(consumer);
+        let Some(queue) = Queue::split(&consumer, topic, partition, &bell) else {
+            return Err(LogError::UnknownTopic { topic: topic.clone() });
+        };
         let reader = Self {
             view: Arc::clone(view),
-            consumer: create(&reading(&view.settings), Diagnostics)?,
+            queue,
+            consumer,
+            rung,
             topic: topic.clone(),
             partition,
             copier: Copier::new(topic, partition),
             position: from,
-            known_end: bounds.stable_end,
-            at_end: false,
+            failed: None,
         };
-        reader.fetch_from(from)?;
+        reader.fetch()?;
         Ok(reader)
     }
 
-    fn fetch_from(&self, offset: Offset) -> Result<(), LogError> {
+    /// Has librdkafka fetch from the position on.
+    fn fetch(&self) -> Result<(), LogError> {
         let failed = |error| failure_on(&self.topic, ACTION, error);
         let mut list = TopicPartitionList::with_capacity(1);
         let (topic, partition) = (self.topic.as_str(), native_partition(self.partition));
-        list.add_partition_offset(topic, partition, native_offset(offset)).map_err(failed)?;
+        let position = native_offset(self.position);
+        list.add_partition_offset(topic, partition, position).map_err(failed)?;
         self.consumer.assign(&list).map_err(failed)
     }
 
-    /// Fetches anew when more was committed since the end was reported.
-    fn look_again(&mut self) -> Result<(), LogError> {
-        let bounds = self.view.bounds(&self.topic, self.partition)?;
-        if bounds.stable_end > self.position {
-            self.known_end = bounds.stable_end;
-            self.at_end = false;
-            self.fetch_from(self.position)?;
-        }
-        Ok(())
-    }
-
-    /// Takes note of the reported end; tells whether that moved the position.
-    fn reach_end(&mut self) -> bool {
-        self.at_end = true;
-        let moved = self.known_end > self.position;
-        self.position = self.position.max(self.known_end);
-        moved
-    }
-
-    fn judge(&self, error: KafkaError) -> Result<(), LogError> {
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
-                let bounds = self.view.bounds(&self.topic, self.partition)?;
-                Err(LogError::OutOfRange {
-                    topic: self.topic.clone(),
-                    partition: self.partition,
-                    offset: self.position,
-                    start: bounds.start,
-                    end: bounds.stable_end,
-                })
+    /// Takes records until there are enough or none, or fetching has failed.
+    fn take(&mut self, max_records: usize) -> Vec<Entry> {
+        let mut entries = Vec::new();
+        while self.failed.is_none() && entries.len() < max_records {
+            let batch = self.queue.take(max_records - entries.len());
+            if batch.is_empty() {
+                break;
             }
-            Some(RDKafkaErrorCode::AllBrokersDown) => Err(failure_on(&self.topic, ACTION, error)),
-            _ if passes(&error) => Ok(()),
-            _ => Err(failure_on(&self.topic, ACTION, error)),
+            for said in batch.iter() {
+                match said {
+                    Said::Record(lent) if lent.offset >= self.position => {
+                        self.position = lent.offset + 1;
+                        entries.push(self.copier.copy(lent));
+                    }
+                    Said::Record(_before) => {}
+                    Said::End(end) => self.position = self.position.max(end),
+                    // librdkafka goes on by itself.
+                    Said::Failure(error) if passes(&error) => {}
+                    Said::Failure(error) => self.failed = Some(error),
+                }
+            }
         }
+        entries
     }
-}
 
-/// What one poll brought.
-enum Step {
-    Record(Entry),
-    End,
-    Failure(KafkaError),
-    Nothing,
+    /// Deals with what fetching met.
+    fn judge(&mut self) -> Result<(), LogError> {
+        let Some(error) = self.failed.take() else { return Ok(()) };
+        let code = error.rdkafka_error_code();
+        if !matches!(
+            code,
+            Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
+        ) {
+            return Err(failure_on(&self.topic, ACTION, error));
+        }
+        // librdkafka fetches no more until it is told to.
+        let within = self.view.bounds_around(&self.topic, self.partition, self.position);
+        let again = within.and_then(|_| self.fetch());
+        if again.is_err() {
+            self.failed = Some(error);
+        }
+        again
+    }
+
+    /// Serves the client, and hears what concerns all of it.
+    fn serve(&self) -> Result<(), LogError> {
+        let Some(Err(error)) = self.consumer.poll(Duration::ZERO) else { return Ok(()) };
+        let down = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if !down && passes(&error) {
+            return Ok(());
+        }
+        Err(failure_on(&self.topic, ACTION, error))
+    }
 }
 
 impl Reader for KafkaReader {
     fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
         let until = Instant::now() + wait;
-        if self.at_end {
-            self.look_again()?;
-        }
-        let mut entries = Vec::new();
-        while entries.len() < max_records {
+        loop {
+            let before = self.position;
+            let entries = self.take(max_records);
+            // What was taken is delivered; an error's turn is the next read.
+            if self.position > before || max_records == 0 {
+                return Ok(entries);
+            }
+            self.judge()?;
+            self.serve()?;
             let left = until.saturating_duration_since(Instant::now());
-            let patience = if entries.is_empty() { left } else { Duration::ZERO };
-            let step = match self.consumer.poll(patience) {
-                Some(Ok(message)) => Step::Record(self.copier.copy((&message).into())),
-                Some(Err(KafkaError::PartitionEOF(_))) => Step::End,
-                Some(Err(error)) => Step::Failure(error),
-                None => Step::Nothing,
-            };
-            match step {
-                Step::Record(entry) => {
-                    self.position = entry.offset + 1;
-                    entries.push(entry);
-                }
-                Step::End if self.reach_end() || !entries.is_empty() => break,
-                Step::Failure(error) => self.judge(error)?,
-                Step::Nothing if Instant::now() >= until || !entries.is_empty() => break,
-                Step::End | Step::Nothing => {}
+            match self.rung.recv_timeout(left.min(BELL)) {
+                Err(RecvTimeoutError::Timeout) if left <= BELL => return Ok(entries),
+                _ => {}
             }
         }
-        Ok(entries)
     }
 
     fn position(&self) -> Offset {

@@ -317,6 +317,61 @@ fn partitions_that_librdkafka_stopped_go_on_where_they_stood() {
     assert_eq!(offsets, [[0, 1, 2], [0, 1, 2]]);
 }
 
+/// Two clusters stand for two replicas: one is asked for bounds, records come from the other.
+#[test]
+fn a_reader_jumps_over_nothing_that_a_replica_does_not_know_yet() {
+    let topic = Topic::new("t");
+    let [ahead, behind] = [(); 2].map(|()| MockCluster::new(1).expect("a mock cluster"));
+    let write = |mock: &MockCluster<'_, _>, count| {
+        let set = KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() };
+        let producer = KafkaProducer::open(Arc::new(set.clone())).expect("a producer");
+        producer.send(vec![row(&topic, 0, "v"); count], Box::new(drop)).expect("room");
+        producer.flush(PATIENCE).expect("written");
+        Arc::new(set)
+    };
+    for mock in [&ahead, &behind] {
+        mock.create_topic("t", 2, 1).expect("a topic");
+    }
+    let mut view = View::connect(write(&ahead, 5)).expect("the broker answers");
+    view.settings = write(&behind, 3);
+    let mut reader = KafkaReader::open(&Arc::new(view), &topic, 0, 0).expect("a reader");
+    let mut offsets = Vec::new();
+    let until = Instant::now() + PATIENCE;
+    let mut read = |wait| {
+        assert!(Instant::now() < until, "the end is not reached: {offsets:?}");
+        let entries = reader.read(10, wait).expect("reads");
+        offsets.extend(entries.iter().map(|entry| entry.offset));
+        assert_eq!(reader.position(), offsets.len() as Offset, "the end that others know");
+        offsets.len()
+    };
+    while read(Duration::from_millis(50)) < 3 {}
+    assert_eq!(read(Duration::from_secs(1)), 3);
+    write(&behind, 2);
+    while read(Duration::from_millis(50)) < 5 {}
+}
+
+#[test]
+fn a_reader_that_librdkafka_stopped_goes_on_where_it_stood() {
+    let topic = Topic::new("t");
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    mock.create_topic("t", 2, 1).expect("a topic");
+    let set = Arc::new(KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() });
+    let producer = KafkaProducer::open(Arc::clone(&set)).expect("a producer");
+    let view = Arc::new(View::connect(set).expect("the broker answers"));
+    let mut reader = KafkaReader::open(&view, &topic, 0, 0).expect("a reader");
+    let until = Instant::now() + PATIENCE;
+    for number in 0..3 {
+        let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
+        mock.request_errors(RDKafkaApiKey::Fetch, &[gone]);
+        producer.send(vec![row(&topic, 0, "v")], Box::new(drop)).expect("room");
+        while reader.position() == number {
+            assert!(Instant::now() < until, "it stands still at {number}");
+            let entries = reader.read(10, Duration::from_millis(50)).expect("nothing is lost");
+            assert!(entries.iter().all(|entry| entry.offset == number), "{entries:?}");
+        }
+    }
+}
+
 /// A log on the shared broker with topics `in` and `out` of its own.
 fn open(servers: &str, name: &str, change: impl Fn(&mut KafkaSettings)) -> Arc<KafkaLog> {
     let mut set = KafkaSettings {
