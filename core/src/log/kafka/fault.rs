@@ -132,6 +132,7 @@ fn meaning(code: RDKafkaErrorCode) -> Meaning {
         | Code::ConcurrentTransactions
         | Code::CoordinatorLoadInProgress
         | Code::CoordinatorNotAvailable
+        | Code::DestroyBroker
         | Code::FencedLeaderEpoch
         | Code::IllegalGeneration
         | Code::KafkaStorageError

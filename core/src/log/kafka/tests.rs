@@ -180,6 +180,14 @@ fn nobody_there_is_retryable() {
     assert!(error.is_retryable(), "{error}");
 }
 
+#[test]
+fn a_question_to_a_broker_that_leaves_the_cluster_may_be_asked_again() {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    let left = KafkaError::MetadataFetch(RDKafkaErrorCode::DestroyBroker);
+    assert!(fault::passes(&left), "{left}");
+    assert!(fault::failure("ask", left).is_retryable());
+}
+
 fn rows(count: usize, bytes: usize) -> Vec<Row> {
     let row = Row {
         topic: Topic::new("t"),
