@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::Fields;
 use crate::card;
 use crate::decode::Code;
-use crate::decode::members::{Element, Members};
+use crate::decode::members::{Element, Members, Word};
 use crate::decode::place::Place;
 use crate::text::{Currency, Decimal, parse_scaled, parse_short};
 
@@ -87,12 +87,18 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
         match value.filter(|value| allowed.contains(value)) {
             Some(value) => {
                 if word.len() >= card::MIN_DIGITS {
-                    self.clear(field, word.text())?;
+                    self.clear_long(field, word)?;
                 }
                 self.keep(field, value);
                 Ok(Some(value))
             }
             None => Err(self.unread(field, code)),
         }
+    }
+
+    /// Refuses a decimal with as many digits as a card number if it is one.
+    #[cold]
+    fn clear_long(&self, field: usize, word: Word<'d>) -> Result<(), E::Fault> {
+        self.clear(field, word.text())
     }
 }
