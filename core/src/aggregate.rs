@@ -32,6 +32,7 @@ mod outputs;
 mod paper;
 mod partition;
 mod records;
+mod refusal;
 mod release;
 mod restore;
 mod settings;

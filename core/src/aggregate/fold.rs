@@ -21,7 +21,6 @@ use crate::envelope::{Envelope, EnvelopeError, Scope, TYPE_REFUSED, TYPE_RELEASE
 use crate::event::Event;
 use crate::log::{Entry, LogError, Offset};
 use crate::stock::{Effect, effect, is_count};
-use crate::text::Date;
 use crate::topics::Topics;
 
 /// Days by which a business date, or a terminal's clock, may be ahead of the append.
@@ -157,31 +156,6 @@ impl Partition {
         self.checkpoint.clock_ms = self.checkpoint.clock_ms.max(appended_ms);
     }
 
-    fn refuse(&mut self, store: u32, envelope: &Envelope<'_>) {
-        self.checkpoint.totals.refused += 1;
-        let (Some(name), Some(sequence)) = (envelope.terminal.as_deref(), envelope.sequence) else {
-            return;
-        };
-        let epoch = envelope.epoch.as_deref().unwrap_or("");
-        let Some(terminal) = self.terminal(store, name, epoch, envelope.scope) else { return };
-        let entry = &mut self.stores[store as usize].terminals[terminal as usize];
-        if entry.ledger.scope != envelope.scope {
-            return;
-        }
-        if envelope.scope == Scope::BusinessDate {
-            let date = envelope.business_date.as_deref().map(str::as_bytes);
-            entry.expires = entry.expires.max(date.and_then(Date::parse));
-        }
-        let written_bytes = entry.ledger.written_bytes();
-        if let Some(number) = entry.ledger.refuse(sequence) {
-            // Markers leave nothing else: what they have a terminal write is weighed with each.
-            let more = entry.ledger.written_bytes().saturating_sub(written_bytes);
-            self.outputs.weight.add(0, 2 * more);
-            self.mark_terminal(store, terminal);
-            self.mark_day_of(store, terminal, number);
-        }
-    }
-
     fn event(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) -> Noticed {
         let (ruling, terminal) = self.judge(subject);
         self.checkpoint.totals.count(ruling.verdict);
@@ -286,7 +260,13 @@ impl Partition {
     }
 
     /// Finds a terminal or adds it; `None` where the store has too many.
-    fn terminal(&mut self, store: u32, name: &str, epoch: &str, scope: Scope) -> Option<u32> {
+    pub(super) fn terminal(
+        &mut self,
+        store: u32,
+        name: &str,
+        epoch: &str,
+        scope: Scope,
+    ) -> Option<u32> {
         let entry = &mut self.stores[store as usize];
         if let Some(terminal) = entry.terminal(name, epoch) {
             return Some(terminal);
@@ -300,7 +280,7 @@ impl Partition {
         Some(terminal)
     }
 
-    fn mark_day_of(&mut self, store: u32, terminal: u32, number: u64) {
+    pub(super) fn mark_day_of(&mut self, store: u32, terminal: u32, number: u64) {
         if let Some(date) = self.stores[store as usize].day_of(terminal, number) {
             self.mark_day(store, date);
         }
