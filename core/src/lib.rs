@@ -23,6 +23,8 @@ pub mod intern;
 
 pub mod bucket;
 
+pub mod health;
+
 pub mod topics;
 
 pub mod log;

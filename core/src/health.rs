@@ -1,0 +1,206 @@
+//! What stands still in this process, told in three places at once: `/readyz`, a metric and a log line with the remedy.
+//!
+//! A part that cannot go on, or goes on with less than it promises, raises a [`Condition`] and clears it when the cause is
+//! gone. Raising logs once, whatever the number of tries, so that a long outage is two lines and not thousands. What a
+//! condition means for readiness is decided by who raises it: a gateway must lose its traffic when the log takes nothing,
+//! and must keep it when a back end is down.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use parking_lot::RwLock;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde::Serialize;
+
+/// What a condition means for the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Impact {
+    /// The process should get no traffic: `/readyz` answers 503.
+    NotReady,
+    /// The process does its work, but something in it stands still: `/readyz` answers 200 and names it.
+    Degraded,
+}
+
+/// Something that stands still, why, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Condition {
+    /// Part of the process: `gateway`, `aggregator`, `sink/erp`, `local_log`, `kafka`.
+    pub component: String,
+    /// What kind of trouble it is, such as `partition_halted`; one of a small, documented set.
+    pub code: &'static str,
+    /// What exactly, such as `partition 3`; empty where there is only one of it.
+    pub subject: String,
+    /// What it means for the process.
+    pub impact: Impact,
+    /// What failed, and where.
+    pub cause: String,
+    /// What an operator does about it.
+    pub remedy: String,
+}
+
+/// A condition and since when it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Standing {
+    /// The condition.
+    #[serde(flatten)]
+    pub condition: Condition,
+    /// When it was raised, milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+/// The conditions of one process; clones share them.
+#[derive(Clone, Default)]
+pub struct Health {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    conditions: RwLock<BTreeMap<Key, Standing>>,
+    gauges: Family<Labels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    component: String,
+    code: &'static str,
+    subject: String,
+}
+
+/// The subject is no label: partitions and stores would make too many series.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    component: String,
+    code: &'static str,
+}
+
+impl Health {
+    /// Makes a health without conditions, and registers `tillrace_conditions`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let health = Self::default();
+        registry.register(
+            "tillrace_conditions",
+            "Things that stand still, by component and code; /readyz has cause and remedy of each",
+            health.shared.gauges.clone(),
+        );
+        health
+    }
+
+    /// Takes note of a condition. The first time it is logged, as an error; a changed cause replaces the old one silently.
+    pub fn raise(&self, condition: Condition) {
+        let key = Key {
+            component: condition.component.clone(),
+            code: condition.code,
+            subject: condition.subject.clone(),
+        };
+        let mut conditions = self.shared.conditions.write();
+        if let Some(standing) = conditions.get_mut(&key) {
+            standing.condition = condition;
+            return;
+        }
+        let Condition { component, code, subject, cause, remedy, .. } = &condition;
+        tracing::error!(component, code, subject, cause, remedy, "something stands still");
+        let labels = Labels { component: component.clone(), code };
+        self.shared.gauges.get_or_create(&labels).inc();
+        conditions.insert(key, Standing { condition, since_ms: now_ms() });
+    }
+
+    /// Takes note that a condition is gone; logs it if it was raised.
+    pub fn clear(&self, component: &str, code: &'static str, subject: &str) {
+        let key = Key { component: component.to_owned(), code, subject: subject.to_owned() };
+        // Most calls find nothing: a part clears what it might have raised whenever its work succeeds.
+        if !self.shared.conditions.read().contains_key(&key) {
+            return;
+        }
+        let Some(standing) = self.shared.conditions.write().remove(&key) else { return };
+        let stood_ms = now_ms().saturating_sub(standing.since_ms);
+        tracing::info!(component, code, subject, stood_ms, "it goes on");
+        self.shared.gauges.get_or_create(&Labels { component: component.to_owned(), code }).dec();
+    }
+
+    /// Returns every condition that holds, in the order of components.
+    pub fn standing(&self) -> Vec<Standing> {
+        self.shared.conditions.read().values().cloned().collect()
+    }
+
+    /// Tells whether the process should get traffic.
+    pub fn is_ready(&self) -> bool {
+        let conditions = self.shared.conditions.read();
+        conditions.values().all(|standing| standing.condition.impact == Impact::Degraded)
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_list().entries(self.shared.conditions.read().values()).finish()
+    }
+}
+
+/// The wall clock; only people read it.
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::encoding::text;
+
+    use super::*;
+
+    fn halted(subject: &str, impact: Impact) -> Condition {
+        Condition {
+            component: "sink/erp".to_owned(),
+            code: "partition_halted",
+            subject: subject.to_owned(),
+            impact,
+            cause: "record 7 cannot be read".to_owned(),
+            remedy: "skip it by command".to_owned(),
+        }
+    }
+
+    fn gauge(registry: &Registry) -> Option<String> {
+        let mut page = String::new();
+        text::encode(&mut page, registry).unwrap();
+        page.lines().find(|line| line.starts_with("tillrace_conditions{")).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_condition_stands_until_it_is_cleared() {
+        let mut registry = Registry::default();
+        let health = Health::register(&mut registry);
+        health.raise(halted("partition 3", Impact::Degraded));
+        health.raise(halted("partition 4", Impact::Degraded));
+        health.raise(Condition {
+            cause: "changed".to_owned(),
+            ..halted("partition 3", Impact::Degraded)
+        });
+        let standing = health.standing();
+        assert_eq!(standing.len(), 2);
+        assert_eq!(standing[0].condition.cause, "changed");
+        let line = r#"tillrace_conditions{component="sink/erp",code="partition_halted"}"#;
+        assert_eq!(gauge(&registry).unwrap(), format!("{line} 2"));
+
+        health.clear("sink/erp", "partition_halted", "partition 3");
+        health.clear("sink/erp", "partition_halted", "never raised");
+        assert_eq!(gauge(&registry).unwrap(), format!("{line} 1"));
+        assert_eq!(health.standing()[0].condition.subject, "partition 4");
+    }
+
+    #[test]
+    fn only_what_hinders_traffic_speaks_against_readiness() {
+        let health = Health::default();
+        health.raise(halted("partition 3", Impact::Degraded));
+        assert!(health.is_ready());
+        health.clone().raise(halted("partition 4", Impact::NotReady));
+        assert!(!health.is_ready());
+        health.clear("sink/erp", "partition_halted", "partition 4");
+        assert!(health.is_ready());
+    }
+}
