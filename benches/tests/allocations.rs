@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::registry::Registry;
 use tillrace_benches::tick_log::TickLog;
+use tillrace_core::health::Health;
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, Tenants, hash_key};
 
@@ -113,7 +114,8 @@ fn three_thousand_more_events_allocate_a_few_hundred_times() {
     let tenants = Tenants::new(vec![tenant.unwrap()]).unwrap();
     let log = Arc::new(TickLog::start(8).unwrap());
     let mut registry = Registry::default();
-    let gateway = Gateway::start(settings, log, Topics::new(""), tenants, &mut registry);
+    let gateway =
+        Gateway::start(settings, log, Topics::new(""), tenants, Health::default(), &mut registry);
     let gateway = runtime.block_on(gateway).unwrap();
     let [few, many] = measure(gateway.local_addr());
     assert!(many - few < 3_000 / 5, "{few} allocations for 1,000 events, {many} for 4,000");

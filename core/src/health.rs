@@ -44,6 +44,56 @@ pub struct Condition {
     pub remedy: String,
 }
 
+/// Where a process is in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Phase {
+    /// It opens its log and starts its roles, and can do nothing for anybody yet.
+    Starting,
+    /// It does its work.
+    #[default]
+    Serving,
+    /// It was told to stop; load balancers should send no more.
+    Draining,
+}
+
+/// Whether a process should get traffic, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It should.
+    Ready,
+    /// Not yet.
+    Starting,
+    /// No more.
+    Draining,
+    /// Not as long as a condition holds whose impact is `not_ready`.
+    NotReady,
+}
+
+/// The body of `/readyz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Whether the process should get traffic.
+    pub status: Status,
+    /// Everything that stands still.
+    pub conditions: Vec<Standing>,
+}
+
+impl Readiness {
+    /// Tells whether the process should get traffic.
+    pub fn is_ready(&self) -> bool {
+        self.status == Status::Ready
+    }
+
+    /// Adds a condition that its component finds out when it is asked.
+    pub fn add(&mut self, standing: Standing) {
+        if self.is_ready() && standing.condition.impact == Impact::NotReady {
+            self.status = Status::NotReady;
+        }
+        self.conditions.push(standing);
+    }
+}
+
 /// A condition and since when it holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Standing {
@@ -62,6 +112,7 @@ pub struct Health {
 
 #[derive(Default)]
 struct Shared {
+    phase: RwLock<Phase>,
     conditions: RwLock<BTreeMap<Key, Standing>>,
     gauges: Family<Labels, Gauge>,
 }
@@ -129,10 +180,26 @@ impl Health {
         self.shared.conditions.read().values().cloned().collect()
     }
 
+    /// Takes note of where the process is in its life.
+    pub fn enter(&self, phase: Phase) {
+        *self.shared.phase.write() = phase;
+    }
+
+    /// Tells whether the process should get traffic, and everything that stands still.
+    pub fn readiness(&self) -> Readiness {
+        let status = match *self.shared.phase.read() {
+            Phase::Starting => Status::Starting,
+            Phase::Serving => Status::Ready,
+            Phase::Draining => Status::Draining,
+        };
+        let mut readiness = Readiness { status, conditions: Vec::new() };
+        self.standing().into_iter().for_each(|standing| readiness.add(standing));
+        readiness
+    }
+
     /// Tells whether the process should get traffic.
     pub fn is_ready(&self) -> bool {
-        let conditions = self.shared.conditions.read();
-        conditions.values().all(|standing| standing.condition.impact == Impact::Degraded)
+        self.readiness().is_ready()
     }
 }
 
@@ -200,7 +267,22 @@ mod tests {
         assert!(health.is_ready());
         health.clone().raise(halted("partition 4", Impact::NotReady));
         assert!(!health.is_ready());
+        assert_eq!(health.readiness().status, Status::NotReady);
         health.clear("sink/erp", "partition_halted", "partition 4");
         assert!(health.is_ready());
+        assert_eq!(health.readiness().conditions, health.standing());
+    }
+
+    #[test]
+    fn a_process_is_ready_only_between_its_start_and_its_drain() {
+        let health = Health::default();
+        let mut told = Vec::new();
+        for phase in [Phase::Starting, Phase::Serving, Phase::Draining] {
+            health.enter(phase);
+            told.push((health.is_ready(), health.readiness().status));
+        }
+        let expected =
+            [(false, Status::Starting), (true, Status::Ready), (false, Status::Draining)];
+        assert_eq!(told, expected);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::registry::Registry;
+use tillrace_core::health::{self, Phase, Readiness};
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 use tokio::net::TcpListener;
@@ -26,6 +27,7 @@ use crate::tenant::Tenants;
 pub struct Gateway {
     local_addr: SocketAddr,
     front: Arc<Front>,
+    process: health::Health,
     stop: watch::Sender<bool>,
     acceptor: JoinHandle<GracefulShutdown>,
     drain_timeout: Duration,
@@ -77,7 +79,7 @@ impl Gateway {
     /// Starts a gateway: when this returns, it accepts connections.
     ///
     /// The topics must exist; see [`Log::ensure_topics`], and [`Health::note_weaknesses`] for what
-    /// it returns.
+    /// it returns. `process` is what `/readyz` tells beside the gateway's own conditions.
     ///
     /// # Errors
     /// [`GatewayError`] when a setting cannot be used, the address is taken, or the log is away.
@@ -86,9 +88,10 @@ impl Gateway {
         log: Arc<dyn Log>,
         topics: Topics,
         tenants: Tenants,
+        process: health::Health,
         metrics: &mut Registry,
     ) -> Result<Self, GatewayError> {
-        Self::start_at(settings, log, topics, tenants, metrics, Clock::system()).await
+        Self::start_at(settings, log, topics, tenants, process, metrics, Clock::system()).await
     }
 
     pub(crate) async fn start_at(
@@ -96,6 +99,7 @@ impl Gateway {
         log: Arc<dyn Log>,
         topics: Topics,
         tenants: Tenants,
+        process: health::Health,
         metrics: &mut Registry,
         clock: Clock,
     ) -> Result<Self, GatewayError> {
@@ -105,7 +109,8 @@ impl Gateway {
         let listener = TcpListener::bind(address).await.map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let metrics = Metrics::register(metrics);
-        let front = Front::new(&settings, log.as_ref(), topics, tenants, metrics, clock)?;
+        let health = Arc::new(Health::new(process.clone(), settings.durability, clock.clone()));
+        let front = Front::new(&settings, log.as_ref(), topics, tenants, health, metrics, clock)?;
         let front = Arc::new(front);
         let (stop, stopped) = watch::channel(false);
         let acceptor = tokio::spawn(listen::accept(
@@ -116,7 +121,14 @@ impl Gateway {
             stopped,
         ));
         tracing::info!(address = %local_addr, "gateway listening");
-        Ok(Self { local_addr, front, stop, acceptor, drain_timeout: settings.drain_timeout })
+        Ok(Self {
+            local_addr,
+            front,
+            process,
+            stop,
+            acceptor,
+            drain_timeout: settings.drain_timeout,
+        })
     }
 
     /// Returns the address it listens on, with the port that was taken.
@@ -129,12 +141,11 @@ impl Gateway {
         &self.front.health
     }
 
-    /// Gives `/metrics` the registry to write out, once every part has registered with it; until
-    /// then it answers 503. A second registry is ignored.
-    pub fn expose(&self, registry: Arc<Registry>) {
-        if self.front.exposed.set(registry).is_err() {
-            tracing::warn!("a registry is exposed already");
-        }
+    /// Returns what tells the readiness of the process, this gateway's included, even when it has
+    /// drained.
+    pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
+        let health = Arc::clone(&self.front.health);
+        move || health.readiness()
     }
 
     /// Stops accepting, lets requests in progress finish, tells clients to go elsewhere
@@ -143,7 +154,7 @@ impl Gateway {
     /// # Errors
     /// [`DrainError`] when that takes longer than `drain_timeout`.
     pub async fn drain(self) -> Result<(), DrainError> {
-        self.front.health.drain();
+        self.process.enter(Phase::Draining);
         self.stop.send_replace(true);
         if let Ok(graceful) = self.acceptor.await {
             let drained = timeout(self.drain_timeout, graceful.shutdown()).await;

@@ -1,12 +1,14 @@
-//! What the gateway says of itself at `/readyz`, and the signals of pressure it gathers.
+//! What the gateway knows of its readiness, and the signals of pressure it gathers.
+//!
+//! What stands still elsewhere in the process is in [`tillrace_core::health`]; `/readyz` tells both.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
-use serde::Serialize;
+use tillrace_core::health::{self, Condition, Impact, Readiness, Standing};
 use tillrace_core::log::LogError;
 
-use crate::clock::Now;
+use crate::clock::{Clock, Now};
 use crate::settings::Durability;
 
 /// A failure to publish speaks against readiness for this long, or until one succeeds. It ends by
@@ -18,58 +20,54 @@ const PRESSURE_STANDS_MS: i64 = 1_000;
 /// The gateway's health; shared, each field an independent signal (hence relaxed ordering).
 #[derive(Debug)]
 pub struct Health {
+    process: health::Health,
     durability: Durability,
-    weaknesses: RwLock<Vec<String>>,
-    draining: AtomicBool,
+    weaknesses: RwLock<Weaknesses>,
+    /// First and last failure of a row of them.
+    failing_since_ms: AtomicI64,
     failed_at_ms: AtomicI64,
     queue_full_at_ms: AtomicI64,
+    clock: Clock,
 }
 
-/// The body of `/readyz`.
-#[derive(Debug, Serialize, PartialEq, Eq)]
-pub(crate) struct Readiness {
-    status: &'static str,
-    durability: Durability,
-    log: &'static str,
-    weak_settings: Vec<String>,
+#[derive(Debug, Default)]
+struct Weaknesses {
+    sentences: Vec<String>,
+    since_ms: i64,
 }
 
 impl Health {
-    pub(crate) fn new(durability: Durability) -> Self {
+    pub(crate) fn new(process: health::Health, durability: Durability, clock: Clock) -> Self {
         Self {
+            process,
             durability,
-            weaknesses: RwLock::new(Vec::new()),
-            draining: AtomicBool::new(false),
+            weaknesses: RwLock::new(Weaknesses::default()),
+            failing_since_ms: AtomicI64::new(i64::MIN),
             failed_at_ms: AtomicI64::new(i64::MIN),
             queue_full_at_ms: AtomicI64::new(i64::MIN),
+            clock,
         }
     }
 
     /// Takes note of what [`Log::ensure_topics`](tillrace_core::log::Log::ensure_topics) found
     /// weaker than promised, one sentence each, in place of what was noted before.
-    pub fn note_weaknesses(&self, weaknesses: Vec<String>) {
-        *self.weaknesses.write() = weaknesses;
+    pub fn note_weaknesses(&self, sentences: Vec<String>) {
+        let since_ms = self.clock.now().wall_ms;
+        *self.weaknesses.write() = Weaknesses { sentences, since_ms };
     }
 
-    /// Says whether the gateway should get traffic, and why not.
-    pub(crate) fn readiness(&self, now: Now) -> (bool, Readiness) {
-        let weak_settings = self.weaknesses.read().clone();
-        let failing = stands(&self.failed_at_ms, now, FAILURE_STANDS_MS);
-        let weak = !weak_settings.is_empty() && self.durability == Durability::Brokers;
-        let draining = self.draining.load(Ordering::Relaxed);
-        let status = match (draining, failing, weak) {
-            (true, _, _) => "draining",
-            (_, true, _) => "log_failing",
-            (_, _, true) => "weak_settings",
-            _ => "ready",
-        };
-        let log = if failing { "failing" } else { "ok" };
-        let readiness = Readiness { status, durability: self.durability, log, weak_settings };
-        (!draining && !failing && !weak, readiness)
-    }
-
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// Says whether the process should get traffic, and everything that stands still in it.
+    pub fn readiness(&self) -> Readiness {
+        let now = self.clock.now();
+        let mut readiness = self.process.readiness();
+        if stands(&self.failed_at_ms, now, FAILURE_STANDS_MS) {
+            readiness.add(log_failing(self.failing_since_ms.load(Ordering::Relaxed)));
+        }
+        let weaknesses = self.weaknesses.read();
+        if !weaknesses.sentences.is_empty() {
+            readiness.add(weak_settings(&weaknesses, self.durability));
+        }
+        readiness
     }
 
     /// Takes note that a publish went well; logs the first after failures.
@@ -83,7 +81,9 @@ impl Health {
 
     /// Takes note that a publish failed; logs the first failure of a row of them.
     pub(crate) fn fails(&self, now: Now, error: &LogError) {
-        if self.failed_at_ms.swap(now.wall_ms, Ordering::Relaxed) == i64::MIN {
+        let last_ms = self.failed_at_ms.swap(now.wall_ms, Ordering::Relaxed);
+        if now.wall_ms.saturating_sub(last_ms) >= FAILURE_STANDS_MS {
+            self.failing_since_ms.store(now.wall_ms, Ordering::Relaxed);
             let error: &dyn std::error::Error = error;
             tracing::warn!(error, "publishing fails, senders are asked to retry");
         }
@@ -103,8 +103,41 @@ fn stands(since_ms: &AtomicI64, now: Now, stands_ms: i64) -> bool {
     now.wall_ms.saturating_sub(since_ms.load(Ordering::Relaxed)) < stands_ms
 }
 
+fn log_failing(since_ms: i64) -> Standing {
+    let condition = Condition {
+        component: "gateway".to_owned(),
+        code: "log_failing",
+        subject: String::new(),
+        impact: Impact::NotReady,
+        cause: "the log did not take the last events; senders were asked to come back".to_owned(),
+        remedy: "see the process's log for what failed, then the brokers or the disk".to_owned(),
+    };
+    Standing { condition, since_ms }
+}
+
+fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> Standing {
+    let condition = Condition {
+        component: "gateway".to_owned(),
+        code: "weak_settings",
+        subject: String::new(),
+        impact: match durability {
+            Durability::Brokers => Impact::NotReady,
+            Durability::Development => Impact::Degraded,
+        },
+        cause: weaknesses.sentences.join("; "),
+        remedy: "change the topics' settings, or accept weaker ones with \
+                 `ingest.durability: development`"
+            .to_owned(),
+    };
+    Standing { condition, since_ms: weaknesses.since_ms }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use tillrace_core::health::Status;
+
     use super::*;
 
     const FAILURE: LogError = LogError::TimedOut { action: "publish" };
@@ -113,50 +146,73 @@ mod tests {
         Now { wall_ms, steady_ns: 0 }
     }
 
-    fn status(health: &Health, wall_ms: i64) -> (bool, &'static str) {
-        let (ready, readiness) = health.readiness(at(wall_ms));
-        (ready, readiness.status)
+    /// A health on a clock that stands where it is put.
+    fn health(durability: Durability) -> (Health, Arc<AtomicI64>) {
+        let clock = Arc::new(AtomicI64::new(0));
+        let manual = Clock::Manual(Arc::clone(&clock));
+        (Health::new(health::Health::default(), durability, manual), clock)
+    }
+
+    fn told(health: &Health) -> (Status, Vec<(&'static str, Impact, i64)>) {
+        let readiness = health.readiness();
+        let of = |standing: &Standing| {
+            (standing.condition.code, standing.condition.impact, standing.since_ms)
+        };
+        (readiness.status, readiness.conditions.iter().map(of).collect())
     }
 
     #[test]
     fn weak_settings_fail_readiness_unless_development_is_meant() {
-        for (durability, expected) in [
-            (Durability::Brokers, (false, "weak_settings")),
-            (Durability::Development, (true, "ready")),
+        for (durability, status, impact) in [
+            (Durability::Brokers, Status::NotReady, Impact::NotReady),
+            (Durability::Development, Status::Ready, Impact::Degraded),
         ] {
-            let health = Health::new(durability);
-            assert_eq!(status(&health, 0), (true, "ready"));
-            health.note_weaknesses(vec!["replication is 1".to_owned()]);
-            assert_eq!(status(&health, 0), expected);
-            let (_, readiness) = health.readiness(at(0));
-            assert_eq!(readiness.weak_settings, ["replication is 1"]);
+            let (health, clock) = health(durability);
+            assert_eq!(told(&health), (Status::Ready, vec![]));
+            clock.store(7, Ordering::Relaxed);
+            health.note_weaknesses(vec!["replication is 1".to_owned(), "acks is 1".to_owned()]);
+            assert_eq!(told(&health), (status, vec![("weak_settings", impact, 7)]));
+            let cause = &health.readiness().conditions[0].condition.cause;
+            assert_eq!(cause, "replication is 1; acks is 1");
         }
     }
 
     #[test]
     fn a_failing_log_shows_until_it_works_or_was_not_asked_for_a_while() {
-        let health = Health::new(Durability::Brokers);
+        let (health, clock) = health(Durability::Brokers);
+        let failing =
+            |since_ms| (Status::NotReady, vec![("log_failing", Impact::NotReady, since_ms)]);
         health.fails(at(1_000), &FAILURE);
-        assert_eq!(status(&health, 1_001), (false, "log_failing"));
-        assert_eq!(status(&health, 11_000), (true, "ready"));
+        health.fails(at(2_000), &FAILURE);
+        clock.store(11_999, Ordering::Relaxed);
+        assert_eq!(told(&health), failing(1_000));
+        clock.store(12_000, Ordering::Relaxed);
+        assert_eq!(told(&health), (Status::Ready, vec![]));
         health.fails(at(20_000), &FAILURE);
+        clock.store(20_001, Ordering::Relaxed);
+        assert_eq!(told(&health), failing(20_000));
         health.works();
-        assert_eq!(status(&health, 20_002), (true, "ready"));
+        assert_eq!(told(&health), (Status::Ready, vec![]));
+    }
+
+    #[test]
+    fn what_stands_still_elsewhere_in_the_process_is_told_too() {
+        let (health, _clock) = health(Durability::Brokers);
+        health.note_weaknesses(vec!["replication is 1".to_owned()]);
+        health
+            .process
+            .raise(Condition { component: "sink/erp".to_owned(), ..log_failing(0).condition });
+        let components: Vec<_> =
+            health.readiness().conditions.into_iter().map(|c| c.condition.component).collect();
+        assert_eq!(components, ["sink/erp", "gateway"]);
     }
 
     #[test]
     fn a_full_queue_is_pressure_for_a_moment() {
-        let health = Health::new(Durability::Brokers);
+        let (health, _clock) = health(Durability::Brokers);
         assert!(!health.is_queue_tight(at(500)));
         health.queue_was_full(at(500));
         assert!(health.is_queue_tight(at(1_499)));
         assert!(!health.is_queue_tight(at(1_500)));
-    }
-
-    #[test]
-    fn a_draining_gateway_is_not_ready() {
-        let health = Health::new(Durability::Development);
-        health.drain();
-        assert_eq!(status(&health, 0), (false, "draining"));
     }
 }

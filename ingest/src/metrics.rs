@@ -23,15 +23,13 @@ pub(crate) enum Route {
     Batch,
     Health,
     Ready,
-    Metrics,
     /// Any path that leads nowhere.
     Other,
 }
 
 impl Route {
     /// All of them, in the order of their declaration.
-    const ALL: [Self; 6] =
-        [Self::Single, Self::Batch, Self::Health, Self::Ready, Self::Metrics, Self::Other];
+    const ALL: [Self; 5] = [Self::Single, Self::Batch, Self::Health, Self::Ready, Self::Other];
 
     pub(crate) fn of(path: &str) -> Self {
         let known = Self::ALL.into_iter().find(|route| route.name() == path);
@@ -45,7 +43,6 @@ impl Route {
             Self::Batch => "/v1/events:batch",
             Self::Health => "/healthz",
             Self::Ready => "/readyz",
-            Self::Metrics => "/metrics",
             Self::Other => "other",
         }
     }

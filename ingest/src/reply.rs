@@ -104,11 +104,6 @@ pub(crate) fn with_json(status: StatusCode, body: &impl Serialize) -> Reply {
     reply(status, JSON, json(body))
 }
 
-/// Answers with text of a given type.
-pub(crate) fn with_text(content_type: &'static str, text: String) -> Reply {
-    reply(StatusCode::OK, HeaderValue::from_static(content_type), text.into())
-}
-
 fn with_problem_headers(mut reply: Reply, problem: Problem, retry_after: Option<u64>) -> Reply {
     let mut insert = |name: HeaderName, value| reply.headers_mut().insert(name, value);
     if let Some(seconds) = retry_after {

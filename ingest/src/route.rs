@@ -2,14 +2,13 @@
 //!
 //! Everything that can be said without reading the body is said here, before any of it is read.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::registry::Registry;
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 
@@ -42,7 +41,6 @@ pub(crate) struct Front {
     pub(crate) metrics: Metrics,
     pub(crate) jitter: Jitter,
     pub(crate) clock: Clock,
-    pub(crate) exposed: OnceLock<Arc<Registry>>,
     /// By tenant: events accepted, duplicate, rejected, put off.
     pub(crate) counters: Vec<[Counter; 4]>,
     tenants: Tenants,
@@ -58,10 +56,10 @@ impl Front {
         log: &dyn Log,
         topics: Topics,
         tenants: Tenants,
+        health: Arc<Health>,
         metrics: Metrics,
         clock: Clock,
     ) -> Result<Self, LogError> {
-        let health = Arc::new(Health::new(settings.durability));
         let credit = Arc::new(Credit::new(
             settings.in_flight.as_u64(),
             settings.tenant_share_percent,
@@ -87,7 +85,6 @@ impl Front {
             metrics,
             jitter: Jitter::new(),
             clock,
-            exposed: OnceLock::new(),
             shares: tenants.iter().map(|_| credit.share()).collect(),
             tenants,
             credit,
@@ -106,7 +103,6 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Rep
         Route::Batch => post(&front, request, Endpoint::Batch).await,
         Route::Health => get(&request, || health(&front)),
         Route::Ready => get(&request, || ready(&front)),
-        Route::Metrics => get(&request, || exposition(&front)),
         Route::Other => {
             dismiss(request);
             reply::problem(Problem::NotFound, None)
@@ -255,22 +251,10 @@ fn health(_front: &Front) -> Reply {
 }
 
 fn ready(front: &Front) -> Reply {
-    let (ready, readiness) = front.health.readiness(front.clock.now());
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let readiness = front.health.readiness();
+    let status =
+        if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::with_json(status, &readiness)
-}
-
-fn exposition(front: &Front) -> Reply {
-    let Some(registry) = front.exposed.get() else {
-        return reply::problem(Problem::Unavailable, Some(1));
-    };
-    let mut text = String::new();
-    match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => {
-            reply::with_text("application/openmetrics-text; version=1.0.0; charset=utf-8", text)
-        }
-        Err(std::fmt::Error) => reply::problem(Problem::Unavailable, Some(1)),
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tillrace_core::health::Health;
 use tillrace_core::log::Log;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::topics::Topics;
@@ -27,7 +28,8 @@ async fn gateway(log: Arc<LocalLog>) -> Gateway {
         GatewaySettings { listen: "127.0.0.1:0".parse().unwrap(), ..GatewaySettings::default() };
     let tenants = Tenants::new(vec![tenant]).unwrap();
     let mut registry = Registry::default();
-    Gateway::start(settings, log, Topics::new(""), tenants, &mut registry).await.unwrap()
+    let health = Health::register(&mut registry);
+    Gateway::start(settings, log, Topics::new(""), tenants, health, &mut registry).await.unwrap()
 }
 
 /// Ten good events of ten thousand bytes, then one line of two million that is too long.

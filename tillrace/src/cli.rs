@@ -87,9 +87,12 @@ pub(crate) struct Source {
     /// Use Apache Kafka at these bootstrap servers instead of the local log.
     #[arg(long, value_name = "BROKERS")]
     pub(crate) kafka: Option<String>,
-    /// Address the gateway listens on; port 0 takes a free one. A role without gateway answers /healthz and /metrics there.
+    /// Address the gateway listens on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+    /// Address where the process answers /healthz, /readyz and /metrics: 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) status: Option<SocketAddr>,
     /// Folder for the local log and the files that sinks write.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,

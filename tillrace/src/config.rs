@@ -42,7 +42,7 @@ pub(crate) struct Settings {
     pub(crate) tenants: Vec<TenantSettings>,
     /// What is said on standard error.
     pub(crate) telemetry: Telemetry,
-    /// Where a process without a gateway answers `/healthz` and `/metrics`; nowhere if absent.
+    /// Where the process answers `/healthz`, `/readyz` and `/metrics`; each kind of process has a default of its own.
     pub(crate) status: Option<SocketAddr>,
     /// Whether this is a development set-up, made without a configuration file.
     #[serde(skip)]
@@ -195,7 +195,9 @@ impl Settings {
         }
         if let Some(listen) = source.listen {
             self.ingest.listen = listen;
-            self.status = Some(listen);
+        }
+        if let Some(status) = source.status {
+            self.status = Some(status);
         }
         if let Some(data) = &source.data {
             self.data.clone_from(data);

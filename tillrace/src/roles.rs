@@ -5,12 +5,13 @@
 
 mod aggregator;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
+use tillrace_core::health::{Health, Phase, Readiness};
 use tillrace_core::log::kafka::KafkaLog;
 use tillrace_core::log::local::{self, LocalLog, Serving};
 use tillrace_core::log::{Log, LogView};
@@ -37,28 +38,43 @@ impl Roles {
     pub(crate) const INGEST: Self = Self { ingest: true, aggregate: false, deliver: false };
     pub(crate) const AGGREGATE: Self = Self { ingest: false, aggregate: true, deliver: false };
     pub(crate) const DELIVER: Self = Self { ingest: false, aggregate: false, deliver: true };
+
+    /// Where the status listener is unless configured otherwise: one process of each kind fits on a host.
+    pub(crate) fn default_status(self) -> SocketAddr {
+        let port = match self {
+            Self { ingest: true, .. } => 8081,
+            Self { aggregate: true, .. } => 8082,
+            _ => 8083,
+        };
+        SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+    }
 }
 
 /// The roles of this process, at work.
 pub(crate) struct Running {
     pub(crate) log: Arc<dyn Log>,
+    health: Health,
+    status: Status,
     gateway: Option<Gateway>,
     aggregator: Option<Aggregator>,
     delivery: Option<Delivery>,
-    status: Option<Status>,
     /// Lets `tap` and `verify` read a local log while this process owns it.
     _serving: Option<Serving>,
 }
 
 impl Running {
-    /// Opens the log, makes the topics, and starts the roles; the gateway comes last, so that what it accepts has
-    /// somewhere to go.
+    /// Opens the log, makes the topics, and starts the roles; the status listener comes first, so that a long start can be
+    /// seen, and the gateway last, so that what it accepts has somewhere to go.
     ///
     /// # Errors
     /// When the log cannot be opened or a role cannot start.
     pub(crate) async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
         let topics = settings.topics();
         let mut registry = Registry::default();
+        let health = Health::register(&mut registry);
+        health.enter(Phase::Starting);
+        let status_address = settings.status.unwrap_or(roles.default_status());
+        let status = Status::start(status_address, health.clone()).await?;
         let (log, serving) = open_log(settings, &mut registry)?;
         let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         let specs = topics.specs(&sinks, settings.log.retention_days);
@@ -84,13 +100,19 @@ impl Running {
             .then(|| Delivery::start(&settings.sinks, Arc::clone(&log), &topics, &mut registry))
             .transpose()
             .context("start the sinks")?;
-        let mut running =
-            Self { log, gateway: None, aggregator, delivery, status: None, _serving: serving };
+        let mut running = Self {
+            log,
+            health: health.clone(),
+            status,
+            gateway: None,
+            aggregator,
+            delivery,
+            _serving: serving,
+        };
         if roles.ingest {
-            running.start_gateway(settings, &weaknesses, registry).await?;
-        } else if let Some(listen) = settings.status {
-            running.status =
-                Some(Status::start(listen, registry).await.context("start the status page")?);
+            running.start_gateway(settings, weaknesses, registry).await?;
+        } else {
+            running.expose(registry, move || health.readiness());
         }
         Ok(running)
     }
@@ -98,27 +120,42 @@ impl Running {
     async fn start_gateway(
         &mut self,
         settings: &Settings,
-        weaknesses: &[String],
+        weaknesses: Vec<String>,
         mut registry: Registry,
     ) -> anyhow::Result<()> {
-        let tenants = Tenants::new(settings.tenants.clone()).context("read the tenants")?;
-        let log = Arc::clone(&self.log);
-        let gateway =
-            Gateway::start(settings.ingest.clone(), log, settings.topics(), tenants, &mut registry)
-                .await
-                .context("start the gateway")?;
-        gateway.health().note_weaknesses(weaknesses.to_vec());
-        gateway.expose(Arc::new(registry));
+        let gateway = Gateway::start(
+            settings.ingest.clone(),
+            Arc::clone(&self.log),
+            settings.topics(),
+            Tenants::new(settings.tenants.clone()).context("read the tenants")?,
+            self.health.clone(),
+            &mut registry,
+        );
+        let gateway = gateway.await.context("start the gateway")?;
+        gateway.health().note_weaknesses(weaknesses);
+        self.expose(registry, gateway.readiness());
         self.gateway = Some(gateway);
         Ok(())
     }
 
-    /// Returns the address of the gateway, or of the status page of a process without one.
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.gateway
-            .as_ref()
-            .map(Gateway::local_addr)
-            .or(self.status.as_ref().map(Status::local_addr))
+    /// The process has started: lets it be seen.
+    fn expose(
+        &self,
+        registry: Registry,
+        readiness: impl Fn() -> Readiness + Send + Sync + 'static,
+    ) {
+        self.status.expose(registry, readiness);
+        self.health.enter(Phase::Serving);
+    }
+
+    /// Returns the address of the gateway, if there is one.
+    pub(crate) fn gateway_address(&self) -> Option<SocketAddr> {
+        self.gateway.as_ref().map(Gateway::local_addr)
+    }
+
+    /// Returns the address of the status listener.
+    pub(crate) fn status_address(&self) -> SocketAddr {
+        self.status.local_addr()
     }
 
     /// Waits until a role stops by itself, which it does only when it cannot go on.
@@ -146,6 +183,7 @@ impl Running {
     /// # Errors
     /// The first role that could not end cleanly; the others are ended all the same.
     pub(crate) async fn drain(self) -> anyhow::Result<()> {
+        self.health.enter(Phase::Draining);
         let mut first_error = None;
         if let Some(gateway) = self.gateway
             && let Err(error) = gateway.drain().await

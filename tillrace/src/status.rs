@@ -1,42 +1,93 @@
-//! `/healthz` and `/metrics` of a process that has no gateway.
+//! The status listener: `/healthz`, `/readyz` and `/metrics` of this process, whatever roles it has.
+//!
+//! It has an address of its own, so that a flood at the gateway cannot mute it, and so that what is said of the
+//! process stays inside. It listens before the log is opened: a long recovery is a process that starts, not a dead one.
+
+mod page;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use prometheus_client::encoding::text;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use tillrace_core::health::{Health, Readiness};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
+use self::page::MetricsPage;
+
+/// Monitoring and probes need a few; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 64;
+/// Longest wait for a request, an idle connection's included.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes buffered of a connection: no request here is long.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// Pause when the process has no file descriptor left for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
+
+const JSON: &str = "application/json";
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 
-/// The page, being served until it is dropped.
+/// The listener; it answers until it is dropped.
 pub(crate) struct Status {
     local_addr: SocketAddr,
+    shared: Arc<Shared>,
     acceptor: JoinHandle<()>,
 }
 
+struct Shared {
+    health: Health,
+    started: OnceLock<Started>,
+}
+
+/// What can be told once the roles have started.
+struct Started {
+    metrics: MetricsPage,
+    readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
+}
+
 impl Status {
-    /// Listens on an address.
+    /// Listens on an address; tells of `health` alone until [`Status::expose`] is called.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub(crate) async fn start(listen: SocketAddr, registry: Registry) -> std::io::Result<Self> {
-        let listener = TcpListener::bind(listen).await?;
-        let local_addr = listener.local_addr()?;
-        let acceptor = tokio::spawn(accept(listener, Arc::new(registry)));
-        Ok(Self { local_addr, acceptor })
+    /// When the address cannot be listened on.
+    pub(crate) async fn start(address: SocketAddr, health: Health) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!(
+                "listen on the status address {address}; choose another with --status or `status`"
+            )
+        })?;
+        let local_addr = listener.local_addr().context("read the status listener's address")?;
+        let shared = Arc::new(Shared { health, started: OnceLock::new() });
+        let acceptor = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { local_addr, shared, acceptor })
     }
 
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Tells of the metrics in `registry` from now on, and of what `readiness` finds out.
+    pub(crate) fn expose(
+        &self,
+        registry: Registry,
+        readiness: impl Fn() -> Readiness + Send + Sync + 'static,
+    ) {
+        let metrics = MetricsPage::new(registry);
+        let started = Started { metrics, readiness: Box::new(readiness) };
+        if self.shared.started.set(started).is_err() {
+            tracing::warn!("the metrics are exposed already");
+        }
     }
 }
 
@@ -46,52 +97,83 @@ impl Drop for Status {
     }
 }
 
-async fn accept(listener: TcpListener, registry: Arc<Registry>) {
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let open = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let stream = match listener.accept().await {
-            Ok((stream, _peer)) => stream,
+        // The semaphore is never closed.
+        let permit = Arc::clone(&open).acquire_owned().await.ok();
+        match listener.accept().await {
+            Ok((stream, _peer)) => {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    serve(stream, &shared).await;
+                    drop(permit);
+                });
+            }
             Err(error) => {
-                tracing::warn!(%error, "a connection to the status page failed");
-                continue;
-            }
-        };
-        let registry = Arc::clone(&registry);
-        let service = service_fn(move |request| {
-            let response = answer(&request, &registry);
-            async move { Ok::<_, Infallible>(response) }
-        });
-        tokio::spawn(async move {
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(hyper_util::rt::TokioTimer::new())
-                .serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection to the status page ended");
-            }
-        });
-    }
-}
-
-fn answer(request: &Request<Incoming>, registry: &Registry) -> Response<Full<Bytes>> {
-    match (request.method(), request.uri().path()) {
-        (&Method::GET, "/healthz") => reply(StatusCode::OK, "text/plain", "ok\n".to_owned()),
-        (&Method::GET, "/metrics") => {
-            let mut metrics = String::new();
-            match text::encode(&mut metrics, registry) {
-                Ok(()) => reply(StatusCode::OK, METRICS_TYPE, metrics),
-                Err(_format) => {
-                    reply(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", String::new())
-                }
+                tracing::warn!(%error, "cannot accept a connection to the status listener");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
-        _ => reply(StatusCode::NOT_FOUND, "text/plain", "try /healthz or /metrics\n".to_owned()),
     }
 }
 
-fn reply(status: StatusCode, content_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
+async fn serve(stream: TcpStream, shared: &Shared) {
+    let service = service_fn(|request| {
+        let reply = answer(&request, shared);
+        async move { Ok::<_, Infallible>(reply) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::trace!(%error, "a connection to the status listener ended badly");
+    }
+}
+
+fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = reply(StatusCode::METHOD_NOT_ALLOWED, TEXT, "use GET\n");
+        refusal.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    match request.uri().path() {
+        "/healthz" => reply(StatusCode::OK, JSON, r#"{"status":"alive"}"#),
+        "/readyz" => ready(shared),
+        "/metrics" => metrics(shared),
+        _ => reply(StatusCode::NOT_FOUND, TEXT, "try /healthz, /readyz or /metrics\n"),
+    }
+}
+
+fn ready(shared: &Shared) -> Response<Full<Bytes>> {
+    let started = shared.started.get();
+    let readiness =
+        started.map_or_else(|| shared.health.readiness(), |started| (started.readiness)());
+    let status =
+        if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    // Plain data, which cannot fail to be serialised.
+    reply(status, JSON, serde_json::to_vec(&readiness).unwrap_or_default())
+}
+
+fn metrics(shared: &Shared) -> Response<Full<Bytes>> {
+    match shared.started.get() {
+        Some(started) => reply(StatusCode::OK, METRICS_TYPE, started.metrics.at(Instant::now())),
+        None => reply(StatusCode::SERVICE_UNAVAILABLE, TEXT, "the process is starting\n"),
+    }
+}
+
+fn reply(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Source;
@@ -20,6 +20,10 @@ pub(crate) async fn run(
     roles: Roles,
     adopt_checkpoints: bool,
 ) -> anyhow::Result<ExitCode> {
+    ensure!(
+        roles.ingest || source.listen.is_none(),
+        "--listen is the gateway's address, and this role has none; --status is where it answers /readyz and /metrics"
+    );
     let mut settings = Settings::load(source)?;
     settings.aggregate.adopt_checkpoints = adopt_checkpoints;
     telemetry::start(&settings.telemetry)?;
@@ -48,9 +52,10 @@ fn greet(
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tillrace {}", env!("CARGO_PKG_VERSION"))?;
-    if let Some(address) = running.address() {
+    if let Some(address) = running.gateway_address() {
         writeln!(out, "  listening  http://{address}")?;
     }
+    writeln!(out, "  status     http://{}/readyz", running.status_address())?;
     match &settings.log.kafka {
         Some(kafka) => writeln!(out, "  log        Kafka at {}", kafka.brokers)?,
         None => writeln!(out, "  log        local, in {}", settings.local_log().dir.display())?,

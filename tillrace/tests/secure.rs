@@ -47,7 +47,8 @@ fn everything_works_over_tls_and_sasl_and_nothing_with_another_password() {
         command_line.clone().with("TILLRACE__LOG__KAFKA__PROPERTIES", &properties)
     };
 
-    let shut_out = let_in("another").run(&["up", "--listen", "127.0.0.1:0"]);
+    let shut_out =
+        let_in("another").run(&["up", "--listen", "127.0.0.1:0", "--status", "127.0.0.1:0"]);
     assert!(!shut_out.status.success());
     let complaint = String::from_utf8_lossy(&shut_out.stderr).into_owned();
     assert!(!complaint.contains("another"), "no password in what is said: {complaint}");

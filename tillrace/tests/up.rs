@@ -80,10 +80,36 @@ fn a_second_owner_of_a_local_log_is_refused_and_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let command_line = CommandLine::new(folder.path(), &[]);
     let _owner = command_line.up();
-    let second = command_line.run(&["aggregate"]);
+    let second = command_line.run(&["aggregate", "--status", "127.0.0.1:0"]);
     assert!(!second.status.success());
     let complaint = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(complaint.contains("another process owns"), "{complaint}");
+}
+
+#[test]
+fn every_role_tells_its_readiness_and_metrics_where_it_alone_answers() {
+    for role in ["up", "ingest", "aggregate", "deliver"] {
+        let folder = tempfile::tempdir().unwrap();
+        let command_line = CommandLine::new(folder.path(), &[]);
+        let process = command_line.start(role);
+        let ready = r#"{"status":"ready","conditions":[]}"#.to_owned();
+        assert_eq!(process.status("/readyz"), (200, ready), "{role}");
+        assert_eq!(process.status("/healthz").0, 200, "{role}");
+        let (status, metrics) = process.status("/metrics");
+        assert_eq!(status, 200, "{role}");
+        assert!(metrics.contains("tillrace_log_frames_total"), "{role}: {metrics}");
+        assert!(process.terminate().success(), "{role}");
+    }
+}
+
+#[test]
+fn a_role_without_a_gateway_refuses_an_address_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let command_line = CommandLine::new(folder.path(), &[]);
+    let refused = command_line.run(&["aggregate", "--listen", "127.0.0.1:0"]);
+    assert!(!refused.status.success());
+    let complaint = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(complaint.contains("--status is where it answers"), "{complaint}");
 }
 
 /// Arguments and settings for a test's own corner of the shared broker.

@@ -19,6 +19,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
 use tillrace_benches::tick_log::TickLog;
+use tillrace_core::health::Health;
 use tillrace_core::log::{Log as _, Producer, Row, Topic};
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
@@ -78,7 +79,9 @@ async fn gateway(arguments: &Arguments) -> anyhow::Result<()> {
     let tenants = Tenants::new(vec![tenant])?;
     let log = Arc::new(TickLog::start(PARTITIONS)?);
     let mut registry = Registry::default();
-    let gateway = Gateway::start(settings, log, Topics::new(""), tenants, &mut registry).await;
+    let gateway =
+        Gateway::start(settings, log, Topics::new(""), tenants, Health::default(), &mut registry)
+            .await;
     let _gateway = gateway.context("start the gateway")?;
     std::future::pending().await
 }

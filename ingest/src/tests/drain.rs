@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus_client::registry::Registry;
+use tillrace_core::health::{Health, Status};
 use tillrace_core::log::Log;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::topics::Topics;
@@ -29,10 +30,11 @@ async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
     let head = head("/v1/events", &[KeyOf(KEY).header(), JSON]);
     busy.write_all(&with_length(&head, event("7", 1).as_bytes())).await.unwrap();
     eventually("the event is with the log", || bench.log.held() == 1).await;
-    let log = bench.log.clone();
+    let (log, process) = (bench.log.clone(), bench.process.clone());
     let drain = tokio::spawn(bench.gateway.drain());
     assert!(read_answer(&mut idle).await.is_none(), "an idle connection is closed");
     assert!(!drain.is_finished());
+    assert_eq!(process.readiness().status, Status::Draining);
     log.release(Mood::Writes);
     let answer = read_answer(&mut busy).await.unwrap();
     assert_eq!(answer.status, 202);
@@ -148,6 +150,7 @@ async fn what_was_acknowledged_is_in_the_local_log() {
         Arc::clone(&log) as Arc<dyn Log>,
         topics.clone(),
         Tenants::new(vec![tenant]).unwrap(),
+        Health::default(),
         &mut Registry::default(),
     )
     .await

@@ -27,7 +27,7 @@ async fn a_retry_of_one_in_flight_waits_for_its_outcome() {
         async { tokio::join!(bench.post(KEY, event("7", 1)), bench.post(KEY, event("7", 1))) };
     let release = async {
         loop {
-            let waiting = bench.metric("tillrace_ingest_waited_for_copy_total").await;
+            let waiting = bench.metric("tillrace_ingest_waited_for_copy_total");
             if waiting == Some(1) {
                 break bench.log.release(Mood::Writes);
             }

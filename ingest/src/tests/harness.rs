@@ -9,6 +9,7 @@ use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use async_compression::zstd::CParameter;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use tillrace_core::health::Health;
 use tillrace_core::topics::Topics;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,6 +26,8 @@ pub(super) const NEIGHBOUR_KEY: &str = "key-of-another-tenant";
 pub(super) struct Bench {
     pub(super) gateway: Gateway,
     pub(super) log: MemoryLog,
+    pub(super) process: Health,
+    registry: Registry,
     clock: Arc<AtomicI64>,
 }
 
@@ -100,18 +103,19 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
     let log = MemoryLog::default();
     let clock = Arc::new(AtomicI64::new(MANUAL_ORIGIN_MS));
     let mut registry = Registry::default();
+    let process = Health::register(&mut registry);
     let gateway = Gateway::start_at(
         settings,
         Arc::new(log.clone()),
         Topics::new(""),
         tenants,
+        process.clone(),
         &mut registry,
         Clock::Manual(Arc::clone(&clock)),
     )
     .await
     .unwrap();
-    gateway.expose(Arc::new(registry));
-    Bench { gateway, log, clock }
+    Bench { gateway, log, process, registry, clock }
 }
 
 impl Bench {
@@ -156,9 +160,10 @@ impl Bench {
         }
     }
 
-    /// Value of a line of `/metrics`.
-    pub(super) async fn metric(&self, line: &str) -> Option<u64> {
-        let text = self.get("/metrics").await.body;
+    /// Value of a metric.
+    pub(super) fn metric(&self, line: &str) -> Option<u64> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry).unwrap();
         text.lines().find_map(|found| found.strip_prefix(line)?.trim().parse().ok())
     }
 }

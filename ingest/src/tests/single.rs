@@ -173,15 +173,20 @@ async fn health_readiness_and_metrics_are_told() {
     let bench = start(|_| {}).await;
     assert_eq!(bench.get("/healthz").await.json(), json!({"status": "alive"}));
     let ready = bench.get("/readyz").await;
-    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ready")));
+    assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready", "conditions": []})));
     bench.gateway.health().note_weaknesses(vec!["replication is 1, promised are 3".to_owned()]);
     let weak = bench.get("/readyz").await;
-    assert_eq!(weak.status, 503);
-    assert_eq!(weak.json()["weak_settings"], json!(["replication is 1, promised are 3"]));
+    assert_eq!((weak.status, &weak.json()["status"]), (503, &json!("not_ready")));
+    let condition = &weak.json()["conditions"][0];
+    assert_eq!(condition["code"], "weak_settings");
+    assert_eq!(condition["cause"], "replication is 1, promised are 3");
+    assert_eq!((bench.gateway.readiness())(), bench.gateway.health().readiness());
+    // Metrics are the status listener's, where a flood of connections does not reach them.
+    bench.get("/metrics").await.assert_problem(404, "not_found");
     bench.post(KEY, event("7", 1)).await;
     let accepted = r#"tillrace_ingest_events_total{tenant="acme",outcome="accepted"}"#;
-    assert_eq!(bench.metric(accepted).await, Some(1));
+    assert_eq!(bench.metric(accepted), Some(1));
     let answered = r#"tillrace_ingest_requests_total{route="/v1/events",status="202"}"#;
-    assert_eq!(bench.metric(answered).await, Some(1));
-    assert_eq!(bench.metric("tillrace_ingest_in_flight_bytes").await, Some(0));
+    assert_eq!(bench.metric(answered), Some(1));
+    assert_eq!(bench.metric("tillrace_ingest_in_flight_bytes"), Some(0));
 }

@@ -53,12 +53,14 @@ fn the_command_line_stands_above_all() {
     let source = Source {
         kafka: Some("b:9092".to_owned()),
         listen: Some("127.0.0.1:3".parse().unwrap()),
+        status: Some("127.0.0.1:4".parse().unwrap()),
         data: Some("/d".into()),
         config: None,
     };
     let settings = Settings::from_parts(&source, std::iter::empty(), &|_name| None).unwrap();
     assert_eq!(settings.log.kafka.as_ref().unwrap().brokers, "b:9092");
     assert_eq!(settings.ingest.listen.port(), 3);
+    assert_eq!(settings.status.unwrap().port(), 4);
     assert_eq!(settings.local_log().dir, Path::new("/d/log"));
     assert!(settings.development);
     let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();

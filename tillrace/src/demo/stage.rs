@@ -124,7 +124,7 @@ impl Stage {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.running.address().unwrap_or(self.settings.ingest.listen)
+        self.running.gateway_address().unwrap_or(self.settings.ingest.listen)
     }
 
     pub(super) fn key(&self) -> &str {
@@ -193,6 +193,7 @@ fn at_its_worst(seed: u64, calls_per_second: u32) -> Faults {
 fn settings(folder: &Path, key: &str, backends: &Backends) -> anyhow::Result<Settings> {
     let mut settings = Settings { data: folder.to_owned(), ..Settings::default() };
     settings.ingest.listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    settings.status = Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     settings.ingest.durability = Durability::Development;
     settings.aggregate.flush_interval = Duration::from_secs(1);
     let tenant = json!({

@@ -51,21 +51,28 @@ impl CommandLine {
         self.start("up")
     }
 
-    /// Starts one role, or `up`, on a free port and waits until it listens.
+    /// Starts one role, or `up`, on free ports and waits until it listens.
     pub(super) fn start(&self, role: &str) -> Tillrace {
-        let mut command = self.command(&[role, "--listen", "127.0.0.1:0"]);
+        let mut command = self.command(&[role, "--status", "127.0.0.1:0"]);
+        if matches!(role, "up" | "ingest") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
         let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace");
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        let address = loop {
+        let mut gateway = None;
+        let status = loop {
             let line =
                 lines.next().expect("it says where it listens before it ends").expect("text");
-            if let Some((_label, address)) = line.split_once("http://") {
-                break address.to_owned();
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next().and_then(|url| url.strip_prefix("http://"))) {
+                (Some("listening"), Some(address)) => gateway = Some(address.to_owned()),
+                (Some("status"), Some(url)) => break url.trim_end_matches("/readyz").to_owned(),
+                _ => {}
             }
         };
         // Whatever else it prints must not fill the pipe.
         thread::spawn(move || lines.for_each(drop));
-        Tillrace { child, address, command_line: self.clone() }
+        Tillrace { child, gateway, status, command_line: self.clone() }
     }
 
     /// Reads a topic from its start to its end.
@@ -104,7 +111,10 @@ impl CommandLine {
 #[derive(Debug)]
 pub(super) struct Tillrace {
     child: Child,
-    address: String,
+    /// Address of the gateway, where the role has one.
+    gateway: Option<String>,
+    /// Address of the status listener.
+    status: String,
     command_line: CommandLine,
 }
 
@@ -112,30 +122,26 @@ impl Tillrace {
     /// Posts a body and returns status and body of the answer.
     pub(super) fn post(&self, path: &str, body: &str) -> (u16, String) {
         let length = body.len();
-        self.ask(&format!(
+        let gateway = self.gateway.as_ref().expect("a role with a gateway");
+        let request = format!(
             "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {KEY}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
-        ))
+        );
+        ask(gateway, &request)
+    }
+
+    /// Asks the status listener.
+    pub(super) fn status(&self, path: &str) -> (u16, String) {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: tillrace\r\nconnection: close\r\n\r\n");
+        ask(&self.status, &request)
     }
 
     /// Returns the sum of a metric's series whose line begins so.
     pub(super) fn metric(&self, start: &str) -> f64 {
-        let (status, text) =
-            self.ask("GET /metrics HTTP/1.1\r\nhost: tillrace\r\nconnection: close\r\n\r\n");
+        let (status, text) = self.status("/metrics");
         assert_eq!(status, 200, "{text}");
         let series = text.lines().filter(|line| line.starts_with(start));
         series.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    }
-
-    fn ask(&self, request: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).expect("connect");
-        stream.write_all(request.as_bytes()).expect("send");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
-        let status =
-            head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        (status, body.to_owned())
     }
 
     /// Posts a sale and asserts that it is answered 202.
@@ -171,6 +177,16 @@ impl Drop for Tillrace {
             self.child.kill().and_then(|()| self.child.wait()).expect("kill and reap");
         }
     }
+}
+
+fn ask(address: &str, request: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.write_all(request.as_bytes()).expect("send");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, body.to_owned())
 }
 
 /// Looks again and again until there is something to see.

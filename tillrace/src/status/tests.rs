@@ -1,0 +1,77 @@
+//! The status listener over a real socket.
+
+use tillrace_core::health::{Condition, Impact, Phase};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+async fn get(status: &Status, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(status.local_addr()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+async fn readiness(status: &Status) -> (u16, serde_json::Value) {
+    let (code, body) = get(status, "/readyz").await;
+    (code, serde_json::from_str(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
+    let mut registry = Registry::default();
+    let health = Health::register(&mut registry);
+    health.enter(Phase::Starting);
+    let status = Status::start("127.0.0.1:0".parse().unwrap(), health.clone()).await.unwrap();
+    assert_eq!(get(&status, "/healthz").await, (200, r#"{"status":"alive"}"#.to_owned()));
+    assert_eq!(get(&status, "/metrics").await.0, 503);
+    assert_eq!(readiness(&status).await.0, 503);
+
+    health.enter(Phase::Serving);
+    let source = health.clone();
+    status.expose(registry, move || source.readiness());
+    let ready = serde_json::json!({"status": "ready", "conditions": []});
+    assert_eq!(readiness(&status).await, (200, ready));
+
+    health.raise(Condition {
+        component: "sink/erp".to_owned(),
+        code: "partition_halted",
+        subject: "partition 3".to_owned(),
+        impact: Impact::NotReady,
+        cause: "record 7 cannot be read".to_owned(),
+        remedy: "skip it by command".to_owned(),
+    });
+    let (code, body) = readiness(&status).await;
+    assert_eq!((code, &body["status"]), (503, &"not_ready".into()));
+    let condition = &body["conditions"][0];
+    for (member, value) in [
+        ("component", "sink/erp"),
+        ("code", "partition_halted"),
+        ("subject", "partition 3"),
+        ("impact", "not_ready"),
+        ("cause", "record 7 cannot be read"),
+        ("remedy", "skip it by command"),
+    ] {
+        assert_eq!(condition[member], value);
+    }
+    assert!(condition["since_ms"].as_i64().unwrap() > 0);
+    let series = "tillrace_conditions{component=\"sink/erp\",code=\"partition_halted\"} 1\n";
+    assert!(get(&status, "/metrics").await.1.contains(series));
+
+    health.enter(Phase::Draining);
+    assert_eq!(readiness(&status).await.1["status"], "draining");
+    assert_eq!(get(&status, "/nowhere").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_taken_address_is_named_with_the_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Status::start(address, Health::default()).await.err().unwrap();
+    let expected =
+        format!("listen on the status address {address}; choose another with --status or `status`");
+    assert_eq!(error.to_string(), expected);
+}
