@@ -1,39 +1,48 @@
 //! Card data is never stored: finding it, refusing it, masking it.
 //!
-//! A card number is a run of 13 to 19 digits, single spaces or dashes inside allowed, that passes the
+//! A card number is a run of 12 to 19 digits, single spaces or dashes inside allowed, that passes the
 //! Luhn check *and* whose first digits and length belong to an issuer range that the networks
-//! published. Luhn alone would refuse every tenth barcode. Exempt are GTINs and SKUs with a valid GS1 check
-//! digit, UUIDs, times, the schema's own integers, and ranges that a tenant declares.
+//! published; or such a run after zeros, or before its expiry date or security code. Luhn alone would refuse every tenth
+//! barcode. Exempt are GTINs, UUIDs, times, and ranges that a tenant declares; `docs/CARD_DATA.md` has the figures.
 //!
 //! Where it stands: [`mask`] before the decoder, for tenants that mask; [`CardRules`] within
 //! [`Decoder::admit`](crate::decode::Decoder::admit), which refuses whatever card data it still
-//! meets, whatever the policy; [`redact`] before an original is kept for people or logged.
+//! meets, whatever the policy; [`blind`] where an event is hashed; [`redact`] before an original is kept for people or
+//! logged.
 //!
 //! It does not look for card numbers in other digits than ASCII's, nor in spelled-out text.
 
+mod blind;
 mod digits;
 mod issuer;
 mod mask;
 mod redact;
 mod rules;
 
+pub(crate) use blind::{blind, blind_double, blind_integer};
 pub use mask::mask;
 pub use redact::redact;
 pub use rules::{CardPolicy, CardRules, ExemptRange, ExemptRangeError};
-pub(crate) use rules::{TextClass, is_authentication_name};
+pub(crate) use rules::{TextClass, is_authentication_name, is_identity_name};
 
-/// Tells whether a text has as many digits as a card number; where not, there is no card data in it.
+/// Tells whether a text has as many digits, masked ones included, as a card number; where not, there is no card data in it,
+/// and never was.
 #[inline]
 pub(crate) fn may_hold_card(text: &str) -> bool {
     text.len() >= MIN_DIGITS && has_many_digits(text.as_bytes())
 }
 
 fn has_many_digits(text: &[u8]) -> bool {
-    text.iter().map(|byte| usize::from(byte.is_ascii_digit())).sum::<usize>() >= MIN_DIGITS
+    text.iter().map(|&byte| usize::from(byte.is_ascii_digit() || byte == MASKED)).sum::<usize>()
+        >= MIN_DIGITS
 }
 
+/// What stands for a digit that was masked.
+const MASKED: u8 = b'*';
 /// Fewest digits of a card number.
-pub(crate) const MIN_DIGITS: usize = 13;
+pub(crate) const MIN_DIGITS: usize = 12;
+/// The least integer with as many.
+pub(crate) const MIN_INTEGER: i64 = 100_000_000_000;
 /// Most digits of a card number.
 const MAX_DIGITS: usize = 19;
 

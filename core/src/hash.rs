@@ -9,6 +9,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::card::{self, TextClass};
 use crate::text::short;
 
 /// Ends a member of a list; no field has it for a tag.
@@ -63,6 +64,21 @@ impl Fingerprint {
         }
     }
 
+    /// Adds a field of text, digits that could be a card number's masked: see [`card::blind`].
+    pub(crate) fn blind_text(&mut self, tag: u8, text: &str, class: TextClass) {
+        self.head(tag, text.len());
+        self.append_blind(text, class);
+    }
+
+    fn append_blind(&mut self, text: &str, class: TextClass) {
+        let start = self.used as usize;
+        self.append(text.as_bytes());
+        if card::may_hold_card(text) {
+            let text = self.bytes.get_mut(start..self.used as usize);
+            card::blind(text.unwrap_or_default(), class);
+        }
+    }
+
     /// Adds a field of text of at most sixteen bytes. It is written in full width, and only its own bytes are kept.
     #[inline]
     pub(crate) fn short_text(&mut self, tag: u8, head: u128, bytes: usize) {
@@ -103,22 +119,20 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a value of unknown meaning.
-    pub(crate) fn value(&mut self, value: Scalar<'_>) {
+    /// Adds a value of unknown meaning, of a member whose name says what kind of text it may hold.
+    pub(crate) fn value(&mut self, value: Scalar<'_>, class: TextClass) {
         match value {
             Scalar::Null => self.append(b"n"),
             Scalar::Bool(false) => self.append(b"f"),
             Scalar::Bool(true) => self.append(b"t"),
-            Scalar::Text(text) => {
-                self.text(b's', text);
-            }
+            Scalar::Text(text) => self.blind_text(b's', text, class),
             Scalar::Integer(value) => {
                 self.append(b"i");
-                self.append(&value.to_le_bytes());
+                self.append(&card::blind_integer(value).to_le_bytes());
             }
             Scalar::Double(value) => {
-                if let Some(value) = whole(value) {
-                    return self.value(Scalar::Integer(value));
+                if let Some(value) = whole(value).or_else(|| card::blind_double(value)) {
+                    return self.value(Scalar::Integer(value), class);
                 }
                 self.append(b"d");
                 self.append(&value.to_bits().to_le_bytes());
@@ -141,7 +155,7 @@ impl Fingerprint {
     pub(crate) fn begin_member(&mut self, name: &str) -> Begun {
         let begun = Begun(self.used);
         self.append(&size(name.len()));
-        self.append(name.as_bytes());
+        self.append_blind(name, TextClass::Free);
         begun
     }
 

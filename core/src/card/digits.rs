@@ -4,6 +4,10 @@ use std::ops::Range;
 
 use super::issuer::is_issued;
 use super::{MAX_DIGITS, MIN_DIGITS};
+use crate::text::is_gtin;
+
+/// Most digits in one piece in which a number with something glued to it, or padded with zeros, is looked for.
+const MAX_PIECE: usize = 64;
 
 /// Up to 19 digits, which a `u64` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,22 +37,20 @@ impl Number {
         }))
     }
 
-    /// Takes a number as it is written without leading zeros; `None` when it has more digits than a card number.
-    pub(super) fn of(value: u64) -> Option<Self> {
-        Self::default().join(itoa::Buffer::new().format(value).as_bytes())
-    }
-
     /// Returns the first digits as a number; 0 if it has fewer.
     pub(super) fn prefix(self, digits: u32) -> u64 {
         self.digits.checked_sub(digits).map_or(0, |rest| self.value / 10_u64.pow(rest))
     }
 
-    /// Tells whether it is a card number: with a valid check digit, which one number in ten has, and of an issuer.
-    pub(super) fn is_card(self) -> bool {
+    /// Tells whether it is as long as a card number and has a valid check digit, which one number in ten has.
+    pub(super) fn is_checked(self) -> bool {
         let [sum, _] = self.sums;
-        (MIN_DIGITS..=MAX_DIGITS).contains(&(self.digits as usize))
-            && sum.is_multiple_of(10)
-            && is_issued(self)
+        (MIN_DIGITS..=MAX_DIGITS).contains(&(self.digits as usize)) && sum.is_multiple_of(10)
+    }
+
+    /// Tells whether it is a card number: with a valid check digit, and of an issuer.
+    pub(super) fn is_card(self) -> bool {
+        self.is_checked() && is_issued(self)
     }
 }
 
@@ -65,11 +67,18 @@ pub(super) enum Grouping {
 /// Digits in a text that could be a card number.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
+    /// All that belongs to it: the number, zeros before it, and what is glued to it.
     pub(super) range: Range<usize>,
+    /// The number without either.
     pub(super) number: Number,
+    /// The digits as they stand, if they are no more than a card number has.
+    pub(super) whole: Option<Number>,
 }
 
-/// Calls `visit` for each 13 to 19 digits that begin and end at the bounds of digit groups.
+/// Calls `visit` for each 12 to 19 digits that begin and end at the bounds of digit groups, and for what stands in one
+/// long group: a number after zeros, or one before its expiry date or security code.
+///
+/// A group of 12 or 13 digits that is a GTIN is none: `docs/CARD_DATA.md` has the figures.
 pub(super) fn for_each_candidate(
     text: &[u8],
     grouping: Grouping,
@@ -80,6 +89,10 @@ pub(super) fn for_each_candidate(
         at = first.end;
         let mut sizes = Sizes::default();
         let mut number = Number::default();
+        let piece = text.get(first.clone()).unwrap_or_default();
+        for_each_in_piece(piece, |number, whole| {
+            visit(&Candidate { range: first.clone(), number, whole });
+        });
         let mut group = Some(first.clone());
         while let Some(last) = group {
             let Some(longer) = number.join(text.get(last.clone()).unwrap_or_default()) else {
@@ -88,12 +101,66 @@ pub(super) fn for_each_candidate(
             number = longer;
             sizes.push(last.len());
             let long_enough = number.digits as usize >= MIN_DIGITS;
-            if long_enough && (grouping == Grouping::Any || sizes.are_printed()) {
-                visit(&Candidate { range: first.start..last.end, number });
+            let range = first.start..last.end;
+            let is_barcode = || last == first && piece.len() <= 13 && is_gtin(piece);
+            if long_enough && (grouping == Grouping::Any || sizes.are_printed()) && !is_barcode() {
+                visit(&Candidate { range, number, whole: Some(number) });
             }
             group = joined_group(text, last.end);
         }
     }
+}
+
+/// Calls `visit` for numbers that are a part of one group of digits, with the group as a number where it is one.
+fn for_each_in_piece(piece: &[u8], mut visit: impl FnMut(Number, Option<Number>)) {
+    if !(MIN_DIGITS + 3..=MAX_PIECE).contains(&piece.len()) {
+        return;
+    }
+    let whole = Number::default().join(piece);
+    let zeros = piece.iter().take_while(|&&digit| digit == b'0').count();
+    let (number, rest) = piece.split_at(zeros);
+    // Fixed-width fields are as long as the longest number (ISO 8583, field 2).
+    if zeros > 0 && piece.len() >= MAX_DIGITS {
+        Number::default().join(rest).into_iter().for_each(|number| visit(number, whole));
+    }
+    if !number.is_empty() {
+        return;
+    }
+    for digits in GLUED {
+        if let Some((number, glued)) = piece.split_at_checked(digits)
+            && is_expiry_or_code(number, glued)
+            && let Some(number) = Number::default().join(number)
+        {
+            visit(number, whole);
+        }
+    }
+}
+
+/// Lengths of the numbers that have an expiry date or a code glued to them: those that cards are printed with.
+const GLUED: [usize; 4] = [14, 15, 16, 19];
+
+/// Tells whether digits are an expiry date, a security code, or the one and then the other. Of numbers of 15 digits those of
+/// American Express count alone, whose codes have four digits: nanoseconds since 1970 begin as JCB's did.
+fn is_expiry_or_code(number: &[u8], glued: &[u8]) -> bool {
+    let is_express = matches!(number, [b'3', b'4' | b'7', ..]);
+    match (number.len(), glued.len()) {
+        (15, 4) => is_express,
+        (15, 8) => is_express && is_expiry(glued),
+        (15, _) => false,
+        (_, 3) => true,
+        (_, 4 | 7) => is_expiry(glued),
+        _ => false,
+    }
+}
+
+/// Tells whether digits begin with a month and a year of a card's life, in either order.
+fn is_expiry(digits: &[u8]) -> bool {
+    let pair = |at: usize| match digits.get(at..at + 2) {
+        Some([tens, ones]) => 10 * (tens - b'0') + (ones - b'0'),
+        _ => 0,
+    };
+    let is_date = |month, year| (1..=12).contains(&month) && (20..=49).contains(&year);
+    is_date(pair(0), pair(2)) || is_date(pair(2), pair(0))
 }
 
 /// Sizes of the groups of a run.

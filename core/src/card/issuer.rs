@@ -2,7 +2,7 @@
 //!
 //! Sources: the networks' own range publications as ISO/IEC 7812 assigns them (Visa, Mastercard,
 //! American Express, Diners Club, Discover, JCB, `UnionPay`, Maestro, Mir, `RuPay`, Troy, Dankort,
-//! Elo, Verve, Napas, `UzCard`, Humo, Borica, `UkrCard`). Left out are ranges that no till meets (UATP, and
+//! Elo, Verve, Napas, `UzCard`, Humo, Borica, `UkrCard`, Bancontact, Meeza, mada, `ArCa`, Belkart). Left out are ranges that no till meets (UATP, and
 //! the withdrawn `InterPayment` and `InstaPayment`, which loyalty cards have since been given).
 
 use super::digits::Number;
@@ -23,9 +23,9 @@ const fn range(from: u64, to: u64, prefix_digits: u32, lengths: &'static [u32]) 
 
 const SIXTEEN_TO_NINETEEN: &[u32] = &[16, 17, 18, 19];
 const FOURTEEN_TO_NINETEEN: &[u32] = &[14, 15, 16, 17, 18, 19];
-const MAESTRO: &[u32] = &[13, 14, 15, 16, 17, 18, 19];
+const MAESTRO: &[u32] = &[12, 13, 14, 15, 16, 17, 18, 19];
 
-const RANGES: [Range; 51] = [
+const RANGES: [Range; 60] = [
     // Visa
     range(4, 4, 1, &[13, 16, 19]),
     // Mastercard
@@ -55,8 +55,9 @@ const RANGES: [Range; 51] = [
     range(5018, 5018, 4, MAESTRO),
     range(5020, 5020, 4, MAESTRO),
     range(5038, 5038, 4, MAESTRO),
-    range(5893, 5893, 4, MAESTRO),
+    range(56, 58, 2, MAESTRO),
     range(6304, 6304, 4, MAESTRO),
+    range(6390, 6390, 4, MAESTRO),
     range(6759, 6759, 4, MAESTRO),
     range(6761, 6763, 4, MAESTRO),
     range(676_770, 676_770, 6, MAESTRO),
@@ -97,6 +98,19 @@ const RANGES: [Range; 51] = [
     // Hipercard
     range(384_100, 384_100, 6, &[16, 19]),
     range(606_282, 606_282, 6, &[16, 19]),
+    // Bancontact
+    range(6703, 6703, 4, SIXTEEN_TO_NINETEEN),
+    // Meeza
+    range(507_803, 507_811, 6, &[16]),
+    // mada; what it shares with Visa, Mastercard, RuPay and Maestro is there already
+    range(504_300, 504_300, 6, &[16]),
+    range(506_968, 506_968, 6, &[16]),
+    range(636_120, 636_120, 6, &[16]),
+    range(968_201, 968_211, 6, &[16]),
+    // ArCa
+    range(9051, 9051, 4, &[16]),
+    // Belkart
+    range(9112, 9112, 4, &[16]),
 ];
 
 /// By the first two digits, the lengths that cards beginning so may have, a bit each: what most numbers fail by.

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::rules::{CardPolicy, CardRules, TextClass, is_authentication_name};
+use super::rules::{CardPolicy, CardRules, TextClass, is_authentication_name, is_identity_name};
 use crate::decode::Code;
 
 /// Deepest nesting followed; the decoder refuses more.
@@ -16,7 +16,7 @@ const MAX_DEPTH: usize = 64;
 /// In text and member names every digit becomes `*`; a JSON number becomes `0`. Borrowed where there
 /// was nothing to mask, so an owned result says that the event is to be flagged `card_masked`. Left as it is, for the
 /// decoder to refuse: text with card authentication data in it, and a card number in the event's
-/// own `store`, `terminal`, `epoch` or `event_id`, where masking would make it another event.
+/// own `store`, `terminal`, `epoch`, `event_id` or `sequence`, where masking would make it another event.
 pub fn mask<'t>(text: &'t [u8], rules: &CardRules) -> Cow<'t, [u8]> {
     if rules.policy != CardPolicy::Mask {
         return Cow::Borrowed(text);
@@ -49,23 +49,17 @@ struct Member {
     class: TextClass,
     /// Part of what says which event this is.
     is_identity: bool,
-    is_schema_integer: bool,
     is_authentication: bool,
 }
 
 impl Member {
-    const NONE: Self = Self {
-        class: TextClass::Free,
-        is_identity: false,
-        is_schema_integer: false,
-        is_authentication: false,
-    };
+    const NONE: Self =
+        Self { class: TextClass::Free, is_identity: false, is_authentication: false };
 
     fn named(name: &str, depth: usize) -> Self {
         Self {
             class: TextClass::of(name),
-            is_identity: depth == 1 && matches!(name, "store" | "terminal" | "epoch" | "event_id"),
-            is_schema_integer: matches!(name, "sequence" | "attempt" | "line" | "line_count"),
+            is_identity: depth == 1 && is_identity_name(name),
             is_authentication: is_authentication_name(name),
         }
     }
@@ -161,7 +155,7 @@ impl Masker<'_, '_> {
             .unwrap_or(rest.len());
         let end = start + length;
         let number = std::str::from_utf8(rest.get(..length)?).ok()?;
-        if !member.is_schema_integer && self.rules.is_card_literal(number) {
+        if !member.is_identity && self.rules.is_card_literal(number) {
             self.hidden.push((start, end, b'0'));
         }
         Some(end)

@@ -8,7 +8,7 @@ use super::rules::is_authentication_name;
 
 const HIDDEN: &[u8] = b"\"***\"";
 
-/// Returns the bytes as text, digits of every run of 13 or more replaced by `*` (single spaces and
+/// Returns the bytes as text, digits of every run of 12 or more replaced by `*` (single spaces and
 /// dashes inside allowed, JSON escapes understood), what follows them on a magnetic stripe as well,
 /// and the values of members named like a security code, a track or a PIN.
 pub fn redact(text: &[u8]) -> String {

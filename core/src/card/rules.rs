@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::digits::{Candidate, Grouping, Number, for_each_candidate};
-use super::{MAX_DIGITS, MIN_DIGITS};
+use super::{MAX_DIGITS, MIN_DIGITS, MIN_INTEGER};
 use crate::decode::Code;
 
 /// What happens to an event in which a card number stands.
@@ -47,7 +47,7 @@ struct ExemptRangeText {
 /// A range of exempt numbers is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "an exempt range has two numbers, quoted, of the same 13 to 19 digits, `from` not above `to`"
+    "an exempt range has two numbers, quoted, of the same 12 to 19 digits, `from` not above `to`"
 )]
 pub struct ExemptRangeError;
 
@@ -55,7 +55,7 @@ impl ExemptRange {
     /// Makes a range of two numbers in digits.
     ///
     /// # Errors
-    /// [`ExemptRangeError`] unless both have the same 13 to 19 digits and are in order.
+    /// [`ExemptRangeError`] unless both have the same 12 to 19 digits and are in order.
     pub fn new(from: &str, to: &str) -> Result<Self, ExemptRangeError> {
         let number = |text: &str| {
             let is_number = (MIN_DIGITS..=MAX_DIGITS).contains(&text.len())
@@ -90,7 +90,7 @@ pub(crate) enum TextClass {
     Free,
     /// An id: its dashes join numbers that have nothing to do with each other.
     Id,
-    /// A `gtin` or `sku`: a GTIN is exempt.
+    /// An article's number: a GTIN is exempt, of 14 digits too.
     Barcode,
 }
 
@@ -111,7 +111,7 @@ impl TextClass {
             "code",
         ];
         match name {
-            "gtin" | "sku" => Self::Barcode,
+            "gtin" | "sku" | "barcode" | "ean" | "upc" | "gtin14" => Self::Barcode,
             name if IDS.contains(&name) => Self::Id,
             _ => Self::Free,
         }
@@ -128,16 +128,23 @@ impl CardRules {
         worst
     }
 
-    /// Tells whether an integer that the schema does not know is a card number.
+    /// Tells whether an integer is a card number.
     pub(crate) fn is_card_integer(&self, value: i128) -> bool {
-        let Ok(value) = u64::try_from(value.unsigned_abs()) else { return false };
-        Number::of(value).is_some_and(|number| self.is_card(number))
+        let value = value.unsigned_abs();
+        let mut is_card = false;
+        if value >= u128::from(MIN_INTEGER.unsigned_abs()) {
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(value).as_bytes();
+            for_each_candidate(digits, Grouping::Any, |candidate| {
+                is_card |= self.is_card(candidate);
+            });
+        }
+        is_card
     }
 
-    /// Tells whether a JSON number that the schema does not know is a card number.
+    /// Tells whether a JSON number that is no integer is a card number.
     pub(crate) fn is_card_double(&self, value: f64) -> bool {
-        const MOST: f64 = 1e19;
-        value.fract() == 0.0 && value.abs() < MOST && self.is_card_integer(truncated(value))
+        whole_double(value).is_some_and(|value| self.is_card_integer(value))
     }
 
     /// The same of a number in its text.
@@ -157,7 +164,7 @@ impl CardRules {
         class: TextClass,
         mut visit: impl FnMut(Code, &Candidate),
     ) {
-        if is_uuid(text) || (class == TextClass::Barcode && is_gtin(text)) {
+        if is_exempt(text, class) {
             return;
         }
         let grouping = if class == TextClass::Free { Grouping::Any } else { Grouping::Printed };
@@ -165,14 +172,18 @@ impl CardRules {
             let track = Track::around(text, candidate);
             if track.is_certain || (track.is_likely && candidate.number.is_card()) {
                 visit(Code::AuthenticationData, candidate);
-            } else if self.is_card(candidate.number) {
+            } else if self.is_card(candidate) {
                 visit(Code::CardData, candidate);
             }
         });
     }
 
-    fn is_card(&self, number: Number) -> bool {
-        number.is_card() && !self.exempt.iter().any(|range| range.contains(number))
+    fn is_card(&self, candidate: &Candidate) -> bool {
+        let Candidate { number, whole, .. } = candidate;
+        let is_exempt = |range: &ExemptRange| {
+            range.contains(*number) || whole.is_some_and(|whole| range.contains(whole))
+        };
+        number.is_card() && !self.exempt.iter().any(is_exempt)
     }
 }
 
@@ -203,9 +214,11 @@ impl Track {
     }
 }
 
+/// Returns a double that is an integer of as many digits as a card number at most.
 #[expect(clippy::cast_possible_truncation, reason = "whole and below 10^19, so exact")]
-fn truncated(value: f64) -> i128 {
-    value as i128
+pub(super) fn whole_double(value: f64) -> Option<i128> {
+    const MOST: f64 = 1e19;
+    (value.fract() == 0.0 && value.abs() < MOST).then_some(value as i128)
 }
 
 /// Tells whether a member's name says that its value authenticates a card's holder.
@@ -215,9 +228,15 @@ pub(crate) fn is_authentication_name(name: &str) -> bool {
     name.len() <= 10 && NAMES.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Tells whether digits are a GTIN-13 or GTIN-14 with a valid check digit; shorter ones are no run.
-fn is_gtin(text: &[u8]) -> bool {
-    matches!(text.len(), 13 | 14) && crate::text::is_gtin(text)
+/// Tells whether a member of the event itself is part of what says which event it is. Such a member is never masked, as two
+/// events would become one.
+pub(crate) fn is_identity_name(name: &str) -> bool {
+    matches!(name, "store" | "terminal" | "epoch" | "event_id" | "sequence")
+}
+
+/// Tells whether there is no card number in a text whatever the tenant's settings and the issuer table say.
+pub(super) fn is_exempt(text: &[u8], class: TextClass) -> bool {
+    is_uuid(text) || (class == TextClass::Barcode && crate::text::is_gtin(text))
 }
 
 /// Tells whether a text is written as RFC 9562 writes a UUID.

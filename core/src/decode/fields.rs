@@ -77,22 +77,19 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     #[inline(always)]
     pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
-        let text = word.text();
-        self.clear(field, text)?;
-        self.keep_word(field, word);
-        Ok(Some(text))
+        self.keep_clear(field, word)?;
+        Ok(Some(word.text()))
     }
 
     #[inline(always)]
     pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, E::Fault> {
         let Some(word) = self.word(field)? else { return Ok(None) };
         let id = word.text();
-        self.clear(field, id)?;
+        self.keep_clear(field, word)?;
         let is_id = if self.walk.is_plain { is_id_long(id) } else { check_id(id).is_ok() };
         if !is_id {
             return Err(self.refuse(field, Code::InvalidId));
         }
-        self.keep_word(field, word);
         Ok(Some(id))
     }
 
@@ -217,8 +214,16 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
     fn unkept_integer(&self, field: usize, code: Code) -> Result<Option<i64>, E::Fault> {
         match self.typed(field, self.members.integer(field))? {
             Some(integer) if !(0..=MAX_INTEGER).contains(&integer) => Err(self.refuse(field, code)),
+            Some(integer) if integer >= card::MIN_INTEGER && self.is_card(integer) => {
+                Err(self.refuse(field, Code::CardData))
+            }
             integer => Ok(integer),
         }
+    }
+
+    #[cold]
+    fn is_card(&self, integer: i64) -> bool {
+        self.walk.cards.is_some_and(|cards| cards.is_card_integer(integer.into()))
     }
 
     pub(super) fn sequence(&mut self, field: usize) -> Result<Option<u64>, E::Fault> {
@@ -323,6 +328,35 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         match self.clear(field, text.unwrap_or_default()) {
             Err(fault) => fault,
             Ok(()) => self.refuse(field, code),
+        }
+    }
+
+    /// Adds text to the fingerprint, unless there is card data in it: then it is refused.
+    #[inline(always)]
+    fn keep_clear(&mut self, field: usize, word: Word<'d>) -> Result<(), E::Fault> {
+        let text = word.text();
+        if (E::HASHED || self.walk.cards.is_some()) && card::may_hold_card(text) {
+            self.look_closer(field, text)?;
+            self.keep_blind(field, text);
+        } else {
+            self.keep_word(field, word);
+        }
+        Ok(())
+    }
+
+    /// Adds text to the fingerprint without telling digits apart that some issuer's card could have. What says which event
+    /// it is, is never masked, and counts as it is.
+    #[inline(never)]
+    fn keep_blind(&mut self, field: usize, text: &str) {
+        if !E::HASHED {
+            return;
+        }
+        let name = self.name(field);
+        let fingerprint = &mut self.walk.scratch.fingerprint;
+        if self.place.is_root() && card::is_identity_name(name) {
+            fingerprint.text(tag(field), text);
+        } else {
+            fingerprint.blind_text(tag(field), text, TextClass::of(name));
         }
     }
 

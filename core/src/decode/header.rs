@@ -246,7 +246,10 @@ fn identity(members: Members<'_, '_>, cards: Option<&CardRules>) -> PartialIdent
                 identity.sequence = value
                     .integer()
                     .and_then(|sequence| u64::try_from(sequence).ok())
-                    .filter(|sequence| *sequence <= super::fields::MAX_INTEGER.cast_unsigned());
+                    .filter(|sequence| *sequence <= super::fields::MAX_INTEGER.cast_unsigned())
+                    .filter(|&sequence| {
+                        cards.is_none_or(|cards| !cards.is_card_integer(sequence.into()))
+                    });
             }
             "business_date" => {
                 identity.business_date = value.text().and_then(|text| Date::parse(text.as_bytes()));

@@ -21,6 +21,11 @@ impl<'p> Place<'p> {
     /// The event itself.
     pub(crate) const ROOT: Place<'static> = Place { parent: None, step: Step::Root };
 
+    /// Tells whether this is the event itself.
+    pub(crate) fn is_root(&self) -> bool {
+        matches!(self.step, Step::Root)
+    }
+
     pub(crate) fn member(&'p self, name: &'p str) -> Self {
         Self { parent: Some(self), step: Step::Member(name) }
     }

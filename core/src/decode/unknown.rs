@@ -67,7 +67,7 @@ impl Walk<'_> {
         match value.shape() {
             Shape::Scalar(scalar) => {
                 self.clear_scalar(scalar, class, place)?;
-                self.scratch.fingerprint.value(scalar);
+                self.scratch.fingerprint.value(scalar, class);
             }
             Shape::Array(elements) => {
                 self.scratch.fingerprint.array(elements.len());
