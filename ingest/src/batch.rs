@@ -14,7 +14,7 @@ use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::route::{Admitted, Front};
 use crate::settle::{Request, Submitted};
-use crate::single::problem_of;
+use crate::single::{problem_of, retry_after};
 use crate::split::{Format, Splitter};
 use crate::tally::Tally;
 
@@ -50,7 +50,10 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
     };
     let setback = tally.setback;
     let problem = setback.map(crate::tally::Setback::problem).or(fault);
-    let retry_after = setback.map(|setback| front.jitter.retry_after_seconds(setback.wait()));
+    let retry_after = match setback {
+        Some(setback) => Some(front.jitter.retry_after_seconds(setback.wait())),
+        None => fault.and_then(|fault| retry_after(front, fault)),
+    };
     reply::batch(&tally, problem, retry_after)
 }
 

@@ -19,6 +19,7 @@ mod tenant;
 mod credit;
 
 mod body;
+mod media;
 
 pub mod split;
 
@@ -40,7 +41,7 @@ mod tally;
 pub use gateway::{DrainError, Gateway, GatewayError};
 pub use health::Health;
 pub use meter::RateSettings;
-pub use problem::{Problem, Reason};
+pub use problem::{Problem, Reason, Remedy};
 pub use settings::{Durability, GatewaySettings, SettingsError};
 pub use tenant::{
     KeySettings, LimitSettings, LoyaltySecret, TenantSettings, Tenants, TenantsError, hash_key,

@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Nobody is asked to wait longer: conditions change.
 const LONGEST_SECONDS: u64 = 120;
 
+/// When to come back after a body that was cut or came too slowly: the network is at fault, and nothing here must recover.
+pub(crate) const BODY_RETRY: Duration = Duration::from_secs(1);
+
 /// A source of jitter; any number of threads may draw from it.
 #[derive(Debug)]
 pub(crate) struct Jitter {

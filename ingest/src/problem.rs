@@ -6,6 +6,17 @@
 use http::StatusCode;
 use tillrace_core::decode::Code;
 
+/// What a sender does about a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Remedy {
+    /// Send the same again after `Retry-After`, which goes with every answer of this kind.
+    Retry,
+    /// Keep the events, tell people, and send again when the request, the key or the configuration was corrected.
+    Correct,
+    /// Keep the event aside for people; sent again as it is, it will be refused again.
+    SetAside,
+}
+
 /// Why one event is refused for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
@@ -47,6 +58,17 @@ impl Reason {
         }
     }
 
+    /// Returns what its sender does about it.
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::Event(Code::TenantMismatch)
+            | Self::StoreNotAllowed
+            | Self::TooManyStores
+            | Self::TooManyTerminals => Remedy::Correct,
+            Self::Event(_) => Remedy::SetAside,
+        }
+    }
+
     /// Tells whether an event refused so may leave a marker in the journal: not one that is another
     /// tenant's or store's business, and not one whose names are past the caps.
     pub(crate) fn leaves_marker(self) -> bool {
@@ -74,6 +96,7 @@ pub enum Problem {
     MalformedEncoding,
     BodyCut,
     Unauthorized,
+    AmbiguousKey,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -86,11 +109,12 @@ pub enum Problem {
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::MalformedBatch,
         Self::MalformedEncoding,
         Self::BodyCut,
         Self::Unauthorized,
+        Self::AmbiguousKey,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -108,6 +132,7 @@ impl Problem {
             Self::MalformedEncoding => "malformed_encoding",
             Self::BodyCut => "body_cut",
             Self::Unauthorized => "unauthorized",
+            Self::AmbiguousKey => "ambiguous_key",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -122,7 +147,7 @@ impl Problem {
     /// Returns the status of the reply.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedBatch | Self::MalformedEncoding | Self::BodyCut => {
+            Self::MalformedBatch | Self::MalformedEncoding | Self::BodyCut | Self::AmbiguousKey => {
                 StatusCode::BAD_REQUEST
             }
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
@@ -138,6 +163,25 @@ impl Problem {
         }
     }
 
+    /// Returns what its sender does about it: what the same request may get past is tried again, and no event is to
+    /// be dropped for what is wrong with the request around it.
+    pub fn remedy(self) -> Remedy {
+        match self {
+            Self::BodyCut | Self::RequestTimeout | Self::RateLimited | Self::Unavailable => {
+                Remedy::Retry
+            }
+            Self::MalformedBatch
+            | Self::MalformedEncoding
+            | Self::Unauthorized
+            | Self::AmbiguousKey
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::ExpansionLimit
+            | Self::UnsupportedMediaType
+            | Self::UnsupportedEncoding => Remedy::Correct,
+        }
+    }
+
     /// Returns a sentence for people.
     pub fn detail(self) -> &'static str {
         match self {
@@ -146,6 +190,9 @@ impl Problem {
             Self::BodyCut => "The body ended before its declared end.",
             Self::Unauthorized => {
                 "Send a known API key as Authorization: Bearer KEY or as X-Api-Key: KEY."
+            }
+            Self::AmbiguousKey => {
+                "Send one API key, in one header: two that differ, or one header twice, are not taken."
             }
             Self::NotFound => "There is nothing at this path.",
             Self::MethodNotAllowed => "This path does not take this method; see Allow.",

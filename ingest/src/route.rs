@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
@@ -25,7 +25,7 @@ use crate::reply::{self, Reply};
 use crate::settings::{GatewaySettings, WINDOW_BYTES, ZSTD_WINDOW_LOG};
 use crate::split::Format;
 use crate::tenant::{Caller, Tenants};
-use crate::{batch, single};
+use crate::{batch, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Least credit of a batch: a kilobyte may hold five hundred lines, each of which has a record made.
@@ -147,13 +147,14 @@ async fn admit(
     endpoint: Endpoint,
 ) -> Result<Admitted<'_>, Reply> {
     let headers = request.headers();
-    let Some(caller) = front.tenants.caller(headers) else {
-        return Err(turn_down(request, Problem::Unauthorized));
+    let caller = match front.tenants.caller(headers) {
+        Ok(caller) => caller,
+        Err(problem) => return Err(turn_down(request, problem)),
     };
     let Some(format) = format(headers, endpoint) else {
         return Err(turn_down(request, Problem::UnsupportedMediaType));
     };
-    let Some(encoding) = encoding(headers) else {
+    let Some(encoding) = media::encoding(headers) else {
         return Err(turn_down(request, Problem::UnsupportedEncoding));
     };
     let Some(share) = front.shares.get(caller.tenant.number) else {
@@ -183,43 +184,29 @@ fn lease_bytes(headers: &HeaderMap, encoding: Encoding, endpoint: Endpoint) -> u
     }
 }
 
+/// Tells how events follow one another; a single one is taken as an array's only element would be.
 fn format(headers: &HeaderMap, endpoint: Endpoint) -> Option<Format> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let (media_type, parameters) = value.split_once(';').unwrap_or((value, ""));
-    let is = |text: &str, known: &str| text.trim().eq_ignore_ascii_case(known);
-    if !["", "charset=utf-8", "charset=\"utf-8\""].iter().any(|known| is(parameters, known)) {
-        return None;
-    }
     match endpoint {
-        _ if is(media_type, "application/json") => Some(Format::Array),
-        Endpoint::Batch if is(media_type, "application/x-ndjson") => Some(Format::Lines),
-        Endpoint::Single | Endpoint::Batch => None,
+        Endpoint::Single => media::is_json(headers).then_some(Format::Array),
+        Endpoint::Batch => media::batch_format(headers),
     }
 }
 
-fn encoding(headers: &HeaderMap) -> Option<Encoding> {
-    let mut values = headers.get_all(CONTENT_ENCODING).iter();
-    let Some(value) = values.next() else { return Some(Encoding::Identity) };
+/// Takes a `traceparent` of version 00 (W3C Trace Context, section 3.2.2). Ids of zeros are none, and of two headers none
+/// is the right one.
+fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let mut values = headers.get_all(&TRACEPARENT).iter();
+    let value = values.next()?.to_str().ok()?;
     if values.next().is_some() {
         return None;
     }
-    match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Some(Encoding::Identity),
-        "gzip" | "x-gzip" => Some(Encoding::Gzip),
-        "zstd" => Some(Encoding::Zstd),
-        _ => None,
-    }
-}
-
-/// Takes a `traceparent` of version 00 (W3C Trace Context, section 3.2.2).
-fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get(&TRACEPARENT)?.to_str().ok()?;
     let parts: Vec<&str> = value.split('-').collect();
     let is_hex = |part: &str, length: usize| {
         part.len() == length && part.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
     };
+    let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|b| b != b'0');
     let [version, trace, parent, flags] = parts.as_slice() else { return None };
-    let valid = *version == "00" && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
+    let valid = *version == "00" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
     valid.then(|| value.to_owned())
 }
 
@@ -264,33 +251,11 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    #[test]
-    fn media_types_are_told_apart() {
-        let of = |value, endpoint| format(&headers(&[("content-type", value)]), endpoint);
-        assert_eq!(of("application/json", Endpoint::Single), Some(Format::Array));
-        assert_eq!(of("Application/JSON; charset=UTF-8", Endpoint::Batch), Some(Format::Array));
-        assert_eq!(of("application/x-ndjson", Endpoint::Batch), Some(Format::Lines));
-        assert_eq!(of("application/x-ndjson", Endpoint::Single), None);
-        assert_eq!(of("application/json; charset=latin1", Endpoint::Single), None);
-        assert_eq!(of("text/plain", Endpoint::Batch), None);
-        assert_eq!(format(&HeaderMap::new(), Endpoint::Single), None);
-    }
-
-    #[test]
-    fn encodings_are_told_apart() {
-        let of = |value| encoding(&headers(&[("content-encoding", value)]));
-        assert_eq!(encoding(&HeaderMap::new()), Some(Encoding::Identity));
-        assert_eq!(of("GZIP"), Some(Encoding::Gzip));
-        assert_eq!(of("zstd"), Some(Encoding::Zstd));
-        assert_eq!(of("identity"), Some(Encoding::Identity));
-        assert_eq!(of("br"), None);
-        assert_eq!(of("gzip, zstd"), None);
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
     }
 
     #[test]
@@ -315,5 +280,9 @@ mod tests {
         assert_eq!(of("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
         assert_eq!(of("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
         assert_eq!(of("00-0af7-b7ad6b7169203331-01"), None);
+        assert_eq!(of("00-00000000000000000000000000000000-b7ad6b7169203331-01"), None);
+        assert_eq!(of("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"), None);
+        let twice = headers(&[("traceparent", good); 2]);
+        assert_eq!(traceparent(&twice), None);
     }
 }

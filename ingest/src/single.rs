@@ -1,7 +1,8 @@
 //! `POST /v1/events`: one event, one answer.
 
 use crate::body::BodyError;
-use crate::problem::Problem;
+use crate::pace::BODY_RETRY;
+use crate::problem::{Problem, Remedy};
 use crate::reply::{self, Reply};
 use crate::route::{Admitted, Front};
 use crate::settle::Request;
@@ -23,7 +24,8 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
         Ok(text) => text,
         Err(error) => {
             body.linger();
-            return reply::problem(problem_of(&error), None);
+            let problem = problem_of(&error);
+            return reply::problem(problem, retry_after(front, problem));
         }
     };
     if text.is_none() {
@@ -62,6 +64,11 @@ fn answer(front: &Front, tally: &Tally) -> Reply {
 /// Strips a byte order mark and white space around the event.
 fn trimmed(text: &[u8]) -> &[u8] {
     text.strip_prefix(BOM).unwrap_or(text).trim_ascii()
+}
+
+/// Returns when to come back for a body that another time may come whole.
+pub(crate) fn retry_after(front: &Front, fault: Problem) -> Option<u64> {
+    (fault.remedy() == Remedy::Retry).then(|| front.jitter.retry_after_seconds(BODY_RETRY))
 }
 
 /// Returns the problem of a body that could not be read.

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use array::ArrayState;
 
-/// Byte order mark, stripped once at the start of a body.
+/// Byte order mark, stripped at the start of a body and of a line.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 
 /// How events follow one another in a body.
@@ -142,12 +142,20 @@ impl Splitter {
         true
     }
 
+    /// Strips a byte order mark from a line: files that were each written with one are joined by appending them.
+    fn without_mark(&self, event: Range<usize>) -> Range<usize> {
+        let is_marked = self.format == Format::Lines
+            && self.text.get(event.clone()).is_some_and(|text| text.starts_with(&BOM));
+        if is_marked { trimmed(&self.text, event.start + BOM.len()..event.end) } else { event }
+    }
+
     /// Takes note of an event that ends before `end`, and looks on from `next`.
     fn finish(&mut self, end: usize, next: usize) {
         if self.skipping {
             self.skipping = false;
         } else {
             let event = trimmed(&self.text, self.start..end);
+            let event = self.without_mark(event);
             if event.len() > self.max_event_bytes {
                 self.pieces.push(Piece::TooLarge);
             } else if !event.is_empty() {

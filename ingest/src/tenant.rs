@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, GetAll, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tillrace_core::bucket::Exhausted;
 use tillrace_core::envelope::Scope;
@@ -20,6 +20,7 @@ pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, Te
 
 use crate::loyalty::LoyaltyHash;
 use crate::meter::{Meter, take_all};
+use crate::problem::Problem;
 
 static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const ALL_STORES: &str = "*";
@@ -115,17 +116,32 @@ impl Tenants {
     }
 
     /// Finds out who calls, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Option<&Caller> {
-        let key = match headers.get(&KEY_HEADER) {
-            Some(key) => key.as_bytes(),
-            None => bearer(headers.get(AUTHORIZATION)?.as_bytes())?,
+    ///
+    /// # Errors
+    /// The [`Problem`] of a request whose key is missing, unknown, or not the only one: which of two is meant is not
+    /// guessed (RFC 6750, section 3.1).
+    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<&Caller, Problem> {
+        let plain = only(&headers.get_all(&KEY_HEADER))?;
+        let token = only(&headers.get_all(AUTHORIZATION))?.and_then(bearer);
+        let key = match (plain, token) {
+            (Some(plain), Some(token)) if plain != token => return Err(Problem::AmbiguousKey),
+            (Some(key), _) | (None, Some(key)) => key,
+            (None, None) => return Err(Problem::Unauthorized),
         };
-        self.by_key.get::<[u8; 32]>(&Sha256::digest(key).into())
+        let caller = self.by_key.get::<[u8; 32]>(&Sha256::digest(key).into());
+        caller.ok_or(Problem::Unauthorized)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Tenant> {
         self.all.iter().map(Arc::as_ref)
     }
+}
+
+/// Returns the value of a header that may stand there once.
+fn only<'a>(values: &GetAll<'a, HeaderValue>) -> Result<Option<&'a [u8]>, Problem> {
+    let mut values = values.iter();
+    let value = values.next().map(HeaderValue::as_bytes);
+    if values.next().is_some() { Err(Problem::AmbiguousKey) } else { Ok(value) }
 }
 
 /// Takes the token of the Bearer scheme (RFC 6750, section 2.1); schemes ignore case.

@@ -33,3 +33,16 @@ fn every_status_is_described() {
         assert!(described || status == 404, "{status} is not described");
     }
 }
+
+/// Records of refused events carry these codes, and those who read them check them against the schema.
+#[test]
+fn every_code_fits_the_schema_of_refused_events() {
+    const SCHEMA: &str = include_str!("../../docs/schemas/rejected.v1.schema.json");
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).unwrap();
+    let code_schema = jsonschema::validator_for(&schema["properties"]["code"]).unwrap();
+    let events = Code::ALL.iter().map(|code| code.as_str());
+    for code in events.chain(Reason::OWN.iter().map(|reason| reason.code())) {
+        assert!(code_schema.is_valid(&code.into()), "{code}");
+    }
+    assert!(!code_schema.is_valid(&"Invalid UTF-8".into()));
+}

@@ -53,6 +53,28 @@ fn lines_are_split_and_empty_ones_skipped() {
     }
 }
 
+/// As a shell joins files that a Windows program wrote.
+#[test]
+fn a_byte_order_mark_may_begin_any_line() {
+    let body =
+        "\u{feff}{\"a\":1}\n\u{feff}{\"b\":2}\n \u{feff}\n\u{feff} {\"c\":3}\n\u{feff}\u{feff}{}";
+    for step in 1..=body.len() {
+        let (found, result, _) = split(Format::Lines, body.as_bytes(), step);
+        assert_eq!(
+            found,
+            texts(&["{\"a\":1}", "{\"b\":2}", "{\"c\":3}", "\u{feff}{}"]),
+            "step {step}"
+        );
+        assert_eq!(result, Ok(()));
+    }
+    let body = "[{},\u{feff}{}]".as_bytes();
+    assert_eq!(
+        split(Format::Array, body, 3).0,
+        texts(&["{}", "\u{feff}{}"]),
+        "no line begins here"
+    );
+}
+
 #[test]
 fn elements_of_an_array_are_split_whatever_is_in_their_strings() {
     let body = br#" [ {"a":"],[{\"\\"} ,{"b":[1,{"c":{}}]},"x,]", 12 ,[],null,{}] "#;

@@ -38,7 +38,36 @@ fn a_caller_is_found_by_key_and_bound_to_its_stores() {
     for (name, value) in
         [("x-api-key", "K1"), ("x-api-key", ""), ("authorization", "Basic k1"), ("cookie", "k1")]
     {
-        assert!(tenants.caller(&headers(name, value)).is_none(), "{name}: {value}");
+        let refused = tenants.caller(&headers(name, value)).unwrap_err();
+        assert_eq!(refused, Problem::Unauthorized, "{name}: {value}");
+    }
+}
+
+#[test]
+fn two_keys_are_one_too_many_unless_they_are_the_same() {
+    let tenants = tenants(json!([
+        {"id": "a", "keys": [key("till", "k1", &["7"]), key("hq", "k2", &["*"])]},
+    ]))
+    .unwrap();
+    let caller = |pairs: &[(&'static str, &'static str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        tenants.caller(&headers).map(|caller| caller.key)
+    };
+    let (plain, token) = ("x-api-key", "authorization");
+    assert_eq!(caller(&[(plain, "k2"), (token, "Bearer k2")]), Ok(1));
+    assert_eq!(caller(&[(plain, "k2"), (token, "Basic YTpi")]), Ok(1), "no key of ours");
+    for pairs in [
+        [(plain, "k1"), (token, "Bearer k2")],
+        [(plain, "unknown"), (token, "Bearer k2")],
+        [(plain, ""), (token, "Bearer k2")],
+        [(plain, "k1"), (plain, "k1")],
+        [(token, "Bearer k1"), (token, "Bearer k2")],
+        [(token, "Basic YTpi"), (token, "Bearer k2")],
+    ] {
+        assert_eq!(caller(&pairs), Err(Problem::AmbiguousKey), "{pairs:?}");
     }
 }
 

@@ -60,7 +60,7 @@ impl Answer {
         assert_eq!(body["code"], code, "{self:?}");
         assert_eq!(body["status"], status);
         assert_eq!(body["type"], format!("urn:tillrace:problem:{code}"));
-        let must_wait = matches!(status, 429 | 503);
+        let must_wait = matches!(status, 408 | 429 | 503) || code == "body_cut";
         assert_eq!(self.header("retry-after").is_some(), must_wait, "{self:?}");
     }
 
