@@ -46,6 +46,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::explain;
 use crate::log::{Log, LogError, Offset, Partition};
 use crate::topics::Topics;
 
@@ -171,6 +172,41 @@ impl AggregateError {
         }
     }
 }
+
+explain!(AggregateError {
+    => Log;
+    Setting: "aggregate_setting",
+        "A value below `aggregate` cannot be used. Nothing was started.",
+        "Set the key that the text names as it says.";
+    Mismatch: "checkpoint_mismatch",
+        "A partition's checkpoint in state.v1 and the group's offset are written in one transaction, and disagree: one of them \
+         was changed from outside. Going on would count records twice or not at all, so the partition's owner stops.",
+        "If someone reset offsets, put the group `aggregate` (behind the namespace) back to the checkpoint's offset, which the \
+         text names: kafka-consumer-groups --reset-offsets --to-offset. If state.v1 was restored from a backup, restore all \
+         topics and groups from the same one.";
+    LostOffset: "group_offset_lost",
+        "Kafka forgot the aggregator's group offset (offsets.retention.minutes, or a deleted group); the checkpoint has it still.",
+        "Start the aggregator once with `tillrace aggregate --adopt-checkpoints`, which writes the offsets of all partitions \
+         from the checkpoints. Then raise offsets.retention.minutes of the brokers as start-up says.";
+    LostState: "state_lost",
+        "The group has an offset, but state.v1 has no checkpoint for the partition: the topic was deleted or emptied. Ledgers and \
+         hashes that tell duplicates are gone.",
+        "Restore state.v1 from a backup that is as old as the group's offsets. Without one, keep the topics for the books and \
+         begin anew under another `namespace`.";
+    Partitions: "partition_count_of_state",
+        "The state was written with another number of partitions; under the new number stores would change owners, and ledgers \
+         would not follow.",
+        "Set `log.partitions` back to the number in the text. See “A topic with too many partitions” in deploy/kafka/README.md.";
+    State: "state_unreadable",
+        "A record of state.v1 cannot be read: it is damaged, or a newer version of Tillrace wrote it.",
+        "Start the newest version that was ever used here. If it is, keep the topic and report the text.";
+    StillOpen: "transaction_open",
+        "The last owner's transaction is still undecided, and nobody may go on before it is. The aggregator tries again.",
+        "Nothing: brokers abort it after `log.kafka.transaction_timeout`. If it stays, abort it by kafka-transactions.";
+    KeepsAborting: "transactions_keep_aborting",
+        "One flush after the other was aborted; the aggregator starts again from the log. Nothing is lost, nothing moves.",
+        "Look at the brokers and at rebalances: roles that come and go, or a session_timeout that is too short.";
+});
 
 #[cfg(test)]
 mod tests;

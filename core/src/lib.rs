@@ -23,7 +23,11 @@ pub mod intern;
 
 pub mod bucket;
 
+pub mod explain;
+
 pub mod health;
+
+pub mod restart;
 
 pub mod topics;
 

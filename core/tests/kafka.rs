@@ -359,8 +359,13 @@ fn each_weaker_setting_is_told() {
 
     let wider = KafkaSettings { partitions: PARTITIONS + 1, ..development(servers) };
     let other = KafkaLog::connect(wider).unwrap();
-    let error = other.ensure_topics(&[stage.spec("in")]).unwrap_err();
+    let error = other.ensure_topics(&[stage.spec("new"), stage.spec("in")]).unwrap_err();
     assert!(matches!(error, LogError::PartitionCount { found: 4, expected: 5, .. }), "{error}");
+    let made = stage.log.bounds(&stage.topic("new"), 0).unwrap_err();
+    assert!(
+        matches!(made, LogError::UnknownTopic { .. }),
+        "nothing is made that is in the way: {made}"
+    );
     let error = stage.log.ensure_topics(&[stage.spec("no/such name")]).unwrap_err();
     assert!(!error.is_retryable(), "{error}");
 }
@@ -381,6 +386,27 @@ fn a_topic_made_after_rows_were_sent_to_it_in_vain_takes_rows() {
     stage.log.ensure_topics(&[stage.spec("late")]).unwrap();
     // The client looks again every second.
     assert_eq!(wait_for("the topic to be known", || send().ok()), 0);
+}
+
+#[test]
+fn a_deleted_topic_is_called_by_its_name_and_not_fenced() {
+    use rdkafka::admin::{AdminClient, AdminOptions};
+    use rdkafka::client::DefaultClientContext;
+    let Some(servers) = kafka_cluster::shared("a deleted topic") else { return };
+    let stage = Stage::open(development(servers));
+    let topic = stage.topic("in");
+    stage.write(vec![stage.row("in", 0, "v")]);
+    let mut member = stage.log.transactional_consumer(&stage.name, &topic).unwrap();
+    take_over(&mut *member);
+    member.commit_with(vec![stage.row("out", 0, "v")], &[place(0, 0)]).unwrap();
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
+    let out = stage.topic("out");
+    finish(admin.delete_topics(&[out.as_str()], &AdminOptions::new())).unwrap();
+    let error = wait_for("an error", || {
+        member.commit_with(vec![stage.row("out", 0, "v")], &[place(0, 1)]).err()
+    });
+    assert!(matches!(&error, LogError::UnknownTopic { topic } if *topic == out), "{error}");
 }
 
 /// What was acknowledged: partition, offset and the number that was written there.

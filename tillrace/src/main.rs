@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod confirm;
 mod demo;
+mod errors;
 mod redrive;
 mod release;
 mod roles;
@@ -29,6 +30,17 @@ use crate::roles::Roles;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
+    run().map_err(|error| match errors::explanation(&error) {
+        // anyhow prints context first; the remedy is what is read first.
+        Some(known) => {
+            let (text, code, remedy) = (format!("{error:#}"), known.code, known.remedy);
+            anyhow::anyhow!("{text}\n\nRemedy ({code}, docs/errors.md): {remedy}")
+        }
+        None => error,
+    })
+}
+
+fn run() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
         Command::Up(source) => running(up::run(&source, Roles::ALL, false)),
         Command::Ingest(source) => running(up::run(&source, Roles::INGEST, false)),

@@ -183,6 +183,10 @@ impl Log for LocalLog {
         Ok(Vec::new())
     }
 
+    fn failure(&self) -> Option<LogError> {
+        Some(self.keeper.shared.poison.get()?.clone().refusing("write"))
+    }
+
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
         Ok(Box::new(LocalProducer { keeper: Arc::clone(&self.keeper) }))
     }

@@ -9,6 +9,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod error;
 pub mod kafka;
 pub mod local;
 
@@ -18,6 +19,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+
+pub use self::error::LogError;
 
 /// A partition number, from 0.
 pub type Partition = u32;
@@ -194,6 +197,19 @@ pub trait Log: LogView {
     /// When a topic cannot be made, or has another number of partitions.
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError>;
 
+    /// Returns why this log can do nothing more until it is opened anew, `None` while it works.
+    fn failure(&self) -> Option<LogError> {
+        None
+    }
+
+    /// Asks which partitions of a topic would take no row now, without writing any.
+    ///
+    /// # Errors
+    /// When the log cannot be asked, or takes nothing at all.
+    fn unwritable(&self, _topic: &Topic) -> Result<Vec<Partition>, LogError> {
+        self.failure().map_or(Ok(Vec::new()), Err)
+    }
+
     /// Opens a producer whose acknowledgement means durable.
     ///
     /// # Errors
@@ -305,96 +321,4 @@ pub trait TransactionalConsumer: Consumer {
     /// [`LogError::Aborted`]: nothing of it is visible, now or later; restore the partitions and
     /// go on. [`LogError::Fenced`] and everything else: stop this consumer.
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError>;
-}
-
-/// What can go wrong with a log.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum LogError {
-    /// The log cannot be reached or did not answer in time; trying again may help.
-    #[error("log unavailable while trying to {action}: {cause}")]
-    Unavailable {
-        /// Verb and object.
-        action: &'static str,
-        /// What the log said.
-        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// A wait ended before the work did.
-    #[error("timed out while waiting to {action}")]
-    TimedOut {
-        /// Verb and object.
-        action: &'static str,
-    },
-    /// The topic does not exist.
-    #[error("topic {topic} does not exist")]
-    UnknownTopic {
-        /// Its name.
-        topic: Topic,
-    },
-    /// A topic has another number of partitions than this process was told.
-    #[error("topic {topic} has {found} partitions, configured are {expected}")]
-    PartitionCount {
-        /// Its name.
-        topic: Topic,
-        /// Partitions it has.
-        found: Partition,
-        /// Partitions configured.
-        expected: Partition,
-    },
-    /// An offset is no longer, or not yet, in the log.
-    #[error("{topic}/{partition}: offset {offset} is outside {start}..={end}")]
-    OutOfRange {
-        /// Topic.
-        topic: Topic,
-        /// Partition.
-        partition: Partition,
-        /// Offset asked for.
-        offset: Offset,
-        /// Lowest kept.
-        start: Offset,
-        /// Stable end.
-        end: Offset,
-    },
-    /// A record, a frame or a transaction is larger than the log takes.
-    #[error("{bytes} bytes exceed the log's limit of {limit}")]
-    TooLarge {
-        /// Bytes offered.
-        bytes: usize,
-        /// Bytes allowed.
-        limit: usize,
-    },
-    /// The transaction was aborted; nothing of it is visible.
-    #[error("transaction aborted: {cause}")]
-    Aborted {
-        /// Why.
-        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// Another member took over; this one must stop.
-    #[error("fenced by another member of the group: {cause}")]
-    Fenced {
-        /// What the log said.
-        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
-    },
-    /// Stored bytes are damaged.
-    #[error("log damaged at {place}: {detail}")]
-    Damaged {
-        /// File and byte position.
-        place: String,
-        /// What is wrong there.
-        detail: &'static str,
-    },
-    /// The log refused for good: its settings or this process's are wrong.
-    #[error("log refused to {action}: {cause}")]
-    Refused {
-        /// Verb and object.
-        action: &'static str,
-        /// What the log said.
-        cause: std::sync::Arc<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-impl LogError {
-    /// Tells whether the same call may succeed later without anyone changing anything.
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. } | Self::TimedOut { .. } | Self::Aborted { .. })
-    }
 }

@@ -83,6 +83,11 @@ impl Courier {
         self.queue.client().holds().give_ready();
     }
 
+    /// Topics that rows were sent to.
+    pub(super) fn topics(&self) -> Vec<Topic> {
+        self.topics.read().keys().cloned().collect()
+    }
+
     fn topic(&self, topic: &Topic) -> Result<Arc<Handle>, RDKafkaErrorCode> {
         if let Some(handle) = self.topics.read().get(topic) {
             return Ok(Arc::clone(handle));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use crate::explain;
 use crate::log::{LogError, Partition, Topic};
 
 /// Why the Kafka log refuses; the cause inside a [`LogError`].
@@ -76,9 +77,71 @@ pub enum KafkaFault {
     #[error("the transaction before is still being aborted")]
     AbortPending,
     /// A transaction may have been committed or not.
-    #[error("a transaction's outcome stayed unknown; restart and restore from the log")]
+    #[error(
+        "a transaction's outcome stayed unknown; the log knows it, so the role restores from there"
+    )]
     OutcomeUnknown,
+    /// The brokers waited for a transaction as long as they were told, aborted it, and take nothing more from its producer.
+    #[error(
+        "the brokers heard nothing for transaction_timeout, aborted the transaction and shut its \
+         producer out; no other process is at work"
+    )]
+    ShutOut,
+    /// librdkafka can do nothing more with a client.
+    #[error("the Kafka client has ended: {cause}")]
+    Ended {
+        /// Why.
+        cause: KafkaError,
+    },
 }
+
+explain!(KafkaFault {
+    Setting: "kafka_setting",
+        "A value below `log.kafka` cannot be used. Nothing was started.",
+        "Set the key that the text names as it says.";
+    Reserved: "kafka_property_reserved",
+        "A librdkafka property was given that promises rest on, or that has a key of its own below `log.kafka`.",
+        "Remove it from `log.kafka.properties`, or use the key.";
+    Property: "kafka_property",
+        "librdkafka does not know a property, or refuses its value, which is not shown as it may be a password.",
+        "Correct it in `log.kafka.properties`; librdkafka's CONFIGURATION.md lists all.";
+    Answer: "kafka_answer",
+        "Kafka answered with an error; the text is Kafka's. Whether it may pass is in the words before: unavailable or refused.",
+        "Unavailable: look at the brokers. Refused: a right or a version is missing; the text says which action it was.";
+    Topic: "kafka_topic",
+        "Kafka refused to make a topic.",
+        "See the text: fewer brokers than `log.kafka.replication`, no right to create, or a policy of the cluster. An \
+         administrator can make the topics beforehand; docs/ARCHITECTURE.md lists them, start-up compares their settings.";
+    NotAssigned: "kafka_not_assigned",
+        "A partition went to another member while this one was at work on it. The role starts again from the log.",
+        "Nothing. If it repeats, report it with the lines before.";
+    AssignmentLost: "kafka_assignment_lost",
+        "The group gave this member's partitions away, as when it was silent for longer than `session_timeout`.",
+        "Nothing, if it is rare. If it repeats, the process lacks CPU or its network is bad: look there, then raise \
+         `log.kafka.session_timeout`.";
+    Metadata: "kafka_offset_metadata",
+        "What is kept beside a group's offset is longer than brokers take (offset.metadata.max.bytes).",
+        "Leave offset.metadata.max.bytes of the brokers at 4,096 or more; if it is, report a defect.";
+    BatchTooLong: "kafka_batch_too_long",
+        "More rows were written at once than `log.kafka.queue_rows`.",
+        "Raise `log.kafka.queue_rows` to its default of 20,000.";
+    Closing: "kafka_closing",
+        "The process ended before Kafka acknowledged a row; its sender was told to come back.",
+        "Nothing.";
+    AbortPending: "kafka_abort_pending",
+        "Brokers have not confirmed yet that the last flush is aborted; the next one waits for that.",
+        "Nothing, if it passes. If not, look at the brokers, above all at __transaction_state.";
+    OutcomeUnknown: "kafka_outcome_unknown",
+        "Brokers did not say whether a flush was committed. The aggregator starts again and reads from the log what is so.",
+        "Nothing, if it is rare. If it repeats, look at the brokers, above all at __transaction_state.";
+    ShutOut: "kafka_shut_out",
+        "The connection to the brokers was gone for longer than `log.kafka.transaction_timeout`, so that they aborted the flush. \
+         The aggregator starts again from the log; nothing is lost or counted twice.",
+        "Look at the network between this process and the brokers, one broker may be enough.";
+    Ended: "kafka_client_ended",
+        "The Kafka client in this process can do nothing more and is replaced.",
+        "Nothing, if it is rare. If it repeats, look at the brokers' log at this time.";
+});
 
 impl From<KafkaError> for KafkaFault {
     fn from(error: KafkaError) -> Self {
@@ -95,6 +158,11 @@ impl KafkaFault {
         LogError::Refused { action, cause: Arc::new(self) }
     }
 
+    /// Wraps it as the end of a client.
+    pub(super) fn ending(self) -> LogError {
+        LogError::ClientEnded { cause: Arc::new(self) }
+    }
+
     /// Wraps it as something that may pass.
     pub(super) fn passing(self, action: &'static str) -> LogError {
         LogError::Unavailable { action, cause: Arc::new(self) }
@@ -108,7 +176,7 @@ enum Meaning {
     TimedOut,
     /// It may pass.
     Passing,
-    /// Another instance has taken this one's place.
+    /// The brokers take nothing more from this client: another has its place, or it was silent for too long.
     Fenced,
     /// There is no such topic, or not such a partition of it.
     UnknownTopic,
@@ -193,6 +261,37 @@ pub(super) fn failure_on(topic: &Topic, action: &'static str, error: KafkaError)
         },
         _ => failure(action, error),
     }
+}
+
+/// Says what the end of a client means to its role: `code` is why it ended. Only a client whose name another process can
+/// have, and that was not silent for too long, is fenced; any other is made anew.
+pub(super) fn ended(
+    action: &'static str,
+    code: RDKafkaErrorCode,
+    error: KafkaError,
+    may_have_rival: bool,
+) -> LogError {
+    match meaning(code) {
+        Meaning::Fenced if may_have_rival => LogError::Fenced { cause: shared(error) },
+        // What Kafka says of it speaks of a newer instance, which there is not.
+        Meaning::Fenced => KafkaFault::ShutOut.ending(),
+        Meaning::Final if !says_nothing(code) => KafkaFault::from(error).refusing(action),
+        _ => KafkaFault::Ended { cause: error }.ending(),
+    }
+}
+
+/// Codes of a client that has ended, but not of why.
+pub(super) fn says_nothing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::Fatal
+            | Code::Fail
+            | Code::Inconsistent
+            | Code::InvalidTransactionalState
+            | Code::State
+            | Code::Unknown
+    )
 }
 
 /// Tells whether librdkafka deals with an error by itself, by asking again.

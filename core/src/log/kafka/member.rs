@@ -19,7 +19,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{create, joining, native_offset, native_partition};
 use super::entry::Copier;
-use super::fault::{KafkaFault, failure, failure_on, passes, shared};
+use super::fault::{KafkaFault, ended, failure, failure_on, passes};
 use super::queue::{BELL, Queue, Said, ringing};
 use super::rebalance::{Group, Rebalance};
 use super::view::{View, stable_place};
@@ -215,12 +215,17 @@ impl Member {
             }
             // The group takes the partitions away, and the next poll says so.
             Some(RDKafkaErrorCode::PollExceeded) => Ok(()),
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                Err(LogError::Fenced { cause: shared(error) })
-            }
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => Err(self.end_of(error)),
             _ if passes(&error) => Ok(()),
             _ => Err(failure_on(&self.topic, ACTION, error)),
         }
+    }
+
+    /// Says why this member's client has ended; what it says itself is only that it has.
+    fn end_of(&self, error: KafkaError) -> LogError {
+        let fatal = self.consumer.client().fatal_error().map(|(code, _reason)| code);
+        let code = fatal.or(error.rdkafka_error_code()).unwrap_or(RDKafkaErrorCode::Unknown);
+        ended(ACTION, code, error, self.view.settings.instance.is_some())
     }
 
     /// Deals with a partition that librdkafka fetches no more: a position that the log does not

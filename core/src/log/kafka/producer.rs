@@ -101,8 +101,11 @@ fn undelivered(row: &Row, code: RDKafkaErrorCode) -> LogError {
         | RDKafkaErrorCode::MessageBatchTooLarge => {
             LogError::TooLarge { bytes: size_of(row), limit: MAX_MESSAGE_BYTES }
         }
-        // The producer is replaced before the next row.
-        RDKafkaErrorCode::Fatal => KafkaFault::from(error).passing(ACTION),
+        // The producer is replaced before the next row. It has no name that another could take.
+        RDKafkaErrorCode::Fatal
+        | RDKafkaErrorCode::Fenced
+        | RDKafkaErrorCode::InvalidProducerEpoch
+        | RDKafkaErrorCode::ProducerFenced => KafkaFault::from(error).passing(ACTION),
         _ => failure_on(&row.topic, ACTION, error),
     }
 }

@@ -380,6 +380,58 @@ fn a_reader_that_librdkafka_stopped_goes_on_where_it_stood() {
     }
 }
 
+/// What a member hears of whose producer the brokers shut out in the middle of a transaction.
+fn shut_out(change: impl Fn(&mut KafkaSettings)) -> LogError {
+    let mock = MockCluster::new(1).expect("a mock cluster");
+    for name in ["in", "out"] {
+        mock.create_topic(name, 2, 1).expect("a topic");
+    }
+    let mut set = KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() };
+    change(&mut set);
+    let view = Arc::new(View::connect(Arc::new(set)).expect("the broker answers"));
+    let mut member = TransactionalMember::join(&view, "g", &Topic::new("in")).expect("joins");
+    let until = Instant::now() + PATIENCE;
+    while !matches!(member.poll(0, Duration::from_millis(50)), Ok(Polled::Assigned(_))) {
+        assert!(Instant::now() < until, "nothing is assigned");
+    }
+    let epoch = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
+    mock.request_errors(RDKafkaApiKey::EndTxn, &[epoch]);
+    let rows = vec![row(&Topic::new("out"), 0, "v")];
+    let error = member.commit_with(rows, &[place(0, 1)]).expect_err("it is shut out");
+    let again = member.commit_with(Vec::new(), &[place(0, 1)]).expect_err("for good");
+    assert_eq!(again.to_string(), error.to_string());
+    error
+}
+
+/// The brokers answer both alike; only where another process can have the same name is it called fencing.
+#[test]
+fn a_producer_without_a_name_is_never_fenced() {
+    let error = shut_out(|_| {});
+    assert!(matches!(error, LogError::ClientEnded { .. }), "{error}");
+    assert!(error.is_restartable() && !error.is_retryable());
+    assert!(!error.to_string().contains("fenced"), "{error}");
+    assert!(error.to_string().contains("transaction_timeout"), "{error}");
+}
+
+#[test]
+fn a_named_producer_that_was_in_time_was_fenced_by_another_of_its_name() {
+    let error = shut_out(|set| set.instance = Some("till-7".to_owned()));
+    assert!(matches!(error, LogError::Fenced { .. }), "{error}");
+    assert!(error.to_string().contains("log.kafka.instance"), "{error}");
+}
+
+#[test]
+fn a_client_that_ended_for_an_unknown_reason_is_made_anew() {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+    let of = |code| fault::ended("act", code, KafkaError::MessageConsumptionFatal(code), true);
+    for code in [Code::Fatal, Code::OutOfOrderSequenceNumber] {
+        assert!(matches!(of(code), LogError::ClientEnded { .. }), "{}", of(code));
+    }
+    assert!(matches!(of(Code::FencedInstanceId), LogError::Fenced { .. }));
+    let denied = of(Code::TransactionalIdAuthorizationFailed);
+    assert!(matches!(denied, LogError::Refused { .. }), "{denied}");
+}
+
 /// A log on the shared broker with topics `in` and `out` of its own.
 fn open(servers: &str, name: &str, change: impl Fn(&mut KafkaSettings)) -> Arc<KafkaLog> {
     let mut set = KafkaSettings {

@@ -24,9 +24,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, LogError> {
     let admin: AdminClient<Diagnostics> =
         create(&asking(&view.settings, Isolation::Committed), Diagnostics)?;
+    // All are looked at before any is made: what is made with a wrong number of partitions would be in the way of the
+    // right one.
     let mut missing: Vec<&TopicSpec> = Vec::new();
     for spec in specs {
-        if view.layout(&spec.topic)?.is_none() && !missing.contains(&spec) {
+        if view.layout(&spec.topic)?.is_some() {
+            view.know(&spec.topic)?;
+        } else if !missing.contains(&spec) {
             missing.push(spec);
         }
     }

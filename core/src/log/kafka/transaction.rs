@@ -4,11 +4,14 @@
 //! acknowledgements, the group's places, commit. It is fenced twice. The group's metadata, taken
 //! when the partitions were assigned, goes with the places: a coordinator that has moved on
 //! refuses them, and the transaction is aborted. And a transaction whose owner was silent for
-//! `transaction_timeout` is aborted by the brokers, which shut its producer out for good.
+//! `transaction_timeout` is aborted by the brokers, which shut its producer out for good. The brokers answer that
+//! producer as they answer one whose transactional id another process took; [`TransactionalMember::end_of`] tells the
+//! two apart.
 //!
 //! A commit whose outcome stays unknown is asked for again until it is settled, and ends this
 //! consumer if it cannot be; nothing ever goes on from a guess.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,7 +24,7 @@ use super::client::{
     MAX_MESSAGE_BYTES, TRANSACTION_BYTES, TRANSACTION_ROWS, transacting, transactional_id,
 };
 use super::courier::{Courier, Reported, Reports};
-use super::fault::{KafkaFault, failure, failure_on, shared};
+use super::fault::{KafkaFault, ended, failure, failure_on, says_nothing, shared};
 use super::member::Member;
 use super::room::{Room, size_of};
 use super::view::View;
@@ -50,6 +53,8 @@ pub(super) struct TransactionalMember {
     room: Arc<Room>,
     /// An aborted transaction that the brokers have not confirmed yet.
     aborting: bool,
+    /// When the latest transaction began.
+    began: Cell<Instant>,
     /// Why this consumer can do no more transactions.
     ended: Option<LogError>,
 }
@@ -64,10 +69,11 @@ impl TransactionalMember {
         courier
             .producer()
             .init_transactions(wait)
-            .map_err(|error| failure("begin with transactions", error))?;
+            .map_err(|error| begun(error, settings.instance.is_some()))?;
         let member = Member::join(view, group, topic)?;
         let room = Arc::new(Room::new(TRANSACTION_ROWS, TRANSACTION_BYTES));
-        Ok(Self { view: Arc::clone(view), member, courier, room, aborting: false, ended: None })
+        let (began, view) = (Cell::new(Instant::now()), Arc::clone(view));
+        Ok(Self { view, member, courier, room, aborting: false, began, ended: None })
     }
 
     fn producer(&self) -> &BaseProducer<Reports> {
@@ -77,7 +83,8 @@ impl TransactionalMember {
     /// Runs one transaction up to its commit; an error leaves it to be aborted.
     fn fill(&self, rows: Vec<Row>, places: &TopicPartitionList) -> Result<(), Stopped> {
         let until = Instant::now() + self.view.settings.transaction_timeout;
-        self.producer().begin_transaction().map_err(Stopped::by)?;
+        self.began.set(Instant::now());
+        self.producer().begin_transaction().map_err(|error| self.judge(error))?;
         let failures = Arc::<Failures>::default();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
@@ -94,7 +101,7 @@ impl TransactionalMember {
             match self.producer().send_offsets_to_transaction(places, generation, STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && Instant::now() < until => {}
-                Err(error) => return Err(Stopped::by(error)),
+                Err(error) => return Err(self.judge(error)),
             }
         }
     }
@@ -110,7 +117,7 @@ impl TransactionalMember {
         while !self.room.reserve(count, bytes) {
             if Instant::now() >= until {
                 let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-                return Err(Stopped::by(full));
+                return Err(self.judge(full));
             }
             self.courier.serve(SERVE);
         }
@@ -120,7 +127,7 @@ impl TransactionalMember {
             room.release(count, bytes);
         };
         self.courier.send(rows, Box::new(note));
-        failures.take().map_or(Ok(()), Err)
+        failures.take().map_or(Ok(()), |failed| Err(self.undelivered(&failed)))
     }
 
     fn await_rows(&self, failures: &Failures, until: Instant) -> Result<(), Stopped> {
@@ -135,8 +142,8 @@ impl TransactionalMember {
         };
         self.courier.serve(Duration::ZERO);
         match failures.take() {
-            Some(stopped) => Err(stopped),
-            None => flushed.map_err(Stopped::by),
+            Some(failed) => Err(self.undelivered(&failed)),
+            None => flushed.map_err(|error| self.judge(error)),
         }
     }
 
@@ -151,9 +158,9 @@ impl TransactionalMember {
                     tracing::warn!(%error, "ask again for a transaction's outcome");
                 }
                 Err(error) if is_retriable(&error) => {
-                    return Err(Stopped::End(KafkaFault::OutcomeUnknown.refusing(ACTION)));
+                    return Err(Stopped::End(KafkaFault::OutcomeUnknown.ending()));
                 }
-                Err(error) => return Err(Stopped::by(error)),
+                Err(error) => return Err(self.judge(error)),
             }
         }
     }
@@ -177,12 +184,69 @@ impl TransactionalMember {
                     return Ok(());
                 }
                 Err(error) => {
-                    let fenced = LogError::Fenced { cause: shared(error) };
-                    self.ended = Some(fenced.clone());
-                    return Err(fenced);
+                    let ended = self.end_of(error);
+                    self.ended = Some(ended.clone());
+                    return Err(ended);
                 }
             }
         }
+    }
+
+    /// Decides what an error of a step means for the transaction.
+    fn judge(&self, error: KafkaError) -> Stopped {
+        let fatal = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal());
+        if fatal || self.courier.is_dead() {
+            return Stopped::End(self.end_of(error));
+        }
+        if matches!(&error, KafkaError::Transaction(inner) if inner.txn_requires_abort()) {
+            return Stopped::Abort(shared(error));
+        }
+        match failure(ACTION, error.clone()) {
+            LogError::Fenced { .. } => Stopped::End(self.end_of(error)),
+            passing if passing.is_retryable() => Stopped::Abort(shared(error)),
+            refused => Stopped::Refuse(refused),
+        }
+    }
+
+    fn undelivered(&self, failed: &Failed) -> Stopped {
+        let error = KafkaError::MessageProduction(failed.code);
+        match failed.code {
+            RDKafkaErrorCode::MessageSizeTooLarge
+            | RDKafkaErrorCode::InvalidMessageSize
+            | RDKafkaErrorCode::MessageBatchTooLarge => Stopped::Refuse(LogError::TooLarge {
+                bytes: failed.bytes,
+                limit: MAX_MESSAGE_BYTES,
+            }),
+            // A row before it failed and took the transaction with it.
+            RDKafkaErrorCode::State => Stopped::Abort(shared(error)),
+            _ => match failure_on(&failed.topic, ACTION, error.clone()) {
+                unknown @ LogError::UnknownTopic { .. } => Stopped::Refuse(unknown),
+                _ => self.judge(error),
+            },
+        }
+    }
+
+    /// Says why this producer has ended.
+    ///
+    /// Without `instance` its transactional id is a random one, so that only the brokers can have raised its epoch. With
+    /// it another process may have, but a transaction that stood open for the whole `transaction_timeout` was aborted by
+    /// the brokers in any case.
+    fn end_of(&self, error: KafkaError) -> LogError {
+        let settings = &self.view.settings;
+        let in_time = self.began.get().elapsed() < settings.transaction_timeout;
+        let fatal = self.producer().client().fatal_error().map(|(code, _reason)| code);
+        let code = fatal.or(error.rdkafka_error_code()).unwrap_or(RDKafkaErrorCode::Unknown);
+        if says_nothing(code)
+            && let Some(topic) = self.missing_topic()
+        {
+            return LogError::UnknownTopic { topic };
+        }
+        ended(ACTION, code, error, settings.instance.is_some() && in_time)
+    }
+
+    /// A topic of this producer's that is not there: the brokers call a transaction on a deleted one invalid, and say no more.
+    fn missing_topic(&self) -> Option<Topic> {
+        self.courier.topics().into_iter().find(|topic| matches!(self.view.layout(topic), Ok(None)))
     }
 
     fn stop(&mut self, stopped: Stopped) -> LogError {
@@ -253,40 +317,6 @@ enum Stopped {
     End(LogError),
 }
 
-impl Stopped {
-    fn by(error: KafkaError) -> Self {
-        let fatal = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal());
-        if fatal || error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
-            return Self::End(LogError::Fenced { cause: shared(error) });
-        }
-        if matches!(&error, KafkaError::Transaction(inner) if inner.txn_requires_abort()) {
-            return Self::Abort(shared(error));
-        }
-        match failure(ACTION, error.clone()) {
-            fenced @ LogError::Fenced { .. } => Self::End(fenced),
-            passing if passing.is_retryable() => Self::Abort(shared(error)),
-            refused => Self::Refuse(refused),
-        }
-    }
-}
-
-fn undelivered(row: &Row, code: RDKafkaErrorCode) -> Stopped {
-    let error = KafkaError::MessageProduction(code);
-    match code {
-        RDKafkaErrorCode::MessageSizeTooLarge
-        | RDKafkaErrorCode::InvalidMessageSize
-        | RDKafkaErrorCode::MessageBatchTooLarge => {
-            Stopped::Refuse(LogError::TooLarge { bytes: size_of(row), limit: MAX_MESSAGE_BYTES })
-        }
-        // A row before it failed and took the transaction with it.
-        RDKafkaErrorCode::State => Stopped::Abort(shared(error)),
-        _ => match failure_on(&row.topic, ACTION, error.clone()) {
-            unknown @ LogError::UnknownTopic { .. } => Stopped::Refuse(unknown),
-            _ => Stopped::by(error),
-        },
-    }
-}
-
 /// As many rows as are handed over in one go; one at least.
 fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
     let mut some = Vec::new();
@@ -301,6 +331,18 @@ fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
     some
 }
 
+/// Says why a producer could not begin with transactions.
+fn begun(error: KafkaError, has_kept_name: bool) -> LogError {
+    const ACTION: &str = "begin with transactions";
+    match failure(ACTION, error.clone()) {
+        LogError::Fenced { .. } => {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            ended(ACTION, code, error, has_kept_name)
+        }
+        failure => failure,
+    }
+}
+
 fn is_retriable(error: &KafkaError) -> bool {
     match error {
         KafkaError::Transaction(inner) => inner.is_retriable(),
@@ -309,23 +351,31 @@ fn is_retriable(error: &KafkaError) -> bool {
     }
 }
 
+/// A row that was not delivered.
+struct Failed {
+    topic: Topic,
+    bytes: usize,
+    code: RDKafkaErrorCode,
+}
+
 /// Keeps why a transaction's rows failed.
 #[derive(Default)]
 struct Failures {
-    first: Mutex<Option<Stopped>>,
+    first: Mutex<Option<Failed>>,
     /// That a row was not taken because one before it had failed.
-    later: Mutex<Option<Stopped>>,
+    later: Mutex<Option<Failed>>,
 }
 
 impl Failures {
     fn note(&self, reported: &Reported) {
         for (row, code) in reported.failures() {
-            let failed = if code == RDKafkaErrorCode::State { &self.later } else { &self.first };
-            failed.lock().get_or_insert_with(|| undelivered(row, code));
+            let kept = if code == RDKafkaErrorCode::State { &self.later } else { &self.first };
+            let failed = || Failed { topic: row.topic.clone(), bytes: size_of(row), code };
+            kept.lock().get_or_insert_with(failed);
         }
     }
 
-    fn take(&self) -> Option<Stopped> {
+    fn take(&self) -> Option<Failed> {
         let (first, later) = (self.first.lock().take(), self.later.lock().take());
         first.or(later)
     }

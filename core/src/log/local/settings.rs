@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::Deserialize;
 
+use crate::explain;
 use crate::log::{LogError, Partition, Topic};
 
 /// Where a Local log is, and how it works.
@@ -174,6 +175,35 @@ pub enum LocalFault {
         limit: usize,
     },
 }
+
+explain!(LocalFault {
+    Setting: "local_log_setting",
+        "A value below `log.local` cannot be used. Nothing was started.",
+        "Set the key that the text names as it says.";
+    Owned: "local_log_owned",
+        "Another process has this local log open; it has one owner at a time.",
+        "Stop that process (`fuser FOLDER/lock` names it), or use another `data` folder. `tap` and `verify` read beside an owner.";
+    Poisoned: "local_log_poisoned",
+        "A write or a sync failed, so that nobody can say what is on the disk. Nothing more is written until the log is opened \
+         anew, and the process ends so that it is. What was acknowledged before is kept.",
+        "Mend what the text names: a full disk, a read-only mount, a failing device. Then start the process again.";
+    Closing: "local_log_closing", "The process is ending; what was not acknowledged comes again.", "Nothing.";
+    GroupTaken: "local_log_group_taken",
+        "A part of this process reads for this group already.",
+        "Give sinks different names; if they have, report a defect.";
+    GroupInUse: "local_log_group_in_use",
+        "A group cannot be removed while a part of the process reads for it.",
+        "Stop the process first.";
+    NoPartition: "local_log_no_partition",
+        "A topic has fewer partitions than this process was told.",
+        "Set `log.partitions` to the number that the log was made with.";
+    NotAssigned: "local_log_not_assigned",
+        "A part used a partition before it was given.",
+        "Nothing: it starts again. If it repeats, report a defect.";
+    Metadata: "local_log_offset_metadata",
+        "What is kept beside a group's offset is too long.",
+        "Report a defect.";
+});
 
 impl LocalFault {
     /// Wraps it as the log's final refusal.

@@ -1,0 +1,58 @@
+//! What an operator is told about an error beside its text: a code that stays, what it means, and what to do.
+//!
+//! The words stand beside the enum they explain, one entry a variant, which the compiler checks; `docs/errors.md` is made
+//! of them. What a text says of one occurrence (which topic, which file) is the error's own `Display`.
+
+use std::error::Error;
+
+/// What is known of one kind of error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Explanation {
+    /// Stable name, which a search of `docs/errors.md` finds.
+    pub code: &'static str,
+    /// What happened, and what it means for the data.
+    pub meaning: &'static str,
+    /// What to do about it.
+    pub remedy: &'static str,
+}
+
+/// An error that an operator can meet.
+pub trait Explained: Error {
+    /// The explanations of all kinds, in the order of the variants.
+    const EXPLANATIONS: &'static [Explanation];
+
+    /// Returns what is known of this one.
+    fn explanation(&self) -> &'static Explanation;
+}
+
+/// Explains the variants of an error enum.
+///
+/// `=>` lists tuple variants whose content has an explanation of its own. With `via METHOD` a method of the enum is
+/// asked first: it returns the explanation of a cause that tells more, or `None`.
+#[macro_export]
+macro_rules! explain {
+    ($enum:ident $(via $method:ident)? {
+        $(=> $($inner:ident),+;)?
+        $($variant:ident: $code:literal, $meaning:literal, $remedy:literal;)*
+    }) => {
+        impl $crate::explain::Explained for $enum {
+            const EXPLANATIONS: &'static [$crate::explain::Explanation] = &[
+                $($crate::explain::Explanation { code: $code, meaning: $meaning, remedy: $remedy }),*
+            ];
+
+            fn explanation(&self) -> &'static $crate::explain::Explanation {
+                $(if let Some(explanation) = self.$method() {
+                    return explanation;
+                })?
+                match self {
+                    $($(Self::$inner(inner) => $crate::explain::Explained::explanation(inner),)+)?
+                    $(Self::$variant { .. } => &$crate::explain::Explanation {
+                        code: $code,
+                        meaning: $meaning,
+                        remedy: $remedy,
+                    },)*
+                }
+            }
+        }
+    };
+}

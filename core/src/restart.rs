@@ -1,0 +1,167 @@
+//! The restart policy of a role: what ended it is told, and whether and when it starts again.
+//!
+//! Waits are exponential with jitter, so that what failed together does not come back together (M. Brooker, “Exponential
+//! Backoff and Jitter”, 2015: equal jitter). A role that has worked for a while counts as well again. See ADR 83.
+
+use std::time::{Duration, Instant};
+
+use crate::explain::Explanation;
+use crate::health::{Condition, Health, Impact};
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+/// Work without an end after which a role is well: longer than a start that fails by time limits.
+const WELL_AFTER: Duration = Duration::from_mins(1);
+
+/// The code of a role that ended and will start again.
+pub const RESTARTING: &str = "role_restarting";
+/// The code of a role that ended for good.
+pub const STOPPED: &str = "role_stopped";
+
+/// What is known of a panic.
+pub static PANICKED: Explanation = Explanation {
+    code: "panicked",
+    meaning: "A part of Tillrace met something it was not made for: a defect. The part starts again from the log, as after a \
+              crash; nothing is lost.",
+    remedy: "Report it with the text and the lines before. If it repeats, the same record may be the cause each time.",
+};
+
+/// What ended a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Ending<'a> {
+    /// The error's text, its causes included.
+    pub cause: &'a str,
+    /// What is known of it.
+    pub explanation: &'static Explanation,
+    /// Whether starting again may help.
+    pub is_restartable: bool,
+}
+
+/// The policy of one role.
+#[derive(Debug)]
+pub struct RestartPolicy {
+    component: String,
+    impact: Impact,
+    health: Health,
+    wait: Duration,
+    /// When it started to work, unless it has ended.
+    working_since: Option<Instant>,
+    failed: bool,
+}
+
+impl RestartPolicy {
+    /// Makes the policy of a role that starts now. Its conditions are raised under the name of `component`; `impact` is
+    /// what they mean for its process.
+    pub fn new(component: impl Into<String>, impact: Impact, health: Health, now: Instant) -> Self {
+        let component = component.into();
+        let working_since = Some(now);
+        Self { component, impact, health, wait: FIRST_WAIT, working_since, failed: false }
+    }
+
+    /// Takes note that the role ended by itself. Returns how long to wait before it starts again, `None` if it never will.
+    /// `random` is any number, a fresh one each time.
+    pub fn ended(&mut self, ending: Ending<'_>, now: Instant, random: u64) -> Option<Duration> {
+        self.observe(now);
+        self.working_since = None;
+        self.failed = true;
+        let code = if ending.is_restartable { RESTARTING } else { STOPPED };
+        self.health.raise(Condition {
+            component: self.component.clone(),
+            code,
+            subject: String::new(),
+            impact: self.impact,
+            cause: ending.cause.to_owned(),
+            remedy: format!(
+                "{} See docs/errors.md, {}.",
+                ending.explanation.remedy, ending.explanation.code
+            ),
+        });
+        if !ending.is_restartable {
+            self.health.clear(&self.component, RESTARTING, "");
+            return None;
+        }
+        let half = self.wait / 2;
+        let jitter_ms = random % u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        Some(half + Duration::from_millis(jitter_ms))
+    }
+
+    /// Takes note that the role starts again.
+    pub fn started(&mut self, now: Instant) {
+        self.working_since = Some(now);
+    }
+
+    /// Looks whether the role has worked for long enough to count as well; to be called now and then.
+    pub fn observe(&mut self, now: Instant) {
+        let worked = self.working_since.map(|since| now.saturating_duration_since(since));
+        if self.failed && worked.is_some_and(|worked| worked >= WELL_AFTER) {
+            self.failed = false;
+            self.wait = FIRST_WAIT;
+            self.health.clear(&self.component, RESTARTING, "");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: Explanation =
+        Explanation { code: "log_unavailable", meaning: "", remedy: "Look at the brokers." };
+
+    fn ending(is_restartable: bool) -> Ending<'static> {
+        static EXPLANATION: Explanation = KNOWN;
+        Ending { cause: "no broker", explanation: &EXPLANATION, is_restartable }
+    }
+
+    fn told(health: &Health) -> Vec<(&'static str, String)> {
+        let standing = health.standing().into_iter();
+        standing.map(|standing| (standing.condition.code, standing.condition.remedy)).collect()
+    }
+
+    #[test]
+    fn waits_grow_with_jitter_until_the_role_has_worked_for_a_while() {
+        let (health, now) = (Health::default(), Instant::now());
+        let mut policy = RestartPolicy::new("aggregator", Impact::NotReady, health.clone(), now);
+        let mut wait = |now, random| {
+            let wait = policy.ended(ending(true), now, random).map(|wait| wait.as_millis());
+            policy.started(now);
+            wait
+        };
+        assert_eq!(wait(now, 0), Some(250));
+        assert_eq!(wait(now, 0), Some(500));
+        assert_eq!(wait(now, 499), Some(1_499));
+        let longest: Vec<_> = (0..9).map(|_| wait(now, 0)).collect();
+        assert_eq!(longest.last(), Some(&Some(15_000)));
+        let remedy = "Look at the brokers. See docs/errors.md, log_unavailable.".to_owned();
+        assert_eq!(told(&health), [(RESTARTING, remedy.clone())]);
+        assert!(!health.is_ready());
+        assert_eq!(wait(now + WELL_AFTER, 0), Some(250), "it was well in between");
+        assert_eq!(told(&health), [(RESTARTING, remedy)]);
+    }
+
+    #[test]
+    fn the_condition_goes_when_the_role_has_worked_for_a_while() {
+        let (health, now) = (Health::default(), Instant::now());
+        let mut policy = RestartPolicy::new("sink/erp", Impact::Degraded, health.clone(), now);
+        assert!(policy.ended(ending(true), now, 7).is_some());
+        policy.observe(now + 2 * WELL_AFTER);
+        assert_eq!(told(&health).len(), 1, "it does not work while it waits");
+        policy.started(now + WELL_AFTER);
+        policy.observe(now + WELL_AFTER + WELL_AFTER.mul_f32(0.99));
+        assert_eq!(told(&health).len(), 1);
+        policy.observe(now + 2 * WELL_AFTER);
+        assert_eq!(told(&health), []);
+    }
+
+    #[test]
+    fn what_no_restart_helps_stops_the_role_for_good() {
+        let (health, now) = (Health::default(), Instant::now());
+        let mut policy = RestartPolicy::new("aggregator", Impact::Degraded, health.clone(), now);
+        policy.ended(ending(true), now, 0);
+        assert_eq!(policy.ended(ending(false), now, 0), None);
+        policy.observe(now + WELL_AFTER);
+        assert_eq!(told(&health).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [STOPPED]);
+        assert!(health.is_ready(), "a degraded process keeps its traffic");
+    }
+}
