@@ -15,6 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::health::Health;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Committed, Log, Polled, Position, Row};
 use tillrace_core::topics::{self, Topics};
@@ -110,8 +111,10 @@ impl Backlog {
         };
         let mut registry = Registry::default();
         let began = Instant::now();
-        let delivery = Delivery::start_wired(vec![wiring], &self.log, &self.topics, &mut registry)
-            .expect("the sink starts");
+        let health = Health::default();
+        let delivery =
+            Delivery::start_wired(vec![wiring], &self.log, &self.topics, &mut registry, &health)
+                .expect("the sink starts");
         null.complete.notified().await;
         // All is audited and committed when this returns.
         let ends = delivery.drain().await;

@@ -11,8 +11,12 @@ use std::time::Duration;
 
 use tillrace_core::log::{Offset, Partition};
 
+use crate::failure::FailureCode;
 use crate::record::{Record, Unreadable};
 use crate::settings;
+
+/// Longest that the wait a backend asks for is followed, whatever number it sends.
+pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
 
 /// What a call is waiting for.
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send + 'a>>;
@@ -100,10 +104,10 @@ pub enum Verdict {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The backend could not be reached, or failed, or took too long.
-    #[error("backend unavailable ({code})")]
+    #[error("{}", .code.cause())]
     Unavailable {
-        /// A short word for the audit and the dead letter.
-        code: &'static str,
+        /// What kind of failure it is.
+        code: FailureCode,
         /// Protocol status, if there was an answer.
         status: Option<u16>,
         /// How long it asked us to wait.
@@ -126,9 +130,11 @@ pub enum CallError {
         detail: String,
     },
     /// Going on would lose or double records; the partition stops here for people to look.
-    #[error("delivery cannot go on: {cause}")]
+    #[error("{}", .code.cause())]
     Stop {
-        /// Why.
-        cause: Arc<dyn std::error::Error + Send + Sync>,
+        /// What kind of failure it is.
+        code: FailureCode,
+        /// Where, and what exactly.
+        source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }

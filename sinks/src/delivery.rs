@@ -5,14 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tillrace_core::health;
 use tillrace_core::log::{Log, LogError, Partition};
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
-use crate::engine::{DeliveryMetrics, Engine, SinkError, Wiring, group};
+use crate::engine::{Conditions, DeliveryMetrics, Engine, SinkError, Wiring, group};
 use crate::erp::Erp;
 use crate::http::BackendError;
 use crate::parquet::{ParquetFiles, PlaceError};
@@ -81,8 +82,8 @@ impl Health {
 }
 
 impl Delivery {
-    /// Starts the sinks on their topics, which must exist, dead letters and audit included.
-    /// Must be called within a tokio runtime.
+    /// Starts the sinks on their topics, which must exist, dead letters and audit included. What
+    /// of them stands still is told to the process's health. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When a setting is wrong, a backend's client cannot be made, or the log refuses.
@@ -92,6 +93,7 @@ impl Delivery {
         log: Arc<dyn Log>,
         topics: &Topics,
         registry: &mut Registry,
+        process: &health::Health,
     ) -> Result<Self, StartError> {
         settings::validate(settings)?;
         let mut wirings = Vec::with_capacity(settings.len());
@@ -104,7 +106,7 @@ impl Delivery {
                 connector: connect(sink, &log, topics)?,
             });
         }
-        Self::start_wired(wirings, &log, topics, registry)
+        Self::start_wired(wirings, &log, topics, registry, process)
     }
 
     /// Starts sinks whose connectors are made already.
@@ -116,6 +118,7 @@ impl Delivery {
         log: &Arc<dyn Log>,
         topics: &Topics,
         registry: &mut Registry,
+        process: &health::Health,
     ) -> Result<Self, StartError> {
         let metrics = DeliveryMetrics::register(registry);
         let (stop, stopped) = watch::channel(false);
@@ -123,9 +126,11 @@ impl Delivery {
         for wiring in wirings {
             let name = wiring.name.clone();
             let (tell, health) = watch::channel(Health::default());
-            let engine = Engine::start(wiring, log, topics, metrics.sink(&name), tell.clone())
+            let sink = metrics.sink(&name);
+            let engine = Engine::start(wiring, log, topics, sink, tell.clone(), process)
                 .map_err(|source| StartError::Log { sink: name.clone(), source })?;
-            let task = tokio::spawn(watch_over(name.clone(), engine, stopped.clone(), tell));
+            let conditions = Conditions::new(&name, topics.dead(&name), process.clone());
+            let task = tokio::spawn(watch_over(engine, stopped.clone(), tell, conditions));
             sinks.push(Running { name, health, task });
         }
         Ok(Self { stop, sinks })
@@ -143,7 +148,7 @@ impl Delivery {
         let mut ends = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks {
             if let Err(error) = sink.task.await {
-                tracing::error!(sink = sink.name, %error, "a sink panicked");
+                tracing::error!(sink = sink.name, %error, "watching over a sink failed");
             }
             let health = sink.health.borrow().clone();
             ends.push((sink.name, health));
@@ -159,16 +164,25 @@ impl Delivery {
     }
 }
 
+/// Runs an engine and takes note of its end, unless it was told to end: by an error, by a panic, or by itself.
 async fn watch_over(
-    name: String,
     engine: Engine,
     stop: watch::Receiver<bool>,
-    health: watch::Sender<Health>,
+    tell: watch::Sender<Health>,
+    conditions: Conditions,
 ) {
-    if let Err(error) = engine.run(stop).await {
-        tracing::error!(sink = name, error = &error as &dyn std::error::Error, "sink stopped");
-        health.send_modify(|health| health.stopped = Some(Arc::new(error)));
-    }
+    let told = stop.clone();
+    // The engine ends with the set, and the set with this task.
+    let mut work = JoinSet::new();
+    work.spawn(engine.run(stop));
+    let error = match work.join_next().await {
+        Some(Ok(Ok(()))) if *told.borrow() || told.has_changed().is_err() => return,
+        Some(Ok(Ok(()))) | None => SinkError::Ended,
+        Some(Ok(Err(error))) => error,
+        Some(Err(gone)) => SinkError::Panicked(Arc::new(gone)),
+    };
+    conditions.sink_stopped(&error);
+    tell.send_modify(|health| health.stopped = Some(Arc::new(error)));
 }
 
 /// Makes the connector of a sink.

@@ -14,6 +14,7 @@
 mod breaker;
 mod call;
 mod commit;
+mod conditions;
 mod dispatch;
 mod intake;
 mod journal;
@@ -39,17 +40,20 @@ use tokio::time::Instant;
 use self::breaker::Breaker;
 use self::call::Called;
 pub(crate) use self::call::wall_clock;
+pub(crate) use self::conditions::Conditions;
+use self::conditions::STALLED_AFTER;
 pub(crate) use self::journal::Journal;
 pub use self::journal::JournalError;
 use self::lanes::{BatchLimits, Lanes};
 pub(crate) use self::metrics::DeliveryMetrics;
-use self::metrics::SinkMetrics;
+use self::metrics::{Seen, SinkMetrics};
 pub(crate) use self::pacer::Pacer;
 use self::partition::{Assigned, Leaving, Stage};
 use self::reader::{Epoch, Heard, Reader};
 use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
 use crate::delivery::Health;
+use crate::failure::FailureCode;
 use crate::filter::Filter;
 use crate::record::{Source, Unreadable};
 use crate::settings::Flow;
@@ -91,16 +95,43 @@ pub enum SinkError {
         source: Unreadable,
     },
     /// The connector says that going on would lose or double records.
-    #[error("partition {partition}: the connector cannot go on")]
+    #[error("partition {partition}: {code}, {}", .code.cause())]
     Connector {
         /// Partition.
         partition: Partition,
+        /// What kind of failure it is.
+        code: FailureCode,
         /// Its reason.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// A connector panicked; its records would be missing from here on.
-    #[error("a call panicked")]
+    /// A task of the sink panicked; its records would be missing from here on.
+    #[error("a task of the sink panicked")]
     Panicked(#[from] Arc<JoinError>),
+    /// The thread that reads the topic ended without an error.
+    #[error("the thread that reads the topic ended")]
+    ReaderEnded,
+    /// The sink ended although nobody had told it to.
+    #[error("the sink ended unasked")]
+    Ended,
+}
+
+impl SinkError {
+    /// Returns what an operator does about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Log(LogError::OutOfRange { .. }) => {
+                "the range that the cause names was never delivered: restore it, or set the group's \
+                 offset to the start of what is kept"
+            }
+            Self::Log(_) => "see the cause for what the log refuses, then restart the process",
+            Self::Journal(_) => "see why the log takes no audit record, then restart the process",
+            Self::Unreadable { .. } => "upgrade this process to the version that wrote the record",
+            Self::Connector { code, .. } => code.remedy(),
+            Self::Panicked(_) | Self::ReaderEnded | Self::Ended => {
+                "a fault of Tillrace: restart the process and report it with the log lines before"
+            }
+        }
+    }
 }
 
 /// What comes back to the task that owns the state.
@@ -131,12 +162,14 @@ pub(crate) struct Engine {
     journal: Journal,
     metrics: SinkMetrics,
     health: watch::Sender<Health>,
+    conditions: Conditions,
     partitions: BTreeMap<Partition, Assigned>,
     /// The partition that was served last, so that the next one has its turn.
     turn: Partition,
     jobs: JoinSet<Done>,
     unwritten: Unwritten,
-    writing: bool,
+    /// Since when a write is under way.
+    writing_since: Option<Instant>,
     calls: HashMap<Id, (Partition, AbortHandle)>,
     limits: BatchLimits,
     patience: Patience,
@@ -157,10 +190,12 @@ impl Engine {
         topics: &Topics,
         metrics: SinkMetrics,
         health: watch::Sender<Health>,
+        process: &tillrace_core::health::Health,
     ) -> Result<Self, LogError> {
         let topic = wiring.source.topic(topics).clone();
         let producer = log.producer()?;
         let dead = topics.dead(&wiring.name);
+        let conditions = Conditions::new(&wiring.name, dead.clone(), process.clone());
         let journal =
             Journal::new(&wiring.name, topic.clone(), dead, topics.audit.clone(), producer);
         let reader = Reader::start(log, &group(topics, &wiring.name), topic.clone())?;
@@ -185,11 +220,12 @@ impl Engine {
             journal,
             metrics,
             health,
+            conditions,
             partitions: BTreeMap::new(),
             turn: 0,
             jobs: JoinSet::new(),
             unwritten: Unwritten::default(),
-            writing: false,
+            writing_since: None,
             calls: HashMap::new(),
             limits,
             patience,
@@ -219,7 +255,7 @@ impl Engine {
             self.reader.set_room(self.room());
             self.dispatch(now, false);
             self.commit(now);
-            self.observe();
+            self.observe(now);
             let due = self.next_due(now);
             tokio::select! {
                 heard = self.reader.heard.recv() => self.hear(heard)?,
@@ -275,9 +311,7 @@ impl Engine {
             Some(Heard::Records(entries)) => self.take_in(entries, Instant::now())?,
             Some(Heard::Committed(outcome)) => self.committed(outcome)?,
             Some(Heard::Failed(error)) => return Err(error.into()),
-            None => {
-                return Err(LogError::TimedOut { action: "hear from the reading thread" }.into());
-            }
+            None => return Err(SinkError::ReaderEnded),
         }
         Ok(())
     }
@@ -297,7 +331,7 @@ impl Engine {
                         assigned.settle(&leaving);
                     }
                 }
-                self.writing = false;
+                self.writing_since = None;
                 self.write_next();
                 Ok(())
             }
@@ -312,12 +346,7 @@ impl Engine {
 
     /// Stops one partition for people to look at; the others go on.
     fn halt(&mut self, partition: Partition, stage: Stage, error: SinkError) {
-        tracing::error!(
-            sink = self.wiring.name,
-            partition,
-            error = &error as &dyn std::error::Error,
-            "partition stopped"
-        );
+        self.conditions.partition_halted(partition, &error);
         if let Some(assigned) = self.partitions.get_mut(&partition) {
             assigned.flow = assigned.flow.min(stage);
             if assigned.flow == Stage::Halted {
@@ -329,10 +358,20 @@ impl Engine {
         });
     }
 
-    fn observe(&self) {
+    fn observe(&mut self, now: Instant) {
+        let long_ago = |since: Instant| now.duration_since(since) >= STALLED_AFTER;
+        self.conditions.audit(self.writing_since.is_some_and(long_ago));
+        self.conditions.reading(self.reader.failing(STALLED_AFTER));
         let oldest =
             self.partitions.values().filter_map(|assigned| assigned.progress.oldest_ms()).min();
-        self.metrics.observe(self.held(), self.calls.len(), self.breaker.is_open(), oldest);
+        let halted = self.partitions.values().filter(|assigned| assigned.flow < Stage::Flowing);
+        self.metrics.observe(Seen {
+            held: self.held(),
+            calls: self.calls.len(),
+            breaker_open: self.breaker.is_open(),
+            halted: halted.count(),
+            oldest_ms: oldest,
+        });
     }
 }
 

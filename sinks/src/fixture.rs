@@ -8,11 +8,12 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tempfile::TempDir;
 use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::health::Health;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Entry, Log, Offset, Partition, Row, Topic};
 use tillrace_core::topics::{self, Topics};
 
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, StartError};
 use crate::engine::{self, Wiring};
 
 /// How long a condition may take to come true before a test gives up.
@@ -22,6 +23,7 @@ pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) topics: Topics,
+    pub(crate) health: Health,
     sequence: std::sync::atomic::AtomicU64,
 }
 
@@ -32,7 +34,7 @@ impl Fixture {
             LocalLog::open(LocalSettings::new(folder.path().join("log"), partitions)).unwrap();
         let topics = Topics::new("");
         log.ensure_topics(&topics.specs(sinks, 1)).unwrap();
-        Self { folder, log, topics, sequence: 0.into() }
+        Self { folder, log, topics, health: Health::default(), sequence: 0.into() }
     }
 
     pub(crate) fn append(
@@ -109,13 +111,26 @@ impl Fixture {
             .collect()
     }
 
+    pub(crate) fn start_wired(
+        &self,
+        wirings: Vec<Wiring>,
+        registry: &mut Registry,
+    ) -> Result<Delivery, StartError> {
+        Delivery::start_wired(wirings, &self.log, &self.topics, registry, &self.health)
+    }
+
+    /// The conditions that stand, each as `code subject`.
+    pub(crate) fn standing(&self) -> Vec<String> {
+        let standing = self.health.standing().into_iter().map(|standing| standing.condition);
+        standing.map(|found| format!("{} {}", found.code, found.subject)).collect()
+    }
+
     /// Starts sinks; a group that a sink before is about to leave is waited for.
     pub(crate) async fn start(&self, wiring: &Wiring) -> Delivery {
         let mut delivery = None;
         until("the sink starts", || {
             let wirings = vec![wiring.clone()];
-            let started =
-                Delivery::start_wired(wirings, &self.log, &self.topics, &mut Registry::default());
+            let started = self.start_wired(wirings, &mut Registry::default());
             delivery = started.ok();
             delivery.is_some()
         })

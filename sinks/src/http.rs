@@ -6,25 +6,27 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
 use serde::Deserialize;
-use tillrace_core::text::Timestamp;
+use serde::de::IgnoredAny;
 
-use crate::connector::{CallError, Verdict};
+use crate::connector::{CallError, LONGEST_RETRY_AFTER, Verdict};
 use crate::dead::cut;
+use crate::failure::FailureCode;
 use crate::secret::Secret;
+use crate::settings::LONGEST_SETTING;
 
 /// The header that makes a repeated call the same call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const LARGEST_REPLY_BYTES: usize = 8 * 1_024 * 1_024;
 /// How much of a refusal goes into logs and dead letters, in characters.
 const LONGEST_DETAIL: usize = 400;
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+/// Longest that a connection may take to be made, so that a host that is down is told from one that is slow.
+const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// Where a backend is, and how to be let in.
 #[derive(Debug, Clone, Deserialize)]
@@ -54,10 +56,10 @@ pub enum BackendError {
     #[error("the token cannot be sent: name a variable that is set and holds one line of text")]
     Token,
     /// The URL is none.
-    #[error("the URL cannot be read")]
+    #[error("the URL cannot be read: use http://… or https://…")]
     Url,
     /// The file of certificate authorities cannot be read.
-    #[error("read {path}")]
+    #[error("read the certificate authorities in {path}; name a PEM file as `ca_file`")]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -65,7 +67,7 @@ pub enum BackendError {
         source: std::io::Error,
     },
     /// The client refuses the certificates, or TLS is unusable.
-    #[error("make an HTTP client")]
+    #[error("make an HTTP client; see that `ca_file` holds certificates in PEM")]
     Client(#[from] reqwest::Error),
 }
 
@@ -81,6 +83,8 @@ pub(crate) struct Backend {
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
+    /// Whether its `Content-Type` is `application/json` or ends in `+json`.
+    is_json: bool,
 }
 
 impl BackendSettings {
@@ -94,8 +98,8 @@ impl BackendSettings {
         if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
             return Err(("to.backend.url", "use http://… or https://…"));
         }
-        if self.timeout.is_zero() {
-            return Err(("to.backend.timeout", "use more than zero"));
+        if self.timeout.is_zero() || self.timeout > LONGEST_SETTING {
+            return Err(("to.backend.timeout", "use more than zero and at most one day"));
         }
         Ok(())
     }
@@ -103,12 +107,18 @@ impl BackendSettings {
 
 impl Reply {
     /// Reads the status of a call that carried one item. 424: what it refers to is not there yet.
-    pub(crate) fn verdict(&self) -> Verdict {
+    ///
+    /// A success has no body, or JSON of whatever content: a login page of a proxy is answered with 200 too.
+    pub(crate) fn verdict(&self) -> Result<Verdict, CallError> {
         if self.status == StatusCode::FAILED_DEPENDENCY.as_u16() {
-            Verdict::DependencyMissing
-        } else {
-            Verdict::Delivered
+            return Ok(Verdict::DependencyMissing);
         }
+        let json = || self.is_json && serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
+        if self.body.is_empty() || json() {
+            return Ok(Verdict::Delivered);
+        }
+        let (code, status) = (FailureCode::UnexpectedContent, Some(self.status));
+        Err(CallError::Unavailable { code, status, after: None, source: None })
     }
 }
 
@@ -129,6 +139,7 @@ impl Backend {
         let mut builder = Client::builder()
             .default_headers(headers)
             .timeout(settings.timeout)
+            .connect_timeout(LONGEST_CONNECT.min(settings.timeout / 2))
             // A redirected POST may lose its body or its token: it is an error to look at.
             .redirect(redirect::Policy::none())
             .user_agent(concat!("tillrace/", env!("CARGO_PKG_VERSION")));
@@ -145,24 +156,39 @@ impl Backend {
     /// Posts JSON under an idempotency key.
     pub(crate) async fn post(&self, body: Vec<u8>, key: &str) -> Result<Reply, CallError> {
         let request = self.client.post(self.url.clone()).header(IDEMPOTENCY_KEY, key).body(body);
-        let mut response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
-        let after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+        let headers = response.headers();
+        let after =
+            headers.get(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
+        let is_json = headers.get(CONTENT_TYPE).is_some_and(is_json);
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LARGEST_REPLY_BYTES {
-                return Err(trouble("reply_too_large", status, None));
+                return Err(trouble(FailureCode::ReplyTooLarge, status, None));
             }
             body.extend_from_slice(&chunk);
         }
-        judge(status, after, body.freeze())
+        judge(status, after, body.freeze(), is_json)
     }
 }
 
-fn judge(status: StatusCode, after: Option<Duration>, body: Bytes) -> Result<Reply, CallError> {
+/// Tells whether a `Content-Type` is one of JSON (RFC 6839, section 3.1), whatever its parameters.
+fn is_json(value: &HeaderValue) -> bool {
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    let media_type = text.split(';').next().unwrap_or_default().trim();
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+fn judge(
+    status: StatusCode,
+    after: Option<Duration>,
+    body: Bytes,
+    is_json: bool,
+) -> Result<Reply, CallError> {
     match status {
-        status if status.is_success() => Ok(Reply { status: status.as_u16(), body }),
-        StatusCode::FAILED_DEPENDENCY => Ok(Reply { status: status.as_u16(), body }),
+        StatusCode::FAILED_DEPENDENCY => Ok(Reply { status: status.as_u16(), body, is_json }),
+        status if status.is_success() => Ok(Reply { status: status.as_u16(), body, is_json }),
         StatusCode::TOO_MANY_REQUESTS => Err(CallError::Throttled { after }),
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
@@ -171,52 +197,41 @@ fn judge(status: StatusCode, after: Option<Duration>, body: Bytes) -> Result<Rep
             Err(CallError::Refused { status: status.as_u16(), detail })
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(trouble("not_let_in", status, after))
+            Err(trouble(FailureCode::Unauthorized, status, after))
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Err(trouble("wrong_url", status, after))
+            Err(trouble(FailureCode::WrongUrl, status, after))
         }
-        status if status.is_server_error() => Err(trouble("server_error", status, after)),
-        status => Err(trouble("unexpected_status", status, after)),
+        status if status.is_redirection() => Err(trouble(FailureCode::Redirected, status, after)),
+        status if status.is_server_error() => Err(trouble(FailureCode::ServerError, status, after)),
+        status => Err(trouble(FailureCode::UnexpectedStatus, status, after)),
     }
 }
 
-fn trouble(code: &'static str, status: StatusCode, after: Option<Duration>) -> CallError {
+fn trouble(code: FailureCode, status: StatusCode, after: Option<Duration>) -> CallError {
     CallError::Unavailable { code, status: Some(status.as_u16()), after, source: None }
 }
 
-fn unreachable(error: reqwest::Error) -> CallError {
-    let code = if error.is_timeout() {
-        "timeout"
-    } else if error.is_connect() {
-        "connect"
-    } else {
-        "transport"
+fn failed(error: reqwest::Error) -> CallError {
+    let code = match (error.is_connect(), error.is_timeout()) {
+        (true, true) => FailureCode::ConnectTimeout,
+        (true, false) => FailureCode::of_connection(&error),
+        (false, true) => FailureCode::Timeout,
+        (false, false) => FailureCode::ConnectionLost,
     };
     let source = Some(Arc::new(error.without_url()) as _);
     CallError::Unavailable { code, status: None, after: None, source }
 }
 
-/// Reads `Retry-After`: seconds, or a date (RFC 9110, section 10.2.3) counted from now.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
+/// Reads `Retry-After`: seconds, or a date of any form (RFC 9110, sections 10.2.3 and 5.6.7) counted from now.
+fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What no integer holds is long all the same.
+        return Some(text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs));
     }
-    let at = http_date(text)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    Some(at.saturating_sub(now))
-}
-
-/// Reads an IMF-fixdate (RFC 9110, section 5.6.7), the one form that senders may generate.
-fn http_date(text: &str) -> Option<Duration> {
-    let (_, text) = text.split_once(", ")?;
-    let [day, month, year, time, "GMT"] = text.split(' ').collect::<Vec<_>>()[..] else {
-        return None;
-    };
-    let month = 1 + MONTHS.iter().position(|name| *name == month)?;
-    let time = Timestamp::parse(format!("{year}-{month:02}-{day}T{time}Z").as_bytes())?;
-    Some(Duration::from_micros(u64::try_from(time.micros).ok()?))
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]

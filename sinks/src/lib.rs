@@ -22,6 +22,10 @@ pub mod record;
 
 pub mod filter;
 
+pub mod failure;
+
+mod blocking;
+
 pub mod connector;
 
 pub mod engine;

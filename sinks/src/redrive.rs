@@ -26,6 +26,7 @@ use crate::connector::{Answer, Batch, CallError, Connector, Ordering, Verdict};
 use crate::dead::Letter;
 use crate::delivery::{StartError, connect};
 use crate::engine::{Journal, JournalError, Pacer, wall_clock};
+use crate::failure::FailureCode;
 use crate::record::Record;
 use crate::settings::{Retry, SinkSettings};
 
@@ -266,7 +267,8 @@ fn judge(result: Result<Answer, CallError>) -> Result<(Answer, Verdict), CallErr
             Ok((answer, verdict))
         }
         Ok(Answer { status, .. }) => {
-            Err(CallError::Unavailable { code: "short_answer", status, after: None, source: None })
+            let code = FailureCode::ShortAnswer;
+            Err(CallError::Unavailable { code, status, after: None, source: None })
         }
         Err(CallError::Refused { status, detail }) => {
             let answer = Answer { status: Some(status), verdicts: Vec::new() };

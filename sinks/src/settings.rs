@@ -17,6 +17,8 @@ use crate::record::Source;
 use crate::secret::{Secret, SecretError};
 
 const LONGEST_NAME: usize = 40;
+/// Longest duration that a setting may have: what lies beyond is a slip, and must not overflow a clock.
+pub(crate) const LONGEST_SETTING: Duration = Duration::from_hours(24);
 /// No batch setting may ask for more records than this.
 const MOST_BATCH_RECORDS: usize = 1_000_000;
 
@@ -288,6 +290,7 @@ impl SinkSettings {
 
 impl Flow {
     fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        self.check_durations()?;
         let batch_is_sound = self.batch.is_none_or(|batch| {
             (1..=MOST_BATCH_RECORDS).contains(&batch.max_records) && batch.max_bytes.as_u64() > 0
         });
@@ -314,6 +317,24 @@ impl Flow {
         ] {
             if !sound {
                 return Err((key, remedy));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Flow {
+    fn check_durations(&self) -> Result<(), (&'static str, &'static str)> {
+        for (duration, key) in [
+            (self.batch.map_or(Duration::ZERO, |batch| batch.linger), "flow.batch.linger"),
+            (self.retry.longest, "flow.retry.longest"),
+            (self.park_after(), "flow.park_after"),
+            (self.breaker.open_for, "flow.breaker.open_for"),
+            (self.commit_every, "flow.commit_every"),
+            (self.drain_within, "flow.drain_within"),
+        ] {
+            if duration > LONGEST_SETTING {
+                return Err((key, "use at most one day"));
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::health::Health;
 use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
@@ -280,7 +281,14 @@ impl Stage {
             flow: Flow { commit_every, ..Flow::default() },
             connector: Arc::new(Calling { member, backend: Arc::clone(&self.backend) }),
         };
-        Delivery::start_wired(vec![wiring], &log, &self.topics, &mut Registry::default()).unwrap()
+        Delivery::start_wired(
+            vec![wiring],
+            &log,
+            &self.topics,
+            &mut Registry::default(),
+            &Health::default(),
+        )
+        .unwrap()
     }
 
     /// Number of offsets that the audit says were delivered, each as often as it says so.

@@ -16,6 +16,7 @@ use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Log, Row};
 use tillrace_core::topics::Topics;
 use tillrace_sinks::connector::{Batch, CallError, Connector as _};
+use tillrace_sinks::failure::FailureCode;
 use tillrace_sinks::parquet::{ParquetFiles, ParquetSettings, S3Settings};
 use tillrace_sinks::record::{Record, Source};
 use tillrace_sinks::secret::Secret;
@@ -106,7 +107,7 @@ async fn files_in_a_bucket_are_exactly_once() {
 
     let answer = lake.open("wrong").deliver(&batch(90..91)).await;
     assert!(
-        matches!(answer, Err(CallError::Unavailable { code: "place", .. })),
+        matches!(answer, Err(CallError::Unavailable { code: FailureCode::BucketDenied, .. })),
         "a wrong key is waited out, not given up: {answer:?}"
     );
 }

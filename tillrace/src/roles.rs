@@ -97,7 +97,10 @@ impl Running {
             .transpose()?;
         let delivery = roles
             .deliver
-            .then(|| Delivery::start(&settings.sinks, Arc::clone(&log), &topics, &mut registry))
+            .then(|| {
+                let log = Arc::clone(&log);
+                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health)
+            })
             .transpose()
             .context("start the sinks")?;
         let mut running = Self {

@@ -1,6 +1,6 @@
 //! What a reply means to a sender: settled, try again, or hopeless.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
@@ -151,10 +151,18 @@ fn is_about_the_sender(status: StatusCode) -> bool {
     )
 }
 
-/// Reads Retry-After in its form of seconds; a date is treated as absent.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    wait_asked(headers.get(RETRY_AFTER)?.to_str().ok()?.trim(), SystemTime::now())
+}
+
+/// Reads Retry-After: seconds, or a date of any form (RFC 9110, sections 10.2.3 and 5.6.7) counted from now.
+fn wait_asked(text: &str, now: SystemTime) -> Option<Duration> {
+    let wait = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs)
+    } else {
+        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 fn hopeless(status: StatusCode, body: &[u8]) -> Verdict {
@@ -191,6 +199,22 @@ mod tests {
         assert_eq!((part.settled, part.retry_after), (7, Some(Duration::from_secs(2))));
         assert_eq!(settled(batch(429, r#"{"retry":10,"resume_from":0}"#)).settled, 0);
         assert_eq!(settled(batch(503, r#"{"status":503,"retry":1}"#)).settled, 0);
+    }
+
+    #[test]
+    fn a_wait_is_read_in_seconds_or_as_a_date_of_any_form() {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+        let earlier = date - Duration::from_secs(7);
+        for text in [
+            "7",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(wait_asked(text, earlier), Some(Duration::from_secs(7)), "{text}");
+        }
+        assert_eq!(wait_asked("99999999999999999999", date), Some(LONGEST_RETRY_AFTER));
+        assert_eq!(wait_asked("soon", date), None);
     }
 
     #[test]

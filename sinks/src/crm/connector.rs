@@ -9,6 +9,7 @@ use tillrace_core::event::Kind;
 use super::body;
 use super::settings::{PointsRule, PointsSettings};
 use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
+use crate::failure::FailureCode;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, Transaction, Unreadable};
 use crate::settings;
@@ -55,11 +56,13 @@ impl Connector for CrmPoints {
         Box::pin(async move {
             let mut answer = Answer { status: None, verdicts: Vec::new() };
             for record in &batch.records {
-                let (id, points) = body::points(record, batch.partition, self.rule)
-                    .map_err(|error| CallError::Stop { cause: Arc::new(error) })?;
+                let (id, points) =
+                    body::points(record, batch.partition, self.rule).map_err(|error| {
+                        CallError::Stop { code: FailureCode::EncodeFailed, source: Arc::new(error) }
+                    })?;
                 let reply = self.backend.post(points, &id).await?;
                 answer.status = Some(reply.status);
-                answer.verdicts.push(reply.verdict());
+                answer.verdicts.push(reply.verdict()?);
             }
             Ok(answer)
         })

@@ -49,8 +49,11 @@ impl Breaker {
         }
     }
 
-    pub(crate) fn succeeded(&mut self) {
+    /// Notes a call that the backend served; tells whether this one closed the breaker.
+    pub(crate) fn succeeded(&mut self) -> bool {
+        let closes = self.is_open();
         self.state = State::Closed { failures: 0 };
+        closes
     }
 
     /// Notes a failed call; tells whether this one opened the breaker.
@@ -109,7 +112,8 @@ mod tests {
         assert!(breaker.failed(later));
         assert_eq!(breaker.admits(later), Err(Some(later + OPEN_FOR)));
         breaker.called();
-        breaker.succeeded();
+        assert!(breaker.succeeded());
+        assert!(!breaker.succeeded(), "it closes once");
         assert_eq!(breaker.admits(later), Ok(()));
         assert!(!breaker.is_open());
     }

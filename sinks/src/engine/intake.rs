@@ -29,6 +29,10 @@ impl Engine {
         for &partition in partitions {
             self.forget(partition);
         }
+        if self.partitions.is_empty() {
+            // Nothing of ours waits for the backend any more.
+            self.conditions.breaker_closed();
+        }
     }
 
     /// Drops what a partition has in hand, calls under way included: its next owner sends again.
@@ -39,6 +43,7 @@ impl Engine {
                 call.abort();
             }
         }
+        self.conditions.partition_left(partition);
         self.health.send_if_modified(|health| health.halted.remove(&partition).is_some());
     }
 

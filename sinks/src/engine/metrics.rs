@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 use super::partition::Held;
 use crate::audit::Outcome;
 use crate::connector::{Answer, CallError};
+use crate::dead::Reason;
 
 /// The families, shared by all sinks.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct DeliveryMetrics {
     in_hand_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     in_hand_bytes: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     breaker_open: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    halted_partitions: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    dead_letters: Family<ReasonLabels, Counter>,
     oldest_seconds: Family<SinkLabel, Gauge<f64, AtomicU64>>,
 }
 
@@ -37,6 +40,7 @@ pub(crate) struct SinkMetrics {
     in_hand_records: Gauge<i64, AtomicI64>,
     in_hand_bytes: Gauge<i64, AtomicI64>,
     breaker_open: Gauge<i64, AtomicI64>,
+    halted_partitions: Gauge<i64, AtomicI64>,
     oldest_seconds: Gauge<f64, AtomicU64>,
 }
 
@@ -49,6 +53,22 @@ struct SinkLabel {
 struct OutcomeLabels {
     sink: String,
     outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    sink: String,
+    reason: &'static str,
+}
+
+/// What the gauges of a sink show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) held: Held,
+    pub(super) calls: usize,
+    pub(super) breaker_open: bool,
+    pub(super) halted: usize,
+    pub(super) oldest_ms: Option<i64>,
 }
 
 impl DeliveryMetrics {
@@ -64,6 +84,8 @@ impl DeliveryMetrics {
             in_hand_records: Family::default(),
             in_hand_bytes: Family::default(),
             breaker_open: Family::default(),
+            halted_partitions: Family::default(),
+            dead_letters: Family::default(),
             oldest_seconds: Family::default(),
         };
         let all = families.clone();
@@ -75,6 +97,9 @@ impl DeliveryMetrics {
         registry.register("in_hand_records", "Records read, not settled", all.in_hand_records);
         registry.register("in_hand_bytes", "Bytes of records not settled", all.in_hand_bytes);
         registry.register("breaker_open", "1 while the backend is left alone", all.breaker_open);
+        let help = "Partitions that stand still until people have looked at them";
+        registry.register("halted_partitions", help, all.halted_partitions);
+        registry.register("dead_letters", "Dead letters written, by reason", all.dead_letters);
         let help = "Age of the oldest record read and not settled";
         registry.register("oldest_seconds", help, all.oldest_seconds);
         families
@@ -90,6 +115,7 @@ impl DeliveryMetrics {
             in_hand_records: self.in_hand_records.get_or_create_owned(&label),
             in_hand_bytes: self.in_hand_bytes.get_or_create_owned(&label),
             breaker_open: self.breaker_open.get_or_create_owned(&label),
+            halted_partitions: self.halted_partitions.get_or_create_owned(&label),
             oldest_seconds: self.oldest_seconds.get_or_create_owned(&label),
         }
     }
@@ -121,12 +147,19 @@ impl SinkMetrics {
         self.call_seconds.observe(elapsed.as_secs_f64());
     }
 
-    pub(super) fn observe(&self, held: Held, calls: usize, open: bool, oldest_ms: Option<i64>) {
+    pub(super) fn dead_letter(&self, reason: Reason) {
+        let labels = ReasonLabels { sink: self.sink.clone(), reason: reason.as_str() };
+        self.families.dead_letters.get_or_create(&labels).inc();
+    }
+
+    pub(super) fn observe(&self, seen: Seen) {
+        let Seen { held, calls, breaker_open, halted, oldest_ms } = seen;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.calls_in_flight.set(count(calls));
         self.in_hand_records.set(count(held.records));
         self.in_hand_bytes.set(count(held.bytes));
-        self.breaker_open.set(i64::from(open));
+        self.breaker_open.set(i64::from(breaker_open));
+        self.halted_partitions.set(count(halted));
         let age = oldest_ms.map_or(Duration::ZERO, |oldest_ms| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             now.saturating_sub(Duration::from_millis(oldest_ms.max(0).unsigned_abs()))

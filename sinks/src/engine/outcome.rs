@@ -14,6 +14,7 @@ use super::{Done, Engine, SinkError, Unwritten, Written};
 use crate::audit::{self, Outcome};
 use crate::connector::{Answer, CallError, Verdict};
 use crate::dead::{Cause, Reason};
+use crate::failure::{Chain, FailureCode};
 use crate::record::Record;
 
 /// What a call means for all of its records, or what it says of each.
@@ -80,36 +81,37 @@ impl Engine {
     ) -> Option<Sense> {
         let error = match result {
             Ok(answer) if answer.verdicts.len() == records => {
-                self.breaker.succeeded();
+                self.backend_answered();
                 self.well_at = Some(now);
                 return Some(Sense::Each(answer.verdicts));
             }
             Ok(answer) => CallError::Unavailable {
-                code: "short_answer",
+                code: FailureCode::ShortAnswer,
                 status: answer.status,
                 after: None,
                 source: None,
             },
             Err(error) => error,
         };
-        tracing::debug!(sink = self.wiring.name, partition, %error, "call failed");
+        let cause = Chain(&error).to_string();
+        tracing::debug!(sink = self.wiring.name, partition, error = cause, "call failed");
         match error {
             CallError::Unavailable { code, after, .. } => {
                 if self.breaker.failed(now) {
-                    tracing::warn!(sink = self.wiring.name, code, "breaker opened");
+                    self.conditions.breaker_opened(code, &cause);
                 }
                 if let Some(after) = after {
                     self.pacer.hold(now, after);
                 }
-                Some(Sense::Again { code, after: None, isolate: false })
+                Some(Sense::Again { code: code.as_str(), after: None, isolate: false })
             }
             CallError::Throttled { after } => {
-                self.breaker.succeeded();
+                self.backend_answered();
                 self.pacer.hold(now, after.unwrap_or(self.wiring.flow.retry.initial));
                 Some(Sense::NotNow)
             }
             CallError::Refused { status, detail } => {
-                self.breaker.succeeded();
+                self.backend_answered();
                 if records == 1 {
                     let code = format!("status_{status}");
                     self.well_at = Some(now);
@@ -117,14 +119,20 @@ impl Engine {
                 }
                 Some(Sense::Again { code: "refused_batch", after: None, isolate: true })
             }
-            CallError::Stop { cause } => {
-                self.breaker.succeeded();
+            CallError::Stop { code, source } => {
+                self.backend_answered();
                 if current {
-                    let error = SinkError::Connector { partition, source: cause };
+                    let error = SinkError::Connector { partition, code, source };
                     self.halt(partition, Stage::Halted, error);
                 }
                 None
             }
+        }
+    }
+
+    fn backend_answered(&mut self) {
+        if self.breaker.succeeded() {
+            self.conditions.breaker_closed();
         }
     }
 
@@ -178,14 +186,6 @@ impl Engine {
             }
         };
         if let Some((reason, rest)) = reason {
-            tracing::warn!(
-                sink = self.wiring.name,
-                partition,
-                records = again.len(),
-                error,
-                attempts,
-                "giving up: {reason:?}"
-            );
             let cause = Cause { reason, error, attempts };
             let given_up = mem::replace(&mut again, rest);
             settlement.dead.extend(given_up.into_iter().map(|record| (record, cause.clone())));
@@ -242,6 +242,10 @@ impl Engine {
         leaving: Vec<Leaving>,
     ) -> Result<(), SinkError> {
         let Some(assigned) = self.partitions.get_mut(&partition) else { return Ok(()) };
+        for (_, cause) in dead {
+            self.metrics.dead_letter(cause.reason);
+        }
+        self.conditions.dead_letters(partition, dead, Instant::now());
         for entry in entries {
             self.metrics.settled(entry.outcome, entry.offsets.len());
         }
@@ -254,10 +258,10 @@ impl Engine {
 
     /// Publishes what has gathered, unless a write is under way: the next one takes it all.
     pub(super) fn write_next(&mut self) {
-        if self.writing || self.unwritten.settles.is_empty() {
+        if self.writing_since.is_some() || self.unwritten.settles.is_empty() {
             return;
         }
-        self.writing = true;
+        self.writing_since = Some(Instant::now());
         let Unwritten { rows, settles } = mem::take(&mut self.unwritten);
         let publishing = self.journal.publish(rows);
         self.jobs.spawn(async move { Done::Written { settles, outcome: publishing.await } });

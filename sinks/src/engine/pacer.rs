@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::connector::LONGEST_RETRY_AFTER;
 use crate::settings::Rate;
-
-/// Longest that a backend's `Retry-After` is believed.
-const LONGEST_HOLD: Duration = Duration::from_mins(10);
 
 /// Spaces the calls of one sink.
 #[derive(Debug)]
@@ -55,7 +53,7 @@ impl Pacer {
 
     /// Sends nothing for a while, because the backend said so.
     pub(crate) fn hold(&mut self, now: Instant, wait: Duration) {
-        let until = now + wait.min(LONGEST_HOLD);
+        let until = now + wait.min(LONGEST_RETRY_AFTER);
         self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
     }
 }
@@ -95,6 +93,6 @@ mod tests {
         pacer.hold(now, Duration::from_secs(3));
         assert_eq!(pacer.next_call(now), now + Duration::from_secs(7));
         pacer.hold(now, Duration::from_hours(24));
-        assert_eq!(pacer.next_call(now), now + LONGEST_HOLD);
+        assert_eq!(pacer.next_call(now), now + LONGEST_RETRY_AFTER);
     }
 }

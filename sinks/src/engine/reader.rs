@@ -12,12 +12,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tillrace_core::log::{
     Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic,
 };
 use tokio::sync::mpsc;
+
+use crate::failure::Chain;
 
 /// Longest wait in a poll, and so the longest that an order waits.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -79,7 +82,15 @@ pub(crate) struct Reader {
     pub(crate) heard: mpsc::Receiver<Heard>,
     orders: mpsc::Sender<Order>,
     room: Arc<Room>,
+    outage: Arc<Mutex<Option<Outage>>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// A run of failures to read that time may heal.
+#[derive(Debug)]
+struct Outage {
+    since: Instant,
+    error: LogError,
 }
 
 impl Reader {
@@ -89,6 +100,7 @@ impl Reader {
         let (tell, heard) = mpsc::channel(POLLS_AHEAD);
         let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
         let room = Arc::new(Room::default());
+        let outage = Arc::new(Mutex::default());
         let reading = Reading {
             log: Arc::clone(log),
             topic,
@@ -96,6 +108,7 @@ impl Reader {
             tell,
             ordered,
             room: Arc::clone(&room),
+            outage: Arc::clone(&outage),
             epochs: 0,
             owned: BTreeMap::new(),
             to_start: VecDeque::new(),
@@ -107,7 +120,7 @@ impl Reader {
                 action: "start a reading thread",
                 cause: Arc::new(error),
             })?;
-        Ok(Self { heard, orders, room, thread: Some(thread) })
+        Ok(Self { heard, orders, room, outage, thread: Some(thread) })
     }
 
     /// Says how many more records there is room for.
@@ -124,6 +137,13 @@ impl Reader {
     /// Hands an order over; false when the thread is behind, or gone.
     pub(crate) fn order(&self, order: Order) -> bool {
         self.orders.try_send(order).is_ok()
+    }
+
+    /// Returns why reading has failed for so long or longer, if it has.
+    pub(crate) fn failing(&self, at_least: Duration) -> Option<String> {
+        let outage = self.outage.lock();
+        let outage = outage.as_ref().filter(|outage| outage.since.elapsed() >= at_least)?;
+        Some(Chain(&outage.error).to_string())
     }
 
     /// Ends the thread and waits until it has left the group.
@@ -148,6 +168,7 @@ struct Reading {
     tell: mpsc::Sender<Heard>,
     ordered: mpsc::Receiver<Order>,
     room: Arc<Room>,
+    outage: Arc<Mutex<Option<Outage>>>,
     /// Number of the latest assignment.
     epochs: Epoch,
     /// Partitions that are ours, each with its assignment.
@@ -160,10 +181,10 @@ impl Reading {
     fn run(mut self) {
         loop {
             match self.turn() {
-                Ok(true) => {}
+                Ok(true) => self.note_success(),
                 Ok(false) => return,
                 Err(error) if error.is_retryable() => {
-                    tracing::warn!(topic = %self.topic, %error, "reading failed, trying again");
+                    self.note_failure(error);
                     std::thread::sleep(POLL_WAIT);
                 }
                 Err(error) => {
@@ -172,6 +193,24 @@ impl Reading {
                     return;
                 }
             }
+        }
+    }
+
+    /// Logs the first failure of a run; the last one is kept for whoever asks.
+    fn note_failure(&self, error: LogError) {
+        let mut outage = self.outage.lock();
+        if let Some(outage) = &mut *outage {
+            outage.error = error;
+            return;
+        }
+        tracing::warn!(topic = %self.topic, %error, "reading failed, trying until it succeeds");
+        *outage = Some(Outage { since: Instant::now(), error });
+    }
+
+    fn note_success(&self) {
+        if let Some(Outage { since, .. }) = self.outage.lock().take() {
+            let failed_ms = since.elapsed().as_millis();
+            tracing::info!(topic = %self.topic, failed_ms, "reading goes on");
         }
     }
 

@@ -69,7 +69,8 @@ impl Connector for Scripted {
         }
     }
 
-    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+        assert!(record.key != "acme/panics", "a fault of ours");
         Ok(true)
     }
 
@@ -120,13 +121,26 @@ fn all_well(batch: &Batch) -> Result<Vec<Verdict>, CallError> {
 }
 
 fn outage() -> CallError {
-    CallError::Unavailable { code: "down", status: None, after: None, source: None }
+    CallError::Unavailable {
+        code: FailureCode::ServerError,
+        status: None,
+        after: None,
+        source: None,
+    }
 }
 
 async fn ended_well(delivery: Delivery) {
     for (sink, health) in delivery.drain().await {
         assert!(health.is_well(), "{sink}: {health}");
     }
+}
+
+/// What a gauge of the sink shows.
+fn gauge(registry: &Registry, name: &str) -> String {
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+    let start = format!("tillrace_deliver_{name}{{sink=\"erp\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_default().to_owned()
 }
 
 /// Everything below the commit must stand in the audit, once.
@@ -330,9 +344,13 @@ async fn what_cannot_be_read_stops_its_partition_and_no_other() {
         fixture.append(topic, 1, "acme/2", &value);
     }
     let backend = Scripted::new(all_well);
-    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let mut registry = Registry::default();
+    let wirings = vec![wiring(&backend, quick())];
+    let delivery = fixture.start_wired(wirings, &mut registry).unwrap();
     until("the readable part is delivered", || backend.count() == 7).await;
     until("the sink says so", || !delivery.health()[0].1.is_well()).await;
+    until("so does its gauge", || gauge(&registry, "halted_partitions") == "1").await;
+    assert_eq!(fixture.standing(), ["partition_halted partition 0"]);
     let ends = delivery.drain().await;
     let halted = &ends[0].1.halted;
     assert_eq!(halted.keys().copied().collect::<Vec<_>>(), [0]);
@@ -354,7 +372,10 @@ async fn a_halted_partition_takes_no_room_from_others() {
         fixture.append(topic, 1, "acme/a", &value);
     }
     let backend = Scripted::new(|batch| match batch.partition {
-        0 => Err(CallError::Stop { cause: Arc::new(std::io::Error::other("a hole")) }),
+        0 => Err(CallError::Stop {
+            code: FailureCode::FilesMissing,
+            source: Arc::new(std::io::Error::other("a hole")),
+        }),
         _ => all_well(batch),
     });
     let in_hand = InHand { max_records: 20, max_bytes: ByteSize::mib(1) };
@@ -434,16 +455,9 @@ async fn what_is_in_hand_is_bounded_while_the_backend_stands_still() {
     let in_hand = InHand { max_records: 50, max_bytes: ByteSize::mib(1) };
     let mut registry = Registry::default();
     let wiring = wiring(&backend, Flow { in_hand, ..quick() });
-    let delivery =
-        Delivery::start_wired(vec![wiring], &fixture.log, &fixture.topics, &mut registry).unwrap();
+    let delivery = fixture.start_wired(vec![wiring], &mut registry).unwrap();
     until("it has tried a while", || backend.calls.lock().len() > 20).await;
-    let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    let held = text
-        .lines()
-        .find_map(|line| line.strip_prefix("tillrace_deliver_in_hand_records{sink=\"erp\"} "))
-        .unwrap();
-    assert_eq!(held, "50");
+    assert_eq!(gauge(&registry, "in_hand_records"), "50");
     down.store(false, Atomic::Relaxed);
     until("all is delivered", || backend.count() == 500).await;
     ended_well(delivery).await;
@@ -462,16 +476,84 @@ async fn a_stop_delivers_what_lingers() {
     };
     let mut registry = Registry::default();
     let wiring = wiring(&backend, Flow { batch: Some(batch), ..quick() });
-    let delivery =
-        Delivery::start_wired(vec![wiring], &fixture.log, &fixture.topics, &mut registry).unwrap();
-    until("the records are in hand", || {
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text.contains("tillrace_deliver_in_hand_records{sink=\"erp\"} 3")
-    })
-    .await;
+    let delivery = fixture.start_wired(vec![wiring], &mut registry).unwrap();
+    until("the records are in hand", || gauge(&registry, "in_hand_records") == "3").await;
     assert_eq!(backend.count(), 0, "the batch is not full and its time has not come");
     ended_well(delivery).await;
     assert_eq!(*backend.calls.lock(), [3]);
     assert_audited(&fixture, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_of_an_age_panics_nothing_and_parks_in_time() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("locked", 2);
+    fixture.sales("fine", 3);
+    let backend = Scripted::new(|batch| {
+        let verdict = |record: &Record| match &record.key[..] {
+            b"acme/locked" => {
+                Verdict::Retry { code: "locked".into(), after: Some(Duration::from_secs(u64::MAX)) }
+            }
+            _ => Verdict::Delivered,
+        };
+        Ok(batch.records.iter().map(verdict).collect())
+    });
+    let flow = Flow { park_after: Some(millis(30)), ..quick() };
+    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    until("the locked key is parked", || fixture.dead("erp").len() == 2).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/fine"].len(), 3);
+    assert_audited(&fixture, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_panics_is_stopped_and_says_so() {
+    let call = Scripted::new(|_| panic!("a fault of ours"));
+    let engine = Scripted::new(all_well);
+    for (backend, store) in [(call, "1"), (engine, "panics")] {
+        let fixture = Fixture::new(1, &["erp"]);
+        fixture.sales(store, 1);
+        let delivery = fixture.start(&wiring(&backend, quick())).await;
+        until("the sink says so", || delivery.health()[0].1.stopped.is_some()).await;
+        let ends = delivery.drain().await;
+        assert!(matches!(&**ends[0].1.stopped.as_ref().unwrap(), SinkError::Panicked(_)));
+        assert_eq!(fixture.standing(), ["sink_stopped "]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_breaker_and_dead_letters_are_conditions_of_the_process() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("1", 1);
+    let down = Arc::new(AtomicBool::new(true));
+    let is_down = Arc::clone(&down);
+    let backend = Scripted::new(move |batch| {
+        if is_down.load(Atomic::Relaxed) {
+            return Err(outage());
+        }
+        let rejected = Verdict::Rejected { code: "closed".into(), detail: "period 11".into() };
+        Ok(vec![rejected; batch.records.len()])
+    });
+    let mut registry = Registry::default();
+    let flow = Flow { breaker: BreakerSettings { failures: 2, open_for: millis(5) }, ..quick() };
+    let delivery = fixture.start_wired(vec![wiring(&backend, flow)], &mut registry).unwrap();
+    until("the breaker is open", || fixture.standing() == ["breaker_open "]).await;
+    let condition = fixture.health.standing().remove(0).condition;
+    assert_eq!(condition.component, "sink/erp");
+    assert!(condition.cause.starts_with("server_error: "), "{}", condition.cause);
+    assert_eq!(condition.remedy, FailureCode::ServerError.remedy());
+    assert!(fixture.health.is_ready(), "a backend that is down takes no gateway from its tills");
+    down.store(false, Atomic::Relaxed);
+    until("it is closed again", || fixture.standing() == ["dead_letters "]).await;
+    let condition = fixture.health.standing().remove(0).condition;
+    assert_eq!(
+        condition.cause,
+        "1 since the start, the last of partition 0, offset 0: rejected, closed"
+    );
+    assert!(condition.remedy.contains("`tillrace redrive erp`"), "{}", condition.remedy);
+    ended_well(delivery).await;
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let counted = r#"tillrace_deliver_dead_letters_total{sink="erp",reason="rejected"} 1"#;
+    assert!(text.contains(counted), "{text}");
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rand::{Rng, RngExt as _};
 use tokio::time::Instant;
 
+use crate::connector::LONGEST_RETRY_AFTER;
 use crate::settings::Retry;
 
 /// The trouble a lane is in.
@@ -74,7 +75,7 @@ impl Patience {
         let served_others = before
             .is_some_and(|trouble| failure.backend_well_at.is_some_and(|at| at > trouble.last));
         let counts = failure.about_record || served_others;
-        let charged = before.map_or(0, |trouble| trouble.charged) + u32::from(counts);
+        let charged = before.map_or(0, |trouble| trouble.charged).saturating_add(u32::from(counts));
         let since = before.map_or(Duration::ZERO, |trouble| failure.at - trouble.last);
         let stuck = before.map_or(Duration::ZERO, |trouble| trouble.stuck)
             + if counts { since } else { Duration::ZERO };
@@ -89,7 +90,13 @@ impl Patience {
         let wait = if failure.isolate && failures == 1 {
             Duration::ZERO
         } else {
-            self.wait(failures, random).max(failure.after.unwrap_or_default())
+            let asked = failure.after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+            let wait = self.wait(failures, random).max(asked);
+            // Tried once more when the time to parking is over, even if the backend asked for longer.
+            let patience = self.park_after.filter(|_| counts);
+            patience.map_or(wait, |patience| {
+                wait.min(patience.saturating_sub(stuck)).max(self.retry.initial)
+            })
         };
         Remedy::Wait(Trouble {
             failures,
@@ -211,5 +218,26 @@ mod tests {
         let isolate = Failure { isolate: true, ..outage(now) };
         let trouble = waits(patience().judge(None, isolate, &mut random));
         assert_eq!((trouble.until, trouble.single), (now, true), "isolation costs no wait");
+    }
+
+    #[test]
+    fn a_wait_that_a_backend_asks_for_is_bounded() {
+        let mut random = SmallRng::seed_from_u64(7);
+        let now = Instant::now();
+        let failure = Failure { after: Some(Duration::MAX), ..outage(now) };
+        let trouble = waits(patience().judge(None, failure, &mut random));
+        assert_eq!(trouble.until, now + LONGEST_RETRY_AFTER);
+    }
+
+    #[test]
+    fn no_wait_reaches_beyond_the_time_to_parking() {
+        let mut random = SmallRng::seed_from_u64(8);
+        let now = Instant::now();
+        let patience = Patience { park_after: Some(3 * SECOND), ..patience() };
+        let locked = Failure { after: Some(3_600 * SECOND), about_record: true, ..outage(now) };
+        let trouble = waits(patience.judge(None, locked, &mut random));
+        assert_eq!(trouble.until, now + 3 * SECOND);
+        let last = Failure { at: trouble.until, ..locked };
+        assert_eq!(patience.judge(Some(&trouble), last, &mut random), Remedy::Park);
     }
 }

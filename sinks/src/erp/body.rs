@@ -11,7 +11,7 @@ use tillrace_core::envelope::{Settled, SettledVerdict};
 use tillrace_core::log::{Offset, Partition};
 
 use crate::audit::hex;
-use crate::connector::Verdict;
+use crate::connector::{LONGEST_RETRY_AFTER, Verdict};
 use crate::record::{Record, Transaction, Unreadable, read};
 
 /// One thing to be booked.
@@ -128,7 +128,7 @@ struct ItemResult {
     #[serde(default)]
     detail: Option<String>,
     #[serde(default)]
-    retry_after_seconds: Option<u64>,
+    retry_after_seconds: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -141,6 +141,9 @@ enum Status {
     Rejected,
     Retry,
     DependencyMissing,
+    /// A word that the contract does not know: nothing is known about the item.
+    #[serde(other)]
+    Unknown,
 }
 
 impl BatchReply {
@@ -169,8 +172,16 @@ impl ItemResult {
             },
             Status::Retry => Verdict::Retry {
                 code: self.code.unwrap_or_else(|| "retry".to_owned()),
-                after: self.retry_after_seconds.map(Duration::from_secs),
+                after: self.retry_after_seconds.and_then(|seconds| bounded_seconds(seconds.get())),
             },
+            Status::Unknown => Verdict::Retry { code: "unknown_status".to_owned(), after: None },
         }
     }
+}
+
+/// Reads a number of seconds of whatever size, up to the longest wait that is followed.
+fn bounded_seconds(number: &str) -> Option<Duration> {
+    let seconds: f64 = number.parse().ok()?;
+    let longest = LONGEST_RETRY_AFTER.as_secs_f64();
+    (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(longest)))
 }

@@ -9,6 +9,7 @@ use tillrace_core::event::Kind;
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
 use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
+use crate::failure::FailureCode;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, Transaction, Unreadable};
 use crate::settings;
@@ -57,7 +58,10 @@ impl Erp {
             Content::Movements => body::movement(record),
         };
         let items: Result<_, Unreadable> = batch.records.iter().map(item).collect();
-        items.map_err(|error| CallError::Stop { cause: Arc::new(error) })
+        items.map_err(|error| CallError::Stop {
+            code: FailureCode::EncodeFailed,
+            source: Arc::new(error),
+        })
     }
 
     async fn post_batch(&self, items: &[Item]) -> Result<Answer, CallError> {
@@ -70,7 +74,12 @@ impl Erp {
         let status = Some(reply.status);
         let results: BatchReply = serde_json::from_slice(&reply.body).map_err(|error| {
             let source = Some(Arc::new(error) as _);
-            CallError::Unavailable { code: "unreadable_answer", status, after: None, source }
+            CallError::Unavailable {
+                code: FailureCode::UnreadableAnswer,
+                status,
+                after: None,
+                source,
+            }
         })?;
         Ok(Answer { status, verdicts: results.verdicts(items) })
     }
@@ -80,7 +89,7 @@ impl Erp {
         for Item { id, json } in items {
             let reply = self.backend.post(json, &id).await?;
             answer.status = Some(reply.status);
-            answer.verdicts.push(reply.verdict());
+            answer.verdicts.push(reply.verdict()?);
         }
         Ok(answer)
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::{Erp, ErpSettings, Form};
-use crate::connector::{Batch, CallError, Connector as _, Verdict};
+use crate::connector::{Batch, CallError, Connector as _, LONGEST_RETRY_AFTER, Verdict};
 use crate::engine::Wiring;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, assert_valid, envelope, until};
@@ -134,6 +134,32 @@ async fn what_an_answer_leaves_out_is_sent_again() {
             Verdict::Retry { code: "locked".into(), after: Some(Duration::from_secs(7)) },
         ]
     );
+}
+
+#[test]
+fn a_foreign_number_or_word_harms_only_its_own_item() {
+    let answer = |rest: &str| format!(r#"{{"results":[{{"id":"/acme/1/1#2",{rest}}}]}}"#);
+    let items = [body::document(&sale("1", 2), 0).unwrap()];
+    let verdict = |rest: &str| {
+        let reply: body::BatchReply = serde_json::from_str(&answer(rest)).unwrap();
+        reply.verdicts(&items).remove(0)
+    };
+    for (seconds, expected) in [
+        ("7", Some(Duration::from_secs(7))),
+        ("0.5", Some(Duration::from_millis(500))),
+        ("9223372036854775807", Some(LONGEST_RETRY_AFTER)),
+        ("18446744073709551616", Some(LONGEST_RETRY_AFTER)),
+        ("1e999", Some(LONGEST_RETRY_AFTER)),
+        ("-1", None),
+        ("\"soon\"", None),
+        ("null", None),
+    ] {
+        let rest = format!(r#""status":"retry","retry_after_seconds":{seconds}"#);
+        let after = expected;
+        assert_eq!(verdict(&rest), Verdict::Retry { code: "retry".into(), after }, "{seconds}");
+    }
+    let unknown = Verdict::Retry { code: "unknown_status".into(), after: None };
+    assert_eq!(verdict(r#""status":"filed""#), unknown);
 }
 
 fn rough() -> Faults {

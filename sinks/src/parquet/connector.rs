@@ -18,7 +18,9 @@ use super::chain::{Chain, ChainError};
 use super::generation;
 use super::place::{Place, PlaceError};
 use super::settings::ParquetSettings;
+use crate::blocking;
 use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
+use crate::failure::FailureCode;
 use crate::record::{Record, Source, Unreadable};
 use crate::settings;
 
@@ -151,11 +153,11 @@ impl Files {
             // Somebody else went on from here, or our own put did whose answer was lost.
             let end = known.chain.end(&self.place).await.map_err(chain)?;
             if end <= known.end {
-                return Err(unavailable("chain_unseen", None));
+                return Err(unavailable(FailureCode::ChainUnseen, None));
             }
             known.end = end;
         }
-        Err(unavailable("chain_contended", None))
+        Err(unavailable(FailureCode::ChainContended, None))
     }
 
     async fn known(self: &Arc<Self>, partition: Partition) -> Result<Known, CallError> {
@@ -166,7 +168,7 @@ impl Files {
         let found =
             self.ask_log(move || generation::find(&*files.log, &files.state, partition)).await?;
         // Transactions and deltas are written together with a checkpoint, so there is one.
-        let generation = found.ok_or_else(|| unavailable("no_checkpoint", None))?;
+        let generation = found.ok_or_else(|| unavailable(FailureCode::NoCheckpoint, None))?;
         let chain = Chain { generation, topic: self.topic.to_string(), partition };
         let end = chain.end(&self.place).await.map_err(self::chain)?;
         Ok(Known { chain, end })
@@ -193,10 +195,10 @@ impl Files {
         &self,
         question: impl FnOnce() -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, CallError> {
-        match tokio::task::spawn_blocking(question).await {
+        match blocking::run(question).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => Err(unavailable("log", Some(Arc::new(error)))),
-            Err(gone) => Err(unavailable("thread", Some(Arc::new(gone)))),
+            Ok(Err(error)) => Err(unavailable(FailureCode::LogUnavailable, Some(Arc::new(error)))),
+            Err(cancelled) => Err(unavailable(FailureCode::Cancelled, Some(Arc::new(cancelled)))),
         }
     }
 
@@ -212,36 +214,47 @@ impl Files {
         let records = records.to_vec();
         // Fails only once it is closed, which it never is.
         let turn = ENCODERS.acquire().await;
-        let encoding = tokio::task::spawn_blocking(move || {
-            body::write(source, topic.as_str(), partition, &records, footer)
-        });
-        let encoded = encoding.await;
+        let encoded =
+            blocking::run(move || body::write(source, topic.as_str(), partition, &records, footer))
+                .await;
         drop(turn);
         match encoded {
             Ok(Ok(content)) => Ok(content.into()),
-            Ok(Err(error)) => Err(CallError::Stop { cause: Arc::new(error) }),
-            Err(gone) => Err(unavailable("thread", Some(Arc::new(gone)))),
+            Ok(Err(error)) => {
+                let (code, source) = (FailureCode::EncodeFailed, Arc::new(error));
+                Err(CallError::Stop { code, source })
+            }
+            Err(cancelled) => Err(unavailable(FailureCode::Cancelled, Some(Arc::new(cancelled)))),
+        }
+    }
+}
+
+impl Stopped {
+    const fn code(&self) -> FailureCode {
+        match self {
+            Self::Missing { .. } => FailureCode::FilesMissing,
+            Self::BelowCommitted { .. } => FailureCode::BelowCommitted,
         }
     }
 }
 
 fn stop(reason: Stopped) -> CallError {
-    CallError::Stop { cause: Arc::new(reason) }
+    CallError::Stop { code: reason.code(), source: Arc::new(reason) }
 }
 
 fn place(error: PlaceError) -> CallError {
-    unavailable("place", Some(Arc::new(error)))
+    unavailable(error.code(), Some(Arc::new(error)))
 }
 
 fn chain(error: ChainError) -> CallError {
     match error {
         ChainError::Place(error) => place(error),
-        broken => CallError::Stop { cause: Arc::new(broken) },
+        broken => CallError::Stop { code: FailureCode::ForeignFile, source: Arc::new(broken) },
     }
 }
 
 fn unavailable(
-    code: &'static str,
+    code: FailureCode,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 ) -> CallError {
     CallError::Unavailable { code, status: None, after: None, source }

@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as ObjectPath;
-use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions};
+use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions, RetryConfig};
 use uuid::Uuid;
 
 use super::settings::ParquetSettings;
+use crate::blocking;
+use crate::failure::{Chain, FailureCode, sources};
 
 /// Folder for files that are not published yet; readers match `*.parquet` beside it.
 const UNPUBLISHED: &str = ".unpublished";
@@ -47,9 +50,48 @@ pub enum PlaceError {
         /// What the bucket said.
         source: object_store::Error,
     },
-    /// The thread that worked on files is gone.
-    #[error("the thread that worked on files ended")]
+    /// The process ends.
+    #[error("working on files was cancelled")]
     Thread,
+}
+
+impl PlaceError {
+    /// Tells what kind of failure it is.
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::File { source, .. } => FailureCode::of_file(source),
+            Self::Bucket { source, .. } => of_bucket(source),
+            Self::Thread => FailureCode::Cancelled,
+        }
+    }
+}
+
+/// Tells why a bucket failed. Of a list that failed only the text says why: the words are the error codes of S3.
+fn of_bucket(error: &object_store::Error) -> FailureCode {
+    const BY_WORDS: [(&str, FailureCode); 5] = [
+        ("NoSuchBucket", FailureCode::BucketMissing),
+        ("AccessDenied", FailureCode::BucketDenied),
+        ("InvalidAccessKeyId", FailureCode::BucketDenied),
+        ("SignatureDoesNotMatch", FailureCode::BucketDenied),
+        ("403 Forbidden", FailureCode::BucketDenied),
+    ];
+    if let object_store::Error::PermissionDenied { .. }
+    | object_store::Error::Unauthenticated { .. } = error
+    {
+        return FailureCode::BucketDenied;
+    }
+    let text = Chain(error).to_string();
+    if let Some((_, code)) = BY_WORDS.iter().find(|(words, _)| text.contains(words)) {
+        return *code;
+    }
+    match sources(error).find_map(|source| source.downcast_ref::<HttpError>()) {
+        Some(http) => match http.kind() {
+            HttpErrorKind::Connect => FailureCode::of_connection(http),
+            HttpErrorKind::Timeout => FailureCode::Timeout,
+            _ => FailureCode::ConnectionLost,
+        },
+        None => FailureCode::BucketFailed,
+    }
 }
 
 impl Place {
@@ -65,7 +107,9 @@ impl Place {
             .with_bucket_name(bucket)
             .with_region(&s3.region)
             .with_access_key_id(s3.access_key_id.expose())
-            .with_secret_access_key(s3.secret_access_key.expose());
+            .with_secret_access_key(s3.secret_access_key.expose())
+            // The engine repeats calls itself, and says so.
+            .with_retry(RetryConfig { max_retries: 0, ..RetryConfig::default() });
         if let Some(endpoint) = &s3.endpoint {
             builder =
                 builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
@@ -133,7 +177,7 @@ impl Place {
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PlaceError> + Send + 'static,
 ) -> Result<T, PlaceError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_gone| PlaceError::Thread)?
+    blocking::run(work).await.map_err(|_cancelled| PlaceError::Thread)?
 }
 
 fn last_in(folder: &Path, start: &str) -> Result<Option<String>, PlaceError> {

@@ -15,6 +15,7 @@ use tillrace_core::log::{Committed, Position};
 use super::*;
 use crate::connector::{Batch, CallError, Connector as _};
 use crate::engine::{Wiring, group};
+use crate::failure::FailureCode;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, envelope, until};
 use crate::record::{Record, Source};
@@ -91,7 +92,7 @@ fn offsets(folder: &Path) -> Vec<u64> {
 
 fn stopped(result: Result<crate::connector::Answer, CallError>) -> String {
     match result {
-        Err(CallError::Stop { cause }) => cause.to_string(),
+        Err(CallError::Stop { source, .. }) => source.to_string(),
         other => panic!("{other:?} instead of a stop"),
     }
 }
@@ -247,7 +248,7 @@ async fn a_file_that_is_not_ours_is_never_built_upon() {
 async fn before_the_first_checkpoint_nothing_is_written() {
     let fixture = Fixture::new(1, &[SINK]);
     let answer = open(&fixture, Source::Deltas).deliver(&batch(0..5)).await;
-    assert!(matches!(answer, Err(CallError::Unavailable { code: "no_checkpoint", .. })));
+    assert!(matches!(answer, Err(CallError::Unavailable { code: FailureCode::NoCheckpoint, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]

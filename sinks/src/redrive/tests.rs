@@ -47,7 +47,9 @@ async fn stage(backend: &SimulatedBackend) -> Fixture {
     // So often that a key is parked for its time, not given up for its attempts.
     let sinks = [trying(backend, 1_000)];
     let log = Arc::clone(&fixture.log);
-    let delivery = Delivery::start(&sinks, log, &fixture.topics, &mut Registry::default()).unwrap();
+    let delivery =
+        Delivery::start(&sinks, log, &fixture.topics, &mut Registry::default(), &fixture.health)
+            .unwrap();
     until("all is settled", || fixture.committed("erp", &fixture.topics.transactions) == 6).await;
     drop(delivery.drain().await);
     assert_eq!(fixture.dead("erp").len(), 4);

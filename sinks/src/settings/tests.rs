@@ -81,6 +81,16 @@ fn wrong_settings_are_named_with_their_remedy() {
         (format!("{crm}flow: {{park_after: 0s}}"), "flow.park_after"),
         (format!("{crm}flow: {{breaker: {{failures: 0}}}}"), "flow.breaker.failures"),
         (format!("{crm}flow: {{commit_every: 0s}}"), "flow.commit_every"),
+        (format!("{crm}flow: {{commit_every: 25h}}"), "flow.commit_every"),
+        (format!("{crm}flow: {{park_after: 1000years}}"), "flow.park_after"),
+        (format!("{crm}flow: {{drain_within: 1000years}}"), "flow.drain_within"),
+        (format!("{crm}flow: {{retry: {{longest: 25h}}}}"), "flow.retry.longest"),
+        (format!("{crm}flow: {{breaker: {{open_for: 25h}}}}"), "flow.breaker.open_for"),
+        (
+            format!("{crm}flow: {{batch: {{max_records: 1, max_bytes: 1MiB, linger: 25h}}}}"),
+            "flow.batch.linger",
+        ),
+        (ERP.replace("documents'}", "documents', timeout: 25h}"), "to.backend.timeout"),
         (format!("{crm}flow: {{in_hand: {{max_records: 0}}}}"), "flow.in_hand"),
         (
             format!("{crm}flow: {{batch: {{max_records: 0, max_bytes: 1KiB, linger: 1s}}}}"),
