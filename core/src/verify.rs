@@ -57,7 +57,7 @@ mod report;
 
 pub use check::{Amount, Check, Difference, Figure};
 pub use report::{Covered, Gaps, Report, SinkCounts, VerdictCounts};
-pub use sinks::SinkUnderTest;
+pub use sinks::{SinkUnderTest, audited_sinks};
 
 use crate::log::{LogError, LogView, Offset, Partition};
 use crate::topics::Topics;
@@ -94,15 +94,19 @@ pub enum Step {
 
 /// Recounts the log and says whether it is consistent.
 ///
+/// Nothing that was appended since `kept_since_ms`, in milliseconds since the Unix epoch, can have been deleted by
+/// retention: what is missing of it is lost.
+///
 /// # Errors
 /// When the log cannot be read. What is wrong with its contents is part of the report.
 pub fn verify(
     view: &dyn LogView,
     topics: &Topics,
     sinks: &[SinkUnderTest],
+    kept_since_ms: i64,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Report, LogError> {
-    let mut recount = Recount::open(view, topics)?;
+    let mut recount = Recount::open(view, topics, kept_since_ms)?;
     let mut sinks = sinks
         .iter()
         .map(|sink| SinkRecount::open(view, sink))
@@ -114,7 +118,7 @@ pub fn verify(
             progress(Progress { step: Step::Journal, partition, partitions, records });
         })?;
     }
-    sinks::recount(view, topics, &mut sinks, &mut |partition| {
+    sinks::recount(view, topics, &mut sinks, kept_since_ms, &mut |partition| {
         progress(Progress { step: Step::Sinks, partition, partitions, records: 0 });
     })?;
     Ok(recount.report(sinks))
@@ -133,6 +137,7 @@ struct Claimed {
 struct Recount<'a> {
     view: &'a dyn LogView,
     topics: &'a Topics,
+    kept_since_ms: i64,
     claimed: Vec<Claimed>,
     covered: Vec<Covered>,
     counts: VerdictCounts,
@@ -147,10 +152,15 @@ struct Recount<'a> {
 impl<'a> Recount<'a> {
     /// Reads what the aggregator has said so far, before its offsets are asked for: all of it is
     /// then at or below them.
-    fn open(view: &'a dyn LogView, topics: &'a Topics) -> Result<Self, LogError> {
+    fn open(
+        view: &'a dyn LogView,
+        topics: &'a Topics,
+        kept_since_ms: i64,
+    ) -> Result<Self, LogError> {
         let mut recount = Self {
             view,
             topics,
+            kept_since_ms,
             claimed: Vec::new(),
             covered: Vec::new(),
             counts: VerdictCounts::default(),
@@ -224,7 +234,15 @@ impl<'a> Recount<'a> {
         let Some(claimed) = self.claimed.get_mut(partition as usize) else { return Ok(()) };
         let checkpoints = &mut claimed.checkpoints;
         let committed = claimed.committed;
-        let cut = Cut::choose(view, topics, partition, committed, checkpoints, &mut self.verdicts)?;
+        let cut = Cut::choose(
+            view,
+            topics,
+            partition,
+            committed,
+            self.kept_since_ms,
+            checkpoints,
+            &mut self.verdicts,
+        )?;
         checkpoints.keep_within(cut);
         let generation = checkpoints.generation();
         let stock = Stock::from_deltas(view, topics, partition, cut, generation, &mut self.stock)?;
@@ -232,7 +250,14 @@ impl<'a> Recount<'a> {
         let mut checks = Checks { verdicts: &mut self.verdicts, stock: &mut self.stock };
         journal.pass(&mut checks, checkpoints, progress)?;
         let firsts_given = checkpoints.compare(&topics.state, partition, cut, &mut self.verdicts);
-        self.covered.push(Covered { partition, from: cut.from, to: cut.to, firsts_given });
+        let newest_ms = journal.newest_ms;
+        self.covered.push(Covered {
+            partition,
+            from: cut.from,
+            to: cut.to,
+            firsts_given,
+            newest_ms,
+        });
         self.counts.add(&journal.counts);
         self.recorded.add(&checkpoints.since_first(cut));
         self.stock_totals.add(&journal.stock.compare(&mut self.stock));

@@ -198,7 +198,7 @@ fn read(log: &LocalLog, topic: &Topic) -> Vec<Value> {
 }
 
 fn holds(log: &LocalLog, topics: &Topics) {
-    let report = verify(log, topics, &[], &mut |_| {}).unwrap();
+    let report = verify(log, topics, &[], 0, &mut |_| {}).unwrap();
     assert!(report.holds(), "{report}");
 }
 

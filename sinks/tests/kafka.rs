@@ -447,8 +447,9 @@ async fn a_partition_taken_away_with_calls_under_way_is_delivered_whole_and_in_o
         name: "erp".into(),
         topic: stage.topics.transactions.clone(),
         group: group(&stage.topics, "erp"),
+        is_configured: true,
     };
-    let report = verify(&*stage.log, &stage.topics, &[sink], &mut |_| {}).unwrap();
+    let report = verify(&*stage.log, &stage.topics, &[sink], 0, &mut |_| {}).unwrap();
     let check = report.checks.iter().find(|check| check.name == "(d) sink erp").unwrap();
     assert!(check.holds(), "{check}");
     let counts = &report.sinks[0];

@@ -172,6 +172,18 @@ impl Settings {
         }
     }
 
+    /// Names the log for people.
+    pub(crate) fn log_name(&self) -> String {
+        let within = match self.namespace.as_str() {
+            "" => String::new(),
+            namespace => format!(", namespace {namespace}"),
+        };
+        match &self.log.kafka {
+            Some(kafka) => format!("Kafka at {}{within}", kafka.brokers),
+            None => format!("local, in {}{within}", self.local_log().dir.display()),
+        }
+    }
+
     /// The sinks as `verify` knows them.
     pub(crate) fn sinks_under_test(&self) -> Vec<SinkUnderTest> {
         let topics = self.topics();
@@ -179,6 +191,7 @@ impl Settings {
             name: sink.name.clone(),
             topic: sink.to.source().topic(&topics).clone(),
             group: tillrace_sinks::engine::group(&topics, &sink.name),
+            is_configured: true,
         };
         self.sinks.iter().map(under_test).collect()
     }

@@ -22,7 +22,6 @@ use anyhow::{Context, bail};
 use clap::Args;
 use tempfile::TempDir;
 use tillrace_core::log::LogView;
-use tillrace_core::verify;
 use tillrace_loadtest::client::{self, Outcome};
 use tillrace_loadtest::fleet::Fleet;
 use tillrace_loadtest::verify::{self as sender, VerifySettings};
@@ -148,10 +147,7 @@ async fn check(
         let mut reader = ViewReader::new(Arc::clone(&view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .context("compare the log with what was acknowledged")?;
-        let sinks = settings.sinks_under_test();
-        let recount =
-            verify::verify(view.as_ref(), &settings.topics(), &sinks, &mut |_progress| {})
-                .context("recount the log")?;
+        let recount = crate::verify::recount(&settings, view.as_ref())?;
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });
     checking.await.context("wait for the recount")?

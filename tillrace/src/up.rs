@@ -56,10 +56,7 @@ fn greet(
         writeln!(out, "  listening  http://{address}")?;
     }
     writeln!(out, "  status     http://{}/readyz", running.status_address())?;
-    match &settings.log.kafka {
-        Some(kafka) => writeln!(out, "  log        Kafka at {}", kafka.brokers)?,
-        None => writeln!(out, "  log        local, in {}", settings.local_log().dir.display())?,
-    }
+    writeln!(out, "  log        {}", settings.log_name())?;
     if let Some(key) = key {
         writeln!(out, "  tenant     demo, for development only; API key {key}")?;
     }

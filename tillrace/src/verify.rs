@@ -1,29 +1,88 @@
 //! `tillrace verify`: the conservation law, recounted from the log alone.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use tillrace_core::topics::Topics;
-use tillrace_core::verify;
+use tillrace_core::log::{LogView, Topic};
+use tillrace_core::verify::{self, Report, SinkUnderTest};
 
 use crate::cli::VerifyArgs;
 use crate::config::Settings;
 use crate::roles;
 
-/// Prints the report; the exit code is 1 when a check does not hold.
+const DAY_MS: u64 = 86_400_000;
+/// Retention deletes by the hour at most; a record this much older than it may be gone.
+const RETENTION_SLACK_MS: u64 = 3_600_000;
+
+/// Prints what was looked at and the report; the exit code is 1 when a check does not hold.
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.source)?;
     let view = roles::open_view(&settings)?;
-    let topics = Topics::new(&settings.namespace);
-    let report =
-        verify::verify(view.as_ref(), &topics, &settings.sinks_under_test(), &mut |_progress| {})
-            .context("recount the log")?;
-    writeln!(io::stdout().lock(), "{report}").context("print the report")?;
+    let report = recount(&settings, view.as_ref())?;
+    let mut out = io::stdout().lock();
+    write!(out, "{}\n{report}\n", Subject::new(&settings, &report)).context("print the report")?;
     if let Some(path) = &args.json {
         let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
         serde_json::to_writer_pretty(file, &report).context("write the report")?;
     }
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Recounts the log, with every sink of the configuration and those that its audit knows beside them.
+///
+/// # Errors
+/// When the log cannot be read.
+pub(crate) fn recount(settings: &Settings, view: &dyn LogView) -> anyhow::Result<Report> {
+    let topics = settings.topics();
+    let mut sinks = settings.sinks_under_test();
+    for (name, topic) in verify::audited_sinks(view, &topics).context("read the audit")? {
+        let topic = Topic::new(&topic);
+        if !sinks.iter().any(|sink| sink.name == name && sink.topic == topic) {
+            let group = tillrace_sinks::engine::group(&topics, &name);
+            sinks.push(SinkUnderTest { name, topic, group, is_configured: false });
+        }
+    }
+    let kept_ms = settings.log.retention_days.saturating_mul(DAY_MS) - RETENTION_SLACK_MS;
+    let kept_since_ms = now_ms().saturating_sub(i64::try_from(kept_ms).unwrap_or(i64::MAX));
+    verify::verify(view, &topics, &sinks, kept_since_ms, &mut |_progress| {})
+        .context("recount the log")
+}
+
+/// What was looked at: a sound log of yesterday is no proof of today's.
+struct Subject {
+    log: String,
+    newest_ms: Option<i64>,
+}
+
+impl Subject {
+    fn new(settings: &Settings, report: &Report) -> Self {
+        let newest_ms = report.covered.iter().filter_map(|covered| covered.newest_ms).max();
+        Self { log: settings.log_name(), newest_ms }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "log: {}", self.log)?;
+        let Some(newest_ms) = self.newest_ms else {
+            return writeln!(formatter, "newest event: none");
+        };
+        let since_epoch = Duration::from_millis(u64::try_from(newest_ms).unwrap_or_default());
+        let age_ms = u64::try_from(now_ms().saturating_sub(newest_ms)).unwrap_or_default();
+        writeln!(
+            formatter,
+            "newest event: {}, {} ago",
+            humantime::format_rfc3339_seconds(UNIX_EPOCH + since_epoch),
+            humantime::format_duration(Duration::from_secs(age_ms / 1_000))
+        )
+    }
+}
+
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

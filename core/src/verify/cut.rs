@@ -3,7 +3,8 @@
 //! The end is the aggregator's committed offset, read once. Everything that its flushes wrote was
 //! committed with it, so that below it journal and outputs must agree to the last unit while both
 //! go on growing above. The start is 0 as long as nothing is deleted; afterwards it is the first
-//! end of a flush that all topics still hold.
+//! end of a flush that all topics still hold. What is younger than the retention no topic may have lost:
+//! from the first such record of the journal on, nothing is taken as given.
 
 use serde::Deserialize;
 
@@ -38,6 +39,7 @@ impl Cut {
         topics: &Topics,
         partition: Partition,
         committed: Option<Offset>,
+        kept_since_ms: i64,
         checkpoints: &Checkpoints,
         check: &mut Check,
     ) -> Result<Self, LogError> {
@@ -51,9 +53,16 @@ impl Cut {
             (&topics.deltas, after_delta),
         ];
         for (topic, after) in outputs {
-            if view.bounds(topic, partition)?.start > 0 {
-                lowest = lowest.max(first_whole(view, topic, partition, after)?);
+            let start = view.bounds(topic, partition)?.start;
+            if start == 0 {
+                continue;
             }
+            let must_hold = first_since(view, topics, partition, bounds, kept_since_ms)?;
+            if must_hold == 0 {
+                let what = "its first records are gone, but not what they were made of";
+                check.differs(Difference::new(topic, partition, what).between(0, start));
+            }
+            lowest = lowest.max(first_whole(view, topic, partition, after)?.min(must_hold));
         }
         if lowest == 0 {
             return Ok(Self { from: 0, to });
@@ -63,6 +72,26 @@ impl Cut {
         let from = by_checkpoint.into_iter().chain(by_delta).min().unwrap_or(to);
         Ok(Self { from: from.min(to), to })
     }
+}
+
+/// The first offset of the journal at which a record is too young to have been deleted anywhere.
+fn first_since(
+    view: &dyn LogView,
+    topics: &Topics,
+    partition: Partition,
+    bounds: Bounds,
+    kept_since_ms: i64,
+) -> Result<Offset, LogError> {
+    let mut scan = Scan::open(view, &topics.events, partition, bounds.start, bounds.stable_end)?;
+    // Before the first record there is nothing, whatever its offset is.
+    let mut from = bounds.start;
+    while let Some(entry) = scan.next()? {
+        if entry.appended_ms >= kept_since_ms {
+            return Ok(from);
+        }
+        from = entry.offset + 1;
+    }
+    Ok(from)
 }
 
 /// Returns a group's offset, cut to what the topic holds. Beyond the end it says that records are

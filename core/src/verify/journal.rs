@@ -34,6 +34,8 @@ pub(super) struct Journal<'a> {
     pub(super) stock: Stock,
     pub(super) terminals: HashMap<String, Terminal>,
     pub(super) counts: VerdictCounts,
+    /// When the newest record was appended.
+    pub(super) newest_ms: Option<i64>,
     decoder: Decoder,
     /// Identities of firsts that have no number.
     unnumbered: HashSet<u128>,
@@ -71,6 +73,7 @@ impl<'a> Journal<'a> {
             stock,
             terminals: HashMap::new(),
             counts: VerdictCounts::default(),
+            newest_ms: None,
             decoder: Decoder::new(),
             unnumbered: HashSet::new(),
             repeats: Repeats::default(),
@@ -100,6 +103,7 @@ impl<'a> Journal<'a> {
         let mut read = 0;
         while let Some(entry) = scan.next()? {
             checkpoints.pass(entry.offset, &self.counts);
+            self.newest_ms = self.newest_ms.max(Some(entry.appended_ms));
             let claims = Claimed {
                 transactions: transactions.at(entry.offset, checks.verdicts)?,
                 conflicts: conflicts.at(entry.offset, checks.verdicts)?,

@@ -41,6 +41,8 @@ pub struct Covered {
     pub to: Offset,
     /// Firsts before `from`, taken as given; `None` when no checkpoint tells.
     pub firsts_given: Option<u64>,
+    /// When its newest record was appended, milliseconds since the Unix epoch.
+    pub newest_ms: Option<i64>,
 }
 
 /// How many records of the journal had each verdict.
@@ -168,7 +170,7 @@ impl Report {
                 "covered: all {records} records that were consumed, in {partitions} partitions"
             );
         }
-        for Covered { partition, from, to, firsts_given } in &self.covered {
+        for Covered { partition, from, to, firsts_given, .. } in &self.covered {
             write!(formatter, "covered: partition {partition}, offsets {from} to {to}")?;
             match firsts_given {
                 Some(0) => writeln!(formatter)?,

@@ -3,7 +3,7 @@
 //! Reads the audit and the group's offsets, and for what was given up the dead letters: nothing of
 //! the sink's own. A record delivered more than once counts once; the surplus is reported.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -27,6 +27,30 @@ pub struct SinkUnderTest {
     pub topic: Topic,
     /// Its consumer group.
     pub group: String,
+    /// Whether it is in the configuration; otherwise the audit alone knows of it.
+    pub is_configured: bool,
+}
+
+/// Lists every sink that the audit knows, with the topic that it read.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn audited_sinks(
+    view: &dyn LogView,
+    topics: &Topics,
+) -> Result<BTreeSet<(String, String)>, LogError> {
+    let mut sinks = BTreeSet::new();
+    for partition in 0..view.partitions() {
+        let mut scan = Scan::whole(view, &topics.audit, partition)?;
+        while let Some(entry) = scan.next()? {
+            let value = entry.value.as_deref().unwrap_or_default();
+            // What cannot be read is reported by the recount itself.
+            if let Ok(record) = serde_json::from_slice::<AuditRecord>(value) {
+                sinks.insert((record.sink, record.topic));
+            }
+        }
+    }
+    Ok(sinks)
 }
 
 /// What the audit of one partition says of one sink.
@@ -96,7 +120,11 @@ impl<'a> SinkRecount<'a> {
             under_test,
             committed,
             counts: SinkCounts { sink: under_test.name.clone(), ..SinkCounts::default() },
-            check: Check::new(format!("(d) sink {}", under_test.name)),
+            check: Check::new(if under_test.is_configured {
+                format!("(d) sink {}", under_test.name)
+            } else {
+                format!("(d) sink {}, not in the configuration", under_test.name)
+            }),
         })
     }
 
@@ -143,7 +171,7 @@ impl<'a> SinkRecount<'a> {
         topics: &Topics,
         partition: Partition,
         settled: &Settled,
-        audited_since_ms: i64,
+        given_before_ms: i64,
     ) -> Result<(), LogError> {
         let committed = self.committed.get(partition as usize).copied().flatten();
         let topic = &self.under_test.topic;
@@ -164,7 +192,7 @@ impl<'a> SinkRecount<'a> {
                 self.counts.parked += 1;
             } else if settled.filtered.contains(offset) {
                 self.counts.filtered += 1;
-            } else if entry.appended_ms < audited_since_ms {
+            } else if entry.appended_ms < given_before_ms {
                 self.counts.given += 1;
             } else {
                 let what = "below the committed offset, but neither delivered, dead nor filtered";
@@ -247,6 +275,7 @@ pub(super) fn recount(
     view: &dyn LogView,
     topics: &Topics,
     sinks: &mut [SinkRecount<'_>],
+    kept_since_ms: i64,
     progress: &mut dyn FnMut(Partition),
 ) -> Result<(), LogError> {
     let mut chains = Chains::default();
@@ -279,7 +308,9 @@ pub(super) fn recount(
         for sink in &mut *sinks {
             let nothing = Settled::default();
             let settled = settled.get(sink.under_test.name.as_str()).unwrap_or(&nothing);
-            sink.compare(view, topics, partition, settled, audited_since_ms)?;
+            // What was audited since then, retention may not have deleted.
+            let given_before_ms = audited_since_ms.min(kept_since_ms);
+            sink.compare(view, topics, partition, settled, given_before_ms)?;
         }
         at_work |= view.bounds(&topics.audit, partition)?.end > bounds.end;
         cut |= bounds.start > 0;

@@ -9,15 +9,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Report, verify};
+use super::{Report, audited_sinks, verify};
 use crate::log::{Entry, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use double::GrowingLog;
 use world::World;
 
+/// As if retention could have deleted anything.
 fn recount(world: &World) -> Report {
-    verify(&world.log, &world.topics, &world.sinks, &mut |_| {}).unwrap()
+    recount_since(world, i64::MAX)
+}
+
+fn recount_since(world: &World, kept_since_ms: i64) -> Report {
+    verify(&world.log, &world.topics, &world.sinks, kept_since_ms, &mut |_| {}).unwrap()
 }
 
 /// The letters of the checks that fail.
@@ -248,6 +253,53 @@ fn an_edit_behind_retentions_edge_is_still_seen() {
     }
 }
 
+/// Retention deletes the journal first: its records are older than what was made of them.
+#[test]
+fn nothing_is_taken_as_given_that_the_journal_still_holds() {
+    let whole = world::build();
+    let topics = &whole.topics;
+    for (topic, letter) in [
+        (&topics.transactions, "b"),
+        (&topics.conflicts, "b"),
+        (&topics.counts, "b"),
+        (&topics.deltas, "b"),
+        (&topics.audit, "d"),
+    ] {
+        let mut cut = whole.clone();
+        forget(&mut cut, topic, 0, 1);
+        let report = recount_since(&cut, 0);
+        let failing = report.checks.iter().find(|check| !check.holds());
+        let failing = failing.unwrap_or_else(|| panic!("{topic} went unseen\n{report}"));
+        assert!(failing.name[1..].starts_with(letter), "{topic}: {report}");
+        assert!(report.covered.iter().all(|covered| covered.from == 0), "{topic}");
+    }
+    // The journal's first records are older than the retention, which has not reached it yet.
+    let mut cut = whole.clone();
+    forget(&mut cut, &topics.transactions, 0, 5);
+    let report = recount_since(&cut, 40_000);
+    assert!(report.holds(), "{report}");
+    assert_eq!(report.covered[0].from, 20);
+    // The same, and the second flush is younger than the retention.
+    let report = recount_since(&cut, 10_000);
+    assert_eq!(report.covered[0].from, 10);
+    assert!(!report.checks[0].holds(), "{report}");
+}
+
+#[test]
+fn a_sink_that_left_the_configuration_is_still_recounted() {
+    let mut world = world::build();
+    let audited = audited_sinks(&world.log, &world.topics).unwrap();
+    let of_erp = ("erp".to_owned(), world.topics.transactions.as_str().to_owned());
+    assert_eq!(audited.into_iter().collect::<Vec<_>>(), [of_erp]);
+    world.sinks[0].is_configured = false;
+    let dead = world.topics.dead("erp");
+    let broken = edited(&world, &dead, 0, 0, Edit::Drop);
+    let report = recount(&broken);
+    let check = report.checks.iter().find(|check| check.name.starts_with("(d)")).unwrap();
+    assert_eq!(check.name, "(d) sink erp, not in the configuration");
+    assert!(!check.holds());
+}
+
 #[test]
 fn audit_older_than_what_is_kept_is_taken_as_given() {
     let mut world = world::build();
@@ -270,7 +322,7 @@ fn what_is_written_during_a_recount_is_left_alone() {
         let after = world::build();
         let grown = Arc::default();
         let log = GrowingLog { before: before.log, after: after.log, grown };
-        let report = verify(&log, &after.topics, &after.sinks, &mut |_| {}).unwrap();
+        let report = verify(&log, &after.topics, &after.sinks, 0, &mut |_| {}).unwrap();
         assert!(report.holds(), "{report}");
         assert_eq!(report.verdicts.records(), 2 * records as u64);
         assert!(report.covered.iter().all(|covered| covered.to == 2 * records as u64));

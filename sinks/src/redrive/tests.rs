@@ -76,8 +76,9 @@ fn recounted(fixture: &Fixture) -> (u64, u64, u64) {
         name: "erp".into(),
         topic: fixture.topics.transactions.clone(),
         group: group(&fixture.topics, "erp"),
+        is_configured: true,
     };
-    let report = verify(&*fixture.log, &fixture.topics, &[sink], &mut |_| {}).unwrap();
+    let report = verify(&*fixture.log, &fixture.topics, &[sink], 0, &mut |_| {}).unwrap();
     let check = report.checks.iter().find(|check| check.name == "(d) sink erp").unwrap();
     assert!(check.holds(), "{check}");
     let counts = &report.sinks[0];

@@ -106,7 +106,12 @@ mod tests {
 
     fn sink(topics: &Topics) -> SinkUnderTest {
         let topic = topics.transactions.clone();
-        SinkUnderTest { name: "erp".to_owned(), topic, group: topics.group("deliver.erp") }
+        SinkUnderTest {
+            name: "erp".to_owned(),
+            topic,
+            group: topics.group("deliver.erp"),
+            is_configured: true,
+        }
     }
 
     #[tokio::test(start_paused = true)]

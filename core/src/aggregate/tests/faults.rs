@@ -352,7 +352,7 @@ fn a_member_whose_every_transaction_is_aborted_gives_up() {
 fn the_recount_agrees_on_a_run_with_every_verdict() {
     let rig = fixed_rig();
     rig.run();
-    let report = crate::verify::verify(&rig.log, &rig.topics, &[], &mut |_| {}).unwrap();
+    let report = crate::verify::verify(&rig.log, &rig.topics, &[], 0, &mut |_| {}).unwrap();
     assert!(report.holds(), "{report}");
     let sum = |verdict: &str| -> u64 {
         let checkpoints = rig.checkpoints();

@@ -138,6 +138,7 @@ pub(super) fn sink(topics: &Topics, name: &str) -> SinkUnderTest {
         name: name.to_owned(),
         topic: topics.transactions.clone(),
         group: topics.group(&format!("deliver.{name}")),
+        is_configured: true,
     }
 }
 
