@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use tillrace_core::decode::MAX_EVENT_BYTES;
+use tokio::task::yield_now;
 
 use crate::body::BodyReader;
 use crate::problem::Problem;
@@ -74,6 +75,8 @@ struct Batch<'a> {
     judged: u64,
     in_flight: VecDeque<Submitted>,
     tally: Tally,
+    /// Bytes read since other tasks were last let run.
+    since_way_given: usize,
 }
 
 impl<'a> Batch<'a> {
@@ -84,6 +87,7 @@ impl<'a> Batch<'a> {
             judged: 0,
             in_flight: VecDeque::with_capacity(CHUNKS_IN_FLIGHT),
             tally: Tally::default(),
+            since_way_given: 0,
         }
     }
 
@@ -99,6 +103,7 @@ impl<'a> Batch<'a> {
     async fn read_and_submit(&mut self, body: &mut BodyReader) -> Ended {
         loop {
             let read = body.read(self.splitter.buffer(), READ_BYTES).await;
+            self.give_way(read.as_ref().map_or(0, |bytes| *bytes)).await;
             let (at_end, fault) = match &read {
                 Ok(0) => (true, None),
                 Ok(_) => (false, None),
@@ -115,13 +120,27 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Lets other tasks run after each so many bytes: a body that is all there, and of which nothing waits for the log,
+    /// would hold its thread to the end.
+    async fn give_way(&mut self, bytes: usize) {
+        self.since_way_given += bytes;
+        if self.since_way_given >= READ_BYTES {
+            self.since_way_given = 0;
+            yield_now().await;
+        }
+    }
+
     /// Submits whole chunks, and what is left if nothing more will come; tells if reading must end.
     async fn submit_ready(&mut self, at_end: bool, is_cut: bool) -> Option<Ended> {
         loop {
             let scanned = self.splitter.scan(at_end);
             let is_full = scanned == Ok(false) || self.splitter.ready_bytes() >= CHUNK_BYTES;
             let is_last = at_end || is_cut || scanned.is_err();
-            if (is_full || is_last) && !self.submit().await {
+            let is_blank = self.splitter.pieces().is_empty();
+            if (is_full || is_last) && is_blank && !self.pay_for_blank(is_last) {
+                return Some(Ended::Setback);
+            }
+            if (is_full || is_last) && !is_blank && !self.submit().await {
                 return Some(Ended::Setback);
             }
             match scanned {
@@ -132,14 +151,25 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Lets the caller pay for text without events; false when it can not, and must come back. Behind the last event it
+    /// need not: all is settled.
+    fn pay_for_blank(&mut self, is_last: bool) -> bool {
+        let paid = self.request.pay_for_blank(self.splitter.ready_bytes() as u64);
+        self.splitter.advance();
+        match paid {
+            Err(setback) if !is_last || self.judged == 0 => {
+                self.tally.stop(self.judged, setback);
+                false
+            }
+            Ok(()) | Err(_) => true,
+        }
+    }
+
     /// Judges and publishes the pieces at hand; false when an event could not be settled.
     async fn submit(&mut self) -> bool {
-        if self.splitter.pieces().is_empty() {
-            self.splitter.advance();
-            return true;
-        }
+        let bytes = self.splitter.ready_bytes() as u64;
         let (text, pieces) = (self.splitter.text(), self.splitter.pieces());
-        let chunk = self.request.submit(text, pieces, self.judged).await;
+        let chunk = self.request.submit(text, pieces, bytes, self.judged).await;
         self.judged += pieces.len() as u64;
         self.splitter.advance();
         let goes_on = chunk.goes_on();

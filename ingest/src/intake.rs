@@ -73,7 +73,6 @@ pub(crate) struct Judged {
     pub(crate) fates: Vec<Fate>,
     /// Some event of it is live: worth waiting for room in the log's queue.
     pub(crate) is_live: bool,
-    pub(crate) text_bytes: u64,
 }
 
 /// What becomes of one event.
@@ -121,16 +120,24 @@ impl Intake {
         }
     }
 
-    /// Judges a chunk of events.
+    /// Judges a chunk of events, as many of them as the caller can pay for. It pays for `bytes`: the events, and what was
+    /// read beside them.
     ///
     /// After the first event that is put off all are: reading will stop, and what is not settled
     /// is sent again.
-    pub(crate) fn judge(&self, context: &Context<'_>, text: &[u8], pieces: &[Piece]) -> Judged {
+    pub(crate) fn judge(
+        &self,
+        context: &Context<'_>,
+        text: &[u8],
+        pieces: &[Piece],
+        bytes: u64,
+    ) -> Judged {
+        let paid = context.caller.pay(bytes, pieces, context.now.steady_ns);
         let mut received_time = String::new();
         Timestamp::from_millis(context.now.wall_ms).push_to(&mut received_time);
         let mut chunk = Chunk::new(self, context, &received_time, [text.len(), pieces.len()]);
         with_worker(|worker| {
-            for piece in pieces {
+            for piece in pieces.iter().take(paid.pieces) {
                 let event = match piece {
                     Piece::Event(range) => text.get(range.clone()),
                     Piece::TooLarge => None,
@@ -144,7 +151,7 @@ impl Intake {
                 }
             }
         });
-        chunk.finish(pieces.len())
+        chunk.finish(pieces, paid)
     }
 
     /// Says whether floods must wait now, and for how long.

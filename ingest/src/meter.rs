@@ -12,7 +12,12 @@ use tillrace_core::bucket::{Buckets, Exhausted, Limit};
 use crate::settings::SettingsError;
 
 /// Largest event: a byte bucket must be able to hold one.
-const EVENT_BYTES: u64 = tillrace_core::decode::MAX_EVENT_BYTES as u64;
+const EVENT_BYTES: NonZeroU64 =
+    NonZeroU64::new(tillrace_core::decode::MAX_EVENT_BYTES as u64).expect("events have bytes");
+
+/// Bytes of text for each event of an events rate, where no rate of bytes is given. A sale of seven lines has about two
+/// thousand; an event may have 64 times as many as this, and costs as much more to look at.
+const BYTES_PER_EVENT: NonZeroU64 = NonZeroU64::new(4 * 1024).expect("4,096 is not zero");
 
 /// Rates of one kind of sender; an absent rate does not limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -22,9 +27,11 @@ pub struct RateSettings {
     pub events_per_second: Option<NonZeroU64>,
     /// Events at once; two seconds' worth when absent.
     pub events_burst: Option<NonZeroU64>,
-    /// Bytes of event text each second, over time.
+    /// Bytes of text each second, over time, decompressed and whatever it holds; 4 KiB for each event of
+    /// `events_per_second` when absent.
     pub bytes_per_second: Option<ByteSize>,
-    /// Bytes at once; two seconds' worth when absent, at least 256 KiB.
+    /// Bytes at once; two seconds' worth when absent (4 KiB for each event of `events_burst` where both rates of bytes
+    /// are), at least 256 KiB.
     pub bytes_burst: Option<ByteSize>,
 }
 
@@ -44,7 +51,7 @@ impl RateSettings {
         if self.bytes_per_second.is_some_and(|rate| rate.as_u64() == 0) {
             return wrong("bytes_per_second", "set it above zero, or remove it for no limit");
         }
-        if self.bytes_burst.is_some_and(|burst| burst.as_u64() < EVENT_BYTES) {
+        if self.bytes_burst.is_some_and(|burst| burst.as_u64() < EVENT_BYTES.get()) {
             return wrong("bytes_burst", "set it to at least 256KiB, the largest event");
         }
         Ok(())
@@ -57,64 +64,123 @@ impl RateSettings {
     }
 
     fn bytes(&self) -> Option<Limit> {
-        let per_second = NonZeroU64::new(self.bytes_per_second?.as_u64())?;
-        let burst = self.bytes_burst.map(|burst| burst.as_u64());
-        let burst = burst.unwrap_or(per_second.get().saturating_mul(2)).max(EVENT_BYTES);
-        Some(Limit { per_second, burst: NonZeroU64::new(burst)? })
+        let Some(per_second) = self.bytes_per_second else {
+            let Limit { per_second, burst } = self.events()?;
+            let bytes = |events: NonZeroU64| events.saturating_mul(BYTES_PER_EVENT);
+            return Some(Limit {
+                per_second: bytes(per_second),
+                burst: bytes(burst).max(EVENT_BYTES),
+            });
+        };
+        let per_second = NonZeroU64::new(per_second.as_u64())?;
+        let burst = self.bytes_burst.and_then(|burst| NonZeroU64::new(burst.as_u64()));
+        let burst = burst.unwrap_or(per_second.saturating_mul(TWO)).max(EVENT_BYTES);
+        Some(Limit { per_second, burst })
     }
 }
 
 const TWO: NonZeroU64 = NonZeroU64::new(2).expect("two is not zero");
 
+/// What is taken from a sender's buckets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) events: u64,
+    pub(crate) bytes: u64,
+}
+
+impl std::ops::AddAssign for Cost {
+    fn add_assign(&mut self, other: Self) {
+        self.events = self.events.saturating_add(other.events);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+    }
+}
+
 /// Buckets for events and bytes of one kind of sender, by dense id.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    events: Option<Buckets>,
-    bytes: Option<Buckets>,
+    events: Option<Kind>,
+    bytes: Option<Kind>,
+}
+
+/// Buckets of one kind, and what each holds at most.
+#[derive(Debug)]
+struct Kind {
+    buckets: Buckets,
+    burst: u64,
+}
+
+impl Kind {
+    fn new(limit: Limit, count: u32) -> Self {
+        Self { buckets: Buckets::new(limit, count as usize), burst: limit.burst.get() }
+    }
+
+    /// Nothing is there to be had from any bucket, an overdrawn one too.
+    fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), Exhausted> {
+        if amount == 0 { Ok(()) } else { self.buckets.take(id, amount, now_ns) }
+    }
 }
 
 impl Meter {
     /// Makes full buckets for ids below `count`; without a rate there is nothing to hold.
     pub(crate) fn new(rates: &RateSettings, count: u32) -> Self {
-        let buckets = |limit| Buckets::new(limit, count as usize);
-        Self { events: rates.events().map(buckets), bytes: rates.bytes().map(buckets) }
+        let kind = |limit| Kind::new(limit, count);
+        Self { events: rates.events().map(kind), bytes: rates.bytes().map(kind) }
     }
 
-    /// Takes one event of `bytes` from both buckets of `id`, or from none.
-    pub(crate) fn take(&self, id: u32, bytes: u64, now_ns: u64) -> Result<(), Exhausted> {
+    /// Tells whether full buckets would hold a cost; one that they do not hold is only let through as a debt.
+    fn can_hold(&self, cost: Cost) -> bool {
+        let holds = |kind: &Option<Kind>, amount| kind.as_ref().is_none_or(|k| amount <= k.burst);
+        holds(&self.events, cost.events) && holds(&self.bytes, cost.bytes)
+    }
+
+    /// Takes a cost from both buckets of `id`, or nothing from either.
+    fn take(&self, id: u32, cost: Cost, now_ns: u64) -> Result<(), Exhausted> {
         if let Some(events) = &self.events {
-            events.take(id, 1, now_ns)?;
+            events.take(id, cost.events, now_ns)?;
         }
-        let Some(buckets) = &self.bytes else { return Ok(()) };
-        buckets.take(id, bytes, now_ns).inspect_err(|_| {
+        let Some(bytes) = &self.bytes else { return Ok(()) };
+        bytes.take(id, cost.bytes, now_ns).inspect_err(|_| {
             if let Some(events) = &self.events {
-                events.give_back(id, 1);
+                events.buckets.give_back(id, cost.events);
             }
         })
     }
 
-    /// Puts one event of `bytes` back.
-    pub(crate) fn give_back(&self, id: u32, bytes: u64) {
+    /// Puts a cost back.
+    fn give_back(&self, id: u32, cost: Cost) {
         if let Some(events) = &self.events {
-            events.give_back(id, 1);
+            events.buckets.give_back(id, cost.events);
         }
-        if let Some(buckets) = &self.bytes {
-            buckets.give_back(id, bytes);
+        if let Some(bytes) = &self.bytes {
+            bytes.buckets.give_back(id, cost.bytes);
         }
     }
 }
 
-/// Takes one event of `bytes` from each meter by its id, or from none.
-pub(crate) fn take_all(meters: &[(&Meter, u32)], bytes: u64, now_ns: u64) -> Result<(), Exhausted> {
-    for (place, (meter, id)) in meters.iter().enumerate() {
-        if let Err(exhausted) = meter.take(*id, bytes, now_ns) {
-            for (taken, id) in meters.iter().take(place) {
-                taken.give_back(*id, bytes);
-            }
+/// A bucket pair of one sender: a meter, and the sender's id in it.
+pub(crate) type Account<'a> = (&'a Meter, u32);
+
+/// Tells whether all accounts could hold a cost when they are full.
+pub(crate) fn all_can_hold(accounts: &[Account<'_>], cost: Cost) -> bool {
+    accounts.iter().all(|(meter, _)| meter.can_hold(cost))
+}
+
+/// Takes a cost from each account, or nothing from any.
+pub(crate) fn take_all(accounts: &[Account<'_>], cost: Cost, now_ns: u64) -> Result<(), Exhausted> {
+    for (place, (meter, id)) in accounts.iter().enumerate() {
+        if let Err(exhausted) = meter.take(*id, cost, now_ns) {
+            give_back_all(accounts.get(..place).unwrap_or_default(), cost);
             return Err(exhausted);
         }
     }
     Ok(())
+}
+
+/// Puts a cost back into each account.
+pub(crate) fn give_back_all(accounts: &[Account<'_>], cost: Cost) {
+    for (meter, id) in accounts {
+        meter.give_back(*id, cost);
+    }
 }
 
 #[cfg(test)]
@@ -127,7 +193,10 @@ mod tests {
 
     #[test]
     fn a_refusal_by_one_meter_leaves_the_others_as_they_were() {
-        let wide = Meter::new(&rates(r#"{"events_per_second":1,"events_burst":3}"#), 1);
+        let wide = Meter::new(
+            &rates(r#"{"events_per_second":1,"events_burst":3,"bytes_per_second":"1MiB"}"#),
+            1,
+        );
         let narrow = Meter::new(
             &rates(
                 r#"{"events_per_second":9,"events_burst":9,
@@ -135,26 +204,56 @@ mod tests {
             ),
             2,
         );
-        assert_eq!(take_all(&[(&wide, 0), (&narrow, 1)], EVENT_BYTES, 0), Ok(()));
+        let event = |bytes| Cost { events: 1, bytes };
+        let take =
+            |narrow_id, bytes| take_all(&[(&wide, 0), (&narrow, narrow_id)], event(bytes), 0);
+        assert_eq!(take(1, EVENT_BYTES.get()), Ok(()));
         for _ in 0..9 {
-            assert!(take_all(&[(&wide, 0), (&narrow, 1)], 1, 0).is_err());
+            assert!(take(1, 1).is_err());
         }
-        assert_eq!(take_all(&[(&wide, 0), (&narrow, 0)], 1, 0), Ok(()));
-        assert_eq!(take_all(&[(&wide, 0), (&narrow, 0)], 1, 0), Ok(()));
-        assert!(take_all(&[(&wide, 0), (&narrow, 0)], 1, 0).is_err());
+        assert_eq!(take(0, 1), Ok(()));
+        assert_eq!(take(0, 1), Ok(()));
+        assert!(take(0, 1).is_err());
     }
 
     #[test]
     fn no_rate_is_no_limit() {
         let meter = Meter::new(&RateSettings::default(), 0);
-        assert_eq!(meter.take(7, u64::MAX, 0), Ok(()));
+        assert_eq!(meter.take(7, Cost { events: u64::MAX, bytes: u64::MAX }, 0), Ok(()));
     }
 
     #[test]
     fn a_burst_defaults_to_two_seconds_and_holds_an_event() {
         let meter = Meter::new(&rates(r#"{"events_per_second":5}"#), 1);
-        assert_eq!((0..20).filter(|_| meter.take(0, 1, 0).is_ok()).count(), 10);
-        assert_eq!(rates(r#"{"bytes_per_second":"1B"}"#).bytes().unwrap().burst.get(), EVENT_BYTES);
+        let one = Cost { events: 1, bytes: 1 };
+        assert_eq!((0..20).filter(|_| meter.take(0, one, 0).is_ok()).count(), 10);
+        assert_eq!(rates(r#"{"bytes_per_second":"1B"}"#).bytes().unwrap().burst, EVENT_BYTES);
+    }
+
+    #[test]
+    fn a_rate_of_events_limits_bytes_too_unless_those_have_a_rate() {
+        let of = |json: &str| {
+            let limit = rates(json).bytes()?;
+            Some((limit.per_second.get(), limit.burst.get()))
+        };
+        assert_eq!(of("{}"), None);
+        assert_eq!(of(r#"{"events_per_second":500}"#), Some((2_048_000, 4_096_000)));
+        let burst = r#"{"events_per_second":500,"events_burst":200}"#;
+        assert_eq!(of(burst), Some((2_048_000, 819_200)));
+        assert_eq!(of(r#"{"events_per_second":2}"#), Some((8_192, EVENT_BYTES.get())));
+        let both = r#"{"events_per_second":500,"bytes_per_second":"1MiB"}"#;
+        assert_eq!(of(both), Some((1_048_576, 2_097_152)));
+    }
+
+    #[test]
+    fn nothing_can_be_taken_from_an_overdrawn_bucket() {
+        let meter = Meter::new(&rates(r#"{"bytes_per_second":"1B"}"#), 1);
+        let bytes = |bytes| Cost { events: 0, bytes };
+        let twice = bytes(2 * EVENT_BYTES.get());
+        assert!(!meter.can_hold(twice));
+        assert_eq!(meter.take(0, twice, 0), Ok(()), "a debt");
+        assert!(meter.take(0, bytes(1), 0).is_err());
+        assert_eq!(meter.take(0, bytes(0), 0), Ok(()));
     }
 
     #[test]

@@ -141,7 +141,11 @@ impl Metrics {
             metrics.waited_for_copy.clone(),
         );
         part.register("body_bytes", "Bytes of request bodies read", metrics.body_bytes.clone());
-        part.register("text_bytes", "Bytes of event text judged", metrics.text_bytes.clone());
+        part.register(
+            "text_bytes",
+            "Bytes of text read, decompressed, whatever it holds",
+            metrics.text_bytes.clone(),
+        );
         part.register(
             "in_flight_bytes",
             "Credit for text in flight that is taken",

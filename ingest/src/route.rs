@@ -9,6 +9,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
+use tillrace_core::bucket::Exhausted;
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 
@@ -24,6 +25,7 @@ use crate::publish::Publisher;
 use crate::reply::{self, Reply};
 use crate::settings::{GatewaySettings, WINDOW_BYTES, ZSTD_WINDOW_LOG};
 use crate::split::Format;
+use crate::tally::Setback;
 use crate::tenant::{Caller, Tenants};
 use crate::{batch, media, single};
 
@@ -157,6 +159,12 @@ async fn admit(
     let Some(encoding) = media::encoding(headers) else {
         return Err(turn_down(request, Problem::UnsupportedEncoding));
     };
+    if let Err(Exhausted { wait }) = caller.can_pay(front.clock.now().steady_ns) {
+        front.metrics.count_turned_away(Setback::Limited(wait).name());
+        dismiss(request);
+        let seconds = front.jitter.retry_after_seconds(wait);
+        return Err(reply::problem(Problem::RateLimited, Some(seconds)));
+    }
     let Some(share) = front.shares.get(caller.tenant.number) else {
         return Err(turn_down(request, Problem::Unauthorized));
     };

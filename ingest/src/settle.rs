@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tillrace_core::bucket::Exhausted;
 use tillrace_core::log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
@@ -44,20 +45,32 @@ impl Submitted {
 }
 
 impl Request<'_> {
-    /// Judges events and hands what is to be kept to the log.
+    /// Judges events and hands what is to be kept to the log. The caller pays for `bytes`: the events, and what was read
+    /// beside them.
     pub(crate) async fn submit(
         &self,
         text: &[u8],
         pieces: &[Piece],
+        bytes: u64,
         first_index: u64,
     ) -> Submitted {
         let front = self.front;
         let context =
             Context { caller: self.caller, traceparent: self.traceparent, now: front.clock.now() };
-        let judged = front.intake.judge(&context, text, pieces);
-        front.metrics.text_bytes.inc_by(judged.text_bytes);
+        let judged = front.intake.judge(&context, text, pieces, bytes);
+        front.metrics.text_bytes.inc_by(bytes);
         let landing = front.publisher.send(judged.rows, judged.flight, judged.is_live).await;
         Submitted { first_index, fates: judged.fates, spares: judged.spares, landing }
+    }
+
+    /// Lets the caller pay for text in which there is no event.
+    ///
+    /// # Errors
+    /// When it can not, and must come back.
+    pub(crate) fn pay_for_blank(&self, bytes: u64) -> Result<(), Setback> {
+        self.front.metrics.text_bytes.inc_by(bytes);
+        let paid = self.caller.pay(bytes, &[], self.front.clock.now().steady_ns);
+        paid.exhausted.map_or(Ok(()), |Exhausted { wait }| Err(Setback::Limited(wait)))
     }
 
     /// Waits for the outcomes of submitted events and counts them.

@@ -1,5 +1,7 @@
 //! `POST /v1/events`: one event, one answer.
 
+use bytes::Bytes;
+
 use crate::body::BodyError;
 use crate::pace::BODY_RETRY;
 use crate::problem::{Problem, Remedy};
@@ -13,12 +15,14 @@ use tillrace_core::decode::MAX_EVENT_BYTES;
 
 /// White space around the event is let pass up to this.
 const SLACK_BYTES: usize = 1024;
+/// Longest body that is read.
+const MOST_BYTES: usize = MAX_EVENT_BYTES + SLACK_BYTES;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Takes one event and answers when it is durable or refused.
 pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
     let Admitted { caller, mut body, traceparent, lease, .. } = admitted;
-    let whole = body.whole(MAX_EVENT_BYTES + SLACK_BYTES).await;
+    let whole = body.whole(MOST_BYTES).await;
     front.metrics.body_bytes.inc_by(body.taken_bytes());
     let text = match whole {
         Ok(text) => text,
@@ -36,9 +40,10 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
         Some(event) if event.len() <= MAX_EVENT_BYTES => Piece::Event(0..event.len()),
         _ => Piece::TooLarge,
     };
+    let bytes = text.as_ref().map_or(MOST_BYTES, Bytes::len) as u64;
     let request = Request { front, caller, traceparent: traceparent.as_deref() };
     let mut tally = Tally::default();
-    let chunk = request.submit(event.unwrap_or_default(), &[piece], 0).await;
+    let chunk = request.submit(event.unwrap_or_default(), &[piece], bytes, 0).await;
     // It lies in hyper's buffer; while it is held, hyper would need another.
     drop(text);
     request.settle(chunk, &mut tally).await;

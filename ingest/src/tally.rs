@@ -101,6 +101,12 @@ impl Tally {
         self.list(Exception { index, cause: Cause::PutOff(setback), pointer: String::new() });
     }
 
+    /// Takes note that reading ended before the event at `index`, and why.
+    pub(crate) fn stop(&mut self, index: u64, setback: Setback) {
+        self.setback.get_or_insert(setback);
+        self.stop_before(index);
+    }
+
     /// Takes note that events from `index` on were not even read.
     pub(crate) fn stop_before(&mut self, index: u64) {
         self.resume_from = Some(self.resume_from.map_or(index, |first| first.min(index)));

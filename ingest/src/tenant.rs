@@ -4,6 +4,7 @@
 //! hash that the caller cannot choose leaks nothing by its timing. Store and terminal names are
 //! interned here, within the tenant's caps.
 
+mod payment;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
@@ -12,14 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::header::{AUTHORIZATION, GetAll, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
-use tillrace_core::bucket::Exhausted;
 use tillrace_core::envelope::Scope;
 use tillrace_core::intern::{Interner, TooManyNames};
 
+pub(crate) use payment::{Paid, cost_of, refund_of};
 pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, TenantsError};
 
 use crate::loyalty::LoyaltyHash;
-use crate::meter::{Meter, take_all};
+use crate::meter::Meter;
 use crate::problem::Problem;
 
 static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -157,27 +158,6 @@ impl Caller {
             Some(Stores::All) => true,
             Some(Stores::These(stores)) => stores.contains(store),
             None => false,
-        }
-    }
-
-    /// Takes tokens for one event of `bytes` from tenant, key and, where known, store.
-    ///
-    /// # Errors
-    /// [`Exhausted`] when one of them has too few; none is charged then.
-    pub(crate) fn charge(
-        &self,
-        store: Option<u32>,
-        bytes: u64,
-        now_ns: u64,
-    ) -> Result<(), Exhausted> {
-        let tenant = (&self.tenant.meter, 0);
-        let Some(key_meter) = self.tenant.key_meters.get(self.key as usize) else { return Ok(()) };
-        match store {
-            Some(store) => {
-                let store = (&self.tenant.store_meter, store);
-                take_all(&[tenant, (key_meter, 0), store], bytes, now_ns)
-            }
-            None => take_all(&[tenant, (key_meter, 0)], bytes, now_ns),
         }
     }
 }

@@ -19,11 +19,13 @@ use super::rows::{Draft, Rows};
 use super::worker::{Words, Worker};
 use super::{Context, Fate, Intake, Judged, Refused, Spare, Verdict};
 use crate::loyalty::LoyaltyHash;
+use crate::meter::Cost;
 use crate::problem::Reason;
 use crate::publish::Flight;
 use crate::recent::{Claim, Mark};
+use crate::split::Piece;
 use crate::tally::Setback;
-use crate::tenant::Cap;
+use crate::tenant::{Cap, Paid, cost_of, refund_of};
 
 /// Longest original of a refused event that is kept for people.
 const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
@@ -39,24 +41,17 @@ pub(super) struct Chunk<'a> {
     context: &'a Context<'a>,
     rows: Rows<'a>,
     views: Vec<View>,
-    text_bytes: u64,
 }
 
 /// What an event is when it is looked at alone.
 enum View {
     /// To be published, unless it is known or too much.
-    Good { draft: Draft, mark: Mark, charge: Charge, is_flood: bool },
+    Good { draft: Draft, mark: Mark, store: u32, is_flood: bool },
     /// Refused for good, unless even that is too much: a record for people, and where the event can
     /// be placed a marker for the ledger.
-    Bad { record: Draft, marker: Option<Draft>, charge: Charge, verdict: Verdict },
+    Bad { record: Draft, marker: Option<Draft>, store: Option<u32>, verdict: Verdict },
     /// It must wait for live ones.
     PutOff(Setback),
-}
-
-/// What an event takes from the token buckets.
-struct Charge {
-    store: Option<u32>,
-    bytes: u64,
 }
 
 /// The events of a chunk as their fates are found.
@@ -65,6 +60,8 @@ struct Settling {
     drafts: Vec<Draft>,
     spares: Vec<(Mark, Draft)>,
     is_live: bool,
+    /// What is given back for events that are not kept.
+    refund: Cost,
 }
 
 impl<'a> Chunk<'a> {
@@ -80,13 +77,11 @@ impl<'a> Chunk<'a> {
             context,
             rows: Rows::new(context, intake.partitions, names, [text_bytes, events]),
             views: Vec::with_capacity(events),
-            text_bytes: 0,
         }
     }
 
     /// Judges one event by its text; false when it is put off, and so all after it.
     pub(super) fn event(&mut self, worker: &mut Worker, text: &[u8]) -> bool {
-        self.text_bytes += text.len() as u64;
         let view = match self.take(worker, text) {
             Ok(view) => view,
             Err(refused) => self.refuse(worker, text, *refused),
@@ -103,18 +98,20 @@ impl<'a> Chunk<'a> {
         true
     }
 
-    /// Finds the fates of all `events` and makes their rows. Those behind the first that is put off are put off too.
-    pub(super) fn finish(self, events: usize) -> Judged {
-        let Self { intake, context, rows, views, text_bytes } = self;
+    /// Finds the fates of all `pieces` and makes their rows. Those behind the first that is put off are put off too, and
+    /// what was paid for them is given back.
+    pub(super) fn finish(self, pieces: &[Piece], paid: Paid) -> Judged {
+        let Self { intake, context, rows, views } = self;
         let marks: Vec<Mark> = views.iter().filter_map(View::mark).collect();
         let mut claims = intake.recent.claim_all(&marks).into_iter().zip(marks);
         let mut flight = Flight::new(Arc::clone(&intake.recent));
         let mut settling = Settling::default();
-        let mut fates = Vec::with_capacity(events);
-        let mut setback = None;
-        for view in views {
+        let mut fates = Vec::with_capacity(pieces.len());
+        let mut setback = paid.exhausted.map(|Exhausted { wait }| Setback::Limited(wait));
+        let looked_at = views.len();
+        for (view, piece) in views.into_iter().zip(pieces) {
             let claim = view.mark().and_then(|_mark| claims.next());
-            match settling.settle(context, view, claim, &mut flight) {
+            match settling.settle(context, view, piece, claim, &mut flight) {
                 Ok(fate) => fates.push(fate),
                 Err(reason) => {
                     setback = Some(reason);
@@ -123,11 +120,16 @@ impl<'a> Chunk<'a> {
             }
         }
         if let Some(reason) = setback {
-            fates.resize_with(events, || Fate::PutOff(reason));
+            for (place, piece) in pieces.iter().enumerate().take(paid.pieces).skip(fates.len()) {
+                let not_kept = if place < looked_at { refund_of(piece) } else { cost_of(piece) };
+                settling.refund += not_kept;
+            }
+            fates.resize_with(pieces.len(), || Fate::PutOff(reason));
             // What was claimed for events that are put off is let go.
             let mine = claims.filter(|(claim, _)| matches!(claim, Claim::Mine));
             intake.recent.settle_all(&mine.map(|(_, mark)| (mark, false)).collect::<Vec<_>>());
         }
+        context.caller.refund(settling.refund);
         let (marks, spares): (Vec<_>, Vec<_>) = settling.spares.into_iter().unzip();
         let finished = rows.finish(&intake.topics, &settling.drafts, &spares, &mut flight);
         let place = |row: usize| finished.places.get(row).copied().unwrap_or(usize::MAX);
@@ -144,7 +146,6 @@ impl<'a> Chunk<'a> {
             flight,
             fates,
             is_live: settling.is_live,
-            text_bytes,
         }
     }
 
@@ -208,22 +209,20 @@ impl<'a> Chunk<'a> {
         let mark = words.mark(source.name(), event.hash, self.intake.mark_seed);
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
         let draft = self.rows.event(words, event, admission, text, source);
-        let charge = Charge { store: Some(source.store_id), bytes: text.len() as u64 };
-        View::Good { draft, mark, charge, is_flood }
+        View::Good { draft, mark, store: source.store_id, is_flood }
     }
 
-    /// Writes the rows of a refused event. It is charged like any, or refusals would have no limit.
+    /// Writes the rows of a refused event. It is paid for like any that is kept, or refusals would have no limit.
     fn refuse(&mut self, worker: &mut Worker, text: &[u8], refused: Refused) -> View {
         let Worker { words, known, .. } = worker;
         let place = self.place_of(words, known, &refused);
         let hides_loyalty = self.context.caller.tenant.loyalty.is_some();
         let record = self.rows.rejected(&refused, &shown(text, hides_loyalty));
-        let charge =
-            Charge { store: place.map(|(source, _)| source.store_id), bytes: text.len() as u64 };
+        let store = place.map(|(source, _)| source.store_id);
         let marker =
             place.map(|(source, sequence)| self.rows.marker(words, &refused, source, sequence));
         let verdict = Verdict::Rejected(refused.reason, refused.pointer);
-        View::Bad { record, marker, charge, verdict }
+        View::Bad { record, marker, store, verdict }
     }
 
     /// Says where in the ledger a refused event stands, by source and sequence, if that is known and its
@@ -275,32 +274,36 @@ impl Settling {
         &mut self,
         context: &Context<'_>,
         view: View,
+        piece: &Piece,
         claim: Option<(Claim, Mark)>,
         flight: &mut Flight,
     ) -> Result<Fate, Setback> {
-        let take = |charge: &Charge| {
-            let now_ns = context.now.steady_ns;
-            let taken = context.caller.charge(charge.store, charge.bytes, now_ns);
-            taken.map_err(|Exhausted { wait }| Setback::Limited(wait))
+        let charge = |store| {
+            let charged = context.caller.charge_store(store, piece, context.now.steady_ns);
+            charged.map_err(|Exhausted { wait }| Setback::Limited(wait))
         };
         let row = self.drafts.len();
         match (view, claim) {
             (View::PutOff(setback), _) => Err(setback),
-            (View::Good { .. }, Some((Claim::Durable, _)) | None) => Ok(Fate::Duplicate),
+            (View::Good { .. }, Some((Claim::Durable, _)) | None) => {
+                self.refund += refund_of(piece);
+                Ok(Fate::Duplicate)
+            }
             (View::Good { draft, is_flood, .. }, Some((Claim::InFlight(first), mark))) => {
+                self.refund += refund_of(piece);
                 self.is_live |= !is_flood;
                 self.spares.push((mark, draft));
                 Ok(Fate::Waiting { first })
             }
-            (View::Good { draft, charge, is_flood, .. }, Some((Claim::Mine, mark))) => {
-                take(&charge).inspect_err(|_limited| flight.let_go(mark))?;
+            (View::Good { draft, store, is_flood, .. }, Some((Claim::Mine, mark))) => {
+                charge(store).inspect_err(|_limited| flight.let_go(mark))?;
                 self.is_live |= !is_flood;
                 flight.carry(mark, row);
                 self.drafts.push(draft);
                 Ok(Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted })
             }
-            (View::Bad { record, marker, charge, verdict }, _) => {
-                take(&charge)?;
+            (View::Bad { record, marker, store, verdict }, _) => {
+                store.map_or(Ok(()), charge)?;
                 self.is_live = true;
                 self.drafts.push(record);
                 let and_row = marker.map(|marker| {

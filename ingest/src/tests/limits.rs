@@ -43,6 +43,94 @@ async fn bytes_are_limited_and_refused_events_are_charged_too() {
     assert!((37..=58).contains(&wait), "{wait} s for the 38 KB that are missing");
 }
 
+/// Burst of 256 KiB and next to no refill.
+fn scarce_bytes() -> serde_json::Value {
+    json!({"limits": {"key": {"bytes_per_second": "1KiB", "bytes_burst": "256KiB"}}})
+}
+
+#[tokio::test]
+async fn a_known_duplicate_pays_a_quarter_of_its_bytes() {
+    let bench = start_with(|_| {}, scarce_bytes()).await;
+    let bulky = event("7", 1).replacen('{', &format!("{{\"note\":\"{}\",", "x".repeat(99_800)), 1);
+    // 256 KiB hold one of 100 kB, and as many quarters as leave room for a whole one.
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        let answer = bench.post(KEY, &bulky).await;
+        answers.push(answer.json()["outcome"].as_str().unwrap_or("limited").to_owned());
+    }
+    assert_eq!(answers, ["accepted", "duplicate", "duplicate", "duplicate", "limited"]);
+}
+
+#[tokio::test]
+async fn text_is_paid_for_whatever_it_holds() {
+    for (name, body) in [
+        ("blank lines", "\n".repeat(2_000_000)),
+        ("blanks in an array", format!("[{}", " ".repeat(2_000_000))),
+        ("an event over the limit", format!("[\"{}\"]", "x".repeat(2_000_000))),
+    ] {
+        let bench = start_with(|s| s.max_expansion = 10_000, scarce_bytes()).await;
+        let json = if body.starts_with('[') { JSON } else { NDJSON };
+        let headers = [KeyOf(KEY).header(), json, ("Content-Encoding", "gzip")];
+        let body = gzip(body.as_bytes()).await;
+        let answer = bench.raw(with_length(&head("/v1/events:batch", &headers), &body)).await;
+        answer.assert_problem(429, "rate_limited");
+        assert_eq!(answer.json()["accepted"], 0, "{name}: {answer:?}");
+        let read = bench.metric("tillrace_ingest_text_bytes_total").unwrap();
+        assert!(read < 600_000, "{name}: {read} bytes were read for 256 KiB");
+        bench.assert_neighbour_unharmed().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_read_of_who_has_nothing_left() {
+    let limits = json!({"limits": {"key": {"events_per_second": 1, "events_burst": 1}}});
+    let bench = start_with(|_| {}, limits).await;
+    assert_eq!(bench.post(KEY, event("7", 1)).await.status, 202);
+    let read = bench.metric("tillrace_ingest_body_bytes_total");
+    let answer = bench.post_lines(KEY, lines(0..100)).await;
+    answer.assert_problem(429, "rate_limited");
+    assert_eq!(answer.json()["resume_from"], json!(null));
+    assert_eq!(bench.metric("tillrace_ingest_body_bytes_total"), read);
+}
+
+#[tokio::test]
+async fn what_is_put_off_is_given_back() {
+    let limits = json!({"limits": {
+        "tenant": {"events_per_second": 1, "events_burst": 10},
+        "store": {"events_per_second": 1, "events_burst": 3},
+    }});
+    let bench = start_with(|_| {}, limits).await;
+    bench.post_lines(KEY, lines(0..10)).await.assert_batch(429, [3, 0, 0, 7], Some(3));
+    bench.post_lines(KEY, lines(0..3)).await.assert_batch(202, [0, 3, 0, 0], None);
+    let others: String = (10..20).map(|store| event(&store.to_string(), 1) + "\n").collect();
+    bench.post_lines(KEY, others).await.assert_batch(429, [7, 0, 0, 3], Some(7));
+}
+
+/// A body that is all there would hold the thread to its end; here there is but one.
+#[test]
+fn a_long_body_gives_way_to_other_requests() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().event_interval(1).build().unwrap();
+    runtime.block_on(async {
+        let bench = start(|s| s.max_expansion = 10_000).await;
+        let headers = [KeyOf(KEY).header(), NDJSON, ("Content-Encoding", "gzip")];
+        let blank = gzip(&vec![b'\n'; 8 * 1024 * 1024]).await;
+        let request = with_length(&head("/v1/events:batch", &headers), &blank);
+        let batch = bench.raw(request);
+        tokio::pin!(batch);
+        let mut answered = 0;
+        let batch = loop {
+            tokio::select! {
+                biased;
+                answer = &mut batch => break answer,
+                health = bench.get("/healthz") => answered += u32::from(health.status == 200),
+            }
+        };
+        batch.assert_batch(202, [0, 0, 0, 0], None);
+        assert!(answered >= 10, "{answered} answers while 128 times 64 KiB were read");
+    });
+}
+
 #[tokio::test]
 async fn names_past_the_caps_are_refused_and_known_ones_go_on() {
     let bench = start_with(|_| {}, json!({"max_stores": 2, "max_terminals": 2})).await;
