@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tillrace_core::log::{Offset, Partition};
 
-use crate::failure::FailureCode;
+use crate::failure::{ErrorChain, FailureCode};
 use crate::record::{Record, Unreadable};
 use crate::settings;
 
@@ -37,7 +37,7 @@ pub trait Connector: fmt::Debug + Send + Sync {
     /// Tells whether a record is for this backend at all.
     ///
     /// # Errors
-    /// When the record cannot be read; its partition stops there.
+    /// When the record cannot be read.
     fn concerns(&self, record: &Record) -> Result<bool, Unreadable>;
 
     /// Delivers a batch and answers for each of its records.
@@ -96,8 +96,19 @@ pub enum Verdict {
         /// What it said.
         detail: String,
     },
+    /// Never: it cannot be put into the form of this backend, and goes to the dead letters.
+    Unreadable {
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The backend lacks what this record refers to; it may come yet.
     DependencyMissing,
+}
+
+impl Verdict {
+    pub(crate) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Unreadable { detail: ErrorChain(error).to_string() }
+    }
 }
 
 /// A call that failed as a whole. Nothing is known about its records.

@@ -7,14 +7,20 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
 use tillrace_core::log::{Offset, Partition};
 
+use crate::audit::hex;
 use crate::record::Record;
 
 /// Longest explanation, in characters.
 const LONGEST_ERROR: usize = 1_000;
-/// Longest value that is not JSON, in characters; what lies beyond is cut.
+/// Largest value that is kept whole: with all else a letter stays below the megabyte that every topic takes.
+const LARGEST_VALUE_BYTES: usize = 960 << 10;
+/// Longest value that is not kept as it stands, in characters; what lies beyond is cut.
 const LONGEST_FOREIGN: usize = 65_536;
+/// Longest key that is kept, in bytes; what lies beyond is cut.
+const LONGEST_KEY_BYTES: usize = 4_096;
 
 /// Why a record is dead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -26,6 +32,22 @@ pub(crate) enum Reason {
     Exhausted,
     /// Its key was stuck too long.
     Parked,
+    /// This version cannot read it, or the backend's form cannot hold it.
+    Unreadable,
+    /// The configuration names it.
+    SetAside,
+}
+
+impl Reason {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Exhausted => "exhausted",
+            Self::Parked => "parked",
+            Self::Unreadable => "unreadable",
+            Self::SetAside => "set_aside",
+        }
+    }
 }
 
 /// What is known about the last attempt.
@@ -47,6 +69,8 @@ struct DeadLetter<'a> {
     attempts: u32,
     key: Cow<'a, str>,
     value: Box<RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value_sha256: Option<String>,
 }
 
 /// A dead letter as it is read back.
@@ -61,6 +85,9 @@ pub(crate) struct Letter<'a> {
     pub(crate) key: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) value: &'a RawValue,
+    /// Digest of the record's value, where `value` is not that value byte for byte.
+    #[serde(default)]
+    pub(crate) value_sha256: Option<String>,
 }
 
 /// Writes the dead letter of a record.
@@ -71,6 +98,7 @@ pub(crate) fn write(
     record: &Record,
     cause: &Cause,
 ) -> Result<Vec<u8>, serde_json::Error> {
+    let (value, whole) = as_json(&record.value)?;
     serde_json::to_vec(&DeadLetter {
         sink,
         topic,
@@ -79,20 +107,32 @@ pub(crate) fn write(
         reason: cause.reason,
         error: cut(&cause.error, LONGEST_ERROR),
         attempts: cause.attempts,
-        key: String::from_utf8_lossy(&record.key),
-        value: as_json(&record.value)?,
+        key: String::from_utf8_lossy(key(record)),
+        value,
+        value_sha256: (!whole).then(|| digest(&record.value)),
     })
 }
 
-/// Returns a value as it stands if it is JSON, else as a JSON string.
-fn as_json(value: &[u8]) -> Result<Box<RawValue>, serde_json::Error> {
-    match serde_json::from_slice::<Box<RawValue>>(value) {
-        Ok(value) => Ok(value),
-        Err(_not_json) => {
-            let text = String::from_utf8_lossy(value);
-            serde_json::value::to_raw_value(cut(&text, LONGEST_FOREIGN))
-        }
+/// Returns the key of a record's letter: the record's own, unless that is too long.
+pub(crate) fn key(record: &Record) -> &[u8] {
+    record.key.get(..LONGEST_KEY_BYTES).unwrap_or(&record.key)
+}
+
+/// Returns the digest that tells whether a letter stands for a record.
+pub(crate) fn digest(value: &[u8]) -> String {
+    hex(&Sha256::digest(value))
+}
+
+/// Returns a value as it stands if it is JSON, else as a JSON string; and whether nothing of it is lost.
+fn as_json(value: &[u8]) -> Result<(Box<RawValue>, bool), serde_json::Error> {
+    let json = serde_json::from_slice::<Box<RawValue>>(value);
+    // Whitespace around a value is no part of it.
+    if let Some(json) = json.ok().filter(|json| json.get().len() <= LARGEST_VALUE_BYTES) {
+        let whole = json.get().len() == value.len();
+        return Ok((json, whole));
     }
+    let text = String::from_utf8_lossy(value);
+    Ok((serde_json::value::to_raw_value(cut(&text, LONGEST_FOREIGN))?, false))
 }
 
 /// Cuts text to so many characters.
@@ -118,13 +158,29 @@ mod tests {
     fn the_original_stands_in_it_unchanged() {
         let letter = letter(br#"{"a":"1.10"}"#);
         assert_eq!(letter["value"], json!({"a": "1.10"}));
+        assert_eq!(letter.get("value_sha256"), None);
         assert_eq!(letter["offset"], json!(7));
         assert_eq!(letter["reason"], json!("rejected"));
         assert_eq!(letter["error"].as_str().unwrap().chars().count(), LONGEST_ERROR);
     }
 
     #[test]
-    fn what_is_not_json_is_kept_as_text() {
-        assert_eq!(letter(b"\xff{")["value"], json!("\u{fffd}{"));
+    fn what_is_not_json_is_kept_as_text_with_its_digest() {
+        let letter = letter(b"\xff{");
+        assert_eq!(letter["value"], json!("\u{fffd}{"));
+        assert_eq!(letter["value_sha256"], json!(digest(b"\xff{")));
+    }
+
+    #[test]
+    fn the_largest_letter_fits_every_topic() {
+        let cause =
+            Cause { reason: Reason::Unreadable, error: "\u{1}".repeat(2_000), attempts: u32::MAX };
+        let json = format!("\"{}\"", "x".repeat(LARGEST_VALUE_BYTES - 2));
+        for value in [json.into_bytes(), vec![1; 1 << 20], b"\xf0\x9f\x92\xb0".repeat(1 << 18)] {
+            let record = Record::new(u64::MAX, 0, vec![1; 1 << 20], value);
+            let (sink, topic) = ("s".repeat(40), "t".repeat(249));
+            let text = write(&sink, &topic, u32::MAX, &record, &cause).unwrap();
+            assert!(text.len() + key(&record).len() < 1 << 20, "{}", text.len());
+        }
     }
 }

@@ -125,11 +125,12 @@ impl Delivery {
         let mut sinks = Vec::with_capacity(wirings.len());
         for wiring in wirings {
             let name = wiring.name.clone();
+            let ordering = wiring.connector.ordering();
             let (tell, health) = watch::channel(Health::default());
             let sink = metrics.sink(&name);
             let engine = Engine::start(wiring, log, topics, sink, tell.clone(), process)
                 .map_err(|source| StartError::Log { sink: name.clone(), source })?;
-            let conditions = Conditions::new(&name, topics.dead(&name), process.clone());
+            let conditions = Conditions::new(&name, topics.dead(&name), ordering, process.clone());
             let task = tokio::spawn(watch_over(engine, stopped.clone(), tell, conditions));
             sinks.push(Running { name, health, task });
         }

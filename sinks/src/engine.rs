@@ -82,7 +82,7 @@ pub enum SinkError {
     /// Audit or dead letters cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// A record that this version cannot read.
+    /// A record that this version cannot read, and a newer one may.
     #[error("{topic}/{partition}: cannot read offset {offset}")]
     Unreadable {
         /// Topic.
@@ -125,7 +125,10 @@ impl SinkError {
             }
             Self::Log(_) => "see the cause for what the log refuses, then restart the process",
             Self::Journal(_) => "see why the log takes no audit record, then restart the process",
-            Self::Unreadable { .. } => "upgrade this process to the version that wrote the record",
+            Self::Unreadable { .. } => {
+                "upgrade this process to the version that wrote the record; if none did, name the place that \
+                 the cause tells in the sink's `flow.set_aside`: the record then goes to the dead letters"
+            }
             Self::Connector { code, .. } => code.remedy(),
             Self::Panicked(_) | Self::ReaderEnded | Self::Ended => {
                 "a fault of Tillrace: restart the process and report it with the log lines before"
@@ -195,7 +198,8 @@ impl Engine {
         let topic = wiring.source.topic(topics).clone();
         let producer = log.producer()?;
         let dead = topics.dead(&wiring.name);
-        let conditions = Conditions::new(&wiring.name, dead.clone(), process.clone());
+        let ordering = wiring.connector.ordering();
+        let conditions = Conditions::new(&wiring.name, dead.clone(), ordering, process.clone());
         let journal =
             Journal::new(&wiring.name, topic.clone(), dead, topics.audit.clone(), producer);
         let reader = Reader::start(log, &group(topics, &wiring.name), topic.clone())?;
@@ -207,7 +211,7 @@ impl Engine {
             linger: batch.linger,
         };
         let flow = &wiring.flow;
-        let per_key = connector.ordering() == Ordering::Key;
+        let per_key = ordering == Ordering::Key;
         let patience =
             Patience { retry: flow.retry, park_after: per_key.then(|| flow.park_after()) };
         Ok(Self {

@@ -137,7 +137,7 @@ impl FailureCode {
             ("unable to verify the first certificate", FailureCode::TlsUnknownCa),
             ("SSL routines", FailureCode::Tls),
         ];
-        let text = Chain(error).to_string();
+        let text = ErrorChain(error).to_string();
         let by_words = BY_WORDS.iter().find(|(words, _)| text.contains(words));
         if let Some((_, code)) = by_words {
             return *code;
@@ -174,9 +174,9 @@ impl fmt::Display for FailureCode {
 }
 
 /// An error with its sources, joined by colons, each once.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn Error + 'static));
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut last = String::new();
         for source in sources(self.0) {

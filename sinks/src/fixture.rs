@@ -13,6 +13,9 @@ use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Entry, Log, Offset, Partition, Row, Topic};
 use tillrace_core::topics::{self, Topics};
 
+use bytes::Bytes;
+use tillrace_core::verify::{SinkUnderTest, verify};
+
 use crate::delivery::{Delivery, StartError};
 use crate::engine::{self, Wiring};
 
@@ -44,14 +47,24 @@ impl Fixture {
         key: &str,
         value: &[u8],
     ) -> Offset {
+        self.write(topic, partition, key, Some(value.to_vec().into()))
+    }
+
+    /// Appends a record without a value.
+    pub(crate) fn remove(&self, topic: &Topic, partition: Partition, key: &str) -> Offset {
+        self.write(topic, partition, key, None)
+    }
+
+    fn write(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        key: &str,
+        value: Option<Bytes>,
+    ) -> Offset {
         let producer = self.log.producer().unwrap();
         let (tell, told) = sync_channel(1);
-        let row = Row {
-            topic: topic.clone(),
-            partition,
-            key: key.to_owned().into(),
-            value: Some(value.to_vec().into()),
-        };
+        let row = Row { topic: topic.clone(), partition, key: key.to_owned().into(), value };
         producer.send(vec![row], Box::new(move |done| tell.send(done).unwrap())).unwrap();
         told.recv().unwrap().remove(0).unwrap()
     }
@@ -100,6 +113,20 @@ impl Fixture {
     pub(crate) fn committed(&self, sink: &str, topic: &Topic) -> Offset {
         let group = engine::group(&self.topics, sink);
         self.log.committed(&group, topic, 0).unwrap().map_or(0, |committed| committed.offset)
+    }
+
+    /// Check (d) of `verify` holds for a sink.
+    pub(crate) fn assert_verified(&self, sink: &str, topic: &Topic) {
+        let group = engine::group(&self.topics, sink);
+        let under_test = SinkUnderTest {
+            name: sink.to_owned(),
+            topic: topic.clone(),
+            group,
+            is_configured: true,
+        };
+        let report = verify(&*self.log, &self.topics, &[under_test], 0, &mut |_| {}).unwrap();
+        let check = report.checks.iter().find(|check| check.name.starts_with("(d)")).unwrap();
+        assert!(check.holds(), "{check:?}");
     }
 
     /// Offsets of partition 0 that audit records of an outcome name, in the order they were written.

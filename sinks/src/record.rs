@@ -46,7 +46,8 @@ pub(crate) struct Head<'a> {
     pub(crate) kind: Option<Kind>,
 }
 
-/// A record that this version cannot read. It is never skipped: its partition stops.
+/// A record that this version cannot read. It goes to the dead letters, unless a newer version may
+/// know how to read it: then its partition stops.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Unreadable {
     /// A record without a value on a topic that knows no deletion.
@@ -67,12 +68,25 @@ pub enum Unreadable {
         /// The decoder's code.
         code: &'static str,
     },
+    /// A value is larger than what it is to be put into.
+    #[error("{what} is out of range")]
+    OutOfRange {
+        /// The value.
+        what: &'static str,
+    },
     /// A kind that this version does not know.
     #[error("unknown type {value:?}; a newer version of Tillrace may know it")]
     UnknownType {
         /// What the attribute holds.
         value: String,
     },
+}
+
+impl Unreadable {
+    /// Tells whether a newer version of Tillrace may have written it, and this process is behind.
+    pub(crate) fn may_be_newer(&self) -> bool {
+        matches!(self, Self::UnknownType { .. } | Self::Envelope(EnvelopeError::UnknownSchema))
+    }
 }
 
 impl Source {
@@ -111,10 +125,10 @@ impl Record {
         Self { offset, appended_ms, key: key.into(), value: value.into() }
     }
 
-    /// Takes an entry of the log.
-    pub(crate) fn from_entry(entry: Entry) -> Result<Self, Unreadable> {
+    /// Takes an entry of the log, one without a value with an empty one.
+    pub(crate) fn from_entry(entry: Entry) -> Self {
         let Entry { offset, appended_ms, key, value, .. } = entry;
-        Ok(Self { offset, appended_ms, key, value: value.ok_or(Unreadable::NoValue)? })
+        Self { offset, appended_ms, key, value: value.unwrap_or_default() }
     }
 
     /// Copies it out of the block that it was read in and that it keeps in memory.

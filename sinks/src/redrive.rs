@@ -23,11 +23,12 @@ use tokio::time::Instant;
 
 use crate::audit::{self, Chain, Outcome};
 use crate::connector::{Answer, Batch, CallError, Connector, Ordering, Verdict};
-use crate::dead::Letter;
+use crate::dead::{self, Letter};
 use crate::delivery::{StartError, connect};
 use crate::engine::{Journal, JournalError, Pacer, wall_clock};
-use crate::failure::FailureCode;
-use crate::record::Record;
+use crate::failure::{ErrorChain, FailureCode};
+use crate::filter::Filter;
+use crate::record::{Record, Source, Unreadable};
 use crate::settings::{Retry, SinkSettings};
 
 const RECORDS_A_READ: usize = 500;
@@ -37,8 +38,10 @@ const READ_WAIT: Duration = Duration::from_secs(30);
 /// Why letters cannot be sent again.
 #[derive(Debug, thiserror::Error)]
 pub enum RedriveError {
-    /// Files are tried until they stand.
-    #[error("sink {sink} writes files, which are tried until they stand: it has no dead letters")]
+    /// Files go on without their dead letters.
+    #[error(
+        "sink {sink} writes files, which went on without its dead letters: no row can hold them"
+    )]
     Files {
         /// The sink.
         sink: String,
@@ -80,7 +83,7 @@ pub struct Due {
     pub offset: Offset,
     /// Key of the record.
     pub key: String,
-    /// `rejected`, `exhausted` or `parked`.
+    /// `rejected`, `exhausted`, `parked`, `unreadable` or `set_aside`.
     pub reason: String,
     /// What the backend said.
     pub error: String,
@@ -172,7 +175,10 @@ fn refuse_files(sink: &SinkSettings) -> Result<(), RedriveError> {
 
 /// What a run needs, from the first letter to the last.
 struct Sending {
+    source: Topic,
     dead: Topic,
+    kind: Source,
+    filter: Filter,
     connector: Arc<dyn Connector>,
     journal: Journal,
     chains: BTreeMap<Partition, Chain>,
@@ -187,8 +193,11 @@ impl Sending {
         let audit = topics.audit.clone();
         Ok(Self {
             connector: connect(sink, log, topics)?,
-            journal: Journal::new(&sink.name, source, dead.clone(), audit, log.producer()?),
+            journal: Journal::new(&sink.name, source.clone(), dead.clone(), audit, log.producer()?),
+            source,
             dead,
+            kind: sink.to.source(),
+            filter: sink.filter.clone(),
             chains: BTreeMap::new(),
             pacer: Pacer::new(sink.flow.rate),
             retry: sink.flow.retry,
@@ -198,7 +207,17 @@ impl Sending {
     /// Sends a letter; returns its fate, and whether the later ones of its key must wait for it.
     async fn send(&mut self, view: &dyn LogView, due: &Due) -> Result<(Fate, bool), RedriveError> {
         let partition = due.partition;
-        let record = self.record(view, due)?;
+        let Some(record) = self.record(view, due)? else {
+            let left = "the letter holds only a part of it, and its topic no longer has the whole";
+            return Ok((Fate::Left(left.to_owned()), false));
+        };
+        match self.concerns(&record) {
+            Ok(true) => {}
+            Ok(false) => return Ok((Fate::Left("not for this sink".to_owned()), false)),
+            Err(error) => {
+                return Ok((Fate::Left(format!("unreadable: {}", ErrorChain(&error))), false));
+            }
+        }
         let batch = Batch { partition, delivered_to: 0, records: vec![record] };
         let (started, begun) = (wall_clock(), Instant::now());
         let mut wait = self.retry.initial;
@@ -226,6 +245,9 @@ impl Sending {
             Verdict::Rejected { code, detail } => {
                 return Ok((Fate::Left(format!("{code}: {detail}")), false));
             }
+            Verdict::Unreadable { detail } => {
+                return Ok((Fate::Left(format!("unreadable: {detail}")), false));
+            }
             Verdict::Retry { code, .. } => return Ok((Fate::Left(code), true)),
             Verdict::DependencyMissing => {
                 return Ok((Fate::Left("dependency_missing".to_owned()), true));
@@ -246,16 +268,41 @@ impl Sending {
         Ok((Fate::Delivered, false))
     }
 
-    /// Reads the record that a letter stands for.
-    fn record(&self, view: &dyn LogView, due: &Due) -> Result<Record, RedriveError> {
+    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+        Ok(self.filter.passes(&self.kind.head(record)?) && self.connector.concerns(record)?)
+    }
+
+    /// Reads the record that a letter stands for; from its own topic if the letter is not all of it.
+    fn record(&self, view: &dyn LogView, due: &Due) -> Result<Option<Record>, RedriveError> {
         let mut reader = view.reader(&self.dead, due.partition, due.letter)?;
         let entry = reader.read(1, READ_WAIT)?.into_iter().next();
         let entry = entry
             .filter(|entry| entry.offset == due.letter)
             .ok_or(LogError::TimedOut { action: "read a dead letter again" })?;
         let letter = read_letter(&entry)?;
+        if let Some(digest) = &letter.value_sha256 {
+            return self.original(view, due, digest);
+        }
         let value = Bytes::copy_from_slice(letter.value.get().as_bytes());
-        Ok(Record::new(letter.offset, entry.appended_ms, letter.key.as_bytes().to_vec(), value))
+        let key = letter.key.as_bytes().to_vec();
+        Ok(Some(Record::new(letter.offset, entry.appended_ms, key, value)))
+    }
+
+    fn original(
+        &self,
+        view: &dyn LogView,
+        due: &Due,
+        digest: &str,
+    ) -> Result<Option<Record>, RedriveError> {
+        let mut reader = match view.reader(&self.source, due.partition, due.offset) {
+            Err(LogError::OutOfRange { .. }) => return Ok(None),
+            reader => reader?,
+        };
+        let entry = reader.read(1, READ_WAIT)?.into_iter().next();
+        let record = entry
+            .map(Record::from_entry)
+            .filter(|record| record.offset == due.offset && dead::digest(&record.value) == digest);
+        Ok(record)
     }
 }
 

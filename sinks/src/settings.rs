@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::Deserialize;
+use tillrace_core::log::{Offset, Partition};
 
 use crate::connector::Ordering;
 use crate::crm::PointsSettings;
@@ -72,6 +73,8 @@ pub struct Flow {
     pub breaker: BreakerSettings,
     /// What may be read and not yet settled.
     pub in_hand: InHand,
+    /// Records that go to the dead letters untried: the way past one that halts its partition.
+    pub set_aside: Vec<RecordPlace>,
     /// How often offsets are committed.
     #[serde(with = "humantime_serde")]
     pub commit_every: Duration,
@@ -139,6 +142,16 @@ pub struct InHand {
     pub max_bytes: ByteSize,
 }
 
+/// The place of a record on the topic that a sink reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPlace {
+    /// Partition.
+    pub partition: Partition,
+    /// Offset in the partition.
+    pub offset: Offset,
+}
+
 /// What is wrong with the settings of a sink.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("deliver.sinks[{sink}].{key}: {remedy}")]
@@ -161,6 +174,7 @@ impl Default for Flow {
             park_after: None,
             breaker: BreakerSettings::default(),
             in_hand: InHand::default(),
+            set_aside: Vec::new(),
             commit_every: Duration::from_millis(500),
             drain_within: Duration::from_secs(20),
         }

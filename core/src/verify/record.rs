@@ -264,6 +264,9 @@ pub(super) struct DeadLetter<'a> {
     pub(super) offset: u64,
     #[serde(borrow)]
     pub(super) value: &'a RawValue,
+    /// Digest of the record's value, where `value` is not that value byte for byte.
+    #[serde(default)]
+    pub(super) value_sha256: Option<String>,
 }
 
 #[cfg(test)]

@@ -90,7 +90,9 @@ pub(super) fn points(
         store: &envelope.store,
         loyalty_id: purchase.loyalty_id.as_deref().unwrap_or_default(),
         kind: transaction.kind.as_str(),
-        points: worth.map_or(0, |(minor, currency)| rule.points(minor, currency)),
+        points: worth
+            .map_or(Some(0), |(minor, currency)| rule.points(minor, currency))
+            .ok_or(Unreadable::OutOfRange { what: "the points" })?,
         amount: worth.map(|(minor, currency)| format_minor(minor, currency.exponent())),
         currency: purchase.currency.as_deref(),
         business_date: envelope.business_date.as_deref(),
@@ -126,16 +128,18 @@ impl Purchase<'_> {
         let reverses = kind == Kind::PostVoid;
         // The printed total of a reversal is negative already.
         let printed = || self.totals.as_ref()?.total.as_deref().and_then(minor);
-        worth.map(|worth| if reverses { -worth } else { worth }).or_else(printed)
+        worth
+            .and_then(|worth| if reverses { worth.checked_neg() } else { Some(worth) })
+            .or_else(printed)
     }
 }
 
 impl PointsRule {
     /// Returns the points of an amount in minor units, rounded towards zero, so that a return of
-    /// everything takes back exactly what the sale gave.
-    pub(super) fn points(self, minor: i64, currency: Currency) -> i64 {
+    /// everything takes back exactly what the sale gave; nothing where they are beyond an `i64`.
+    pub(super) fn points(self, minor: i64, currency: Currency) -> Option<i64> {
         let unit = 10_i128.pow(currency.exponent()) * i128::from(self.per_major_units.max(1));
         let points = i128::from(minor) * i128::from(self.points) / unit;
-        i64::try_from(points).unwrap_or(if points < 0 { i64::MIN } else { i64::MAX })
+        i64::try_from(points).ok()
     }
 }

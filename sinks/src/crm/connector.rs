@@ -1,6 +1,5 @@
 //! Calls to a CRM.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -8,8 +7,7 @@ use tillrace_core::event::Kind;
 
 use super::body;
 use super::settings::{PointsRule, PointsSettings};
-use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
-use crate::failure::FailureCode;
+use crate::connector::{Answer, Answering, Batch, Connector, Ordering, Verdict};
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, Transaction, Unreadable};
 use crate::settings;
@@ -56,13 +54,15 @@ impl Connector for CrmPoints {
         Box::pin(async move {
             let mut answer = Answer { status: None, verdicts: Vec::new() };
             for record in &batch.records {
-                let (id, points) =
-                    body::points(record, batch.partition, self.rule).map_err(|error| {
-                        CallError::Stop { code: FailureCode::EncodeFailed, source: Arc::new(error) }
-                    })?;
-                let reply = self.backend.post(points, &id).await?;
-                answer.status = Some(reply.status);
-                answer.verdicts.push(reply.verdict()?);
+                let verdict = match body::points(record, batch.partition, self.rule) {
+                    Ok((id, points)) => {
+                        let reply = self.backend.post(points, &id).await?;
+                        answer.status = Some(reply.status);
+                        reply.verdict()?
+                    }
+                    Err(error) => Verdict::unreadable(&error),
+                };
+                answer.verdicts.push(verdict);
             }
             Ok(answer)
         })

@@ -8,8 +8,9 @@ use tillrace_core::log::{Partition, Topic};
 use tokio::time::Instant;
 
 use super::SinkError;
-use crate::dead::{Cause, Reason};
-use crate::failure::{Chain, FailureCode};
+use crate::connector::Ordering;
+use crate::dead::Cause;
+use crate::failure::{ErrorChain, FailureCode};
 use crate::record::Record;
 
 /// How often dead letters are logged at most; those in between are counted.
@@ -25,6 +26,7 @@ pub(crate) struct Conditions {
     sink: String,
     component: String,
     dead: Topic,
+    ordering: Ordering,
     health: Health,
     letters: Letters,
     /// Whether the audit, and reading, were last said to stand still.
@@ -42,12 +44,13 @@ struct Letters {
 }
 
 impl Conditions {
-    pub(crate) fn new(sink: &str, dead: Topic, health: Health) -> Self {
+    pub(crate) fn new(sink: &str, dead: Topic, ordering: Ordering, health: Health) -> Self {
         let component = format!("sink/{sink}");
         Self {
             sink: sink.to_owned(),
             component,
             dead,
+            ordering,
             health,
             letters: Letters::default(),
             audit_stalled: false,
@@ -56,11 +59,11 @@ impl Conditions {
     }
 
     pub(crate) fn sink_stopped(&self, error: &SinkError) {
-        self.raise("sink_stopped", String::new(), Chain(error).to_string(), error.remedy());
+        self.raise("sink_stopped", String::new(), ErrorChain(error).to_string(), error.remedy());
     }
 
     pub(super) fn partition_halted(&self, partition: Partition, error: &SinkError) {
-        let cause = Chain(error).to_string();
+        let cause = ErrorChain(error).to_string();
         self.raise("partition_halted", of(partition), cause, error.remedy());
     }
 
@@ -127,10 +130,17 @@ impl Conditions {
             "{} since the start, the last of partition {partition}, offset {offset}: {reason}, {code}",
             letters.total
         );
-        let remedy = format!(
-            "read them on {}, put right what made them dead, then run `tillrace redrive {}`",
-            self.dead, self.sink
-        );
+        let (dead, sink) = (&self.dead, &self.sink);
+        let remedy = match self.ordering {
+            Ordering::Key => format!(
+                "read them on {dead}, put right what made them dead, then run `tillrace redrive {sink}`"
+            ),
+            Ordering::Partition => {
+                format!(
+                    "read them on {dead}: the files go on without them, and no row can hold them"
+                )
+            }
+        };
         self.raise("dead_letters", String::new(), cause, &remedy);
     }
 
@@ -139,16 +149,6 @@ impl Conditions {
         let impact = Impact::Degraded;
         let (component, remedy) = (self.component.clone(), remedy.to_owned());
         self.health.raise(Condition { component, code, subject, impact, cause, remedy });
-    }
-}
-
-impl Reason {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Exhausted => "exhausted",
-            Self::Parked => "parked",
-        }
     }
 }
 

@@ -12,8 +12,21 @@ use super::reader::Epoch;
 use super::{Engine, SinkError};
 use crate::audit::{self, Outcome};
 use crate::connector::Ordering;
+use crate::dead::{Cause, Reason};
 use crate::engine::call::wall_clock;
+use crate::failure::ErrorChain;
 use crate::record::{Record, Unreadable};
+use crate::settings::RecordPlace;
+
+/// What is to become of a record that was read.
+enum Sorted {
+    /// It goes to the backend.
+    Ours,
+    /// It is none of this sink's business.
+    Filtered,
+    /// It goes to the dead letters untried.
+    Dead(Cause),
+}
 
 impl Engine {
     pub(super) fn assign(&mut self, partition: Partition, epoch: Epoch, committed: Committed) {
@@ -47,18 +60,29 @@ impl Engine {
         self.health.send_if_modified(|health| health.halted.remove(&partition).is_some());
     }
 
-    /// Puts records into their lanes; those that are none of this sink's business go to the audit.
+    /// Puts records into their lanes. Those that are none of this sink's business go to the audit,
+    /// those that nobody can read to the dead letters.
     pub(super) fn take_in(&mut self, entries: Vec<Entry>, now: Instant) -> Result<(), SinkError> {
         let count = entries.len();
         let mut filtered: BTreeMap<Partition, Vec<Offset>> = BTreeMap::new();
+        let mut dead: BTreeMap<Partition, Vec<(Record, Cause)>> = BTreeMap::new();
         for entry in entries {
             let (partition, offset) = (entry.partition, entry.offset);
             let assigned = self.partitions.get(&partition);
             if assigned.is_none_or(|assigned| assigned.flow < Stage::Flowing) {
                 continue;
             }
-            match self.sort(entry) {
-                Ok((record, concerned)) => {
+            let has_value = entry.value.is_some();
+            let record = Record::from_entry(entry);
+            match self.sort(partition, &record, has_value) {
+                Ok(Sorted::Dead(cause)) => {
+                    let assigned = self.partitions.get_mut(&partition);
+                    if assigned.is_some_and(|assigned| assigned.note(&record, record.bytes())) {
+                        dead.entry(partition).or_default().push((record, cause));
+                    }
+                }
+                Ok(sorted) => {
+                    let concerned = matches!(sorted, Sorted::Ours);
                     let passed = self.accept(partition, record, concerned, now);
                     if passed == Some(false) {
                         filtered.entry(partition).or_default().push(offset);
@@ -72,15 +96,41 @@ impl Engine {
             }
         }
         self.reader.took(count, self.room());
-        filtered.into_iter().try_for_each(|(partition, offsets)| self.set_aside(partition, offsets))
+        for (partition, offsets) in filtered {
+            self.set_aside(partition, offsets)?;
+        }
+        dead.into_iter().try_for_each(|(partition, dead)| self.give_up(partition, &dead))
     }
 
-    fn sort(&self, entry: Entry) -> Result<(Record, bool), Unreadable> {
-        let record = Record::from_entry(entry)?;
+    /// Tells what is to become of a record; an error halts its partition.
+    fn sort(
+        &self,
+        partition: Partition,
+        record: &Record,
+        has_value: bool,
+    ) -> Result<Sorted, Unreadable> {
         let wiring = &self.wiring;
-        let concerned = wiring.filter.passes(&wiring.source.head(&record)?)
-            && wiring.connector.concerns(&record)?;
-        Ok((record, concerned))
+        let place = RecordPlace { partition, offset: record.offset };
+        if wiring.flow.set_aside.contains(&place) {
+            let error = "set_aside: the sink's configuration names it".to_owned();
+            return Ok(Sorted::Dead(Cause { reason: Reason::SetAside, error, attempts: 0 }));
+        }
+        let concerned = || {
+            if !has_value {
+                return Err(Unreadable::NoValue);
+            }
+            Ok(wiring.filter.passes(&wiring.source.head(record)?)
+                && wiring.connector.concerns(record)?)
+        };
+        match concerned() {
+            Ok(true) => Ok(Sorted::Ours),
+            Ok(false) => Ok(Sorted::Filtered),
+            Err(error) if error.may_be_newer() => Err(error),
+            Err(error) => {
+                let error = format!("unreadable: {}", ErrorChain(&error));
+                Ok(Sorted::Dead(Cause { reason: Reason::Unreadable, error, attempts: 0 }))
+            }
+        }
     }
 
     /// Notes a record and puts it into its lane if it concerns us. Returns nothing for a record
@@ -93,10 +143,9 @@ impl Engine {
         now: Instant,
     ) -> Option<bool> {
         let assigned = self.partitions.get_mut(&partition)?;
-        if !assigned.progress.receive(record.offset, record.appended_ms) {
+        if !assigned.note(&record, if concerned { record.bytes() } else { 0 }) {
             return None;
         }
-        assigned.hold(if concerned { record.bytes() } else { 0 });
         if concerned {
             let lane = match self.wiring.connector.ordering() {
                 Ordering::Key => record.key.clone(),
@@ -112,14 +161,34 @@ impl Engine {
             .iter()
             .map(|&offset| Leaving { offset, bytes: 0, settled: Settled::Aside })
             .collect();
-        let entry = audit::Entry {
-            outcome: Outcome::Filtered,
-            status: None,
-            attempts: 0,
-            started: wall_clock(),
-            elapsed: Duration::ZERO,
-            offsets: offsets.into_iter().map(|offset| (offset, None)).collect(),
+        let offsets = offsets.into_iter().map(|offset| (offset, None)).collect();
+        self.write_down(partition, &[], &[untried(Outcome::Filtered, offsets)], leaving)
+    }
+
+    /// Puts records into the dead letters that were not tried.
+    fn give_up(&mut self, partition: Partition, dead: &[(Record, Cause)]) -> Result<(), SinkError> {
+        let leaving = |record: &Record| Leaving {
+            offset: record.offset,
+            bytes: record.bytes(),
+            settled: Settled::Aside,
         };
-        self.write_down(partition, &[], &[entry], leaving)
+        let leaving = dead.iter().map(|(record, _)| leaving(record)).collect();
+        let offsets = dead
+            .iter()
+            .map(|(record, cause)| (record.offset, Some(cause.reason.as_str().to_owned())))
+            .collect();
+        self.write_down(partition, dead, &[untried(Outcome::Dead, offsets)], leaving)
+    }
+}
+
+/// The audit of what no call was made for.
+fn untried(outcome: Outcome, offsets: Vec<(Offset, Option<String>)>) -> audit::Entry {
+    audit::Entry {
+        outcome,
+        status: None,
+        attempts: 0,
+        started: wall_clock(),
+        elapsed: Duration::ZERO,
+        offsets,
     }
 }

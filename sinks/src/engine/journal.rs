@@ -77,7 +77,7 @@ impl Journal {
             let topic = self.source.as_str();
             let value =
                 dead::write(&self.sink, topic, partition, record, cause).map_err(Arc::new)?;
-            rows.push(row(&self.dead, partition, record.key.clone(), value));
+            rows.push(row(&self.dead, partition, Bytes::copy_from_slice(dead::key(record)), value));
         }
         let key = Bytes::from(format!("{}/{partition}", self.sink));
         for entry in entries {

@@ -14,7 +14,7 @@ use super::{Done, Engine, SinkError, Unwritten, Written};
 use crate::audit::{self, Outcome};
 use crate::connector::{Answer, CallError, Verdict};
 use crate::dead::{Cause, Reason};
-use crate::failure::{Chain, FailureCode};
+use crate::failure::{ErrorChain, FailureCode};
 use crate::record::Record;
 
 /// What a call means for all of its records, or what it says of each.
@@ -93,7 +93,7 @@ impl Engine {
             },
             Err(error) => error,
         };
-        let cause = Chain(&error).to_string();
+        let cause = ErrorChain(&error).to_string();
         tracing::debug!(sink = self.wiring.name, partition, error = cause, "call failed");
         match error {
             CallError::Unavailable { code, after, .. } => {
@@ -293,6 +293,11 @@ fn sort_out(
             Verdict::Rejected { code, detail } => {
                 let error = format!("{code}: {detail}");
                 let cause = Cause { reason: Reason::Rejected, error, attempts };
+                settlement.dead.push((record, cause));
+            }
+            Verdict::Unreadable { detail } => {
+                let error = format!("unreadable: {detail}");
+                let cause = Cause { reason: Reason::Unreadable, error, attempts };
                 settlement.dead.push((record, cause));
             }
             Verdict::Retry { code, after } => {

@@ -7,6 +7,7 @@ use super::lanes::Lanes;
 use super::progress::{Progress, Settled};
 use super::reader::Epoch;
 use crate::audit::Chain;
+use crate::record::Record;
 
 /// A partition from its assignment to its revocation.
 #[derive(Debug)]
@@ -60,9 +61,15 @@ impl Assigned {
         }
     }
 
-    pub(crate) fn hold(&mut self, bytes: usize) {
+    /// Notes a record that was read and weighs so much in hand; false when it was settled before a
+    /// restart.
+    pub(crate) fn note(&mut self, record: &Record, bytes: usize) -> bool {
+        if !self.progress.receive(record.offset, record.appended_ms) {
+            return false;
+        }
         self.in_hand.records += 1;
         self.in_hand.bytes += bytes;
+        true
     }
 
     pub(crate) fn settle(&mut self, leaving: &[Leaving]) {

@@ -20,7 +20,7 @@ use tillrace_core::log::{
 };
 use tokio::sync::mpsc;
 
-use crate::failure::Chain;
+use crate::failure::ErrorChain;
 
 /// Longest wait in a poll, and so the longest that an order waits.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -143,7 +143,7 @@ impl Reader {
     pub(crate) fn failing(&self, at_least: Duration) -> Option<String> {
         let outage = self.outage.lock();
         let outage = outage.as_ref().filter(|outage| outage.since.elapsed() >= at_least)?;
-        Some(Chain(&outage.error).to_string())
+        Some(ErrorChain(&outage.error).to_string())
     }
 
     /// Ends the thread and waits until it has left the group.

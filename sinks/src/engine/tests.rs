@@ -13,7 +13,7 @@ use tillrace_core::log::Position;
 use super::*;
 use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
 use crate::delivery::Delivery;
-use crate::fixture::{Fixture, until};
+use crate::fixture::{Fixture, assert_valid, until};
 use crate::record::Record;
 use crate::settings::{self, BreakerSettings, InHand, Retry};
 
@@ -556,4 +556,50 @@ async fn an_open_breaker_and_dead_letters_are_conditions_of_the_process() {
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
     let counted = r#"tillrace_deliver_dead_letters_total{sink="erp",reason="rejected"} 1"#;
     assert!(text.contains(counted), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_read_goes_to_the_dead_letters_and_the_partition_goes_on() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let topic = &fixture.topics.transactions;
+    fixture.sales("1", 1);
+    fixture.append(topic, 0, "acme/1", b"no envelope");
+    fixture.append(topic, 0, "acme/1", &vec![0xff; 900_000]);
+    fixture.append(topic, 0, "acme/1", b" {} ");
+    fixture.remove(topic, 0, "acme/1");
+    fixture.sales("1", 1);
+    let backend = Scripted::new(all_well);
+    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    until("all is committed", || fixture.committed("erp", topic) == 6).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/1"], [0, 5]);
+    let letters = fixture.entries(&fixture.topics.dead("erp"));
+    assert_eq!(letters.len(), 4);
+    for letter in &letters {
+        assert_valid("dead-letter.v1", letter.value.as_ref().unwrap());
+    }
+    let letters = fixture.dead("erp");
+    assert!(letters.iter().all(|letter| letter["reason"] == "unreadable"));
+    assert_eq!(letters[0]["value"], "no envelope");
+    assert_eq!(fixture.audited("dead"), [1, 2, 3, 4]);
+    assert_eq!(fixture.standing(), ["dead_letters "]);
+    assert_audited(&fixture, 6);
+    fixture.assert_verified("erp", topic);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_the_configuration_sets_aside_halts_nothing() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let topic = &fixture.topics.transactions;
+    fixture.append(topic, 0, "acme/1", &crate::fixture::envelope("1", "barter", 9, "{}"));
+    fixture.sales("1", 2);
+    let backend = Scripted::new(all_well);
+    let set_aside = vec![settings::RecordPlace { partition: 0, offset: 0 }];
+    let delivery = fixture.start(&wiring(&backend, Flow { set_aside, ..quick() })).await;
+    until("all is committed", || fixture.committed("erp", topic) == 3).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/1"], [1, 2]);
+    let letter = &fixture.dead("erp")[0];
+    assert_eq!((&letter["reason"], &letter["offset"]), (&"set_aside".into(), &0.into()));
+    fixture.assert_verified("erp", topic);
 }

@@ -8,7 +8,7 @@ use tillrace_core::event::Kind;
 
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
-use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering};
+use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
 use crate::failure::FailureCode;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, Transaction, Unreadable};
@@ -52,16 +52,21 @@ impl Erp {
         Ok(Self { backend: Backend::new(&settings.backend)?, form: settings.form, content })
     }
 
-    fn items(&self, batch: &Batch) -> Result<Vec<Item>, CallError> {
-        let item = |record| match self.content {
+    fn item(&self, record: &Record, batch: &Batch) -> Result<Item, Unreadable> {
+        match self.content {
             Content::Documents => body::document(record, batch.partition),
             Content::Movements => body::movement(record),
-        };
-        let items: Result<_, Unreadable> = batch.records.iter().map(item).collect();
-        items.map_err(|error| CallError::Stop {
-            code: FailureCode::EncodeFailed,
-            source: Arc::new(error),
-        })
+        }
+    }
+
+    async fn post(&self, items: Vec<Item>) -> Result<Answer, CallError> {
+        if items.is_empty() {
+            return Ok(Answer { status: None, verdicts: Vec::new() });
+        }
+        match self.form {
+            Form::Batch => self.post_batch(&items).await,
+            Form::Single => self.post_single(items).await,
+        }
     }
 
     async fn post_batch(&self, items: &[Item]) -> Result<Answer, CallError> {
@@ -121,11 +126,20 @@ impl Connector for Erp {
 
     fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
         Box::pin(async move {
-            let items = self.items(batch)?;
-            match self.form {
-                Form::Batch => self.post_batch(&items).await,
-                Form::Single => self.post_single(items).await,
+            let mut items = Vec::with_capacity(batch.records.len());
+            let mut unreadable = Vec::new();
+            for (place, record) in batch.records.iter().enumerate() {
+                match self.item(record, batch) {
+                    Ok(item) => items.push(item),
+                    Err(error) => unreadable.push((place, Verdict::unreadable(&error))),
+                }
             }
+            let mut answer = self.post(items).await?;
+            for (place, verdict) in unreadable {
+                // An answer that is too short stays so: the engine calls again.
+                answer.verdicts.insert(place.min(answer.verdicts.len()), verdict);
+            }
+            Ok(answer)
         })
     }
 }

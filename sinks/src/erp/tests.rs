@@ -106,6 +106,28 @@ async fn each_item_of_a_batch_gets_its_own_verdict() {
 }
 
 #[tokio::test]
+async fn an_item_that_cannot_be_made_keeps_its_place_and_hinders_no_other() {
+    let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
+    for form in [Form::Batch, Form::Single] {
+        let erp = Erp::documents(&settings(&backend.documents_url(), form)).unwrap();
+        let broken = Record::new(2, 0, "acme/1", envelope("1", "sale", 2, "{no json"));
+        let batch = batch(vec![sale("1", 1), broken.clone(), sale("1", 3)]);
+        let verdicts = erp.deliver(&batch).await.unwrap().verdicts;
+        assert!(
+            matches!(
+                &verdicts[..],
+                [Verdict::Delivered, Verdict::Unreadable { .. }, Verdict::Delivered]
+            ),
+            "{verdicts:?}"
+        );
+        let alone = Batch { partition: 3, delivered_to: 0, records: vec![broken] };
+        let answer = erp.deliver(&alone).await.unwrap();
+        assert_eq!((answer.status, answer.verdicts.len()), (None, 1), "no call was made");
+    }
+    backend.read(|books| assert_eq!(books.booked.len(), 2));
+}
+
+#[tokio::test]
 async fn a_single_item_is_judged_by_the_status() {
     let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
     let erp = Erp::documents(&settings(&backend.documents_url(), Form::Single)).unwrap();

@@ -10,7 +10,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use tillrace_core::log::{Offset, Partition};
+use tillrace_core::log::Partition;
 
 use super::{deltas, lines};
 use crate::record::{Record, Source, Unreadable};
@@ -22,17 +22,41 @@ const ZSTD_LEVEL: i32 = 3;
 /// Records whose columns are in memory at once.
 const SLICE_RECORDS: usize = 1_000;
 
-/// Why rows cannot be written.
+/// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
-    #[error("read offset {offset}")]
-    Unreadable { offset: Offset, source: Unreadable },
-    #[error("offset {offset}: {column} cannot be read")]
-    Value { offset: Offset, column: &'static str },
+    #[error("partition {partition} is beyond what its column holds")]
+    Partition { partition: Partition },
     #[error("arrange columns")]
     Arrow(#[from] ArrowError),
     #[error("write a Parquet file")]
     Parquet(#[from] ParquetError),
+}
+
+/// Why a record has no rows.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RowError {
+    #[error("the record cannot be read")]
+    Unreadable(#[from] Unreadable),
+    #[error("{column} cannot be read, or is beyond what its column holds")]
+    Value { column: &'static str },
+}
+
+/// A record that is left out of a file: its place among the records, and why.
+pub(super) type LeftOut = (usize, RowError);
+
+/// A file's bytes, none if no record has rows, and the records that are left out of it.
+pub(super) struct Written {
+    pub(super) content: Option<Vec<u8>>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+/// Where rows come from.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) source: Source,
+    pub(super) topic: &'a str,
+    pub(super) partition: Partition,
 }
 
 /// A column of a file.
@@ -56,28 +80,49 @@ pub(super) fn decimals((digits, after_point): (u8, i8)) -> Decimal128Builder {
 ///
 /// They are arranged a slice at a time, since their columns are several times as large as their text.
 pub(super) fn write(
-    source: Source,
-    topic: &str,
-    partition: Partition,
+    origin: Origin<'_>,
     records: &[Record],
     footer: Vec<KeyValue>,
-) -> Result<Vec<u8>, BodyError> {
-    let rows = |records: &[Record]| {
-        batch(match source {
-            Source::Transactions => lines::columns(topic, partition, records)?,
-            Source::Deltas => deltas::columns(topic, partition, records)?,
-        })
-    };
+) -> Result<Written, BodyError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_key_value_metadata(Some(footer))
         .set_created_by(concat!("tillrace ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), rows(&[])?.schema(), Some(properties))?;
-    for slice in records.chunks(SLICE_RECORDS) {
-        writer.write(&rows(slice)?)?;
+    let (empty, _) = rows(origin, &[])?;
+    let mut writer = ArrowWriter::try_new(Vec::new(), empty.schema(), Some(properties))?;
+    let mut left_out = Vec::new();
+    for (slice, records) in records.chunks(SLICE_RECORDS).enumerate() {
+        let (rows, missing) = rows(origin, records)?;
+        writer.write(&rows)?;
+        let first = slice * SLICE_RECORDS;
+        left_out.extend(missing.into_iter().map(|(place, error)| (first + place, error)));
     }
-    Ok(writer.into_inner()?)
+    let content = if left_out.len() < records.len() { Some(writer.into_inner()?) } else { None };
+    Ok(Written { content, left_out })
+}
+
+/// Tells which of the records a file would leave out.
+pub(super) fn left_out(origin: Origin<'_>, records: &[Record]) -> Result<Vec<LeftOut>, BodyError> {
+    let mut left_out = Vec::new();
+    for (slice, records) in records.chunks(SLICE_RECORDS).enumerate() {
+        let first = slice * SLICE_RECORDS;
+        let missing = rows(origin, records)?.1;
+        left_out.extend(missing.into_iter().map(|(place, error)| (first + place, error)));
+    }
+    Ok(left_out)
+}
+
+fn rows(
+    Origin { source, topic, partition }: Origin<'_>,
+    records: &[Record],
+) -> Result<(RecordBatch, Vec<LeftOut>), BodyError> {
+    let number = i32::try_from(partition).map_err(|_beyond| BodyError::Partition { partition })?;
+    let (columns, left_out) = match source {
+        Source::Transactions => lines::columns(topic, number, records),
+        Source::Deltas => deltas::columns(topic, number, records),
+    };
+    Ok((batch(columns)?, left_out))
 }
 
 fn batch(columns: Vec<Column>) -> Result<RecordBatch, BodyError> {

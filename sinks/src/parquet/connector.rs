@@ -6,14 +6,13 @@ use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use bytes::Bytes;
 use bytesize::ByteSize;
 use parking_lot::Mutex;
 use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::Semaphore;
 
-use super::body;
+use super::body::{self, BodyError, LeftOut, Origin, Written};
 use super::chain::{Chain, ChainError};
 use super::generation;
 use super::place::{Place, PlaceError};
@@ -113,15 +112,16 @@ impl Connector for ParquetFiles {
 
     fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
         Box::pin(async move {
-            self.files.write(batch).await?;
-            Ok(Answer { status: None, verdicts: vec![Verdict::Delivered; batch.records.len()] })
+            let verdicts = self.files.write(batch).await?;
+            Ok(Answer { status: None, verdicts })
         })
     }
 }
 
 impl Files {
-    /// Brings a batch into the chain: one file, or none if all of it is there already.
-    async fn write(self: &Arc<Self>, batch: &Batch) -> Result<(), CallError> {
+    /// Brings a batch into the chain: one file, or none if all of it is there already. What has no
+    /// row is left out, whether it comes for the first time or again.
+    async fn write(self: &Arc<Self>, batch: &Batch) -> Result<Vec<Verdict>, CallError> {
         let partition = batch.partition;
         let mut known = self.known(partition).await?;
         let delivered_to = batch.delivered_to;
@@ -135,20 +135,23 @@ impl Files {
         }
         for _ in 0..MOST_LOSSES {
             let fresh = batch.records.partition_point(|record| record.offset < known.end);
-            let records = batch.records.get(fresh..).unwrap_or_default();
+            let (again, records) = batch.records.split_at(fresh);
+            let mut verdicts = self.judge_again(partition, again).await?;
             let (Some(first), Some(last)) = (records.first(), records.last()) else {
                 self.known.lock().insert(partition, known);
-                return Ok(());
+                return Ok(verdicts);
             };
             self.check_committed(partition, first.offset).await?;
             let next = last.offset + 1;
-            let content = self.encode(&known, records, next).await?;
+            let Written { content, left_out } = self.encode(&known, records, next).await?;
+            verdicts.extend(verdicts_of(records, left_out));
+            let Some(content) = content else { return Ok(verdicts) };
             let name = known.chain.name(known.end);
-            if self.place.put_new(&name, content).await.map_err(place)? {
+            if self.place.put_new(&name, content.into()).await.map_err(place)? {
                 tracing::info!(topic = %self.topic, partition, file = name, records = records.len(), "published");
                 known.end = next;
                 self.known.lock().insert(partition, known);
-                return Ok(());
+                return Ok(verdicts);
             }
             // Somebody else went on from here, or our own put did whose answer was lost.
             let end = known.chain.end(&self.place).await.map_err(chain)?;
@@ -203,23 +206,48 @@ impl Files {
     }
 
     async fn encode(
-        self: &Arc<Self>,
+        &self,
         known: &Known,
         records: &[Record],
         next: Offset,
-    ) -> Result<Bytes, CallError> {
+    ) -> Result<Written, CallError> {
         let footer = known.chain.footer(known.end, next);
-        let (source, topic, partition) = (self.source, self.topic.clone(), known.chain.partition);
+        self.arrange(known.chain.partition, records, |origin, records| {
+            body::write(origin, records, footer)
+        })
+        .await
+    }
+
+    /// Says of records that are below the chain's end what was said of them when they were written.
+    async fn judge_again(
+        &self,
+        partition: Partition,
+        records: &[Record],
+    ) -> Result<Vec<Verdict>, CallError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let left_out = self.arrange(partition, records, body::left_out).await?;
+        Ok(verdicts_of(records, left_out))
+    }
+
+    /// Runs what arranges records in columns on a thread for such work, when it is its turn.
+    async fn arrange<T: Send + 'static>(
+        &self,
+        partition: Partition,
+        records: &[Record],
+        work: impl FnOnce(Origin<'_>, &[Record]) -> Result<T, BodyError> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let (source, topic) = (self.source, self.topic.as_str());
         // Cheap: keys and values are counted references.
         let records = records.to_vec();
         // Fails only once it is closed, which it never is.
         let turn = ENCODERS.acquire().await;
-        let encoded =
-            blocking::run(move || body::write(source, topic.as_str(), partition, &records, footer))
-                .await;
+        let arranged =
+            blocking::run(move || work(Origin { source, topic, partition }, &records)).await;
         drop(turn);
-        match encoded {
-            Ok(Ok(content)) => Ok(content.into()),
+        match arranged {
+            Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 let (code, source) = (FailureCode::EncodeFailed, Arc::new(error));
                 Err(CallError::Stop { code, source })
@@ -236,6 +264,17 @@ impl Stopped {
             Self::BelowCommitted { .. } => FailureCode::BelowCommitted,
         }
     }
+}
+
+/// Says of every record that a file holds it, but for those that it leaves out.
+fn verdicts_of(records: &[Record], left_out: Vec<LeftOut>) -> Vec<Verdict> {
+    let mut verdicts = vec![Verdict::Delivered; records.len()];
+    for (place, error) in left_out {
+        if let Some(verdict) = verdicts.get_mut(place) {
+            *verdict = Verdict::unreadable(&error);
+        }
+    }
+    verdicts
 }
 
 fn stop(reason: Stopped) -> CallError {

@@ -7,10 +7,9 @@ use arrow_array::builder::{
     TimestampMicrosecondBuilder,
 };
 use serde::Deserialize;
-use tillrace_core::log::{Offset, Partition};
 use tillrace_core::text::{Date, Decimal, Timestamp};
 
-use super::body::{BodyError, Column, QUANTITY, column, decimals};
+use super::body::{Column, LeftOut, QUANTITY, RowError, column, decimals};
 use crate::record::{Record, read};
 
 #[derive(Deserialize)]
@@ -45,23 +44,60 @@ struct Delta<'a> {
     events: i64,
 }
 
-/// Arranges deltas in columns.
+/// A delta's values as their columns hold them.
+struct Row<'a> {
+    offset: i64,
+    delta: Delta<'a>,
+    window_start: i64,
+    business_date: i32,
+    net: i128,
+    sold: i128,
+    returned: i128,
+    adjusted: i128,
+}
+
+/// Arranges deltas in columns; those that have no row are left out.
 pub(super) fn columns(
     topic: &str,
-    partition: Partition,
+    partition: i32,
     records: &[Record],
-) -> Result<Vec<Column>, BodyError> {
-    let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+) -> (Vec<Column>, Vec<LeftOut>) {
     let mut rows = Rows::default();
-    for record in records {
-        let offset = record.offset;
-        let delta: Delta<'_> =
-            read(&record.value).map_err(|source| BodyError::Unreadable { offset, source })?;
-        rows.topic.append_value(topic);
-        rows.partition.append_value(partition);
-        rows.append(offset, &delta)?;
+    let mut left_out = Vec::new();
+    for (place, record) in records.iter().enumerate() {
+        match Row::read(record) {
+            Ok(row) => {
+                rows.topic.append_value(topic);
+                rows.partition.append_value(partition);
+                rows.append(&row);
+            }
+            Err(error) => left_out.push((place, error)),
+        }
     }
-    Ok(rows.finish())
+    (rows.finish(), left_out)
+}
+
+impl<'a> Row<'a> {
+    fn read(record: &'a Record) -> Result<Self, RowError> {
+        let wrong = |column| RowError::Value { column };
+        let quantity = |text: &str, column| {
+            let quantity = Decimal::parse(text.as_bytes()).ok_or(wrong(column))?;
+            Ok::<_, RowError>(i128::from(quantity.0))
+        };
+        let delta: Delta<'_> = read(&record.value)?;
+        let start = Timestamp::parse(delta.window_start.as_bytes());
+        let date = Date::parse(delta.business_date.as_bytes());
+        Ok(Self {
+            offset: i64::try_from(record.offset).map_err(|_beyond| wrong("offset"))?,
+            window_start: start.ok_or(wrong("window_start"))?.micros,
+            business_date: date.ok_or(wrong("business_date"))?.0,
+            net: quantity(&delta.net, "net")?,
+            sold: quantity(&delta.sold, "sold")?,
+            returned: quantity(&delta.returned, "returned")?,
+            adjusted: quantity(&delta.adjusted, "adjusted")?,
+            delta,
+        })
+    }
 }
 
 struct Rows {
@@ -113,15 +149,9 @@ impl Default for Rows {
 }
 
 impl Rows {
-    fn append(&mut self, offset: Offset, delta: &Delta<'_>) -> Result<(), BodyError> {
-        let wrong = |column| BodyError::Value { offset, column };
-        let quantity = |text: &str, column| {
-            let quantity = Decimal::parse(text.as_bytes()).ok_or(wrong(column))?;
-            Ok::<_, BodyError>(i128::from(quantity.0))
-        };
-        let start = Timestamp::parse(delta.window_start.as_bytes());
-        let date = Date::parse(delta.business_date.as_bytes());
-        self.offset.append_value(i64::try_from(offset).unwrap_or(i64::MAX));
+    fn append(&mut self, row: &Row<'_>) {
+        let delta = &row.delta;
+        self.offset.append_value(row.offset);
         self.id.append_value(&delta.id);
         self.generation.append_value(&delta.generation);
         self.from_offset.append_value(delta.from_offset);
@@ -130,15 +160,14 @@ impl Rows {
         self.store.append_value(&delta.store);
         self.sku.append_value(&delta.sku);
         self.unit.append_value(&delta.unit);
-        self.window_start.append_value(start.ok_or(wrong("window_start"))?.micros);
+        self.window_start.append_value(row.window_start);
         self.window_seconds.append_value(delta.window_seconds);
-        self.business_date.append_value(date.ok_or(wrong("business_date"))?.0);
-        self.net.append_value(quantity(&delta.net, "net")?);
-        self.sold.append_value(quantity(&delta.sold, "sold")?);
-        self.returned.append_value(quantity(&delta.returned, "returned")?);
-        self.adjusted.append_value(quantity(&delta.adjusted, "adjusted")?);
+        self.business_date.append_value(row.business_date);
+        self.net.append_value(row.net);
+        self.sold.append_value(row.sold);
+        self.returned.append_value(row.returned);
+        self.adjusted.append_value(row.adjusted);
         self.events.append_value(delta.events);
-        Ok(())
     }
 
     fn finish(mut self) -> Vec<Column> {

@@ -11,11 +11,10 @@ use arrow_array::builder::{
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::SettledVerdict;
 use tillrace_core::event::{Event, Line};
-use tillrace_core::log::{Offset, Partition};
 use tillrace_core::stock;
 use tillrace_core::text::{Currency, Timestamp};
 
-use super::body::{BodyError, Column, QUANTITY, column, decimals};
+use super::body::{Column, LeftOut, QUANTITY, RowError, column, decimals};
 use crate::record::{Record, Transaction, Unreadable};
 
 /// Amounts: four decimals hold the minor unit of every currency.
@@ -24,45 +23,78 @@ const AMOUNT: (u8, i8) = (24, 4);
 const PRICE: (u8, i8) = (28, 8);
 const LARGEST_EXPONENT: u32 = 4;
 
-/// Arranges transactions in columns.
+/// Arranges transactions in columns; those that have no rows are left out.
 pub(super) fn columns(
     topic: &str,
-    partition: Partition,
+    partition: i32,
     records: &[Record],
-) -> Result<Vec<Column>, BodyError> {
+) -> (Vec<Column>, Vec<LeftOut>) {
     let mut decoder = Decoder::new();
     let (mut heads, mut lines) = (Heads::default(), Lines::default());
-    for record in records {
-        let offset = record.offset;
-        let unreadable = |source| BodyError::Unreadable { offset, source };
-        let transaction = Transaction::read(record).map_err(unreadable)?;
-        let event = decoder
-            .decode_unhashed(transaction.envelope.data)
-            .map_err(|refusal| unreadable(Unreadable::Refused { code: refusal.code.as_str() }))?;
-        let head = Head { topic, partition, offset, transaction: &transaction, event: &event };
-        if event.lines.is_empty() {
-            heads.append(&head)?;
-            lines.append_none();
+    let mut left_out = Vec::new();
+    for (place, record) in records.iter().enumerate() {
+        let mut append = || {
+            let transaction = Transaction::read(record)?;
+            let event = decoder
+                .decode_unhashed(transaction.envelope.data)
+                .map_err(|refusal| Unreadable::Refused { code: refusal.code.as_str() })?;
+            let head = Head::new(topic, partition, record, &transaction, &event)?;
+            if event.lines.is_empty() {
+                heads.append(&head);
+                lines.append_none();
+            }
+            for line in &event.lines {
+                heads.append(&head);
+                lines.append(&event, line);
+            }
+            let spare = event.into_spare();
+            decoder.reuse(spare);
+            Ok(())
+        };
+        if let Err(error) = append() {
+            left_out.push((place, error));
         }
-        for line in &event.lines {
-            heads.append(&head)?;
-            lines.append(&event, line);
-        }
-        let spare = event.into_spare();
-        decoder.reuse(spare);
     }
     let mut columns = heads.finish();
     columns.extend(lines.finish());
-    Ok(columns)
+    (columns, left_out)
 }
 
-/// What the rows of one transaction share.
+/// What the rows of one transaction share, as their columns hold it.
 struct Head<'a> {
     topic: &'a str,
-    partition: Partition,
-    offset: Offset,
+    partition: i32,
+    offset: i64,
+    sequence: Option<i64>,
+    received_micros: i64,
     transaction: &'a Transaction<'a>,
     event: &'a Event<'a>,
+}
+
+impl<'a> Head<'a> {
+    fn new(
+        topic: &'a str,
+        partition: i32,
+        record: &Record,
+        transaction: &'a Transaction<'a>,
+        event: &'a Event<'a>,
+    ) -> Result<Self, RowError> {
+        let wrong = |column| RowError::Value { column };
+        let received = Timestamp::parse(transaction.envelope.received_time.as_bytes());
+        Ok(Self {
+            topic,
+            partition,
+            offset: i64::try_from(record.offset).map_err(|_beyond| wrong("offset"))?,
+            sequence: event
+                .sequence
+                .map(i64::try_from)
+                .transpose()
+                .map_err(|_beyond| wrong("sequence"))?,
+            received_micros: received.ok_or(wrong("received_at"))?.micros,
+            transaction,
+            event,
+        })
+    }
 }
 
 #[derive(Default)]
@@ -89,36 +121,32 @@ struct Heads {
 }
 
 impl Heads {
-    fn append(&mut self, head: &Head<'_>) -> Result<(), BodyError> {
-        let Head { transaction, event, offset, .. } = head;
+    fn append(&mut self, head: &Head<'_>) {
+        let Head { transaction, event, .. } = head;
         let envelope = &transaction.envelope;
-        let received = Timestamp::parse(envelope.received_time.as_bytes())
-            .ok_or(BodyError::Value { offset: *offset, column: "received_at" })?;
         let verdict = envelope.settled.map(|settled| match settled.verdict {
             SettledVerdict::First => "first",
             SettledVerdict::Released => "released",
         });
-        let long = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.topic.append_value(head.topic);
-        self.partition.append_value(i32::try_from(head.partition).unwrap_or(i32::MAX));
-        self.offset.append_value(long(*offset));
+        self.partition.append_value(head.partition);
+        self.offset.append_value(head.offset);
         self.tenant.append_value(&envelope.tenant);
         self.store.append_value(event.store);
         self.terminal.append_value(event.terminal);
         self.epoch.append_option(envelope.epoch.as_deref());
-        self.sequence.append_option(event.sequence.map(long));
+        self.sequence.append_option(head.sequence);
         self.event_id.append_value(event.event_id);
         self.kind.append_value(event.kind.as_str());
         self.verdict.append_option(verdict);
         self.flags.append_option(envelope.flags.as_deref());
         self.occurred_at.append_value(event.occurred_at.micros);
         self.utc_offset_minutes.append_value(event.occurred_at.offset_minutes.into());
-        self.received_at.append_value(received.micros);
+        self.received_at.append_value(head.received_micros);
         self.business_date.append_value(event.business_date.0);
         self.currency.append_option(event.currency.map(|currency| currency.to_string()));
         self.operator_id.append_option(event.operator_id);
         self.loyalty_id.append_option(event.loyalty_id);
-        Ok(())
     }
 
     fn finish(mut self) -> Vec<Column> {
@@ -147,7 +175,7 @@ impl Heads {
 }
 
 struct Lines {
-    line: Int32Builder,
+    line: Int64Builder,
     line_type: StringBuilder,
     sku: StringBuilder,
     gtin: StringBuilder,
@@ -171,7 +199,7 @@ struct Lines {
 impl Default for Lines {
     fn default() -> Self {
         Self {
-            line: Int32Builder::default(),
+            line: Int64Builder::default(),
             line_type: StringBuilder::default(),
             sku: StringBuilder::default(),
             gtin: StringBuilder::default(),
@@ -203,7 +231,7 @@ impl Lines {
         let priced = event.currency.is_some();
         let some_money = |minor: i64| priced.then(|| money(minor));
         let effect = stock::effect(event.kind, line);
-        self.line.append_value(i32::try_from(line.line).unwrap_or(i32::MAX));
+        self.line.append_value(line.line.into());
         self.line_type.append_value(line.line_type.as_str());
         self.sku.append_value(line.sku);
         self.gtin.append_option(line.gtin);

@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::settings::ParquetSettings;
 use crate::blocking;
-use crate::failure::{Chain, FailureCode, sources};
+use crate::failure::{ErrorChain, FailureCode, sources};
 
 /// Folder for files that are not published yet; readers match `*.parquet` beside it.
 const UNPUBLISHED: &str = ".unpublished";
@@ -80,7 +80,7 @@ fn of_bucket(error: &object_store::Error) -> FailureCode {
     {
         return FailureCode::BucketDenied;
     }
-    let text = Chain(error).to_string();
+    let text = ErrorChain(error).to_string();
     if let Some((_, code)) = BY_WORDS.iter().find(|(words, _)| text.contains(words)) {
         return *code;
     }

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tillrace_core::log::{Committed, Position};
 
 use super::*;
-use crate::connector::{Batch, CallError, Connector as _};
+use crate::connector::{Batch, CallError, Connector as _, Verdict};
 use crate::engine::{Wiring, group};
 use crate::failure::FailureCode;
 use crate::filter::Filter;
@@ -366,10 +366,72 @@ async fn a_transaction_without_lines_has_a_row_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_cannot_be_decoded_stops_the_partition() {
+async fn a_line_number_of_any_size_stays_what_it_is() {
+    let line = r#"{"line":3000000000,"type":"sale","sku":"A","quantity":"1"}"#;
+    let rows = lines_of(&[("sale", &event("sale", &format!(r#","lines":[{line}]"#)))]).await;
+    let lines = rows.column_by_name("line").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(lines.value(0), 3_000_000_000);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_decoded_is_left_out_of_its_file() {
     let fixture = fixture();
-    let records = vec![Record::new(4, 0, "acme/1", envelope("1", "sale", 4, r#"{"kind":"sale"}"#))];
+    let sound = event("open", "");
+    let records = vec![
+        Record::new(4, 0, "acme/1", envelope("1", "sale", 4, r#"{"kind":"sale"}"#)),
+        Record::new(5, 0, "acme/1", envelope("1", "open", 5, &sound)),
+    ];
     let batch = Batch { partition: 0, delivered_to: 0, records };
-    let reason = stopped(open(&fixture, Source::Transactions).deliver(&batch).await);
-    assert_eq!(reason, "read offset 4");
+    let answer = open(&fixture, Source::Transactions).deliver(&batch).await.unwrap();
+    let [Verdict::Unreadable { detail }, Verdict::Delivered] = &answer.verdicts[..] else {
+        panic!("{answer:?}");
+    };
+    assert!(detail.starts_with("the record cannot be read: "), "{detail}");
+    assert_eq!(offsets(&folder(&fixture, "pos.transactions.v1")), [5]);
+}
+
+/// A delta of a window in year 0, as an older version may have written it.
+fn undated(number: u64) -> String {
+    delta(number).replace("2026-11-27T08:15:00Z", "0000-12-31T23:00:00Z")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_that_no_row_can_hold_is_a_dead_letter_and_the_files_go_on() {
+    let fixture = fixture();
+    let topic = fixture.topics.deltas.clone();
+    append_deltas(&fixture, 0..3);
+    for offset in [3, 4] {
+        fixture.append(&topic, 0, "acme/1/x", undated(offset).as_bytes());
+    }
+    append_deltas(&fixture, 5..8);
+    // Published, but neither audited nor committed: what it left out is told again.
+    let mut first = batch(0..3);
+    first.records.push(Record::new(3, 0, "acme/1/x", undated(3)));
+    open(&fixture, Source::Deltas).deliver(&first).await.unwrap();
+    let delivery = fixture.start(&wiring(&fixture, 5)).await;
+    until("all is committed", || fixture.committed(SINK, &topic) == 8).await;
+    for (_, health) in delivery.drain().await {
+        assert!(health.is_well(), "{health}");
+    }
+    assert_eq!(offsets(&folder(&fixture, "inventory.deltas.v1")), [0, 1, 2, 5, 6, 7]);
+    let letters = fixture.dead(SINK);
+    let dead: Vec<u64> = letters.iter().map(|letter| letter["offset"].as_u64().unwrap()).collect();
+    assert_eq!(dead, [3, 4]);
+    assert_eq!(
+        letters[0]["error"],
+        "unreadable: window_start cannot be read, or is beyond what its column holds"
+    );
+    assert_eq!(fixture.audited("dead"), [3, 4]);
+    fixture.assert_verified(SINK, &topic);
+}
+
+#[tokio::test]
+async fn a_batch_without_a_single_row_makes_no_file() {
+    let fixture = fixture();
+    let records = (0..3).map(|offset| Record::new(offset, 0, "acme/1/x", undated(offset)));
+    let batch = Batch { partition: 0, delivered_to: 0, records: records.collect() };
+    let answer = open(&fixture, Source::Deltas).deliver(&batch).await.unwrap();
+    assert!(answer.verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unreadable { .. })));
+    assert_eq!(answer.verdicts.len(), 3);
+    assert!(files(&folder(&fixture, "inventory.deltas.v1")).is_empty());
 }

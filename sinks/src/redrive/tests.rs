@@ -151,3 +151,38 @@ fn files_have_no_dead_letters() {
     let refused = due(&*fixture.log, &fixture.topics, &sink).unwrap_err();
     assert!(matches!(refused, RedriveError::Files { .. }), "{refused}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_is_not_all_of_its_record_is_sent_from_the_topic() {
+    let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
+    let fixture = Fixture::new(1, &["erp"]);
+    let topic = fixture.topics.deltas.clone();
+    // Sound, but for the blank behind it, and set aside by the configuration.
+    let delta = json!({
+        "id": "d", "tenant": "acme", "store": "1", "sku": "4711", "unit": "C62", "net": "-1",
+        "sold": "1", "returned": "0", "adjusted": "0", "partition": 0, "from_offset": 0,
+    });
+    fixture.append(&topic, 0, "acme/1/4711", format!("{delta} ").as_bytes());
+    fixture.append(&topic, 0, "acme/1/4711", b"no delta");
+    let sink: SinkSettings = serde_json::from_value(json!({
+        "name": "erp",
+        "to": {"kind": "erp_stock_movements", "backend": {"url": backend.movements_url()}},
+        "flow": {"commit_every": "5ms", "set_aside": [{"partition": 0, "offset": 0}]},
+    }))
+    .unwrap();
+    let sinks = [sink.clone()];
+    let log = Arc::clone(&fixture.log);
+    let mut registry = Registry::default();
+    let delivery =
+        Delivery::start(&sinks, log, &fixture.topics, &mut registry, &fixture.health).unwrap();
+    until("all is settled", || fixture.committed("erp", &topic) == 2).await;
+    drop(delivery.drain().await);
+
+    let letters = due(&*fixture.log, &fixture.topics, &sink).unwrap();
+    let mut fates = Vec::new();
+    let mut heard = |_: &Due, fate: &Fate| fates.push(fate.clone());
+    let total = redrive(&fixture.log, &fixture.topics, &sink, &letters, &mut heard).await.unwrap();
+    assert_eq!(total, Redriven { delivered: 1, left: 1 });
+    assert!(matches!(&fates[1], Fate::Left(why) if why.starts_with("unreadable: ")), "{fates:?}");
+    backend.read(|books| assert_eq!(books.booked.len(), 1));
+}
