@@ -33,6 +33,17 @@ fn open(dir: &Path) -> Arc<LocalLog> {
     log
 }
 
+/// Letters of which compression saves a quarter, so that there are several segments.
+fn letters(seed: u64) -> String {
+    let mut state = seed;
+    let mut letter = || {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'0' + u8::try_from(state >> 58).unwrap())
+    };
+    (0..700).map(|_| letter()).collect()
+}
+
 fn batches(log: &LocalLog) -> u64 {
     let committed = log.committed(GROUP, &Topic::new("out"), 0).unwrap();
     committed.map_or(0, |committed| committed.offset / ROWS)
@@ -51,7 +62,7 @@ fn child() {
             topic: Topic::new(topic),
             partition: 0,
             key: Bytes::from_static(b"k"),
-            value: Some(Bytes::from(format!("{number}:{}", "x".repeat(700)))),
+            value: Some(Bytes::from(format!("{number}:{}", letters(number)))),
         };
         let mut rows: Vec<_> = (batch * ROWS..(batch + 1) * ROWS).map(|n| row("out", n)).collect();
         rows.push(row("keyed", batch));

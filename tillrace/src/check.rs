@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
+use tillrace_core::log::local;
 
 use crate::cli::Source;
 use crate::config::Settings;
@@ -26,5 +28,19 @@ pub(crate) fn run(source: &Source) -> anyhow::Result<ExitCode> {
         settings.log.partitions,
     )
     .context("print the summary")?;
+    if let Some(outlook) = disk_outlook(&settings)? {
+        writeln!(out, "{outlook}").context("print the summary")?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how long the disk of a local log lasts, `None` where there is none yet.
+fn disk_outlook(settings: &Settings) -> anyhow::Result<Option<String>> {
+    if settings.log.kafka.is_some() {
+        return Ok(None);
+    }
+    let log = settings.local_log();
+    let retention = Duration::from_hours(settings.log.retention_days.saturating_mul(24));
+    let outlook = local::outlook(&log, retention).context("look at the disk of the local log")?;
+    Ok(outlook.map(|outlook| outlook.sentence(&log.dir.display().to_string())))
 }

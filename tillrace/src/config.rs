@@ -165,10 +165,13 @@ impl Settings {
 
     /// Where the local log is.
     pub(crate) fn local_log(&self) -> LocalSettings {
+        let topics = self.topics();
+        let dead = self.sinks.iter().map(|sink| topics.dead(&sink.name));
         LocalSettings {
             dir: self.data.join("log"),
             partitions: self.log.partitions,
             tuning: self.log.local.clone(),
+            keep_by_age: dead.chain([topics.conflicts.clone()]).collect(),
         }
     }
 

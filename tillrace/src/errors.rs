@@ -21,7 +21,7 @@ mod tests {
     use std::path::Path;
 
     use tillrace_core::log::kafka::KafkaFault;
-    use tillrace_core::log::local::LocalFault;
+    use tillrace_core::log::local::{FileError, LocalFault};
     use tillrace_core::restart::PANICKED;
 
     use super::*;
@@ -39,6 +39,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("The log", LogError::EXPLANATIONS),
             ("Apache Kafka", KafkaFault::EXPLANATIONS),
             ("The local log", LocalFault::EXPLANATIONS),
+            ("Files of the local log", FileError::EXPLANATIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
             ("Any part", std::slice::from_ref(&PANICKED)),
         ]

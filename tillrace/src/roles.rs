@@ -75,7 +75,7 @@ impl Running {
         health.enter(Phase::Starting);
         let status_address = settings.status.unwrap_or(roles.default_status());
         let status = Status::start(status_address, health.clone()).await?;
-        let (log, serving) = open_log(settings, &mut registry)?;
+        let (log, serving) = open_log(settings, &mut registry, &health)?;
         let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         let specs = topics.specs(&sinks, settings.log.retention_days);
         let making = Arc::clone(&log);
@@ -237,12 +237,14 @@ pub(crate) fn open_to_write(settings: &Settings) -> anyhow::Result<Arc<dyn Log>>
 fn open_log(
     settings: &Settings,
     registry: &mut Registry,
+    health: &Health,
 ) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
     if let Some(kafka) = &settings.log.kafka {
         return Ok((KafkaLog::connect(kafka.clone()).context("connect to Kafka")?, None));
     }
     let log = LocalLog::open(settings.local_log()).context("open the local log")?;
     log.register(registry);
+    log.report_to(health.clone());
     let serving = local::serve(&log).context("let others read the local log")?;
     Ok((log, Some(serving)))
 }

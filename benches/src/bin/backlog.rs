@@ -64,7 +64,7 @@ fn open(kind: &str, place: &str) -> Result<Arc<dyn Log>, Failure> {
         "local" => {
             let dir = Path::new(place).to_path_buf();
             let tuning = LocalTuning::default();
-            LocalLog::open(LocalSettings { dir, partitions: PARTITIONS, tuning })?
+            LocalLog::open(LocalSettings { tuning, ..LocalSettings::new(dir, PARTITIONS) })?
         }
         "kafka" => KafkaLog::connect(KafkaSettings {
             // One broker is enough to measure memory on.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kafka::KafkaFault;
-use super::local::LocalFault;
+use super::local::{FileError, LocalFault};
 use super::{Offset, Partition, Topic};
 use crate::explain;
 use crate::explain::{Explained as _, Explanation};
@@ -133,7 +133,9 @@ impl LogError {
             return None;
         };
         let kafka = cause.downcast_ref::<KafkaFault>().map(KafkaFault::explanation);
-        kafka.or_else(|| cause.downcast_ref::<LocalFault>().map(LocalFault::explanation))
+        let local = || cause.downcast_ref::<LocalFault>().map(LocalFault::explanation);
+        let file = || cause.downcast_ref::<FileError>().map(FileError::explanation);
+        kafka.or_else(local).or_else(file)
     }
 }
 

@@ -10,9 +10,12 @@
 //! Deliberately absent: replication, groups with more than one member, open transactions. Those
 //! are what Kafka is for.
 
+mod blocks;
 mod catalog;
+mod compression;
 mod consumer;
 mod disk;
+mod errors;
 mod forget;
 mod frame;
 mod groups;
@@ -25,9 +28,12 @@ mod queue;
 mod reader;
 mod recovery;
 mod remote;
+mod scan;
 mod segment;
 mod settings;
+mod sidecar;
 mod signal;
+mod space;
 mod state;
 mod upkeep;
 mod wire;
@@ -43,14 +49,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus_client::registry::Registry;
 
 use self::catalog::Control;
+pub use self::compression::Compression;
 use self::consumer::LocalConsumer;
 use self::disk::RealDisk;
+pub use self::errors::{FileError, LocalFault};
 pub use self::groups::GroupReport;
 use self::keeper::Keeper;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
 pub use self::remote::{RemoteView, Serving, open_view, serve};
-pub use self::settings::{LocalFault, LocalSettings, LocalTuning};
+pub use self::settings::{LocalSettings, LocalTuning};
+pub use self::space::{Outlook, outlook};
+use crate::health::Health;
+
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
     Topic, TopicSpec, TransactionalConsumer,
@@ -73,11 +84,20 @@ impl LocalLog {
     /// [`LogError::Unavailable`] when the disk fails.
     pub fn open(settings: LocalSettings) -> Result<Arc<Self>, LogError> {
         let lock = keeper::lock(&settings)?;
-        let disk = Arc::new(RealDisk::new(settings.dir.clone()));
+        let disk = Arc::new(RealDisk::open(&settings.dir)?);
+        let LocalSettings { dir, partitions, tuning, keep_by_age } = settings;
         let clock = Arc::new(now_ms);
         let keeper =
-            Keeper::start(disk, Some(settings.partitions), &settings.tuning, clock, Some(lock))?;
-        Ok(Arc::new(Self { keeper, dir: settings.dir }))
+            Keeper::start(disk, Some(partitions), &tuning, clock, Some(lock), &keep_by_age)?;
+        Ok(Arc::new(Self { keeper, dir }))
+    }
+
+    /// Tells a health from now on what stands still: a disk that fills, one that is full, a write
+    /// that failed, a bound that cannot be held. The first health that is given counts.
+    pub fn report_to(&self, health: Health) {
+        if self.keeper.shared.health.set(health).is_ok() {
+            self.keeper.shared.upkeep.ring();
+        }
     }
 
     /// Registers the log's metrics, `tillrace_log_…`.
@@ -185,6 +205,10 @@ impl Log for LocalLog {
 
     fn failure(&self) -> Option<LogError> {
         Some(self.keeper.shared.poison.get()?.clone().refusing("write"))
+    }
+
+    fn unwritable(&self, _topic: &Topic) -> Result<Vec<Partition>, LogError> {
+        self.failure().or_else(|| space::refusal(&self.keeper.shared)).map_or(Ok(Vec::new()), Err)
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

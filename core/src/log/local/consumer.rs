@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Control;
+use super::errors::LocalFault;
 use super::frame::Lane;
 use super::keeper::{Keeper, commit_whole};
 use super::reader::{LocalReader, deadline};
-use super::settings::LocalFault;
 use super::signal::Signal;
 use crate::log::{
     Committed, Consumer, LogError, Offset, Partition, Polled, Position, Row, Topic,

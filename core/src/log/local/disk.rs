@@ -8,8 +8,11 @@ use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use super::errors::unavailable;
+use crate::log::LogError;
 
 /// A folder.
 pub(super) trait Disk: Debug + Send + Sync {
@@ -25,7 +28,9 @@ pub(super) trait Disk: Debug + Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes all names made, changed or removed so far durable.
     fn sync_folder(&self) -> io::Result<()>;
-    /// Where a file is, for people.
+    /// Bytes that are left on it for this process.
+    fn available(&self) -> io::Result<u64>;
+    /// Where a file is, for people; the folder for an empty name.
     fn place(&self, name: &str) -> String;
 }
 
@@ -43,19 +48,27 @@ pub(super) trait DiskFile: Debug + Send + Sync {
 /// The operating system's file system.
 #[derive(Debug)]
 pub(super) struct RealDisk {
-    folder: PathBuf,
+    path: PathBuf,
+    /// Held open: syncing the folder must not depend on there being a file descriptor left.
+    folder: File,
 }
 
 impl RealDisk {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(super) fn open(path: &Path) -> Result<Self, LogError> {
+        let failed = unavailable("open the folder of the local log", || path.display().to_string());
+        let folder = File::open(path).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), folder })
     }
 }
 
 impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.folder)? {
+        for entry in fs::read_dir(&self.path)? {
             if let Ok(name) = entry?.file_name().into_string() {
                 names.push(name);
             }
@@ -64,32 +77,38 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let path = self.folder.join(name);
+        let path = self.path.join(name);
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let path = self.folder.join(name);
+        let path = self.path.join(name);
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         Ok(Arc::new(RealFile(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.folder.join(from), self.folder.join(to))
+        fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.folder.join(name))
+        fs::remove_file(self.path.join(name))
     }
 
     fn sync_folder(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        self.folder.sync_all()
+    }
+
+    fn available(&self) -> io::Result<u64> {
+        let space = rustix::fs::fstatvfs(&self.folder)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     fn place(&self, name: &str) -> String {
-        self.folder.join(name).display().to_string()
+        let place = if name.is_empty() { self.path.clone() } else { self.path.join(name) };
+        place.display().to_string()
     }
 }
 

@@ -1,7 +1,8 @@
 //! What nobody needs any more leaves the sidecars: no data moves.
 //!
-//! A record on a topic that forgets by time is needed until it is old enough; one on a compacted
-//! topic while no later record has its key. Neither goes while a registered group has yet to
+//! A record on a topic that forgets by time is needed until it is old enough, or until the log is
+//! larger than its bound and this is the oldest; one on a compacted topic while no later record has
+//! its key. Neither goes while a registered group has yet to
 //! commit past it. “Later” is by log sequence number.
 //!
 //! Forgetting works on whole runs, and on whole partitions of a segment for time. If a sidecar is
@@ -12,13 +13,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytesize::ByteSize;
+
 use super::catalog::Catalog;
 use super::frame::{Lane, Records};
 use super::index::{Index, LaneRuns};
 use super::segment::{self, Segment, SegmentName};
-use super::settings::unavailable;
 use super::state::{Shared, State};
-use super::upkeep::replace;
+use super::upkeep::{self, replace};
+use super::{groups, space};
+use crate::health::Impact;
 use crate::log::{Cleanup, LogError, Offset};
 
 /// Compacted bytes below which looking for superseded records is not worth the reading.
@@ -60,6 +64,78 @@ pub(super) fn expired(shared: &Shared) -> Result<(), LogError> {
     Ok(())
 }
 
+/// Takes partitions off the oldest segments until what is listed keeps the bound in bytes.
+///
+/// Whatever a group has yet to commit past stays, and so do compacted topics and those kept by age:
+/// where these alone exceed the bound, a condition says so.
+pub(super) fn over_bound(shared: &Shared) -> Result<(), LogError> {
+    let Some(bound) = shared.tuning.retention_bytes else { return Ok(()) };
+    let bound = bound.as_u64();
+    let (sealed, listed, chosen) = {
+        let state = shared.state.read();
+        let listed = listed_bytes(&state);
+        let chosen = past_bound(shared, &state, listed.saturating_sub(bound));
+        (state.sealed.clone(), listed, chosen)
+    };
+    let freed: u64 = chosen.iter().flatten().map(|(_, bytes)| bytes).sum();
+    for (segment, chosen) in sealed.iter().zip(&chosen) {
+        if !chosen.is_empty() {
+            relist(shared, segment, |lane, runs| {
+                if chosen.iter().any(|(gone, _)| *gone == lane) {
+                    Vec::new()
+                } else {
+                    runs.runs.clone()
+                }
+            })?;
+        }
+    }
+    let left = listed.saturating_sub(freed);
+    // The segment that is written is not forgotten, so a log that keeps its bound may exceed it by one.
+    let most = bound.saturating_add(shared.tuning.segment_bytes.as_u64());
+    space::tell(shared, "retention_exceeded", Impact::Degraded, left > most, || {
+        let cause = format!(
+            "{}: {} are kept, more than log.local.retention_bytes ({}), because consumer groups have \
+             not read them or because their topics are not bounded in bytes; groups that lag: {}",
+            shared.disk.place(""),
+            ByteSize(left),
+            ByteSize(bound),
+            groups::lagging(&shared.state.read()),
+        );
+        let remedy = "start what does not read, or take its sink out of the configuration and remove the \
+                      group; else raise log.local.retention_bytes";
+        (cause, remedy)
+    });
+    Ok(())
+}
+
+/// Bytes of all records that are listed, in the segment that is written too.
+fn listed_bytes(state: &State) -> u64 {
+    let lanes = state.sealed.iter().flat_map(|segment| segment.lanes.values());
+    lanes.map(|lane| lane.bytes).sum::<u64>() + upkeep::active_bytes(state)
+}
+
+/// Chooses partitions of the oldest segments until so many bytes are found, with the bytes of each.
+fn past_bound(shared: &Shared, state: &State, bytes: u64) -> Vec<Vec<(Lane, u64)>> {
+    let by_age = shared.keep_by_age.get();
+    let bounded = |lane: Lane| {
+        let Some(topic) = state.catalog.topic(lane.topic) else { return false };
+        topic.cleanup != Cleanup::Compact
+            && by_age.is_none_or(|topics| !topics.contains(&topic.name))
+    };
+    let mut left = bytes;
+    let choose = |segment: &Arc<Segment>| {
+        let mut chosen = Vec::new();
+        for (lane, summary) in &segment.lanes {
+            if left > 0 && bounded(*lane) && summary.last < floor(&state.catalog, *lane) {
+                left = left.saturating_sub(summary.bytes);
+                chosen.push((*lane, summary.bytes));
+            }
+        }
+        chosen
+    };
+    state.sealed.iter().map(choose).collect()
+}
+
 /// Takes runs of compacted topics off segments where every record has a later one of its key.
 ///
 /// It looks when there is twice as much to look at as was left the last time.
@@ -79,11 +155,11 @@ pub(super) fn superseded(shared: &Shared, left_bytes: &mut u64) -> Result<(), Lo
             .collect();
         (state.sealed.clone(), floors)
     };
-    let mut dead: HashMap<SegmentName, HashMap<Lane, Vec<u32>>> = HashMap::new();
+    let mut dead: HashMap<SegmentName, HashMap<Lane, Vec<Offset>>> = HashMap::new();
     for (lane, floor) in floors {
-        for (segment, position, last) in dead_runs(shared, &sealed, lane)? {
+        for (segment, first, last) in dead_runs(shared, &sealed, lane)? {
             if last < floor {
-                dead.entry(segment).or_default().entry(lane).or_default().push(position);
+                dead.entry(segment).or_default().entry(lane).or_default().push(first);
             }
         }
     }
@@ -91,7 +167,7 @@ pub(super) fn superseded(shared: &Shared, left_bytes: &mut u64) -> Result<(), Lo
         let Some(dead) = dead.get(&segment.name) else { continue };
         relist(shared, segment, |lane, runs| {
             let dead = dead.get(&lane).map(Vec::as_slice).unwrap_or_default();
-            let live = runs.runs.iter().filter(|run| !dead.contains(&run.position));
+            let live = runs.runs.iter().filter(|run| !dead.contains(&run.first));
             live.copied().collect()
         })?;
     }
@@ -111,18 +187,19 @@ fn compacted_bytes(state: &State) -> u64 {
         .sum()
 }
 
-/// Runs of a partition, whole, that later records supersede: segment, position, last offset.
+/// Runs of a partition, whole, that later records supersede: segment, first and last offset. (Several
+/// runs of it may stand in one block.)
 fn dead_runs(
     shared: &Shared,
     sealed: &[Arc<Segment>],
     lane: Lane,
-) -> Result<Vec<(SegmentName, u32, Offset)>, LogError> {
+) -> Result<Vec<(SegmentName, Offset, Offset)>, LogError> {
     let mut latest = Latest::of_active(shared, lane)?;
     let mut dead = Vec::new();
     for segment in sealed.iter().rev() {
         latest.walk(shared, segment, lane, &mut |run, _, live| {
             if live.is_empty() {
-                dead.push((segment.name, run.position, run.last()));
+                dead.push((segment.name, run.first, run.last()));
             }
         })?;
     }
@@ -150,7 +227,7 @@ impl Latest {
         let mut latest = Self::default();
         for run in runs.iter().rev() {
             let place = (&*file, &name, salt);
-            let (head, body) = segment::read_section(&*shared.disk, place, run)?;
+            let (head, body) = segment::read_section(&*shared.disk, place, lane, run)?;
             latest.take(&mut Records::new(&head), &body).map_err(|detail| {
                 segment::damaged(&*shared.disk, &name, u64::from(run.position), detail)
             })?;
@@ -162,19 +239,18 @@ impl Latest {
     pub(super) fn walk(
         &mut self,
         shared: &Shared,
-        segment: &Segment,
+        segment: &Arc<Segment>,
         lane: Lane,
         walked: &mut Walked<'_>,
     ) -> Result<(), LogError> {
-        let runs = segment.runs(&*shared.disk, lane)?;
+        let runs = shared.runs(segment, lane)?;
         if runs.is_empty() {
             return Ok(());
         }
-        let opened = shared.disk.open(&segment.name.log());
-        let file = opened.map_err(unavailable("open a segment"))?;
+        let file = segment::open(&*shared.disk, &segment.name)?;
         for run in runs.iter().rev() {
             let place = (&*file, &segment.name, segment.salt);
-            let (head, body) = segment::read_section(&*shared.disk, place, run)?;
+            let (head, body) = segment::read_section(&*shared.disk, place, lane, run)?;
             let live = self.take(&mut Records::new(&head), &body).map_err(|detail| {
                 segment::damaged(&*shared.disk, &segment.name, u64::from(run.position), detail)
             })?;
@@ -206,12 +282,12 @@ impl Latest {
 /// Writes a segment's sidecar with the runs that `keep` returns for each partition.
 fn relist(
     shared: &Shared,
-    segment: &Segment,
+    segment: &Arc<Segment>,
     keep: impl Fn(Lane, &LaneRuns) -> Vec<super::index::Run>,
 ) -> Result<(), LogError> {
     let mut index = Index::default();
     for (lane, summary) in &segment.lanes {
-        let runs = segment.runs(&*shared.disk, *lane)?.to_vec();
+        let runs = shared.runs(segment, *lane)?.to_vec();
         let listed = LaneRuns { summary: *summary, runs };
         for run in keep(*lane, &listed) {
             index.add(*lane, run, (summary.oldest_ms, summary.newest_ms));

@@ -1,9 +1,13 @@
 //! The frame: what one group commit writes, whole or not at all.
 //!
-//! A frame is a header and sections. A section holds records of one topic's partition, or
-//! controls (definitions, consumer offsets). A reader fetches single sections, so each carries its
-//! own checksum; the frame's checksum covers its header and the sections' checksums, so that every
-//! byte is summed once.
+//! A frame is a header and blocks. A block is a table of sections and their bodies, compressed
+//! together; a section holds records of one topic's partition, or controls (definitions, consumer
+//! offsets). The bodies of a block are cut off at [`BLOCK_BYTES`], so that a reader that wants one
+//! partition of a large transaction unpacks little else. The table is not compressed: finding out
+//! what a segment holds unpacks nothing but controls.
+//!
+//! A reader fetches single blocks, so each carries its own checksum; the frame's covers its header
+//! and the blocks' checksums, so that every stored byte is summed once.
 //!
 //! Magic and checksums are salted with a random number of the segment and the position in the
 //! file: bytes that a client sent can never pass for a frame, and a frame at the wrong place is
@@ -11,10 +15,11 @@
 //!
 //! All integers are little-endian.
 //! ```text
-//! frame    0 magic u64 | 8 length u32 | 12 crc u32 | 16 lsn u64 | 24 time i64 | 32 sections u32 | 36 kind u8 | 37 zero
-//! section  0 kind u8, zero | 4 topic u32 | 8 partition u32 | 12 count u32 | 16 first u64 | 24 lsn u64 | 32 time i64
-//!          40 body length u32 | 44 crc u32 | 48 body
-//! record   key length | value length + 1, or 0 for a tombstone | key | value          (varints)
+//! frame    0 magic u64 | 8 length u32 | 12 crc u32 | 16 lsn u64 | 24 time i64 | 32 blocks u32 | 36 kind u8 | 37 zero
+//! block    0 length u32 | 4 crc u32 | 8 bodies' length u32 | 12 sections u32 | 16 table | bodies: as they are
+//!          where that length says so, else a Zstandard frame (RFC 8878)
+//! table    sections x (kind | topic | partition | count | first | lsn | time | body length)   (varints)
+//! record   key length | value length + 1, or 0 for a tombstone | key | value                  (varints)
 //! copy     offset, lsn and time, each less the previous one's (first: the section's) | record
 //! ```
 
@@ -22,13 +27,22 @@ mod encode;
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 pub(super) use self::encode::FrameWriter;
+use super::compression;
 use super::wire::{Fields, varint_length};
 use crate::log::{Offset, Partition};
 
 const FRAME_HEADER: usize = 40;
-const SECTION_HEADER: usize = 48;
-const CRC_IN_SECTION: Range<usize> = 44..48;
+const BLOCK_HEADER: usize = 16;
+const CRC_IN_BLOCK: Range<usize> = 4..8;
+/// Longest entry of a block's table: a byte, four varints of 32 bits and three of 64.
+const TABLE_ENTRY: usize = 1 + 4 * 5 + 3 * 10;
+/// Bodies of a block at most, unless one record alone is longer.
+pub(super) const BLOCK_BYTES: usize = 128 << 10;
+/// No frame is longer, see [`super::settings::LocalTuning::validate`].
+const MOST_BYTES: usize = 2 << 30;
 
 /// One partition of one topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -115,20 +129,78 @@ pub(super) struct SectionHead {
     pub(super) appended_ms: i64,
 }
 
-/// A section in a file: the header's position and the place of its body.
+/// A section and the place of its body among the bodies of its block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Section {
     pub(super) head: SectionHead,
-    /// Position of the header in the file.
-    pub(super) position: u64,
-    /// The body within the bytes parsed.
     pub(super) body: Range<usize>,
 }
 
-impl Section {
-    /// Bytes it takes in the file, header included.
-    pub(super) fn length(&self) -> usize {
-        SECTION_HEADER + self.body.len()
+/// A block whose checksum holds, not unpacked.
+#[derive(Debug)]
+pub(super) struct Block {
+    /// Position of its header in the file.
+    pub(super) position: u64,
+    /// Bytes it takes in the file.
+    pub(super) length: usize,
+    pub(super) sections: Vec<Section>,
+    /// Where it stands within the bytes parsed.
+    stored: Range<usize>,
+    /// The stored bodies within the bytes parsed.
+    bodies: Range<usize>,
+    unpacked_length: usize,
+}
+
+/// A block whose bodies can be read.
+#[derive(Debug, Default)]
+pub(super) struct Unpacked {
+    pub(super) sections: Vec<Section>,
+    pub(super) bodies: Bytes,
+}
+
+impl Block {
+    /// Unpacks the bodies; `bytes` are those it was parsed from.
+    pub(super) fn unpack(self, bytes: &[u8]) -> Result<Unpacked, &'static str> {
+        let bodies = self.bodies(bytes)?;
+        Ok(Unpacked { sections: self.sections, bodies })
+    }
+
+    /// Returns the unpacked bodies; `bytes` are those it was parsed from.
+    pub(super) fn bodies(&self, bytes: &[u8]) -> Result<Bytes, &'static str> {
+        let stored = bytes.get(self.bodies.clone()).ok_or("a block is cut short")?;
+        if stored.len() == self.unpacked_length {
+            return Ok(Bytes::copy_from_slice(stored));
+        }
+        let bodies = compression::decompress(stored, self.unpacked_length);
+        bodies.map(Bytes::from).ok_or("a block cannot be decompressed")
+    }
+
+    /// Returns the unpacked bodies if any of them has more to tell than its entry in the table:
+    /// controls and copies; else nothing.
+    pub(super) fn telling_bodies(&self, bytes: &[u8]) -> Result<Bytes, &'static str> {
+        let telling = |section: &Section| section.head.kind != SectionKind::Records;
+        if self.sections.iter().any(telling) { self.bodies(bytes) } else { Ok(Bytes::new()) }
+    }
+
+    /// Bytes that a section takes of the file: its share, by length, of what the block takes.
+    pub(super) fn share(&self, section: &Section) -> u64 {
+        share(self.length, section.body.len(), self.unpacked_length)
+    }
+}
+
+fn share(stored: usize, body: usize, bodies: usize) -> u64 {
+    (stored as u64 * body as u64 / (bodies as u64).max(1)).max(1)
+}
+
+impl Unpacked {
+    /// Finds the section of a partition that begins at an offset.
+    pub(super) fn find(&self, lane: Lane, first: Offset) -> Option<(SectionHead, Bytes)> {
+        let found = |section: &&Section| {
+            let head = &section.head;
+            head.kind != SectionKind::Controls && head.lane == lane && head.first == first
+        };
+        let section = self.sections.iter().find(found)?;
+        Some((section.head, self.bodies.slice(section.body.clone())))
     }
 }
 
@@ -139,12 +211,12 @@ pub(super) struct Frame {
     pub(super) lsn: u64,
     pub(super) appended_ms: i64,
     pub(super) length: usize,
-    pub(super) sections: Vec<Section>,
+    pub(super) blocks: Vec<Block>,
 }
 
-fn section_crc(salt: Salt, position: u64, section: &[u8]) -> u32 {
-    let head = crc32c::crc32c_append(salt.seed(position), &section[..CRC_IN_SECTION.start]);
-    crc32c::crc32c_append(head, &section[SECTION_HEADER..])
+fn block_crc(salt: Salt, position: u64, block: &[u8]) -> u32 {
+    let length = crc32c::crc32c_append(salt.seed(position), &block[..CRC_IN_BLOCK.start]);
+    crc32c::crc32c_append(length, &block[CRC_IN_BLOCK.end..])
 }
 
 fn frame_crc(salt: Salt, position: u64, frame: &[u8], sums: &[u8]) -> u32 {
@@ -153,14 +225,14 @@ fn frame_crc(salt: Salt, position: u64, frame: &[u8], sums: &[u8]) -> u32 {
     crc32c::crc32c_append(header, sums)
 }
 
-/// Bytes a row takes in a frame at most, its share of a new section included.
+/// Bytes a row takes in a frame at most, its share of a new block and section included.
 pub(super) fn row_cost(key: usize, value: Option<usize>) -> usize {
     let lengths = varint_length(key as u64) + varint_length(value.map_or(0, |v| v as u64 + 1));
-    SECTION_HEADER + lengths + key + value.unwrap_or(0)
+    BLOCK_HEADER + TABLE_ENTRY + lengths + key + value.unwrap_or(0)
 }
 
-/// Bytes of a frame with one section that are not body.
-pub(super) const FRAME_OVERHEAD: usize = FRAME_HEADER + SECTION_HEADER;
+/// Bytes of a frame with one section that are not body, at most.
+pub(super) const FRAME_OVERHEAD: usize = FRAME_HEADER + BLOCK_HEADER + TABLE_ENTRY;
 
 /// Parses the frame at the start of `bytes`, which stands at `position` of its segment.
 ///
@@ -179,49 +251,61 @@ pub(super) fn parse_frame(bytes: &[u8], salt: Salt, position: u64) -> Result<Fra
     let count = fields.u32().ok_or(short)?;
     let kind = fields.u8().and_then(FrameKind::from_byte).ok_or("the frame's kind is unknown")?;
     let frame = bytes.get(..length).ok_or(short)?;
-    let mut sections = Vec::new();
-    let mut sums = Vec::new();
+    let (mut blocks, mut sums) = (Vec::new(), Vec::new());
     let mut at = FRAME_HEADER;
     for _ in 0..count {
-        let rest = frame.get(at..).ok_or("a section is cut short")?;
-        let mut section = parse_section(rest, salt, position + at as u64)?;
-        sums.extend_from_slice(&rest[CRC_IN_SECTION]);
-        section.body = section.body.start + at..section.body.end + at;
-        at = section.body.end;
-        sections.push(section);
+        let rest = frame.get(at..).ok_or("a block is cut short")?;
+        let mut block = parse_block(rest, salt, position + at as u64)?;
+        sums.extend_from_slice(&rest[CRC_IN_BLOCK]);
+        block.stored = block.stored.start + at..block.stored.end + at;
+        block.bodies = block.bodies.start + at..block.bodies.end + at;
+        at += block.length;
+        blocks.push(block);
     }
     if at != length || crc != frame_crc(salt, position, frame, &sums) {
         return Err("the frame's checksum does not hold");
     }
-    Ok(Frame { kind, lsn, appended_ms, length, sections })
+    Ok(Frame { kind, lsn, appended_ms, length, blocks })
 }
 
-/// Parses the section at the start of `bytes`, which stands at `position` of its segment.
-pub(super) fn parse_section(
-    bytes: &[u8],
-    salt: Salt,
-    position: u64,
-) -> Result<Section, &'static str> {
-    let short = "a section is cut short";
-    let mut fields = Fields::new(bytes.get(..SECTION_HEADER).ok_or(short)?);
-    let kind = fields.u32().and_then(|kind| u8::try_from(kind).ok());
-    let kind = kind.and_then(SectionKind::from_byte).ok_or("a section's kind is unknown")?;
-    let lane = Lane { topic: fields.u32().ok_or(short)?, partition: fields.u32().ok_or(short)? };
-    let head = SectionHead {
-        kind,
-        lane,
-        count: fields.u32().ok_or(short)?,
-        first: fields.u64().ok_or(short)?,
-        lsn: fields.u64().ok_or(short)?,
-        appended_ms: fields.i64().ok_or(short)?,
-    };
-    let body_length = fields.u32().ok_or(short)? as usize;
+/// Parses the block at the start of `bytes`, which stands at `position` of its segment.
+pub(super) fn parse_block(bytes: &[u8], salt: Salt, position: u64) -> Result<Block, &'static str> {
+    let short = "a block is cut short";
+    let mut fields = Fields::new(bytes);
+    let length = fields.u32().ok_or(short)? as usize;
+    let block = bytes.get(..length.max(BLOCK_HEADER)).ok_or(short)?;
     let crc = fields.u32().ok_or(short)?;
-    let section = bytes.get(..SECTION_HEADER + body_length).ok_or(short)?;
-    if crc != section_crc(salt, position, section) {
-        return Err("a section's checksum does not hold");
+    if crc != block_crc(salt, position, block) {
+        return Err("a block's checksum does not hold");
     }
-    Ok(Section { head, position, body: SECTION_HEADER..SECTION_HEADER + body_length })
+    let wrong = "a block's table makes no sense";
+    let unpacked_length = fields.u32().ok_or(short)? as usize;
+    let count = fields.u32().ok_or(short)?;
+    let mut sections = Vec::new();
+    let mut at = 0_usize;
+    for _ in 0..count {
+        let (head, length) = table_entry(&mut fields).ok_or(wrong)?;
+        let end = at.checked_add(length).ok_or(wrong)?;
+        sections.push(Section { head, body: at..end });
+        at = end;
+    }
+    let bodies = fields.position()..length;
+    if at != unpacked_length || bodies.start > bodies.end || at > MOST_BYTES {
+        return Err(wrong);
+    }
+    Ok(Block { position, length, sections, stored: 0..length, bodies, unpacked_length })
+}
+
+fn table_entry(fields: &mut Fields<'_>) -> Option<(SectionHead, usize)> {
+    let head = SectionHead {
+        kind: SectionKind::from_byte(fields.u8()?)?,
+        lane: Lane { topic: fields.varint_u32()?, partition: fields.varint_u32()? },
+        count: fields.varint_u32()?,
+        first: fields.varint()?,
+        lsn: fields.varint()?,
+        appended_ms: fields.varint()?.cast_signed(),
+    };
+    Some((head, fields.length()?))
 }
 
 /// A record as it stands in a section.

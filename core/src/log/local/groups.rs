@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::frame::Lane;
 use super::segment::{self, SegmentName};
-use super::settings::unavailable;
-use super::state::{Located, Shared};
+use super::state::{Located, Shared, State};
 use crate::log::{LogError, Offset, Topic};
 
 /// A registered group on one topic.
@@ -61,6 +60,28 @@ pub(super) fn report(shared: &Shared) -> Result<Vec<GroupReport>, LogError> {
     Ok(reports)
 }
 
+/// Names the groups that have yet to commit past records of closed segments, with their topics.
+pub(super) fn lagging(state: &State) -> String {
+    let mut names = Vec::new();
+    for (group, topics) in &state.catalog.groups {
+        for id in topics.keys() {
+            let lags = |segment: &Arc<segment::Segment>| {
+                segment.lanes.iter().any(|(lane, summary)| {
+                    let place = topics[id].get(&lane.partition);
+                    let place = place.map_or(0, |place| place.committed.offset);
+                    lane.topic == *id && summary.last >= place
+                })
+            };
+            if state.sealed.iter().any(lags)
+                && let Some(topic) = state.catalog.topic(*id)
+            {
+                names.push(format!("{group} on {}", topic.name));
+            }
+        }
+    }
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
 /// When the first record at or behind an offset was appended.
 fn time_of(shared: &Shared, lane: Lane, offset: Offset) -> Result<Option<i64>, LogError> {
     let located = shared.state.read().locate(lane, offset);
@@ -68,14 +89,13 @@ fn time_of(shared: &Shared, lane: Lane, offset: Offset) -> Result<Option<i64>, L
         Located::End(_) => return Ok(None),
         Located::Active { name, salt, file, runs } => (file, name, salt, runs),
         Located::Sealed(segment) => {
-            let runs = segment.runs(&*shared.disk, lane)?;
-            let opened = shared.disk.open(&segment.name.log());
-            let file = opened.map_err(unavailable("open a segment"))?;
+            let runs = shared.runs(&segment, lane)?;
+            let file = segment::open(&*shared.disk, &segment.name)?;
             (file, segment.name, segment.salt, runs)
         }
     };
     let Some(run) = runs.iter().find(|run| run.last() >= offset) else { return Ok(None) };
-    let (head, _) = segment::read_section(&*shared.disk, (&*file, &name, salt), run)?;
+    let (head, _) = segment::read_section(&*shared.disk, (&*file, &name, salt), lane, run)?;
     Ok(Some(head.appended_ms))
 }
 

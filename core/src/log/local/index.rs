@@ -1,6 +1,6 @@
 //! Where the records of a partition stand in a segment, in memory and in the sidecar beside it.
 //!
-//! One [`Run`] a section: 24 bytes in memory, 20 in the file, whatever the number of records in
+//! One [`Run`] a section: 24 bytes in memory and in the file, whatever the number of records in
 //! it. The active segment's runs are in memory; those of a sealed one are read, a partition's
 //! block at a time, by the reader that needs them, so that what a backlog costs in memory is a
 //! [`LaneSummary`] for each partition of each sealed segment (56 bytes), not its records.
@@ -10,23 +10,23 @@
 //! sidecar  magic u64 | version u32 | lanes u32 | salt u64 | segment length u64
 //!          | lanes x (topic u32, partition u32, first u64, last u64, bytes u64, oldest i64, newest i64,
 //!                     position u64, runs u32, crc u32 of the block) | crc u32 of all before | blocks
-//! block    runs x (first u64, span u32, position u32, length u32)
+//! block    runs x (first u64, span u32, position u32, length u32, share u32)
 //! ```
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::errors::unavailable;
 use super::frame::{Lane, Salt};
-use super::settings::unavailable;
 use super::wire::Fields;
 use crate::log::{LogError, Offset};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tillidx1");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 32;
 const LANE_ENTRY: usize = 64;
-const RUN_ENTRY: usize = 20;
+const RUN_ENTRY: usize = 24;
 
 /// One section of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +35,12 @@ pub(super) struct Run {
     pub(super) first: Offset,
     /// Offset of its last record, less the first.
     pub(super) span: u32,
-    /// Position of the section's header in the segment.
+    /// Position in the segment of the block that holds the section.
     pub(super) position: u32,
-    /// Bytes, header included.
+    /// Bytes of that block, header included.
     pub(super) length: u32,
+    /// Bytes of the block that this section accounts for.
+    pub(super) share: u32,
 }
 
 impl Run {
@@ -98,7 +100,7 @@ impl Index {
             runs: Vec::new(),
         });
         entry.summary.last = run.last();
-        entry.summary.bytes += u64::from(run.length);
+        entry.summary.bytes += u64::from(run.share);
         entry.summary.newest_ms = entry.summary.newest_ms.max(newest_ms);
         entry.runs.push(run);
     }
@@ -121,7 +123,7 @@ impl Index {
     ) -> Result<BTreeMap<Lane, LaneSummary>, LogError> {
         let (bytes, summaries) = self.encode(salt, segment_length);
         let draft = format!("{name}.tmp");
-        let failed = unavailable("write a segment's index");
+        let failed = unavailable("write a segment's index", || disk.place(name));
         let file = disk.create(&draft).map_err(&failed)?;
         file.write_at(&bytes, 0).map_err(&failed)?;
         file.sync().map_err(&failed)?;
@@ -147,6 +149,7 @@ impl Index {
                 blocks.extend_from_slice(&run.span.to_le_bytes());
                 blocks.extend_from_slice(&run.position.to_le_bytes());
                 blocks.extend_from_slice(&run.length.to_le_bytes());
+                blocks.extend_from_slice(&run.share.to_le_bytes());
             }
             let position = blocks_at + start as u64;
             let crc = crc32c::crc32c(&blocks[start..]);
@@ -219,26 +222,32 @@ pub(super) fn read_table(
     file.read_at(&mut table, 0).ok()?;
     let mut fields = Fields::new(&table);
     fields.take(HEADER)?;
-    let summaries = (0..lanes).map(|_| LaneSummary::decode(&mut fields)).collect::<Option<_>>()?;
-    (fields.u32()? == crc32c::crc32c(&table[..length])).then_some(summaries)
+    let summaries: BTreeMap<_, _> =
+        (0..lanes).map(|_| LaneSummary::decode(&mut fields)).collect::<Option<_>>()?;
+    let whole = fields.u32()? == crc32c::crc32c(&table[..length]);
+    let stored = file.length().ok()?;
+    let end = |summary: &LaneSummary| {
+        summary.block.position + u64::from(summary.block.runs) * RUN_ENTRY as u64
+    };
+    (whole && summaries.values().all(|summary| end(summary) <= stored)).then_some(summaries)
 }
 
 /// Reads the runs of one partition from a sidecar.
 ///
 /// # Errors
-/// When the disk fails or the block is damaged; deleting the sidecar has it rebuilt.
+/// When the disk fails or the block is damaged, see [`super::sidecar`].
 pub(super) fn read_runs(
     disk: &dyn Disk,
     name: &str,
     summary: &LaneSummary,
 ) -> Result<Arc<[Run]>, LogError> {
-    let failed = unavailable("read a segment's index");
+    let failed = unavailable("read a segment's index", || disk.place(name));
     let file = disk.open(name).map_err(&failed)?;
     let mut bytes = vec![0; summary.block.runs as usize * RUN_ENTRY];
     file.read_at(&mut bytes, summary.block.position).map_err(&failed)?;
     let damaged = || LogError::Damaged {
         place: format!("{} at byte {}", disk.place(name), summary.block.position),
-        detail: "the index's checksum does not hold; delete the file and it is rebuilt",
+        detail: "the index's checksum does not hold",
     };
     if crc32c::crc32c(&bytes) != summary.block.crc {
         return Err(damaged());
@@ -250,6 +259,7 @@ pub(super) fn read_runs(
             span: fields.u32()?,
             position: fields.u32()?,
             length: fields.u32()?,
+            share: fields.u32()?,
         })
     };
     (0..summary.block.runs).map(|_| run()).collect::<Option<_>>().ok_or_else(damaged)

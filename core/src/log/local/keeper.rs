@@ -12,18 +12,20 @@ use std::thread::JoinHandle;
 use crossbeam::channel::bounded;
 use parking_lot::{Mutex, RwLock};
 
+use super::blocks::BlockCache;
 use super::catalog::Control;
 use super::disk::Disk;
+use super::errors::{LocalFault, unavailable};
 use super::frame::FRAME_OVERHEAD;
 use super::metrics::Metrics;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
-use super::settings::{LocalFault, LocalSettings, LocalTuning, unavailable};
+use super::settings::{LocalSettings, LocalTuning};
 use super::signal::Signal;
 use super::state::{Clock, Shared};
 use super::upkeep;
 use super::writer::{self, Writer};
-use crate::log::{LogError, Partition, Row};
+use crate::log::{LogError, Partition, Row, Topic};
 
 /// Acknowledgements on their way; past it the writer waits for the callbacks.
 const ACKNOWLEDGEMENTS: usize = 1_024;
@@ -43,7 +45,8 @@ pub(super) struct Keeper {
 /// # Errors
 /// [`LogError::Refused`] when another process has it.
 pub(super) fn lock(settings: &LocalSettings) -> Result<File, LogError> {
-    let failed = unavailable("open the folder of the local log");
+    let path = settings.dir.join(LOCK_FILE);
+    let failed = unavailable("open the local log", || path.display().to_string());
     if !settings.dir.exists() {
         fs::create_dir_all(&settings.dir).map_err(&failed)?;
         let parent = settings.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -51,9 +54,8 @@ pub(super) fn lock(settings: &LocalSettings) -> Result<File, LogError> {
             .and_then(|parent| parent.sync_all())
             .map_err(&failed)?;
     }
-    let path = settings.dir.join(LOCK_FILE);
     let file =
-        File::options().create(true).truncate(false).write(true).open(path).map_err(&failed)?;
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
@@ -72,8 +74,11 @@ impl Keeper {
         tuning: &LocalTuning,
         clock: Clock,
         lock: Option<File>,
+        keep_by_age: &[Topic],
     ) -> Result<Arc<Self>, LogError> {
         let keeper = Self::start_writing(disk, partitions, tuning, clock, lock)?;
+        // Nobody else has set it: the keeper is new.
+        drop(keeper.shared.keep_by_age.set(keep_by_age.iter().cloned().collect()));
         let shared = Arc::clone(&keeper.shared);
         keeper.spawn("local-log-keep", move || upkeep::run(&shared))?;
         Ok(Arc::new(keeper))
@@ -100,6 +105,11 @@ impl Keeper {
             metrics: Metrics::new(),
             state: RwLock::new(recovered.state),
             queue: Queue::default(),
+            blocks: BlockCache::default(),
+            rebuilding: Mutex::new(()),
+            keep_by_age: OnceLock::new(),
+            disk_full: AtomicBool::new(false),
+            health: OnceLock::new(),
             poison: OnceLock::new(),
             members: Mutex::default(),
             definitions: Mutex::new(()),
@@ -116,7 +126,8 @@ impl Keeper {
 
     fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
-        self.threads.lock().push(thread.map_err(unavailable("start a thread"))?);
+        let failed = unavailable("start a thread", || name.to_owned());
+        self.threads.lock().push(thread.map_err(failed)?);
         Ok(())
     }
 }

@@ -10,9 +10,8 @@ use std::sync::Arc;
 
 use super::forget::{Latest, floor, is_compacted};
 use super::frame::{FrameKind, FrameWriter, Lane, Record, Records, SectionHead, SectionKind};
-use super::index::{Index, Run};
+use super::index::Index;
 use super::segment::{self, Draft, Listed, Segment, SegmentName};
-use super::settings::unavailable;
 use super::state::Shared;
 use super::upkeep::replace;
 use crate::log::{LogError, Offset};
@@ -78,7 +77,7 @@ fn merge(shared: &Arc<Shared>, old: &[Arc<Segment>]) -> Result<(), LogError> {
     for segment in old {
         segment.remove(&*shared.disk)?;
     }
-    shared.disk.sync_folder().map_err(unavailable("sync the folder"))?;
+    shared.sync_folder()?;
     tracing::info!(segments = names.len(), before, after, "merged segments of the local log");
     Ok(())
 }
@@ -141,97 +140,75 @@ struct Copier<'a> {
     draft: Draft<'a>,
     frame: FrameWriter,
     index: Index,
-    /// The section being written, and what is in it so far.
-    open: Option<Written>,
-    sections: bool,
-}
-
-/// Extent of a section of copies.
-struct Written {
-    lane: Lane,
-    first: Offset,
-    last: Offset,
-    oldest_ms: i64,
-    newest_ms: i64,
 }
 
 impl<'a> Copier<'a> {
     fn begin(shared: &'a Arc<Shared>, name: SegmentName) -> Result<Self, LogError> {
         let draft = Draft::create(&*shared.disk, name)?;
-        let (index, frame) = (Index::default(), FrameWriter::new());
-        let mut copier = Self { shared, draft, frame, index, open: None, sections: false };
+        let frame = FrameWriter::new(shared.tuning.compression);
+        let mut copier = Self { shared, draft, frame, index: Index::default() };
         copier.begin_frame(FrameKind::Copies);
         Ok(copier)
     }
 
     fn begin_frame(&mut self, kind: FrameKind) {
         self.frame.begin(self.draft.salt, self.draft.position, kind, 0, 0);
-        self.sections = false;
     }
 
     /// Copies the wanted records of a partition from one segment.
-    fn copy(&mut self, segment: &Segment, lane: Lane, wanted: &Wanted) -> Result<(), LogError> {
+    fn copy(
+        &mut self,
+        segment: &Arc<Segment>,
+        lane: Lane,
+        wanted: &Wanted,
+    ) -> Result<(), LogError> {
         let disk = &*self.shared.disk;
-        let runs = segment.runs(disk, lane)?;
+        let runs = self.shared.runs(segment, lane)?;
         if runs.is_empty() {
             return Ok(());
         }
-        let opened = disk.open(&segment.name.log());
-        let file = opened.map_err(unavailable("open a segment"))?;
+        let file = segment::open(disk, &segment.name)?;
+        let mut begun = false;
         for run in &*runs {
             let place = (&*file, &segment.name, segment.salt);
-            let (head, body) = segment::read_section(disk, place, run)?;
+            let (head, body) = segment::read_section(disk, place, lane, run)?;
             let mut records = Records::new(&head);
             while let Some(record) = records.next(&body) {
                 let record = record.map_err(|detail| {
                     segment::damaged(disk, &segment.name, u64::from(run.position), detail)
                 })?;
-                if wanted.takes(&record) {
-                    self.add(lane, &record)?;
+                if !wanted.takes(&record) {
+                    continue;
                 }
+                if self.frame.length() >= FRAME_BYTES {
+                    self.end_frame()?;
+                    begun = false;
+                }
+                if !begun {
+                    self.begin_section(lane, &record);
+                    begun = true;
+                }
+                self.frame.copy(&record);
             }
         }
-        self.end_section();
+        self.frame.end_section();
         Ok(())
     }
 
-    fn add(&mut self, lane: Lane, record: &Record<'_>) -> Result<(), LogError> {
-        let too_far = |open: &Written| record.offset - open.first > Offset::from(u32::MAX);
-        if self.frame.length() >= FRAME_BYTES {
-            self.end_frame()?;
-        } else if self.open.as_ref().is_some_and(too_far) {
-            self.end_section();
-        }
-        let open = self.open.get_or_insert_with(|| {
-            let (first, appended_ms) = (record.offset, record.appended_ms);
-            let kind = SectionKind::Copies;
-            let lsn = record.lsn;
-            self.frame.begin_section(SectionHead { kind, lane, count: 0, first, lsn, appended_ms });
-            Written { lane, first, last: first, oldest_ms: appended_ms, newest_ms: appended_ms }
-        });
-        (open.last, open.newest_ms) = (record.offset, record.appended_ms);
-        self.frame.copy(record);
-        Ok(())
-    }
-
-    fn end_section(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let (position, length) = self.frame.end_section();
-        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let run = Run {
-            first: open.first,
-            span: narrow(open.last - open.first),
-            position: narrow(position),
-            length: narrow(length as u64),
-        };
-        self.index.add(open.lane, run, (open.oldest_ms, open.newest_ms));
-        self.sections = true;
+    fn begin_section(&mut self, lane: Lane, first: &Record<'_>) {
+        let kind = SectionKind::Copies;
+        let Record { offset: first, lsn, appended_ms, .. } = *first;
+        self.frame.begin_section(SectionHead { kind, lane, count: 0, first, lsn, appended_ms });
     }
 
     fn end_frame(&mut self) -> Result<(), LogError> {
-        self.end_section();
-        if self.sections {
-            self.draft.append(self.frame.finish())?;
+        self.frame.finish();
+        if !self.frame.placed().is_empty() {
+            self.draft.append(self.frame.finished())?;
+            for placed in self.frame.placed() {
+                let times = (placed.oldest_ms, placed.newest_ms);
+                self.index.add(placed.lane, placed.run, times);
+            }
         }
         self.begin_frame(FrameKind::Copies);
         Ok(())
@@ -245,7 +222,7 @@ impl<'a> Copier<'a> {
         let (name, salt, length) = (self.draft.name, self.draft.salt, self.draft.position);
         self.draft.publish()?;
         let disk = &*self.shared.disk;
-        let listed = Listed::Memory(Arc::default());
+        let listed = Listed::Memory(Arc::default(), 0);
         let segment = Segment { name, salt, length, lanes: BTreeMap::new(), listed };
         segment.relist(disk, &self.index)
     }

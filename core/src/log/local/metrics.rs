@@ -1,5 +1,7 @@
 //! What the log tells of itself in figures.
 
+use std::sync::atomic::AtomicU64;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -8,6 +10,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use super::groups::GroupReport;
+use super::space::Outlook;
 
 /// A group on a topic; both come from the configuration, so they are few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -26,6 +29,8 @@ pub(super) struct Metrics {
     pub(super) stopped: Gauge,
     pub(super) segments: Gauge,
     pub(super) stored_bytes: Gauge,
+    available_bytes: Gauge,
+    seconds_left: Gauge<f64, AtomicU64>,
     unread_seconds: Family<GroupLabels, Gauge>,
 }
 
@@ -39,6 +44,8 @@ impl Metrics {
             stopped: Gauge::default(),
             segments: Gauge::default(),
             stored_bytes: Gauge::default(),
+            available_bytes: Gauge::default(),
+            seconds_left: Gauge::default(),
             unread_seconds: Family::default(),
         }
     }
@@ -60,14 +67,30 @@ impl Metrics {
         registry.register("tillrace_log_segments", "Segment files", self.segments.clone());
         registry.register(
             "tillrace_log_stored_bytes",
-            "Bytes of closed segments",
+            "Bytes of segments",
             self.stored_bytes.clone(),
+        );
+        registry.register(
+            "tillrace_log_disk_available_bytes",
+            "Bytes left on the disk of the log",
+            self.available_bytes.clone(),
+        );
+        registry.register(
+            "tillrace_log_disk_left_seconds",
+            "Time until the reserve is reached at the rate of the last day; infinite where retention keeps pace",
+            self.seconds_left.clone(),
         );
         registry.register(
             "tillrace_log_group_oldest_unread_seconds",
             "Age of the oldest record a group has yet to commit past",
             self.unread_seconds.clone(),
         );
+    }
+
+    /// Shows how long the disk lasts.
+    pub(super) fn show_disk(&self, outlook: &Outlook) {
+        self.available_bytes.set(i64::try_from(outlook.available_bytes).unwrap_or(i64::MAX));
+        self.seconds_left.set(outlook.left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
     }
 
     /// Shows how old the oldest unread record of each group is; groups that are gone leave.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crossbeam::channel::{RecvTimeoutError, bounded};
 
+use super::errors::LocalFault;
 use super::keeper::Keeper;
 use super::queue::{Done, Submission};
-use super::settings::LocalFault;
 use crate::log::{Full, LogError, OnDurable, Producer, Row};
 
 /// Writes rows outside any transaction.

@@ -1,28 +1,27 @@
 //! Sequential reading of one partition.
 //!
 //! A reader follows the runs of its partition through closed segments and the active one. It reads
-//! blocks of neighbouring sections, checks each section's checksum, and hands out records as
-//! slices of the block: an [`Entry`] that is kept keeps its block (128 KiB, or one section where
-//! that is larger) in memory.
+//! neighbouring blocks at once, checks and unpacks each, and hands out records as slices of what
+//! was unpacked: an [`Entry`] that is kept keeps its block (128 KiB, or one record where that is
+//! larger) in memory.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::disk::DiskFile;
-use super::frame::{Lane, Records, Salt, parse_section};
+use super::disk::{Disk, DiskFile};
+use super::frame::{Lane, Records, Salt, Unpacked, parse_block};
 use super::index::Run;
 use super::keeper::Keeper;
-use super::segment::Segment;
-use super::settings::unavailable;
+use super::segment::{self, NOT_IN_BLOCK, Segment, SegmentName};
 use super::signal::Signal;
 use super::state::Located;
 use crate::log::{Entry, LogError, Offset, Reader, Topic};
 
-/// Bytes read at a time.
-const BLOCK_BYTES: u64 = 128 << 10;
-/// Foreign bytes between two sections that are cheaper to read than to skip.
+/// Stored bytes read at a time.
+const WINDOW_BYTES: u64 = 128 << 10;
+/// Foreign bytes between two blocks that are cheaper to read than to skip.
 const GAP_BYTES: u64 = 16 << 10;
 /// Bytes of keys and values after which a read returns, however few the records are.
 const READ_BYTES: usize = 8 << 20;
@@ -41,12 +40,13 @@ pub(super) struct LocalReader {
 /// A segment's file and the runs still to be read of it.
 struct Source {
     file: Arc<dyn DiskFile>,
-    place: String,
+    name: SegmentName,
     salt: Salt,
     runs: Arc<[Run]>,
     next: usize,
-    block: Bytes,
-    block_at: u64,
+    /// What was read of the file last, and from where on.
+    window: Vec<u8>,
+    window_at: u64,
 }
 
 /// A section whose records are being handed out.
@@ -139,25 +139,39 @@ impl LocalReader {
     fn next_section(&mut self) -> Result<bool, LogError> {
         let run = self.source.as_ref().and_then(|source| source.runs.get(source.next).copied());
         let Some(run) = run else { return self.next_source() };
-        let Some(source) = &mut self.source else { return Ok(false) };
-        let block_end = source.block_at + source.block.len() as u64;
         let position = u64::from(run.position);
-        if position < source.block_at || run.end() > block_end {
-            source.read_block()?;
-        }
-        let from = usize::try_from(position - source.block_at).unwrap_or(usize::MAX);
-        let parsed = parse_section(&source.block[from..], source.salt, position);
-        let section = match parsed {
-            Ok(section) => section,
-            Err(detail) => return Err(self.damaged(position, detail)),
+        let Some((head, body)) = self.block(&run)?.find(self.lane, run.first) else {
+            return Err(self.damaged(position, NOT_IN_BLOCK));
         };
-        if section.head.lane != self.lane {
-            return Err(self.damaged(position, "the section is of another partition"));
-        }
-        let body = source.block.slice(from + section.body.start..from + section.body.end);
-        let records = Records::new(&section.head);
-        self.section = Some(OpenSection { records, body, position });
+        self.section = Some(OpenSection { records: Records::new(&head), body, position });
         Ok(true)
+    }
+
+    /// Returns the block of a run, unpacked.
+    fn block(&mut self, run: &Run) -> Result<Arc<Unpacked>, LogError> {
+        let shared = &self.keeper.shared;
+        let Some(source) = &mut self.source else { return Ok(Arc::default()) };
+        let key = (source.name, run.position);
+        if let Some(block) = shared.blocks.get(key) {
+            return Ok(block);
+        }
+        let position = u64::from(run.position);
+        let window_end = source.window_at + source.window.len() as u64;
+        if position < source.window_at || run.end() > window_end {
+            source.read_window(&*shared.disk)?;
+        }
+        let from = usize::try_from(position - source.window_at).unwrap_or(usize::MAX);
+        let bytes = source.window.get(from..).unwrap_or_default();
+        let unpacked =
+            parse_block(bytes, source.salt, position).and_then(|block| block.unpack(bytes));
+        match unpacked {
+            Ok(block) => {
+                let block = Arc::new(block);
+                shared.blocks.put(key, &block);
+                Ok(block)
+            }
+            Err(detail) => Err(self.damaged(position, detail)),
+        }
     }
 
     /// Finds the segment with the next records; `false` at the end.
@@ -179,25 +193,21 @@ impl LocalReader {
                     return Ok(false);
                 }
                 Located::Active { name, salt, file, runs } => {
-                    let place = self.keeper.shared.disk.place(&name.log());
-                    Source { file, place, salt, runs, next: 0, block: Bytes::new(), block_at: 0 }
+                    Source { file, name, salt, runs, next: 0, window: Vec::new(), window_at: 0 }
                 }
                 Located::Sealed(segment) => {
-                    let name = segment.name.log();
-                    let opened =
-                        segment.runs(&*self.keeper.shared.disk, self.lane).and_then(|runs| {
-                            let failed = unavailable("open a segment");
-                            Ok((runs, self.keeper.shared.disk.open(&name).map_err(failed)?))
-                        });
+                    let Segment { name, salt, .. } = *segment;
+                    let shared = &self.keeper.shared;
+                    let opened = shared
+                        .runs(&segment, self.lane)
+                        .and_then(|runs| Ok((runs, segment::open(&*shared.disk, &name)?)));
                     if opened.is_err() && !self.still_listed(&segment) {
                         // Upkeep replaced the segment since it was located.
                         continue;
                     }
                     let (runs, file) = opened?;
                     let next = runs.partition_point(|run| run.last() < self.position);
-                    let place = self.keeper.shared.disk.place(&name);
-                    let salt = segment.salt;
-                    Source { file, place, salt, runs, next, block: Bytes::new(), block_at: 0 }
+                    Source { file, name, salt, runs, next, window: Vec::new(), window_at: 0 }
                 }
             };
             self.source = Some(source);
@@ -211,34 +221,35 @@ impl LocalReader {
     }
 
     fn damaged(&self, position: u64, detail: &'static str) -> LogError {
-        let file = self.source.as_ref().map_or("", |source| source.place.as_str());
-        LogError::Damaged { place: format!("{file} at byte {position}"), detail }
+        let disk = &*self.keeper.shared.disk;
+        match &self.source {
+            Some(source) => segment::damaged(disk, &source.name, position, detail),
+            None => LogError::Damaged { place: disk.place(""), detail },
+        }
     }
 }
 
 impl Source {
-    /// Reads the next run and as many of its neighbours as fit a block.
-    fn read_block(&mut self) -> Result<(), LogError> {
+    /// Reads the block of the next run and as many of those behind it as fit a window.
+    fn read_window(&mut self, disk: &dyn Disk) -> Result<(), LogError> {
         let runs = &self.runs[self.next..];
         let start = u64::from(runs[0].position);
         let mut end = runs[0].end();
         for run in &runs[1..] {
             let near = u64::from(run.position) <= end + GAP_BYTES;
-            if !near || run.end() - start > BLOCK_BYTES {
+            if !near || run.end() - start > WINDOW_BYTES {
                 break;
             }
             end = run.end();
         }
-        let mut block = BytesMut::zeroed(usize::try_from(end - start).unwrap_or(usize::MAX));
-        self.file.read_at(&mut block, start).map_err(|error| {
-            if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                let place = format!("{} at byte {start}", self.place);
-                return LogError::Damaged { place, detail: "the segment is cut short" };
-            }
-            unavailable("read a segment")(error)
-        })?;
-        (self.block, self.block_at) = (block.freeze(), start);
-        Ok(())
+        self.window.clear();
+        self.window.resize(usize::try_from(end - start).unwrap_or(usize::MAX), 0);
+        self.window_at = start;
+        let read = self.file.read_at(&mut self.window, start);
+        read.map_err(|error| {
+            self.window.clear();
+            segment::read_failed(disk, &self.name, start, error)
+        })
     }
 }
 

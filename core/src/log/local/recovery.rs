@@ -19,11 +19,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::catalog::{Catalog, Control};
+use super::compression::Compression;
 use super::disk::Disk;
-use super::frame::{Frame, FrameKind, FrameWriter, Records, Salt, SectionKind, parse_frame};
+use super::errors::unavailable;
+use super::frame::{
+    Frame, FrameKind, FrameWriter, Records, Salt, SectionHead, SectionKind, parse_frame,
+};
 use super::index::{self, Index};
-use super::segment::{self, Draft, Listed, Scanned, Segment, SegmentName};
-use super::settings::unavailable;
+use super::scan::{self, Scanned};
+use super::segment::{self, Draft, Listed, Segment, SegmentName};
 use super::state::{Active, State};
 use super::wire::Fields;
 use super::writer::{Tail, write_snapshot};
@@ -71,7 +75,7 @@ type Files = BTreeMap<SegmentName, Option<u32>>;
 
 /// Removes drafts, superseded segments and sidecars that belong to none; returns the rest.
 fn clean(disk: &dyn Disk) -> Result<Files, LogError> {
-    let failed = unavailable("clean up segments");
+    let failed = unavailable("list the segments of the local log", || disk.place(""));
     let files = disk.list().map_err(&failed)?;
     let mut names: Vec<_> = files.iter().filter_map(|file| SegmentName::parse(file)).collect();
     let all = names.clone();
@@ -146,33 +150,27 @@ fn open_segment(
         if let Some(lanes) = index::read_table(disk, &file, salt, length) {
             return Ok(Segment { name, salt, length, lanes, listed: Listed::Sidecar(listing) });
         }
-        tracing::warn!(file = disk.place(&file), "rebuilding a segment's index by a scan");
+        tracing::warn!(
+            file = disk.place(&file),
+            "a segment's index cannot be read; it is made anew by a scan of the segment"
+        );
     }
-    let index = index_of(disk, &name, salt, length)?;
-    let listed = listing.map_or_else(|| Listed::Memory(Arc::default()), Listed::Sidecar);
-    let unlisted = Segment { name, salt, length, lanes: BTreeMap::new(), listed };
-    let relisted = unlisted.relist(disk, &index)?;
-    unlisted.remove_sidecar(disk)?;
-    Ok(relisted)
-}
-
-/// Scans a closed segment, which must hold to its last byte.
-fn index_of(
-    disk: &dyn Disk,
-    name: &SegmentName,
-    salt: Salt,
-    length: u64,
-) -> Result<Index, LogError> {
-    let bytes = segment::read_all(disk, name, length)?;
-    let mut index = Index::default();
-    let scanned = segment::scan(disk, name, salt, &bytes, &mut |frame, bytes| {
-        segment::index_frame(&mut index, frame, bytes)
-    })?;
-    if scanned.fault.is_some() || !scanned.sealed {
-        let detail = scanned.fault.unwrap_or("the segment is cut short");
-        return Err(segment::damaged(disk, name, scanned.end, detail));
+    let index = scan::index_of(disk, &name, salt, length)?;
+    let lanes = index.summaries();
+    let next = listing.map_or(0, |listing| listing + 1);
+    let listed = Listed::Memory(Arc::new(index.clone()), next);
+    let in_memory = Segment { name, salt, length, lanes, listed };
+    match in_memory.relist(disk, &index) {
+        Ok(relisted) => {
+            in_memory.remove_sidecar(disk)?;
+            Ok(relisted)
+        }
+        Err(error) => {
+            // What is only derived is no reason not to open; upkeep tries again.
+            tracing::warn!(%error, "could not write the index of a segment yet");
+            Ok(in_memory)
+        }
     }
-    Ok(index)
 }
 
 /// Begins a log in an empty folder.
@@ -180,7 +178,7 @@ fn begin(disk: &dyn Disk) -> Result<Recovered, LogError> {
     let name = SegmentName { first: 1, last: 1, generation: 0 };
     let catalog = Catalog { beginning: 1, ..Catalog::default() };
     let mut draft = Draft::create(disk, name)?;
-    let mut frame = FrameWriter::new();
+    let mut frame = FrameWriter::new(Compression::None);
     let place = (draft.salt, draft.position);
     draft.append(write_snapshot(&mut frame, place, &catalog.snapshot(), (1, 0)))?;
     let (salt, position) = (draft.salt, draft.position);
@@ -208,10 +206,11 @@ impl ScannedTail {
         let bytes = segment::read_all(disk, &name, length)?;
         let (mut catalog, mut index) = (Catalog::default(), Index::default());
         let (mut next_lsn, mut last_ms) = (1, 0);
-        let scanned = segment::scan(disk, &name, salt, &bytes, &mut |frame, bytes| {
-            segment::index_frame(&mut index, frame, bytes)?;
-            replay(&mut catalog, frame, bytes).ok_or("a frame contradicts those before it")?;
-            let items: u64 = frame.sections.iter().map(|one| u64::from(one.head.count)).sum();
+        let scanned = scan::scan(disk, &name, salt, &bytes, &mut |frame, bytes| {
+            scan::index_frame(&mut index, frame, bytes)?;
+            replay(&mut catalog, frame, bytes)?;
+            let sections = frame.blocks.iter().flat_map(|block| &block.sections);
+            let items: u64 = sections.map(|section| u64::from(section.head.count)).sum();
             next_lsn = next_lsn.max(frame.lsn + items);
             last_ms = last_ms.max(frame.appended_ms);
             Ok(())
@@ -252,9 +251,9 @@ impl ScannedTail {
 
     /// Writes the seal again and syncs it.
     fn sync_seal(&self, disk: &dyn Disk) -> Result<Opened, LogError> {
-        let failed = unavailable("sync the newest segment");
+        let failed = unavailable("sync the newest segment", || disk.place(&self.name.log()));
         let file = disk.open(&self.name.log()).map_err(&failed)?;
-        let mut frame = FrameWriter::new();
+        let mut frame = FrameWriter::new(Compression::None);
         frame.begin(self.salt, 0, FrameKind::Seal, 0, 0);
         let start = self.scanned.end - frame.finish().len() as u64;
         let seal = &self.bytes[usize::try_from(start).unwrap_or(usize::MAX)..];
@@ -267,23 +266,21 @@ impl ScannedTail {
     fn rewrite(&self, disk: &dyn Disk) -> Result<Opened, LogError> {
         let name = SegmentName { generation: self.name.generation + 1, ..self.name };
         let mut draft = Draft::create(disk, name)?;
-        let mut writer = FrameWriter::new();
+        let mut writer = FrameWriter::new(Compression::None);
         while draft.position < self.scanned.end {
             let rest = &self.bytes[usize::try_from(draft.position).unwrap_or(usize::MAX)..];
             let found = parse_frame(rest, self.salt, draft.position)
                 .map_err(|detail| segment::damaged(disk, &self.name, draft.position, detail))?;
             writer.begin(draft.salt, draft.position, found.kind, found.lsn, found.appended_ms);
-            for section in &found.sections {
-                writer.begin_section(section.head);
-                writer.raw(&rest[section.body.clone()], section.head.count);
-                writer.end_section();
+            for block in &found.blocks {
+                writer.stored_block(block, rest);
             }
             draft.append(writer.finish())?;
         }
         let salt = draft.salt;
         let file = draft.publish()?;
         segment::remove_file(disk, &self.name.log())?;
-        disk.sync_folder().map_err(unavailable("sync the folder"))?;
+        disk.sync_folder().map_err(unavailable("sync the folder", || disk.place("")))?;
         Ok((name, salt, file))
     }
 }
@@ -291,24 +288,33 @@ impl ScannedTail {
 type Opened = (SegmentName, Salt, Arc<dyn super::disk::DiskFile>);
 
 /// Takes a frame's controls and records into the catalog.
-fn replay(catalog: &mut Catalog, frame: &Frame, bytes: &[u8]) -> Option<()> {
-    for section in &frame.sections {
-        let (head, body) = (&section.head, &bytes[section.body.clone()]);
-        match head.kind {
-            SectionKind::Controls => {
-                let mut fields = Fields::new(body);
-                while !fields.is_empty() {
-                    catalog.apply(&Control::decode(&mut fields)?)?;
-                }
+fn replay(catalog: &mut Catalog, frame: &Frame, bytes: &[u8]) -> Result<(), &'static str> {
+    for block in &frame.blocks {
+        let bodies = block.telling_bodies(bytes)?;
+        for section in &block.sections {
+            let body = bodies.get(section.body.clone()).unwrap_or_default();
+            replay_section(catalog, &section.head, body)
+                .ok_or("a frame contradicts those before it")?;
+        }
+    }
+    Ok(())
+}
+
+fn replay_section(catalog: &mut Catalog, head: &SectionHead, body: &[u8]) -> Option<()> {
+    match head.kind {
+        SectionKind::Controls => {
+            let mut fields = Fields::new(body);
+            while !fields.is_empty() {
+                catalog.apply(&Control::decode(&mut fields)?)?;
             }
-            SectionKind::Records => {
-                catalog.set_end(head.lane, head.first + u64::from(head.count))?;
-            }
-            SectionKind::Copies => {
-                let mut records = Records::new(head);
-                while let Some(record) = records.next(body) {
-                    catalog.set_end(head.lane, record.ok()?.offset + 1)?;
-                }
+        }
+        SectionKind::Records => {
+            catalog.set_end(head.lane, head.first + u64::from(head.count))?;
+        }
+        SectionKind::Copies => {
+            let mut records = Records::new(head);
+            while let Some(record) = records.next(body) {
+                catalog.set_end(head.lane, record.ok()?.offset + 1)?;
             }
         }
     }

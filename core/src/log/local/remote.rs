@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub use self::client::RemoteView;
 pub use self::server::{Serving, serve};
 use super::disk::RealDisk;
+use super::errors::unavailable;
 use super::keeper::{self, Keeper};
 use super::settings::LocalTuning;
 use super::{LocalLog, LocalSettings, now_ms};
@@ -43,10 +44,11 @@ pub fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
     }
     if !dir.is_dir() {
         let missing = io::Error::new(io::ErrorKind::NotFound, "there is no such folder");
-        return Err(super::settings::unavailable("open the folder of the local log")(missing));
+        let place = || dir.display().to_string();
+        return Err(unavailable("open the folder of the local log", place)(missing));
     }
     let lock = keeper::lock(&LocalSettings::new(dir, 1))?;
-    let disk = Arc::new(RealDisk::new(dir.to_owned()));
+    let disk = Arc::new(RealDisk::open(dir)?);
     let tuning = LocalTuning::default();
     let keeper = Keeper::start_writing(disk, None, &tuning, Arc::new(now_ms), Some(lock))?;
     Ok(Arc::new(LocalLog { keeper: Arc::new(keeper), dir: dir.to_owned() }))

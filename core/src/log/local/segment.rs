@@ -1,4 +1,4 @@
-//! Segments: their names, their making, their scanning.
+//! Segments: their names, their making, their reading.
 //!
 //! A segment's name carries the numbers it covers and a generation. A file that is written anew
 //! (a tail after a crash, or several segments merged by retention) gets a higher generation and
@@ -9,17 +9,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::disk::{Disk, DiskFile};
-use super::frame::{self, Frame, FrameKind, Lane, Records, Salt, SectionHead, SectionKind};
+use super::errors::{LocalFault, unavailable};
+use super::frame::{self, Lane, Salt, SectionHead, Unpacked};
 use super::index::{self, Index, LaneSummary, Run};
-use super::settings::unavailable;
 use super::wire::Fields;
 use crate::log::LogError;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tillrace");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Bytes before the first frame.
 pub(super) const HEADER: u64 = 48;
 /// How a file is named until it is whole.
@@ -79,8 +79,9 @@ pub(super) struct Segment {
 /// Where the runs of a closed segment are listed.
 #[derive(Debug, Clone)]
 pub(super) enum Listed {
-    /// In memory, until the sidecar is written.
-    Memory(Arc<Index>),
+    /// In memory, until the sidecar of this number is written. One with a lower number, if there
+    /// is any, could not be read.
+    Memory(Arc<Index>, u32),
     /// In the sidecar of this number.
     Sidecar(u32),
 }
@@ -93,7 +94,7 @@ impl Segment {
     pub(super) fn runs(&self, disk: &dyn Disk, lane: Lane) -> Result<Arc<[Run]>, LogError> {
         let Some(summary) = self.lanes.get(&lane) else { return Ok(Arc::from([])) };
         match &self.listed {
-            Listed::Memory(index) => {
+            Listed::Memory(index, _) => {
                 let runs = index.lanes.get(&lane).map(|runs| runs.runs.as_slice());
                 Ok(Arc::from(runs.unwrap_or_default()))
             }
@@ -107,7 +108,7 @@ impl Segment {
     /// When the disk fails.
     pub(super) fn relist(&self, disk: &dyn Disk, index: &Index) -> Result<Self, LogError> {
         let listing = match self.listed {
-            Listed::Memory(_) => 0,
+            Listed::Memory(_, listing) => listing,
             Listed::Sidecar(listing) => listing + 1,
         };
         let Self { name, salt, length, .. } = *self;
@@ -120,10 +121,11 @@ impl Segment {
     /// # Errors
     /// When the disk fails.
     pub(super) fn remove_sidecar(&self, disk: &dyn Disk) -> Result<(), LogError> {
-        match self.listed {
-            Listed::Memory(_) => Ok(()),
-            Listed::Sidecar(listing) => remove_file(disk, &self.name.index(listing)),
-        }
+        let listing = match self.listed {
+            Listed::Memory(_, listing) => listing.checked_sub(1),
+            Listed::Sidecar(listing) => Some(listing),
+        };
+        listing.map_or(Ok(()), |listing| remove_file(disk, &self.name.index(listing)))
     }
 
     /// Unlinks the segment and its sidecar.
@@ -140,7 +142,7 @@ impl Segment {
 pub(super) fn remove_file(disk: &dyn Disk, file: &str) -> Result<(), LogError> {
     match disk.remove(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(unavailable("remove a file")(error))
+            Err(unavailable("remove a file", || disk.place(file))(error))
         }
         _ => Ok(()),
     }
@@ -157,40 +159,46 @@ pub(super) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Creates the file with its header.
+    /// Creates the file and writes nothing, so that a failure says no more than that it could not
+    /// be opened.
     pub(super) fn create(disk: &'a dyn Disk, name: SegmentName) -> Result<Self, LogError> {
-        let salt = Salt::random();
-        let failed = unavailable("create a segment");
-        let file = disk.create(&(name.log() + DRAFT)).map_err(&failed)?;
-        let mut header = Vec::with_capacity(48);
-        header.extend_from_slice(&MAGIC.to_le_bytes());
-        header.extend_from_slice(&VERSION.to_le_bytes());
-        header.extend_from_slice(&name.generation.to_le_bytes());
-        header.extend_from_slice(&name.first.to_le_bytes());
-        header.extend_from_slice(&name.last.to_le_bytes());
-        header.extend_from_slice(&salt.0.to_le_bytes());
-        header.extend_from_slice(&[0; 4]);
-        let crc = crc32c::crc32c(&header);
-        header.extend_from_slice(&crc.to_le_bytes());
-        file.write_at(&header, 0).map_err(&failed)?;
-        Ok(Self { disk, name, salt, file, position: HEADER })
+        let draft = name.log() + DRAFT;
+        let failed = unavailable("create a segment", || disk.place(&draft));
+        let file = disk.create(&draft).map_err(failed)?;
+        Ok(Self { disk, name, salt: Salt::random(), file, position: HEADER })
     }
 
     /// Writes a finished frame at [`Self::position`].
     pub(super) fn append(&mut self, frame: &[u8]) -> Result<(), LogError> {
-        self.file.write_at(frame, self.position).map_err(unavailable("write a segment"))?;
+        let failed = unavailable("write a segment", || self.disk.place(&(self.name.log() + DRAFT)));
+        self.file.write_at(frame, self.position).map_err(failed)?;
         self.position += frame.len() as u64;
         Ok(())
     }
 
-    /// Makes it durable under its own name.
+    /// Writes the header and makes the file durable under its own name.
     pub(super) fn publish(self) -> Result<Arc<dyn DiskFile>, LogError> {
-        let failed = unavailable("publish a segment");
-        self.file.sync().map_err(&failed)?;
         let name = self.name.log();
+        let failed = unavailable("publish a segment", || self.disk.place(&name));
+        self.file.write_at(&self.header(), 0).map_err(&failed)?;
+        self.file.sync().map_err(&failed)?;
         self.disk.rename(&format!("{name}{DRAFT}"), &name).map_err(&failed)?;
         self.disk.sync_folder().map_err(&failed)?;
         Ok(self.file)
+    }
+
+    fn header(&self) -> Vec<u8> {
+        let mut header = Vec::with_capacity(48);
+        header.extend_from_slice(&MAGIC.to_le_bytes());
+        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&self.name.generation.to_le_bytes());
+        header.extend_from_slice(&self.name.first.to_le_bytes());
+        header.extend_from_slice(&self.name.last.to_le_bytes());
+        header.extend_from_slice(&self.salt.0.to_le_bytes());
+        header.extend_from_slice(&[0; 4]);
+        let crc = crc32c::crc32c(&header);
+        header.extend_from_slice(&crc.to_le_bytes());
+        header
     }
 }
 
@@ -199,7 +207,7 @@ impl<'a> Draft<'a> {
 /// # Errors
 /// [`LogError::Damaged`] when it is not the header of this segment.
 pub(super) fn read_header(disk: &dyn Disk, name: &SegmentName) -> Result<(Salt, u64), LogError> {
-    let failed = unavailable("open a segment");
+    let failed = unavailable("open a segment", || disk.place(&name.log()));
     let file = disk.open(&name.log()).map_err(&failed)?;
     let length = file.length().map_err(&failed)?;
     let damaged = |detail| damaged(disk, name, 0, detail);
@@ -221,7 +229,9 @@ pub(super) fn read_header(disk: &dyn Disk, name: &SegmentName) -> Result<(Salt, 
         return Err(wrong());
     }
     if version != VERSION {
-        return Err(damaged("the segment was written by another version of this program"));
+        let place = disk.place(&name.log());
+        let fault = LocalFault::Format { place, found: version, expected: VERSION };
+        return Err(fault.refusing("open the local log"));
     }
     if *name != (SegmentName { first, last, generation }) {
         return Err(damaged("the segment's header is that of another file"));
@@ -245,116 +255,66 @@ pub(super) fn read_all(
     name: &SegmentName,
     length: u64,
 ) -> Result<Vec<u8>, LogError> {
-    let failed = unavailable("read a segment");
+    let failed = unavailable("read a segment", || disk.place(&name.log()));
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
     let file = disk.open(&name.log()).map_err(&failed)?;
     file.read_at(&mut bytes, 0).map_err(&failed)?;
     Ok(bytes)
 }
 
-/// How far a scan came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Scanned {
-    /// End of the last good frame.
-    pub(super) end: u64,
-    /// Whether that frame is a seal.
-    pub(super) sealed: bool,
-    /// What is wrong after it; `None` at the end of the file.
-    pub(super) fault: Option<&'static str>,
-}
-
-/// Takes a frame and the bytes it begins.
-pub(super) type Visit<'a> = dyn FnMut(&Frame, &[u8]) -> Result<(), &'static str> + 'a;
-
-/// Goes through the frames of a segment's bytes.
-///
-/// # Errors
-/// What `visit` returns; and [`LogError::Damaged`] when a good frame stands behind a bad one:
-/// a crash tears only the last.
-pub(super) fn scan(
+/// Says what it means that a part of a segment could not be read.
+pub(super) fn read_failed(
     disk: &dyn Disk,
     name: &SegmentName,
-    salt: Salt,
-    bytes: &[u8],
-    visit: &mut Visit<'_>,
-) -> Result<Scanned, LogError> {
-    let mut scanned = Scanned { end: HEADER, sealed: false, fault: None };
-    let from = |position: u64| {
-        let position = usize::try_from(position).unwrap_or(usize::MAX);
-        bytes.get(position..).unwrap_or_default()
-    };
-    while scanned.end < bytes.len() as u64 {
-        let rest = from(scanned.end);
-        match frame::parse_frame(rest, salt, scanned.end) {
-            Ok(found) => {
-                visit(&found, rest).map_err(|detail| damaged(disk, name, scanned.end, detail))?;
-                scanned.sealed = found.kind == FrameKind::Seal;
-                scanned.end += found.length as u64;
-            }
-            Err(fault) => {
-                let later = (scanned.end + 1..bytes.len() as u64)
-                    .any(|position| frame::parse_frame(from(position), salt, position).is_ok());
-                if later {
-                    return Err(damaged(disk, name, scanned.end, fault));
-                }
-                scanned.fault = Some(fault);
-                break;
-            }
-        }
+    position: u64,
+    error: std::io::Error,
+) -> LogError {
+    if error.kind() == std::io::ErrorKind::UnexpectedEof {
+        return damaged(disk, name, position, "the segment is cut short");
     }
-    Ok(scanned)
+    unavailable("read a segment", || disk.place(&name.log()))(error)
 }
 
-/// Adds a frame's records to an index.
-pub(super) fn index_frame(
-    index: &mut Index,
-    frame: &Frame,
-    bytes: &[u8],
-) -> Result<(), &'static str> {
-    for section in &frame.sections {
-        let head = &section.head;
-        if head.kind == SectionKind::Controls || head.count == 0 {
-            continue;
-        }
-        let (mut last, mut newest_ms) = (head.first + u64::from(head.count - 1), head.appended_ms);
-        let mut first = head.first;
-        if head.kind == SectionKind::Copies {
-            let body = &bytes[section.body.clone()];
-            let mut records = Records::new(head);
-            let mut at_first = true;
-            while let Some(record) = records.next(body) {
-                let record = record?;
-                if at_first {
-                    (first, at_first) = (record.offset, false);
-                }
-                (last, newest_ms) = (record.offset, record.appended_ms);
-            }
-        }
-        let narrow = |number: u64| u32::try_from(number).ok();
-        let run = || {
-            let span = narrow(last.wrapping_sub(first))?;
-            let position = narrow(section.position)?;
-            Some(Run { first, span, position, length: narrow(section.length() as u64)? })
-        };
-        let run = run().ok_or("a section is too long")?;
-        index.add(head.lane, run, (head.appended_ms, newest_ms));
-    }
-    Ok(())
+/// Opens a segment for reading.
+///
+/// # Errors
+/// When the disk fails.
+pub(super) fn open(disk: &dyn Disk, name: &SegmentName) -> Result<Arc<dyn DiskFile>, LogError> {
+    let file = name.log();
+    disk.open(&file).map_err(unavailable("open a segment", || disk.place(&file)))
 }
 
-/// Reads one section of a segment and checks it.
+/// Reads the block of a run, checks and unpacks it.
+///
+/// # Errors
+/// When the disk fails, or [`LogError::Damaged`] when it does not hold.
+pub(super) fn read_block(
+    disk: &dyn Disk,
+    (file, name, salt): (&dyn DiskFile, &SegmentName, Salt),
+    run: &Run,
+) -> Result<Unpacked, LogError> {
+    let position = u64::from(run.position);
+    let mut bytes = vec![0; run.length as usize];
+    file.read_at(&mut bytes, position).map_err(|error| read_failed(disk, name, position, error))?;
+    frame::parse_block(&bytes, salt, position)
+        .and_then(|block| block.unpack(&bytes))
+        .map_err(|detail| damaged(disk, name, position, detail))
+}
+
+/// Reads the section of a run and checks it.
 ///
 /// # Errors
 /// When the disk fails, or [`LogError::Damaged`] when it does not hold.
 pub(super) fn read_section(
     disk: &dyn Disk,
-    (file, name, salt): (&dyn DiskFile, &SegmentName, Salt),
+    place: (&dyn DiskFile, &SegmentName, Salt),
+    lane: Lane,
     run: &Run,
 ) -> Result<(SectionHead, Bytes), LogError> {
+    let found = read_block(disk, place, run)?.find(lane, run.first);
     let position = u64::from(run.position);
-    let mut bytes = BytesMut::zeroed(run.length as usize);
-    file.read_at(&mut bytes, position).map_err(unavailable("read a segment"))?;
-    let section = frame::parse_section(&bytes, salt, position)
-        .map_err(|detail| damaged(disk, name, position, detail))?;
-    Ok((section.head, bytes.freeze().slice(section.body)))
+    found.ok_or_else(|| damaged(disk, place.1, position, NOT_IN_BLOCK))
 }
+
+/// What is wrong where an index and its segment differ.
+pub(super) const NOT_IN_BLOCK: &str = "the block does not hold the section that the index names";

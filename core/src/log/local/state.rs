@@ -9,15 +9,18 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::blocks::BlockCache;
 use super::catalog::Catalog;
 use super::disk::{Disk, DiskFile};
+use super::errors::{LocalFault, unavailable};
 use super::frame::{Lane, Salt};
 use super::index::{Index, Run};
 use super::metrics::Metrics;
 use super::queue::Queue;
 use super::segment::{Segment, SegmentName};
-use super::settings::{LocalFault, LocalTuning};
+use super::settings::LocalTuning;
 use super::signal::Signal;
+use crate::health::Health;
 use crate::log::{Bounds, Cleanup, LogError, Offset, Partition, Topic};
 
 /// Milliseconds since the Unix epoch, injected.
@@ -32,6 +35,16 @@ pub(super) struct Shared {
     pub(super) metrics: Metrics,
     pub(super) state: RwLock<State>,
     pub(super) queue: Queue,
+    /// Blocks unpacked lately.
+    pub(super) blocks: BlockCache,
+    /// Held by who makes a sidecar anew.
+    pub(super) rebuilding: Mutex<()>,
+    /// Topics that the bound in bytes leaves alone.
+    pub(super) keep_by_age: OnceLock<HashSet<Topic>>,
+    /// Set while the disk has less left than the reserve.
+    pub(super) disk_full: AtomicBool,
+    /// Hears of what stands still.
+    pub(super) health: OnceLock<Health>,
     /// The first failed write or sync.
     pub(super) poison: OnceLock<LocalFault>,
     /// Live members: group and topic.
@@ -54,6 +67,12 @@ impl Shared {
     /// The durable state of one partition's topic.
     pub(super) fn lane(&self, topic: &Topic, partition: Partition) -> Result<Lane, LogError> {
         self.state.read().lane(topic, partition)
+    }
+
+    /// Makes names made and removed durable.
+    pub(super) fn sync_folder(&self) -> Result<(), LogError> {
+        let failed = unavailable("sync the folder", || self.disk.place(""));
+        self.disk.sync_folder().map_err(failed)
     }
 }
 

@@ -3,6 +3,8 @@
 mod crash;
 mod damage;
 mod forgetting;
+mod room;
+mod sidecars;
 mod simulated;
 
 use std::sync::Arc;
@@ -53,6 +55,13 @@ pub(super) fn values(log: &dyn LogView, name: &str) -> Vec<String> {
         }
     }
     values
+}
+
+/// Letters that compression makes a quarter shorter, no more.
+pub(super) fn noise(seed: u64, length: usize) -> String {
+    let mut dice = simulated::Dice(seed);
+    let letter = |_| char::from(b'0' + u8::try_from(dice.roll(64)).unwrap());
+    (0..length).map(letter).collect()
 }
 
 #[test]
@@ -193,10 +202,10 @@ fn an_idle_log_seals_its_tail() {
     send(&log, vec![row("in", "a")]);
     let name = log.keeper.shared.state.read().active.name;
     let sealed = || {
-        let disk = RealDisk::new(dir.path().to_owned());
+        let disk = RealDisk::open(dir.path()).unwrap();
         let (salt, length) = segment::read_header(&disk, &name).unwrap();
         let bytes = segment::read_all(&disk, &name, length).unwrap();
-        segment::scan(&disk, &name, salt, &bytes, &mut |_, _| Ok(())).is_ok_and(|one| one.sealed)
+        scan::scan(&disk, &name, salt, &bytes, &mut |_, _| Ok(())).is_ok_and(|one| one.sealed)
     };
     let until = std::time::Instant::now() + WAIT;
     while !sealed() {

@@ -2,7 +2,8 @@
 //!
 //! Each round writes the sidecars of newly closed segments, then forgets in three steps, from
 //! cheap to dear:
-//! 1. what nobody needs leaves the sidecars (see [`super::forget`]);
+//! 1. what nobody needs leaves the sidecars, and so does what stands above the bound in bytes
+//!    (see [`super::forget`]);
 //! 2. the oldest segments that list nothing are dropped: first a durable control says where the
 //!    log begins, then they leave the list, then they are unlinked;
 //! 3. neighbours that are mostly forgotten are merged into one (see [`super::merge`]).
@@ -13,16 +14,18 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::catalog::Control;
 use super::groups;
 use super::keeper;
 use super::segment::{Listed, Segment, SegmentName};
-use super::settings::unavailable;
-use super::state::Shared;
-use super::{forget, merge};
+use super::state::{Shared, State};
+use super::{forget, merge, space};
 use crate::log::LogError;
+
+/// How soon a full disk is looked at again.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Works until the log closes.
 pub(super) fn run(shared: &Arc<Shared>) {
@@ -31,7 +34,10 @@ pub(super) fn run(shared: &Arc<Shared>) {
     let mut compacted_bytes = 0;
     let mut stalled = HashSet::new();
     loop {
-        shared.upkeep.wait(seen, due);
+        // A full disk is looked at again soon: nobody writes who would notice that there is room.
+        let full = shared.disk_full.load(Ordering::Relaxed);
+        let wake = if full { due.min(Instant::now() + FULL_DISK_PAUSE) } else { due };
+        shared.upkeep.wait(seen, wake);
         seen = shared.upkeep.count();
         if shared.stopping.load(Ordering::Acquire) {
             return;
@@ -40,6 +46,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         if is_due {
             due = Instant::now() + shared.tuning.upkeep_every;
         }
+        space::watch(shared);
         if shared.poison.get().is_some() {
             continue;
         }
@@ -61,14 +68,21 @@ fn warn(outcome: Result<(), LogError>, action: &'static str) {
 /// Shows how much is stored.
 fn show_stored(shared: &Shared) {
     let state = shared.state.read();
-    let bytes = state.sealed.iter().map(|segment| segment.length).sum::<u64>();
+    let sealed = state.sealed.iter().map(|segment| segment.length).sum::<u64>();
+    let bytes = sealed + active_bytes(&state);
     shared.metrics.segments.set(i64::try_from(state.sealed.len() + 1).unwrap_or(i64::MAX));
     shared.metrics.stored_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+}
+
+/// Bytes of records in the segment that is written.
+pub(super) fn active_bytes(state: &State) -> u64 {
+    state.active.index.lanes.values().map(|lane| lane.summary.bytes).sum()
 }
 
 /// Forgets once.
 pub(super) fn round(shared: &Arc<Shared>, compacted_bytes: &mut u64) -> Result<(), LogError> {
     forget::expired(shared)?;
+    forget::over_bound(shared)?;
     forget::superseded(shared, compacted_bytes)?;
     drop_oldest(shared)?;
     merge::all(shared)
@@ -78,9 +92,10 @@ pub(super) fn round(shared: &Arc<Shared>, compacted_bytes: &mut u64) -> Result<(
 pub(super) fn write_sidecars(shared: &Shared) -> Result<(), LogError> {
     let sealed = shared.state.read().sealed.clone();
     for segment in sealed {
-        let Listed::Memory(index) = &segment.listed else { continue };
+        let Listed::Memory(index, _) = &segment.listed else { continue };
         let relisted = segment.relist(&*shared.disk, index)?;
         replace(shared, &[segment.name], Some(relisted));
+        segment.remove_sidecar(&*shared.disk)?;
     }
     Ok(())
 }
@@ -113,7 +128,7 @@ fn drop_oldest(shared: &Arc<Shared>) -> Result<(), LogError> {
     for segment in &dropped {
         segment.remove(&*shared.disk)?;
     }
-    shared.disk.sync_folder().map_err(unavailable("sync the folder"))?;
+    shared.sync_folder()?;
     tracing::info!(segments = dropped.len(), beginning, "dropped old segments of the local log");
     Ok(())
 }

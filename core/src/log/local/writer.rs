@@ -3,7 +3,9 @@
 //!
 //! While a frame is being synced the next group gathers in the queue. There is never more than one
 //! unsynced frame, which is what recovery rests on. The first write or sync that fails poisons the
-//! log: nothing is tried again, everyone who waits is told.
+//! log: nothing is tried again, everyone who waits is told. A file that cannot be opened, for want
+//! of descriptors, harms nothing: those who wait are asked to come again. So they are when the disk
+//! has less left than the reserve, see [`super::space`].
 //!
 //! Callbacks run on a thread of their own, so that a slow one delays acknowledgements, not the
 //! disk; when it is slow for long, the bounded channel between the two holds the writer back.
@@ -20,11 +22,11 @@ use crossbeam::channel::{Receiver, Sender};
 pub(super) use self::turn::{controls_head, write_snapshot};
 use super::catalog::Control;
 use super::disk::DiskFile;
+use super::errors::{FileError, LocalFault};
 use super::frame::{FRAME_OVERHEAD, FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
-use super::index::Run;
 use super::queue::{Done, Submission, Work, cost_of};
 use super::segment::SegmentName;
-use super::settings::LocalFault;
+use super::space;
 use super::state::Shared;
 use crate::log::{LogError, Offset, OnDurable, Row, Topic};
 
@@ -105,7 +107,8 @@ impl Writer {
         acknowledged: Sender<Acknowledgement>,
         tail: Tail,
     ) -> Self {
-        Self { shared, acknowledged, tail, frame: FrameWriter::new(), recent: None }
+        let frame = FrameWriter::new(shared.tuning.compression);
+        Self { shared, acknowledged, tail, frame, recent: None }
     }
 
     /// Writes until the queue is closed and empty, then seals.
@@ -129,7 +132,13 @@ impl Writer {
         let mut outcomes: Outcomes = batch.iter().map(|_| Vec::new()).collect();
         let mut refused: HashMap<usize, LogError> = HashMap::new();
         let mut group = Group::default();
+        let room = space::look(&self.shared);
         for (at, submission) in batch.iter().enumerate() {
+            if let Some(error) = room.refusal(&self.shared, submission) {
+                outcomes[at].extend(submission.rows.iter().map(|_| Err(error.clone())));
+                refused.insert(at, error);
+                continue;
+            }
             let before = group.picks.len();
             for (row_at, row) in submission.rows.iter().enumerate() {
                 match self.admit(row) {
@@ -219,23 +228,21 @@ impl Writer {
     ) -> Result<(), LogError> {
         self.refuse_if_poisoned()?;
         if self.tail.position >= self.shared.tuning.segment_bytes.as_u64() {
-            self.rotate().map_err(|error| self.poison(&error))?;
+            self.rotate()?;
         }
         let now_ms = (self.shared.clock)().max(self.tail.last_ms);
         let (salt, position) = (self.tail.salt, self.tail.position);
         self.frame.begin(salt, position, FrameKind::Commit, self.tail.next_lsn, now_ms);
         let mut lsn = self.tail.next_lsn;
-        let mut runs = Vec::new();
         for picks in group.picks.chunk_by(|one, other| one.lane == other.lane) {
-            runs.push(self.encode_lane(picks, batch, outcomes, &mut lsn, now_ms));
+            self.encode_lane(picks, batch, outcomes, &mut lsn, now_ms);
         }
         self.encode_controls(&mut group.controls, &mut lsn, now_ms);
-        let frame = self.frame.finish();
-        let length = frame.len() as u64;
+        let length = self.frame.finish().len() as u64;
         let file = &self.tail.file;
         let began = Instant::now();
-        let written = file.write_at(frame, position).and_then(|()| file.sync());
-        written.map_err(|error| self.poison_io(error))?;
+        let written = file.write_at(self.frame.finished(), position).and_then(|()| file.sync());
+        written.map_err(|error| self.poison(error))?;
         let metrics = &self.shared.metrics;
         metrics.commit_seconds.observe(began.elapsed().as_secs_f64());
         metrics.frames.inc();
@@ -245,7 +252,7 @@ impl Writer {
         self.tail.next_lsn = lsn;
         self.tail.last_ms = now_ms;
         self.tail.sealed = false;
-        self.publish(&runs, &group.controls, now_ms);
+        self.publish(&group.controls);
         Ok(())
     }
 
@@ -257,7 +264,7 @@ impl Writer {
         outcomes: &mut Outcomes,
         lsn: &mut u64,
         appended_ms: i64,
-    ) -> (Lane, Run) {
+    ) {
         let lane = picks[0].lane;
         let first = self.shared.state.read().catalog.end(lane).unwrap_or(0);
         let kind = SectionKind::Records;
@@ -271,11 +278,7 @@ impl Writer {
             offset += 1;
         }
         *lsn += offset - first;
-        let (position, length) = self.frame.end_section();
-        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-        let span = narrow(offset - first - 1);
-        let run = Run { first, span, position: narrow(position), length: narrow(length as u64) };
-        (lane, run)
+        self.frame.end_section();
     }
 
     fn encode_controls(
@@ -299,19 +302,20 @@ impl Writer {
     }
 
     /// Shows what is durable to the readers.
-    fn publish(&self, runs: &[(Lane, Run)], controls: &[(usize, Control)], now_ms: i64) {
+    fn publish(&self, controls: &[(usize, Control)]) {
+        let placed = self.frame.placed();
         let mut signals = Vec::new();
         {
             let mut state = self.shared.state.write();
-            for (lane, run) in runs {
-                state.active.index.add(*lane, *run, (now_ms, now_ms));
-                state.catalog.set_end(*lane, run.last() + 1);
+            for one in placed {
+                state.active.index.add(one.lane, one.run, (one.oldest_ms, one.newest_ms));
+                state.catalog.set_end(one.lane, one.run.last() + 1);
             }
             for (_, control) in controls {
                 state.catalog.apply(control);
             }
-            for (lane, ..) in runs {
-                if let Some(topic) = state.catalog.topic(lane.topic)
+            for one in placed {
+                if let Some(topic) = state.catalog.topic(one.lane.topic)
                     && !signals.iter().any(|signal| Arc::ptr_eq(signal, &topic.signal))
                 {
                     signals.push(Arc::clone(&topic.signal));
@@ -330,15 +334,29 @@ impl Writer {
         }
     }
 
-    fn poison_io(&self, error: std::io::Error) -> LogError {
-        let fault = LocalFault::Poisoned { kind: error.kind(), detail: Arc::new(error) };
+    /// Takes note that a write or a sync of the tail failed.
+    fn poison(&self, error: std::io::Error) -> LogError {
+        self.poison_with(self.shared.disk.place(&self.tail.name.log()), error)
+    }
+
+    /// The same for the beginning of a segment, whose errors know their file.
+    fn poison_by(&self, error: &LogError) -> LogError {
+        if let LogError::Unavailable { cause, .. } = error
+            && let Some(FileError { place, error }) = cause.downcast_ref()
+        {
+            let again = error.raw_os_error().map(std::io::Error::from_raw_os_error);
+            return self.poison_with(place.clone(), again.unwrap_or_else(|| error.kind().into()));
+        }
+        self.poison(std::io::Error::other(error.to_string()))
+    }
+
+    fn poison_with(&self, place: String, error: std::io::Error) -> LogError {
+        let fault = LocalFault::Poisoned { place, detail: Arc::new(error) };
         // Only the first failure counts; there is no second write that could fail.
         drop(self.shared.poison.set(fault.clone()));
         self.shared.metrics.stopped.set(1);
+        // Upkeep tells the health.
+        self.shared.upkeep.ring();
         fault.refusing("write")
-    }
-
-    fn poison(&self, error: &LogError) -> LogError {
-        self.poison_io(std::io::Error::other(error.to_string()))
     }
 }

@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 
 use super::protocol::{self, Answer, Request};
 use super::socket_of;
+use crate::log::local::errors::unavailable;
 use crate::log::local::reader::deadline;
-use crate::log::local::settings::unavailable;
 use crate::log::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
 
 /// How long the owner may take for an answer, waiting not counted.
@@ -34,7 +34,7 @@ impl RemoteView {
     pub fn connect(dir: &Path) -> Result<Self, LogError> {
         let mut connection = Connection::open(dir)?;
         let Answer::Partitions(partitions) = connection.ask(&Request::Partitions)? else {
-            return Err(nonsense());
+            return Err(connection.nonsense());
         };
         Ok(Self { dir: dir.to_owned(), partitions, connection: Mutex::new(connection) })
     }
@@ -44,14 +44,11 @@ impl RemoteView {
     }
 }
 
-fn nonsense() -> LogError {
-    let error = io::Error::new(io::ErrorKind::InvalidData, "the answer makes no sense");
-    unavailable(ACTION)(error)
-}
-
 /// A connection to the owner; after a failure it is of no more use.
 #[derive(Debug)]
 struct Connection {
+    /// The folder of the log.
+    place: String,
     stream: UnixStream,
     lane: (Topic, Partition),
     broken: bool,
@@ -59,25 +56,38 @@ struct Connection {
 
 impl Connection {
     fn open(dir: &Path) -> Result<Self, LogError> {
-        let stream = socket_of(dir).and_then(UnixStream::connect).map_err(unavailable(ACTION))?;
-        stream.set_read_timeout(Some(PATIENCE)).map_err(unavailable(ACTION))?;
-        stream.set_write_timeout(Some(PATIENCE)).map_err(unavailable(ACTION))?;
-        Ok(Self { stream, lane: (Topic::new(""), 0), broken: false })
+        let place = dir.display().to_string();
+        let failed = unavailable(ACTION, || place.clone());
+        let stream = socket_of(dir).and_then(UnixStream::connect).map_err(&failed)?;
+        stream.set_read_timeout(Some(PATIENCE)).map_err(&failed)?;
+        stream.set_write_timeout(Some(PATIENCE)).map_err(&failed)?;
+        drop(failed);
+        Ok(Self { place, stream, lane: (Topic::new(""), 0), broken: false })
+    }
+
+    fn failed(&self, error: io::Error) -> LogError {
+        unavailable(ACTION, || self.place.clone())(error)
+    }
+
+    fn nonsense(&self) -> LogError {
+        let detail = "the answer makes no sense: use the version of this program that owns the log";
+        self.failed(io::Error::new(io::ErrorKind::InvalidData, detail))
     }
 
     fn ask(&mut self, request: &Request) -> Result<Answer, LogError> {
         if self.broken {
             let error = io::Error::new(io::ErrorKind::NotConnected, "the connection broke before");
-            return Err(unavailable(ACTION)(error));
+            return Err(self.failed(error));
         }
         let message = self.exchange(request).map_err(|error| {
             self.broken = true;
-            unavailable(ACTION)(error)
+            self.failed(error)
         })?;
         if message.first() == Some(&0) {
-            return Answer::decode(&message, request, &self.lane).ok_or_else(nonsense);
+            let answer = Answer::decode(&message, request, &self.lane);
+            return answer.ok_or_else(|| self.nonsense());
         }
-        Err(protocol::decode_error(&message).unwrap_or_else(nonsense))
+        Err(protocol::decode_error(&message).unwrap_or_else(|| self.nonsense()))
     }
 
     fn exchange(&mut self, request: &Request) -> io::Result<Bytes> {
@@ -94,7 +104,7 @@ impl LogView for RemoteView {
     fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
         match self.ask(&Request::Bounds { topic: topic.clone(), partition })? {
             Answer::Bounds(bounds) => Ok(bounds),
-            _ => Err(nonsense()),
+            _ => Err(self.connection.lock().nonsense()),
         }
     }
 
@@ -119,7 +129,7 @@ impl LogView for RemoteView {
         let (group, topic) = (group.to_owned(), topic.clone());
         match self.ask(&Request::Committed { group, topic, partition })? {
             Answer::Committed(committed) => Ok(committed),
-            _ => Err(nonsense()),
+            _ => Err(self.connection.lock().nonsense()),
         }
     }
 }
@@ -137,7 +147,7 @@ impl Reader for RemoteReader {
             let left = until.saturating_duration_since(Instant::now());
             let request = Request::Read { max_records: max_records as u64, wait: left };
             let Answer::Read(entries, position) = self.connection.ask(&request)? else {
-                return Err(nonsense());
+                return Err(self.connection.nonsense());
             };
             self.position = position;
             if !entries.is_empty() || max_records == 0 || Instant::now() >= until {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::protocol::{self, Answer, Request};
 use super::{PATH_BYTES, POINTER, SOCKET};
 use crate::log::local::LocalLog;
-use crate::log::local::settings::unavailable;
+use crate::log::local::errors::unavailable;
 use crate::log::{LogError, LogView, Reader};
 
 /// Connections at a time; more are closed at once.
@@ -46,7 +46,7 @@ struct Shared {
 /// # Errors
 /// [`LogError::Unavailable`] when the socket cannot be made.
 pub fn serve(log: &Arc<LocalLog>) -> Result<Serving, LogError> {
-    let failed = unavailable("serve the local log");
+    let failed = unavailable("serve the local log", || log.dir.display().to_string());
     let socket = place(&log.dir).map_err(&failed)?;
     let listener = UnixListener::bind(&socket).map_err(&failed)?;
     let shared = Arc::new(Shared {

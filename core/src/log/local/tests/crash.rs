@@ -19,6 +19,7 @@ use super::super::keeper::{Keeper, commit_whole};
 use super::super::reader::LocalReader;
 use super::super::settings::LocalTuning;
 use super::super::upkeep;
+use super::noise;
 use super::simulated::{Dice, Fault, SimulatedDisk};
 use crate::log::{Cleanup, Committed, LogError, Offset, Reader, Row, Topic};
 
@@ -120,7 +121,7 @@ fn tuning() -> LocalTuning {
         queue_bytes: ByteSize::mib(1),
         seal_after: Duration::from_hours(1),
         upkeep_every: Duration::from_hours(1),
-        stalled_after: Duration::from_hours(1),
+        ..LocalTuning::default()
     }
 }
 
@@ -194,9 +195,7 @@ impl World {
         let mut made = Vec::new();
         for (topic, partition, key, length) in rows {
             self.model.written += 1;
-            let number = self.model.written.to_le_bytes();
-            let bytes: Vec<_> = number.into_iter().cycle().take(*length).collect();
-            let value = (*length > 0).then(|| Bytes::from(bytes));
+            let value = (*length > 0).then(|| Bytes::from(noise(self.model.written, *length)));
             let (topic, key) = (Topic::new(TOPICS[*topic]), Bytes::from(vec![*key]));
             made.push(Row { topic, partition: *partition, key, value });
         }

@@ -10,23 +10,23 @@ use super::super::segment::SegmentName;
 use super::*;
 
 /// A log of several segments on real files; `values` were acknowledged in this order.
-struct Written {
-    dir: tempfile::TempDir,
-    values: Vec<String>,
+pub(super) struct Written {
+    pub(super) dir: tempfile::TempDir,
+    pub(super) values: Vec<String>,
 }
 
-fn settings(dir: &std::path::Path) -> LocalSettings {
+pub(super) fn settings(dir: &std::path::Path) -> LocalSettings {
     let mut settings = LocalSettings::new(dir, 2);
     settings.tuning.segment_bytes = ByteSize::kib(64);
     settings
 }
 
 impl Written {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let log = LocalLog::open(settings(dir.path())).unwrap();
         ensure(&log);
-        let values: Vec<_> = (0..60).map(|n| format!("{n}:{}", "x".repeat(5_000))).collect();
+        let values: Vec<_> = (0..60).map(|n| format!("{n}:{}", noise(n, 5_000))).collect();
         for value in &values {
             assert!(send(&log, vec![row("in", value)])[0].is_ok());
         }
@@ -36,35 +36,35 @@ impl Written {
         written
     }
 
-    fn disk(&self) -> RealDisk {
-        RealDisk::new(self.dir.path().to_owned())
+    pub(super) fn disk(&self) -> RealDisk {
+        RealDisk::open(self.dir.path()).unwrap()
     }
 
-    fn segments(&self) -> Vec<SegmentName> {
+    pub(super) fn segments(&self) -> Vec<SegmentName> {
         let files = self.disk().list().unwrap();
         let mut names: Vec<_> = files.iter().filter_map(|file| SegmentName::parse(file)).collect();
         names.sort_unstable();
         names
     }
 
-    fn change(&self, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn change(&self, file: &str, change: impl FnOnce(&mut Vec<u8>)) {
         let path = self.dir.path().join(file);
         let mut bytes = std::fs::read(&path).unwrap();
         change(&mut bytes);
         std::fs::write(&path, bytes).unwrap();
     }
 
-    fn open(&self) -> Result<Arc<LocalLog>, LogError> {
+    pub(super) fn open(&self) -> Result<Arc<LocalLog>, LogError> {
         LocalLog::open(settings(self.dir.path()))
     }
 
-    fn sidecars(&self) -> Vec<String> {
+    pub(super) fn sidecars(&self) -> Vec<String> {
         let files = self.disk().list().unwrap();
         files.into_iter().filter(|file| SegmentName::parse_index(file).is_some()).collect()
     }
 }
 
-fn flip(position: usize) -> impl FnOnce(&mut Vec<u8>) {
+pub(super) fn flip(position: usize) -> impl FnOnce(&mut Vec<u8>) {
     move |bytes| bytes[position] ^= 0x10
 }
 

@@ -15,17 +15,22 @@ use super::*;
 const RETENTION_MS: i64 = 10_000;
 
 /// A log with topics `in` and `out`, forgetting by time, and `keyed`, by key.
-struct World {
-    disk: SimulatedDisk,
+pub(super) struct World {
+    pub(super) disk: SimulatedDisk,
     clock: Arc<AtomicI64>,
-    log: LocalLog,
+    pub(super) log: LocalLog,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
+        Self::bounded(None)
+    }
+
+    /// A log with a bound in bytes.
+    pub(super) fn bounded(retention_bytes: Option<ByteSize>) -> Self {
         let disk = SimulatedDisk::default();
         let clock = Arc::new(AtomicI64::new(1_000_000));
-        let log = Self::open(&disk, &clock).unwrap();
+        let log = Self::open_bounded(&disk, &clock, retention_bytes).unwrap();
         let timed = Cleanup::Delete { retention_ms: RETENTION_MS.cast_unsigned() };
         let cleanups = [("in", timed), ("out", timed), ("keyed", Cleanup::Compact)];
         let spec = |(name, cleanup)| TopicSpec { topic: topic(name), cleanup };
@@ -34,10 +39,19 @@ impl World {
     }
 
     fn open(disk: &SimulatedDisk, clock: &Arc<AtomicI64>) -> Result<LocalLog, LogError> {
+        Self::open_bounded(disk, clock, None)
+    }
+
+    fn open_bounded(
+        disk: &SimulatedDisk,
+        clock: &Arc<AtomicI64>,
+        retention_bytes: Option<ByteSize>,
+    ) -> Result<LocalLog, LogError> {
         let clock = Arc::clone(clock);
         let clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let tuning = LocalTuning {
             segment_bytes: ByteSize::kib(64),
+            retention_bytes,
             seal_after: Duration::from_hours(1),
             stalled_after: Duration::from_mins(1),
             ..LocalTuning::default()
@@ -47,38 +61,38 @@ impl World {
         Ok(LocalLog { keeper, dir: PathBuf::new() })
     }
 
-    fn reopen(self) -> Self {
+    pub(super) fn reopen(self) -> Self {
         let Self { disk, clock, log } = self;
         drop(log);
         let log = Self::open(&disk, &clock).unwrap();
         Self { disk, clock, log }
     }
 
-    fn pass(&self, ms: i64) {
+    pub(super) fn pass(&self, ms: i64) {
         self.clock.fetch_add(ms, Ordering::SeqCst);
     }
 
     /// Fills a segment or more with rows of one topic and key.
-    fn fill(&self, name: &str, key: &'static str) {
-        for _ in 0..20 {
-            let value = Some(Bytes::from(vec![b'x'; 5_000]));
+    pub(super) fn fill(&self, name: &str, key: &'static str) {
+        for number in 0..20 {
+            let value = Some(Bytes::from(noise(number, 5_000)));
             let key = Bytes::from_static(key.as_bytes());
             let row = Row { key, value, ..row(name, "") };
             assert!(send(&self.log, vec![row])[0].is_ok());
         }
     }
 
-    fn upkeep(&self) {
+    pub(super) fn upkeep(&self) {
         let shared = &self.log.keeper.shared;
         upkeep::write_sidecars(shared).unwrap();
         upkeep::round(shared, &mut 0).unwrap();
     }
 
-    fn start(&self, name: &str) -> Offset {
+    pub(super) fn start(&self, name: &str) -> Offset {
         self.log.bounds(&topic(name), 1).unwrap().start
     }
 
-    fn segments(&self) -> usize {
+    pub(super) fn segments(&self) -> usize {
         self.disk.names(".log").len()
     }
 }
@@ -258,7 +272,9 @@ fn a_full_disk_stops_the_log_and_says_so() {
     assert!(send(&world.log, vec![row("in", "a")])[0].is_ok());
     world.disk.set_fault(1, Fault::Fails(std::io::ErrorKind::StorageFull));
     let full = send(&world.log, vec![row("in", "b")]).remove(0).unwrap_err();
-    assert!(full.to_string().contains("open it again"), "{full}");
+    for part in ["simulated/0000000001", "Make room on this disk", "start this process again"] {
+        assert!(full.to_string().contains(part), "{part} in {full}");
+    }
     assert!(!full.is_retryable());
     let after = send(&world.log, vec![row("in", "c")]).remove(0).unwrap_err();
     assert_eq!(after.to_string(), full.to_string(), "nothing is written after a failure");

@@ -69,6 +69,9 @@ struct Folder {
     changes: u64,
     fault: Option<(u64, Fault)>,
     dead: bool,
+    /// How many more files cannot be created, for want of descriptors.
+    without_descriptor: u32,
+    available: Option<u64>,
 }
 
 impl Folder {
@@ -115,6 +118,16 @@ impl SimulatedDisk {
         folder.fault = Some((folder.changes + after, fault));
     }
 
+    /// Has so many files not be created.
+    pub(super) fn set_without_descriptor(&self, times: u32) {
+        self.0.lock().without_descriptor = times;
+    }
+
+    /// Sets what is left on the disk.
+    pub(super) fn set_available(&self, bytes: u64) {
+        self.0.lock().available = Some(bytes);
+    }
+
     /// The disk after the power came back.
     pub(super) fn after_power_cut(&self, dice: &mut Dice) -> Self {
         let folder = self.0.lock().clone();
@@ -155,6 +168,13 @@ impl SimulatedDisk {
         work()
     }
 
+    /// Bytes of the files whose names end so.
+    pub(super) fn bytes(&self, ending: &str) -> usize {
+        let folder = self.0.lock();
+        let files = folder.names.iter().filter(|(name, _)| name.ends_with(ending));
+        files.map(|(_, file)| folder.contents[*file].now.len()).sum()
+    }
+
     pub(super) fn names(&self, ending: &str) -> Vec<String> {
         let folder = self.0.lock();
         folder.names.keys().filter(|name| name.ends_with(ending)).cloned().collect()
@@ -168,6 +188,10 @@ impl Disk for SimulatedDisk {
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let mut folder = self.0.lock();
+        if folder.without_descriptor > 0 {
+            folder.without_descriptor -= 1;
+            return Err(io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()));
+        }
         folder.change()?;
         let file = folder.contents.len();
         folder.contents.push(Content::default());
@@ -211,8 +235,12 @@ impl Disk for SimulatedDisk {
         Ok(())
     }
 
+    fn available(&self) -> io::Result<u64> {
+        Ok(self.0.lock().available.unwrap_or(u64::MAX / 2))
+    }
+
     fn place(&self, name: &str) -> String {
-        name.to_owned()
+        format!("simulated/{name}")
     }
 }
 

@@ -8,7 +8,6 @@ use crate::log::local::catalog::Control;
 use crate::log::local::frame::{FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
 use crate::log::local::index::Index;
 use crate::log::local::segment::{Draft, Listed, Segment, SegmentName};
-use crate::log::local::settings::unavailable;
 use crate::log::local::state::Active;
 
 impl Writer {
@@ -20,7 +19,7 @@ impl Writer {
             return;
         }
         if let Err(error) = self.write_seal() {
-            let fault = self.poison_io(error);
+            let fault = self.poison(error);
             tracing::error!(error = %fault, "could not seal the local log");
         }
         self.tail.sealed = true;
@@ -39,22 +38,25 @@ impl Writer {
     /// Closes the segment and begins the next one with a snapshot of the catalog.
     pub(super) fn rotate(&mut self) -> Result<(), LogError> {
         if !self.tail.sealed {
-            let failed = unavailable("seal a segment");
-            self.write_seal().map_err(failed)?;
+            self.write_seal().map_err(|error| self.poison(error))?;
+            self.tail.sealed = true;
         }
         let number = self.tail.name.last + 1;
         let name = SegmentName { first: number, last: number, generation: 0 };
         let controls = self.shared.state.read().catalog.snapshot();
-        let mut draft = Draft::create(&*self.shared.disk, name)?;
+        // Nothing was written yet: the next commit tries again.
+        let shared = Arc::clone(&self.shared);
+        let mut draft = Draft::create(&*shared.disk, name)?;
         let snapshot = write_snapshot(
             &mut self.frame,
             (draft.salt, draft.position),
             &controls,
             (self.tail.next_lsn, self.tail.last_ms),
         );
-        draft.append(snapshot)?;
+        let appended = draft.append(snapshot);
         let (salt, position) = (draft.salt, draft.position);
-        let file = draft.publish()?;
+        let published = appended.and_then(|()| draft.publish());
+        let file = published.map_err(|error| self.poison_by(&error))?;
         let active = Active { name, salt, file: Arc::clone(&file), index: Index::default() };
         {
             let mut state = self.shared.state.write();
@@ -64,7 +66,7 @@ impl Writer {
                 salt: closed.salt,
                 length: self.tail.position,
                 lanes: closed.index.summaries(),
-                listed: Listed::Memory(Arc::new(closed.index)),
+                listed: Listed::Memory(Arc::new(closed.index), 0),
             }));
         }
         self.shared.upkeep.ring();
