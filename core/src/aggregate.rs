@@ -11,6 +11,7 @@
 //! and for gauges), locks, a second thread, and any write outside a transaction.
 
 mod archive;
+mod attendance;
 mod day_records;
 mod days;
 mod deltas;
@@ -34,6 +35,7 @@ mod partition;
 mod records;
 mod refusal;
 mod release;
+mod released;
 mod restore;
 mod settings;
 mod state;

@@ -31,6 +31,8 @@ pub mod restart;
 
 pub mod topics;
 
+pub mod record_size;
+
 pub mod log;
 
 pub mod aggregate;

@@ -1,13 +1,14 @@
 //! The records of a store-day: its totals for others to read, what is kept of it on `state.v1`, and what is added to it after it was
 //! sealed.
 //!
-//! Each flush writes the first two of every day that changed, with all its terminals: they are written by hand, as in
-//! [`super::terminals`]. The shapes are those of `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them
+//! Each flush writes the first two of every day that changed, with the first part of its terminals, and further parts only
+//! where they changed. They are written by hand, as in [`super::terminals`]. The shapes are those of `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them
 //! against serde.
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::days::{Attendance, Control, Day, Status};
+use super::attendance::Attendance;
+use super::days::{Control, Day, Presence, Status};
 use super::json_text::{integer, optional};
 use super::outputs::write_json;
 use super::state::VERSION;
@@ -16,22 +17,54 @@ use super::terminals::Source;
 use crate::log::Offset;
 use crate::text::{Date, escape};
 
-/// Writes a day's totals; `missing` has a number for each of its terminals.
+/// Writes a day's totals, with the first part of its terminals.
 pub(super) fn write_totals(
     text: &mut BytesMut,
     store: &Store,
     (date, day): (Date, &Day),
-    missing: &[u64],
+    presence: Presence,
     source: Source,
 ) {
     totals(text, store, (date, day.status), &day.control);
+    text.extend_from_slice(br#","terminal_count":"#);
+    integer(text, presence.terminals);
+    text.extend_from_slice(br#","closed_count":"#);
+    integer(text, presence.closed);
+    text.extend_from_slice(br#","missing_count":"#);
+    integer(text, presence.missing);
+    published_terminals(text, store, date, day.part(0));
+    written_by(text, source);
+}
+
+/// Writes a further part of a day's terminals for others to read.
+pub(super) fn write_part(
+    text: &mut BytesMut,
+    store: &Store,
+    (date, day): (Date, &Day),
+    part: usize,
+    source: Source,
+) {
+    text.put_u8(b'{');
+    names(text, store);
+    business_date(text, date);
+    text.extend_from_slice(br#"","part":"#);
+    integer(text, part);
+    published_terminals(text, store, date, day.part(part));
+    written_by(text, source);
+}
+
+fn published_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32]) {
     text.extend_from_slice(br#","terminals":["#);
-    let mut missing = missing.iter();
-    terminals(text, store, day, |text, _seen| {
+    terminals(text, store, date, slots, |text, terminal, _seen| {
         text.extend_from_slice(br#","missing":"#);
-        integer(text, missing.next().copied().unwrap_or_default());
+        integer(text, terminal.missing_on(date));
     });
-    text.extend_from_slice(br#"],"partition":"#);
+    text.put_u8(b']');
+}
+
+/// Writes what the records of a flush end with.
+fn written_by(text: &mut BytesMut, source: Source) {
+    text.extend_from_slice(br#","partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","offset":"#);
     integer(text, source.offset);
@@ -60,20 +93,41 @@ pub(super) fn write_amendment(
     text.put_u8(b'}');
 }
 
-/// Writes what is kept of a day.
+/// Writes what is kept of a day, with the first part of its terminals.
 pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date, &Day)) {
+    state_of(text, store, date);
+    text.extend_from_slice(br#","status":"#);
+    write_json(text, &day.status);
+    text.extend_from_slice(br#","control":"#);
+    day.control.write_state(text);
+    kept_terminals(text, store, date, day.part(0));
+}
+
+/// Writes what is kept of a further part of a day's terminals.
+pub(super) fn write_part_state(
+    text: &mut BytesMut,
+    store: &Store,
+    (date, day): (Date, &Day),
+    part: usize,
+) {
+    state_of(text, store, date);
+    text.extend_from_slice(br#","part":"#);
+    integer(text, part);
+    kept_terminals(text, store, date, day.part(part));
+}
+
+fn state_of(text: &mut BytesMut, store: &Store, date: Date) {
     text.extend_from_slice(br#"{"v":"#);
     integer(text, VERSION);
     text.put_u8(b',');
     names(text, store);
     text.extend_from_slice(br#","date":"#);
     integer(text, date.0);
-    text.extend_from_slice(br#","status":"#);
-    write_json(text, &day.status);
-    text.extend_from_slice(br#","control":"#);
-    day.control.write_state(text);
+}
+
+fn kept_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32]) {
     text.extend_from_slice(br#","terminals":["#);
-    terminals(text, store, day, |text, seen| {
+    terminals(text, store, date, slots, |text, _terminal, seen| {
         text.extend_from_slice(br#","close":"#);
         optional(text, seen.close);
         text.extend_from_slice(br#","last":"#);
@@ -86,12 +140,17 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date
 fn totals(text: &mut BytesMut, store: &Store, (date, status): (Date, Status), control: &Control) {
     text.put_u8(b'{');
     names(text, store);
-    text.extend_from_slice(br#","business_date":""#);
-    text.extend_from_slice(date.ascii().as_str().as_bytes());
+    business_date(text, date);
     text.extend_from_slice(br#"","status":"#);
     write_json(text, &status);
     text.put_u8(b',');
     control.write_published(text);
+}
+
+/// Writes the business date, all but what ends it.
+fn business_date(text: &mut BytesMut, date: Date) {
+    text.extend_from_slice(br#","business_date":""#);
+    text.extend_from_slice(date.ascii().as_str().as_bytes());
 }
 
 fn names(text: &mut BytesMut, store: &Store) {
@@ -105,18 +164,20 @@ fn names(text: &mut BytesMut, store: &Store) {
 fn terminals(
     text: &mut BytesMut,
     store: &Store,
-    day: &Day,
-    mut members: impl FnMut(&mut BytesMut, &Attendance),
+    date: Date,
+    slots: &[u32],
+    mut members: impl FnMut(&mut BytesMut, &Terminal, &Attendance),
 ) {
-    for (place, seen) in day.terminals.iter().enumerate() {
-        let Terminal { name, epoch, .. } = &store.terminals[seen.terminal as usize];
+    let present = store.present(slots);
+    let present = present.filter_map(|terminal| Some((terminal, terminal.days.on(date)?)));
+    for (place, (terminal, seen)) in present.enumerate() {
         let head: &[u8] = if place == 0 { br#"{"terminal":""# } else { br#",{"terminal":""# };
         text.extend_from_slice(head);
-        escape(text, name);
+        escape(text, &terminal.name);
         text.extend_from_slice(br#"","epoch":""#);
-        escape(text, epoch);
+        escape(text, &terminal.epoch);
         flags(text, seen);
-        members(text, seen);
+        members(text, terminal, seen);
         text.put_u8(b'}');
     }
 }
@@ -137,7 +198,8 @@ mod tests {
     use serde::Serialize;
 
     use super::super::days::Published;
-    use super::super::state::day_value;
+    use super::super::numbers::Numbers;
+    use super::super::state::{day_value, part_value};
     use super::*;
     use crate::envelope::Scope;
     use crate::event::Kind;
@@ -151,6 +213,22 @@ mod tests {
         status: Status,
         #[serde(flatten)]
         control: Published<'a>,
+        terminal_count: u64,
+        closed_count: u64,
+        missing_count: u64,
+        terminals: Vec<AttendanceRecord<'a>>,
+        partition: u32,
+        offset: u64,
+        flush: u64,
+    }
+
+    /// A further part of the terminals as serde would write it.
+    #[derive(Serialize)]
+    struct PartRecord<'a> {
+        tenant: &'a str,
+        store: &'a str,
+        business_date: String,
+        part: usize,
         terminals: Vec<AttendanceRecord<'a>>,
         partition: u32,
         offset: u64,
@@ -181,26 +259,52 @@ mod tests {
         missing: u64,
     }
 
-    fn by_serde(
-        store: &Store,
-        (date, day): (Date, &Day),
-        missing: &[u64],
-        source: Source,
-    ) -> String {
-        let attendance = |(seen, missing): (&Attendance, &u64)| AttendanceRecord {
-            terminal: &store.terminals[seen.terminal as usize].name,
-            epoch: &store.terminals[seen.terminal as usize].epoch,
-            opened: seen.opened,
-            closed: seen.closed,
-            missing: *missing,
+    fn part<'a>(store: &'a Store, date: Date, day: &Day, part: usize) -> Vec<AttendanceRecord<'a>> {
+        let present = store.present(day.part(part));
+        let record = |terminal: &'a Terminal| {
+            let seen = terminal.days.on(date).unwrap();
+            AttendanceRecord {
+                terminal: &terminal.name,
+                epoch: &terminal.epoch,
+                opened: seen.opened,
+                closed: seen.closed,
+                missing: terminal.missing_on(date),
+            }
         };
+        present.map(record).collect()
+    }
+
+    fn by_serde(store: &Store, (date, day): (Date, &Day), source: Source) -> String {
+        let Presence { terminals, closed, missing } = store.presence(date);
         let record = DayRecord {
             tenant: &store.tenant,
             store: &store.name,
             business_date: date.to_string(),
             status: day.status,
             control: day.control.published(),
-            terminals: day.terminals.iter().zip(missing).map(attendance).collect(),
+            terminal_count: terminals,
+            closed_count: closed,
+            missing_count: missing,
+            terminals: part(store, date, day, 0),
+            partition: source.partition,
+            offset: source.offset,
+            flush: source.flush,
+        };
+        serde_json::to_string(&record).unwrap()
+    }
+
+    fn part_by_serde(
+        store: &Store,
+        (date, day): (Date, &Day),
+        of: usize,
+        source: Source,
+    ) -> String {
+        let record = PartRecord {
+            tenant: &store.tenant,
+            store: &store.name,
+            business_date: date.to_string(),
+            part: of,
+            terminals: part(store, date, day, of),
             partition: source.partition,
             offset: source.offset,
             flush: source.flush,
@@ -212,41 +316,52 @@ mod tests {
         #[test]
         fn serde_writes_the_same_bytes(
             [tenant, name] in ["[a-z]{1,4}", "\\PC{1,4}"],
-            tills in prop::collection::vec(("[ -~]{1,6}", "[0-9]{0,3}", any::<u64>()), 0..5),
-            acts in prop::collection::vec((0..5_u32, any::<bool>(), prop::option::of(any::<u64>())), 0..9),
+            tills in prop::collection::vec(("[ -~]{1,6}", "[0-9]{0,3}"), 0..40),
+            acts in prop::collection::vec((0..40_u32, any::<bool>(), prop::option::of(0..400_u64)), 0..90),
             date in -5..30_000_i32,
             truncated: bool,
             (partition, offset, flush) in (any::<u32>(), any::<u64>(), any::<u64>()),
         ) {
-            let mut store = Store::new(&tenant, &name);
-            for (till, epoch, _) in &tills {
+            let (mut store, date) = (Store::new(&tenant, &name), Date(date));
+            for (till, epoch) in &tills {
                 store.add_terminal(till, epoch, Scope::Terminal);
             }
-            let mut day = Day { status: Status::OpenEnded, ..Day::default() };
-            day.control.truncated = truncated;
+            store.days.insert(date, Day::restored(Control::default(), Status::OpenEnded));
             for (terminal, close, number) in acts {
-                if (terminal as usize) < tills.len() {
-                    day.attend(terminal, if close { Kind::Close } else { Kind::Open }, number);
+                let Some(till) = store.terminals.get_mut(terminal as usize) else { continue };
+                if let Some(number) = number {
+                    till.ledger.numbers.get_or_insert_with(|| Numbers::open_at(number)).fill(number);
                 }
+                store.attend(terminal, date, if close { Kind::Close } else { Kind::Open }, number);
             }
-            let missing: Vec<u64> = tills.iter().map(|(.., missing)| *missing).collect();
-            let missing = &missing[..day.terminals.len()];
-            let (source, held) = (Source { partition, offset, flush }, (Date(date), &day));
+            let mut day = store.days[&date].clone();
+            day.control.truncated = truncated;
+            let (source, held) = (Source { partition, offset, flush }, (date, &day));
             let mut text = BytesMut::new();
-            write_totals(&mut text, &store, held, missing, source);
-            let expected = by_serde(&store, held, missing, source);
+            write_totals(&mut text, &store, held, store.presence(date), source);
+            let expected = by_serde(&store, held, source);
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
             text.clear();
             write_state(&mut text, &store, held);
-            let expected = serde_json::to_string(&day_value(&store, Date(date), &day)).unwrap();
+            let expected = serde_json::to_string(&day_value(&store, date, &day)).unwrap();
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            for part in 1..day.parts() {
+                text.clear();
+                write_part(&mut text, &store, held, part, source);
+                let expected = part_by_serde(&store, held, part, source);
+                prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+                text.clear();
+                write_part_state(&mut text, &store, held, part);
+                let expected = serde_json::to_string(&part_value(&store, date, &day, part)).unwrap();
+                prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
+            }
             text.clear();
             let from_offset = offset / 2;
-            write_amendment(&mut text, &store, (Date(date), &day.control), from_offset, source);
+            write_amendment(&mut text, &store, (date, &day.control), from_offset, source);
             let expected = serde_json::to_string(&AmendmentRecord {
                 tenant: &store.tenant,
                 store: &store.name,
-                business_date: Date(date).to_string(),
+                business_date: date.to_string(),
                 status: "sealed",
                 control: day.control.published(),
                 partition,

@@ -4,7 +4,8 @@
 //! is missing; a number missing below an earlier close of the same terminal counts against that
 //! earlier day. A day that is over and not complete is *open ended*. 35 days after the business date,
 //! by append time, it is sealed: what comes later is an amendment of its own and changes no total.
-//! How many currencies and tender types a day adds up is bounded; past that it says so.
+//! How many currencies and tender types a day adds up is bounded; past that it says so. How many terminals take part is up to
+//! whoever sends, so that they are written in parts of [`PART_TERMINALS`], the first with the day, and only parts that changed.
 
 #[cfg(test)]
 mod published;
@@ -27,6 +28,8 @@ const OVER_AFTER_DAYS: i32 = 2;
 /// Currencies, and tender types over all currencies, that a day adds up.
 const CURRENCIES: usize = 16;
 const TENDERS: usize = 64;
+/// Terminals in one part of a day's list: as many as nearly every store has, which then has no further part.
+pub(super) const PART_TERMINALS: usize = 32;
 
 /// How far a store-day has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -156,9 +159,9 @@ impl Control {
         self.sums.get_mut(place)
     }
 
-    /// Bytes that it will take when published, at most.
-    pub(super) fn published_bytes(&self) -> usize {
-        512 + 160 * self.sums.len() + 200 * self.tenders.len()
+    /// Bytes that it takes when it is written, published or kept, at most.
+    pub(super) fn written_bytes(&self) -> usize {
+        1_024 + 256 * self.sums.len() + 256 * self.tenders.len()
     }
 }
 
@@ -166,70 +169,88 @@ impl Control {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Day {
     pub(super) control: Control,
-    pub(super) terminals: Vec<Attendance>,
+    /// Slots of the terminals that took part, in the order in which they came.
+    terminals: Vec<u32>,
     /// Status last written.
     pub(super) status: Status,
     /// Waits in the list of what the next flush writes.
     pub(super) changed: bool,
+    /// Whether each further part of its terminals waits too; the first part is written with the day itself.
+    changed_parts: Vec<bool>,
 }
 
-/// What one terminal and epoch did on a day.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Attendance {
-    /// Slot among the store's terminals.
-    pub(super) terminal: u32,
-    pub(super) opened: bool,
-    pub(super) closed: bool,
-    /// Number of the highest close.
-    pub(super) close: Option<u64>,
-    /// Highest number of the day.
-    pub(super) last: Option<u64>,
+/// What the terminals of a day have done, all together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Presence {
+    pub(super) terminals: u64,
+    pub(super) closed: u64,
+    /// Numbers missing at all of them.
+    pub(super) missing: u64,
 }
 
 impl Day {
-    /// Notes that a terminal's event was counted on this day.
-    pub(super) fn attend(&mut self, terminal: u32, kind: Kind, number: Option<u64>) {
-        let place = self.terminals.iter().position(|seen| seen.terminal == terminal);
-        let place = place.unwrap_or_else(|| {
-            self.terminals.push(Attendance {
-                terminal,
-                opened: false,
-                closed: false,
-                close: None,
-                last: None,
-            });
-            self.terminals.len() - 1
-        });
-        let Some(seen) = self.terminals.get_mut(place) else { return };
-        seen.last = seen.last.max(number);
-        seen.opened |= kind == Kind::Open;
-        if kind == Kind::Close {
-            seen.closed = true;
-            seen.close = seen.close.max(number);
-        }
+    /// A day as it was kept, without its terminals.
+    pub(super) fn restored(control: Control, status: Status) -> Self {
+        Self { control, status, ..Self::default() }
     }
 
-    /// The number up to which a terminal's numbers belong to this day or an earlier one.
-    pub(super) fn upto(&self, terminal: u32) -> Option<u64> {
-        self.terminals.iter().find(|seen| seen.terminal == terminal)?.upto()
+    /// Adds a terminal that takes part for the first time.
+    pub(super) fn add_terminal(&mut self, terminal: u32) {
+        self.terminals.push(terminal);
+        let further = self.parts() - 1;
+        self.changed_parts.resize(further, false);
     }
 
-    /// The number of a terminal's close on this day.
-    pub(super) fn close(&self, terminal: u32) -> Option<u64> {
-        self.terminals.iter().find(|seen| seen.terminal == terminal)?.close
+    /// The place that the next terminal gets.
+    pub(super) fn next_place(&self) -> u32 {
+        u32::try_from(self.terminals.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Slots of the terminals, in the order in which they came.
+    pub(super) fn terminals(&self) -> &[u32] {
+        &self.terminals
+    }
+
+    /// Slots of the terminals of a part.
+    pub(super) fn part(&self, part: usize) -> &[u32] {
+        self.terminals.chunks(PART_TERMINALS).nth(part).unwrap_or_default()
+    }
+
+    /// Number of parts; at least the first.
+    pub(super) fn parts(&self) -> usize {
+        self.terminals.len().div_ceil(PART_TERMINALS).max(1)
+    }
+
+    /// Has a further part written with the day; returns whether it was not to be written before.
+    pub(super) fn mark_part(&mut self, part: usize) -> bool {
+        let changed = part.checked_sub(1).and_then(|further| self.changed_parts.get_mut(further));
+        changed.is_some_and(|changed| !std::mem::replace(changed, true))
+    }
+
+    /// Tells whether a further part waits to be written, and calls it written.
+    pub(super) fn take_part(&mut self, part: usize) -> bool {
+        let changed = part.checked_sub(1).and_then(|further| self.changed_parts.get_mut(further));
+        changed.is_some_and(std::mem::take)
+    }
+
+    /// Follows terminals to their new slots.
+    pub(super) fn move_terminals(&mut self, moved: impl Fn(u32) -> u32) {
+        self.terminals.iter_mut().for_each(|slot| *slot = moved(*slot));
     }
 
     /// Tells whether time alone has changed what is to be said of it.
     pub(super) fn is_overdue(&self, date: Date, today: Date) -> bool {
         is_sealed(date, today) || (self.status == Status::Open && is_over(date, today))
     }
+}
 
-    /// Judges the day, given how many numbers are missing at all its terminals together.
-    pub(super) fn judged(&self, missing: u64, date: Date, today: Date) -> Status {
+impl Presence {
+    /// Judges a day by what its terminals have done.
+    pub(super) fn judged(self, date: Date, today: Date) -> Status {
         if is_sealed(date, today) {
             return Status::Sealed;
         }
-        if missing == 0 && self.terminals.iter().all(|seen| seen.closed) {
+        if self.missing == 0 && self.closed == self.terminals {
             return Status::Complete;
         }
         if is_over(date, today) {
@@ -239,11 +260,9 @@ impl Day {
     }
 }
 
-impl Attendance {
-    /// The close, or the highest number while there is none.
-    pub(super) fn upto(&self) -> Option<u64> {
-        self.close.or(self.last)
-    }
+/// The part in which a place stands.
+pub(super) fn part_of(place: u32) -> usize {
+    place as usize / PART_TERMINALS
 }
 
 fn is_over(date: Date, today: Date) -> bool {

@@ -31,6 +31,8 @@ const POLL_WAIT: Duration = Duration::from_millis(100);
 const TAKEOVER_WAIT: Duration = Duration::from_millis(20);
 /// Aborts in a row after which the member gives up.
 const MOST_ABORTS: u32 = 20;
+/// The part of a flush that sweeps may fill, as a divisor.
+const SWEEP_SHARE: usize = 8;
 
 /// A member of the aggregator's group.
 pub(super) struct Engine<'a> {
@@ -265,11 +267,14 @@ impl<'a> Engine<'a> {
     fn committed(&mut self, positions: &[Position], began: Instant) {
         self.aborts = 0;
         self.metrics.flushed(self.rows, began.elapsed());
+        // Sweeps of all partitions together fill a small part of the next flush.
+        let bytes = self.settings.flush_bytes() / SWEEP_SHARE / self.held.len().max(1);
+        let room = Weight { records: self.settings.flush_records, bytes };
         for position in positions {
             if let Some(Held::Here { partition, flushed, .. }) =
                 self.held.get_mut(&position.partition)
             {
-                partition.written(self.topics, &mut self.paper);
+                partition.written(self.topics, &mut self.paper, room);
                 self.metrics.committed(flushed, &partition.checkpoint.totals);
                 *flushed = partition.checkpoint.totals;
             }

@@ -5,7 +5,7 @@
 //! understood leaves no trace and stops its partition.
 
 use super::archive::Archive;
-use super::days::is_sealed;
+use super::days::{Control, is_sealed};
 use super::hashes::ShortHash;
 use super::ledger::{Moment, Ruling};
 use super::outputs::write_json;
@@ -29,6 +29,8 @@ const DAYS_AHEAD: i32 = 2;
 const BEFORE_DATA: usize = br#","data":"#.len();
 /// Bytes that a delta takes beyond its names, at most.
 const DELTA_BYTES: usize = 640;
+/// Bytes that an amendment takes at first beyond its names, at most.
+const AMENDMENT_BYTES: usize = 2_048;
 
 /// Why a record stops its partition.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +51,13 @@ pub enum Unreadable {
     /// A release that names nothing.
     #[error("the release can not be read: {0}")]
     Release(#[source] serde_json::Error),
+}
+
+/// Adds an event to control totals; returns by how many bytes at most they are longer then.
+fn grow(control: &mut Control, event: &Event<'_>) -> usize {
+    let before = control.written_bytes();
+    control.add(event);
+    control.written_bytes() - before
 }
 
 /// Decodes the event of an envelope, which mostly has its content hash.
@@ -217,17 +226,19 @@ impl Partition {
         let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
         let ledger = &mut self.stores[subject.store as usize].terminals[terminal as usize].ledger;
         let (streak, blocks) = (ledger.streak, ledger.hashes.changed());
+        let written_bytes = ledger.written_bytes();
         let recent = subject.event.occurred_at.millis() >= now_ms.saturating_sub(horizon_ms);
         let hash = ShortHash::of(subject.hash());
         let ruling = ledger.judge(sequence, hash, recent, Moment { now_ms, horizon_ms });
         let blocks = ledger.hashes.changed() - blocks;
+        let more = ledger.written_bytes().saturating_sub(written_bytes);
         if ruling.verdict == Verdict::First || ledger.streak != streak {
             let key_bytes = self.stores[subject.store as usize].key.len();
-            self.outputs.weight.add(blocks, blocks * (512 + 2 * key_bytes));
+            self.outputs.weight.add(blocks, blocks * (512 + 2 * key_bytes) + 2 * more);
             self.mark_terminal(subject.store, terminal);
         }
         if let (true, Some(number)) = (ruling.filled, ruling.number) {
-            self.mark_day_of(subject.store, terminal, number);
+            self.mark_days_of(subject.store, terminal, number);
         }
         ruling
     }
@@ -280,10 +291,9 @@ impl Partition {
         Some(terminal)
     }
 
-    pub(super) fn mark_day_of(&mut self, store: u32, terminal: u32, number: u64) {
-        if let Some(date) = self.stores[store as usize].day_of(terminal, number) {
-            self.mark_day(store, date);
-        }
+    /// Has the days written that a number counts for.
+    pub(super) fn mark_days_of(&mut self, store: u32, terminal: u32, number: u64) {
+        self.mark_days(store, terminal, |days| days.of(number).collect());
     }
 
     /// Counts an event in its day and in stock. A released one has no part in a ledger.
@@ -297,20 +307,34 @@ impl Partition {
         let place = (subject.store, event.business_date);
         if is_sealed(event.business_date, self.today()) {
             let amendment = self.outputs.amendments.entry(place).or_insert_with(|| {
-                self.outputs.weight.add(1, 32_768);
-                super::days::Control::default()
+                let names = 3 * self.stores[subject.store as usize].key.len();
+                self.outputs.weight.add(1, AMENDMENT_BYTES + names);
+                Control::default()
             });
-            amendment.add(event);
+            let grown = grow(amendment, event);
+            self.outputs.weight.add(0, grown);
         } else {
             let store = &mut self.stores[subject.store as usize];
             let day = store.days.entry(event.business_date).or_default();
-            day.control.add(event);
-            if let Some((terminal, ruling)) = ledger {
-                day.attend(terminal, event.kind, ruling.number);
-            }
+            let grown = grow(&mut day.control, event);
+            self.outputs.weight.add(0, 2 * grown);
             self.mark_day(subject.store, event.business_date);
+            if let Some((terminal, ruling)) = ledger {
+                self.attend(subject, terminal, ruling.number);
+            }
         }
         self.move_stock(subject, desk);
+    }
+
+    /// Notes in the day that a terminal took part, and has written what changes by it.
+    fn attend(&mut self, subject: &Subject<'_>, terminal: u32, number: Option<u64>) {
+        let (store, date) = (subject.store, subject.event.business_date);
+        let attended =
+            self.stores[store as usize].attend(terminal, date, subject.event.kind, number);
+        self.mark_part(store, date, attended);
+        if let Some(moved) = attended.moved {
+            self.mark_days(store, terminal, |days| days.behind(moved).collect());
+        }
     }
 
     fn move_stock(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) {

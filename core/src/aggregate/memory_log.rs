@@ -14,6 +14,7 @@ use crate::log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
 };
+use crate::record_size::LARGEST_RECORD_BYTES;
 
 /// How a commit ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,8 @@ struct Shared {
     endings: VecDeque<Ending>,
     clock_ms: i64,
     commits: usize,
-    largest: usize,
+    commit_rows: Vec<usize>,
+    largest_row: usize,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,11 @@ impl MemoryLog {
             value: Some(value.into()),
         };
         shared.append(row)
+    }
+
+    /// Bytes of the largest record that any member wrote.
+    pub(super) fn largest_row(&self) -> usize {
+        self.shared.lock().largest_row
     }
 
     /// Says how the next commits end; those after them succeed.
@@ -162,7 +169,12 @@ impl MemoryLog {
 
     /// Records of the largest commit.
     pub(super) fn largest_commit(&self) -> usize {
-        self.shared.lock().largest
+        self.commit_rows().into_iter().max().unwrap_or_default()
+    }
+
+    /// Records of each commit.
+    pub(super) fn commit_rows(&self) -> Vec<usize> {
+        self.shared.lock().commit_rows.clone()
     }
 
     /// Number of members that ever joined.
@@ -209,7 +221,7 @@ impl Shared {
     }
 
     fn commit(&mut self, rows: Vec<Row>, positions: &[Position]) {
-        self.largest = self.largest.max(rows.len());
+        self.commit_rows.push(rows.len());
         let touched: BTreeSet<_> =
             rows.iter().map(|row| (row.topic.clone(), row.partition)).collect();
         for row in rows {
@@ -378,6 +390,13 @@ impl TransactionalConsumer for MemoryConsumer {
         }
         if positions.iter().any(|p| shared.owners.get(&p.partition) != Some(&self.member)) {
             return Err(LogError::Aborted { cause: cause("another member owns the partition") });
+        }
+        for row in &rows {
+            let bytes = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
+            if bytes > LARGEST_RECORD_BYTES {
+                return Err(LogError::TooLarge { bytes, limit: LARGEST_RECORD_BYTES });
+            }
+            shared.largest_row = shared.largest_row.max(bytes);
         }
         let lost = LogError::TimedOut { action: "commit" };
         match shared.endings.pop_front().unwrap_or(Ending::Committed) {

@@ -45,6 +45,11 @@ pub(super) struct Weight {
 }
 
 impl Weight {
+    /// Tells whether there is no room left.
+    pub(super) fn fills(self, room: Self) -> bool {
+        self.records >= room.records || self.bytes >= room.bytes
+    }
+
     pub(super) fn add(&mut self, records: usize, bytes: usize) {
         self.records += records;
         self.bytes += bytes + records * ROW_BYTES;

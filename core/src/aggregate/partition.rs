@@ -6,10 +6,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::attendance::Attendances;
+use super::days::part_of;
 use super::index::Index;
 use super::outputs::Outputs;
+use super::released;
 use super::settings::Rules;
-use super::store::{Store, key_hash};
+use super::store::{Attended, Store, Terminal, key_hash};
 use super::verdict::Totals;
 use crate::log::{self, Offset};
 use crate::text::Date;
@@ -18,6 +21,10 @@ use crate::topics;
 const DAY_MS: i64 = 86_400_000;
 /// Bytes that a record of names and numbers takes beyond its names, at most.
 const RECORD_BYTES: usize = 768;
+/// The same of a day, its control totals and its terminals apart.
+const DAY_BYTES: usize = 512;
+/// Bytes that a terminal takes in the list of a day's terminals, at most.
+const LISTED_BYTES: usize = 512;
 
 /// How far a partition was folded and flushed. Its JSON is read by `verify` too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,12 +113,47 @@ impl Partition {
 
     /// Has a day written at the next flush.
     pub(super) fn mark_day(&mut self, store: u32, date: Date) {
-        let Some(day) = self.stores[store as usize].days.get_mut(&date) else { return };
+        let owner = &mut self.stores[store as usize];
+        let key_bytes = owner.key.len();
+        let Some(day) = owner.days.get_mut(&date) else { return };
         if !std::mem::replace(&mut day.changed, true) {
-            let terminals = day.terminals.len() + 1;
-            let bytes = RECORD_BYTES + day.control.published_bytes() + 512 * terminals;
+            let listed = LISTED_BYTES * day.part(0).len();
+            let bytes = DAY_BYTES + 3 * key_bytes + day.control.written_bytes() + listed;
             self.outputs.weight.add(2, 2 * bytes);
             self.outputs.days.push((store, date));
+        }
+    }
+
+    /// Has the part of a day's terminals that an event changed written with the day, which is to be written anyway.
+    pub(super) fn mark_part(&mut self, store: u32, date: Date, attended: Attended) {
+        let owner = &mut self.stores[store as usize];
+        let Some(day) = owner.days.get_mut(&date) else { return };
+        if day.mark_part(attended.part) {
+            let day = &owner.days[&date];
+            let listed = owner.present(day.part(attended.part)).map(Terminal::listed_bytes);
+            let bytes = DAY_BYTES + 3 * owner.key.len() + listed.sum::<usize>();
+            self.outputs.weight.add(2, 2 * bytes);
+        } else if attended.is_new {
+            self.outputs.weight.add(0, 2 * LISTED_BYTES);
+        }
+    }
+
+    /// Has the days written on which more or fewer of a terminal's numbers are missing now.
+    pub(super) fn mark_days(
+        &mut self,
+        store: u32,
+        terminal: u32,
+        of: impl Fn(&Attendances) -> Vec<Date>,
+    ) {
+        let Some(entry) = self.stores[store as usize].terminals.get(terminal as usize) else {
+            return;
+        };
+        for date in of(&entry.days) {
+            let entry = &self.stores[store as usize].terminals[terminal as usize];
+            let Some(place) = entry.days.on(date).map(|seen| seen.place) else { continue };
+            self.mark_day(store, date);
+            let attended = Attended { part: part_of(place), ..Attended::default() };
+            self.mark_part(store, date, attended);
         }
     }
 
@@ -119,8 +161,8 @@ impl Partition {
     pub(super) fn mark_store(&mut self, slot: u32) {
         let store = &mut self.stores[slot as usize];
         if !std::mem::replace(&mut store.changed, true) {
-            let bytes = RECORD_BYTES + 24 * store.released.len();
-            self.outputs.weight.add(2, bytes + 2 * store.key.len());
+            let bytes = RECORD_BYTES + 24 * released::PART + 3 * store.key.len();
+            self.outputs.weight.add(1, bytes);
             self.outputs.stores.push(slot);
         }
     }

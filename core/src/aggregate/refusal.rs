@@ -30,7 +30,7 @@ impl Partition {
             let more = entry.ledger.written_bytes().saturating_sub(written_bytes);
             self.outputs.weight.add(0, 2 * more);
             self.mark_terminal(store, terminal);
-            self.mark_day_of(store, terminal, number);
+            self.mark_days_of(store, terminal, number);
         }
     }
 }

@@ -12,9 +12,6 @@ use super::partition::Partition;
 use crate::envelope::{Envelope, Settled, SettledVerdict};
 use crate::log::{self, Entry, Offset};
 
-/// Releases remembered for one store.
-const RELEASES: usize = 65_536;
-
 #[derive(Debug, Deserialize)]
 struct Order {
     partition: log::Partition,
@@ -65,8 +62,8 @@ impl Partition {
         let released = &self.stores[store as usize].released;
         if order.partition != self.number
             || order.offset >= offset
-            || released.binary_search(&order.offset).is_ok()
-            || released.len() >= RELEASES
+            || released.contains(order.offset)
+            || released.is_full()
         {
             return Ok(None);
         }
@@ -106,10 +103,7 @@ impl Partition {
         let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
         self.count(&subject, None, desk);
         self.checkpoint.totals.released += 1;
-        let owner = &mut self.stores[store as usize];
-        let place = owner.released.partition_point(|&known| known < offset);
-        owner.released.insert(place, offset);
-        owner.released_changed = true;
+        self.stores[store as usize].released.add(offset);
         self.mark_store(store);
         Ok(())
     }

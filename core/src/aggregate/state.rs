@@ -1,8 +1,8 @@
 //! The state of a partition as it stands on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
-//! terminal, a block of its hashes, a day, a block of a store's event ids, a store's releases, and a
-//! checkpoint under `flush mod` [`CHECKPOINTS`], so that the last ones stay. Records of names and
+//! terminal, a block of its hashes, a day, a further part of its terminals, a block of a store's event
+//! ids, a part of its releases, and a checkpoint under `flush mod` [`CHECKPOINTS`], so that the last ones stay. Records of names and
 //! numbers are JSON, blocks are bytes; each begins with its version. [`super::restore`] reads what
 //! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
 
@@ -12,7 +12,8 @@ use std::collections::BTreeMap;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use super::days::{Attendance, Control, Day, Status};
+use super::attendance::Attendance;
+use super::days::{Control, Day, PART_TERMINALS, Status};
 use super::json_text::integer;
 use super::numbers::Numbers;
 use super::partition::{Checkpoint, Partition};
@@ -72,6 +73,21 @@ struct DayState<'a> {
     terminals: Vec<AttendanceState<'a>>,
 }
 
+/// A further part of a day's terminals.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct PartState<'a> {
+    v: u8,
+    #[serde(borrow)]
+    tenant: Cow<'a, str>,
+    #[serde(borrow)]
+    store: Cow<'a, str>,
+    date: i32,
+    part: usize,
+    #[serde(borrow)]
+    terminals: Vec<AttendanceState<'a>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
 struct AttendanceState<'a> {
@@ -95,6 +111,8 @@ struct ReleasedState {
 
 /// What the key of a day's state begins with; then comes the key of its totals, that others read.
 pub(super) const DAY: &[u8] = b"day/";
+/// What the keys of further parts of a day's terminals begin with.
+const PARTS: &str = "day-terminals/";
 
 /// Key of a checkpoint.
 pub(super) fn checkpoint_key(flush: u64) -> Bytes {
@@ -112,6 +130,21 @@ pub(super) fn write_totals_key(text: &mut BytesMut, store: &Store, date: Date) {
     text.extend_from_slice(&store.key);
     text.put_u8(b'/');
     text.extend_from_slice(date.ascii().as_str().as_bytes());
+}
+
+/// Writes the key of a further part of a day's terminals on `store.days`, given that of the day.
+pub(super) fn write_part_key(text: &mut BytesMut, day: &[u8], part: usize) {
+    text.extend_from_slice(day);
+    text.extend_from_slice(b"/terminals/");
+    integer(text, part);
+}
+
+/// Writes the key of what is kept of a further part, given that of the day on `store.days`.
+pub(super) fn write_part_state_key(text: &mut BytesMut, day: &[u8], part: usize) {
+    text.extend_from_slice(PARTS.as_bytes());
+    text.extend_from_slice(day);
+    text.put_u8(b'/');
+    integer(text, part);
 }
 
 /// Key of a terminal.
@@ -147,9 +180,10 @@ pub(super) fn ids_key(store: &Store, block: u64) -> Bytes {
     [b"ids/", &store.key[..], b"/", block.to_string().as_bytes()].concat().into()
 }
 
-/// Key of a store's releases.
-pub(super) fn released_key(store: &Store) -> Bytes {
-    [b"released/", &store.key[..]].concat().into()
+/// Key of a part of a store's releases; that of the first is without a number.
+pub(super) fn released_key(store: &Store, part: usize) -> Bytes {
+    let number = if part == 0 { String::new() } else { format!("/{part}") };
+    [b"released/", &store.key[..], number.as_bytes()].concat().into()
 }
 
 /// A terminal's record, as [`super::terminals`] writes it.
@@ -176,17 +210,6 @@ pub(super) fn terminal_value<'a>(store: &'a Store, terminal: &'a Terminal) -> im
 /// A day's record, as [`super::day_records`] writes it.
 #[cfg(test)]
 pub(super) fn day_value<'a>(store: &'a Store, date: Date, day: &'a Day) -> impl Serialize + 'a {
-    let attendance = |seen: &Attendance| {
-        let terminal = store.terminals.get(seen.terminal as usize)?;
-        Some(AttendanceState {
-            terminal: Cow::Borrowed(&terminal.name),
-            epoch: Cow::Borrowed(&terminal.epoch),
-            opened: seen.opened,
-            closed: seen.closed,
-            close: seen.close,
-            last: seen.last,
-        })
-    };
     DayState {
         v: VERSION,
         tenant: Cow::Borrowed(&store.tenant),
@@ -194,17 +217,45 @@ pub(super) fn day_value<'a>(store: &'a Store, date: Date, day: &'a Day) -> impl 
         date: date.0,
         status: day.status,
         control: Cow::Borrowed(&day.control),
-        terminals: day.terminals.iter().filter_map(attendance).collect(),
+        terminals: attendances(store, date, day.part(0)),
     }
 }
 
-/// The record of a store's releases.
-pub(super) fn released_value(store: &Store) -> impl Serialize {
+/// The record of a further part of a day's terminals, as [`super::day_records`] writes it.
+#[cfg(test)]
+pub(super) fn part_value<'a>(
+    store: &'a Store,
+    date: Date,
+    day: &'a Day,
+    part: usize,
+) -> impl Serialize + 'a {
+    PartState {
+        v: VERSION,
+        tenant: Cow::Borrowed(&store.tenant),
+        store: Cow::Borrowed(&store.name),
+        date: date.0,
+        part,
+        terminals: attendances(store, date, day.part(part)),
+    }
+}
+
+#[cfg(test)]
+fn attendances<'a>(store: &'a Store, date: Date, slots: &[u32]) -> Vec<AttendanceState<'a>> {
+    let attendance = |terminal: &'a Terminal| {
+        let &Attendance { opened, closed, close, last, .. } = terminal.days.on(date)?;
+        let (terminal, epoch) = (Cow::Borrowed(&*terminal.name), Cow::Borrowed(&*terminal.epoch));
+        Some(AttendanceState { terminal, epoch, opened, closed, close, last })
+    };
+    store.present(slots).filter_map(attendance).collect()
+}
+
+/// The record of a part of a store's releases.
+pub(super) fn released_value(store: &Store, part: usize) -> impl Serialize {
     ReleasedState {
         v: VERSION,
         tenant: store.tenant.to_string(),
         store: store.name.to_string(),
-        offsets: store.released.clone(),
+        offsets: store.released.part(part).to_vec(),
     }
 }
 
@@ -240,8 +291,9 @@ pub(super) fn load(
     under(records, "terminal/").try_for_each(|(key, value)| partition.take_terminal(key, value))?;
     under(records, "hashes/").try_for_each(|(key, value)| partition.take_hashes(key, value))?;
     under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
+    partition.take_parts(records)?;
     partition.take_ids(records)?;
-    under(records, "released/").try_for_each(|(key, value)| partition.take_released(key, value))?;
+    partition.take_all_released(records)?;
     Ok(Some(partition))
 }
 
@@ -274,16 +326,36 @@ impl Partition {
         let state: DayState<'_> = json(key, value)?;
         check(key, state.v)?;
         let store = self.store_named(key, &state.tenant, &state.store)?;
-        let mut day =
-            Day { control: state.control.into_owned(), status: state.status, ..Day::default() };
-        for seen in state.terminals {
-            let terminal = store
-                .terminal(&seen.terminal, &seen.epoch)
-                .ok_or_else(|| fault(key, "names a terminal that is not there"))?;
-            let AttendanceState { opened, closed, close, last, .. } = seen;
-            day.terminals.push(Attendance { terminal, opened, closed, close, last });
-        }
+        let day = Day::restored(state.control.into_owned(), state.status);
         store.days.insert(Date(state.date), day);
+        take_attendances(key, store, Date(state.date), state.terminals)?;
+        // An earlier version kept all terminals with the day: what is now a part of its own is written with it next time.
+        if let Some(day) = store.days.get_mut(&Date(state.date)) {
+            (1..day.parts()).for_each(|part| {
+                day.mark_part(part);
+            });
+        }
+        Ok(())
+    }
+
+    /// Parts come in the order of their numbers, which is not that of their keys.
+    fn take_parts(&mut self, records: &Records) -> Result<(), StateError> {
+        let mut parts = Vec::new();
+        for (key, value) in under(records, PARTS) {
+            let state: PartState<'_> = json(key, value)?;
+            check(key, state.v)?;
+            parts.push((state.part, key, state));
+        }
+        parts.sort_unstable_by_key(|&(part, ..)| part);
+        for (part, key, state) in parts {
+            let store = self.store_named(key, &state.tenant, &state.store)?;
+            let date = Date(state.date);
+            let day = store.days.get(&date).ok_or_else(|| fault(key, "belongs to no day"))?;
+            if day.terminals().len() != part * PART_TERMINALS {
+                return Err(fault(key, "is no part in order"));
+            }
+            take_attendances(key, store, date, state.terminals)?;
+        }
         Ok(())
     }
 
@@ -302,10 +374,25 @@ impl Partition {
         Ok(())
     }
 
-    fn take_released(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
-        let state: ReleasedState = json(key, value)?;
-        check(key, state.v)?;
-        self.store_named(key, &state.tenant, &state.store)?.released = state.offsets;
+    fn take_all_released(&mut self, records: &Records) -> Result<(), StateError> {
+        let mut parts = Vec::new();
+        for (key, value) in under(records, "released/") {
+            let state: ReleasedState = json(key, value)?;
+            check(key, state.v)?;
+            let store = self.store_named(key, &state.tenant, &state.store)?;
+            let rest =
+                key.strip_prefix(b"released/").and_then(|key| key.strip_prefix(&store.key[..]));
+            let part = rest.and_then(part_number).ok_or_else(|| fault(key, "names no part"))?;
+            parts.push((part, key, state));
+        }
+        parts.sort_unstable_by_key(|&(part, ..)| part);
+        for (part, key, state) in parts {
+            let store = self.store_named(key, &state.tenant, &state.store)?;
+            store
+                .released
+                .restore(part, state.offsets)
+                .ok_or_else(|| fault(key, "is no part in order"))?;
+        }
         Ok(())
     }
 
@@ -319,6 +406,35 @@ impl Partition {
         let slot = self.store(key.as_bytes(), tenant, name);
         let slot = slot.ok_or_else(|| fault(at, "names no store"))?;
         Ok(&mut self.stores[slot as usize])
+    }
+}
+
+fn take_attendances(
+    key: &Bytes,
+    store: &mut Store,
+    date: Date,
+    terminals: Vec<AttendanceState<'_>>,
+) -> Result<(), StateError> {
+    for seen in terminals {
+        let terminal = store
+            .terminal(&seen.terminal, &seen.epoch)
+            .ok_or_else(|| fault(key, "names a terminal that is not there"))?;
+        let AttendanceState { opened, closed, close, last, .. } = seen;
+        store.restore_attendance(
+            terminal,
+            date,
+            Attendance { place: 0, opened, closed, close, last },
+        );
+    }
+    Ok(())
+}
+
+/// Reads what stands behind a store in the key of a part of its releases.
+fn part_number(rest: &[u8]) -> Option<usize> {
+    match rest {
+        [] => Some(0),
+        [b'/', number @ ..] => std::str::from_utf8(number).ok()?.parse().ok(),
+        _ => None,
     }
 }
 

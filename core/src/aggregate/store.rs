@@ -5,14 +5,21 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::days::{Attendance, Day};
+use super::attendance::{Attendance, Attendances, MovedClose};
+use super::days::{Day, Presence, part_of};
 use super::ids::Ids;
 use super::index::Index;
 use super::ledger::Ledger;
+use super::released::Released;
 use crate::envelope::Scope;
-use crate::log::Offset;
+use crate::event::Kind;
 use crate::text::Date;
 use crate::topics;
+
+/// Bytes that a terminal takes in a list of a day's terminals beyond its names, at most.
+const LISTED_BYTES: usize = 128;
+/// A slot that no terminal has.
+const GONE: u32 = u32::MAX;
 
 /// One store.
 #[derive(Debug)]
@@ -25,9 +32,8 @@ pub(super) struct Store {
     by_name: Index,
     pub(super) days: BTreeMap<Date, Day>,
     pub(super) ids: Ids,
-    /// Offsets that an operator released, rising.
-    pub(super) released: Vec<Offset>,
-    pub(super) released_changed: bool,
+    /// Offsets that an operator released.
+    pub(super) released: Released,
     /// Stands in the list of stores whose ids or releases the next flush writes.
     pub(super) changed: bool,
 }
@@ -44,6 +50,8 @@ pub(super) struct Terminal {
     pub(super) unnumbered: u64,
     /// Business date after whose sealing this epoch is forgotten.
     pub(super) expires: Option<Date>,
+    /// The days it took part in.
+    pub(super) days: Attendances,
     /// Stands in the list of what the next flush writes.
     pub(super) changed: bool,
 }
@@ -58,8 +66,7 @@ impl Store {
             by_name: Index::new(),
             days: BTreeMap::new(),
             ids: Ids::default(),
-            released: Vec::new(),
-            released_changed: false,
+            released: Released::default(),
             changed: false,
         }
     }
@@ -79,6 +86,7 @@ impl Store {
             ledger: Ledger::new(scope),
             unnumbered: 0,
             expires: None,
+            days: Attendances::default(),
             changed: false,
         });
         self.by_name.find_or_enter(name_hash(name, epoch), slot, |_| false);
@@ -90,17 +98,18 @@ impl Store {
         &*terminal.name == name && &*terminal.epoch == epoch
     }
 
-    /// Takes out the terminals whose business date is sealed. Days refer to terminals by slot; those
+    /// Takes out the terminals that are said to be expired. Days refer to terminals by slot; those
     /// that referred to the ones taken out are sealed themselves and were taken out before.
-    pub(super) fn retire(&mut self, expired: impl Fn(Date) -> bool) -> Vec<Terminal> {
-        if !self.terminals.iter().any(|terminal| terminal.expires.is_some_and(&expired)) {
+    pub(super) fn retire(&mut self, mut expired: impl FnMut(&Terminal) -> bool) -> Vec<Terminal> {
+        let expired: Vec<bool> = self.terminals.iter().map(&mut expired).collect();
+        if !expired.contains(&true) {
             return Vec::new();
         }
         let mut retired = Vec::new();
         let mut moved = Vec::with_capacity(self.terminals.len());
         self.by_name.clear();
-        for terminal in std::mem::take(&mut self.terminals) {
-            if terminal.expires.is_some_and(&expired) {
+        for (terminal, expired) in std::mem::take(&mut self.terminals).into_iter().zip(expired) {
+            if expired {
                 moved.push(None);
                 retired.push(terminal);
                 continue;
@@ -111,43 +120,89 @@ impl Store {
             self.terminals.push(terminal);
         }
         for day in self.days.values_mut() {
-            day.terminals.retain_mut(|seen| {
-                let slot = moved.get(seen.terminal as usize).copied().flatten();
-                seen.terminal = slot.unwrap_or(0);
-                slot.is_some()
-            });
+            day.move_terminals(|slot| moved.get(slot as usize).copied().flatten().unwrap_or(GONE));
         }
         retired
     }
 
-    /// How many numbers are missing on a day, for each terminal that took part: those up to its
-    /// close, or to its highest number while there is none, and above its last close before.
-    pub(super) fn missing_on(&self, date: Date) -> Vec<u64> {
-        let Some(day) = self.days.get(&date) else { return Vec::new() };
-        let missing = |seen: &Attendance| {
-            let terminal = self.terminals.get(seen.terminal as usize)?;
-            let numbers = terminal.ledger.numbers.as_ref().filter(|n| n.missing() > 0)?;
-            let upto = seen.upto()?;
-            let others = self.days.iter().filter(|&(&other, _)| other != date);
-            let closes = others.filter_map(|(_, day)| day.close(seen.terminal));
-            let before = closes.filter(|&close| close < upto).max();
-            let from = before.map_or(numbers.baseline(), |close| close + 1);
-            Some(numbers.missing_between(from, upto))
-        };
-        day.terminals.iter().map(|seen| missing(seen).unwrap_or(0)).collect()
+    /// Notes that a terminal's event was counted on a day that is there; says what of the day changed.
+    pub(super) fn attend(
+        &mut self,
+        terminal: u32,
+        date: Date,
+        kind: Kind,
+        number: Option<u64>,
+    ) -> Attended {
+        let Some(day) = self.days.get_mut(&date) else { return Attended::default() };
+        let (next, days) = (day.next_place(), &mut self.terminals[terminal as usize].days);
+        let (place, moved) = days.note(date, next, kind, number);
+        if place == next {
+            day.add_terminal(terminal);
+        }
+        Attended { is_new: place == next, part: part_of(place), moved }
     }
 
-    /// The day that a number of a terminal belongs to, if it is open.
-    pub(super) fn day_of(&self, terminal: u32, number: u64) -> Option<Date> {
-        let reaching = self.days.iter().filter_map(|(&date, day)| {
-            let upto = day.upto(terminal).filter(|&upto| upto >= number)?;
-            Some((upto, date))
-        });
-        reaching.min().map(|(_, date)| date)
+    /// Takes what a terminal did on a day that is there, as it was kept, behind those taken before.
+    pub(super) fn restore_attendance(&mut self, terminal: u32, date: Date, seen: Attendance) {
+        let Some(day) = self.days.get_mut(&date) else { return };
+        let seen = Attendance { place: day.next_place(), ..seen };
+        self.terminals[terminal as usize].days.restore(date, seen);
+        day.add_terminal(terminal);
+    }
+
+    /// What the terminals of a day have done, all together.
+    pub(super) fn presence(&self, date: Date) -> Presence {
+        let Some(day) = self.days.get(&date) else { return Presence::default() };
+        let mut presence = Presence::default();
+        for terminal in self.present(day.terminals()) {
+            let Some(seen) = terminal.days.on(date) else { continue };
+            presence.terminals += 1;
+            presence.closed += u64::from(seen.closed);
+            presence.missing = presence.missing.saturating_add(terminal.missing_on(date));
+        }
+        presence
+    }
+
+    /// The terminals in these slots.
+    pub(super) fn present(&self, slots: &[u32]) -> impl Iterator<Item = &Terminal> {
+        slots.iter().filter_map(|&slot| self.terminals.get(slot as usize))
+    }
+
+    /// Forgets a day, which is sealed; returns it.
+    pub(super) fn forget_day(&mut self, date: Date) -> Option<Day> {
+        let day = self.days.remove(&date)?;
+        for &slot in day.terminals() {
+            if let Some(terminal) = self.terminals.get_mut(slot as usize) {
+                terminal.days.forget(date);
+            }
+        }
+        Some(day)
     }
 }
 
+/// What of a day an event changed.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Attended {
+    /// The terminal takes part for the first time.
+    pub(super) is_new: bool,
+    /// The part of the day's list in which it stands.
+    pub(super) part: usize,
+    /// Its close, if that moved.
+    pub(super) moved: Option<MovedClose>,
+}
+
 impl Terminal {
+    /// How many of its numbers are missing on a day.
+    pub(super) fn missing_on(&self, date: Date) -> u64 {
+        let numbers = self.ledger.numbers.as_ref().filter(|numbers| numbers.missing() > 0);
+        numbers.map_or(0, |numbers| self.days.missing_on(date, numbers))
+    }
+
+    /// Bytes that it takes in a list of a day's terminals, at most.
+    pub(super) fn listed_bytes(&self) -> usize {
+        LISTED_BYTES + 2 * (self.name.len() + self.epoch.len())
+    }
+
     /// Firsts with and without a number.
     pub(super) fn firsts(&self) -> u64 {
         self.ledger.numbers.as_ref().map_or(0, super::numbers::Numbers::firsts) + self.unnumbered
@@ -191,34 +246,34 @@ mod tests {
             let slot = store.add_terminal("a", epoch, Scope::BusinessDate);
             store.terminals[slot as usize].expires = expires;
         }
-        let day = store.days.entry(Date(2)).or_default();
-        (0..3).for_each(|terminal| day.attend(terminal, Kind::Sale, Some(1)));
-        let retired = store.retire(|date| date <= Date(1));
+        store.days.entry(Date(2)).or_default();
+        (1..3).for_each(|terminal| {
+            store.attend(terminal, Date(2), Kind::Sale, Some(1));
+        });
+        let retired = store.retire(|terminal| terminal.expires.is_some_and(|date| date <= Date(1)));
         assert_eq!((retired.len(), &*retired[0].epoch), (1, "1"));
         assert_eq!((store.terminal("a", "2"), store.terminal("a", "")), (Some(0), Some(1)));
         assert_eq!(store.terminal("a", "1"), None);
-        let slots: Vec<u32> = store.days[&Date(2)].terminals.iter().map(|t| t.terminal).collect();
-        assert_eq!(slots, [0, 1]);
+        assert_eq!(store.days[&Date(2)].terminals(), [0, 1]);
     }
 
     #[test]
-    fn a_missing_number_counts_against_the_day_it_belongs_to() {
+    fn a_day_lists_its_terminals_in_parts_and_says_which_of_them_changed() {
         let mut store = Store::new("demo", "1");
-        let terminal = store.add_terminal("a", "", Scope::Terminal);
-        let mut numbers = super::super::numbers::Numbers::open_at(1);
-        for number in [1, 3, 4, 6] {
-            numbers.fill(number);
+        store.days.entry(Date(2)).or_default();
+        for number in 0..70 {
+            let terminal = store.add_terminal(&number.to_string(), "", Scope::Terminal);
+            let attended = store.attend(terminal, Date(2), Kind::Close, Some(7));
+            assert_eq!((attended.is_new, attended.part), (true, number / 32));
         }
-        store.terminals[0].ledger.numbers = Some(numbers);
-        for (date, kind, number) in
-            [(1, Kind::Open, 1), (1, Kind::Close, 3), (2, Kind::Open, 4), (2, Kind::Close, 6)]
-        {
-            store.days.entry(Date(date)).or_default().attend(terminal, kind, Some(number));
-        }
-        assert_eq!(store.missing_on(Date(1)), [1]);
-        assert_eq!(store.missing_on(Date(2)), [1]);
-        assert_eq!(store.day_of(terminal, 2), Some(Date(1)));
-        assert_eq!(store.day_of(terminal, 5), Some(Date(2)));
-        assert_eq!(store.day_of(terminal, 7), None);
+        assert!(!store.attend(40, Date(2), Kind::Sale, Some(99)).is_new);
+        let all = Presence { terminals: 70, closed: 70, missing: 0 };
+        assert_eq!(store.presence(Date(2)), all);
+        let day = store.days.get_mut(&Date(2)).unwrap();
+        assert_eq!((day.parts(), day.part(2).len(), day.part(3).len()), (3, 6, 0));
+        assert!(day.mark_part(2) && !day.mark_part(2) && !day.mark_part(0) && !day.mark_part(3));
+        assert_eq!([1, 2, 2].map(|part| day.take_part(part)), [false, true, false]);
+        assert_eq!(store.forget_day(Date(2)).unwrap().terminals().len(), 70);
+        assert!(store.terminals.iter().all(|terminal| terminal.days.on(Date(2)).is_none()));
     }
 }

@@ -2,4 +2,5 @@
 
 mod faults;
 mod restoring;
+mod sizes;
 mod verdicts;

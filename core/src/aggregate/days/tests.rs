@@ -149,19 +149,15 @@ fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
 
 #[test]
 fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
-    let (date, same_day) = (Date(100), Date(100));
-    let mut day = Day::default();
-    day.attend(0, Kind::Open, Some(1));
-    day.attend(1, Kind::Sale, Some(7));
-    assert_eq!(day.judged(0, date, same_day), Status::Open);
-    day.attend(0, Kind::Close, Some(5));
-    day.attend(1, Kind::Close, Some(9));
-    day.attend(1, Kind::NoSale, Some(10));
-    assert_eq!(day.judged(0, date, same_day), Status::Complete);
-    assert_eq!(day.judged(1, date, same_day), Status::Open);
-    assert_eq!(day.judged(1, date, Date(101)), Status::Open);
-    assert_eq!(day.judged(1, date, Date(102)), Status::OpenEnded);
-    assert_eq!(day.judged(0, date, Date(134)), Status::Complete);
-    assert_eq!(day.judged(0, date, Date(135)), Status::Sealed);
-    assert_eq!((day.upto(1), day.close(0), day.upto(2)), (Some(9), Some(5), None));
+    let date = Date(100);
+    let judged = |closed, missing, today: i32| {
+        Presence { terminals: 2, closed, missing }.judged(date, Date(today))
+    };
+    assert_eq!(judged(1, 0, 100), Status::Open);
+    assert_eq!(judged(2, 0, 100), Status::Complete);
+    assert_eq!(judged(2, 1, 100), Status::Open);
+    assert_eq!(judged(2, 1, 101), Status::Open);
+    assert_eq!(judged(2, 1, 102), Status::OpenEnded);
+    assert_eq!(judged(2, 0, 134), Status::Complete);
+    assert_eq!(judged(2, 0, 135), Status::Sealed);
 }

@@ -56,8 +56,19 @@ impl Block {
 
     pub(super) fn missing_between(&self, index: u64, from: u64, to: u64) -> u64 {
         let (first, last) = bounds_of(index);
-        let numbers = from.max(first)..=to.min(last);
-        numbers.filter(|&number| self.class_of(number) == Some(Class::Missing)).count() as u64
+        let (low, high) = (from.max(first), to.min(last));
+        if low > high {
+            return 0;
+        }
+        let ((low_word, _), (high_word, _)) = (bit_of(low), bit_of(high));
+        let words = self.open.iter().zip(&self.refused).enumerate();
+        let words = words.skip(low_word).take(high_word + 1 - low_word);
+        let missing = words.map(|(word, (open, refused))| {
+            let below = if word == low_word { u64::MAX << (low % 64) } else { u64::MAX };
+            let above = if word == high_word { u64::MAX >> (63 - high % 64) } else { u64::MAX };
+            u64::from((open & !refused & below & above).count_ones())
+        });
+        missing.sum()
     }
 
     pub(super) fn missing_spans(&self, index: u64, found: &mut Vec<(u64, u64)>) {

@@ -1,0 +1,217 @@
+//! Which days a terminal and epoch took part in, and how far its numbers reached on each.
+//!
+//! Kept with the terminal: an event asks for one day of one terminal, whatever number of others the day has. A day knows the
+//! slots of its terminals only, in the order in which they came, and writes them in parts (`super::days`).
+
+use super::numbers::Numbers;
+use crate::event::Kind;
+use crate::text::Date;
+
+/// What one terminal and epoch did on a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Attendance {
+    /// Place among the day's terminals.
+    pub(super) place: u32,
+    pub(super) opened: bool,
+    pub(super) closed: bool,
+    /// Number of the highest close.
+    pub(super) close: Option<u64>,
+    /// Highest number of the day.
+    pub(super) last: Option<u64>,
+}
+
+/// The days of one terminal that are not sealed, rising; some 40 at most.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Attendances {
+    days: Vec<(Date, Attendance)>,
+}
+
+/// A terminal's close that moved, from and to which number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct MovedClose {
+    from: Option<u64>,
+    to: u64,
+}
+
+impl Attendance {
+    /// The close, or the highest number while there is none: up to there numbers belong to this day or an earlier one.
+    pub(super) fn upto(&self) -> Option<u64> {
+        self.close.or(self.last)
+    }
+
+    fn note(&mut self, kind: Kind, number: Option<u64>) -> Option<MovedClose> {
+        self.last = self.last.max(number);
+        self.opened |= kind == Kind::Open;
+        if kind != Kind::Close {
+            return None;
+        }
+        self.closed = true;
+        let from = self.close;
+        self.close = from.max(number);
+        let to = self.close.filter(|_| self.close != from)?;
+        Some(MovedClose { from, to })
+    }
+}
+
+impl Attendances {
+    /// What the terminal did on a day.
+    pub(super) fn on(&self, date: Date) -> Option<&Attendance> {
+        let place = self.place(date).ok()?;
+        self.days.get(place).map(|(_, seen)| seen)
+    }
+
+    /// Notes an event; a terminal that is new on that day gets the place `next`. Returns its place, and its close if that moved.
+    pub(super) fn note(
+        &mut self,
+        date: Date,
+        next: u32,
+        kind: Kind,
+        number: Option<u64>,
+    ) -> (u32, Option<MovedClose>) {
+        let at = self.place(date).unwrap_or_else(|at| {
+            self.days.insert(at, (date, Attendance { place: next, ..Attendance::default() }));
+            at
+        });
+        match self.days.get_mut(at) {
+            Some((_, seen)) => (seen.place, seen.note(kind, number)),
+            None => (next, None),
+        }
+    }
+
+    /// Takes a day as it was kept.
+    pub(super) fn restore(&mut self, date: Date, seen: Attendance) {
+        match self.place(date) {
+            Ok(at) => self.days[at].1 = seen,
+            Err(at) => self.days.insert(at, (date, seen)),
+        }
+    }
+
+    /// Forgets a day that is sealed.
+    pub(super) fn forget(&mut self, date: Date) {
+        if let Ok(at) = self.place(date) {
+            self.days.remove(at);
+        }
+    }
+
+    /// How many numbers are missing on a day: those up to its close, or to its highest number while there is none, and above
+    /// the last close before.
+    pub(super) fn missing_on(&self, date: Date, numbers: &Numbers) -> u64 {
+        let Some(upto) = self.on(date).and_then(Attendance::upto) else { return 0 };
+        let closes = self.days.iter().filter(|(other, _)| *other != date);
+        let closes = closes.filter_map(|(_, seen)| seen.close);
+        let before = closes.filter(|&close| close < upto).max();
+        let from = before.map_or(numbers.baseline(), |close| close + 1);
+        numbers.missing_between(from, upto)
+    }
+
+    /// The days that a number counts for: whose reach it is in, with no close between.
+    pub(super) fn of(&self, number: u64) -> impl Iterator<Item = Date> {
+        let closes = self.days.iter().filter_map(|(_, seen)| seen.close);
+        let next_close = closes.filter(|&close| close >= number).min().unwrap_or(u64::MAX);
+        self.reaching(number..=next_close)
+    }
+
+    /// The days from whose reach a close that moved takes numbers, or to which it gives some back.
+    pub(super) fn behind(&self, moved: MovedClose) -> impl Iterator<Item = Date> {
+        self.reaching(moved.from.map_or(moved.to, |from| from.min(moved.to))..=u64::MAX)
+    }
+
+    fn reaching(&self, ends: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Date> {
+        let within = move |seen: &Attendance| seen.upto().is_some_and(|upto| ends.contains(&upto));
+        self.days.iter().filter(move |(_, seen)| within(seen)).map(|&(date, _)| date)
+    }
+
+    /// Where a day stands, or where it would; the last is asked for most.
+    fn place(&self, date: Date) -> Result<usize, usize> {
+        match self.days.last() {
+            Some(&(last, _)) if last == date => Ok(self.days.len() - 1),
+            Some(&(last, _)) if last > date => {
+                self.days.binary_search_by_key(&date, |&(date, _)| date)
+            }
+            _ => Err(self.days.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn attended(acts: &[(i32, Kind, u64)]) -> Attendances {
+        let mut days = Attendances::default();
+        for &(date, kind, number) in acts {
+            days.note(Date(date), 0, kind, Some(number));
+        }
+        days
+    }
+
+    #[test]
+    fn a_missing_number_counts_against_the_day_it_belongs_to() {
+        let mut numbers = Numbers::open_at(1);
+        for number in [1, 3, 4, 6] {
+            numbers.fill(number);
+        }
+        let days = attended(&[
+            (1, Kind::Open, 1),
+            (1, Kind::Close, 3),
+            (2, Kind::Open, 4),
+            (2, Kind::Close, 6),
+        ]);
+        assert_eq!(
+            (days.missing_on(Date(1), &numbers), days.missing_on(Date(2), &numbers)),
+            (1, 1)
+        );
+        let of = |number| days.of(number).collect::<Vec<_>>();
+        assert_eq!([of(2), of(5), of(7)], [vec![Date(1)], vec![Date(2)], vec![]]);
+    }
+
+    #[test]
+    fn without_a_close_a_number_counts_for_every_day_that_reaches_it() {
+        let days = attended(&[(1, Kind::Sale, 3), (2, Kind::Sale, 6)]);
+        assert_eq!(days.of(2).collect::<Vec<_>>(), [Date(1), Date(2)]);
+        assert_eq!(days.of(5).collect::<Vec<_>>(), [Date(2)]);
+    }
+
+    #[test]
+    fn places_are_those_in_which_a_day_was_first_attended() {
+        let mut days = Attendances::default();
+        assert_eq!(days.note(Date(3), 7, Kind::Open, Some(1)), (7, None));
+        assert_eq!(days.note(Date(1), 9, Kind::Sale, None), (9, None));
+        let moved = Some(MovedClose { from: None, to: 5 });
+        assert_eq!(days.note(Date(3), 8, Kind::Close, Some(5)), (7, moved));
+        assert_eq!(days.note(Date(3), 8, Kind::Close, Some(4)), (7, None));
+        let closed =
+            Attendance { place: 7, opened: true, closed: true, close: Some(5), last: Some(5) };
+        assert_eq!(days.on(Date(3)), Some(&closed));
+        days.forget(Date(3));
+        assert_eq!((days.on(Date(3)), days.on(Date(1)).map(|seen| seen.place)), (None, Some(9)));
+    }
+
+    proptest! {
+        /// Whatever changes what is missing on a day names that day, so that it is written.
+        #[test]
+        fn every_day_whose_missing_numbers_change_is_named(
+            acts in prop::collection::vec((0..5_i32, any::<bool>(), 0..60_u64), 1..60),
+        ) {
+            let mut days = Attendances::default();
+            let mut numbers = Numbers::open_at(acts[0].2);
+            for (date, closes, number) in acts {
+                let missing = |days: &Attendances, numbers: &Numbers| -> Vec<u64> {
+                    (0..5).map(|date| days.missing_on(Date(date), numbers)).collect()
+                };
+                let before = missing(&days, &numbers);
+                numbers.fill(number);
+                let mut named: Vec<Date> = days.of(number).collect();
+                let kind = if closes { Kind::Close } else { Kind::Sale };
+                let (_, moved) = days.note(Date(date), 0, kind, Some(number));
+                named.push(Date(date));
+                named.extend(moved.into_iter().flat_map(|moved| days.behind(moved)));
+                for (date, (before, after)) in (0..).zip(before.iter().zip(missing(&days, &numbers))) {
+                    prop_assert!(*before == after || named.contains(&Date(date)), "day {date}: {before} to {after}");
+                }
+            }
+        }
+    }
+}
