@@ -1,4 +1,207 @@
 //! How large records get: every kind that any role writes fits the log by construction.
+//!
+//! A record that the log refuses would end the role that writes it, and again after each restart. So none grows with what a
+//! sender names: what does is cut, or stands in parts of fixed size. [`RECORD_KINDS`] says of each kind how large it gets and
+//! why not larger. The tests of whoever writes a kind build its largest and hold it against this table, which
+//! `docs/RECORDS.md` shows.
 
-/// Bytes of key and value that a record of any kind has at most.
-pub const LARGEST_RECORD_BYTES: usize = 512 * 1024;
+/// Bytes of key and value that every log takes: `max.message.bytes` of the topics on Kafka, the least `record_bytes` of the
+/// local log.
+pub const RECORD_LIMIT_BYTES: usize = 1 << 20;
+
+/// The least `frame_bytes` of a local log on which the aggregator runs: half of it is a flush, of which the last event may be as much
+/// as 6 MiB (2,000 lines of different goods).
+pub const LEAST_FRAME_BYTES: usize = 16 << 20;
+
+/// Most bytes of a record of the journal that the aggregator reads as an event: the largest event, and its envelope.
+pub const EVENT_RECORD_BYTES: usize = 264 * KIB;
+
+const KIB: usize = 1 << 10;
+
+/// One kind of record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordKind {
+    /// Topic, without its namespace.
+    pub topic: &'static str,
+    /// What it is.
+    pub kind: &'static str,
+    /// Bytes of key and value, at most.
+    pub largest_bytes: usize,
+    /// Why it can not be larger.
+    pub bound: &'static str,
+}
+
+const fn kind(
+    topic: &'static str,
+    kind: &'static str,
+    largest_bytes: usize,
+    bound: &'static str,
+) -> RecordKind {
+    RecordKind { topic, kind, largest_bytes, bound }
+}
+
+/// Every kind of record.
+pub const RECORD_KINDS: &[RecordKind] = &[
+    kind(
+        "pos.events.v1",
+        "event",
+        EVENT_RECORD_BYTES,
+        "text of 256 KiB at most, as sent; ids of 64 bytes, epochs of 128",
+    ),
+    kind("pos.events.v1", "marker", 8 * KIB, "code, and a pointer of 512 bytes at most"),
+    kind(
+        "pos.events.v1",
+        "release",
+        16 * KIB,
+        "an operator of 256 bytes and a reason of 1,024 at most",
+    ),
+    kind(
+        "pos.rejected.v1",
+        "refusal",
+        400 * KIB,
+        "64 KiB of the text at most, each byte six as an escape",
+    ),
+    kind("pos.transactions.v1", "event", 265 * KIB, "the event's record, its verdict and source"),
+    kind("pos.conflicts.v1", "event", 268 * KIB, "the event's text, and names as in its envelope"),
+    kind(
+        "pos.conflicts.v1",
+        "unreadable record",
+        16 * KIB,
+        "512 bytes of its key and 1 KiB of its value at most, each byte six as an escape",
+    ),
+    kind("inventory.deltas.v1", "delta", 4 * KIB, "names, and numbers of 64 bits"),
+    kind("stock.counts.v1", "count", 4 * KIB, "names, and numbers of 64 bits"),
+    kind(
+        "store.days.v1",
+        "day",
+        40 * KIB,
+        "16 currencies, 64 tender types, 32 terminals; further ones in parts",
+    ),
+    kind("store.days.v1", "part of a day's terminals", 20 * KIB, "32 terminals"),
+    kind("store.days.v1", "amendment", 24 * KIB, "16 currencies, 64 tender types"),
+    kind("terminal.ledger.v1", "ledger", 12 * KIB, "64 missing ranges and 64 jumps"),
+    kind("state.v1", "terminal", 8 * KIB, "64 spans of numbers; blocks of them apart"),
+    kind(
+        "state.v1",
+        "block of a terminal's numbers",
+        4 * KIB,
+        "two bits for each of 4,096 numbers",
+    ),
+    kind("state.v1", "block of a terminal's hashes", 2 * KIB, "32 hashes"),
+    kind("state.v1", "day", 40 * KIB, "as on store.days.v1"),
+    kind("state.v1", "part of a day's terminals", 20 * KIB, "32 terminals"),
+    kind("state.v1", "block of a store's event ids", 2 * KIB, "64 ids"),
+    kind("state.v1", "part of a store's releases", 16 * KIB, "512 offsets"),
+    kind("state.v1", "checkpoint", KIB, "numbers"),
+    kind(
+        "pos.audit.v1",
+        "audit record",
+        480 * KIB,
+        "1,024 ranges and as many codes of 64 characters at most",
+    ),
+    kind(
+        "<sink>.dead.v1",
+        "dead letter",
+        1_000 * KIB,
+        "a value of 960 KiB at most as it stands, else 64 Ki characters of it; 4 KiB of the key, an error of 1,000 characters",
+    ),
+];
+
+/// Returns the largest size of a kind.
+///
+/// # Panics
+/// When the table has no such kind; it is for tests.
+#[expect(clippy::panic, reason = "a test that names no kind has failed")]
+pub fn largest(topic: &str, kind: &str) -> usize {
+    let found = RECORD_KINDS.iter().find(|known| known.topic == topic && known.kind == kind);
+    found.unwrap_or_else(|| panic!("no kind {kind} of {topic}")).largest_bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::MAX_EVENT_BYTES;
+    use crate::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+    use crate::topics::key;
+
+    const ID: &str = "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"";
+
+    /// An envelope of which every attribute is as long as it can be.
+    fn longest<'a>(source: &'a str, epoch: &'a str, data: &'a [u8]) -> Envelope<'a> {
+        Envelope {
+            id: format!("id:{}", key(&[ID])).into(),
+            source: source.into(),
+            event_type: "tillrace.pos.inventory_adjustment".into(),
+            time: Some("2026-11-27T08:15:30.123456789+05:45".into()),
+            tenant: ID.into(),
+            store: ID.into(),
+            terminal: Some(ID.into()),
+            epoch: Some(epoch.into()),
+            sequence: Some(u64::MAX),
+            event_id: Some(ID.into()),
+            business_date: Some("2026-11-27".into()),
+            received_time: "2026-11-27T08:15:30.123456Z".into(),
+            content_hash: Some(u128::MAX),
+            scope: Scope::Wrapping(u64::MAX),
+            policy_revision: ID.into(),
+            flags: Some("totals_mismatch,tenders_mismatch,line_count_mismatch".into()),
+            admission: Admission::Flood,
+            gateway: ID.into(),
+            traceparent: Some(ID.into()),
+            settled: None,
+            data,
+        }
+    }
+
+    fn size(envelope: &Envelope<'_>) -> usize {
+        let mut text = Vec::new();
+        envelope.write(&mut text);
+        key(&[ID, ID]).len() + text.len()
+    }
+
+    #[test]
+    fn the_largest_events_and_markers_fit_their_kinds() {
+        assert_eq!(ID.len(), 64);
+        let epoch = ID.repeat(2);
+        let source = format!("/{}", key(&[ID, ID, ID, &epoch]));
+        let data = vec![b'x'; MAX_EVENT_BYTES];
+        let event = longest(&source, &epoch, &data);
+        assert!(size(&event) <= largest("pos.events.v1", "event"), "{}", size(&event));
+        let released = Envelope {
+            id: format!("{}~r{}", event.id, u64::MAX).into(),
+            settled: Some(Settled {
+                verdict: SettledVerdict::Released,
+                partition: u32::MAX,
+                offset: u64::MAX,
+            }),
+            ..event.clone()
+        };
+        assert!(size(&released) <= largest("pos.transactions.v1", "event"), "{}", size(&released));
+        let pointer = "\u{1}".repeat(512);
+        let marker = serde_json::to_vec(&serde_json::json!({"code": ID, "pointer": pointer}));
+        let marker = marker.unwrap();
+        let marker = Envelope { data: &marker, ..event };
+        assert!(size(&marker) <= largest("pos.events.v1", "marker"), "{}", size(&marker));
+    }
+
+    #[test]
+    fn every_kind_fits_the_log() {
+        for kind in RECORD_KINDS {
+            // What Kafka adds to a record and its batch is some hundred bytes.
+            assert!(kind.largest_bytes + 4 * KIB <= RECORD_LIMIT_BYTES, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_document_shows_this_table() {
+        let shown =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/RECORDS.md"));
+        let shown = shown.unwrap();
+        let rows = RECORD_KINDS.iter().map(|kind| {
+            let RecordKind { topic, kind, largest_bytes, bound } = kind;
+            format!("| `{topic}` | {kind} | {} KiB | {bound} |\n", largest_bytes / KIB)
+        });
+        let table: String = rows.collect();
+        assert!(shown.contains(&table), "docs/RECORDS.md should hold\n{table}");
+    }
+}

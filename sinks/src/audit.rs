@@ -12,9 +12,9 @@ use tillrace_core::log::{Offset, Partition};
 use tillrace_core::text::Timestamp;
 use uuid::Uuid;
 
-/// Most ranges, and most exceptions, in one record; more make further records. Keeps the largest
-/// record well below the megabyte that every topic takes.
-pub(crate) const MOST_ITEMS: usize = 4_096;
+/// Most ranges, and most exceptions, in one record; more make further records. With codes that a backend made up of
+/// characters which JSON escapes, the largest record still fits what every topic takes.
+pub(crate) const MOST_ITEMS: usize = 1_024;
 /// Longest code of an exception, in characters.
 const LONGEST_CODE: usize = 64;
 
@@ -214,14 +214,25 @@ mod tests {
     }
 
     #[test]
+    fn the_largest_record_fits_its_kind() {
+        let from = u64::MAX - 4 * MOST_ITEMS as u64;
+        let code = |offset: u64| (from + 2 * offset, Some("\u{1}".repeat(100)));
+        let entry = entry((0..MOST_ITEMS as u64).map(code).collect());
+        let name = "s".repeat(128);
+        let texts = Chain::new(&name, &name, Uuid::from_u128(7)).append(u32::MAX, &entry).unwrap();
+        let largest = tillrace_core::record_size::largest("pos.audit.v1", "audit record");
+        assert_eq!(texts.len(), 1);
+        assert!(texts[0].len() < largest, "{} bytes", texts[0].len());
+    }
+
+    #[test]
     fn an_entry_too_large_for_one_record_makes_several() {
         let offsets: Vec<_> =
             (0..10_000).map(|offset| (offset * 2, Some("c".repeat(100)))).collect();
         let texts = chain().append(0, &entry(offsets)).unwrap();
-        assert_eq!(texts.len(), 3);
-        assert!(texts.iter().all(|text| text.len() < 600_000));
-        let last: Value = serde_json::from_slice(&texts[2]).unwrap();
-        assert_eq!(last["offsets"][0], json!([16_384, 16_385]));
+        assert_eq!(texts.len(), 10);
+        let last: Value = serde_json::from_slice(&texts[9]).unwrap();
+        assert_eq!(last["offsets"][0], json!([18_432, 18_433]));
         assert_eq!(last["exceptions"][0]["code"], json!("c".repeat(64)));
         let ranges: usize = texts
             .iter()

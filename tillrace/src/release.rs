@@ -22,6 +22,8 @@ use crate::confirm::confirm;
 use crate::roles;
 
 const READ_WAIT: Duration = Duration::from_secs(30);
+const LONGEST_OPERATOR: usize = 256;
+const LONGEST_REASON: usize = 1_024;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What an operator is shown of a record of `pos.conflicts`, and what an order is made of.
@@ -58,6 +60,13 @@ struct Ordered {
 
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
 pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
+    // An order is a record, and records fit the log by construction.
+    ensure!(
+        args.operator.len() <= LONGEST_OPERATOR,
+        "--operator: use {LONGEST_OPERATOR} bytes at most"
+    );
+    let reason = args.reason.as_deref().unwrap_or_default();
+    ensure!(reason.len() <= LONGEST_REASON, "--reason: use {LONGEST_REASON} bytes at most");
     let settings = Settings::load(&args.source)?;
     let topics = settings.topics();
     if args.consent.dry_run {

@@ -89,7 +89,7 @@ impl Running {
 
         let mut folding = settings.aggregate.clone();
         if settings.log.kafka.is_none() {
-            folding = folding.within_frame(settings.log.local.frame_bytes);
+            folding = folding.within(&settings.log.local)?;
         }
         let aggregator = roles
             .aggregate

@@ -164,7 +164,7 @@ fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
     let topics = Topics::new("");
     let settings = AggregateSettings::default();
     let settings = match kind {
-        "local" => settings.within_frame(LocalTuning::default().frame_bytes),
+        "local" => settings.within(&LocalTuning::default())?,
         _ => settings,
     };
     let (began, cpu) = (Instant::now(), cpu_s(std::process::id())?);

@@ -159,6 +159,24 @@ impl Control {
         self.sums.get_mut(place)
     }
 
+    /// Counts an event of a kind and nothing else.
+    #[cfg(test)]
+    pub(super) fn count(&mut self, kind: Kind) {
+        *self.kinds.entry(kind).or_default() += 1;
+    }
+
+    /// Makes every sum and count as long as it can be.
+    #[cfg(test)]
+    pub(super) fn overstate(&mut self) {
+        self.kinds.values_mut().for_each(|count| *count = u64::MAX);
+        for sums in &mut self.sums {
+            for sum in [&mut sums.sales, &mut sums.returns, &mut sums.discounts, &mut sums.taxes] {
+                *sum = i128::MIN;
+            }
+        }
+        self.tenders.iter_mut().for_each(|tender| tender.amount = i128::MIN);
+    }
+
     /// Bytes that it takes when it is written, published or kept, at most.
     pub(super) fn written_bytes(&self) -> usize {
         1_024 + 256 * self.sums.len() + 256 * self.tenders.len()

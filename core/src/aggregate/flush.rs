@@ -190,6 +190,20 @@ impl Partition {
                 let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
                 rows.push(Row { topic, partition: self.number, key, value });
             });
+            if let Some(numbers) = &mut ledger.numbers {
+                numbers.take_changed(|number, block| {
+                    let [key, value] = paper.pieces(|text| {
+                        state::write_numbers_key(text, key, number);
+                        let key = text.len();
+                        if let Some(block) = block {
+                            block.encode(text);
+                        }
+                        [key, text.len()]
+                    });
+                    let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
+                    rows.push(Row { topic, partition: self.number, key, value });
+                });
+            }
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
             let [key, state, ledger] = paper.pieces(|text| {
@@ -334,15 +348,13 @@ impl Partition {
             }
             let fits = left > 0 && left_bytes > 0;
             all &= fits;
-            let rows = 1 + terminal.ledger.hashes.blocks().count();
+            let rows = state::keys_of(terminal).count();
             left = left.saturating_sub(rows);
             left_bytes = left_bytes.saturating_sub(rows * (96 + terminal.key.len()));
             fits
         });
         for terminal in &retired {
-            let blocks = terminal.ledger.hashes.blocks();
-            let keys = blocks.map(|block| state::hashes_key(terminal, block));
-            for key in keys.chain([state::terminal_key(terminal)]) {
+            for key in state::keys_of(terminal) {
                 self.outputs.push_row(&topics.state, key, None);
             }
         }

@@ -225,17 +225,12 @@ impl Partition {
     fn judge_number(&mut self, subject: &Subject<'_>, terminal: u32, sequence: u64) -> Ruling {
         let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
         let ledger = &mut self.stores[subject.store as usize].terminals[terminal as usize].ledger;
-        let (streak, blocks) = (ledger.streak, ledger.hashes.changed());
-        let written_bytes = ledger.written_bytes();
+        let (streak, pending) = (ledger.streak, ledger.pending());
         let recent = subject.event.occurred_at.millis() >= now_ms.saturating_sub(horizon_ms);
         let hash = ShortHash::of(subject.hash());
         let ruling = ledger.judge(sequence, hash, recent, Moment { now_ms, horizon_ms });
-        let blocks = ledger.hashes.changed() - blocks;
-        let more = ledger.written_bytes().saturating_sub(written_bytes);
         if ruling.verdict == Verdict::First || ledger.streak != streak {
-            let key_bytes = self.stores[subject.store as usize].key.len();
-            self.outputs.weight.add(blocks, blocks * (512 + 2 * key_bytes) + 2 * more);
-            self.mark_terminal(subject.store, terminal);
+            self.mark_ledger(subject.store, terminal, pending);
         }
         if let (true, Some(number)) = (ruling.filled, ruling.number) {
             self.mark_days_of(subject.store, terminal, number);

@@ -30,6 +30,13 @@ pub(super) struct Moment {
     pub(super) horizon_ms: i64,
 }
 
+/// What is to be written of a ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pending {
+    pub(super) blocks: usize,
+    pub(super) bytes: usize,
+}
+
 /// What the ledger says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ruling {
@@ -87,9 +94,17 @@ impl Ledger {
         }
     }
 
-    /// Bytes that its numbers take as JSON, at most.
+    /// Bytes that its numbers take as JSON, blocks apart, or as lists on a ledger, at most.
     pub(super) fn written_bytes(&self) -> usize {
         self.numbers.as_ref().map_or(0, Numbers::written_bytes)
+    }
+
+    /// What the next flush writes of it: blocks as records, keys apart, and bytes, those of its terminal's two records included.
+    pub(super) fn pending(&self) -> Pending {
+        let (hashes, numbers) =
+            (self.hashes.changed(), self.numbers.as_ref().map_or(0, Numbers::changed));
+        let bytes = 160 * hashes + 1_040 * numbers + 2 * self.written_bytes();
+        Pending { blocks: hashes + numbers, bytes }
     }
 
     /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.

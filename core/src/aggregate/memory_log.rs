@@ -14,7 +14,7 @@ use crate::log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
 };
-use crate::record_size::LARGEST_RECORD_BYTES;
+use crate::record_size::RECORD_LIMIT_BYTES;
 
 /// How a commit ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -393,8 +393,8 @@ impl TransactionalConsumer for MemoryConsumer {
         }
         for row in &rows {
             let bytes = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
-            if bytes > LARGEST_RECORD_BYTES {
-                return Err(LogError::TooLarge { bytes, limit: LARGEST_RECORD_BYTES });
+            if bytes > RECORD_LIMIT_BYTES {
+                return Err(LogError::TooLarge { bytes, limit: RECORD_LIMIT_BYTES });
             }
             shared.largest_row = shared.largest_row.max(bytes);
         }

@@ -7,18 +7,22 @@
 //! [`Place::Untracked`]'s floor can no longer be told from a repeat. So a terminal costs at most
 //! 64 spans of 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer given is exact.
 //!
+//! A block is kept as a record of its own on the state, and written when it changed.
+//!
 //! Knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns places into verdicts.
 
 mod block;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BufMut;
 use serde::{Deserialize, Serialize};
 
 use super::json_text::integer;
 use super::outputs::write_json;
-use block::{BLOCK_NUMBERS, Block, bounds_of};
+use block::{BLOCK_NUMBERS, bounds_of};
+
+pub(super) use block::Block;
 
 /// Spans of open numbers kept before blocks are made.
 pub(super) const SPANS: usize = 64;
@@ -78,7 +82,12 @@ pub(super) struct Numbers {
     missing: u64,
     refused: u64,
     spans: Vec<Span>,
+    /// An earlier version kept them with the rest.
+    #[serde(default, skip_serializing)]
     blocks: BTreeMap<u64, Block>,
+    /// Blocks that the state does not hold as they are, or holds although they are gone.
+    #[serde(skip)]
+    changed: BTreeSet<u64>,
 }
 
 impl Numbers {
@@ -104,6 +113,7 @@ impl Numbers {
             refused: 0,
             spans: Vec::new(),
             blocks: BTreeMap::new(),
+            changed: BTreeSet::new(),
         };
         if first > baseline {
             numbers.open_gap(baseline, first - 1);
@@ -187,16 +197,43 @@ impl Numbers {
         self.open(from, to, if jump { Class::Jumped } else { Class::Missing });
     }
 
-    /// Bytes that its JSON takes, at most.
+    /// Bytes that its JSON takes, or its lists on a ledger, at most.
     pub(super) fn written_bytes(&self) -> usize {
-        256 + 80 * self.spans.len() + 3_072 * self.blocks.len()
+        let from_blocks = if self.blocks.is_empty() { 0 } else { 48 * SPANS };
+        256 + 80 * self.spans.len() + from_blocks
     }
 
-    /// Writes its JSON; by hand where nothing is open, as mostly.
-    pub(super) fn write(&self, text: &mut impl BufMut) {
-        if !self.spans.is_empty() || !self.blocks.is_empty() {
-            return write_json(text, self);
+    /// Number of blocks the next flush writes.
+    pub(super) fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Gives each changed block, `None` where it is gone, and calls it unchanged.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<&Block>)) {
+        for index in std::mem::take(&mut self.changed) {
+            each(index, self.blocks.get(&index));
         }
+    }
+
+    /// Takes a block as [`Block::encode`] wrote it; `None` if it is none.
+    pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
+        self.blocks.insert(index, Block::decode(bytes)?);
+        Some(())
+    }
+
+    /// Has blocks that an earlier version kept with the rest written as records of their own.
+    pub(super) fn restored(mut self) -> Self {
+        self.changed.extend(self.blocks.keys());
+        self
+    }
+
+    /// Numbers of the blocks held, for tombstones when the terminal goes.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks.keys().copied()
+    }
+
+    /// Writes its JSON, its blocks apart; nothing is open mostly.
+    pub(super) fn write(&self, text: &mut impl BufMut) {
         let names = ["{\"opened", ",\"baseline", ",\"high", ",\"floor", ",\"missing", ",\"refused"];
         let Self { opened, baseline, high, floor, missing, refused, .. } = *self;
         for (name, value) in
@@ -206,7 +243,13 @@ impl Numbers {
             text.put_slice(b"\":");
             integer(text, value);
         }
-        text.put_slice(br#","spans":[],"blocks":{}}"#);
+        text.put_slice(br#","spans":"#);
+        if self.spans.is_empty() {
+            text.put_slice(b"[]");
+        } else {
+            write_json(text, &self.spans);
+        }
+        text.put_u8(b'}');
     }
 
     /// Lists up to `most` missing spans, lowest first, either those jumped over or the others, and
@@ -285,6 +328,7 @@ impl Numbers {
                 spans.push(Span { from: next, to: first - 1, class });
             }
             block.open(next.max(first), to.min(last), class);
+            self.changed.insert(index);
             next = last + 1;
         }
         if next <= to {
@@ -327,6 +371,7 @@ impl Numbers {
         let index = number / BLOCK_NUMBERS;
         if let Some(block) = self.blocks.get_mut(&index) {
             block.close(number);
+            self.changed.insert(index);
             if block.is_empty() {
                 self.blocks.remove(&index);
             }
@@ -383,11 +428,19 @@ impl Numbers {
         }
         self.spans = kept;
         self.blocks.insert(index, block);
+        self.changed.insert(index);
     }
 
     fn give_up_below(&mut self, floor: u64) {
         self.floor = self.floor.max(floor);
-        self.blocks.retain(|&index, _| bounds_of(index).0 >= floor);
+        let changed = &mut self.changed;
+        self.blocks.retain(|&index, _| {
+            let stays = bounds_of(index).0 >= floor;
+            if !stays {
+                changed.insert(index);
+            }
+            stays
+        });
         self.spans.retain_mut(|span| {
             span.from = span.from.max(floor);
             span.from <= span.to

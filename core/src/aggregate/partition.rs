@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::attendance::Attendances;
 use super::days::part_of;
 use super::index::Index;
+use super::ledger::Pending;
 use super::outputs::Outputs;
 use super::released;
 use super::settings::Rules;
@@ -109,6 +110,16 @@ impl Partition {
             self.outputs.weight.add(2, 2 * bytes);
             self.outputs.terminals.push((store, terminal));
         }
+    }
+
+    /// Has a terminal written whose ledger changed; `before` is what was to be written of that before.
+    pub(super) fn mark_ledger(&mut self, store: u32, terminal: u32, before: Pending) {
+        let entry = &self.stores[store as usize].terminals[terminal as usize];
+        let after = entry.ledger.pending();
+        let blocks = after.blocks.saturating_sub(before.blocks);
+        let bytes = after.bytes.saturating_sub(before.bytes);
+        self.outputs.weight.add(blocks, bytes + blocks * (32 + entry.key.len()));
+        self.mark_terminal(store, terminal);
     }
 
     /// Has a day written at the next flush.

@@ -24,12 +24,9 @@ impl Partition {
             let date = envelope.business_date.as_deref().map(str::as_bytes);
             entry.expires = entry.expires.max(date.and_then(Date::parse));
         }
-        let written_bytes = entry.ledger.written_bytes();
+        let pending = entry.ledger.pending();
         if let Some(number) = entry.ledger.refuse(sequence) {
-            // Markers leave nothing else: what they have a terminal write is weighed with each.
-            let more = entry.ledger.written_bytes().saturating_sub(written_bytes);
-            self.outputs.weight.add(0, 2 * more);
-            self.mark_terminal(store, terminal);
+            self.mark_ledger(store, terminal, pending);
             self.mark_days_of(store, terminal, number);
         }
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::Deserialize;
 
+use crate::log::local::LocalTuning;
+use crate::record_size::{LEAST_FRAME_BYTES, RECORD_LIMIT_BYTES};
+
 /// Time by which a terminal's clock may be ahead of the append.
 pub(super) const AHEAD_MS: i64 = 2 * 86_400_000;
 
@@ -17,7 +20,7 @@ pub struct AggregateSettings {
     pub flush_interval: Duration,
     /// Output records at which a flush is due.
     pub flush_records: usize,
-    /// Bytes of output at which a flush is due; see [`AggregateSettings::within_frame`].
+    /// Bytes of output at which a flush is due; see [`AggregateSettings::within`].
     pub flush_bytes: ByteSize,
     /// Length of the windows of inventory deltas, whole seconds.
     #[serde(with = "humantime_serde")]
@@ -109,10 +112,19 @@ impl AggregateSettings {
     }
 
     /// Lowers `flush_bytes` to half of the largest frame a Local log takes.
-    #[must_use]
-    pub fn within_frame(mut self, frame_bytes: ByteSize) -> Self {
-        self.flush_bytes = self.flush_bytes.min(ByteSize::b(frame_bytes.as_u64() / 2));
-        self
+    ///
+    /// # Errors
+    /// When its records or frames are too small for what the aggregator may have to write at once.
+    pub fn within(mut self, local: &LocalTuning) -> Result<Self, AggregateSettingError> {
+        let wrong = |remedy| Err(AggregateSettingError { key: "flush_bytes", remedy });
+        if local.record_bytes.as_u64() < RECORD_LIMIT_BYTES as u64 {
+            return wrong("set log.local.record_bytes at least to 1 MiB, which every record fits");
+        }
+        if local.frame_bytes.as_u64() < LEAST_FRAME_BYTES as u64 {
+            return wrong("set log.local.frame_bytes at least to 16 MiB: a flush fits half of it");
+        }
+        self.flush_bytes = self.flush_bytes.min(ByteSize::b(local.frame_bytes.as_u64() / 2));
+        Ok(self)
     }
 
     /// What judging and folding need.
@@ -183,8 +195,18 @@ mod tests {
 
     #[test]
     fn a_flush_fits_half_a_frame() {
-        let settings = AggregateSettings::default().within_frame(ByteSize::mib(32));
-        assert_eq!(settings.flush_bytes(), 16 << 20);
+        let within = |frame, record| {
+            let (frame_bytes, record_bytes) = (ByteSize::mib(frame), ByteSize::kib(record));
+            AggregateSettings::default().within(&LocalTuning {
+                frame_bytes,
+                record_bytes,
+                ..LocalTuning::default()
+            })
+        };
+        assert_eq!(within(32, 1_024).unwrap().flush_bytes(), 16 << 20);
+        assert_eq!(within(16, 1_024).unwrap().flush_bytes(), 8 << 20);
+        assert!(within(15, 1_024).unwrap_err().to_string().contains("frame_bytes at least"));
+        assert!(within(32, 1_023).unwrap_err().to_string().contains("record_bytes at least"));
     }
 
     #[test]

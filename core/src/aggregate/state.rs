@@ -1,7 +1,7 @@
 //! The state of a partition as it stands on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
-//! terminal, a block of its hashes, a day, a further part of its terminals, a block of a store's event
+//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a block of a store's event
 //! ids, a part of its releases, and a checkpoint under `flush mod` [`CHECKPOINTS`], so that the last ones stay. Records of names and
 //! numbers are JSON, blocks are bytes; each begins with its version. [`super::restore`] reads what
 //! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
@@ -148,7 +148,7 @@ pub(super) fn write_part_state_key(text: &mut BytesMut, day: &[u8], part: usize)
 }
 
 /// Key of a terminal.
-pub(super) fn terminal_key(terminal: &Terminal) -> Bytes {
+fn terminal_key(terminal: &Terminal) -> Bytes {
     let mut text = BytesMut::new();
     write_terminal_key(&mut text, &terminal.key);
     text.freeze()
@@ -160,11 +160,25 @@ pub(super) fn write_terminal_key(text: &mut BytesMut, ledger: &[u8]) {
     text.extend_from_slice(ledger);
 }
 
-/// Key of a block of a terminal's hashes.
-pub(super) fn hashes_key(terminal: &Terminal, block: u64) -> Bytes {
-    let mut text = BytesMut::new();
-    write_hashes_key(&mut text, &terminal.key, block);
-    text.freeze()
+/// Keys of everything that is kept of a terminal.
+pub(super) fn keys_of(terminal: &Terminal) -> impl Iterator<Item = Bytes> + '_ {
+    let keyed = |write: fn(&mut BytesMut, &[u8], u64), block: u64| {
+        let mut text = BytesMut::new();
+        write(&mut text, &terminal.key, block);
+        text.freeze()
+    };
+    let hashes = terminal.ledger.hashes.blocks().map(move |block| keyed(write_hashes_key, block));
+    let numbers = terminal.ledger.numbers.iter().flat_map(Numbers::blocks);
+    let numbers = numbers.map(move |block| keyed(write_numbers_key, block));
+    hashes.chain(numbers).chain([terminal_key(terminal)])
+}
+
+/// Writes the key of a block of a terminal's numbers, given that of its ledger.
+pub(super) fn write_numbers_key(text: &mut BytesMut, ledger: &[u8], block: u64) {
+    text.extend_from_slice(b"numbers/");
+    text.extend_from_slice(ledger);
+    text.put_u8(b'/');
+    integer(text, block);
 }
 
 /// Writes the key of a block of hashes, given that of their terminal's ledger.
@@ -289,6 +303,7 @@ pub(super) fn load(
     };
     let mut partition = Partition::new(number, checkpoint, rules);
     under(records, "terminal/").try_for_each(|(key, value)| partition.take_terminal(key, value))?;
+    under(records, "numbers/").try_for_each(|(key, value)| partition.take_numbers(key, value))?;
     under(records, "hashes/").try_for_each(|(key, value)| partition.take_hashes(key, value))?;
     under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
     partition.take_parts(records)?;
@@ -305,21 +320,37 @@ impl Partition {
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
         let terminal = &mut store.terminals[slot as usize];
-        terminal.ledger.numbers = state.numbers.map(Cow::into_owned);
+        terminal.ledger.numbers = state.numbers.map(|numbers| numbers.into_owned().restored());
         terminal.ledger.streak = state.streak;
         terminal.unnumbered = state.unnumbered;
         terminal.expires = state.expires.map(Date);
         Ok(())
     }
 
+    fn take_numbers(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let (terminal, block) = self.block_named(key, "numbers/")?;
+        let numbers = terminal.ledger.numbers.as_mut();
+        let numbers = numbers.ok_or_else(|| fault(key, "belongs to no numbers"))?;
+        numbers.restore(block, value).ok_or_else(|| fault(key, "is no block"))
+    }
+
     fn take_hashes(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
-        let named = parts(key, "hashes/").and_then(|([tenant, store, terminal, epoch], block)| {
+        let (terminal, block) = self.block_named(key, "hashes/")?;
+        terminal.ledger.hashes.restore(block, value).ok_or_else(|| fault(key, "is no block"))
+    }
+
+    /// The terminal that a block belongs to, and the block's number.
+    fn block_named(
+        &mut self,
+        key: &Bytes,
+        prefix: &str,
+    ) -> Result<(&mut Terminal, u64), StateError> {
+        let named = parts(key, prefix).and_then(|([tenant, store, terminal, epoch], block)| {
             let store = self.store_named(key, &tenant, &store).ok()?;
             let slot = store.terminal(&terminal, &epoch)?;
             Some((&mut store.terminals[slot as usize], block))
         });
-        let (terminal, block) = named.ok_or_else(|| fault(key, "belongs to no terminal"))?;
-        terminal.ledger.hashes.restore(block, value).ok_or_else(|| fault(key, "is no block"))
+        named.ok_or_else(|| fault(key, "belongs to no terminal"))
     }
 
     fn take_day(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {

@@ -28,7 +28,7 @@ use crate::tally::Setback;
 use crate::tenant::{Cap, Paid, cost_of, refund_of};
 
 /// Longest original of a refused event that is kept for people.
-const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
+pub(super) const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
 
 /// A business date that has its own ledger is at most so many days old or ahead for a refusal to be noted there: the
 /// aggregator forgets such ledgers after 35 days, and a marker would begin them anew.

@@ -232,3 +232,31 @@ pub(super) struct Finished {
 fn json(record: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(record).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ids hold no control characters, texts may.
+    #[test]
+    fn the_largest_refusal_fits_its_kind() {
+        let (id, original) =
+            ("\"".repeat(64), "\u{1}".repeat(super::super::chunk::MAX_ORIGINAL_BYTES));
+        let record = Rejected {
+            code: &id,
+            pointer: &"\u{1}".repeat(512),
+            detail: &"d".repeat(200),
+            tenant: &id,
+            store: Some(&id),
+            terminal: Some(&id),
+            sequence: Some(u64::MAX),
+            eventid: Some(&id),
+            receivedtime: &id,
+            gateway: &id,
+            original: &original,
+        };
+        let bytes = json(&record).len() + key(&[&id, &id]).len();
+        let largest = tillrace_core::record_size::largest("pos.rejected.v1", "refusal");
+        assert!(bytes <= largest, "{bytes}");
+    }
+}

@@ -1,16 +1,18 @@
 //! Bitmap blocks: where open numbers go when they are too many for spans.
 
-use serde::{Deserialize, Serialize};
+use bytes::BufMut;
+use serde::Deserialize;
 
 use super::Class;
 
 /// Numbers one block covers.
 pub(super) const BLOCK_NUMBERS: u64 = 4_096;
 const WORDS: usize = 64;
+const VERSION: u8 = 1;
 
 /// One bit a number: `open` ones, and those of them that are `refused`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Block {
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(in crate::aggregate) struct Block {
     open: Vec<u64>,
     refused: Vec<u64>,
 }
@@ -23,6 +25,19 @@ pub(super) fn bounds_of(index: u64) -> (u64, u64) {
 impl Block {
     pub(super) fn new() -> Self {
         Self { open: vec![0; WORDS], refused: vec![0; WORDS] }
+    }
+
+    /// Writes version, open ones and refused ones; little-endian.
+    pub(in crate::aggregate) fn encode(&self, bytes: &mut impl BufMut) {
+        bytes.put_u8(VERSION);
+        self.open.iter().chain(&self.refused).for_each(|word| bytes.put_u64_le(*word));
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (words, []) = bytes.strip_prefix(&[VERSION])?.as_chunks::<8>() else { return None };
+        let (open, refused) = words.split_at_checked(WORDS)?;
+        let read = |words: &[[u8; 8]]| words.iter().copied().map(u64::from_le_bytes).collect();
+        (refused.len() == WORDS).then(|| Self { open: read(open), refused: read(refused) })
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -15,7 +15,10 @@ fn hostile(number: usize) -> Sample {
 
 fn bytes_of_state(rig: &Rig) -> usize {
     let entries = rig.log.entries(&rig.topics.state);
-    entries.iter().map(|entry| entry.key.len() + entry.value.as_ref().map_or(0, |v| v.len())).sum()
+    entries
+        .iter()
+        .map(|entry| entry.key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len))
+        .sum()
 }
 
 /// The days of a store as others read them: all terminals of all parts, by name.
@@ -211,4 +214,33 @@ fn a_day_kept_in_one_record_is_read_and_then_kept_in_parts() {
         (listed(&earlier).len(), earlier.checkpoints()[0]["totals"]["first"].as_u64()),
         (42, Some(42))
     );
+}
+
+/// A terminal that leaves gaps for ever has 64 blocks of open numbers; they used to be written with each of its events.
+#[test]
+fn a_terminal_with_many_gaps_writes_only_the_numbers_that_changed() {
+    let rig = Rig::new(1);
+    let refuse = |number: u64| {
+        let sample = Sample::sale("1", "a", number);
+        rig.append(&sample, sample.refused(), sample.occurred_ms);
+    };
+    (0..100).for_each(|number| refuse(number * 3_000 + 1));
+    rig.run();
+    let blocks = |from: usize| {
+        let entries = rig.log.entries(&rig.topics.state);
+        let of_numbers = |entry: &&crate::log::Entry| entry.key.starts_with(b"numbers/demo/1/a//");
+        entries[from..].iter().filter(of_numbers).filter(|entry| entry.value.is_some()).count()
+    };
+    assert!(blocks(0) > 20, "{}", blocks(0));
+    let before = rig.log.entries(&rig.topics.state).len();
+    // Read back, the lowest gap is still open, and filling it writes one block.
+    refuse(2);
+    rig.run();
+    assert_eq!(blocks(before), 1);
+    let ledger = &rig.latest(&rig.topics.ledger)["demo/1/a/"];
+    assert_eq!(
+        (ledger["refused"].as_u64(), ledger["missing"][0][0].as_u64()),
+        (Some(101), Some(3))
+    );
+    assert!(rig.log.largest_row() < 16 << 10, "{}", rig.log.largest_row());
 }

@@ -296,12 +296,12 @@ fn epochs_of_business_dates_are_forgotten_once_sealed_and_never_counted_again() 
     assert_eq!(totals(&rig)["first"], 2);
 }
 
-/// A marker has no row of its own, and a hundred far apart make a terminal's record a hundred kilobytes long.
+/// A marker has no row of its own, and a hundred far apart make a terminal write some thirty blocks of a kilobyte.
 #[test]
 fn markers_weigh_what_they_have_a_terminal_write() {
     let mut rig = Rig::new(1);
     rig.settings.flush_bytes = bytesize::ByteSize::mib(1);
-    for terminal in 0..15 {
+    for terminal in 0..60 {
         for number in 0..97 {
             let sample = Sample::sale("1", &terminal.to_string(), 1 + 4_000 * number);
             rig.append(&sample, sample.refused(), sample.occurred_ms);

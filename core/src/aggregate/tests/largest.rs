@@ -1,0 +1,227 @@
+//! The largest record of each kind that the aggregator writes, held against the table of kinds.
+
+use bytes::BytesMut;
+use proptest::prelude::*;
+
+use super::super::day_records::{
+    write_amendment, write_part, write_part_state, write_state as write_day_state, write_totals,
+};
+use super::super::deltas::{DeltaWriter, Flush};
+use super::super::json_text::integer;
+use super::super::numbers::{Numbers, SPANS};
+use super::super::partition::Checkpoint;
+use super::super::state;
+use super::super::store::Store;
+use super::super::terminals::{Source, write_ledger, write_state as write_terminal_state};
+use super::super::windows::Delta;
+use super::super::{Totals, days::PART_TERMINALS};
+use crate::decode::Decoder;
+use crate::envelope::Scope;
+use crate::event::Kind;
+use crate::record_size::largest;
+use crate::stock::Effect;
+use crate::text::Date;
+
+const DATE: Date = Date(20_000);
+const SOURCE: Source = Source { partition: u32::MAX, offset: u64::MAX, flush: u64::MAX };
+
+/// An id of 64 bytes at most, made of what grows most in JSON or in a key.
+fn id() -> impl Strategy<Value = String> {
+    prop_oneof![Just("\"".repeat(64)), Just("\u{7ff}".repeat(32)), "[ \"\\\\é\u{10ffff}]{1,16}"]
+}
+
+/// A store with one day, on which more terminals than a part holds took part, with all the totals that a day adds up.
+fn store(tenant: &str, name: &str, till: &str) -> Store {
+    let mut store = Store::new(tenant, name);
+    store.days.entry(DATE).or_default();
+    for number in 0..2 * PART_TERMINALS as u64 {
+        let epoch = format!("{number:03}{}", &"\"".repeat(125));
+        let slot = store.add_terminal(till, &epoch, Scope::Wrapping(u64::MAX));
+        let ledger = &mut store.terminals[slot as usize].ledger;
+        ledger.numbers = Some(Numbers::open_at(u64::MAX / 2 - 1_000 * 1_000));
+        store.attend(slot, DATE, Kind::Close, Some(u64::MAX / 2));
+    }
+    let day = store.days.get_mut(&DATE).unwrap();
+    let mut decoder = Decoder::new();
+    let codes = b"AEDAFNALLAMDAOAARSAUDAWGAZNBAMBBDBDTBHDBIFBMDBND";
+    let (codes, _) = codes.as_chunks::<3>();
+    for (kind, (place, code)) in
+        Kind::ALL.iter().cycle().zip(codes.iter().cycle().take(38).enumerate())
+    {
+        let amount = "-9000000000";
+        let tender = |number: usize| {
+            let name = format!("{}{:\\<62}", number % 10, place);
+            serde_json::json!({"type": name, "amount": amount})
+        };
+        let event = serde_json::json!({
+            "store": "1", "terminal": "1", "sequence": 1, "event_id": "e", "kind": kind.as_str(),
+            "occurred_at": "2026-11-27T08:15:30Z", "business_date": "2026-11-27", "blind": true,
+            "currency": std::str::from_utf8(code).unwrap(), "reference": {"sequence": 1},
+            "lines": [{"line": 1, "type": "sale", "sku": "a", "quantity": "1", "amount": "9000000000"}],
+            "tenders": (0..9).map(tender).collect::<Vec<_>>(),
+        });
+        let text = serde_json::to_vec(&event).unwrap();
+        match decoder.decode(&text) {
+            Ok(event) => day.control.add(&event),
+            // Not every kind takes lines and tenders; it is counted all the same.
+            Err(_) => day.control.count(*kind),
+        }
+    }
+    day.control.overstate();
+    store
+}
+
+/// Writes a record and returns how long it is, its key included.
+fn size(key: usize, write: impl FnOnce(&mut BytesMut)) -> usize {
+    let mut text = BytesMut::new();
+    write(&mut text);
+    key + text.len()
+}
+
+fn fits(topic: &str, kind: &str, bytes: usize) {
+    assert!(bytes <= largest(topic, kind), "{kind} of {topic} has {bytes} bytes");
+}
+
+fn check_days(store: &Store) {
+    let held = (DATE, &store.days[&DATE]);
+    let mut day_key = BytesMut::new();
+    state::write_totals_key(&mut day_key, store, DATE);
+    let key = day_key.len();
+    let presence = store.presence(DATE);
+    fits(
+        "store.days.v1",
+        "day",
+        size(key, |text| write_totals(text, store, held, presence, SOURCE)),
+    );
+    fits("state.v1", "day", size(key + 4, |text| write_day_state(text, store, held)));
+    let part = size(0, |text| {
+        state::write_part_key(text, &day_key, usize::MAX);
+        write_part(text, store, held, 1, SOURCE);
+    });
+    fits("store.days.v1", "part of a day's terminals", part);
+    let part = size(0, |text| {
+        state::write_part_state_key(text, &day_key, usize::MAX);
+        write_part_state(text, store, held, 1);
+    });
+    fits("state.v1", "part of a day's terminals", part);
+    let amended = (DATE, &held.1.control);
+    let amendment = size(key + 60, |text| write_amendment(text, store, amended, u64::MAX, SOURCE));
+    fits("store.days.v1", "amendment", amendment);
+}
+
+fn check_terminals(store: &mut Store) {
+    let from = u64::MAX / 2 - 1_000 * 1_000;
+    let ledger = &mut store.terminals[0].ledger;
+    let numbers = ledger.numbers.as_mut().unwrap();
+    // Far jumps, each a span, and near gaps before them, which go to blocks.
+    (0..200).for_each(|number| numbers.fill(from + 4_096 * number));
+    (0..SPANS as u64).for_each(|number| numbers.fill(from + 1_000_000 + 1_000_000 * number));
+    let mut blocks = 0;
+    let ledger_key = store.terminals[0].key.clone();
+    let numbers = store.terminals[0].ledger.numbers.as_mut().unwrap();
+    numbers.take_changed(|index, block| {
+        blocks += 1;
+        let bytes = size(0, |text| {
+            state::write_numbers_key(text, &ledger_key, index);
+            block.into_iter().for_each(|block| block.encode(text));
+        });
+        fits("state.v1", "block of a terminal's numbers", bytes);
+    });
+    assert!(blocks > 1);
+    let hashes = &mut store.terminals[0].ledger.hashes;
+    for number in from..from + 64 {
+        hashes.insert(number, super::super::hashes::ShortHash(u32::MAX), i64::MAX / 2, 1);
+    }
+    hashes.take_changed(|index, block| {
+        let bytes = size(0, |text| {
+            state::write_hashes_key(text, &ledger_key, index);
+            block.into_iter().for_each(|block| block.encode(text));
+        });
+        fits("state.v1", "block of a terminal's hashes", bytes);
+    });
+    let terminal = &store.terminals[0];
+    let key = terminal.key.len();
+    let kept = size(key + 9, |text| write_terminal_state(text, store, terminal));
+    fits("state.v1", "terminal", kept);
+    fits(
+        "terminal.ledger.v1",
+        "ledger",
+        size(key, |text| write_ledger(text, store, terminal, SOURCE)),
+    );
+}
+
+fn check_the_rest(store: &mut Store, sku: &str) {
+    (0..1_000).for_each(|number| store.released.add(u64::MAX - number));
+    let released = serde_json::to_vec(&state::released_value(store, 0)).unwrap();
+    let bytes = state::released_key(store, 127).len() + released.len();
+    fits("state.v1", "part of a store's releases", bytes);
+    for id in 0..65 {
+        let hash = super::super::hashes::ShortHash(1);
+        store.ids.judge(u128::MAX - id, hash, i64::MAX / 2, 1, usize::MAX);
+    }
+    let mut blocks = Vec::new();
+    store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
+    for (block, bytes) in blocks {
+        let bytes = state::ids_key(store, block).len() + bytes.map_or(0, |bytes| bytes.len());
+        fits("state.v1", "block of a store's event ids", bytes);
+    }
+    let generation = "01234567-89ab-cdef-0123-456789abcdef";
+    let most = u64::MAX / 8;
+    let totals: Totals =
+        serde_json::from_value(serde_json::json!({"first": most, "duplicate": most,
+        "duplicate_unverified": most, "conflict": most, "quarantined": most, "refused": most,
+        "control": most, "released": most}))
+        .unwrap();
+    let checkpoint = Checkpoint {
+        version: 1,
+        generation: generation.to_owned(),
+        flush: u64::MAX,
+        next_offset: u64::MAX,
+        partitions: u32::MAX,
+        clock_ms: i64::MIN,
+        window_seconds: u32::MAX,
+        totals,
+    };
+    fits("state.v1", "checkpoint", 20 + serde_json::to_vec(&checkpoint).unwrap().len());
+    let mut writer = DeltaWriter::new(Flush {
+        generation,
+        partition: u32::MAX,
+        from_offset: u64::MAX,
+        to_offset: u64::MAX,
+        window_seconds: 86_400,
+    });
+    let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
+    let effect = Effect { stock, sold, returned, adjusted };
+    let delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
+    let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
+    let bytes = size(key, |text| {
+        writer.write(text, store, &delta, sku);
+    });
+    fits("inventory.deltas.v1", "delta", bytes);
+    let mut decimal = BytesMut::new();
+    integer(&mut decimal, i64::MIN);
+    assert_eq!(decimal.len(), 20);
+}
+
+#[test]
+fn the_bounds_are_those_of_what_can_be() {
+    let store = store(&"\"".repeat(64), &"\"".repeat(64), &"\"".repeat(64));
+    let held = (DATE, &store.days[&DATE]);
+    let mut text = BytesMut::new();
+    write_day_state(&mut text, &store, held);
+    // A bound that nothing comes near to would say nothing.
+    assert!(text.len() > largest("state.v1", "day") / 2, "{}", text.len());
+    assert_eq!(held.1.parts(), 2);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn the_largest_of_each_kind_fits_the_table([tenant, name, till, sku] in [id(), id(), id(), id()]) {
+        let mut store = store(&tenant, &name, &till);
+        check_days(&store);
+        check_terminals(&mut store);
+        check_the_rest(&mut store, &sku);
+    }
+}
