@@ -56,7 +56,7 @@ fn one_store_day_of_thousands_of_terminals_fits_the_log() {
     assert_eq!(day["terminals"].as_array().unwrap().len(), 32);
     assert_eq!(days["demo/1/2026-11-27/terminals/171"]["part"], 171);
     assert_eq!((days.len(), listed(&rig).len()), (172, 5_501));
-    let report = crate::verify::verify(&rig.log, &rig.topics, &[], &mut |_| {}).unwrap();
+    let report = crate::verify::verify(&rig.log, &rig.topics, &[], 0, &mut |_| {}).unwrap();
     assert!(report.holds(), "{report}");
 }
 
