@@ -7,14 +7,15 @@ mod aggregator;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use tillrace_core::health::{Health, Phase, Readiness};
+use tillrace_core::health::{Health, Impact, Phase, Readiness};
 use tillrace_core::log::kafka::KafkaLog;
 use tillrace_core::log::local::{self, LocalLog, Serving};
 use tillrace_core::log::{Log, LogView};
+use tillrace_core::restart::RestartPolicy;
 use tillrace_ingest::{Gateway, Tenants};
 use tillrace_sinks::Delivery;
 
@@ -38,6 +39,12 @@ impl Roles {
     pub(crate) const INGEST: Self = Self { ingest: true, aggregate: false, deliver: false };
     pub(crate) const AGGREGATE: Self = Self { ingest: false, aggregate: true, deliver: false };
     pub(crate) const DELIVER: Self = Self { ingest: false, aggregate: false, deliver: true };
+
+    /// What it means for the process when another role than the gateway stands still: tills keep their way to a gateway, as
+    /// what it accepts is durable.
+    fn impact(self) -> Impact {
+        if self.ingest { Impact::Degraded } else { Impact::NotReady }
+    }
 
     /// Where the status listener is unless configured otherwise: one process of each kind fits on a host.
     pub(crate) fn default_status(self) -> SocketAddr {
@@ -91,9 +98,13 @@ impl Running {
         if settings.log.kafka.is_none() {
             folding = folding.within(&settings.log.local)?;
         }
+        let policy =
+            RestartPolicy::new("aggregator", roles.impact(), health.clone(), Instant::now());
         let aggregator = roles
             .aggregate
-            .then(|| Aggregator::start(Arc::clone(&log), topics.clone(), folding, &mut registry))
+            .then(|| {
+                Aggregator::start(Arc::clone(&log), topics.clone(), folding, policy, &mut registry)
+            })
             .transpose()?;
         let delivery = roles
             .deliver
@@ -161,21 +172,20 @@ impl Running {
         self.status.local_addr()
     }
 
-    /// Waits until a role stops by itself, which it does only when it cannot go on.
+    /// Waits until no role of this process can work any more. One that stands still while another works is told by the health,
+    /// and ends nothing.
     ///
     /// # Errors
-    /// Always: says which role, and why.
+    /// Always: says why. What each role met comes from [`Running::drain`].
     pub(crate) async fn stopped(&mut self) -> anyhow::Error {
         loop {
-            if let Some(aggregator) = &mut self.aggregator
-                && let Some(error) = aggregator.failure()
-            {
-                return error;
+            if let Some(error) = self.log.failure() {
+                return anyhow::Error::new(error).context("the log can do nothing more");
             }
-            if let Some(delivery) = &self.delivery
-                && let Some(error) = first_stopped(delivery)
-            {
-                return error;
+            let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
+            let delivery = self.delivery.as_ref().is_none_or(has_stopped);
+            if self.gateway.is_none() && aggregator && delivery {
+                return anyhow::anyhow!("no role of this process can work any more");
             }
             tokio::time::sleep(LOOK_AROUND).await;
         }
@@ -249,9 +259,8 @@ fn open_log(
     Ok((log, Some(serving)))
 }
 
-fn first_stopped(delivery: &Delivery) -> Option<anyhow::Error> {
-    delivery.health().into_iter().find_map(|(sink, health)| {
-        let error = health.stopped?;
-        Some(anyhow::Error::new(error).context(format!("sink {sink} stopped")))
-    })
+/// Tells whether all sinks have stopped for good; a role without any is idle and has not.
+fn has_stopped(delivery: &Delivery) -> bool {
+    let sinks = delivery.health();
+    !sinks.is_empty() && sinks.iter().all(|(_sink, health)| health.stopped.is_some())
 }

@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::roles::{Roles, Running};
 use crate::telemetry;
 
-/// Runs until SIGTERM or SIGINT, or until a role cannot go on.
+/// Runs until SIGTERM or SIGINT, or until no role can go on.
 ///
 /// # Errors
 /// When a role cannot start, stops by itself, or does not end cleanly.
@@ -38,7 +38,7 @@ pub(crate) async fn run(
         error = running.stopped() => Some(error),
     };
     if let Some(error) = &failure {
-        tracing::error!(error = format!("{error:#}"), "a role cannot go on; draining the others");
+        tracing::error!(error = format!("{error:#}"), "nothing can go on; the process ends");
     }
     running.drain().await?;
     failure.map_or(Ok(ExitCode::SUCCESS), Err)

@@ -1,28 +1,32 @@
-//! The aggregator's thread, and what becomes of it when its log goes away for a while.
+//! The aggregator's thread, and what becomes of it when it fails.
 //!
-//! An error that may pass (brokers away, a transaction timed out) is waited out and the aggregator started again: it
-//! restores itself from the log. Any other stops it for good, and the process with it.
+//! It starts again by the restart policy and restores itself from the log. What no restart helps stops it for good; the
+//! other roles of the process go on.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::{self, AggregateError, AggregateMetrics, AggregateSettings};
+use tillrace_core::explain::Explained as _;
 use tillrace_core::log::Log;
+use tillrace_core::restart::{Ending, PANICKED, RestartPolicy};
 use tillrace_core::topics::Topics;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How often a pause looks whether it should end.
 const PAUSE_STEP: Duration = Duration::from_millis(100);
 
 /// The aggregator at work.
 pub(super) struct Aggregator {
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<Result<(), AggregateError>>>,
+    policy: Arc<Mutex<RestartPolicy>>,
+    thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Aggregator {
@@ -30,62 +34,96 @@ impl Aggregator {
         log: Arc<dyn Log>,
         topics: Topics,
         settings: AggregateSettings,
+        policy: RestartPolicy,
         registry: &mut Registry,
     ) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
         let metrics = AggregateMetrics::register(registry);
-        let told_to_stop = Arc::clone(&stop);
-        let thread = thread::Builder::new()
-            .name("aggregate".to_owned())
-            .spawn(move || persist(&log, &topics, &settings, &told_to_stop, &metrics))
-            .context("start the aggregator's thread")?;
-        Ok(Self { stop, thread: Some(thread) })
+        let work = move |stop: &AtomicBool| {
+            aggregate::run(Arc::clone(&log), &topics, &settings, stop, &metrics)
+        };
+        Self::start_work(work, policy)
     }
 
-    /// Returns why it stopped, once, if it stopped by itself.
-    pub(super) fn failure(&mut self) -> Option<anyhow::Error> {
-        if !self.thread.as_ref()?.is_finished() {
-            return None;
-        }
-        let outcome = join(self.thread.take()?);
-        Some(outcome.err().unwrap_or_else(|| anyhow::anyhow!("the aggregator ended unasked")))
+    fn start_work(
+        work: impl Fn(&AtomicBool) -> Result<(), AggregateError> + Send + 'static,
+        policy: RestartPolicy,
+    ) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let policy = Arc::new(Mutex::new(policy));
+        let (told_to_stop, judge) = (Arc::clone(&stop), Arc::clone(&policy));
+        let thread = thread::Builder::new()
+            .name("aggregate".to_owned())
+            .spawn(move || persist(&work, &told_to_stop, &judge))
+            .context("start the aggregator's thread")?;
+        Ok(Self { stop, policy, thread: Some(thread) })
+    }
+
+    /// Tells whether it has stopped for good; to be asked now and then, as it also sees that a restarted one is well.
+    pub(super) fn has_stopped(&self) -> bool {
+        self.policy.lock().observe(Instant::now());
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Flushes what was folded and ends.
+    ///
+    /// # Errors
+    /// Why it had stopped, or why the last flush failed.
     pub(super) async fn drain(mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Release);
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        tokio::task::spawn_blocking(move || join(thread))
-            .await
-            .context("wait for the aggregator")?
-    }
-}
-
-fn join(thread: JoinHandle<Result<(), AggregateError>>) -> anyhow::Result<()> {
-    match thread.join() {
-        Ok(outcome) => outcome.context("the aggregator stopped"),
-        Err(_panic) => anyhow::bail!("the aggregator panicked"),
-    }
-}
-
-fn persist(
-    log: &Arc<dyn Log>,
-    topics: &Topics,
-    settings: &AggregateSettings,
-    stop: &AtomicBool,
-    metrics: &AggregateMetrics,
-) -> Result<(), AggregateError> {
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match aggregate::run(Arc::clone(log), topics, settings, stop, metrics) {
-            Err(error) if error.is_retryable() && !stop.load(Ordering::Acquire) => {
-                tracing::warn!(%error, pause_ms = pause.as_millis(), "aggregator starts again");
-                rest(pause, stop);
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-            outcome => return outcome,
+        let joined = tokio::task::spawn_blocking(move || thread.join());
+        match joined.await.context("wait for the aggregator")? {
+            Ok(outcome) => outcome,
+            Err(_panic) => anyhow::bail!("the aggregator's thread panicked"),
         }
     }
+}
+
+/// Works until told to stop, or until no restart helps.
+fn persist(
+    work: &dyn Fn(&AtomicBool) -> Result<(), AggregateError>,
+    stop: &AtomicBool,
+    policy: &Mutex<RestartPolicy>,
+) -> anyhow::Result<()> {
+    loop {
+        // What a panic may leave half done is dropped with the engine; the log has all that was committed.
+        let outcome = catch_unwind(AssertUnwindSafe(|| work(stop)));
+        let pause = match &outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => pause_after(policy, error),
+            Err(panic) => pause_after_panic(policy, panic.as_ref()),
+        };
+        let ended = match outcome {
+            Ok(outcome) => outcome.context("the aggregator stopped"),
+            Err(_panic) => Err(anyhow::anyhow!("the aggregator panicked")),
+        };
+        match pause {
+            Some(pause) if !stop.load(Ordering::Acquire) => rest(pause, stop),
+            _ => return ended,
+        }
+        if stop.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        policy.lock().started(Instant::now());
+    }
+}
+
+fn pause_after(policy: &Mutex<RestartPolicy>, error: &AggregateError) -> Option<Duration> {
+    let is_restartable = match error {
+        AggregateError::Log(error) => error.is_restartable(),
+        error => error.is_retryable(),
+    };
+    let (cause, explanation) = (error.to_string(), error.explanation());
+    let ending = Ending { cause: &cause, explanation, is_restartable };
+    policy.lock().ended(ending, Instant::now(), rand::random())
+}
+
+fn pause_after_panic(policy: &Mutex<RestartPolicy>, panic: &(dyn Any + Send)) -> Option<Duration> {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let cause = format!("the aggregator panicked: {}", said.unwrap_or("without a word"));
+    let ending = Ending { cause: &cause, explanation: &PANICKED, is_restartable: true };
+    policy.lock().ended(ending, Instant::now(), rand::random())
 }
 
 fn rest(pause: Duration, stop: &AtomicBool) {
@@ -94,5 +132,72 @@ fn rest(pause: Duration, stop: &AtomicBool) {
         let nap = left.min(PAUSE_STEP);
         thread::sleep(nap);
         left -= nap;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tillrace_core::health::{Health, Impact};
+    use tillrace_core::log::{LogError, Topic};
+    use tillrace_core::restart::{RESTARTING, STOPPED};
+
+    use super::*;
+
+    /// Starts a role that fails as it is told, once for each, and then works until it is stopped.
+    fn start(failures: Vec<fn() -> AggregateError>) -> (Aggregator, Health) {
+        let health = Health::default();
+        let policy =
+            RestartPolicy::new("aggregator", Impact::Degraded, health.clone(), Instant::now());
+        let failures = Mutex::new(failures.into_iter());
+        let work = move |stop: &AtomicBool| {
+            if let Some(failure) = failures.lock().next() {
+                return Err(failure());
+            }
+            while !stop.load(Ordering::Acquire) {
+                thread::yield_now();
+            }
+            Ok(())
+        };
+        (Aggregator::start_work(work, policy).unwrap(), health)
+    }
+
+    fn codes(health: &Health) -> Vec<&'static str> {
+        health.standing().iter().map(|standing| standing.condition.code).collect()
+    }
+
+    fn cut_off() -> AggregateError {
+        LogError::TimedOut { action: "commit a transaction" }.into()
+    }
+
+    #[tokio::test]
+    async fn it_starts_again_after_what_passes_and_after_a_panic() {
+        let panics = || -> AggregateError { panic!("a defect") };
+        let (aggregator, health) = start(vec![cut_off, panics]);
+        while codes(&health).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(codes(&health), [RESTARTING]);
+        let panicked = || health.standing()[0].condition.cause.contains("a defect");
+        while !panicked() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!aggregator.has_stopped());
+        assert!(aggregator.drain().await.is_ok(), "it works, or would");
+    }
+
+    #[tokio::test]
+    async fn it_stops_for_good_after_what_no_restart_helps() {
+        let lost = || -> AggregateError {
+            let topic = Topic::new("pos.events.v1");
+            LogError::OutOfRange { topic, partition: 3, offset: 2, start: 4, end: 10 }.into()
+        };
+        let (aggregator, health) = start(vec![lost]);
+        while !aggregator.has_stopped() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(codes(&health), [STOPPED]);
+        assert!(health.standing()[0].condition.remedy.contains("position_lost"));
+        let error = aggregator.drain().await.unwrap_err();
+        assert!(format!("{error:#}").contains("offset 2 is outside 4..=10"), "{error:#}");
     }
 }
