@@ -8,18 +8,31 @@ use std::time::{Duration, Instant};
 use crate::explain::Explanation;
 use crate::health::{Condition, Health, Impact};
 
+const RESTARTING: &str = RESTARTING_ROLE.code;
+const STOPPED: &str = STOPPED_ROLE.code;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Work without an end after which a role is well: longer than a start that fails by time limits.
 const WELL_AFTER: Duration = Duration::from_mins(1);
 
-/// The code of a role that ended and will start again.
-pub const RESTARTING: &str = "role_restarting";
-/// The code of a role that ended for good.
-pub const STOPPED: &str = "role_stopped";
+/// A role that ended and will start again.
+pub const RESTARTING_ROLE: Explanation = Explanation {
+    code: "role_restarting",
+    meaning: "A role of the process ended and starts again by itself, after half a second to half a minute. It begins where the \
+              log says; nothing is lost or counted twice. The condition goes when the role has worked for a minute.",
+    remedy: "See its cause, and the code that its remedy names on this page.",
+};
+
+/// A role that ended for good.
+pub const STOPPED_ROLE: Explanation = Explanation {
+    code: "role_stopped",
+    meaning: "A role of the process met what no restart helps and has stopped; the other roles go on. What it would have done \
+              waits in the log.",
+    remedy: "See its cause, do what its remedy says, and start the process again.",
+};
 
 /// What is known of a panic.
-pub static PANICKED: Explanation = Explanation {
+pub const PANICKED: Explanation = Explanation {
     code: "panicked",
     meaning: "A part of Tillrace met something it was not made for: a defect. The part starts again from the log, as after a \
               crash; nothing is lost.",

@@ -389,6 +389,15 @@ fn a_topic_made_after_rows_were_sent_to_it_in_vain_takes_rows() {
 }
 
 #[test]
+fn a_healthy_topic_takes_rows_everywhere_and_one_that_is_not_there_nowhere() {
+    let Some(servers) = kafka_cluster::shared("which partitions take rows") else { return };
+    let stage = Stage::open(development(servers));
+    assert!(stage.log.unwritable(&stage.topic("in")).unwrap().is_empty());
+    let error = stage.log.unwritable(&stage.topic("none")).unwrap_err();
+    assert!(matches!(error, LogError::UnknownTopic { .. }), "{error}");
+}
+
+#[test]
 fn a_deleted_topic_is_called_by_its_name_and_not_fenced() {
     use rdkafka::admin::{AdminClient, AdminOptions};
     use rdkafka::client::DefaultClientContext;

@@ -12,12 +12,13 @@ use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::health::Health;
 use crate::listen;
+use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
 use crate::route::Front;
 use crate::settings::{GatewaySettings, SettingsError};
@@ -30,6 +31,7 @@ pub struct Gateway {
     process: health::Health,
     stop: watch::Sender<bool>,
     acceptor: JoinHandle<GracefulShutdown>,
+    watching: AbortHandle,
     drain_timeout: Duration,
 }
 
@@ -110,8 +112,11 @@ impl Gateway {
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let metrics = Metrics::register(metrics);
         let health = Arc::new(Health::new(process.clone(), settings.durability, clock.clone()));
+        let events = topics.events.clone();
         let front = Front::new(&settings, log.as_ref(), topics, tenants, health, metrics, clock)?;
         let front = Arc::new(front);
+        let log_watch = LogWatch::new(Arc::clone(&front.publisher.log), process.clone());
+        let watching = tokio::spawn(log_watch.run(log, events)).abort_handle();
         let (stop, stopped) = watch::channel(false);
         let acceptor = tokio::spawn(listen::accept(
             listener,
@@ -127,6 +132,7 @@ impl Gateway {
             process,
             stop,
             acceptor,
+            watching,
             drain_timeout: settings.drain_timeout,
         })
     }
@@ -154,6 +160,7 @@ impl Gateway {
     /// # Errors
     /// [`DrainError`] when that takes longer than `drain_timeout`.
     pub async fn drain(self) -> Result<(), DrainError> {
+        self.watching.abort();
         self.process.enter(Phase::Draining);
         self.stop.send_replace(true);
         if let Ok(graceful) = self.acceptor.await {

@@ -6,14 +6,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
 use tillrace_core::health::{self, Condition, Impact, Readiness, Standing};
-use tillrace_core::log::LogError;
 
 use crate::clock::{Clock, Now};
 use crate::settings::Durability;
 
-/// A failure to publish speaks against readiness for this long, or until one succeeds. It ends by
-/// itself because an instance that gets no traffic cannot show that it works again.
-const FAILURE_STANDS_MS: i64 = 10_000;
 /// A full queue counts as pressure for this long.
 const PRESSURE_STANDS_MS: i64 = 1_000;
 
@@ -23,9 +19,6 @@ pub struct Health {
     process: health::Health,
     durability: Durability,
     weaknesses: RwLock<Weaknesses>,
-    /// First and last failure of a row of them.
-    failing_since_ms: AtomicI64,
-    failed_at_ms: AtomicI64,
     queue_full_at_ms: AtomicI64,
     clock: Clock,
 }
@@ -42,8 +35,6 @@ impl Health {
             process,
             durability,
             weaknesses: RwLock::new(Weaknesses::default()),
-            failing_since_ms: AtomicI64::new(i64::MIN),
-            failed_at_ms: AtomicI64::new(i64::MIN),
             queue_full_at_ms: AtomicI64::new(i64::MIN),
             clock,
         }
@@ -58,35 +49,12 @@ impl Health {
 
     /// Says whether the process should get traffic, and everything that stands still in it.
     pub fn readiness(&self) -> Readiness {
-        let now = self.clock.now();
         let mut readiness = self.process.readiness();
-        if stands(&self.failed_at_ms, now, FAILURE_STANDS_MS) {
-            readiness.add(log_failing(self.failing_since_ms.load(Ordering::Relaxed)));
-        }
         let weaknesses = self.weaknesses.read();
         if !weaknesses.sentences.is_empty() {
             readiness.add(weak_settings(&weaknesses, self.durability));
         }
         readiness
-    }
-
-    /// Takes note that a publish went well; logs the first after failures.
-    pub(crate) fn works(&self) {
-        if self.failed_at_ms.load(Ordering::Relaxed) != i64::MIN
-            && self.failed_at_ms.swap(i64::MIN, Ordering::Relaxed) != i64::MIN
-        {
-            tracing::info!("publishing works again");
-        }
-    }
-
-    /// Takes note that a publish failed; logs the first failure of a row of them.
-    pub(crate) fn fails(&self, now: Now, error: &LogError) {
-        let last_ms = self.failed_at_ms.swap(now.wall_ms, Ordering::Relaxed);
-        if now.wall_ms.saturating_sub(last_ms) >= FAILURE_STANDS_MS {
-            self.failing_since_ms.store(now.wall_ms, Ordering::Relaxed);
-            let error: &dyn std::error::Error = error;
-            tracing::warn!(error, "publishing fails, senders are asked to retry");
-        }
     }
 
     pub(crate) fn queue_was_full(&self, now: Now) {
@@ -101,18 +69,6 @@ impl Health {
 
 fn stands(since_ms: &AtomicI64, now: Now, stands_ms: i64) -> bool {
     now.wall_ms.saturating_sub(since_ms.load(Ordering::Relaxed)) < stands_ms
-}
-
-fn log_failing(since_ms: i64) -> Standing {
-    let condition = Condition {
-        component: "gateway".to_owned(),
-        code: "log_failing",
-        subject: String::new(),
-        impact: Impact::NotReady,
-        cause: "the log did not take the last events; senders were asked to come back".to_owned(),
-        remedy: "see the process's log for what failed, then the brokers or the disk".to_owned(),
-    };
-    Standing { condition, since_ms }
 }
 
 fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> Standing {
@@ -139,8 +95,6 @@ mod tests {
     use tillrace_core::health::Status;
 
     use super::*;
-
-    const FAILURE: LogError = LogError::TimedOut { action: "publish" };
 
     fn at(wall_ms: i64) -> Now {
         Now { wall_ms, steady_ns: 0 }
@@ -178,30 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn a_failing_log_shows_until_it_works_or_was_not_asked_for_a_while() {
-        let (health, clock) = health(Durability::Brokers);
-        let failing =
-            |since_ms| (Status::NotReady, vec![("log_failing", Impact::NotReady, since_ms)]);
-        health.fails(at(1_000), &FAILURE);
-        health.fails(at(2_000), &FAILURE);
-        clock.store(11_999, Ordering::Relaxed);
-        assert_eq!(told(&health), failing(1_000));
-        clock.store(12_000, Ordering::Relaxed);
-        assert_eq!(told(&health), (Status::Ready, vec![]));
-        health.fails(at(20_000), &FAILURE);
-        clock.store(20_001, Ordering::Relaxed);
-        assert_eq!(told(&health), failing(20_000));
-        health.works();
-        assert_eq!(told(&health), (Status::Ready, vec![]));
-    }
-
-    #[test]
     fn what_stands_still_elsewhere_in_the_process_is_told_too() {
         let (health, _clock) = health(Durability::Brokers);
         health.note_weaknesses(vec!["replication is 1".to_owned()]);
-        health
-            .process
-            .raise(Condition { component: "sink/erp".to_owned(), ..log_failing(0).condition });
+        let weak = weak_settings(&Weaknesses::default(), Durability::Brokers).condition;
+        health.process.raise(Condition { component: "sink/erp".to_owned(), ..weak });
         let components: Vec<_> =
             health.readiness().conditions.into_iter().map(|c| c.condition.component).collect();
         assert_eq!(components, ["sink/erp", "gateway"]);

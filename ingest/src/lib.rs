@@ -30,6 +30,8 @@ mod intake;
 mod loyalty;
 mod recent;
 
+mod log_health;
+mod log_watch;
 mod publish;
 mod settle;
 
@@ -40,6 +42,7 @@ mod tally;
 
 pub use gateway::{DrainError, Gateway, GatewayError};
 pub use health::Health;
+pub use log_watch::{LOG_DOWN, LOG_STALLED};
 pub use meter::RateSettings;
 pub use problem::{Problem, Reason, Remedy};
 pub use settings::{Durability, GatewaySettings, SettingsError};

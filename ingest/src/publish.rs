@@ -9,20 +9,26 @@ use std::time::Duration;
 
 use tillrace_core::log::{LogError, Offset, Producer, Row};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::clock::Clock;
 use crate::health::Health;
+use crate::log_health::{LogHealth, Partitions};
 use crate::recent::{Mark, Recent};
 
 /// Pauses between offers to a full queue.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How often a wait for outcomes looks whether the log has stalled, and how long rows may take that find out about a log that
+/// had stalled before.
+const STALL_LOOK: Duration = Duration::from_millis(250);
+const STALLED_WAIT: Duration = Duration::from_secs(1);
 
 /// The way into the log.
 pub(crate) struct Publisher {
     pub(crate) producer: Box<dyn Producer>,
     pub(crate) health: Arc<Health>,
+    pub(crate) log: Arc<LogHealth>,
     pub(crate) clock: Clock,
     pub(crate) queue_wait: Duration,
     pub(crate) publish_timeout: Duration,
@@ -35,16 +41,22 @@ pub(crate) struct Flight {
     claims: Vec<(Mark, usize)>,
 }
 
-/// Where the outcomes of published rows will be told.
+/// Where the outcomes of published rows will be told; `None` where there are none.
 #[derive(Debug)]
-pub(crate) struct Landing(Option<oneshot::Receiver<Vec<Result<Offset, LogError>>>>);
+pub(crate) struct Landing(Option<Expected>);
+
+#[derive(Debug)]
+struct Expected {
+    outcomes: oneshot::Receiver<Vec<Result<Offset, LogError>>>,
+    partitions: Partitions,
+}
 
 /// Why rows were not published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotPublished {
     /// The log's queue had no room.
     QueueFull,
-    /// The log failed, or did not answer in time.
+    /// The log failed, has stalled, or did not answer in time.
     Failed,
 }
 
@@ -91,7 +103,8 @@ impl Publisher {
     /// Hands rows to the log, offering them again while its queue is full, if `patient`.
     ///
     /// # Errors
-    /// [`NotPublished::QueueFull`] when there was no room; nothing was published.
+    /// [`NotPublished::QueueFull`] when there was no room, [`NotPublished::Failed`] when the log has stalled; nothing was
+    /// published.
     pub(crate) async fn send(
         &self,
         rows: Vec<Row>,
@@ -101,15 +114,17 @@ impl Publisher {
         if rows.is_empty() {
             return Ok(Landing(None));
         }
+        let partitions = Partitions::of(&rows);
+        let in_flight = self.log.begin(&partitions).ok_or(NotPublished::Failed)?;
         let (sender, receiver) = oneshot::channel();
         let done = Box::new(move |outcomes: Vec<Result<Offset, LogError>>| {
+            in_flight.settle(&outcomes);
             flight.land(&outcomes);
             // The request may have gone; its claims are settled all the same.
             drop(sender.send(outcomes));
         });
-        let Err(mut full) = self.producer.send(rows, done) else {
-            return Ok(Landing(Some(receiver)));
-        };
+        let landing = Landing(Some(Expected { outcomes: receiver, partitions }));
+        let Err(mut full) = self.producer.send(rows, done) else { return Ok(landing) };
         let deadline = Instant::now() + self.queue_wait;
         let mut pause = FIRST_PAUSE;
         loop {
@@ -120,7 +135,7 @@ impl Publisher {
             sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
             match self.producer.send(full.rows, full.done) {
-                Ok(()) => return Ok(Landing(Some(receiver))),
+                Ok(()) => return Ok(landing),
                 Err(again) => full = again,
             }
         }
@@ -134,17 +149,30 @@ impl Publisher {
         &self,
         landing: Landing,
     ) -> Result<Vec<Result<Offset, LogError>>, NotPublished> {
-        let Some(receiver) = landing.0 else { return Ok(Vec::new()) };
-        let outcomes = timeout(self.publish_timeout, receiver).await;
-        let outcomes = outcomes.ok().and_then(Result::ok);
-        let failure = match &outcomes {
-            Some(outcomes) => outcomes.iter().find_map(|outcome| outcome.as_ref().err()),
-            None => Some(&LogError::TimedOut { action: "publish events" }),
-        };
-        match failure {
-            None => self.health.works(),
-            Some(error) => self.health.fails(self.clock.now(), error),
+        let Some(Expected { outcomes, partitions }) = landing.0 else { return Ok(Vec::new()) };
+        let deadline = Instant::now() + self.publish_timeout;
+        let outcomes = self.wait(outcomes, &partitions, deadline).await;
+        outcomes.and_then(Result::ok).ok_or(NotPublished::Failed)
+    }
+
+    /// Waits for something that follows the outcomes of rows of these partitions: `None` when it does not come in time, or
+    /// when the log has stalled, so that their sender is told so while it still listens.
+    pub(crate) async fn wait<F: Future + Unpin>(
+        &self,
+        mut news: F,
+        partitions: &Partitions,
+        deadline: Instant,
+    ) -> Option<F::Output> {
+        let patient_until = Instant::now() + STALLED_WAIT;
+        loop {
+            let look = (Instant::now() + STALL_LOOK).min(deadline);
+            if let Ok(news) = timeout_at(look, &mut news).await {
+                return Some(news);
+            }
+            let now = Instant::now();
+            if now >= deadline || (now >= patient_until && self.log.is_any_stalled(partitions)) {
+                return None;
+            }
         }
-        outcomes.ok_or(NotPublished::Failed)
     }
 }

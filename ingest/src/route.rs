@@ -18,12 +18,14 @@ use crate::clock::Clock;
 use crate::credit::{Credit, Lease, Share};
 use crate::health::Health;
 use crate::intake::Intake;
+use crate::log_health::LogHealth;
 use crate::metrics::{Metrics, Route};
 use crate::pace::Jitter;
 use crate::problem::Problem;
 use crate::publish::Publisher;
 use crate::reply::{self, Reply};
 use crate::settings::{GatewaySettings, WINDOW_BYTES, ZSTD_WINDOW_LOG};
+use crate::settle::LOG_RETRY;
 use crate::split::Format;
 use crate::tally::Setback;
 use crate::tenant::{Caller, Tenants};
@@ -78,6 +80,7 @@ impl Front {
             publisher: Publisher {
                 producer: log.producer()?,
                 health: Arc::clone(&health),
+                log: Arc::new(LogHealth::new(log.partitions(), clock.clone())),
                 clock: clock.clone(),
                 queue_wait: settings.queue_wait,
                 publish_timeout: settings.publish_timeout,
@@ -168,6 +171,12 @@ async fn admit(
     let Some(share) = front.shares.get(caller.tenant.number) else {
         return Err(turn_down(request, Problem::Unauthorized));
     };
+    if !front.publisher.log.lets_through() {
+        front.metrics.count_turned_away("log");
+        dismiss(request);
+        let seconds = front.jitter.retry_after_seconds(LOG_RETRY);
+        return Err(reply::problem(Problem::Unavailable, Some(seconds)));
+    }
     let bytes = lease_bytes(headers, encoding, endpoint);
     let Ok(lease) = front.credit.lease(share, bytes, front.admission_wait).await else {
         front.metrics.count_turned_away("credit");

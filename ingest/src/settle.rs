@@ -5,9 +5,10 @@ use std::time::Duration;
 use tillrace_core::bucket::Exhausted;
 use tillrace_core::log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::intake::{Context, Fate, Spare, Verdict};
+use crate::log_health::Partitions;
 use crate::publish::{Flight, Landing, NotPublished};
 use crate::recent::Claim;
 use crate::route::Front;
@@ -16,7 +17,7 @@ use crate::tally::{Setback, Tally};
 use crate::tenant::Caller;
 
 /// When to come back to a log that fails, or whose queue is full.
-const LOG_RETRY: Duration = Duration::from_secs(5);
+pub(crate) const LOG_RETRY: Duration = Duration::from_secs(5);
 const QUEUE_RETRY: Duration = Duration::from_secs(2);
 /// Copies of one event that a retry waits for, one after another, before it is put off.
 const MAX_WAITS: usize = 3;
@@ -121,11 +122,12 @@ impl Request<'_> {
         let front = self.front;
         front.metrics.waited_for_copy.inc();
         let mut copy = first;
+        let partitions = Partitions::of(std::slice::from_ref(&spare.row));
         for _ in 0..MAX_WAITS {
-            match timeout_at(deadline, copy).await {
-                Ok(Ok(true)) => return Ok(Claimed::Duplicate),
-                Ok(_) => {}
-                Err(_elapsed) => break,
+            match front.publisher.wait(copy, &partitions, deadline).await {
+                Some(Ok(true)) => return Ok(Claimed::Duplicate),
+                Some(_) => {}
+                None => break,
             }
             match front.intake.recent.claim(spare.mark) {
                 Claim::Durable => return Ok(Claimed::Duplicate),

@@ -7,5 +7,6 @@ mod harness;
 mod hostile;
 mod limits;
 mod log;
+mod outage;
 mod samples;
 mod single;

@@ -22,7 +22,8 @@ mod tests {
 
     use tillrace_core::log::kafka::KafkaFault;
     use tillrace_core::log::local::{FileError, LocalFault};
-    use tillrace_core::restart::PANICKED;
+    use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
+    use tillrace_ingest::{LOG_DOWN, LOG_STALLED};
 
     use super::*;
 
@@ -41,7 +42,8 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("The local log", LocalFault::EXPLANATIONS),
             ("Files of the local log", FileError::EXPLANATIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
-            ("Any part", std::slice::from_ref(&PANICKED)),
+            ("The gateway", &[LOG_DOWN, LOG_STALLED]),
+            ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED]),
         ]
     }
 

@@ -22,6 +22,7 @@ mod promise;
 mod queue;
 mod reader;
 mod rebalance;
+mod repeats;
 mod room;
 mod settings;
 mod topics;
@@ -101,6 +102,10 @@ impl LogView for KafkaLog {
 impl Log for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
         topics::ensure(&self.view, topics)
+    }
+
+    fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
+        self.view.unwritable(topic)
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

@@ -139,7 +139,7 @@ fn rest(pause: Duration, stop: &AtomicBool) {
 mod tests {
     use tillrace_core::health::{Health, Impact};
     use tillrace_core::log::{LogError, Topic};
-    use tillrace_core::restart::{RESTARTING, STOPPED};
+    use tillrace_core::restart::{RESTARTING_ROLE, STOPPED_ROLE};
 
     use super::*;
 
@@ -176,7 +176,7 @@ mod tests {
         while codes(&health).is_empty() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(codes(&health), [RESTARTING]);
+        assert_eq!(codes(&health), [RESTARTING_ROLE.code]);
         let panicked = || health.standing()[0].condition.cause.contains("a defect");
         while !panicked() {
             tokio::task::yield_now().await;
@@ -195,7 +195,7 @@ mod tests {
         while !aggregator.has_stopped() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(codes(&health), [STOPPED]);
+        assert_eq!(codes(&health), [STOPPED_ROLE.code]);
         assert!(health.standing()[0].condition.remedy.contains("position_lost"));
         let error = aggregator.drain().await.unwrap_err();
         assert!(format!("{error:#}").contains("offset 2 is outside 4..=10"), "{error:#}");

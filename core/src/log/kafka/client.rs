@@ -11,6 +11,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::fault::KafkaFault;
+use super::repeats;
 use super::settings::{Compression, KafkaSettings};
 use crate::log::{LogError, Topic};
 
@@ -262,7 +263,8 @@ impl ClientContext for Diagnostics {
 
 impl ConsumerContext for Diagnostics {}
 
-/// Passes a line of librdkafka's log on.
+/// Passes a line of librdkafka's log on. Every client of a process says the same of a broker that is away, again and again:
+/// of a kind and a broker, one line a minute is a warning.
 pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         // librdkafka calls a broker that is away an error; it goes on trying by itself.
@@ -270,7 +272,13 @@ pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
         | RDKafkaLogLevel::Alert
         | RDKafkaLogLevel::Critical
         | RDKafkaLogLevel::Error
-        | RDKafkaLogLevel::Warning => tracing::warn!(facility, line, "librdkafka"),
+        | RDKafkaLogLevel::Warning => {
+            if let Some(suppressed) = repeats::of_line(facility, line) {
+                tracing::warn!(facility, line, suppressed, "librdkafka");
+            } else {
+                tracing::debug!(facility, line, "librdkafka");
+            }
+        }
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
             tracing::info!(facility, line, "librdkafka");
         }
@@ -278,10 +286,20 @@ pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     }
 }
 
-/// Passes an error of a client on, unless it is only news that a partition was read to its end.
+/// Passes an error of a client on, unless it is only news that a partition was read to its end; one of a kind a minute is a
+/// warning.
 pub(super) fn report_error(error: &KafkaError, reason: &str) {
-    if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+    let Some(code) = error.rdkafka_error_code() else {
         tracing::warn!(%error, reason, "Kafka client");
+        return;
+    };
+    if code == RDKafkaErrorCode::PartitionEOF {
+        return;
+    }
+    if let Some(suppressed) = repeats::of_error(code) {
+        tracing::warn!(%error, reason, suppressed, "Kafka client");
+    } else {
+        tracing::debug!(%error, reason, "Kafka client");
     }
 }
 

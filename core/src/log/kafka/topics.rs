@@ -48,7 +48,7 @@ pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, Lo
             ));
         }
     }
-    compare_topics(&admin, &settings, specs, &mut weaker)?;
+    compare_topics(&admin, view, &settings, specs, &mut weaker)?;
     compare_brokers(&admin, view, specs, &mut weaker)?;
     Ok(weaker)
 }
@@ -118,6 +118,7 @@ fn await_topic(view: &View, spec: &TopicSpec) -> Result<usize, LogError> {
 
 fn compare_topics(
     admin: &AdminClient<Diagnostics>,
+    view: &View,
     settings: &KafkaSettings,
     specs: &[TopicSpec],
     weaker: &mut Vec<String>,
@@ -134,6 +135,9 @@ fn compare_topics(
         match found.get(topic.as_str()) {
             Some(resource) => {
                 let found = |key: &str| resource.get(key).and_then(|entry| entry.value.as_deref());
+                if let Some(replicas) = found("min.insync.replicas").and_then(|n| n.parse().ok()) {
+                    view.note_least_in_sync(topic, replicas);
+                }
                 TopicPromise::new(spec, settings).compare(topic, found, weaker);
             }
             None => weaker.push(format!("the settings of topic {topic} cannot be read")),

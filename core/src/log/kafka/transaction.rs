@@ -151,11 +151,15 @@ impl TransactionalMember {
     fn settle(&self) -> Result<(), Stopped> {
         let settings = &self.view.settings;
         let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
+        let mut tries = 0;
         loop {
             match self.producer().commit_transaction(STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
-                    tracing::warn!(%error, "ask again for a transaction's outcome");
+                    tries += 1;
+                    if tries == 1 {
+                        tracing::warn!(%error, "ask again for a transaction's outcome");
+                    }
                 }
                 Err(error) if is_retriable(&error) => {
                     return Err(Stopped::End(KafkaFault::OutcomeUnknown.ending()));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{Diagnostics, Isolation, Shared, asking, asking_for, create, native_partition};
@@ -23,6 +24,8 @@ const EVENTS_SERVED: usize = 64;
 
 /// Pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Longest wait for an answer on which a gateway's readiness hangs.
+const READINESS_WAIT: Duration = Duration::from_secs(3);
 
 /// The clients that ask.
 pub(super) struct View {
@@ -32,6 +35,8 @@ pub(super) struct View {
     /// Topics seen to have the right number of partitions.
     known: Mutex<HashSet<Topic>>,
     groups: Mutex<HashMap<String, Arc<BaseConsumer<Diagnostics>>>>,
+    /// `min.insync.replicas` of the topics whose settings were read.
+    least_in_sync: Mutex<HashMap<Topic, usize>>,
 }
 
 impl View {
@@ -39,8 +44,8 @@ impl View {
     pub(super) fn connect(settings: Shared) -> Result<Self, LogError> {
         let committed = create(&asking(&settings, Isolation::Committed), Diagnostics)?;
         let written = create(&asking(&settings, Isolation::Uncommitted), Diagnostics)?;
-        let (known, groups) = (Mutex::default(), Mutex::default());
-        let view = Self { settings, committed, written, known, groups };
+        let (known, groups, least_in_sync) = Default::default();
+        let view = Self { settings, committed, written, known, groups, least_in_sync };
         let reached = view.brokers();
         serve(&view.committed);
         reached.map(|_| view)
@@ -98,6 +103,28 @@ impl View {
         }
         self.known.lock().insert(topic.clone());
         Ok(())
+    }
+
+    /// Takes note of how many replicas of a topic must be in sync for it to take rows.
+    pub(super) fn note_least_in_sync(&self, topic: &Topic, replicas: usize) {
+        self.least_in_sync.lock().insert(topic.clone(), replicas);
+    }
+
+    /// Partitions that would take no row now: they have no leader, or too few replicas are in sync.
+    pub(super) fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
+        const ACTION: &str = "ask which partitions take rows";
+        let wait = self.settings.request_timeout.min(READINESS_WAIT);
+        let asked = self.committed.fetch_metadata(Some(topic.as_str()), wait);
+        serve(&self.committed);
+        let metadata = asked.map_err(|error| failure(ACTION, error))?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic.as_str());
+        let Some(found) = found.filter(|found| !found.partitions().is_empty()) else {
+            return Err(LogError::UnknownTopic { topic: topic.clone() });
+        };
+        let least = self.least_in_sync.lock().get(topic).copied().unwrap_or(1);
+        let takes = |one: &MetadataPartition| one.leader() >= 0 && one.isr().len() >= least;
+        let number = |one: &MetadataPartition| Partition::try_from(one.id()).unwrap_or_default();
+        Ok(found.partitions().iter().filter(|one| !takes(one)).map(number).collect())
     }
 
     /// What can be read of a partition.
