@@ -46,3 +46,109 @@ fn every_code_fits_the_schema_of_refused_events() {
     }
     assert!(!code_schema.is_valid(&"Invalid UTF-8".into()));
 }
+
+#[cfg(test)]
+mod event {
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use serde_json::{Map, Value, json};
+
+    use super::DOCUMENT;
+
+    const EVENT_SCHEMA: &str = include_str!("../../docs/schemas/event.v1.schema.json");
+    /// Ends what of the document is written by hand.
+    const MADE: &str = "Do not edit it here.\n";
+
+    /// Parts of an event that are objects, and so get types of their own in generated clients.
+    const OBJECTS: [(&str, &str); 6] = [
+        ("reference", "Reference"),
+        ("line", "Line"),
+        ("discount", "Discount"),
+        ("tax", "Tax"),
+        ("tender", "Tender"),
+        ("totals", "Totals"),
+    ];
+
+    /// Generators know neither relative files nor schemas of `null`, and of `if` they make types that nobody can fill in.
+    #[test]
+    fn the_event_is_described_for_generators_as_its_schema_says() {
+        let schema: Value = serde_json::from_str(EVENT_SCHEMA).unwrap();
+        let mut components = Map::new();
+        components.insert("Event".to_owned(), object(&schema, &schema));
+        for (name, component) in OBJECTS {
+            components.insert(component.to_owned(), object(&schema["$defs"][name], &schema));
+        }
+        let (by_hand, _) = DOCUMENT.split_once(MADE).unwrap();
+        let mut expected = format!("{by_hand}{MADE}");
+        for (name, component) in &components {
+            let text = serde_json::to_string_pretty(component).unwrap().replace('\n', "\n    ");
+            writeln!(expected, "    {name}: {text}").unwrap();
+        }
+        let written = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openapi.yaml");
+        std::fs::write(&written, &expected).unwrap();
+        let command = format!("cp {} docs/schemas/openapi.yaml", written.display());
+        assert!(DOCUMENT == expected, "the schema of events has changed: {command}");
+    }
+
+    /// An object of the schema with its members only.
+    fn object(definition: &Value, schema: &Value) -> Value {
+        let mut made = json!({ "type": "object", "properties": {} });
+        for kept in ["description", "required"] {
+            if let Some(value) = definition.get(kept) {
+                made[kept] = value.clone();
+            }
+        }
+        for (name, member) in definition["properties"].as_object().unwrap() {
+            made["properties"][name] = for_senders(member, schema);
+        }
+        made
+    }
+
+    /// A member as a sender fills it in.
+    fn for_senders(member: &Value, schema: &Value) -> Value {
+        let mut made = member.clone();
+        if let Some(choices) = member.get("anyOf").and_then(Value::as_array) {
+            let choice = choices.iter().find(|choice| choice["type"] != "null").unwrap();
+            made = merged(&made, for_senders(choice, schema), "anyOf");
+        }
+        if let Some(name) = made["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
+            if let Some((_, component)) = OBJECTS.iter().find(|(object, _)| *object == name) {
+                return json!({ "$ref": format!("#/components/schemas/{component}") });
+            }
+            let referred = for_senders(&schema["$defs"][name], schema);
+            made = merged(&made, referred, "$ref");
+        }
+        let members = made.as_object_mut().unwrap();
+        if let Some(types) = members.get("type").and_then(Value::as_array) {
+            let known = types.iter().find(|one| *one != "null").unwrap().clone();
+            members.insert("type".to_owned(), known);
+        }
+        if let Some(words) = members.get("enum").and_then(Value::as_array).cloned() {
+            let words = words.into_iter().filter(|word| !word.is_null()).collect();
+            members.insert("enum".to_owned(), Value::Array(words));
+            members.insert("type".to_owned(), json!("string"));
+        }
+        if let Some(items) = members.get("items").cloned() {
+            members.insert("items".to_owned(), for_senders(&items, schema));
+        }
+        if members.get("type") == Some(&json!("integer")) {
+            members.insert("format".to_owned(), json!("int64"));
+        }
+        if members.contains_key("format") {
+            // A generated client holds the pattern against a date or a time, not against its text.
+            members.remove("pattern");
+        }
+        made
+    }
+
+    /// What a member refers to, with what the member itself says of it.
+    fn merged(member: &Value, mut referred: Value, but: &str) -> Value {
+        for (name, value) in member.as_object().unwrap() {
+            if name != but {
+                referred[name] = value.clone();
+            }
+        }
+        referred
+    }
+}
