@@ -10,30 +10,30 @@ use std::collections::VecDeque;
 use tillrace_core::decode::MAX_EVENT_BYTES;
 use tokio::task::yield_now;
 
-use crate::body::BodyReader;
+use crate::body::{BodyReader, STEP_BYTES};
+use crate::credit::{Lease, NoCredit};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::route::{Admitted, Front};
-use crate::settle::{Request, Submitted};
+use crate::settle::{Request, Submitted, credit_bytes};
 use crate::single::{problem_of, retry_after};
 use crate::split::{Format, Splitter};
-use crate::tally::Tally;
+use crate::tally::{Setback, Tally};
 
 /// Text that is judged and published together.
 const CHUNK_BYTES: usize = 128 * 1024;
 /// Events in a chunk, so that tiny ones do not make a large one of their records.
 const CHUNK_EVENTS: usize = 512;
-/// Bytes asked of the body at a time.
-const READ_BYTES: usize = 64 * 1024;
-/// Chunks on their way to the log at a time. With the one being filled, and the event that is not
-/// yet complete, they make up the window that a request has credit for.
+/// A lease changes by steps of this, or it would with every read.
+const LEASE_STEP_BYTES: u64 = 16 * 1024;
+/// Chunks on their way to the log at a time, if there is credit for them.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// Takes a batch and answers when its events are settled, or one of them cannot be.
 pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
     let Admitted { caller, format, mut body, traceparent, lease } = admitted;
     let request = Request { front, caller, traceparent: traceparent.as_deref() };
-    let mut batch = Batch::new(request, format);
+    let mut batch = Batch::new(request, format, lease);
     let ended = batch.run(&mut body).await;
     front.metrics.body_bytes.inc_by(body.taken_bytes());
     if !matches!(ended, Ended::Whole) {
@@ -41,7 +41,7 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
     }
     let mut tally = batch.tally;
     request.count(&tally);
-    drop(lease);
+    drop(batch.lease);
     let fault = match ended {
         Ended::Whole | Ended::Setback => None,
         Ended::Faulty(problem) => {
@@ -50,7 +50,7 @@ pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
         }
     };
     let setback = tally.setback;
-    let problem = setback.map(crate::tally::Setback::problem).or(fault);
+    let problem = setback.map(Setback::problem).or(fault);
     let retry_after = match setback {
         Some(setback) => Some(front.jitter.retry_after_seconds(setback.wait())),
         None => fault.and_then(|fault| retry_after(front, fault)),
@@ -70,6 +70,9 @@ enum Ended {
 
 struct Batch<'a> {
     request: Request<'a>,
+    lease: Lease,
+    /// Bytes that text and decoder take.
+    reading_bytes: u64,
     splitter: Splitter,
     /// Events judged, which is the index of the next.
     judged: u64,
@@ -80,9 +83,11 @@ struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    fn new(request: Request<'a>, format: Format) -> Self {
+    fn new(request: Request<'a>, format: Format, lease: Lease) -> Self {
         Self {
             request,
+            lease,
+            reading_bytes: 0,
             splitter: Splitter::new(format, MAX_EVENT_BYTES, CHUNK_EVENTS),
             judged: 0,
             in_flight: VecDeque::with_capacity(CHUNKS_IN_FLIGHT),
@@ -102,7 +107,11 @@ impl<'a> Batch<'a> {
     /// Reads until the body or the first setback ends it.
     async fn read_and_submit(&mut self, body: &mut BodyReader) -> Ended {
         loop {
-            let read = body.read(self.splitter.buffer(), READ_BYTES).await;
+            self.reading_bytes = body.memory_bytes(self.splitter.buffer()) as u64;
+            if !self.hold(0).await {
+                return Ended::Setback;
+            }
+            let read = body.read(self.splitter.buffer()).await;
             self.give_way(read.as_ref().map_or(0, |bytes| *bytes)).await;
             let (at_end, fault) = match &read {
                 Ok(0) => (true, None),
@@ -120,11 +129,27 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// Makes sure that there is credit for what is read, for `more_bytes`, and for what is on its way to the log; where there is
+    /// none that is waited for, and then for others. False when there is none at last.
+    async fn hold(&mut self, more_bytes: u64) -> bool {
+        loop {
+            let on_its_way: u64 = self.in_flight.iter().map(Submitted::credit_bytes).sum();
+            let bytes = self.reading_bytes + more_bytes + on_its_way;
+            if self.lease.try_resize(bytes.next_multiple_of(LEASE_STEP_BYTES)) {
+                return true;
+            }
+            let Some(oldest) = self.in_flight.pop_front() else { break };
+            self.request.settle(oldest, &mut self.tally).await;
+        }
+        let held = self.lease.resize(self.reading_bytes + more_bytes).await;
+        held.inspect_err(|NoCredit| self.tally.stop(self.judged, Setback::NoCredit)).is_ok()
+    }
+
     /// Lets other tasks run after each so many bytes: a body that is all there, and of which nothing waits for the log,
     /// would hold its thread to the end.
     async fn give_way(&mut self, bytes: usize) {
         self.since_way_given += bytes;
-        if self.since_way_given >= READ_BYTES {
+        if self.since_way_given >= STEP_BYTES {
             self.since_way_given = 0;
             yield_now().await;
         }
@@ -168,6 +193,9 @@ impl<'a> Batch<'a> {
     /// Judges and publishes the pieces at hand; false when an event could not be settled.
     async fn submit(&mut self) -> bool {
         let bytes = self.splitter.ready_bytes() as u64;
+        if !self.hold(credit_bytes(bytes, self.splitter.pieces())).await {
+            return false;
+        }
         let (text, pieces) = (self.splitter.text(), self.splitter.pieces());
         let chunk = self.request.submit(text, pieces, bytes, self.judged).await;
         self.judged += pieces.len() as u64;

@@ -4,30 +4,45 @@
 //! A decoder holds its window and no output: however far a body expands, it is read in the same
 //! small steps. Two limits make bombs pointless all the same: the ratio of expansion, and time.
 //!
+//! Room is made for what comes, not for what is announced: a step may be as long as what came
+//! before. What reading on takes of memory is said beforehand, so that it can be leased.
+//!
 //! Stands before the splitter.
 
+mod zstd;
+
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
-use async_compression::zstd::DParameter;
-use bytes::{BufMut, Bytes};
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::{Buf, BufMut, Bytes};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
-use crate::settings::{GatewaySettings, ZSTD_WINDOW_LOG};
+use self::zstd::ZstdDecoder;
+use crate::credit::{Lease, NoCredit};
+use crate::settings::GatewaySettings;
 
 const MIB: u64 = 1024 * 1024;
 /// What is read and thrown away of a body that was answered early, so that the client, which may
 /// still be sending, gets to see the answer.
 const LINGER_BYTES: u64 = 16 * MIB;
 const LINGER: Duration = Duration::from_secs(5);
-/// Text for which room is made at once when a body says that it has as much.
+/// Length of the first step, before anything has come.
+pub(crate) const FIRST_STEP_BYTES: usize = 16 * 1024;
+/// Longest step.
+pub(crate) const STEP_BYTES: usize = 64 * 1024;
+/// Text for which room is made at once when a body says that it has as much, and has sent a first step.
 const MOST_ROOM: usize = 192 * 1024;
+/// What a gzip decoder takes: a window of 32 KiB, tables and state.
+pub(crate) const GZIP_BYTES: usize = 64 * 1024;
+/// What a zstd decoder takes beside the window: its context, and a block of input.
+pub(crate) const ZSTD_BYTES: usize = 288 * 1024;
 
 /// Content encodings that are understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +85,9 @@ pub(crate) enum BodyError {
     /// The body grows further than a useful one does.
     #[error("the body expands too far")]
     Expansion,
+    /// There is no credit for more of it.
+    #[error("there is no room for the body")]
+    NoCredit,
 }
 
 /// A body being read.
@@ -78,17 +96,21 @@ pub(crate) struct BodyReader {
     limits: BodyLimits,
     /// Time spent waiting for the client.
     waited: Duration,
-    text_bytes: u64,
+    text_bytes: usize,
 }
 
 enum Source {
     Identity(Wire),
     Gzip(Box<GzipDecoder<Wire>>),
-    Zstd(Box<ZstdDecoder<Wire>>),
+    Zstd(Box<ZstdDecoder>),
 }
 
 impl BodyReader {
-    pub(crate) fn new(body: Incoming, encoding: Encoding, limits: BodyLimits) -> Self {
+    /// Makes a reader of a body.
+    ///
+    /// # Errors
+    /// When there is no memory for a decoder.
+    pub(crate) fn new(body: Incoming, encoding: Encoding, limits: BodyLimits) -> io::Result<Self> {
         let wire = Wire { body, frame: Bytes::new(), taken_bytes: 0, broken: false };
         let source = match encoding {
             Encoding::Identity => Source::Identity(wire),
@@ -97,68 +119,70 @@ impl BodyReader {
                 decoder.multiple_members(true);
                 Source::Gzip(Box::new(decoder))
             }
-            Encoding::Zstd => {
-                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
-                let mut decoder = ZstdDecoder::with_params(wire, &[window]);
-                decoder.multiple_members(true);
-                Source::Zstd(Box::new(decoder))
-            }
+            Encoding::Zstd => Source::Zstd(Box::new(ZstdDecoder::new(wire)?)),
         };
-        Self { source, limits, waited: Duration::ZERO, text_bytes: 0 }
+        Ok(Self { source, limits, waited: Duration::ZERO, text_bytes: 0 })
     }
 
-    /// Appends up to `most_bytes` of text, waiting for the client where need be; 0 is the end.
+    /// Returns the bytes that text and decoder will take when a next step was read.
+    pub(crate) fn memory_bytes(&self, text: &Vec<u8>) -> usize {
+        let decoder_bytes = match &self.source {
+            Source::Identity(_) => 0,
+            Source::Gzip(_) => GZIP_BYTES,
+            Source::Zstd(decoder) => decoder.memory_bytes(),
+        };
+        decoder_bytes + text.capacity().max(text.len() + self.room(text))
+    }
+
+    /// Appends a step of text, waiting for the client where need be; 0 is the end.
     ///
     /// # Errors
     /// [`BodyError`] when no more can be had; what was appended before is good.
-    pub(crate) async fn read(
-        &mut self,
-        text: &mut Vec<u8>,
-        most_bytes: usize,
-    ) -> Result<usize, BodyError> {
-        let left = self.left_bytes();
-        if left == Some(0) {
+    pub(crate) async fn read(&mut self, text: &mut Vec<u8>) -> Result<usize, BodyError> {
+        let room = self.room(text);
+        if room == 0 {
             return Ok(0);
         }
-        // For all that comes, where that is known, or what is here would be moved each time that room is made.
-        let room = MOST_ROOM.saturating_sub(text.len()).max(most_bytes);
-        text.reserve(left.map_or(most_bytes, |left| left.min(room)));
         let mib_begun = u32::try_from(self.wire().taken_bytes / MIB + 1).unwrap_or(u32::MAX);
         let allowed = self.limits.body_timeout.saturating_mul(mib_begun);
         let patience = self.limits.silence_timeout.min(allowed.saturating_sub(self.waited));
         let asked_at = Instant::now();
-        let mut space = text.limit(most_bytes);
-        let read = match &mut self.source {
-            Source::Identity(wire) => timeout(patience, wire.read_buf(&mut space)).await,
-            Source::Gzip(decoder) => timeout(patience, decoder.read_buf(&mut space)).await,
-            Source::Zstd(decoder) => timeout(patience, decoder.read_buf(&mut space)).await,
-        };
+        let read = timeout(patience, self.source.read(text, room)).await;
         self.waited += asked_at.elapsed();
         match read {
             Err(_elapsed) => Err(BodyError::TimedOut),
             Ok(Err(_broken)) if self.wire().broken => Err(BodyError::Cut),
             Ok(Err(error)) => Err(BodyError::Malformed(error)),
             Ok(Ok(bytes)) => {
-                self.text_bytes += bytes as u64;
+                self.text_bytes += bytes;
                 self.check_expansion().map(|()| bytes)
             }
         }
     }
 
-    /// Reads the whole body if it has no more than `most_bytes` of text, else `None`.
+    /// Reads the whole body if it has no more than `most_bytes` of text, else `None`. The lease grows with it.
     ///
     /// A body that came in one piece is not copied.
     ///
     /// # Errors
     /// [`BodyError`] when its end cannot be reached.
-    pub(crate) async fn whole(&mut self, most_bytes: usize) -> Result<Option<Bytes>, BodyError> {
+    pub(crate) async fn whole(
+        &mut self,
+        most_bytes: usize,
+        lease: &mut Lease,
+    ) -> Result<Option<Bytes>, BodyError> {
         if let Some(bytes) = self.only_frame().await? {
-            return Ok((bytes.len() <= most_bytes).then_some(bytes));
+            if bytes.len() > most_bytes {
+                return Ok(None);
+            }
+            lease.resize(bytes.len() as u64).await.map_err(|NoCredit| BodyError::NoCredit)?;
+            return Ok(Some(bytes));
         }
         let mut text = Vec::new();
         while text.len() <= most_bytes {
-            let room = (most_bytes + 1 - text.len()).min(64 * 1024);
-            if self.read(&mut text, room).await? == 0 {
+            let memory_bytes = self.memory_bytes(&text) as u64;
+            lease.resize(memory_bytes).await.map_err(|NoCredit| BodyError::NoCredit)?;
+            if self.read(&mut text).await? == 0 {
                 return Ok(Some(text.into()));
             }
         }
@@ -176,9 +200,25 @@ impl BodyReader {
         let wire = match self.source {
             Source::Identity(wire) => wire,
             Source::Gzip(decoder) => decoder.into_inner(),
-            Source::Zstd(decoder) => decoder.into_inner(),
+            Source::Zstd(decoder) => decoder.wire,
         };
         linger(wire.body);
+    }
+
+    /// Returns how much is read next: what there is room for already, or else for how much room is made.
+    fn room(&self, text: &Vec<u8>) -> usize {
+        let step = match text.capacity() - text.len() {
+            0 => self.text_bytes.clamp(FIRST_STEP_BYTES, STEP_BYTES),
+            spare => spare,
+        };
+        match self.left_bytes() {
+            // For all that comes, or what is here would be moved each time that room is made.
+            Some(left) if self.text_bytes >= FIRST_STEP_BYTES => {
+                left.min(MOST_ROOM.saturating_sub(text.len()).max(step))
+            }
+            Some(left) => left.min(step),
+            None => step,
+        }
     }
 
     /// Returns the bytes of text still to come, where the body's length is known and that of its text.
@@ -192,21 +232,25 @@ impl BodyReader {
         match &self.source {
             Source::Identity(wire) => wire,
             Source::Gzip(decoder) => decoder.get_ref(),
-            Source::Zstd(decoder) => decoder.get_ref(),
+            Source::Zstd(decoder) => &decoder.wire,
         }
     }
 
     fn check_expansion(&self) -> Result<(), BodyError> {
         let allowed = self.wire().taken_bytes.saturating_mul(self.limits.max_expansion).max(MIB);
         let compressed = !matches!(self.source, Source::Identity(_));
-        if compressed && self.text_bytes > allowed { Err(BodyError::Expansion) } else { Ok(()) }
+        if compressed && self.text_bytes as u64 > allowed {
+            Err(BodyError::Expansion)
+        } else {
+            Ok(())
+        }
     }
 
     /// Returns the body when it is all in its first frame; otherwise the frame stays to be read.
     async fn only_frame(&mut self) -> Result<Option<Bytes>, BodyError> {
         let patience = self.limits.silence_timeout.min(self.limits.body_timeout);
         let Source::Identity(wire) = &mut self.source else { return Ok(None) };
-        match timeout(patience, std::future::poll_fn(|context| wire.poll_frame(context))).await {
+        match timeout(patience, poll_fn(|context| wire.poll_frame(context))).await {
             Err(_elapsed) => Err(BodyError::TimedOut),
             Ok(Err(_broken)) => Err(BodyError::Cut),
             Ok(Ok(())) if wire.body.is_end_stream() => {
@@ -214,6 +258,22 @@ impl BodyReader {
                 Ok(Some(std::mem::take(&mut wire.frame)))
             }
             Ok(Ok(())) => Ok(None),
+        }
+    }
+}
+
+impl Source {
+    /// Appends up to a step of text, when it has come; room is made for as much as is asked for.
+    async fn read(&mut self, text: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+        if let Self::Identity(wire) = self {
+            poll_fn(|context| wire.poll_frame(context)).await?;
+        }
+        text.reserve_exact(room);
+        let mut space = text.limit(room.min(STEP_BYTES));
+        match self {
+            Self::Identity(wire) => wire.read_buf(&mut space).await,
+            Self::Gzip(decoder) => decoder.read_buf(&mut space).await,
+            Self::Zstd(decoder) => decoder.read_buf(&mut space).await,
         }
     }
 }
@@ -267,7 +327,7 @@ impl AsyncBufRead for Wire {
     }
 
     fn consume(mut self: Pin<&mut Self>, bytes: usize) {
-        bytes::Buf::advance(&mut self.frame, bytes);
+        self.frame.advance(bytes);
         self.taken_bytes += bytes as u64;
     }
 }

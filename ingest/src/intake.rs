@@ -35,10 +35,10 @@ use crate::tenant::Caller;
 use chunk::Chunk;
 use worker::with_worker;
 
-/// Above this part of the credit, percent, floods are turned away.
+/// Above this part of what its sender may have in flight, percent, a flood is turned away.
 const TIGHT_PERCENT: u64 = 50;
 /// A flood is asked to come back after this when it is only just tight, and up to six times as
-/// long when all credit is used.
+/// long when all of it is used.
 const FLOOD_RETRY: Duration = Duration::from_secs(10);
 
 /// The policies of a gateway, and what they need to know.
@@ -154,9 +154,10 @@ impl Intake {
         chunk.finish(pieces, paid)
     }
 
-    /// Says whether floods must wait now, and for how long.
-    fn flood_setback(&self, now: Now) -> Option<Setback> {
-        let used = self.credit.used_percent();
+    /// Says whether a caller's floods must wait now, and for how long. Only its own text in flight speaks against it: as
+    /// others fill the credit, it may hold less.
+    fn flood_setback(&self, caller: &Caller, now: Now) -> Option<Setback> {
+        let used = self.credit.pressure_percent(caller.holder());
         if used > TIGHT_PERCENT {
             let above = u32::try_from((used - TIGHT_PERCENT) / 10).unwrap_or(0);
             return Some(Setback::Flood(FLOOD_RETRY * (1 + above)));

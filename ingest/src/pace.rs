@@ -14,6 +14,9 @@ const LONGEST_SECONDS: u64 = 120;
 /// When to come back after a body that was cut or came too slowly: the network is at fault, and nothing here must recover.
 pub(crate) const BODY_RETRY: Duration = Duration::from_secs(1);
 
+/// When to come back to a gateway that has no credit left for the sender.
+pub(crate) const CREDIT_RETRY: Duration = Duration::from_secs(2);
+
 /// A source of jitter; any number of threads may draw from it.
 #[derive(Debug)]
 pub(crate) struct Jitter {

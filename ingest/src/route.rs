@@ -13,9 +13,11 @@ use tillrace_core::bucket::Exhausted;
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 
-use crate::body::{BodyLimits, BodyReader, Encoding, linger};
+use crate::body::{
+    BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, linger,
+};
 use crate::clock::Clock;
-use crate::credit::{Credit, Lease, Share};
+use crate::credit::{Credit, Lease};
 use crate::health::Health;
 use crate::intake::Intake;
 use crate::log_health::LogHealth;
@@ -24,7 +26,7 @@ use crate::pace::Jitter;
 use crate::problem::Problem;
 use crate::publish::Publisher;
 use crate::reply::{self, Reply};
-use crate::settings::{GatewaySettings, WINDOW_BYTES, ZSTD_WINDOW_LOG};
+use crate::settings::GatewaySettings;
 use crate::settle::LOG_RETRY;
 use crate::split::Format;
 use crate::tally::Setback;
@@ -32,10 +34,6 @@ use crate::tenant::{Caller, Tenants};
 use crate::{batch, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Least credit of a batch: a kilobyte may hold five hundred lines, each of which has a record made.
-const LEAST_BATCH_BYTES: u64 = 128 * 1024;
-/// Longest wait named to a client that found no credit.
-const CREDIT_RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Everything that requests share.
 pub(crate) struct Front {
@@ -48,7 +46,6 @@ pub(crate) struct Front {
     /// By tenant: events accepted, duplicate, rejected, put off.
     pub(crate) counters: Vec<[Counter; 4]>,
     tenants: Tenants,
-    shares: Vec<Share>,
     credit: Arc<Credit>,
     admission_wait: std::time::Duration,
     body_limits: BodyLimits,
@@ -66,7 +63,8 @@ impl Front {
     ) -> Result<Self, LogError> {
         let credit = Arc::new(Credit::new(
             settings.in_flight.as_u64(),
-            settings.tenant_share_percent,
+            [settings.tenant_share_percent, settings.key_share_percent],
+            tenants.iter().map(|tenant| tenant.settings.keys.len()),
             metrics.in_flight_bytes.clone(),
         ));
         Ok(Self {
@@ -90,7 +88,6 @@ impl Front {
             metrics,
             jitter: Jitter::new(),
             clock,
-            shares: tenants.iter().map(|_| credit.share()).collect(),
             tenants,
             credit,
             admission_wait: settings.admission_wait,
@@ -163,41 +160,32 @@ async fn admit(
         return Err(turn_down(request, Problem::UnsupportedEncoding));
     };
     if let Err(Exhausted { wait }) = caller.can_pay(front.clock.now().steady_ns) {
-        front.metrics.count_turned_away(Setback::Limited(wait).name());
-        dismiss(request);
-        let seconds = front.jitter.retry_after_seconds(wait);
-        return Err(reply::problem(Problem::RateLimited, Some(seconds)));
+        return Err(put_off(front, request, Setback::Limited(wait)));
     }
-    let Some(share) = front.shares.get(caller.tenant.number) else {
-        return Err(turn_down(request, Problem::Unauthorized));
-    };
     if !front.publisher.log.lets_through() {
-        front.metrics.count_turned_away("log");
-        dismiss(request);
-        let seconds = front.jitter.retry_after_seconds(LOG_RETRY);
-        return Err(reply::problem(Problem::Unavailable, Some(seconds)));
+        return Err(put_off(front, request, Setback::Unavailable(LOG_RETRY)));
     }
-    let bytes = lease_bytes(headers, encoding, endpoint);
-    let Ok(lease) = front.credit.lease(share, bytes, front.admission_wait).await else {
-        front.metrics.count_turned_away("credit");
-        dismiss(request);
-        let seconds = front.jitter.retry_after_seconds(CREDIT_RETRY);
-        return Err(reply::problem(Problem::Unavailable, Some(seconds)));
+    let bytes = first_lease_bytes(headers, encoding);
+    let leased = front.credit.lease(caller.holder(), bytes, front.admission_wait).await;
+    let Ok(lease) = leased else {
+        return Err(put_off(front, request, Setback::NoCredit));
     };
     let traceparent = traceparent(headers);
-    let body = BodyReader::new(request.into_body(), encoding, front.body_limits);
+    let Ok(body) = BodyReader::new(request.into_body(), encoding, front.body_limits) else {
+        return Err(come_back(front, Setback::NoCredit));
+    };
     Ok(Admitted { caller, format, body, traceparent, lease })
 }
 
-/// Credit that a body needs: its length up to the window, and a decoder's window. A batch needs some even if it is short.
-fn lease_bytes(headers: &HeaderMap, encoding: Encoding, endpoint: Endpoint) -> u64 {
+/// Credit that a body needs before any of it has come: for all of it if it is short, else for a first step; a decoder
+/// besides. It grows with the body.
+fn first_lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    let length = length.and_then(|length| length.parse().ok()).unwrap_or(WINDOW_BYTES);
-    match (encoding, endpoint) {
-        (Encoding::Identity, Endpoint::Single) => length.min(WINDOW_BYTES),
-        (Encoding::Identity, Endpoint::Batch) => length.clamp(LEAST_BATCH_BYTES, WINDOW_BYTES),
-        (Encoding::Gzip, _) => WINDOW_BYTES,
-        (Encoding::Zstd, _) => WINDOW_BYTES + (1 << ZSTD_WINDOW_LOG),
+    let length = length.and_then(|length| length.parse().ok()).unwrap_or(u64::MAX);
+    match encoding {
+        Encoding::Identity => length.min(FIRST_STEP_BYTES as u64),
+        Encoding::Gzip => (FIRST_STEP_BYTES + GZIP_BYTES) as u64,
+        Encoding::Zstd => (FIRST_STEP_BYTES + ZSTD_BYTES) as u64,
     }
 }
 
@@ -230,6 +218,18 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
 fn turn_down(request: Request<Incoming>, problem: Problem) -> Reply {
     dismiss(request);
     reply::problem(problem, None)
+}
+
+/// Puts off a request of which nothing was read.
+fn put_off(front: &Front, request: Request<Incoming>, setback: Setback) -> Reply {
+    dismiss(request);
+    come_back(front, setback)
+}
+
+fn come_back(front: &Front, setback: Setback) -> Reply {
+    front.metrics.count_turned_away(setback.name());
+    let seconds = front.jitter.retry_after_seconds(setback.wait());
+    reply::problem(setback.problem(), Some(seconds))
 }
 
 /// Lets go of a request whose body is not wanted. A client that asked first is not invited to send.
@@ -276,17 +276,15 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_admitted_by_what_it_may_hold() {
+    fn a_body_is_admitted_by_its_first_step() {
         let of = |length, encoding| {
-            let headers = headers(&[("content-length", length)]);
-            [Endpoint::Single, Endpoint::Batch].map(|to| lease_bytes(&headers, encoding, to))
+            first_lease_bytes(&headers(&[("content-length", length)]), encoding) / 1024
         };
-        assert_eq!(of("912", Encoding::Identity), [912, LEAST_BATCH_BYTES]);
-        assert_eq!(of("200000", Encoding::Identity), [200_000; 2]);
-        assert_eq!(of("99999999", Encoding::Identity), [WINDOW_BYTES; 2]);
-        assert_eq!(of("", Encoding::Identity), [WINDOW_BYTES; 2]);
-        assert_eq!(of("912", Encoding::Gzip), [WINDOW_BYTES; 2]);
-        assert_eq!(of("912", Encoding::Zstd), [9 * WINDOW_BYTES; 2]);
+        assert_eq!(of("2048", Encoding::Identity), 2);
+        assert_eq!(of("99999999", Encoding::Identity), 16);
+        assert_eq!(of("", Encoding::Identity), 16);
+        assert_eq!(of("912", Encoding::Gzip), 80);
+        assert_eq!(of("912", Encoding::Zstd), 304);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-/// Text of one batch that may be in the gateway at a time; bodies up to this length are admitted
-/// whole, longer ones are read only as fast as their events become durable.
-pub(crate) const WINDOW_BYTES: u64 = 1024 * 1024;
+/// What one body may need to be read to its end: a zstd window, its decoder, the longest event, and a chunk on its way.
+const LONGEST_LEASE_BYTES: u64 = 10 * 1024 * 1024;
+/// Most that one sender may hold, percent, if the next is to find room.
+const MOST_SHARE_PERCENT: u8 = 90;
 /// Largest window a zstd body may ask the decoder for (RFC 9659, section 3).
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -50,8 +51,11 @@ pub struct GatewaySettings {
     /// Text of all requests that may be in the gateway at a time. Memory in use is about two and a
     /// half times this: text, envelope and what the decoder needs.
     pub in_flight: ByteSize,
-    /// The part of `in_flight` that one tenant may use, percent.
+    /// The part of `in_flight` that one tenant may use while no other uses any, percent; each that does leaves less to all,
+    /// and room for the next.
     pub tenant_share_percent: u8,
+    /// The part of what its tenant may use that one key may, likewise.
+    pub key_share_percent: u8,
     /// Longest wait of a request for its part of `in_flight`, before anything of its body is read.
     #[serde(with = "humantime_serde")]
     pub admission_wait: Duration,
@@ -85,6 +89,7 @@ impl Default for GatewaySettings {
             body_timeout: Duration::from_mins(1),
             in_flight: ByteSize::mib(256),
             tenant_share_percent: 50,
+            key_share_percent: 50,
             admission_wait: Duration::from_secs(2),
             queue_wait: Duration::from_secs(2),
             publish_timeout: Duration::from_secs(30),
@@ -113,15 +118,21 @@ impl GatewaySettings {
     /// [`SettingsError`] for the first setting that cannot be used.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let wrong = |key, remedy| Err(SettingsError { key, remedy });
-        let tenant_bytes = self.in_flight.as_u64() / 100 * u64::from(self.tenant_share_percent);
-        if self.tenant_share_percent == 0 || self.tenant_share_percent > 100 {
-            return wrong("tenant_share_percent", "set it between 1 and 100");
+        let shares = [
+            ("tenant_share_percent", self.tenant_share_percent),
+            ("key_share_percent", self.key_share_percent),
+        ];
+        for (key, percent) in shares {
+            if percent == 0 || percent > MOST_SHARE_PERCENT {
+                return wrong(key, "set it between 1 and 90, so that the next sender finds room");
+            }
         }
-        if tenant_bytes < WINDOW_BYTES + (1 << ZSTD_WINDOW_LOG) {
+        let of_tenant = self.in_flight.as_u64() / 100 * u64::from(self.tenant_share_percent);
+        if of_tenant / 100 * u64::from(self.key_share_percent) < LONGEST_LEASE_BYTES {
             return wrong(
                 "in_flight",
-                "raise it (or tenant_share_percent) until one tenant's part is at least 9 MiB, \
-                 which one zstd body needs",
+                "raise it, tenant_share_percent or key_share_percent until one key's part of one \
+                 tenant's part is at least 10 MiB, which one zstd body may need",
             );
         }
         if self.max_connections == 0 {
@@ -156,9 +167,12 @@ mod tests {
     #[test]
     fn a_setting_that_cannot_be_used_is_named() {
         assert_eq!(GatewaySettings::default().validate(), Ok(()));
-        assert_eq!(with(|s| s.in_flight = ByteSize::mib(10)), Err("in_flight"));
+        assert_eq!(with(|s| s.in_flight = ByteSize::mib(41)), Ok(()));
+        assert_eq!(with(|s| s.in_flight = ByteSize::mib(39)), Err("in_flight"));
+        assert_eq!(with(|s| s.key_share_percent = 1), Err("in_flight"));
+        assert_eq!(with(|s| s.key_share_percent = 91), Err("key_share_percent"));
         assert_eq!(with(|s| s.tenant_share_percent = 0), Err("tenant_share_percent"));
-        assert_eq!(with(|s| s.tenant_share_percent = 101), Err("tenant_share_percent"));
+        assert_eq!(with(|s| s.tenant_share_percent = 91), Err("tenant_share_percent"));
         assert_eq!(with(|s| s.max_connections = 0), Err("max_connections"));
         assert_eq!(with(|s| s.max_expansion = 0), Err("max_expansion"));
         assert_eq!(with(|s| s.body_timeout = Duration::ZERO), Err("body_timeout"));

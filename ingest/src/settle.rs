@@ -19,6 +19,8 @@ use crate::tenant::Caller;
 /// When to come back to a log that fails, or whose queue is full.
 pub(crate) const LOG_RETRY: Duration = Duration::from_secs(5);
 const QUEUE_RETRY: Duration = Duration::from_secs(2);
+/// An event needs credit for as much text at least.
+const LEAST_EVENT_BYTES: u64 = 256;
 /// Copies of one event that a retry waits for, one after another, before it is put off.
 const MAX_WAITS: usize = 3;
 
@@ -33,16 +35,28 @@ pub(crate) struct Request<'a> {
 /// Events that were judged and, where need be, handed to the log.
 pub(crate) struct Submitted {
     first_index: u64,
+    /// Credit that it needs until it is settled.
+    credit_bytes: u64,
     fates: Vec<Fate>,
     spares: Vec<Spare>,
     landing: Result<Landing, NotPublished>,
 }
 
 impl Submitted {
+    /// Returns the credit that it needs until it is settled.
+    pub(crate) fn credit_bytes(&self) -> u64 {
+        self.credit_bytes
+    }
+
     /// Tells whether the next events may follow: nothing was put off so far.
     pub(crate) fn goes_on(&self) -> bool {
         self.landing.is_ok() && !matches!(self.fates.last(), Some(Fate::PutOff(_)))
     }
+}
+
+/// Returns the credit that a chunk needs: for its text, or for the envelopes of events that have next to none.
+pub(crate) fn credit_bytes(bytes: u64, pieces: &[Piece]) -> u64 {
+    bytes.max(pieces.len() as u64 * LEAST_EVENT_BYTES)
 }
 
 impl Request<'_> {
@@ -61,7 +75,13 @@ impl Request<'_> {
         let judged = front.intake.judge(&context, text, pieces, bytes);
         front.metrics.text_bytes.inc_by(bytes);
         let landing = front.publisher.send(judged.rows, judged.flight, judged.is_live).await;
-        Submitted { first_index, fates: judged.fates, spares: judged.spares, landing }
+        Submitted {
+            first_index,
+            credit_bytes: credit_bytes(bytes, pieces),
+            fates: judged.fates,
+            spares: judged.spares,
+            landing,
+        }
     }
 
     /// Lets the caller pay for text in which there is no event.

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use crate::body::BodyError;
-use crate::pace::BODY_RETRY;
+use crate::pace::{BODY_RETRY, CREDIT_RETRY};
 use crate::problem::{Problem, Remedy};
 use crate::reply::{self, Reply};
 use crate::route::{Admitted, Front};
 use crate::settle::Request;
 use crate::split::Piece;
-use crate::tally::{Cause, Tally};
+use crate::tally::{Cause, Setback, Tally};
 
 use tillrace_core::decode::MAX_EVENT_BYTES;
 
@@ -21,14 +21,17 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Takes one event and answers when it is durable or refused.
 pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
-    let Admitted { caller, mut body, traceparent, lease, .. } = admitted;
-    let whole = body.whole(MOST_BYTES).await;
+    let Admitted { caller, mut body, traceparent, mut lease, .. } = admitted;
+    let whole = body.whole(MOST_BYTES, &mut lease).await;
     front.metrics.body_bytes.inc_by(body.taken_bytes());
     let text = match whole {
         Ok(text) => text,
         Err(error) => {
             body.linger();
             let problem = problem_of(&error);
+            if problem == Problem::Unavailable {
+                front.metrics.count_turned_away(Setback::NoCredit.name());
+            }
             return reply::problem(problem, retry_after(front, problem));
         }
     };
@@ -73,7 +76,8 @@ fn trimmed(text: &[u8]) -> &[u8] {
 
 /// Returns when to come back for a body that another time may come whole.
 pub(crate) fn retry_after(front: &Front, fault: Problem) -> Option<u64> {
-    (fault.remedy() == Remedy::Retry).then(|| front.jitter.retry_after_seconds(BODY_RETRY))
+    let wait = if fault == Problem::Unavailable { CREDIT_RETRY } else { BODY_RETRY };
+    (fault.remedy() == Remedy::Retry).then(|| front.jitter.retry_after_seconds(wait))
 }
 
 /// Returns the problem of a body that could not be read.
@@ -83,5 +87,6 @@ pub(crate) fn problem_of(error: &BodyError) -> Problem {
         BodyError::Cut => Problem::BodyCut,
         BodyError::Malformed(_) => Problem::MalformedEncoding,
         BodyError::Expansion => Problem::ExpansionLimit,
+        BodyError::NoCredit => Problem::Unavailable,
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::pace::CREDIT_RETRY;
 use crate::problem::{Problem, Reason};
 
 /// Exceptions listed in a reply; more are counted only.
@@ -56,7 +57,9 @@ pub(crate) enum Setback {
     Limited(Duration),
     /// A flood was turned away so that live events go on.
     Flood(Duration),
-    /// No credit, no room in the log's queue, or the log failed.
+    /// Too much text is in flight, of its sender or of all.
+    NoCredit,
+    /// No room in the log's queue, or the log failed.
     Unavailable(Duration),
 }
 
@@ -65,7 +68,7 @@ impl Setback {
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Limited(_) | Self::Flood(_) => Problem::RateLimited,
-            Self::Unavailable(_) => Problem::Unavailable,
+            Self::NoCredit | Self::Unavailable(_) => Problem::Unavailable,
         }
     }
 
@@ -73,6 +76,7 @@ impl Setback {
     pub(crate) fn wait(self) -> Duration {
         match self {
             Self::Limited(wait) | Self::Flood(wait) | Self::Unavailable(wait) => wait,
+            Self::NoCredit => CREDIT_RETRY,
         }
     }
 
@@ -81,6 +85,7 @@ impl Setback {
         match self {
             Self::Limited(_) => "rate",
             Self::Flood(_) => "flood",
+            Self::NoCredit => "credit",
             Self::Unavailable(_) => "log",
         }
     }

@@ -19,6 +19,7 @@ use tillrace_core::intern::{Interner, TooManyNames};
 pub(crate) use payment::{Paid, cost_of, refund_of};
 pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, TenantsError};
 
+use crate::credit::Holder;
 use crate::loyalty::LoyaltyHash;
 use crate::meter::Meter;
 use crate::problem::Problem;
@@ -152,6 +153,11 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 impl Caller {
+    /// Returns as whom it holds credit.
+    pub(crate) fn holder(&self) -> Holder {
+        Holder { tenant: self.tenant.number, key: self.key as usize }
+    }
+
     /// Tells whether this key may send for a store.
     pub(crate) fn may_send_for(&self, store: &str) -> bool {
         match self.tenant.keys.get(self.key as usize) {

@@ -4,6 +4,7 @@
 //! asked for afterwards, for all of them in their order and under few locks: [`Chunk::finish`].
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(super) struct Chunk<'a> {
     context: &'a Context<'a>,
     rows: Rows<'a>,
     views: Vec<View>,
+    /// Whether floods must wait, once that was asked.
+    flood_setback: OnceCell<Option<Setback>>,
 }
 
 /// What an event is when it is looked at alone.
@@ -77,6 +80,7 @@ impl<'a> Chunk<'a> {
             context,
             rows: Rows::new(context, intake.partitions, names, [text_bytes, events]),
             views: Vec::with_capacity(events),
+            flood_setback: OnceCell::new(),
         }
     }
 
@@ -101,7 +105,7 @@ impl<'a> Chunk<'a> {
     /// Finds the fates of all `pieces` and makes their rows. Those behind the first that is put off are put off too, and
     /// what was paid for them is given back.
     pub(super) fn finish(self, pieces: &[Piece], paid: Paid) -> Judged {
-        let Self { intake, context, rows, views } = self;
+        let Self { intake, context, rows, views, flood_setback: _ } = self;
         let marks: Vec<Mark> = views.iter().filter_map(View::mark).collect();
         let mut claims = intake.recent.claim_all(&marks).into_iter().zip(marks);
         let mut flight = Flight::new(Arc::clone(&intake.recent));
@@ -203,13 +207,19 @@ impl<'a> Chunk<'a> {
         let now = self.context.now;
         let age_ms = now.wall_ms.saturating_sub(event.occurred_at.millis());
         let is_flood = age_ms > self.intake.flood_after_ms;
-        if is_flood && let Some(setback) = self.intake.flood_setback(now) {
+        if is_flood && let Some(setback) = self.flood_setback() {
             return View::PutOff(setback);
         }
         let mark = words.mark(source.name(), event.hash, self.intake.mark_seed);
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
         let draft = self.rows.event(words, event, admission, text, source);
         View::Good { draft, mark, store: source.store_id, is_flood }
+    }
+
+    /// Says whether floods must wait; asked once a chunk, for it takes a lock.
+    fn flood_setback(&self) -> Option<Setback> {
+        let Context { caller, now, .. } = self.context;
+        *self.flood_setback.get_or_init(|| self.intake.flood_setback(caller, *now))
     }
 
     /// Writes the rows of a refused event. It is paid for like any that is kept, or refusals would have no limit.

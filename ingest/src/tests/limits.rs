@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::harness::*;
 use super::log::Mood;
@@ -179,39 +180,118 @@ async fn floods_wait_when_it_is_tight_and_live_events_go_on() {
     assert_eq!(bench.post(KEY, old(3)).await.status, 202);
 }
 
+/// Sends the head of a chunked batch and the beginning of its body, and keeps it open.
+async fn begin_chunked(bench: &Bench, key: &str, beginning: &str) -> TcpStream {
+    let headers = [KeyOf(key).header(), NDJSON, ("Transfer-Encoding", "chunked")];
+    begin(bench, &headers, beginning.as_bytes()).await
+}
+
+async fn begin(bench: &Bench, headers: &[(&str, &str)], beginning: &[u8]) -> TcpStream {
+    let mut stream = bench.connect().await;
+    let request_head = head("/v1/events:batch", headers) + "\r\n";
+    stream.write_all(request_head.as_bytes()).await.unwrap();
+    if !beginning.is_empty() {
+        let size = format!("{:x}\r\n", beginning.len());
+        stream.write_all(&[size.as_bytes(), beginning, b"\r\n"].concat()).await.unwrap();
+    }
+    stream
+}
+
+fn small(s: &mut crate::GatewaySettings) {
+    s.in_flight = bytesize::ByteSize::mib(48);
+    s.admission_wait = Duration::from_millis(20);
+}
+
+const IN_FLIGHT: &str = "tillrace_ingest_in_flight_bytes";
+
+/// A key that may send for one store only, and as many bodies with next to nothing in them as HTTP/2 has streams for.
 #[tokio::test]
-async fn credit_above_half_turns_floods_away_and_credit_gone_is_503() {
-    let settings = |s: &mut crate::GatewaySettings| {
-        s.in_flight = bytesize::ByteSize::mib(10);
-        s.tenant_share_percent = 100;
-        s.admission_wait = Duration::from_millis(10);
-    };
-    let bench = start(settings).await;
-    bench.log.set(Mood::Holds);
+async fn bodies_that_are_nearly_empty_hold_nearly_nothing() {
+    let bench = start(small).await;
     let mut held = Vec::new();
-    for number in 0..10 {
-        let mut stream = bench.connect().await;
-        let request_head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
-        stream
-            .write_all(format!("{request_head}Content-Length: 9999999\r\n\r\n").as_bytes())
-            .await
-            .unwrap();
-        held.push(stream);
-        let leased = (number + 1) * 1_048_576;
-        while bench.metric("tillrace_ingest_in_flight_bytes") != Some(leased) {
-            tokio::task::yield_now().await;
-        }
-        if number == 5 {
-            bench.log.set(Mood::Writes);
-            let old = event_at("7", 1, "2026-11-27T07:49:59Z");
-            bench.post(KEY, old).await.assert_problem(429, "rate_limited");
-            assert_eq!(bench.post(KEY, event("7", 2)).await.status, 202);
-        }
+    for _ in 0..128 {
+        held.push(begin_chunked(&bench, NARROW_KEY, "{").await);
     }
-    bench.post(KEY, event("7", 3)).await.assert_problem(503, "unavailable");
+    eventually("all are under way", || bench.metric(IN_FLIGHT) >= Some(128 * 16 * 1_024)).await;
+    assert_eq!(bench.metric(IN_FLIGHT), Some(128 * 16 * 1_024));
+    for number in 0..16 {
+        assert_eq!(bench.post(KEY, event("8", number)).await.status, 202);
+        assert_eq!(bench.post(NARROW_KEY, event("7", number)).await.status, 202);
+        bench.assert_neighbour_unharmed().await;
+    }
     drop(held);
-    while bench.metric("tillrace_ingest_in_flight_bytes") != Some(0) {
-        tokio::task::yield_now().await;
+    eventually("all is given back", || bench.metric(IN_FLIGHT) == Some(0)).await;
+}
+
+/// Each asks for a window of 8 MiB, and has sent a little of its text.
+#[tokio::test]
+async fn slow_zstd_bodies_hold_what_they_have_sent() {
+    let bench = start(|s| s.admission_wait = Duration::from_millis(20)).await;
+    let body = zstd_with_window(lines(0..2_000).as_bytes(), 23).await;
+    let headers = [
+        KeyOf(NARROW_KEY).header(),
+        NDJSON,
+        ("Content-Encoding", "zstd"),
+        ("Transfer-Encoding", "chunked"),
+    ];
+    let mut held = Vec::new();
+    for _ in 0..30 {
+        held.push(begin(&bench, &headers, &body[..body.len() / 2]).await);
     }
-    assert_eq!(bench.post(KEY, event("7", 3)).await.status, 202);
+    let taken = || bench.metric(IN_FLIGHT) >= Some(30 * 300 * 1_024);
+    eventually("all are under way", taken).await;
+    for number in 0..16 {
+        assert_eq!(bench.post(KEY, event("8", number)).await.status, 202);
+        assert_eq!(bench.post(NARROW_KEY, event("7", number)).await.status, 202);
+        bench.assert_neighbour_unharmed().await;
+    }
+    assert!(bench.metric(IN_FLIGHT) < Some(30 * 1_024 * 1_024), "{:?}", bench.metric(IN_FLIGHT));
+}
+
+/// Bodies that are full of text hold all that their key may hold, and not more, however many they are.
+#[tokio::test]
+async fn one_key_full_of_text_leaves_room_for_the_others() {
+    let bench = start(small).await;
+    bench.log.set(Mood::Holds);
+    let unfinished = "x".repeat(200_000);
+    let mut held = Vec::new();
+    for number in 0..80 {
+        let text = lines(number * 1_000..number * 1_000 + 50) + &unfinished;
+        held.push(begin_chunked(&bench, NARROW_KEY, &text).await);
+    }
+    let is_refused = || bench.metric("tillrace_ingest_turned_away_total{reason=\"credit\"}");
+    eventually("the key's part is used up", || is_refused().is_some()).await;
+    assert!(bench.metric(IN_FLIGHT) <= Some(12 * 1_024 * 1_024), "a quarter of 48 MiB");
+    bench.log.set(Mood::Writes);
+    for number in 0..16 {
+        assert_eq!(bench.post(KEY, event("8", number)).await.status, 202);
+        bench.assert_neighbour_unharmed().await;
+    }
+}
+
+#[tokio::test]
+async fn pressure_turns_the_senders_floods_away_and_nobody_elses() {
+    let bench = start(small).await;
+    let headers = [
+        KeyOf(NARROW_KEY).header(),
+        NDJSON,
+        ("Content-Encoding", "zstd"),
+        ("Transfer-Encoding", "chunked"),
+    ];
+    let mut held = Vec::new();
+    for _ in 0..60 {
+        held.push(begin(&bench, &headers, b"").await);
+    }
+    let half = 6 * 1_024 * 1_024;
+    eventually("all are under way", || bench.metric(IN_FLIGHT) > Some(half)).await;
+    let old = |store, sequence| event_at(store, sequence, "2026-11-27T07:49:59Z");
+    bench.post(NARROW_KEY, old("7", 1)).await.assert_problem(429, "rate_limited");
+    assert_eq!(bench.post(NARROW_KEY, event("7", 2)).await.status, 202);
+    assert_eq!(bench.post(KEY, old("8", 1)).await.status, 202);
+    for _ in 0..60 {
+        held.push(begin(&bench, &headers, b"").await);
+    }
+    let last = held.last_mut().unwrap();
+    read_answer(last).await.unwrap().assert_problem(503, "unavailable");
+    bench.assert_neighbour_unharmed().await;
 }
