@@ -114,9 +114,10 @@ fn three_thousand_more_events_allocate_a_few_hundred_times() {
     let tenants = Tenants::new(vec![tenant.unwrap()]).unwrap();
     let log = Arc::new(TickLog::start(8).unwrap());
     let mut registry = Registry::default();
+    let _entered = runtime.enter();
     let gateway =
         Gateway::start(settings, log, Topics::new(""), tenants, Health::default(), &mut registry);
-    let gateway = runtime.block_on(gateway).unwrap();
+    let gateway = gateway.unwrap();
     let [few, many] = measure(gateway.local_addr());
     assert!(many - few < 3_000 / 5, "{few} allocations for 1,000 events, {many} for 4,000");
 }

@@ -10,14 +10,13 @@ use prometheus_client::registry::Registry;
 use tillrace_core::health::{self, Phase, Readiness};
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::listen;
+use crate::listen::{self, Listener, Stage};
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
 use crate::route::Front;
@@ -29,9 +28,10 @@ pub struct Gateway {
     local_addr: SocketAddr,
     front: Arc<Front>,
     process: health::Health,
-    stop: watch::Sender<bool>,
+    stage: watch::Sender<Stage>,
     acceptor: JoinHandle<GracefulShutdown>,
     watching: AbortHandle,
+    drain_delay: Duration,
     drain_timeout: Duration,
 }
 
@@ -63,29 +63,23 @@ pub enum GatewayError {
     Log(#[from] LogError),
 }
 
-/// What a drain could not bring to an end in time.
+/// The log did not take in time what it was given. None of it was acknowledged to its sender.
 #[derive(Debug, thiserror::Error)]
-pub enum DrainError {
-    /// Connections were still open, and were cut.
-    #[error("connections were still open after {waited:?}")]
-    Connections {
-        /// How long was waited.
-        waited: Duration,
-    },
-    /// Rows were still on their way; none of them was acknowledged to its sender.
-    #[error("rows were still on their way to the log")]
-    Log(#[from] LogError),
-}
+#[error("rows were still on their way to the log")]
+pub struct DrainError(#[from] LogError);
 
 impl Gateway {
-    /// Starts a gateway: when this returns, it accepts connections.
+    /// Starts a gateway on the current runtime: when this returns, it accepts connections.
     ///
     /// The topics must exist; see [`Log::ensure_topics`], and [`Health::note_weaknesses`] for what
     /// it returns. `process` is what `/readyz` tells beside the gateway's own conditions.
     ///
     /// # Errors
     /// [`GatewayError`] when a setting cannot be used, the address is taken, or the log is away.
-    pub async fn start(
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn start(
         settings: GatewaySettings,
         log: Arc<dyn Log>,
         topics: Topics,
@@ -93,10 +87,10 @@ impl Gateway {
         process: health::Health,
         metrics: &mut Registry,
     ) -> Result<Self, GatewayError> {
-        Self::start_at(settings, log, topics, tenants, process, metrics, Clock::system()).await
+        Self::start_at(settings, log, topics, tenants, process, metrics, Clock::system())
     }
 
-    pub(crate) async fn start_at(
+    pub(crate) fn start_at(
         settings: GatewaySettings,
         log: Arc<dyn Log>,
         topics: Topics,
@@ -108,7 +102,7 @@ impl Gateway {
         settings.validate()?;
         let address = settings.listen;
         let listen_error = |source| GatewayError::Listen { address, source };
-        let listener = TcpListener::bind(address).await.map_err(listen_error)?;
+        let listener = Listener::bind(address, process.clone(), "gateway").map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
         let metrics = Metrics::register(metrics);
         let health = Arc::new(Health::new(process.clone(), settings.durability, clock.clone()));
@@ -117,23 +111,23 @@ impl Gateway {
         let front = Arc::new(front);
         let log_watch = LogWatch::new(Arc::clone(&front.publisher.log), process.clone());
         let watching = tokio::spawn(log_watch.run(log, events)).abort_handle();
-        let (stop, stopped) = watch::channel(false);
-        let acceptor = tokio::spawn(listen::accept(
-            listener,
-            Arc::clone(&front),
-            settings.max_connections,
-            settings.header_timeout,
-            stopped,
-        ));
+        let (stage, reached) = watch::channel(Stage::Open);
+        let (drain_delay, drain_timeout) = (settings.drain_delay, settings.drain_timeout);
+        let accepting = Arc::clone(&front);
+        let acceptor =
+            tokio::spawn(
+                async move { listen::accept(listener, accepting, &settings, reached).await },
+            );
         tracing::info!(address = %local_addr, "gateway listening");
         Ok(Self {
             local_addr,
             front,
             process,
-            stop,
+            stage,
             acceptor,
             watching,
-            drain_timeout: settings.drain_timeout,
+            drain_delay,
+            drain_timeout,
         })
     }
 
@@ -154,23 +148,39 @@ impl Gateway {
         move || health.readiness()
     }
 
+    /// Says at `/readyz` that the gateway will drain, and goes on as before for `drain_delay`: a
+    /// load balancer that looks now and then sends no more by the time that nothing is accepted.
+    pub async fn announce_drain(&self) {
+        self.process.enter(Phase::Draining);
+        sleep(self.drain_delay).await;
+    }
+
     /// Stops accepting, lets requests in progress finish, tells clients to go elsewhere
     /// (`Connection: close`, GOAWAY), and waits until the log has everything it was given.
     ///
+    /// Connections that are still open after `drain_timeout` are cut, whatever they wait for: what
+    /// was not answered was not acknowledged. Returns how many there were.
+    ///
     /// # Errors
-    /// [`DrainError`] when that takes longer than `drain_timeout`.
-    pub async fn drain(self) -> Result<(), DrainError> {
+    /// [`DrainError`] when the log is not done within as much time again.
+    pub async fn drain(self) -> Result<u64, DrainError> {
         self.watching.abort();
         self.process.enter(Phase::Draining);
-        self.stop.send_replace(true);
+        self.stage.send_replace(Stage::Draining);
+        let mut cut = 0;
         if let Ok(graceful) = self.acceptor.await {
-            let drained = timeout(self.drain_timeout, graceful.shutdown()).await;
-            drained.map_err(|_elapsed| DrainError::Connections { waited: self.drain_timeout })?;
+            let mut finished = Box::pin(graceful.shutdown());
+            if timeout(self.drain_timeout, &mut finished).await.is_err() {
+                cut = u64::try_from(self.front.metrics.connections.get()).unwrap_or_default();
+                self.stage.send_replace(Stage::Cut);
+                finished.await;
+                tracing::warn!(cut, waited = ?self.drain_timeout, "cut connections still open");
+            }
         }
         let (front, wait) = (self.front, self.drain_timeout);
         let flush = tokio::task::spawn_blocking(move || front.publisher.producer.flush(wait));
         flush.await.unwrap_or(Err(LogError::TimedOut { action: "flush the producer" }))?;
-        tracing::info!("gateway drained");
-        Ok(())
+        tracing::info!(cut, "gateway drained");
+        Ok(cut)
     }
 }

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
+use tillrace_core::explain::Explanation;
 use tillrace_core::health::{self, Condition, Impact, Readiness, Standing};
 
 use crate::clock::{Clock, Now};
@@ -12,6 +13,13 @@ use crate::settings::Durability;
 
 /// A full queue counts as pressure for this long.
 const PRESSURE_STANDS_MS: i64 = 1_000;
+
+/// Topics keep less than was promised.
+pub const WEAK_SETTINGS: Explanation = Explanation {
+    code: "weak_settings",
+    meaning: "Topics have settings that keep events less safely than the gateway promises its senders; the cause names each.",
+    remedy: "Change the topics' settings, or accept weaker ones with ingest.durability: development.",
+};
 
 /// The gateway's health; shared, each field an independent signal (hence relaxed ordering).
 #[derive(Debug)]
@@ -74,16 +82,14 @@ fn stands(since_ms: &AtomicI64, now: Now, stands_ms: i64) -> bool {
 fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> Standing {
     let condition = Condition {
         component: "gateway".to_owned(),
-        code: "weak_settings",
+        code: WEAK_SETTINGS.code,
         subject: String::new(),
         impact: match durability {
             Durability::Brokers => Impact::NotReady,
             Durability::Development => Impact::Degraded,
         },
         cause: weaknesses.sentences.join("; "),
-        remedy: "change the topics' settings, or accept weaker ones with \
-                 `ingest.durability: development`"
-            .to_owned(),
+        remedy: WEAK_SETTINGS.remedy.to_owned(),
     };
     Standing { condition, since_ms: weaknesses.since_ms }
 }

@@ -1,10 +1,17 @@
-//! Connections: accepted up to a bound, served as HTTP/1.1 or HTTP/2, drained without a cut.
+//! Connections: accepted up to caps, served as HTTP/1.1 or HTTP/2 within bounds of memory and time, drained without a cut.
 //!
 //! HTTP/2 is taken with prior knowledge (RFC 9113, section 3.3); TLS and its negotiation belong to
-//! the load balancer in front. hyper frames and parses; what it is told here are the bounds.
+//! the load balancer in front. hyper frames and parses; what it is told here are the bounds, which
+//! ADR 53 adds up.
+
+mod activity;
+mod limiter;
+mod listener;
+mod stream;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,74 +21,106 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
-use crate::reply::Reply;
-use crate::route::{Front, answer};
+use self::activity::{Activity, Stall};
+pub use self::limiter::RESERVED_CONNECTIONS;
+use self::limiter::{Admission, ConnectionLimiter, Slot};
+pub use self::listener::{ACCEPT_FAILING, Listener};
+pub use self::stream::BoundedStream;
+use crate::reply::{self, Reply};
+use crate::route::{Front, answer, answer_in_reserve};
+use crate::settings::GatewaySettings;
 
-/// Bytes buffered of a connection, which bounds the head of a request too.
-const READ_BUFFER_BYTES: usize = 128 * 1024;
+/// Longest head of HTTP/1.1. It fits hyper's first buffer: a head that is never finished holds no more than an idle
+/// connection does.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// Bytes buffered of a body on HTTP/1.1, and of replies whose client does not read.
+const BUFFER_BYTES: usize = 32 * 1024;
 const MAX_HEADERS: usize = 64;
-const MAX_HEADER_LIST_BYTES: u32 = 32 * 1024;
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 /// HTTP/2 lets a client send this much before it is asked for.
 const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 512 * 1024;
 const MAX_STREAMS: u32 = 128;
+/// Bytes of a reply that HTTP/2 buffers ahead of its client's window.
+const SEND_BUFFER_BYTES: usize = 16 * 1024;
+/// Streams that a client may have reset before they were begun, and that were reset for its errors, until the connection is
+/// closed (CVE-2023-44487, CVE-2025-8671).
+const MAX_RESET_STREAMS: usize = 20;
+const MAX_ERROR_STREAMS: usize = 64;
 /// HTTP/2 connections that are silent get a ping after this, and as long again to answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Pause when the process has no file descriptor left for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How HTTP/2 with prior knowledge begins; no method of HTTP/1.1 is called so (RFC 9113, section 3.4).
 const PREFACE: &[u8; 3] = b"PRI";
 /// Pause when a client has sent less than that.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
+/// How long a connection in the reserve may last.
+const RESERVED_LIFETIME: Duration = Duration::from_secs(5);
+
+/// How far the end of the gateway has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Connections are accepted.
+    Open,
+    /// No more are; those there are finish what they are at.
+    Draining,
+    /// Those still there are cut.
+    Cut,
+}
 
 /// Accepts connections until told to stop, and returns what can drain those still open.
 pub(crate) async fn accept(
-    listener: TcpListener,
+    mut listener: Listener,
     front: Arc<Front>,
-    max_connections: usize,
-    header_timeout: Duration,
-    mut stop: watch::Receiver<bool>,
+    settings: &GatewaySettings,
+    mut stage: watch::Receiver<Stage>,
 ) -> GracefulShutdown {
-    let open = Arc::new(Semaphore::new(max_connections));
-    let protocols = Arc::new(Protocols::new(header_timeout));
+    let limiter = ConnectionLimiter::new(settings.max_connections, settings.address_share_percent);
+    let limiter = Arc::new(limiter);
+    let protocols = Arc::new(Protocols::new(settings));
     let graceful = GracefulShutdown::new();
     loop {
-        let next = async {
-            // The semaphore is never closed.
-            let permit = Arc::clone(&open).acquire_owned().await.ok();
-            (permit, listener.accept().await)
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = reached(&mut stage, Stage::Draining) => return graceful,
         };
-        let (permit, accepted) = tokio::select! {
-            next = next => next,
-            () = told_to(&mut stop) => return graceful,
+        let (slot, is_reserved) = match limiter.admit(peer.ip()) {
+            Admission::Served(slot) => (slot, false),
+            Admission::Reserved(slot, cap) => {
+                front.metrics.count_refused_connection(cap.name());
+                (slot, true)
+            }
+            Admission::Closed(cap) => {
+                front.metrics.count_refused_connection(cap.name());
+                close_unheard(&stream, peer);
+                continue;
+            }
         };
-        match accepted {
-            Ok((stream, _peer)) => {
-                let connection = Connection {
-                    front: Arc::clone(&front),
-                    protocols: Arc::clone(&protocols),
-                    stop: stop.clone(),
-                    _permit: permit,
-                };
-                tokio::spawn(connection.serve(stream, graceful.watcher()));
-            }
-            Err(error) => {
-                tracing::warn!(error = as_dyn(&error), "cannot accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let connection = Connection {
+            front: Arc::clone(&front),
+            protocols: Arc::clone(&protocols),
+            stage: stage.clone(),
+            is_reserved,
+            _slot: slot,
+        };
+        tokio::spawn(connection.serve(stream, graceful.watcher()));
     }
 }
 
-/// Waits until told to stop, or nobody is left to tell.
-async fn told_to(stop: &mut watch::Receiver<bool>) {
-    drop(stop.wait_for(|stop| *stop).await);
+/// Closes a connection past the reserve. What it sent is not read, so the answer may be lost with it.
+fn close_unheard(stream: &TcpStream, peer: SocketAddr) {
+    if let Err(error) = stream.try_write(reply::FULL) {
+        tracing::trace!(error = as_dyn(&error), %peer, "cannot refuse a connection");
+    }
+}
+
+/// Waits until a stage is reached, or nobody is left to say so.
+async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
+    drop(stage.wait_for(|stage| *stage >= wanted).await);
 }
 
 /// What hyper is told for each version.
@@ -89,16 +128,21 @@ struct Protocols {
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
     header_timeout: Duration,
+    write_timeout: Duration,
 }
 
 impl Protocols {
-    fn new(header_timeout: Duration) -> Self {
+    fn new(settings: &GatewaySettings) -> Self {
+        let &GatewaySettings { header_timeout, write_timeout, .. } = settings;
         let mut http1 = http1::Builder::new();
         http1
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
-            .max_buf_size(READ_BUFFER_BYTES)
+            .max_header_size(MAX_HEAD_BYTES)
+            .max_buf_size(BUFFER_BYTES)
             .max_headers(MAX_HEADERS)
+            // A client that has sent all it will send still gets its answer.
+            .half_close(true)
             // Replies are short: copied into one piece, they are sent sooner than gathered from two.
             .writev(false);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -108,17 +152,22 @@ impl Protocols {
             .max_header_list_size(MAX_HEADER_LIST_BYTES)
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_send_buf_size(SEND_BUFFER_BYTES)
+            .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(MAX_ERROR_STREAMS)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_INTERVAL);
-        Self { http1, http2, header_timeout }
+        Self { http1, http2, header_timeout, write_timeout }
     }
 }
 
 struct Connection {
     front: Arc<Front>,
     protocols: Arc<Protocols>,
-    stop: watch::Receiver<bool>,
-    _permit: Option<OwnedSemaphorePermit>,
+    stage: watch::Receiver<Stage>,
+    /// It is past a cap.
+    is_reserved: bool,
+    _slot: Slot,
 }
 
 impl Connection {
@@ -128,15 +177,10 @@ impl Connection {
         }
         let connections = self.front.metrics.connections.clone();
         connections.inc();
-        let spoken = tokio::select! {
-            spoken = timeout(self.protocols.header_timeout, speaks_http2(&stream)) => spoken,
-            () = told_to(&mut self.stop) => Ok(Err(io::ErrorKind::Interrupted.into())),
-        };
-        let result = match spoken {
-            Ok(Ok(false)) => self.serve_http1(stream, watcher).await,
-            Ok(Ok(true)) => self.serve_http2(stream, watcher).await,
-            // Silent, gone, or not begun when it is time to go.
-            Ok(Err(_)) | Err(_) => Ok(()),
+        let mut cut = self.stage.clone();
+        let result = tokio::select! {
+            result = self.converse(stream, watcher) => result,
+            () = reached(&mut cut, Stage::Cut) => Ok(()),
         };
         connections.dec();
         if let Err(error) = result {
@@ -145,79 +189,69 @@ impl Connection {
         }
     }
 
-    async fn serve_http1(&self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
-        let service = service_fn(|request| respond(&self.front, request));
-        // Boxed where it is made, or the task would have room for it twice.
+    async fn converse(&mut self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
+        let patience =
+            if self.is_reserved { RESERVED_LIFETIME } else { self.protocols.header_timeout };
+        let spoken = tokio::select! {
+            spoken = timeout(patience, speaks_http2(&stream)) => spoken,
+            () = reached(&mut self.stage, Stage::Draining) => return Ok(()),
+        };
+        // Silent or gone otherwise.
+        let Ok(Ok(is_http2)) = spoken else { return Ok(()) };
+        let timed_out = self.front.metrics.timed_out_writes.clone();
+        let stream = BoundedStream::new(stream, self.protocols.write_timeout, timed_out);
         let stream = TokioIo::new(stream);
-        Box::pin(watcher.watch(self.protocols.http1.serve_connection(stream, service))).await
+        // Boxed where it is made, or the task would have room for it twice.
+        if self.is_reserved {
+            let served = Box::pin(self.serve_in_reserve(stream, watcher, is_http2));
+            timeout(RESERVED_LIFETIME, served).await.unwrap_or(Ok(()))
+        } else if is_http2 {
+            self.serve_http2(stream, watcher).await
+        } else {
+            let service = service_fn(|request| respond(&self.front, request));
+            Box::pin(watcher.watch(self.protocols.http1.serve_connection(stream, service))).await
+        }
     }
 
-    async fn serve_http2(&self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
-        let requests = Requests::new();
+    async fn serve_http2(&self, stream: Io, watcher: Watcher) -> hyper::Result<()> {
+        let activity = Activity::new();
         let service = service_fn(|request| {
-            let under_way = requests.begin();
+            let under_way = activity.begin();
             let answer = respond(&self.front, request);
-            async move {
-                let _under_way = under_way;
-                answer.await
-            }
+            async move { answer.await.map(|reply| reply.map(|body| under_way.reply(body))) }
         });
-        let stream = TokioIo::new(stream);
         let served = watcher.watch(self.protocols.http2.serve_connection(stream, service));
-        // hyper's own timer is for the heads of HTTP/1.1.
+        let Protocols { header_timeout, write_timeout, .. } = *self.protocols;
         tokio::select! {
             result = Box::pin(served) => result,
-            () = requests.silence(self.protocols.header_timeout) => Ok(()),
-        }
-    }
-}
-
-/// The requests of an HTTP/2 connection.
-struct Requests(Arc<Mutex<Activity>>);
-
-struct Activity {
-    under_way: usize,
-    /// When the last one ended.
-    silent_since: Instant,
-}
-
-/// A request; it ends when this is dropped.
-struct UnderWay(Arc<Mutex<Activity>>);
-
-impl Requests {
-    fn new() -> Self {
-        let activity = Activity { under_way: 0, silent_since: Instant::now() };
-        Self(Arc::new(Mutex::new(activity)))
-    }
-
-    fn begin(&self) -> UnderWay {
-        self.0.lock().under_way += 1;
-        UnderWay(Arc::clone(&self.0))
-    }
-
-    /// Waits until no request has been under way for so long.
-    async fn silence(&self, wait: Duration) {
-        loop {
-            let now = Instant::now();
-            let since = {
-                let activity = self.0.lock();
-                if activity.under_way > 0 { now } else { activity.silent_since }
-            };
-            if now >= since + wait {
-                return;
+            stall = activity.stall(header_timeout, write_timeout) => {
+                if stall == Stall::NotReading {
+                    self.front.metrics.timed_out_writes.inc();
+                }
+                Ok(())
             }
-            sleep_until(since + wait).await;
+        }
+    }
+
+    async fn serve_in_reserve(
+        &self,
+        stream: Io,
+        watcher: Watcher,
+        is_http2: bool,
+    ) -> hyper::Result<()> {
+        let service = service_fn(|request| {
+            let reply = answer_in_reserve(&self.front, request);
+            async move { Ok::<Reply, Infallible>(reply) }
+        });
+        if is_http2 {
+            watcher.watch(self.protocols.http2.serve_connection(stream, service)).await
+        } else {
+            watcher.watch(self.protocols.http1.serve_connection(stream, service)).await
         }
     }
 }
 
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        let mut activity = self.0.lock();
-        activity.under_way -= 1;
-        activity.silent_since = Instant::now();
-    }
-}
+type Io = TokioIo<BoundedStream>;
 
 /// Answers a request. hyper keeps room for the answer's future as long as the connection lives: boxed, an idle
 /// one has a pointer.

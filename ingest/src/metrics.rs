@@ -64,6 +64,8 @@ pub(crate) struct Metrics {
     pub(crate) text_bytes: Counter,
     pub(crate) in_flight_bytes: Gauge,
     pub(crate) connections: Gauge,
+    refused_connections: Family<Reason, Counter>,
+    pub(crate) timed_out_writes: Counter,
 }
 
 /// Labels of a counted request.
@@ -92,7 +94,7 @@ pub(crate) struct Code {
     pub(crate) code: &'static str,
 }
 
-/// Why work was turned away for now: `rate`, `flood`, `credit` or `log`.
+/// Why work was turned away for now: `rate`, `flood`, `credit` or `log`; why a connection was: the setting that caps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Reason {
     pub(crate) reason: &'static str,
@@ -120,6 +122,8 @@ impl Metrics {
             text_bytes: Counter::default(),
             in_flight_bytes: Gauge::default(),
             connections: Gauge::default(),
+            refused_connections: Family::default(),
+            timed_out_writes: Counter::default(),
         };
         let part = registry.sub_registry_with_prefix("tillrace_ingest");
         part.register("requests", "Requests answered", metrics.requests.clone());
@@ -151,8 +155,22 @@ impl Metrics {
             "Credit for text in flight that is taken",
             metrics.in_flight_bytes.clone(),
         );
-        part.register("connections", "Connections open", metrics.connections.clone());
+        metrics.register_connections(part);
         metrics
+    }
+
+    fn register_connections(&self, part: &mut Registry) {
+        part.register("connections", "Connections open", self.connections.clone());
+        part.register(
+            "refused_connections",
+            "Connections past a cap, by the setting that it is",
+            self.refused_connections.clone(),
+        );
+        part.register(
+            "timed_out_writes",
+            "Connections cut because their client did not read",
+            self.timed_out_writes.clone(),
+        );
     }
 
     /// Returns a tenant's counters of events accepted, duplicate, rejected and put off.
@@ -179,6 +197,10 @@ impl Metrics {
 
     pub(crate) fn count_rejected(&self, code: &'static str) {
         self.rejected.get_or_create(&Code { code }).inc();
+    }
+
+    pub(crate) fn count_refused_connection(&self, reason: &'static str) {
+        self.refused_connections.get_or_create(&Reason { reason }).inc();
     }
 
     pub(crate) fn count_turned_away(&self, reason: &'static str) {

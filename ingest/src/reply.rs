@@ -18,6 +18,10 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
+/// The answer to a connection that cannot be heard for want of room.
+pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n\
+    Content-Length: 0\r\nConnection: close\r\n\r\n";
+
 /// Members of a problem (RFC 9457, section 3.1), with `code` and `pointer` of our own.
 #[derive(Debug, Serialize)]
 struct Details<'a> {

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderName};
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
 use tillrace_core::bucket::Exhausted;
@@ -34,6 +34,8 @@ use crate::tenant::{Caller, Tenants};
 use crate::{batch, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Longest wait named to a client that found no place for its connection.
+const CONNECTION_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Everything that requests share.
 pub(crate) struct Front {
@@ -110,6 +112,25 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Rep
             reply::problem(Problem::NotFound, None)
         }
     };
+    front.metrics.count_request(route, reply.status(), began.elapsed());
+    reply
+}
+
+/// Answers a request on a connection past a cap: health checks as ever, all else with the wish to come back.
+pub(crate) fn answer_in_reserve(front: &Front, request: Request<Incoming>) -> Reply {
+    let began = Instant::now();
+    let route = Route::of(request.uri().path());
+    let mut reply = match route {
+        Route::Health => get(&request, || health(front)),
+        Route::Ready => get(&request, || ready(front)),
+        Route::Single | Route::Batch | Route::Other => {
+            front.metrics.count_turned_away("connections");
+            dismiss(request);
+            let seconds = front.jitter.retry_after_seconds(CONNECTION_RETRY);
+            reply::problem(Problem::Unavailable, Some(seconds))
+        }
+    };
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     front.metrics.count_request(route, reply.status(), began.elapsed());
     reply
 }
@@ -263,8 +284,6 @@ fn ready(front: &Front) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -37,11 +37,18 @@ pub struct GatewaySettings {
     pub name: Option<String>,
     /// What `/readyz` holds the log's settings to.
     pub durability: Durability,
-    /// Connections open at a time; more wait in the kernel's queue.
+    /// Connections served at a time. More get an answer at once: health checks theirs, all else a
+    /// 503 with `Retry-After`.
     pub max_connections: usize,
+    /// The part of `max_connections` that one client address may have, percent; of IPv6 the first
+    /// 64 bits count. Behind a load balancer all connections have its few addresses.
+    pub address_share_percent: u8,
     /// Longest wait for the head of a request, an idle keep-alive connection's included.
     #[serde(with = "humantime_serde")]
     pub header_timeout: Duration,
+    /// Longest wait for a client to take any part of its reply.
+    #[serde(with = "humantime_serde")]
+    pub write_timeout: Duration,
     /// Longest silence within a request body.
     #[serde(with = "humantime_serde")]
     pub silence_timeout: Duration,
@@ -65,7 +72,12 @@ pub struct GatewaySettings {
     /// Longest wait for the log to make an event durable.
     #[serde(with = "humantime_serde")]
     pub publish_timeout: Duration,
-    /// Longest wait for requests in progress when the gateway drains.
+    /// How long `/readyz` says `draining` before the gateway stops accepting, so that load balancers
+    /// see it; longer than the interval of their health checks.
+    #[serde(with = "humantime_serde")]
+    pub drain_delay: Duration,
+    /// Longest wait for requests in progress when the gateway drains; those left are cut. With
+    /// `drain_delay` it should leave some of what the orchestrator grants (30s on Kubernetes).
     #[serde(with = "humantime_serde")]
     pub drain_timeout: Duration,
     /// Events older than this on arrival are a flood, which is turned away first when it gets tight.
@@ -84,7 +96,9 @@ impl Default for GatewaySettings {
             name: None,
             durability: Durability::default(),
             max_connections: 10_000,
+            address_share_percent: 50,
             header_timeout: Duration::from_mins(1),
+            write_timeout: Duration::from_secs(30),
             silence_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_mins(1),
             in_flight: ByteSize::mib(256),
@@ -93,7 +107,8 @@ impl Default for GatewaySettings {
             admission_wait: Duration::from_secs(2),
             queue_wait: Duration::from_secs(2),
             publish_timeout: Duration::from_secs(30),
-            drain_timeout: Duration::from_secs(30),
+            drain_delay: Duration::from_secs(5),
+            drain_timeout: Duration::from_secs(15),
             flood_after: Duration::from_mins(10),
             recent_events: 1_000_000,
             max_expansion: 200,
@@ -138,11 +153,15 @@ impl GatewaySettings {
         if self.max_connections == 0 {
             return wrong("max_connections", "set it to at least 1");
         }
+        if self.address_share_percent == 0 || self.address_share_percent > 100 {
+            return wrong("address_share_percent", "set it between 1 and 100");
+        }
         if self.max_expansion == 0 {
             return wrong("max_expansion", "set it to at least 1");
         }
         let waits = [
             ("header_timeout", self.header_timeout),
+            ("write_timeout", self.write_timeout),
             ("silence_timeout", self.silence_timeout),
             ("body_timeout", self.body_timeout),
             ("publish_timeout", self.publish_timeout),
@@ -174,6 +193,9 @@ mod tests {
         assert_eq!(with(|s| s.tenant_share_percent = 0), Err("tenant_share_percent"));
         assert_eq!(with(|s| s.tenant_share_percent = 91), Err("tenant_share_percent"));
         assert_eq!(with(|s| s.max_connections = 0), Err("max_connections"));
+        assert_eq!(with(|s| s.address_share_percent = 0), Err("address_share_percent"));
+        assert_eq!(with(|s| s.address_share_percent = 101), Err("address_share_percent"));
+        assert_eq!(with(|s| s.write_timeout = Duration::ZERO), Err("write_timeout"));
         assert_eq!(with(|s| s.max_expansion = 0), Err("max_expansion"));
         assert_eq!(with(|s| s.body_timeout = Duration::ZERO), Err("body_timeout"));
     }

@@ -1,6 +1,7 @@
 //! The gateway from the outside: real sockets, a log that fails when told to.
 
 mod batch;
+mod connections;
 mod drain;
 mod duplicates;
 mod harness;

@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 const UPLOAD_BYTES: usize = 200_000_000;
 const MAX_GROWTH_BYTES: u64 = 48 * 1024 * 1024;
 
-async fn gateway(log: Arc<LocalLog>) -> Gateway {
+fn gateway(log: Arc<LocalLog>) -> Gateway {
     let tenant = serde_json::json!({
         "id": "acme",
         "keys": [{"name": "all", "hash": hash_key("k"), "stores": ["*"]}],
@@ -29,7 +29,7 @@ async fn gateway(log: Arc<LocalLog>) -> Gateway {
     let tenants = Tenants::new(vec![tenant]).unwrap();
     let mut registry = Registry::default();
     let health = Health::register(&mut registry);
-    Gateway::start(settings, log, Topics::new(""), tenants, health, &mut registry).await.unwrap()
+    Gateway::start(settings, log, Topics::new(""), tenants, health, &mut registry).unwrap()
 }
 
 /// Ten good events of ten thousand bytes, then one line of two million that is too long.
@@ -58,7 +58,7 @@ async fn two_hundred_megabytes_leave_no_mark_on_memory() {
     let folder = tempfile::tempdir().unwrap();
     let log = LocalLog::open(LocalSettings::new(folder.path(), 4)).unwrap();
     log.ensure_topics(&Topics::new("").specs(&[], 7)).unwrap();
-    let gateway = gateway(Arc::clone(&log)).await;
+    let gateway = gateway(Arc::clone(&log));
     let blocks = UPLOAD_BYTES / block(0).len();
     let mut stream = TcpStream::connect(gateway.local_addr()).await.unwrap();
     let head = "POST /v1/events:batch HTTP/1.1\r\nHost: x\r\nX-Api-Key: k\r\n\

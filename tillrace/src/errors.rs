@@ -23,7 +23,7 @@ mod tests {
     use tillrace_core::log::kafka::KafkaFault;
     use tillrace_core::log::local::{FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
-    use tillrace_ingest::{LOG_DOWN, LOG_STALLED};
+    use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, WEAK_SETTINGS};
 
     use super::*;
 
@@ -42,8 +42,8 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("The local log", LocalFault::EXPLANATIONS),
             ("Files of the local log", FileError::EXPLANATIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
-            ("The gateway", &[LOG_DOWN, LOG_STALLED]),
-            ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED]),
+            ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS]),
+            ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
         ]
     }
 

@@ -81,7 +81,7 @@ impl Running {
         let health = Health::register(&mut registry);
         health.enter(Phase::Starting);
         let status_address = settings.status.unwrap_or(roles.default_status());
-        let status = Status::start(status_address, health.clone()).await?;
+        let status = Status::start(status_address, health.clone())?;
         let (log, serving) = open_log(settings, &mut registry, &health)?;
         let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         let specs = topics.specs(&sinks, settings.log.retention_days);
@@ -124,14 +124,14 @@ impl Running {
             _serving: serving,
         };
         if roles.ingest {
-            running.start_gateway(settings, weaknesses, registry).await?;
+            running.start_gateway(settings, weaknesses, registry)?;
         } else {
             running.expose(registry, move || health.readiness());
         }
         Ok(running)
     }
 
-    async fn start_gateway(
+    fn start_gateway(
         &mut self,
         settings: &Settings,
         weaknesses: Vec<String>,
@@ -145,7 +145,7 @@ impl Running {
             self.health.clone(),
             &mut registry,
         );
-        let gateway = gateway.await.context("start the gateway")?;
+        let gateway = gateway.context("start the gateway")?;
         gateway.health().note_weaknesses(weaknesses);
         self.expose(registry, gateway.readiness());
         self.gateway = Some(gateway);
@@ -188,6 +188,14 @@ impl Running {
                 return anyhow::anyhow!("no role of this process can work any more");
             }
             tokio::time::sleep(LOOK_AROUND).await;
+        }
+    }
+
+    /// Lets load balancers see that the gateway will drain, for as long as it is set to.
+    pub(crate) async fn announce_drain(&self) {
+        self.health.enter(Phase::Draining);
+        if let Some(gateway) = &self.gateway {
+            gateway.announce_drain().await;
         }
     }
 

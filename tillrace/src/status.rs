@@ -16,23 +16,25 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tillrace_core::health::{Health, Readiness};
-use tokio::net::{TcpListener, TcpStream};
+use tillrace_ingest::{BoundedStream, Listener};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::page::MetricsPage;
 
-/// Monitoring and probes need a few; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 64;
+/// Monitoring and probes need a few; more are closed.
+pub(crate) const MAX_CONNECTIONS: usize = 64;
 /// Longest wait for a request, an idle connection's included.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for a client to take any part of its reply.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes buffered of a connection: no request here is long.
 const BUFFER_BYTES: usize = 8 * 1024;
-/// Pause when the process has no file descriptor left for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
 const JSON: &str = "application/json";
 const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,8 +63,8 @@ impl Status {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub(crate) async fn start(address: SocketAddr, health: Health) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(address).await.with_context(|| {
+    pub(crate) fn start(address: SocketAddr, health: Health) -> anyhow::Result<Self> {
+        let listener = Listener::bind(address, health.clone(), "status").with_context(|| {
             format!(
                 "listen on the status address {address}; choose another with --status or `status`"
             )
@@ -97,24 +99,16 @@ impl Drop for Status {
     }
 }
 
-async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+async fn accept(mut listener: Listener, shared: Arc<Shared>) {
     let open = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        // The semaphore is never closed.
-        let permit = Arc::clone(&open).acquire_owned().await.ok();
-        match listener.accept().await {
-            Ok((stream, _peer)) => {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
-                    serve(stream, &shared).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection to the status listener");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
+        let (stream, _peer) = listener.accept().await;
+        let Ok(permit) = Arc::clone(&open).try_acquire_owned() else { continue };
+        let shared = Arc::clone(&shared);
+        tokio::spawn(async move {
+            serve(stream, &shared).await;
+            drop(permit);
+        });
     }
 }
 
@@ -123,6 +117,7 @@ async fn serve(stream: TcpStream, shared: &Shared) {
         let reply = answer(&request, shared);
         async move { Ok::<_, Infallible>(reply) }
     });
+    let stream = BoundedStream::new(stream, WRITE_TIMEOUT, Counter::default());
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)

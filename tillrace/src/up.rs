@@ -33,7 +33,15 @@ pub(crate) async fn run(
     let mut running = Running::start(&settings, roles).await?;
     greet(&settings, roles, &running, key.as_deref()).context("print what runs")?;
     let failure = tokio::select! {
-        _told = terminate.recv() => None,
+        _told = terminate.recv() => {
+            // Whoever is in a hurry says it twice.
+            tokio::select! {
+                () = running.announce_drain() => {}
+                _told = terminate.recv() => {}
+                _told = interrupt.recv() => {}
+            }
+            None
+        }
         _told = interrupt.recv() => None,
         error = running.stopped() => Some(error),
     };

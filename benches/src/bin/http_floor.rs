@@ -70,6 +70,7 @@ async fn gateway(arguments: &Arguments) -> anyhow::Result<()> {
     let settings = GatewaySettings {
         listen: arguments.listen,
         max_connections: MAX_CONNECTIONS,
+        address_share_percent: 100,
         ..GatewaySettings::default()
     };
     let tenant: TenantSettings = serde_json::from_value(serde_json::json!({
@@ -80,8 +81,7 @@ async fn gateway(arguments: &Arguments) -> anyhow::Result<()> {
     let log = Arc::new(TickLog::start(PARTITIONS)?);
     let mut registry = Registry::default();
     let gateway =
-        Gateway::start(settings, log, Topics::new(""), tenants, Health::default(), &mut registry)
-            .await;
+        Gateway::start(settings, log, Topics::new(""), tenants, Health::default(), &mut registry);
     let _gateway = gateway.context("start the gateway")?;
     std::future::pending().await
 }

@@ -81,6 +81,7 @@ pub(super) async fn start(change: impl FnOnce(&mut GatewaySettings)) -> Bench {
 }
 
 /// Starts a gateway whose first tenant has more settings.
+#[expect(clippy::unused_async, reason = "it needs a runtime, which a caller that awaits has")]
 pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: Value) -> Bench {
     let mut settings =
         GatewaySettings { listen: "127.0.0.1:0".parse().unwrap(), ..GatewaySettings::default() };
@@ -113,7 +114,6 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
         &mut registry,
         Clock::Manual(Arc::clone(&clock)),
     )
-    .await
     .unwrap();
     Bench { gateway, log, process, registry, clock }
 }
@@ -241,6 +241,20 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
     let body = rest.get(..length)?.to_owned();
     Some(Answer { body, ..answer })
+}
+
+/// A client that sends request upon request and reads no answer, until the gateway takes no more of them.
+pub(super) async fn never_reading(bench: &Bench) -> TcpStream {
+    let mut stream = bench.connect().await;
+    let request = "GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1_000);
+    let full = Duration::from_millis(300);
+    while let Ok(sent) = tokio::time::timeout(full, stream.write_all(request.as_bytes())).await {
+        // It may have been cut by now.
+        if sent.is_err() {
+            break;
+        }
+    }
+    stream
 }
 
 /// Waits for a condition, and fails if it does not come about.

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
@@ -29,6 +30,8 @@ const KEY_FILE: &str = "development-key";
 /// Adds the development sinks where the settings have none.
 pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
     settings.ingest.durability = Durability::Development;
+    // No load balancer looks.
+    settings.ingest.drain_delay = Duration::ZERO;
     if let Some(kafka) = &mut settings.log.kafka {
         kafka.durability = kafka::Durability::Development;
     }

@@ -63,6 +63,7 @@ fn the_command_line_stands_above_all() {
     assert_eq!(settings.status.unwrap().port(), 4);
     assert_eq!(settings.local_log().dir, Path::new("/d/log"));
     assert!(settings.development);
+    assert_eq!(settings.ingest.drain_delay, std::time::Duration::ZERO);
     let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
     assert_eq!(names, ["transactions", "deltas"]);
 }

@@ -2,6 +2,7 @@
 
 use tillrace_core::health::{Condition, Impact, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::*;
 
@@ -25,7 +26,7 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
     let mut registry = Registry::default();
     let health = Health::register(&mut registry);
     health.enter(Phase::Starting);
-    let status = Status::start("127.0.0.1:0".parse().unwrap(), health.clone()).await.unwrap();
+    let status = Status::start("127.0.0.1:0".parse().unwrap(), health.clone()).unwrap();
     assert_eq!(get(&status, "/healthz").await, (200, r#"{"status":"alive"}"#.to_owned()));
     assert_eq!(get(&status, "/metrics").await.0, 503);
     assert_eq!(readiness(&status).await.0, 503);
@@ -67,10 +68,26 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
 }
 
 #[tokio::test]
+async fn silent_connections_past_the_cap_are_closed_and_the_others_answered() {
+    let status = Status::start("127.0.0.1:0".parse().unwrap(), Health::default()).unwrap();
+    let mut open = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        open.push(TcpStream::connect(status.local_addr()).await.unwrap());
+    }
+    let mut past = TcpStream::connect(status.local_addr()).await.unwrap();
+    assert_eq!(past.read(&mut [0; 1]).await.unwrap(), 0);
+    let first = &mut open[0];
+    first.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut status_line = [0; 12];
+    first.read_exact(&mut status_line).await.unwrap();
+    assert_eq!(&status_line, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
 async fn a_taken_address_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let error = Status::start(address, Health::default()).await.err().unwrap();
+    let error = Status::start(address, Health::default()).err().unwrap();
     let expected =
         format!("listen on the status address {address}; choose another with --status or `status`");
     assert_eq!(error.to_string(), expected);
