@@ -3,6 +3,7 @@
 #   target/kafka/jars-VERSION/     the broker, fetched by Maven once
 #   target/kafka/NAME/brokers      how many it has
 #   target/kafka/NAME/ports        one line a broker: client port, controller port
+#   target/kafka/NAME/proxied      with --proxied: one line a broker: the proxy's port, the broker's port for it
 #   target/kafka/NAME/secure/      with --secure: password, ca.pem, and the brokers' own certificate
 #   target/kafka/NAME/broker-N/    server.properties, data/, log, pid
 
