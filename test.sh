@@ -52,5 +52,8 @@ else
     say "NOT RUN: $missing"
 fi
 
+say "faults, the short set on the local log"
+loadtest/faults local --short --seed 1
+
 say "benchmarks run, once each"
 cargo test --workspace --bench '*' --locked

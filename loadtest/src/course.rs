@@ -145,6 +145,19 @@ impl Course {
         all
     }
 
+    /// Returns the latencies of events due in a span of the run, as exact as the time axis's slots are narrow.
+    pub fn latency_between(&self, span: std::ops::Range<Duration>) -> Histogram<u64> {
+        let mut all = latency_histogram();
+        for (place, slot) in self.slots.iter().enumerate() {
+            let is_within =
+                self.start_of(place) >= span.start && self.start_of(place + 1) <= span.end;
+            if is_within && let Err(error) = all.add(&slot.latency_us) {
+                tracing::error!(%error, "a slot's latencies are left out");
+            }
+        }
+        all
+    }
+
     /// Lists the time axis up to the end of the run. What is left after the last whole slot is a
     /// span of its own, or lengthens the one before it where it is less than half a slot.
     pub fn spans(&self, elapsed: Duration, schedule: &Schedule) -> Vec<Span> {
