@@ -68,6 +68,10 @@ struct NullConsumer {
 struct NullReader;
 
 impl LogView for NullLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("null".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         1
     }

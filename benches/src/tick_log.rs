@@ -63,6 +63,10 @@ impl Producer for TickLog {
 }
 
 impl LogView for TickLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("tick".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         self.partitions
     }

@@ -162,6 +162,10 @@ impl Consumer for WatchedConsumer {
 }
 
 impl LogView for Watched {
+    fn identity(&self) -> Result<String, LogError> {
+        self.inner.identity()
+    }
+
     fn partitions(&self) -> Partition {
         self.inner.partitions()
     }

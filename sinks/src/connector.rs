@@ -115,7 +115,7 @@ impl Verdict {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The backend could not be reached, or failed, or took too long.
-    #[error("{}", .code.cause())]
+    #[error("{code}")]
     Unavailable {
         /// What kind of failure it is.
         code: FailureCode,
@@ -141,7 +141,7 @@ pub enum CallError {
         detail: String,
     },
     /// Going on would lose or double records; the partition stops here for people to look.
-    #[error("{}", .code.cause())]
+    #[error("{code}")]
     Stop {
         /// What kind of failure it is.
         code: FailureCode,

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
+use tillrace_core::explain;
+use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health;
 use tillrace_core::log::{Log, LogError, Partition};
 use tillrace_core::topics::Topics;
@@ -13,10 +15,11 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
-use crate::engine::{Conditions, DeliveryMetrics, Engine, SinkError, Wiring, group};
+use crate::engine::{Conditions, DeliveryMetrics, Engine, SinkError, Wiring};
 use crate::erp::Erp;
+use crate::failure::FailureCode;
 use crate::http::BackendError;
-use crate::parquet::{ParquetFiles, PlaceError};
+use crate::parquet::{OwnerError, ParquetFiles, PlaceError};
 use crate::settings::{self, SettingsError, SinkSettings, Target};
 
 /// The sinks of this process, at work.
@@ -72,7 +75,44 @@ pub enum StartError {
         /// What is wrong.
         source: PlaceError,
     },
+    /// The place for files is another's.
+    #[error("sink {sink}: use its place for files")]
+    Owner {
+        /// The sink.
+        sink: String,
+        /// Whose it is.
+        source: OwnerError,
+    },
 }
+
+impl StartError {
+    fn told_by_source(&self) -> Option<&'static Explanation> {
+        match self {
+            Self::Log { source, .. } => Some(source.explanation()),
+            Self::Place { source, .. } => Some(source.code().explanation()),
+            Self::Owner { .. } => Some(FailureCode::PlaceTaken.explanation()),
+            Self::Settings(_) | Self::Backend { .. } => None,
+        }
+    }
+}
+
+explain!(StartError via told_by_source {
+    Settings: "sink_setting",
+        "A setting of a sink cannot be used. Nothing was started.",
+        "Set the key that the text names as it says; `tillrace check` names all of them.";
+    Log: "sink_log",
+        "A sink cannot join its consumer group.",
+        "See the code of the log's error in the text.";
+    Backend: "sink_backend",
+        "The client for a sink's backend cannot be made.",
+        "Correct `url`, `token` or `ca_file` as the text says.";
+    Place: "sink_place",
+        "The place for a sink's files cannot be used.",
+        "See the code in the text.";
+    Owner: "sink_owner",
+        "The place for a sink's files belongs to another.",
+        "Give each sink of each log a `place` of its own.";
+});
 
 impl Health {
     /// Tells whether everything the sink was given is being worked on.
@@ -86,9 +126,9 @@ impl Delivery {
     /// of them stands still is told to the process's health. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When a setting is wrong, a backend's client cannot be made, or the log refuses.
-    #[expect(clippy::needless_pass_by_value, reason = "each sink keeps the log for itself")]
-    pub fn start(
+    /// When a setting is wrong, a backend's client cannot be made, a place for files is another's, or
+    /// the log refuses.
+    pub async fn start(
         settings: &[SinkSettings],
         log: Arc<dyn Log>,
         topics: &Topics,
@@ -103,7 +143,7 @@ impl Delivery {
                 source: sink.to.source(),
                 filter: sink.filter.clone(),
                 flow: sink.flow.clone(),
-                connector: connect(sink, &log, topics)?,
+                connector: connect(sink, &log, topics).await?,
             });
         }
         Self::start_wired(wirings, &log, topics, registry, process)
@@ -187,7 +227,7 @@ async fn watch_over(
 }
 
 /// Makes the connector of a sink.
-pub(crate) fn connect(
+pub(crate) async fn connect(
     sink: &SinkSettings,
     log: &Arc<dyn Log>,
     topics: &Topics,
@@ -200,9 +240,11 @@ pub(crate) fn connect(
         }
         Target::CrmPoints(settings) => Arc::new(CrmPoints::new(settings).map_err(backend)?),
         Target::Parquet(settings) => {
-            let group = group(topics, &sink.name);
-            let files = ParquetFiles::open(settings, Arc::clone(log), topics, group);
-            Arc::new(files.map_err(|source| StartError::Place { sink: sink.name.clone(), source })?)
+            let files = ParquetFiles::open(settings, Arc::clone(log), topics, &sink.name)
+                .map_err(|source| StartError::Place { sink: sink.name.clone(), source })?;
+            let owner = |source| StartError::Owner { sink: sink.name.clone(), source };
+            files.claim().await.map_err(owner)?;
+            Arc::new(files)
         }
     })
 }

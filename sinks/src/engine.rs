@@ -31,6 +31,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
+use tillrace_core::explain;
+use tillrace_core::explain::Explanation;
 use tillrace_core::log::{Log, LogError, Partition, Row, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
@@ -41,6 +43,7 @@ use self::breaker::Breaker;
 use self::call::Called;
 pub(crate) use self::call::wall_clock;
 pub(crate) use self::conditions::Conditions;
+pub use self::conditions::SINK_CONDITIONS;
 use self::conditions::STALLED_AFTER;
 pub(crate) use self::journal::Journal;
 pub use self::journal::JournalError;
@@ -95,7 +98,7 @@ pub enum SinkError {
         source: Unreadable,
     },
     /// The connector says that going on would lose or double records.
-    #[error("partition {partition}: {code}, {}", .code.cause())]
+    #[error("partition {partition}: {code}")]
     Connector {
         /// Partition.
         partition: Partition,
@@ -116,26 +119,35 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    /// Returns what an operator does about it.
-    pub fn remedy(&self) -> &'static str {
+    fn told_by_code(&self) -> Option<&'static Explanation> {
         match self {
-            Self::Log(LogError::OutOfRange { .. }) => {
-                "the range that the cause names was never delivered: restore it, or set the group's \
-                 offset to the start of what is kept"
-            }
-            Self::Log(_) => "see the cause for what the log refuses, then restart the process",
-            Self::Journal(_) => "see why the log takes no audit record, then restart the process",
-            Self::Unreadable { .. } => {
-                "upgrade this process to the version that wrote the record; if none did, name the place that \
-                 the cause tells in the sink's `flow.set_aside`: the record then goes to the dead letters"
-            }
-            Self::Connector { code, .. } => code.remedy(),
-            Self::Panicked(_) | Self::ReaderEnded | Self::Ended => {
-                "a fault of Tillrace: restart the process and report it with the log lines before"
-            }
+            Self::Connector { code, .. } => Some(code.explanation()),
+            _ => None,
         }
     }
 }
+
+explain!(SinkError via told_by_code {
+    => Log, Journal;
+    Unreadable: "record_of_newer_version",
+        "A sink met a record of a type or schema that this version does not know. Its partition halts, so that a process that \
+         is behind passes over nothing.",
+        "Upgrade this process. If no version wrote the record, name its partition and offset in the sink's `flow.set_aside`: it then \
+         goes to the dead letters.";
+    Connector: "connector_halted",
+        "Going on would lose or double records.",
+        "See the code in the text.";
+    Panicked: "sink_panicked",
+        "A task of a sink met something it was not made for: a defect. Nothing is lost.",
+        "Start the process again and report the text and the lines before. If it repeats, the same record may be the cause: name \
+         its partition and offset in the sink's `flow.set_aside`.";
+    ReaderEnded: "sink_reader_ended",
+        "The thread that reads a sink's topic ended: a defect. Nothing is lost.",
+        "Start the process again and report the lines before.";
+    Ended: "sink_ended",
+        "A sink ended although nobody had told it to: a defect. Nothing is lost.",
+        "Start the process again and report the lines before.";
+});
 
 /// What comes back to the task that owns the state.
 enum Done {

@@ -10,6 +10,8 @@
 //! rows that are in it. A writer never publishes rows below the group's committed offset, and
 //! stops when the chain ends before what was delivered: then somebody removed files.
 //!
+//! A place belongs to one sink of one log: a file in it says whose it is, and any other is refused.
+//!
 //! Deliberately absent: rewriting and merging of files, table formats, partitioned folders.
 
 mod body;
@@ -18,10 +20,12 @@ mod connector;
 mod deltas;
 mod generation;
 mod lines;
+mod owner;
 mod place;
 mod settings;
 
 pub use connector::ParquetFiles;
+pub use owner::OwnerError;
 pub use place::PlaceError;
 pub use settings::{ParquetSettings, S3Settings};
 

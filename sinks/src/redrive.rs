@@ -143,7 +143,7 @@ pub async fn redrive(
     heard: &mut (dyn FnMut(&Due, &Fate) + Send),
 ) -> Result<Redriven, RedriveError> {
     refuse_files(sink)?;
-    let mut sending = Sending::new(log, topics, sink)?;
+    let mut sending = Sending::new(log, topics, sink).await?;
     let mut total = Redriven::default();
     let mut held: BTreeSet<(Partition, &str)> = BTreeSet::new();
     for letter in due {
@@ -187,12 +187,16 @@ struct Sending {
 }
 
 impl Sending {
-    fn new(log: &Arc<dyn Log>, topics: &Topics, sink: &SinkSettings) -> Result<Self, RedriveError> {
+    async fn new(
+        log: &Arc<dyn Log>,
+        topics: &Topics,
+        sink: &SinkSettings,
+    ) -> Result<Self, RedriveError> {
         let source = sink.to.source().topic(topics).clone();
         let dead = topics.dead(&sink.name);
         let audit = topics.audit.clone();
         Ok(Self {
-            connector: connect(sink, log, topics)?,
+            connector: connect(sink, log, topics).await?,
             journal: Journal::new(&sink.name, source.clone(), dead.clone(), audit, log.producer()?),
             source,
             dead,

@@ -2,7 +2,7 @@
 //!
 //! What only one connector needs stands with that connector; defaults stand here or there, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -358,14 +358,22 @@ impl Flow {
 /// Checks all sinks together.
 ///
 /// # Errors
-/// The first thing wrong with one of them, or a name used twice.
+/// The first thing wrong with one of them, or a name or a place used twice.
 pub fn validate(sinks: &[SinkSettings]) -> Result<(), SettingsError> {
     let mut names = BTreeSet::new();
+    let mut places = HashSet::new();
     for sink in sinks {
         sink.validate()?;
         if !names.insert(&sink.name) {
             let remedy = "name each sink differently: the name is its consumer group";
             return Err(SettingsError { sink: sink.name.clone(), key: "name", remedy });
+        }
+        if let Target::Parquet(files) = &sink.to
+            && !places.insert((files.place_key(), files.source))
+        {
+            let remedy =
+                "give each sink a place of its own: of two that write one, each loses rows";
+            return Err(SettingsError { sink: sink.name.clone(), key: "to.place", remedy });
         }
     }
     Ok(())

@@ -100,6 +100,10 @@ impl Consumer for WatchedMember {
 }
 
 impl LogView for Watched {
+    fn identity(&self) -> Result<String, LogError> {
+        self.log.identity()
+    }
+
     fn partitions(&self) -> Partition {
         self.log.partitions()
     }

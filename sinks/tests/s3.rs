@@ -59,7 +59,7 @@ impl Lake {
         let place = format!("s3://{BUCKET}/tills/raw");
         let settings = ParquetSettings { source: Source::Deltas, place, s3: Some(s3) };
         let log = Arc::clone(&self.log);
-        ParquetFiles::open(&settings, log, &self.topics, "tillrace.deliver.lake".into()).unwrap()
+        ParquetFiles::open(&settings, log, &self.topics, "lake").unwrap()
     }
 
     /// The offsets of all rows, file after file.

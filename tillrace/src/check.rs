@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use tillrace_core::log::local;
+use tillrace_core::log::local::identity;
+use tillrace_sinks::settings::Target;
 
 use crate::cli::Source;
 use crate::config::Settings;
@@ -13,6 +15,7 @@ use crate::config::Settings;
 /// Prints a summary; an unsound configuration is the error, which names the key and the remedy.
 pub(crate) fn run(source: &Source) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(source)?;
+    check_places(&settings)?;
     let mut out = io::stdout().lock();
     let log = settings
         .log
@@ -43,4 +46,24 @@ fn disk_outlook(settings: &Settings) -> anyhow::Result<Option<String>> {
     let retention = Duration::from_hours(settings.log.retention_days.saturating_mul(24));
     let outlook = local::outlook(&log, retention).context("look at the disk of the local log")?;
     Ok(outlook.map(|outlook| outlook.sentence(&log.dir.display().to_string())))
+}
+
+/// Looks whose the sinks' folders are.
+fn check_places(settings: &Settings) -> anyhow::Result<()> {
+    let log = match &settings.log.kafka {
+        Some(_) => "kafka/".to_owned(),
+        // A log that was never opened owns nothing yet.
+        None => identity::read(&settings.local_log().dir).unwrap_or("none".to_owned()),
+    };
+    for sink in &settings.sinks {
+        if let Target::Parquet(files) = &sink.to {
+            files.check_owner(&settings.topics(), &sink.name, &log).with_context(|| {
+                format!(
+                    "sinks[{}].to.place: give each sink of each log a place of its own",
+                    sink.name
+                )
+            })?;
+        }
+    }
+    Ok(())
 }

@@ -1,17 +1,26 @@
 //! The remedy of an error that ends a command, and the page of all of them.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use tillrace_core::aggregate::AggregateError;
 use tillrace_core::explain::{Explained, Explanation};
 use tillrace_core::log::LogError;
+use tillrace_sinks::StartError;
+use tillrace_sinks::engine::SinkError;
 
 /// Returns what is known of the first cause that is explained.
 pub(crate) fn explanation(error: &anyhow::Error) -> Option<&'static Explanation> {
     fn of<E: Explained + 'static>(cause: &(dyn Error + 'static)) -> Option<&'static Explanation> {
         cause.downcast_ref::<E>().map(Explained::explanation)
     }
-    error.chain().find_map(|cause| of::<AggregateError>(cause).or_else(|| of::<LogError>(cause)))
+    error.chain().find_map(|cause| {
+        let sink = || cause.downcast_ref::<Arc<SinkError>>().map(|error| error.explanation());
+        of::<AggregateError>(cause)
+            .or_else(|| of::<LogError>(cause))
+            .or_else(|| of::<StartError>(cause))
+            .or_else(sink)
+    })
 }
 
 #[cfg(test)]
@@ -24,6 +33,8 @@ mod tests {
     use tillrace_core::log::local::{FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, WEAK_SETTINGS};
+    use tillrace_sinks::engine::{JournalError, SINK_CONDITIONS};
+    use tillrace_sinks::failure::FailureCode;
 
     use super::*;
 
@@ -43,6 +54,11 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Files of the local log", FileError::EXPLANATIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS]),
+            ("Delivery: starting", StartError::EXPLANATIONS),
+            ("Delivery: calls and files", FailureCode::EXPLANATIONS),
+            ("Delivery: what stands still", SINK_CONDITIONS),
+            ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
+            ("Delivery: its audit", JournalError::EXPLANATIONS),
             ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
         ]
     }
@@ -84,7 +100,7 @@ and what to do. What happened where is in the text beside the code. Made from th
 
     #[test]
     fn the_cause_that_tells_most_is_explained() {
-        let cause = std::sync::Arc::new(KafkaFault::ShutOut);
+        let cause = Arc::new(KafkaFault::ShutOut);
         let log = LogError::ClientEnded { cause };
         let error = anyhow::Error::new(AggregateError::Log(log)).context("the aggregator stopped");
         assert_eq!(explanation(&error).map(|known| known.code), Some("kafka_shut_out"));

@@ -106,14 +106,14 @@ impl Running {
                 Aggregator::start(Arc::clone(&log), topics.clone(), folding, policy, &mut registry)
             })
             .transpose()?;
-        let delivery = roles
-            .deliver
-            .then(|| {
-                let log = Arc::clone(&log);
-                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health)
-            })
-            .transpose()
-            .context("start the sinks")?;
+        let delivery = if roles.deliver {
+            let log = Arc::clone(&log);
+            let delivery =
+                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health).await;
+            Some(delivery.context("start the sinks")?)
+        } else {
+            None
+        };
         let mut running = Self {
             log,
             health: health.clone(),

@@ -134,3 +134,28 @@ fn nothing_acknowledged_is_lost_by_kill_9_on_kafka() {
         nothing_acknowledged_is_lost_by_kill_9(&command_line);
     }
 }
+
+#[test]
+fn a_folder_of_files_that_is_another_sinks_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("lake");
+    let owned = place.join("inventory.deltas.v1");
+    std::fs::create_dir_all(&owned).unwrap();
+    std::fs::write(owned.join("_tillrace.json"), r#"{"sink":"swamp","log":"local/x"}"#).unwrap();
+    let configuration = folder.path().join("tillrace.yaml");
+    let text = format!(
+        "data: {}\nsinks:\n  - name: lake\n    to: {{kind: parquet, source: deltas, place: {}}}\n",
+        folder.path().join("data").display(),
+        place.display()
+    );
+    std::fs::write(&configuration, text).unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_tillrace"))
+        .args(["check", "--config"])
+        .arg(&configuration)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("belongs to sink swamp of log local/x"), "{said}");
+}

@@ -238,6 +238,10 @@ impl Shared {
 }
 
 impl LogView for MemoryLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("memory".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         self.partitions
     }

@@ -72,6 +72,10 @@ impl KafkaLog {
 }
 
 impl LogView for KafkaLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok(format!("kafka/{}", self.view.cluster_id()?))
+    }
+
     fn partitions(&self) -> Partition {
         self.view.settings.partitions
     }

@@ -19,6 +19,7 @@ mod errors;
 mod forget;
 mod frame;
 mod groups;
+pub mod identity;
 mod index;
 mod keeper;
 mod merge;
@@ -84,6 +85,7 @@ impl LocalLog {
     /// [`LogError::Unavailable`] when the disk fails.
     pub fn open(settings: LocalSettings) -> Result<Arc<Self>, LogError> {
         let lock = keeper::lock(&settings)?;
+        identity::ensure(&settings.dir)?;
         let disk = Arc::new(RealDisk::open(&settings.dir)?);
         let LocalSettings { dir, partitions, tuning, keep_by_age } = settings;
         let clock = Arc::new(now_ms);
@@ -138,6 +140,10 @@ fn now_ms() -> i64 {
 }
 
 impl LogView for LocalLog {
+    fn identity(&self) -> Result<String, LogError> {
+        identity::read(&self.dir)
+    }
+
     fn partitions(&self) -> Partition {
         self.keeper.shared.partitions
     }

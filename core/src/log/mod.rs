@@ -139,6 +139,12 @@ pub struct TopicSpec {
 
 /// Reading, without belonging to a group. Everything read is committed.
 pub trait LogView: Send + Sync {
+    /// Returns what tells this log from every other, and stays: `local/<uuid>` or `kafka/<cluster id>`.
+    ///
+    /// # Errors
+    /// When the log cannot be asked.
+    fn identity(&self) -> Result<String, LogError>;
+
     /// Number of partitions of every topic.
     fn partitions(&self) -> Partition;
 

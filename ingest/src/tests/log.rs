@@ -112,6 +112,10 @@ impl Producer for MemoryLog {
 }
 
 impl LogView for MemoryLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("memory".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         4
     }

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
+use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{Condition, Health, Impact};
 use tillrace_core::log::{Partition, Topic};
 use tokio::time::Instant;
@@ -19,6 +20,48 @@ const LOG_LETTERS_EVERY: Duration = Duration::from_secs(10);
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// Longest code of a backend that is repeated, in bytes.
 const LONGEST_CODE: usize = 64;
+
+const SINK_STOPPED: Explanation = Explanation {
+    code: "sink_stopped",
+    meaning: "A sink ended by itself. What it had not settled comes again after a restart.",
+    remedy: "Do what the remedy of its cause says, then start the process again.",
+};
+const PARTITION_HALTED: Explanation = Explanation {
+    code: "partition_halted",
+    meaning: "A sink delivers nothing more of a partition; the others go on. Nothing is lost while its topic keeps the records.",
+    remedy: "Do what the remedy of its cause says, then start the process again.",
+};
+const BREAKER_OPEN: Explanation = Explanation {
+    code: "breaker_open",
+    meaning: "Call after call to a backend failed, so that it is left alone but for a probe now and then. Nothing is lost or \
+              given up meanwhile.",
+    remedy: "Do what the remedy of its cause says; delivery goes on by itself.",
+};
+const DEAD_LETTERS: Explanation = Explanation {
+    code: "dead_letters",
+    meaning: "Records were put into a sink's dead letters since the process started.",
+    remedy: "Read them on `<sink>.dead.v1`, put right what made them dead, and run `tillrace redrive <sink>`.",
+};
+const AUDIT_NOT_WRITTEN: Explanation = Explanation {
+    code: "audit_not_written",
+    meaning: "Audit records and dead letters of a sink do not become durable; what they settle is not committed.",
+    remedy: "See the condition of the log.",
+};
+const TOPIC_NOT_READ: Explanation = Explanation {
+    code: "topic_not_read",
+    meaning: "A sink's topic cannot be read for a while.",
+    remedy: "See the condition of the log.",
+};
+
+/// What is known of each condition that a sink can raise.
+pub const SINK_CONDITIONS: &[Explanation] = &[
+    SINK_STOPPED,
+    PARTITION_HALTED,
+    BREAKER_OPEN,
+    DEAD_LETTERS,
+    AUDIT_NOT_WRITTEN,
+    TOPIC_NOT_READ,
+];
 
 /// One sink's part of the process's health.
 #[derive(Debug)]
@@ -59,50 +102,50 @@ impl Conditions {
     }
 
     pub(crate) fn sink_stopped(&self, error: &SinkError) {
-        self.raise("sink_stopped", String::new(), ErrorChain(error).to_string(), error.remedy());
+        let cause = ErrorChain(error).to_string();
+        self.raise(SINK_STOPPED.code, String::new(), cause, error.explanation().remedy);
     }
 
     pub(super) fn partition_halted(&self, partition: Partition, error: &SinkError) {
         let cause = ErrorChain(error).to_string();
-        self.raise("partition_halted", of(partition), cause, error.remedy());
+        self.raise(PARTITION_HALTED.code, of(partition), cause, error.explanation().remedy);
     }
 
     /// The partition is another member's, which says of it what it finds.
     pub(super) fn partition_left(&self, partition: Partition) {
-        self.health.clear(&self.component, "partition_halted", &of(partition));
+        self.health.clear(&self.component, PARTITION_HALTED.code, &of(partition));
     }
 
     pub(super) fn breaker_opened(&self, code: FailureCode, cause: &str) {
-        self.raise("breaker_open", String::new(), format!("{code}: {cause}"), code.remedy());
+        let Explanation { meaning, remedy, .. } = code.explanation();
+        self.raise(BREAKER_OPEN.code, String::new(), format!("{cause}. {meaning}"), remedy);
     }
 
     pub(super) fn breaker_closed(&self) {
-        self.health.clear(&self.component, "breaker_open", "");
+        self.health.clear(&self.component, BREAKER_OPEN.code, "");
     }
 
     /// Says that the audit cannot be written, or can again.
     pub(super) fn audit(&mut self, stalled: bool) {
-        const CODE: &str = "audit_not_written";
         let before = mem::replace(&mut self.audit_stalled, stalled);
         if before == stalled {
             return;
         }
         if stalled {
-            let cause = "audit records and dead letters do not become durable; \
-                         what they settle is not committed";
-            self.raise(CODE, String::new(), cause.to_owned(), "see the log's own condition");
+            let Explanation { code, meaning, remedy } = AUDIT_NOT_WRITTEN;
+            self.raise(code, String::new(), meaning.to_owned(), remedy);
         } else {
-            self.health.clear(&self.component, CODE, "");
+            self.health.clear(&self.component, AUDIT_NOT_WRITTEN.code, "");
         }
     }
 
     /// Says that the sink's topic cannot be read, or can again.
     pub(super) fn reading(&mut self, failure: Option<String>) {
-        const CODE: &str = "topic_not_read";
+        let Explanation { code, remedy, .. } = TOPIC_NOT_READ;
         let before = mem::replace(&mut self.reading_stalled, failure.is_some());
         match failure {
-            Some(cause) => self.raise(CODE, String::new(), cause, "see the log's own condition"),
-            None if before => self.health.clear(&self.component, CODE, ""),
+            Some(cause) => self.raise(code, String::new(), cause, remedy),
+            None if before => self.health.clear(&self.component, code, ""),
             None => {}
         }
     }
@@ -141,7 +184,7 @@ impl Conditions {
                 )
             }
         };
-        self.raise("dead_letters", String::new(), cause, &remedy);
+        self.raise(DEAD_LETTERS.code, String::new(), cause, &remedy);
     }
 
     fn raise(&self, code: &'static str, subject: String, cause: String, remedy: &str) {

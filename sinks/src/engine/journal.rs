@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tillrace_core::explain;
 use tillrace_core::log::{LogError, Partition, Producer, Row, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -46,6 +47,16 @@ pub enum JournalError {
     #[error("the log gave no answer to an audit record or a dead letter")]
     Unanswered,
 }
+
+explain!(JournalError {
+    => Log;
+    Encode: "audit_not_encoded",
+        "An audit record or a dead letter could not be put into JSON: a defect.",
+        "Report it with the text.";
+    Unanswered: "audit_unanswered",
+        "The log took an audit record and ended without an answer.",
+        "Start the process again; what was not settled is delivered again.";
+});
 
 impl Journal {
     pub(crate) fn new(

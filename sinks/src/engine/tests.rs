@@ -540,8 +540,8 @@ async fn an_open_breaker_and_dead_letters_are_conditions_of_the_process() {
     until("the breaker is open", || fixture.standing() == ["breaker_open "]).await;
     let condition = fixture.health.standing().remove(0).condition;
     assert_eq!(condition.component, "sink/erp");
-    assert!(condition.cause.starts_with("server_error: "), "{}", condition.cause);
-    assert_eq!(condition.remedy, FailureCode::ServerError.remedy());
+    assert!(condition.cause.starts_with("server_error. The backend"), "{}", condition.cause);
+    assert_eq!(condition.remedy, FailureCode::ServerError.explanation().remedy);
     assert!(fixture.health.is_ready(), "a backend that is down takes no gateway from its tills");
     down.store(false, Atomic::Relaxed);
     until("it is closed again", || fixture.standing() == ["dead_letters "]).await;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::num::NonZero;
+use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, LazyLock};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -11,18 +12,23 @@ use parking_lot::Mutex;
 use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::body::{self, BodyError, LeftOut, Origin, Written};
 use super::chain::{Chain, ChainError};
 use super::generation;
+use super::owner::{self, Owner, OwnerError};
 use super::place::{Place, PlaceError};
 use super::settings::ParquetSettings;
 use crate::blocking;
 use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
-use crate::failure::FailureCode;
+use crate::engine::group;
+use crate::failure::{ErrorChain, FailureCode};
 use crate::record::{Record, Source, Unreadable};
 use crate::settings;
 
+/// How long a start waits to hear whose the place is.
+const CLAIM_WITHIN: Duration = Duration::from_secs(5);
 /// How often the name of a file may be lost to another writer within one call.
 const MOST_LOSSES: u32 = 16;
 
@@ -40,7 +46,10 @@ struct Files {
     source: Source,
     place: Place,
     log: Arc<dyn Log>,
+    sink: String,
     group: String,
+    /// Whether the place is known to be this sink's.
+    is_owner: AtomicBool,
     topic: Topic,
     state: Topic,
     /// What is known of each partition's chain; only ever a hint, the names decide.
@@ -69,7 +78,7 @@ enum Stopped {
 }
 
 impl ParquetFiles {
-    /// Opens the place for files.
+    /// Opens the place for the files of a sink.
     ///
     /// # Errors
     /// When the folder cannot be made or the bucket's settings are wrong.
@@ -77,19 +86,39 @@ impl ParquetFiles {
         settings: &ParquetSettings,
         log: Arc<dyn Log>,
         topics: &Topics,
-        group: String,
+        sink: &str,
     ) -> Result<Self, PlaceError> {
         let topic = settings.source.topic(topics).clone();
         let files = Files {
             source: settings.source,
             place: Place::open(settings, topic.as_str())?,
             log,
-            group,
+            sink: sink.to_owned(),
+            group: group(topics, sink),
+            is_owner: AtomicBool::new(false),
             topic,
             state: topics.state.clone(),
             known: Mutex::default(),
         };
         Ok(Self { files: Arc::new(files) })
+    }
+
+    /// Makes sure that the place is this sink's and this log's, and takes it if it has no owner. What cannot be told
+    /// yet, because place or log do not answer, is asked again before the first file.
+    ///
+    /// # Errors
+    /// When the place belongs to another.
+    pub async fn claim(&self) -> Result<(), OwnerError> {
+        match timeout(CLAIM_WITHIN, self.files.claim()).await {
+            Ok(Err(error)) if !error.is_passing() => Err(error),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                let (sink, error) = (&self.files.sink, ErrorChain(&error));
+                tracing::warn!(sink, %error, "whose the place is cannot be told yet");
+                Ok(())
+            }
+            Err(_elapsed) => Ok(()),
+        }
     }
 }
 
@@ -163,7 +192,47 @@ impl Files {
         Err(unavailable(FailureCode::ChainContended, None))
     }
 
+    async fn claim(self: &Arc<Self>) -> Result<(), OwnerError> {
+        if self.is_owner.load(atomic::Ordering::Relaxed) {
+            return Ok(());
+        }
+        let owner =
+            Owner { sink: self.sink.clone(), log: self.ask(|files| files.log.identity()).await? };
+        loop {
+            if let Some(content) = owner::read(&self.place).await? {
+                owner.compare(&self.place, &content)?;
+                break;
+            }
+            let generations = self.ask(Self::generations).await?;
+            if owner.take(&self.place, &generations).await? {
+                break;
+            }
+        }
+        self.is_owner.store(true, atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Finds the generations of all partitions that have one.
+    fn generations(&self) -> Result<Vec<String>, LogError> {
+        let mut generations = Vec::new();
+        for partition in 0..self.log.partitions() {
+            generations.extend(generation::find(&*self.log, &self.state, partition)?);
+        }
+        Ok(generations)
+    }
+
+    /// Asks the log on a thread for work that blocks.
+    async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        question: impl FnOnce(&Self) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, OwnerError> {
+        let files = Arc::clone(self);
+        let cancelled = |_cancelled| OwnerError::Place(PlaceError::Thread);
+        Ok(blocking::run(move || question(&files)).await.map_err(cancelled)??)
+    }
+
     async fn known(self: &Arc<Self>, partition: Partition) -> Result<Known, CallError> {
+        self.claim().await.map_err(owner)?;
         if let Some(known) = self.known.lock().get(&partition) {
             return Ok(known.clone());
         }
@@ -283,6 +352,14 @@ fn stop(reason: Stopped) -> CallError {
 
 fn place(error: PlaceError) -> CallError {
     unavailable(error.code(), Some(Arc::new(error)))
+}
+
+fn owner(error: OwnerError) -> CallError {
+    match error {
+        OwnerError::Place(error) => place(error),
+        OwnerError::Log(error) => unavailable(FailureCode::LogUnavailable, Some(Arc::new(error))),
+        taken => CallError::Stop { code: FailureCode::PlaceTaken, source: Arc::new(taken) },
+    }
 }
 
 fn chain(error: ChainError) -> CallError {

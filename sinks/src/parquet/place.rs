@@ -3,6 +3,7 @@
 //! In a folder that is: write under another name, sync, link to the final name (which fails if it
 //! is taken), sync the folder. In a bucket it is `PUT` with `If-None-Match: *`.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ const UNPUBLISHED: &str = ".unpublished";
 #[derive(Debug, Clone)]
 pub(super) enum Place {
     Folder(PathBuf),
-    Bucket { store: Arc<AmazonS3>, prefix: ObjectPath },
+    Bucket { store: Arc<AmazonS3>, bucket: String, prefix: ObjectPath },
 }
 
 /// Why a place cannot be read or written.
@@ -116,7 +117,7 @@ impl Place {
         }
         let store = builder.build().map_err(refused("open"))?;
         let prefix = ObjectPath::from(prefix).join(topic);
-        Ok(Self::Bucket { store: Arc::new(store), prefix })
+        Ok(Self::Bucket { store: Arc::new(store), bucket: bucket.to_owned(), prefix })
     }
 
     /// Returns the last of the names that begin so, in the order of their bytes.
@@ -124,14 +125,44 @@ impl Place {
         match self {
             Self::Folder(folder) => {
                 let (folder, start) = (folder.clone(), start.to_owned());
-                beside(move || last_in(&folder, &start)).await
+                let names = beside(move || names_in(&folder)).await?;
+                Ok(names.into_iter().filter(|name| name.starts_with(&start)).max())
             }
-            Self::Bucket { store, prefix } => {
+            Self::Bucket { store, prefix, .. } => {
                 let listed =
                     store.list_with_delimiter(Some(prefix)).await.map_err(refused("list files"))?;
                 let names = listed.objects.iter().filter_map(|object| object.location.filename());
                 Ok(names.filter(|name| name.starts_with(start)).max().map(str::to_owned))
             }
+        }
+    }
+
+    /// Returns all names.
+    pub(super) async fn names(&self) -> Result<Vec<String>, PlaceError> {
+        match self {
+            Self::Folder(folder) => {
+                let folder = folder.clone();
+                beside(move || names_in(&folder)).await
+            }
+            Self::Bucket { store, prefix, .. } => {
+                let listed =
+                    store.list_with_delimiter(Some(prefix)).await.map_err(refused("list files"))?;
+                let names = listed.objects.iter().filter_map(|object| object.location.filename());
+                Ok(names.map(str::to_owned).collect())
+            }
+        }
+    }
+
+    /// Reads a small file, if there is one of that name.
+    pub(super) async fn find(&self, name: &str, bytes: u64) -> Result<Option<Bytes>, PlaceError> {
+        match self.tail(name, bytes).await {
+            Err(PlaceError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Ok(None)
+            }
+            Err(PlaceError::Bucket { source: object_store::Error::NotFound { .. }, .. }) => {
+                Ok(None)
+            }
+            found => found.map(Some),
         }
     }
 
@@ -142,7 +173,7 @@ impl Place {
                 let path = folder.join(name);
                 beside(move || tail_of(&path, bytes)).await
             }
-            Self::Bucket { store, prefix } => {
+            Self::Bucket { store, prefix, .. } => {
                 let range = Some(GetRange::Suffix(bytes));
                 let options = GetOptions { range, ..GetOptions::default() };
                 let found = store
@@ -161,7 +192,7 @@ impl Place {
                 let (folder, name) = (folder.clone(), name.to_owned());
                 beside(move || publish(&folder, &name, &content)).await
             }
-            Self::Bucket { store, prefix } => {
+            Self::Bucket { store, prefix, .. } => {
                 let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
                 let path = prefix.clone().join(name);
                 match store.put_opts(&path, content.into(), options).await {
@@ -174,23 +205,29 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => folder.display().fmt(formatter),
+            Self::Bucket { bucket, prefix, .. } => write!(formatter, "s3://{bucket}/{prefix}"),
+        }
+    }
+}
+
 async fn beside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PlaceError> + Send + 'static,
 ) -> Result<T, PlaceError> {
     blocking::run(work).await.map_err(|_cancelled| PlaceError::Thread)?
 }
 
-fn last_in(folder: &Path, start: &str) -> Result<Option<String>, PlaceError> {
-    let mut last = None;
+fn names_in(folder: &Path) -> Result<Vec<String>, PlaceError> {
+    let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed("list", folder))? {
         let entry = entry.map_err(failed("list", folder))?;
-        if let Ok(name) = entry.file_name().into_string()
-            && name.starts_with(start)
-        {
-            last = last.max(Some(name));
-        }
+        // What is no UTF-8 is no name of ours.
+        names.extend(entry.file_name().into_string());
     }
-    Ok(last)
+    Ok(names)
 }
 
 fn tail_of(path: &Path, bytes: u64) -> Result<Bytes, PlaceError> {

@@ -1,7 +1,13 @@
 //! Settings of the Parquet connector.
 
-use serde::Deserialize;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use object_store::path::Path as ObjectPath;
+use serde::Deserialize;
+use tillrace_core::topics::Topics;
+
+use super::owner::{OWNER_FILE, Owner, OwnerError};
 use crate::record::Source;
 use crate::secret::Secret;
 
@@ -43,6 +49,41 @@ impl ParquetSettings {
     pub(super) fn bucket(&self) -> Option<(&str, &str)> {
         let rest = self.place.strip_prefix("s3://")?;
         Some(rest.split_once('/').unwrap_or((rest, "")))
+    }
+
+    /// Holds the owner of a folder against a sink and its log, as far as a log's identity is known without asking it:
+    /// `log` is how it begins. A bucket, and a place that cannot be read, are judged when the sink starts.
+    ///
+    /// # Errors
+    /// When the place belongs to another.
+    pub fn check_owner(&self, topics: &Topics, sink: &str, log: &str) -> Result<(), OwnerError> {
+        if self.bucket().is_some() {
+            return Ok(());
+        }
+        let folder = Path::new(&self.place).join(self.source.topic(topics).as_str());
+        let Ok(content) = fs::read(folder.join(OWNER_FILE)) else { return Ok(()) };
+        let place = folder.display().to_string();
+        let owner: Owner = serde_json::from_slice(&content)
+            .map_err(|source| OwnerError::Unreadable { place: place.clone(), source })?;
+        if owner.sink == sink && owner.log.starts_with(log) {
+            return Ok(());
+        }
+        let Owner { sink, log } = owner;
+        Err(OwnerError::Taken { place, sink, log })
+    }
+
+    /// Returns what tells two places apart, however they are written.
+    pub(crate) fn place_key(&self) -> String {
+        if let Some((bucket, prefix)) = self.bucket() {
+            let endpoint =
+                self.s3.as_ref().and_then(|s3| s3.endpoint.as_deref()).unwrap_or_default();
+            let prefix = ObjectPath::from(prefix);
+            return format!("{}/s3://{bucket}/{prefix}", endpoint.trim_end_matches('/'));
+        }
+        let path =
+            std::path::absolute(&self.place).unwrap_or_else(|_empty| self.place.clone().into());
+        // Its components leave out what changes nothing, such as a slash at the end.
+        path.components().collect::<PathBuf>().to_string_lossy().into_owned()
     }
 
     pub(crate) fn secrets(&mut self) -> Vec<&mut Secret> {

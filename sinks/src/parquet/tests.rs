@@ -56,8 +56,7 @@ fn batch(offsets: std::ops::Range<u64>) -> Batch {
 fn open(fixture: &Fixture, source: Source) -> ParquetFiles {
     let lake = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(source, lake.to_str().unwrap());
-    let group = group(&fixture.topics, SINK);
-    ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, group).unwrap()
+    ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, SINK).unwrap()
 }
 
 fn folder(fixture: &Fixture, topic: &str) -> PathBuf {
@@ -434,4 +433,69 @@ async fn a_batch_without_a_single_row_makes_no_file() {
     assert!(answer.verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unreadable { .. })));
     assert_eq!(answer.verdicts.len(), 3);
     assert!(files(&folder(&fixture, "inventory.deltas.v1")).is_empty());
+}
+
+fn open_as(fixture: &Fixture, sink: &str) -> ParquetFiles {
+    let lake = fixture.folder.path().join("lake");
+    let settings = ParquetSettings::local(Source::Deltas, lake.to_str().unwrap());
+    ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, sink).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_belongs_to_one_sink() {
+    let fixture = fixture();
+    open_as(&fixture, "lake").claim().await.unwrap();
+    open_as(&fixture, "lake").claim().await.unwrap();
+    let other = open_as(&fixture, "swamp");
+    let error = other.claim().await.unwrap_err().to_string();
+    let log = fixture.log.identity().unwrap();
+    assert!(error.contains(&format!("belongs to sink lake of log {log}")), "{error}");
+    let place = fixture.folder.path().join("lake");
+    let settings = ParquetSettings::local(Source::Deltas, place.to_str().unwrap());
+    let check = |sink, log| settings.check_owner(&fixture.topics, sink, log).is_ok();
+    assert!(check("lake", &*log) && check("lake", "local/"));
+    assert!(!check("swamp", "local/") && !check("lake", "kafka/") && !check("lake", "none"));
+    // Whoever did not ask at the start is refused before its first file.
+    let answer = other.deliver(&batch(0..1)).await;
+    assert!(matches!(answer, Err(CallError::Stop { code: FailureCode::PlaceTaken, .. })));
+    assert!(files(&folder(&fixture, "inventory.deltas.v1")).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_belongs_to_one_log() {
+    let (one, other) = (fixture(), fixture());
+    let place = one.folder.path().join("lake");
+    let settings = ParquetSettings::local(Source::Deltas, place.to_str().unwrap());
+    open(&one, Source::Deltas).deliver(&batch(0..1)).await.unwrap();
+    let stranger =
+        ParquetFiles::open(&settings, Arc::clone(&other.log), &other.topics, SINK).unwrap();
+    let error = stranger.claim().await.unwrap_err();
+    assert!(matches!(&error, OwnerError::Taken { sink, .. } if sink == SINK), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_of_an_older_version_is_taken_over_by_the_log_that_wrote_it() {
+    let fixture = fixture();
+    open(&fixture, Source::Deltas).deliver(&batch(0..3)).await.unwrap();
+    let folder = folder(&fixture, "inventory.deltas.v1");
+    fs::remove_file(folder.join("_tillrace.json")).unwrap();
+    // Another log wrote there too, as the defaults of an older version let it.
+    fs::write(folder.join("0ther-p00000-00000000000000000000.parquet"), b"PAR1").unwrap();
+    let files = open(&fixture, Source::Deltas);
+    files.claim().await.unwrap();
+    files.deliver(&Batch { delivered_to: 3, ..batch(3..4) }).await.unwrap();
+    let owner = fs::read_to_string(folder.join("_tillrace.json")).unwrap();
+    let log = fixture.log.identity().unwrap();
+    assert_eq!(owner, format!("{{\"sink\":\"lake\",\"log\":\"{log}\"}}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_another_log_without_an_owner_are_not_taken_over() {
+    let fixture = fixture();
+    let files = open(&fixture, Source::Deltas);
+    let folder = folder(&fixture, "inventory.deltas.v1");
+    fs::write(folder.join("0ther-p00000-00000000000000000000.parquet"), b"PAR1").unwrap();
+    let error = files.claim().await.unwrap_err();
+    assert!(matches!(&error, OwnerError::OtherFiles { file, .. } if file.starts_with("0ther")));
+    assert!(!folder.join("_tillrace.json").exists());
 }

@@ -49,6 +49,7 @@ async fn stage(backend: &SimulatedBackend) -> Fixture {
     let log = Arc::clone(&fixture.log);
     let delivery =
         Delivery::start(&sinks, log, &fixture.topics, &mut Registry::default(), &fixture.health)
+            .await
             .unwrap();
     until("all is settled", || fixture.committed("erp", &fixture.topics.transactions) == 6).await;
     drop(delivery.drain().await);
@@ -173,8 +174,9 @@ async fn a_letter_that_is_not_all_of_its_record_is_sent_from_the_topic() {
     let sinks = [sink.clone()];
     let log = Arc::clone(&fixture.log);
     let mut registry = Registry::default();
-    let delivery =
-        Delivery::start(&sinks, log, &fixture.topics, &mut registry, &fixture.health).unwrap();
+    let delivery = Delivery::start(&sinks, log, &fixture.topics, &mut registry, &fixture.health)
+        .await
+        .unwrap();
     until("all is settled", || fixture.committed("erp", &topic) == 2).await;
     drop(delivery.drain().await);
 

@@ -68,6 +68,26 @@ fn what_is_misspelt_is_refused() {
 }
 
 #[test]
+fn two_sinks_of_one_place_are_refused() {
+    let files = |name: &str, source: &str, place: &str| {
+        let to = format!("{{kind: parquet, source: {source}, place: '{place}'}}");
+        read(&format!("name: {name}\nto: {to}")).unwrap()
+    };
+    let refused = |one, other| validate(&[one, other]).map_err(|error| error.key);
+    let one = || files("a", "deltas", "/tmp/lake");
+    assert_eq!(refused(one(), files("b", "deltas", "/tmp/./lake/")), Err("to.place"));
+    assert_eq!(refused(one(), files("b", "deltas", "/tmp/lake2")), Ok(()));
+    assert_eq!(refused(one(), files("b", "transactions", "/tmp/lake")), Ok(()), "a folder each");
+    let s3 = "{region: x, access_key_id: a, secret_access_key: b}";
+    let bucket = |name: &str, place: &str| {
+        let to = format!("{{kind: parquet, source: deltas, place: '{place}', s3: {s3}}}");
+        read(&format!("name: {name}\nto: {to}")).unwrap()
+    };
+    assert_eq!(refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/x/")), Err("to.place"));
+    assert_eq!(refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/y")), Ok(()));
+}
+
+#[test]
 fn wrong_settings_are_named_with_their_remedy() {
     let crm = "name: x\nto: {kind: crm_points, backend: {url: 'http://x/'}}\n";
     let files = "name: x\nto: {kind: parquet, source: deltas, place: /tmp/lake}\n";

@@ -36,7 +36,9 @@ pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
         kafka.durability = kafka::Durability::Development;
     }
     if settings.sinks.is_empty() {
-        let parquet = settings.data.join("parquet");
+        // A place belongs to one log.
+        let folder = if settings.log.kafka.is_some() { "parquet-kafka" } else { "parquet" };
+        let parquet = settings.data.join(folder);
         for (name, source) in [("transactions", Source::Transactions), ("deltas", Source::Deltas)] {
             let folder = parquet.join(name);
             let folder = folder.to_str().context("the data folder's path is not UTF-8")?;

@@ -62,6 +62,13 @@ impl View {
         Ok(metadata.brokers().iter().map(rdkafka::metadata::MetadataBroker::id).collect())
     }
 
+    /// Asks for the id of the cluster, which it keeps for life.
+    pub(super) fn cluster_id(&self) -> Result<String, LogError> {
+        let id = self.committed.client().fetch_cluster_id(self.settings.request_timeout);
+        serve(&self.committed);
+        id.ok_or(LogError::TimedOut { action: "ask for the cluster's id" })
+    }
+
     /// Partitions of a topic and the least replicas any of them has, `None` if it does not exist.
     pub(super) fn layout(&self, topic: &Topic) -> Result<Option<Layout>, LogError> {
         const ACTION: &str = "describe a topic";

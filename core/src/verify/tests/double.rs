@@ -74,6 +74,10 @@ impl MemoryLog {
 }
 
 impl LogView for MemoryLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("memory".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         self.partitions
     }
@@ -146,6 +150,10 @@ impl GrowingLog {
 }
 
 impl LogView for GrowingLog {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("growing".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         self.before.partitions()
     }

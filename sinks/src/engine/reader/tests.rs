@@ -74,6 +74,10 @@ impl Consumer for Member {
 }
 
 impl LogView for Group {
+    fn identity(&self) -> Result<String, LogError> {
+        Ok("group".to_owned())
+    }
+
     fn partitions(&self) -> Partition {
         4
     }

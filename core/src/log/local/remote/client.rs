@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use super::protocol::{self, Answer, Request};
 use super::socket_of;
 use crate::log::local::errors::unavailable;
+use crate::log::local::identity;
 use crate::log::local::reader::deadline;
 use crate::log::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
 
@@ -97,6 +98,10 @@ impl Connection {
 }
 
 impl LogView for RemoteView {
+    fn identity(&self) -> Result<String, LogError> {
+        identity::read(&self.dir)
+    }
+
     fn partitions(&self) -> Partition {
         self.partitions
     }
