@@ -22,11 +22,13 @@ mod generation;
 mod lines;
 mod owner;
 mod place;
+mod recount;
 mod settings;
 
 pub use connector::ParquetFiles;
 pub use owner::OwnerError;
 pub use place::PlaceError;
+pub use recount::{RecountError, recount};
 pub use settings::{ParquetSettings, S3Settings};
 
 #[cfg(test)]

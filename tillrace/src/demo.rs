@@ -147,7 +147,7 @@ async fn check(
         let mut reader = ViewReader::new(Arc::clone(&view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .context("compare the log with what was acknowledged")?;
-        let recount = crate::verify::recount(&settings, view.as_ref())?;
+        let recount = crate::verify::recount(&settings, &view)?;
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });
     checking.await.context("wait for the recount")?

@@ -4,11 +4,15 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use tillrace_core::log::{LogView, Topic};
 use tillrace_core::verify::{self, Report, SinkUnderTest};
+use tillrace_sinks::parquet;
+use tillrace_sinks::settings::Target;
+use tokio::runtime::{Builder, Handle};
 
 use crate::cli::VerifyArgs;
 use crate::config::Settings;
@@ -22,7 +26,7 @@ const RETENTION_SLACK_MS: u64 = 3_600_000;
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.source)?;
     let view = roles::open_view(&settings)?;
-    let report = recount(&settings, view.as_ref())?;
+    let report = recount(&settings, &view)?;
     let mut out = io::stdout().lock();
     write!(out, "{}\n{report}\n", Subject::new(&settings, &report)).context("print the report")?;
     if let Some(path) = &args.json {
@@ -32,14 +36,15 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Recounts the log, with every sink of the configuration and those that its audit knows beside them.
+/// Recounts the log, with every sink of the configuration and those that its audit knows beside them, and the files that
+/// sinks wrote. Blocks.
 ///
 /// # Errors
-/// When the log cannot be read.
-pub(crate) fn recount(settings: &Settings, view: &dyn LogView) -> anyhow::Result<Report> {
+/// When the log or a place for files cannot be read.
+pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::Result<Report> {
     let topics = settings.topics();
     let mut sinks = settings.sinks_under_test();
-    for (name, topic) in verify::audited_sinks(view, &topics).context("read the audit")? {
+    for (name, topic) in verify::audited_sinks(view.as_ref(), &topics).context("read the audit")? {
         let topic = Topic::new(&topic);
         if !sinks.iter().any(|sink| sink.name == name && sink.topic == topic) {
             let group = tillrace_sinks::engine::group(&topics, &name);
@@ -48,8 +53,26 @@ pub(crate) fn recount(settings: &Settings, view: &dyn LogView) -> anyhow::Result
     }
     let kept_ms = settings.log.retention_days.saturating_mul(DAY_MS) - RETENTION_SLACK_MS;
     let kept_since_ms = now_ms().saturating_sub(i64::try_from(kept_ms).unwrap_or(i64::MAX));
-    verify::verify(view, &topics, &sinks, kept_since_ms, &mut |_progress| {})
-        .context("recount the log")
+    let mut report =
+        verify::verify(view.as_ref(), &topics, &sinks, kept_since_ms, &mut |_progress| {})
+            .context("recount the log")?;
+    for sink in &settings.sinks {
+        if let Target::Parquet(place) = &sink.to {
+            let files = parquet::recount(place, Arc::clone(view), &topics, &sink.name);
+            let check = blocking(files)?
+                .with_context(|| format!("recount the files of sink {}", sink.name))?;
+            report.checks.push(check);
+        }
+    }
+    Ok(report)
+}
+
+/// Waits for work on the runtime of this thread, or on one of its own.
+fn blocking<T>(work: impl Future<Output = T>) -> anyhow::Result<T> {
+    match Handle::try_current() {
+        Ok(runtime) => Ok(runtime.block_on(work)),
+        Err(_none) => Ok(Builder::new_current_thread().enable_all().build()?.block_on(work)),
+    }
 }
 
 /// What was looked at: a sound log of yesterday is no proof of today's.

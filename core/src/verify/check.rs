@@ -27,7 +27,7 @@ pub struct Check {
 
 impl Check {
     /// Starts a check without findings.
-    pub(super) fn new(name: impl Into<String>) -> Self {
+    pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             figures: Vec::new(),
@@ -43,7 +43,7 @@ impl Check {
     }
 
     /// Notes a difference.
-    pub(super) fn differs(&mut self, difference: Difference) {
+    pub fn differs(&mut self, difference: Difference) {
         self.differences_total += 1;
         if self.differences.len() < LISTED {
             self.differences.push(difference);
@@ -51,7 +51,7 @@ impl Check {
     }
 
     /// Notes what was counted on either side.
-    pub(super) fn figure(&mut self, what: impl Into<String>, recounted: Amount, recorded: Amount) {
+    pub fn figure(&mut self, what: impl Into<String>, recounted: Amount, recorded: Amount) {
         self.figures.push(Figure { what: what.into(), recounted, recorded });
     }
 }
@@ -121,11 +121,7 @@ pub struct Difference {
 
 impl Difference {
     /// Describes what is wrong at a place.
-    pub(super) fn new(
-        topic: &Topic,
-        partition: impl Into<Option<Partition>>,
-        what: &'static str,
-    ) -> Self {
+    pub fn new(topic: &Topic, partition: impl Into<Option<Partition>>, what: &'static str) -> Self {
         Self {
             topic: topic.as_str().to_owned(),
             partition: partition.into(),
@@ -138,23 +134,22 @@ impl Difference {
     }
 
     /// Names the record.
-    pub(super) fn at(mut self, offset: Offset) -> Self {
+    #[must_use]
+    pub fn at(mut self, offset: Offset) -> Self {
         self.offset = Some(offset);
         self
     }
 
     /// Names whose it is.
-    pub(super) fn of(mut self, identity: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn of(mut self, identity: impl Into<String>) -> Self {
         self.identity = identity.into();
         self
     }
 
     /// Sets what either side says.
-    pub(super) fn between(
-        mut self,
-        recounted: impl fmt::Display,
-        recorded: impl fmt::Display,
-    ) -> Self {
+    #[must_use]
+    pub fn between(mut self, recounted: impl fmt::Display, recorded: impl fmt::Display) -> Self {
         self.recounted = recounted.to_string();
         self.recorded = recorded.to_string();
         self

@@ -20,7 +20,7 @@ pub(super) const QUANTITY: (u8, i8) = (19, 6);
 /// zstd's default: files are written once and read often.
 const ZSTD_LEVEL: i32 = 3;
 /// Records whose columns are in memory at once.
-const SLICE_RECORDS: usize = 1_000;
+pub(super) const SLICE_RECORDS: usize = 1_000;
 
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -113,7 +113,8 @@ pub(super) fn left_out(origin: Origin<'_>, records: &[Record]) -> Result<Vec<Lef
     Ok(left_out)
 }
 
-fn rows(
+/// Arranges records in columns; those that have no rows are left out.
+pub(super) fn rows(
     Origin { source, topic, partition }: Origin<'_>,
     records: &[Record],
 ) -> Result<(RecordBatch, Vec<LeftOut>), BodyError> {

@@ -40,7 +40,7 @@ impl Chain {
         format!("{}{previous:020}.parquet", self.name_start())
     }
 
-    fn name_start(&self) -> String {
+    pub(super) fn name_start(&self) -> String {
         format!("{}-p{:05}-", self.generation, self.partition)
     }
 
@@ -61,15 +61,23 @@ impl Chain {
     pub(super) async fn end(&self, place: &Place) -> Result<Offset, ChainError> {
         let Some(name) = place.last(&self.name_start()).await? else { return Ok(0) };
         let footer = read_footer(place, &name).await?;
+        match self.bounds(&name, &footer) {
+            Some((_, next)) => Ok(next),
+            None => Err(ChainError::Foreign { name }),
+        }
+    }
+
+    /// Returns where a file begins and ends, if its footer says that it is one of this chain.
+    pub(super) fn bounds(&self, name: &str, footer: &[KeyValue]) -> Option<(Offset, Offset)> {
         let says = |key: &str| {
             footer.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
         };
         let number = |key| says(key).and_then(|text| text.parse::<Offset>().ok());
-        let ours = says(GENERATION) == Some(&self.generation)
+        let is_ours = says(GENERATION) == Some(&self.generation)
             && says(TOPIC) == Some(&self.topic)
-            && number(PARTITION) == Some(self.partition.into())
-            && number(PREVIOUS).is_some_and(|previous| self.name(previous) == name);
-        number(NEXT).filter(|_| ours).ok_or(ChainError::Foreign { name })
+            && number(PARTITION) == Some(self.partition.into());
+        let previous = number(PREVIOUS).filter(|&previous| self.name(previous) == name);
+        Some((previous.filter(|_| is_ours)?, number(NEXT)?))
     }
 }
 

@@ -166,6 +166,21 @@ impl Place {
         }
     }
 
+    /// Reads a file as a whole.
+    pub(super) async fn read(&self, name: &str) -> Result<Bytes, PlaceError> {
+        match self {
+            Self::Folder(_) => self.tail(name, u64::MAX).await,
+            Self::Bucket { store, prefix, .. } => {
+                let path = prefix.clone().join(name);
+                let found = store
+                    .get_opts(&path, GetOptions::default())
+                    .await
+                    .map_err(refused("read a file"))?;
+                found.bytes().await.map_err(refused("read a file"))
+            }
+        }
+    }
+
     /// Reads the end of a file, or all of it if it is shorter.
     pub(super) async fn tail(&self, name: &str, bytes: u64) -> Result<Bytes, PlaceError> {
         match self {

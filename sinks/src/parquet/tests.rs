@@ -21,10 +21,10 @@ use crate::fixture::{Fixture, envelope, until};
 use crate::record::{Record, Source};
 use crate::settings::{self, Flow};
 
-const GENERATION: &str = "7c0ffee7-0000-4000-8000-000000000000";
-const SINK: &str = "lake";
+pub(super) const GENERATION: &str = "7c0ffee7-0000-4000-8000-000000000000";
+pub(super) const SINK: &str = "lake";
 
-fn fixture() -> Fixture {
+pub(super) fn fixture() -> Fixture {
     let fixture = Fixture::new(1, &[SINK]);
     let checkpoint = format!(r#"{{"generation":"{GENERATION}","flush":1,"next_offset":9}}"#);
     fixture.append(&fixture.topics.state, 0, "checkpoint/1", checkpoint.as_bytes());
@@ -42,14 +42,14 @@ fn deltas(offsets: std::ops::Range<u64>) -> Vec<Record> {
     offsets.map(|offset| Record::new(offset, 0, "acme/1/x", delta(offset))).collect()
 }
 
-fn append_deltas(fixture: &Fixture, offsets: std::ops::Range<u64>) {
+pub(super) fn append_deltas(fixture: &Fixture, offsets: std::ops::Range<u64>) {
     for offset in offsets {
         let value = delta(offset);
         fixture.append(&fixture.topics.deltas, 0, "acme/1/x", value.as_bytes());
     }
 }
 
-fn batch(offsets: std::ops::Range<u64>) -> Batch {
+pub(super) fn batch(offsets: std::ops::Range<u64>) -> Batch {
     Batch { partition: 0, delivered_to: 0, records: deltas(offsets) }
 }
 
@@ -59,12 +59,12 @@ fn open(fixture: &Fixture, source: Source) -> ParquetFiles {
     ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, SINK).unwrap()
 }
 
-fn folder(fixture: &Fixture, topic: &str) -> PathBuf {
+pub(super) fn folder(fixture: &Fixture, topic: &str) -> PathBuf {
     fixture.folder.path().join("lake").join(topic)
 }
 
 /// The published files in the order of their names.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -96,7 +96,7 @@ fn stopped(result: Result<crate::connector::Answer, CallError>) -> String {
     }
 }
 
-fn wiring(fixture: &Fixture, max_records: usize) -> Wiring {
+pub(super) fn wiring(fixture: &Fixture, max_records: usize) -> Wiring {
     let batch = settings::Batch {
         max_records,
         max_bytes: ByteSize::mib(1),
