@@ -6,6 +6,8 @@
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 #![allow(clippy::expect_used, reason = "a test whose cluster does not start has failed")]
 
+pub(super) mod proxy;
+
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -52,13 +54,22 @@ impl Cluster {
         Some(Self { name, servers })
     }
 
+    /// Starts one broker that is met through a proxy.
+    pub(super) fn start_proxied(what: &str, proxy: &proxy::Proxy) -> Option<Self> {
+        if !is_installed() {
+            return absent(what);
+        }
+        let name = unique_name();
+        start(&name, &["--brokers", "1", "--proxied", &proxy.port.to_string()]);
+        let ports = std::fs::read_to_string(root().join(&name).join("proxied")).expect("its ports");
+        let ports: Vec<u16> = ports.split_whitespace().flat_map(str::parse).collect();
+        proxy.forward_to(*ports.get(1).expect("the broker's port"));
+        Some(Self { name, servers: format!("127.0.0.1:{}", proxy.port) })
+    }
+
     /// A file that a secure cluster has made for its clients: `password` or `ca.pem`.
     pub(super) fn secret(&self, file: &str) -> PathBuf {
-        let root = environment("TILLRACE_KAFKA_DIR").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/kafka")),
-            PathBuf::from,
-        );
-        root.join(&self.name).join("secure").join(file)
+        root().join(&self.name).join("secure").join(file)
     }
 
     /// Kills a broker, numbered from 1, with SIGKILL.
@@ -76,6 +87,14 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         run(script("down").args(["--name", &self.name, "--delete"]));
     }
+}
+
+/// Where clusters keep their files.
+fn root() -> PathBuf {
+    environment("TILLRACE_KAFKA_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/kafka")),
+        PathBuf::from,
+    )
 }
 
 fn start(name: &str, arguments: &[&str]) -> String {

@@ -264,7 +264,7 @@ impl ClientContext for Diagnostics {
 impl ConsumerContext for Diagnostics {}
 
 /// Passes a line of librdkafka's log on. Every client of a process says the same of a broker that is away, again and again:
-/// of a kind and a broker, one line a minute is a warning.
+/// of a kind and a broker, one line a minute passes, the others are for debugging.
 pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
     match level {
         // librdkafka calls a broker that is away an error; it goes on trying by itself.
@@ -280,14 +280,18 @@ pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
             }
         }
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-            tracing::info!(facility, line, "librdkafka");
+            if let Some(suppressed) = repeats::of_line(facility, line) {
+                tracing::info!(facility, line, suppressed, "librdkafka");
+            } else {
+                tracing::debug!(facility, line, "librdkafka");
+            }
         }
         RDKafkaLogLevel::Debug => tracing::debug!(facility, line, "librdkafka"),
     }
 }
 
-/// Passes an error of a client on, unless it is only news that a partition was read to its end; one of a kind a minute is a
-/// warning.
+/// Passes an error of a client on, unless it is only news that a partition was read to its end; one of a kind a minute
+/// passes.
 pub(super) fn report_error(error: &KafkaError, reason: &str) {
     let Some(code) = error.rdkafka_error_code() else {
         tracing::warn!(%error, reason, "Kafka client");
