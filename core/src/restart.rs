@@ -90,13 +90,18 @@ impl RestartPolicy {
             ),
         });
         if !ending.is_restartable {
-            self.health.clear(&self.component, RESTARTING, "");
+            self.give_up();
             return None;
         }
         let half = self.wait / 2;
         let jitter_ms = random % u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         Some(half + Duration::from_millis(jitter_ms))
+    }
+
+    /// Takes note that the role does not start again, for a reason that is told elsewhere.
+    pub fn give_up(&self) {
+        self.health.clear(&self.component, RESTARTING, "");
     }
 
     /// Takes note that the role starts again.

@@ -3,24 +3,29 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
 use tillrace_core::explain;
 use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::health;
+use tillrace_core::health::{self, Impact};
 use tillrace_core::log::{Log, LogError, Partition};
+use tillrace_core::restart::{Ending, RestartPolicy};
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
-use crate::engine::{Conditions, DeliveryMetrics, Engine, SinkError, Wiring};
+use crate::engine::{Conditions, DeliveryMetrics, Engine, JournalError, SinkError, Wiring};
 use crate::erp::Erp;
-use crate::failure::FailureCode;
+use crate::failure::{ErrorChain, FailureCode};
 use crate::http::BackendError;
 use crate::parquet::{OwnerError, ParquetFiles, PlaceError};
 use crate::settings::{self, SettingsError, SinkSettings, Target};
+
+/// How often a sink at work is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The sinks of this process, at work.
 #[derive(Debug)]
@@ -167,11 +172,19 @@ impl Delivery {
             let name = wiring.name.clone();
             let ordering = wiring.connector.ordering();
             let (tell, health) = watch::channel(Health::default());
-            let sink = metrics.sink(&name);
-            let engine = Engine::start(wiring, log, topics, sink, tell.clone(), process)
-                .map_err(|source| StartError::Log { sink: name.clone(), source })?;
+            let parts = Parts {
+                wiring,
+                log: Arc::clone(log),
+                topics: topics.clone(),
+                metrics: metrics.clone(),
+                process: process.clone(),
+                tell,
+            };
+            let engine =
+                parts.engine().map_err(|source| StartError::Log { sink: name.clone(), source })?;
             let conditions = Conditions::new(&name, topics.dead(&name), ordering, process.clone());
-            let task = tokio::spawn(watch_over(engine, stopped.clone(), tell, conditions));
+            let watch = watch_over(Arc::new(parts), engine, stopped.clone(), conditions);
+            let task = tokio::spawn(watch);
             sinks.push(Running { name, health, task });
         }
         Ok(Self { stop, sinks })
@@ -205,25 +218,100 @@ impl Delivery {
     }
 }
 
-/// Runs an engine and takes note of its end, unless it was told to end: by an error, by a panic, or by itself.
-async fn watch_over(
-    engine: Engine,
-    stop: watch::Receiver<bool>,
+/// What a sink's engine is made of, each time it starts.
+struct Parts {
+    wiring: Wiring,
+    log: Arc<dyn Log>,
+    topics: Topics,
+    metrics: DeliveryMetrics,
+    process: health::Health,
     tell: watch::Sender<Health>,
+}
+
+impl Parts {
+    fn engine(&self) -> Result<Engine, LogError> {
+        let (wiring, metrics) = (self.wiring.clone(), self.metrics.sink(&self.wiring.name));
+        Engine::start(wiring, &self.log, &self.topics, metrics, self.tell.clone(), &self.process)
+    }
+}
+
+/// Runs a sink until it is told to end. After a failure of the log that may pass it starts again, from what is committed;
+/// after any other end it stops, and says so.
+async fn watch_over(
+    parts: Arc<Parts>,
+    engine: Engine,
+    mut stop: watch::Receiver<bool>,
     conditions: Conditions,
 ) {
-    let told = stop.clone();
+    let (component, process) = (format!("sink/{}", parts.wiring.name), parts.process.clone());
+    let mut policy = RestartPolicy::new(component, Impact::Degraded, process, Instant::now());
+    let mut started = Ok(engine);
+    loop {
+        let error = match started {
+            Ok(engine) => match run(engine, &stop, &mut policy).await {
+                None => return,
+                Some(error) => error,
+            },
+            Err(error) => SinkError::Log(error),
+        };
+        let Some(pause) = pause_after(&error, &mut policy) else {
+            policy.give_up();
+            conditions.sink_stopped(&error);
+            parts.tell.send_modify(|health| health.stopped = Some(Arc::new(error)));
+            return;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _told = stop.wait_for(|&stop| stop) => return,
+        }
+        parts.tell.send_modify(|health| {
+            for (partition, _error) in std::mem::take(&mut health.halted) {
+                conditions.partition_left(partition);
+            }
+        });
+        let again = Arc::clone(&parts);
+        let starting = tokio::task::spawn_blocking(move || again.engine());
+        let panicked = LogError::TimedOut { action: "start a sink again" };
+        started = starting.await.unwrap_or(Err(panicked));
+        policy.started(Instant::now());
+    }
+}
+
+/// Runs an engine to its end: `None` where it was told to end, otherwise by an error, a panic, or by itself.
+async fn run(
+    engine: Engine,
+    stop: &watch::Receiver<bool>,
+    policy: &mut RestartPolicy,
+) -> Option<SinkError> {
     // The engine ends with the set, and the set with this task.
     let mut work = JoinSet::new();
-    work.spawn(engine.run(stop));
-    let error = match work.join_next().await {
-        Some(Ok(Ok(()))) if *told.borrow() || told.has_changed().is_err() => return,
-        Some(Ok(Ok(()))) | None => SinkError::Ended,
-        Some(Ok(Err(error))) => error,
-        Some(Err(gone)) => SinkError::Panicked(Arc::new(gone)),
+    work.spawn(engine.run(stop.clone()));
+    let ended = loop {
+        tokio::select! {
+            ended = work.join_next() => break ended,
+            () = tokio::time::sleep(LOOK_EVERY) => policy.observe(Instant::now()),
+        }
     };
-    conditions.sink_stopped(&error);
-    tell.send_modify(|health| health.stopped = Some(Arc::new(error)));
+    match ended {
+        Some(Ok(Ok(()))) if *stop.borrow() || stop.has_changed().is_err() => None,
+        Some(Ok(Ok(()))) | None => Some(SinkError::Ended),
+        Some(Ok(Err(error))) => Some(error),
+        Some(Err(gone)) => Some(SinkError::Panicked(Arc::new(gone))),
+    }
+}
+
+/// How long to wait before a sink starts again; `None` where that cannot help. A panic is no such case: the record in hand is
+/// its likely cause, and would be again.
+fn pause_after(error: &SinkError, policy: &mut RestartPolicy) -> Option<Duration> {
+    let (SinkError::Log(log) | SinkError::Journal(JournalError::Log(log))) = error else {
+        return None;
+    };
+    if !log.is_restartable() {
+        return None;
+    }
+    let (cause, explanation) = (ErrorChain(error).to_string(), log.explanation());
+    let ending = Ending { cause: &cause, explanation, is_restartable: true };
+    policy.ended(ending, Instant::now(), rand::random())
 }
 
 /// Makes the connector of a sink.

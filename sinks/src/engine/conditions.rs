@@ -112,7 +112,7 @@ impl Conditions {
     }
 
     /// The partition is another member's, which says of it what it finds.
-    pub(super) fn partition_left(&self, partition: Partition) {
+    pub(crate) fn partition_left(&self, partition: Partition) {
         self.health.clear(&self.component, PARTITION_HALTED.code, &of(partition));
     }
 

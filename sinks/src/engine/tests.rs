@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
-use tillrace_core::log::Position;
+use tillrace_core::log::{self, Bounds, Committed, Consumer, LogView, Polled, Position};
 
 use super::*;
 use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
@@ -394,7 +394,7 @@ async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
     {
         let mut consumer = fixture.log.consumer(&group, topic).unwrap();
         consumer.poll(1, millis(10)).unwrap();
-        let committed = tillrace_core::log::Committed { offset: 77, metadata: String::new() };
+        let committed = Committed { offset: 77, metadata: String::new() };
         consumer.commit(&[Position { partition: 0, committed }]).unwrap();
     }
     let delivery = fixture.start(&wiring(&Scripted::new(all_well), quick())).await;
@@ -602,4 +602,109 @@ async fn a_record_that_the_configuration_sets_aside_halts_nothing() {
     let letter = &fixture.dead("erp")[0];
     assert_eq!((&letter["reason"], &letter["offset"]), (&"set_aside".into(), &0.into()));
     fixture.assert_verified("erp", topic);
+}
+
+/// A log whose first consumer ends at its first poll, as one does that its brokers gave up on.
+struct CutOff {
+    log: Arc<dyn Log>,
+    cut: AtomicBool,
+}
+
+struct Ended;
+
+fn client_ended() -> LogError {
+    LogError::ClientEnded { cause: Arc::new(std::io::Error::other("the brokers were away")) }
+}
+
+impl Consumer for Ended {
+    fn poll(&mut self, _max_records: usize, _wait: Duration) -> Result<Polled, LogError> {
+        Err(client_ended())
+    }
+
+    fn committed(&mut self, _partition: Partition) -> Result<Option<Committed>, LogError> {
+        Err(client_ended())
+    }
+
+    fn start(&mut self, _partition: Partition, _offset: u64) -> Result<(), LogError> {
+        Err(client_ended())
+    }
+
+    fn commit(&mut self, _positions: &[Position]) -> Result<(), LogError> {
+        Err(client_ended())
+    }
+}
+
+impl LogView for CutOff {
+    fn identity(&self) -> Result<String, LogError> {
+        self.log.identity()
+    }
+
+    fn partitions(&self) -> Partition {
+        self.log.partitions()
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        self.log.bounds(topic, partition)
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: u64,
+    ) -> Result<Box<dyn log::Reader>, LogError> {
+        self.log.reader(topic, partition, from)
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        self.log.committed(group, topic, partition)
+    }
+}
+
+impl Log for CutOff {
+    fn ensure_topics(&self, topics: &[log::TopicSpec]) -> Result<Vec<String>, LogError> {
+        self.log.ensure_topics(topics)
+    }
+
+    fn producer(&self) -> Result<Box<dyn log::Producer>, LogError> {
+        self.log.producer()
+    }
+
+    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
+        if self.cut.swap(false, Atomic::Relaxed) {
+            return Ok(Box::new(Ended));
+        }
+        self.log.consumer(group, topic)
+    }
+
+    fn transactional_consumer(
+        &self,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn log::TransactionalConsumer>, LogError> {
+        self.log.transactional_consumer(group, topic)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_whose_consumer_ended_starts_again_and_delivers() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("1", 3);
+    let backend = Scripted::new(all_well);
+    let log: Arc<dyn Log> =
+        Arc::new(CutOff { log: Arc::clone(&fixture.log), cut: AtomicBool::new(true) });
+    let wirings = vec![wiring(&backend, quick())];
+    let mut registry = Registry::default();
+    let (topics, health) = (&fixture.topics, &fixture.health);
+    let delivery = Delivery::start_wired(wirings, &log, topics, &mut registry, health).unwrap();
+    until("the sink says so", || fixture.standing() == ["role_restarting "]).await;
+    until("it delivers", || backend.taken().get("acme/1").is_some_and(|taken| taken.len() == 3))
+        .await;
+    assert!(delivery.health()[0].1.stopped.is_none());
+    ended_well(delivery).await;
 }
