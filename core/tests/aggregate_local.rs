@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use bytesize::ByteSize;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -149,7 +150,11 @@ impl Running {
 }
 
 fn open(dir: &Path, topics: &Topics) -> Arc<LocalLog> {
-    let log = LocalLog::open(LocalSettings::new(dir, PARTITIONS)).unwrap();
+    open_with(LocalSettings::new(dir, PARTITIONS), topics)
+}
+
+fn open_with(settings: LocalSettings, topics: &Topics) -> Arc<LocalLog> {
+    let log = LocalLog::open(settings).unwrap();
     log.ensure_topics(&topics.specs(&[], 7)).unwrap();
     log
 }
@@ -241,6 +246,38 @@ fn restarts_on_real_files_keep_every_total() {
     assert_eq!(sources.len() as u64, firsts * STORES);
     holds(&log, &topics);
     follow_their_schemas(&log, &topics);
+}
+
+/// The recount is told that nothing is old enough to be gone: all that it misses is what the journal has lost too.
+#[test]
+fn what_a_bound_in_bytes_leaves_is_a_log_that_holds() {
+    let (dir, topics) = (TempDir::new().unwrap(), Topics::new(""));
+    let mut settings = LocalSettings::new(dir.path(), PARTITIONS);
+    settings.tuning.segment_bytes = ByteSize::kib(64);
+    settings.tuning.retention_bytes = Some(ByteSize::kib(512));
+    settings.tuning.upkeep_every = Duration::from_millis(20);
+    settings.keep_by_age = vec![topics.conflicts.clone()];
+    let log = open_with(settings.clone(), &topics);
+    let running = Running::start(&log, &topics);
+    let start = |topic: &Topic, partition| log.bounds(topic, partition).unwrap().start;
+    let cut = || {
+        let bounded = [&topics.events, &topics.transactions, &topics.deltas];
+        let used = (0..STORES).map(|store| partition_of("demo", &format!("s/{store}"), PARTITIONS));
+        used.into_iter().all(|one| bounded.iter().all(|topic| start(topic, one) > 0))
+    };
+    let mut next = 0;
+    while !cut() {
+        assert!(next < 20_000, "the bound lets nothing go");
+        send(&log, rows(&topics, next..next + 30));
+        next += 30;
+    }
+    wait_until_consumed(&log, &topics);
+    running.stop();
+    assert!((0..PARTITIONS).all(|partition| start(&topics.conflicts, partition) == 0));
+    drop(log);
+    // Nothing is forgotten while it is recounted.
+    settings.tuning.upkeep_every = Duration::from_hours(1);
+    holds(&open_with(settings, &topics), &topics);
 }
 
 fn follow_their_schemas(log: &LocalLog, topics: &Topics) {

@@ -30,7 +30,7 @@ mod tests {
     use std::path::Path;
 
     use tillrace_core::log::kafka::KafkaFault;
-    use tillrace_core::log::local::{FileError, LocalFault};
+    use tillrace_core::log::local::{self, FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, WEAK_SETTINGS};
     use tillrace_sinks::engine::{JournalError, SINK_CONDITIONS};
@@ -52,6 +52,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Apache Kafka", KafkaFault::EXPLANATIONS),
             ("The local log", LocalFault::EXPLANATIONS),
             ("Files of the local log", FileError::EXPLANATIONS),
+            ("Conditions of the local log", local::CONDITIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS]),
             ("Delivery: starting", StartError::EXPLANATIONS),

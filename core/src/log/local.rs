@@ -60,7 +60,7 @@ use self::producer::LocalProducer;
 use self::reader::LocalReader;
 pub use self::remote::{RemoteView, Serving, open_view, serve};
 pub use self::settings::{LocalSettings, LocalTuning};
-pub use self::space::{Outlook, outlook};
+pub use self::space::{CONDITIONS, Outlook, outlook};
 use crate::health::Health;
 
 use super::{

@@ -19,6 +19,7 @@ use super::catalog::Catalog;
 use super::frame::{Lane, Records};
 use super::index::{Index, LaneRuns};
 use super::segment::{self, Segment, SegmentName};
+use super::space::RETENTION_EXCEEDED;
 use super::state::{Shared, State};
 use super::upkeep::{self, replace};
 use super::{groups, space};
@@ -64,10 +65,12 @@ pub(super) fn expired(shared: &Shared) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Takes partitions off the oldest segments until what is listed keeps the bound in bytes.
+/// Takes what the oldest segments hold of bounded topics off them, until the bound in bytes is kept.
 ///
-/// Whatever a group has yet to commit past stays, and so do compacted topics and those kept by age:
-/// where these alone exceed the bound, a condition says so.
+/// A segment loses all of it at once, and none before those that are older, so that the journal never
+/// holds a record longer than what was made of it: a recount needs nothing but what is left. It ends at
+/// the first segment in which a group has yet to commit past a record. Compacted topics stay, and those
+/// kept by age: where all these exceed the bound, a condition says so.
 pub(super) fn over_bound(shared: &Shared) -> Result<(), LogError> {
     let Some(bound) = shared.tuning.retention_bytes else { return Ok(()) };
     let bound = bound.as_u64();
@@ -92,18 +95,14 @@ pub(super) fn over_bound(shared: &Shared) -> Result<(), LogError> {
     let left = listed.saturating_sub(freed);
     // The segment that is written is not forgotten, so a log that keeps its bound may exceed it by one.
     let most = bound.saturating_add(shared.tuning.segment_bytes.as_u64());
-    space::tell(shared, "retention_exceeded", Impact::Degraded, left > most, || {
-        let cause = format!(
-            "{}: {} are kept, more than log.local.retention_bytes ({}), because consumer groups have \
-             not read them or because their topics are not bounded in bytes; groups that lag: {}",
+    space::tell(shared, &RETENTION_EXCEEDED, Impact::Degraded, left > most, || {
+        format!(
+            "{}: {} are kept, bounded are {} (log.local.retention_bytes); groups that have yet to read: {}",
             shared.disk.place(""),
             ByteSize(left),
             ByteSize(bound),
             groups::lagging(&shared.state.read()),
-        );
-        let remedy = "start what does not read, or take its sink out of the configuration and remove the \
-                      group; else raise log.local.retention_bytes";
-        (cause, remedy)
+        )
     });
     Ok(())
 }
@@ -117,23 +116,23 @@ fn listed_bytes(state: &State) -> u64 {
 /// Chooses partitions of the oldest segments until so many bytes are found, with the bytes of each.
 fn past_bound(shared: &Shared, state: &State, bytes: u64) -> Vec<Vec<(Lane, u64)>> {
     let by_age = shared.keep_by_age.get();
-    let bounded = |lane: Lane| {
+    let is_bounded = |lane: Lane| {
         let Some(topic) = state.catalog.topic(lane.topic) else { return false };
         topic.cleanup != Cleanup::Compact
             && by_age.is_none_or(|topics| !topics.contains(&topic.name))
     };
-    let mut left = bytes;
-    let choose = |segment: &Arc<Segment>| {
-        let mut chosen = Vec::new();
-        for (lane, summary) in &segment.lanes {
-            if left > 0 && bounded(*lane) && summary.last < floor(&state.catalog, *lane) {
-                left = left.saturating_sub(summary.bytes);
-                chosen.push((*lane, summary.bytes));
-            }
+    let (mut left, mut chosen) = (bytes, Vec::new());
+    for segment in &state.sealed {
+        let bounded: Vec<_> = segment.lanes.iter().filter(|(lane, _)| is_bounded(**lane)).collect();
+        let unread =
+            bounded.iter().any(|(lane, found)| found.last >= floor(&state.catalog, **lane));
+        if left == 0 || unread {
+            break;
         }
-        chosen
-    };
-    state.sealed.iter().map(choose).collect()
+        left = left.saturating_sub(bounded.iter().map(|(_, found)| found.bytes).sum());
+        chosen.push(bounded.into_iter().map(|(lane, found)| (*lane, found.bytes)).collect());
+    }
+    chosen
 }
 
 /// Takes runs of compacted topics off segments where every record has a later one of its key.

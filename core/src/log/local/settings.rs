@@ -47,8 +47,8 @@ pub struct LocalTuning {
     pub record_bytes: ByteSize,
     /// How frames are stored.
     pub compression: Compression,
-    /// Size of the whole log past which its oldest records go before their time, if every group of
-    /// their topic has read them. Without it only their age counts.
+    /// Size of the whole log past which its oldest segments go before their time, once every group has
+    /// read them; dead letters and conflicts stay all the same. Without it only age counts.
     pub retention_bytes: Option<ByteSize>,
     /// What stays free on the disk: when less is left, new events are refused until there is room.
     pub reserve_bytes: ByteSize,

@@ -21,17 +21,48 @@ use super::segment::SegmentName;
 use super::settings::LocalSettings;
 use super::state::{Shared, State};
 use super::upkeep;
+use crate::explain::Explanation;
 use crate::health::{Condition, Impact};
 use crate::log::{Cleanup, LogError};
 
 /// The part of the process that conditions are raised for.
-pub(super) const COMPONENT: &str = "local_log";
+const COMPONENT: &str = "local_log";
 /// The rate of writing is that of the last day: trade has its hours.
 const RATE_WINDOW_MS: i64 = 86_400_000;
 /// A log that is younger is taken for this old, or its first minutes would foretell its year.
 const LEAST_WINDOW_MS: i64 = 3_600_000;
 /// The disk is called filling when it lasts no longer.
 const ALARM: Duration = Duration::from_hours(3 * 24);
+
+const DISK_FULL: Explanation = Explanation {
+    code: "disk_full",
+    meaning: "The disk of the local log has less left than `log.local.reserve_bytes`. New events are answered 503 and stay with \
+              their senders; below half of it the aggregator's flushes wait too. What was acknowledged is kept.",
+    remedy: "Make room: enlarge the disk, delete what else is on it, or lower `log.local.retention_bytes` or \
+             `log.retention_days`. The log goes on by itself once an eighth more than the reserve is left.",
+};
+const DISK_FILLING: Explanation = Explanation {
+    code: "disk_filling",
+    meaning: "At the rate of the last day, and counting what retention will let go, the disk of the local log reaches \
+              `log.local.reserve_bytes` within three days; or less than twice the reserve is left. Everything works still.",
+    remedy: "Enlarge the disk, or lower `log.local.retention_bytes` or `log.retention_days`, before new events are refused.",
+};
+const WRITE_FAILED: Explanation = Explanation {
+    code: "write_failed",
+    meaning: "A write or a sync of the local log failed. Nothing more is written until it is opened anew; what was acknowledged \
+              before is kept.",
+    remedy: "Mend what the cause names, then start the process again.",
+};
+pub(super) const RETENTION_EXCEEDED: Explanation = Explanation {
+    code: "retention_exceeded",
+    meaning: "The local log keeps more than `log.local.retention_bytes`, because a group has yet to read the oldest records, which \
+              stay until it has, or because compacted topics, dead letters and conflicts alone are more.",
+    remedy: "Start what does not read: the role, or the sink, whose group the cause names. If all have read, raise \
+             `log.local.retention_bytes`.",
+};
+
+/// What a Local log tells a health, see [`super::LocalLog::report_to`].
+pub const CONDITIONS: &[Explanation] = &[DISK_FULL, DISK_FILLING, RETENTION_EXCEEDED, WRITE_FAILED];
 
 /// What may be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -215,15 +246,11 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     let reserve = shared.tuning.reserve_bytes.as_u64();
     let short = outlook.left.is_some_and(|left| left < ALARM);
     let filling = short || available < reserve.saturating_mul(2);
-    tell(shared, "disk_full", Impact::NotReady, room != Room::Plenty, || {
-        let remedy = "it goes on by itself when there is room: enlarge the disk, delete what else is on it, \
-                      or lower log.local.retention_bytes or log.retention_days";
-        (format!("new events are refused: {}", full(shared, available)), remedy)
+    tell(shared, &DISK_FULL, Impact::NotReady, room != Room::Plenty, || {
+        format!("new events are refused: {}", full(shared, available))
     });
-    tell(shared, "disk_filling", Impact::Degraded, filling && room == Room::Plenty, || {
-        let remedy = "enlarge the disk, or lower log.local.retention_bytes or log.retention_days, \
-                      before log.local.reserve_bytes is reached and new events are refused";
-        (outlook.sentence(&shared.disk.place("")), remedy)
+    tell(shared, &DISK_FILLING, Impact::Degraded, filling && room == Room::Plenty, || {
+        outlook.sentence(&shared.disk.place(""))
     });
 }
 
@@ -246,27 +273,25 @@ impl Outlook {
 /// Raises a condition while something is so, and clears it when it is not.
 pub(super) fn tell(
     shared: &Shared,
-    code: &'static str,
+    Explanation { code, remedy, .. }: &'static Explanation,
     impact: Impact,
     is_so: bool,
-    say: impl FnOnce() -> (String, &'static str),
+    cause: impl FnOnce() -> String,
 ) {
     let Some(health) = shared.health.get() else { return };
     if !is_so {
         health.clear(COMPONENT, code, "");
         return;
     }
-    let (cause, remedy) = say();
     let (component, subject) = (COMPONENT.to_owned(), String::new());
-    let remedy = remedy.to_owned();
+    let (remedy, cause) = ((*remedy).to_owned(), cause());
     health.raise(Condition { component, code, subject, impact, cause, remedy });
 }
 
 fn tell_poison(shared: &Shared) {
     let poison = shared.poison.get();
-    tell(shared, "write_failed", Impact::NotReady, poison.is_some(), || {
-        let cause = poison.map(ToString::to_string).unwrap_or_default();
-        (cause, "mend the disk, then start this process again: what was acknowledged is safe")
+    tell(shared, &WRITE_FAILED, Impact::NotReady, poison.is_some(), || {
+        poison.map(ToString::to_string).unwrap_or_default()
     });
 }
 
