@@ -11,6 +11,8 @@ mod settings;
 
 mod gateway;
 mod listen;
+
+mod head;
 mod route;
 
 mod meter;

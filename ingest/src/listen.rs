@@ -2,7 +2,7 @@
 //!
 //! HTTP/2 is taken with prior knowledge (RFC 9113, section 3.3); TLS and its negotiation belong to
 //! the load balancer in front. hyper frames and parses; what it is told here are the bounds, which
-//! ADR 53 adds up.
+//! ADR 54 adds up.
 
 mod activity;
 mod limiter;

@@ -92,6 +92,8 @@ impl Reason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the detail of each says what it is")]
 pub enum Problem {
+    MalformedHead,
+    UnsupportedTransferEncoding,
     MalformedBatch,
     MalformedEncoding,
     BodyCut,
@@ -109,7 +111,9 @@ pub enum Problem {
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
+        Self::MalformedHead,
+        Self::UnsupportedTransferEncoding,
         Self::MalformedBatch,
         Self::MalformedEncoding,
         Self::BodyCut,
@@ -128,6 +132,8 @@ impl Problem {
     /// Returns the stable code.
     pub fn code(self) -> &'static str {
         match self {
+            Self::MalformedHead => "malformed_head",
+            Self::UnsupportedTransferEncoding => "unsupported_transfer_encoding",
             Self::MalformedBatch => "malformed_batch",
             Self::MalformedEncoding => "malformed_encoding",
             Self::BodyCut => "body_cut",
@@ -147,9 +153,12 @@ impl Problem {
     /// Returns the status of the reply.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::MalformedBatch | Self::MalformedEncoding | Self::BodyCut | Self::AmbiguousKey => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::MalformedHead
+            | Self::MalformedBatch
+            | Self::MalformedEncoding
+            | Self::BodyCut
+            | Self::AmbiguousKey => StatusCode::BAD_REQUEST,
+            Self::UnsupportedTransferEncoding => StatusCode::NOT_IMPLEMENTED,
             Self::Unauthorized => StatusCode::UNAUTHORIZED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
@@ -170,7 +179,9 @@ impl Problem {
             Self::BodyCut | Self::RequestTimeout | Self::RateLimited | Self::Unavailable => {
                 Remedy::Retry
             }
-            Self::MalformedBatch
+            Self::MalformedHead
+            | Self::UnsupportedTransferEncoding
+            | Self::MalformedBatch
             | Self::MalformedEncoding
             | Self::Unauthorized
             | Self::AmbiguousKey
@@ -185,6 +196,12 @@ impl Problem {
     /// Returns a sentence for people.
     pub fn detail(self) -> &'static str {
         match self {
+            Self::MalformedHead => {
+                "Send one valid Host, and chunked as Transfer-Encoding no more than once."
+            }
+            Self::UnsupportedTransferEncoding => {
+                "Send no Transfer-Encoding but chunked; compress with Content-Encoding."
+            }
             Self::MalformedBatch => "The JSON array around the events is malformed or cut short.",
             Self::MalformedEncoding => "The body is not of its declared Content-Encoding.",
             Self::BodyCut => "The body ended before its declared end.",

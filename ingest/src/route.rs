@@ -31,7 +31,7 @@ use crate::settle::LOG_RETRY;
 use crate::split::Format;
 use crate::tally::Setback;
 use crate::tenant::{Caller, Tenants};
-use crate::{batch, media, single};
+use crate::{batch, head, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Longest wait named to a client that found no place for its connection.
@@ -102,6 +102,12 @@ impl Front {
 pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Reply {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
+    if let Some(problem) = head::fault(&request) {
+        // What follows is not read on: where the request ends is not to be trusted.
+        let reply = with_close(reply::problem(problem, None));
+        front.metrics.count_request(route, reply.status(), began.elapsed());
+        return reply;
+    }
     let reply = match route {
         Route::Single => post(&front, request, Endpoint::Single).await,
         Route::Batch => post(&front, request, Endpoint::Batch).await,
@@ -120,7 +126,7 @@ pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Rep
 pub(crate) fn answer_in_reserve(front: &Front, request: Request<Incoming>) -> Reply {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
-    let mut reply = match route {
+    let reply = match route {
         Route::Health => get(&request, || health(front)),
         Route::Ready => get(&request, || ready(front)),
         Route::Single | Route::Batch | Route::Other => {
@@ -130,8 +136,12 @@ pub(crate) fn answer_in_reserve(front: &Front, request: Request<Incoming>) -> Re
             reply::problem(Problem::Unavailable, Some(seconds))
         }
     };
-    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     front.metrics.count_request(route, reply.status(), began.elapsed());
+    with_close(reply)
+}
+
+fn with_close(mut reply: Reply) -> Reply {
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     reply
 }
 

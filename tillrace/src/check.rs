@@ -11,10 +11,11 @@ use tillrace_sinks::settings::Target;
 
 use crate::cli::Source;
 use crate::config::Settings;
+use crate::descriptors::Descriptors;
 
 /// Prints a summary; an unsound configuration is the error, which names the key and the remedy.
 pub(crate) fn run(source: &Source) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(source)?;
+    let mut settings = Settings::load(source)?;
     check_places(&settings)?;
     let mut out = io::stdout().lock();
     let log = settings
@@ -31,6 +32,10 @@ pub(crate) fn run(source: &Source) -> anyhow::Result<ExitCode> {
         settings.log.partitions,
     )
     .context("print the summary")?;
+    if let Some(held) = Descriptors::raise()?.hold(&mut settings.ingest)? {
+        writeln!(out, "with the limits of this shell, a gateway takes {held}")
+            .context("print the summary")?;
+    }
     if let Some(outlook) = disk_outlook(&settings)? {
         writeln!(out, "{outlook}").context("print the summary")?;
     }

@@ -5,6 +5,7 @@ mod cli;
 mod config;
 mod confirm;
 mod demo;
+mod descriptors;
 mod errors;
 mod redrive;
 mod release;

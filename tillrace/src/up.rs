@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Source;
 use crate::config::Settings;
+use crate::descriptors::Descriptors;
 use crate::roles::{Roles, Running};
 use crate::telemetry;
 
@@ -28,6 +29,12 @@ pub(crate) async fn run(
     settings.aggregate.adopt_checkpoints = adopt_checkpoints;
     telemetry::start(&settings.telemetry)?;
     let key = if roles.ingest { settings.add_development_tenant()? } else { None };
+    let descriptors = Descriptors::raise()?;
+    if roles.ingest
+        && let Some(held) = descriptors.hold(&mut settings.ingest)?
+    {
+        tracing::warn!(held, "the limit of open files is low for the connections that are wanted");
+    }
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut running = Running::start(&settings, roles).await?;
@@ -62,6 +69,7 @@ fn greet(
     writeln!(out, "tillrace {}", env!("CARGO_PKG_VERSION"))?;
     if let Some(address) = running.gateway_address() {
         writeln!(out, "  listening  http://{address}")?;
+        writeln!(out, "  at most    {} connections", settings.ingest.max_connections)?;
     }
     writeln!(out, "  status     http://{}/readyz", running.status_address())?;
     writeln!(out, "  log        {}", settings.log_name())?;

@@ -6,7 +6,7 @@
 mod kafka_cluster;
 mod process;
 
-use process::{CommandLine, sale};
+use process::{CommandLine, sale, until};
 use serde_json::Value;
 
 fn net(deltas: &[Value], sku: &str) -> i64 {
@@ -100,6 +100,44 @@ fn every_role_tells_its_readiness_and_metrics_where_it_alone_answers() {
         assert!(metrics.contains("tillrace_log_frames_total"), "{role}: {metrics}");
         assert!(process.terminate().success(), "{role}");
     }
+}
+
+/// Silent connections take no descriptor from the log, and none is left without an answer.
+#[test]
+fn silent_connections_past_the_limit_of_open_files_harm_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = CommandLine::new(folder.path(), &[])
+        .with_open_files("-n 1024")
+        .with("TILLRACE__INGEST__ADDRESS_SHARE_PERCENT", "100")
+        .with("TILLRACE__LOG__LOCAL__SEAL_AFTER", "1s");
+    let tillrace = limited.up();
+    tillrace.sell(1, "apples", "3");
+    let silent = tillrace.connect_silently(800);
+    let open = || tillrace.metric("tillrace_ingest_connections ");
+    // 1,024 but for files, the status listener and the reserve, which lets go of who says nothing.
+    until("all there may be are open, and the reserve is free again", || {
+        let refused = "tillrace_ingest_refused_connections_total{reason=\"max_connections\"}";
+        (tillrace.metric(refused) > 159.0 && open() < 641.0).then_some(())
+    });
+    let (status, answer) = tillrace.post("/v1/events", &sale(2, "apples", "1"));
+    assert_eq!(status, 503, "at once, and with words: {answer}");
+    assert_eq!(tillrace.status("/readyz").0, 200);
+    drop(silent);
+    until("there is room again", || (open() < 1.0).then_some(()));
+    tillrace.sell(2, "apples", "1");
+    assert!(tillrace.terminate().success());
+    limited.assert_verified();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let tillrace = CommandLine::new(folder.path(), &[]).with_open_files("-S -n 300").up();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", tillrace.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).unwrap());
+    assert_eq!(soft, hard);
 }
 
 #[test]

@@ -169,3 +169,24 @@ async fn a_head_has_eight_kilobytes() {
     assert_eq!(bench.raw(of(8_000)).await.status, 200);
     assert_eq!(bench.raw(of(9_000)).await.status, 431);
 }
+
+#[tokio::test]
+async fn a_head_that_others_might_read_otherwise_is_refused_and_the_connection_closed() {
+    let bench = start(|_| {}).await;
+    for (lines, status, code) in [
+        ("", 400, "malformed_head"),
+        ("Host: a\r\nHost: a\r\n", 400, "malformed_head"),
+        ("Host: a@b\r\n", 400, "malformed_head"),
+        ("Host: x\r\nTransfer-Encoding: chunked, chunked\r\n", 400, "malformed_head"),
+        ("Host: x\r\nTransfer-Encoding: gzip, chunked\r\n", 501, "unsupported_transfer_encoding"),
+    ] {
+        let mut stream = bench.connect().await;
+        let request = format!("POST /v1/events HTTP/1.1\r\nX-Api-Key: {KEY}\r\n{lines}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let answer = read_answer(&mut stream).await.expect(lines);
+        answer.assert_problem(status, code);
+        assert_eq!(answer.header("connection"), Some("close"), "{lines:?}");
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "{lines:?}");
+    }
+    assert_eq!(bench.raw("GET /healthz HTTP/1.0\r\n\r\n").await.status, 200);
+}

@@ -23,13 +23,14 @@ pub(super) struct CommandLine {
     data: PathBuf,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    open_files: Option<&'static str>,
 }
 
 impl CommandLine {
     /// Makes a command line; `arguments` are added to every call.
     pub(super) fn new(data: &Path, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&text| text.to_owned()).collect();
-        Self { data: data.to_owned(), arguments, variables: Vec::new() }
+        Self { data: data.to_owned(), arguments, variables: Vec::new(), open_files: None }
     }
 
     /// Adds an environment variable to every call.
@@ -38,8 +39,23 @@ impl CommandLine {
         self
     }
 
+    /// Gives every call a limit of open files, as the option of the shell's `ulimit` says.
+    pub(super) fn with_open_files(mut self, option: &'static str) -> Self {
+        self.open_files = Some(option);
+        self
+    }
+
     fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tillrace"));
+        let executable = env!("CARGO_BIN_EXE_tillrace");
+        let mut command = match self.open_files {
+            None => Command::new(executable),
+            Some(option) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit {option} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &limited, executable]);
+                shell
+            }
+        };
         command.args(words).arg("--data").arg(&self.data).args(&self.arguments);
         command.env("TILLRACE_DEV_KEY", KEY).env("TILLRACE__AGGREGATE__FLUSH_INTERVAL", "100ms");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -128,6 +144,17 @@ impl Tillrace {
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         ask(gateway, &request)
+    }
+
+    /// Opens connections to the gateway and says nothing on them.
+    pub(super) fn connect_silently(&self, connections: usize) -> Vec<TcpStream> {
+        let gateway = self.gateway.as_ref().expect("a role with a gateway");
+        (0..connections).map(|_| TcpStream::connect(gateway).expect("connect")).collect()
+    }
+
+    /// Number of its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks the status listener.
