@@ -32,6 +32,11 @@ pub(crate) fn may_hold_card(text: &str) -> bool {
     text.len() >= MIN_DIGITS && has_many_digits(text.as_bytes())
 }
 
+/// Tells whether there is card data in a text that is kept beside an event, such as a header; nothing is exempt in it.
+pub fn holds_card_data(text: &str) -> bool {
+    may_hold_card(text) && CardRules::default().finding(text, TextClass::Free).is_some()
+}
+
 fn has_many_digits(text: &[u8]) -> bool {
     text.iter().map(|&byte| usize::from(byte.is_ascii_digit() || byte == MASKED)).sum::<usize>()
         >= MIN_DIGITS

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
 use tillrace_core::bucket::Exhausted;
+use tillrace_core::card::holds_card_data;
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::topics::Topics;
 
@@ -243,7 +244,8 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|b| b != b'0');
     let [version, trace, parent, flags] = parts.as_slice() else { return None };
     let valid = *version == "00" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
-    valid.then(|| value.to_owned())
+    // It is kept with the event, and digits are hexadecimal too.
+    (valid && !holds_card_data(value)).then(|| value.to_owned())
 }
 
 fn turn_down(request: Request<Incoming>, problem: Problem) -> Reply {
@@ -324,6 +326,8 @@ mod tests {
         assert_eq!(of("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
         assert_eq!(of("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"), None);
         assert_eq!(of("00-0af7-b7ad6b7169203331-01"), None);
+        assert_eq!(of("00-00000000000000004111111111111111-b7ad6b7169203331-01"), None);
+        assert_eq!(of("00-0af7651916cd43dd8448eb211c80319c-4111111111111111-01"), None);
         assert_eq!(of("00-00000000000000000000000000000000-b7ad6b7169203331-01"), None);
         assert_eq!(of("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01"), None);
         let twice = headers(&[("traceparent", good); 2]);
