@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettings, run};
+use tillrace_core::health::Health;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
@@ -39,7 +40,7 @@ pub fn drain(
     let shared = Arc::new(Shared::default());
     let log = NullLog { feed: Mutex::new(Some(feed)), shared: Arc::clone(&shared) };
     let metrics = AggregateMetrics::register(&mut prometheus_client::registry::Registry::default());
-    run(Arc::new(log), topics, settings, &shared.stop, &metrics)?;
+    run(Arc::new(log), topics, settings, &shared.stop, &metrics, &Health::default())?;
     Ok(Written {
         rows: shared.rows.load(Ordering::Relaxed),
         commits: shared.commits.load(Ordering::Relaxed),

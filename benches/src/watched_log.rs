@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettings, run};
+use tillrace_core::health::Health;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
@@ -109,7 +110,7 @@ pub fn drain(
     let seen = Arc::new(Seen { caught_up, total, open: Mutex::new(open), ..Seen::default() });
     let log = Arc::new(Watched { inner, seen: Arc::clone(&seen), without });
     let metrics = AggregateMetrics::register(&mut prometheus_client::registry::Registry::default());
-    run(log, topics, settings, &seen.caught_up, &metrics)?;
+    run(log, topics, settings, &seen.caught_up, &metrics, &Health::default())?;
     Ok(seen)
 }
 

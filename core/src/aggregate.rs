@@ -12,6 +12,7 @@
 
 mod archive;
 mod attendance;
+mod conditions;
 mod day_records;
 mod days;
 mod deltas;
@@ -41,6 +42,7 @@ mod settings;
 mod state;
 mod store;
 mod terminals;
+mod unreadable;
 mod verdict;
 mod windows;
 
@@ -49,23 +51,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::explain;
+use crate::health::Health;
 use crate::log::{Log, LogError, Offset, Partition};
 use crate::topics::Topics;
 
-pub use fold::Unreadable;
 pub use metrics::AggregateMetrics;
 pub use settings::{AggregateSettingError, AggregateSettings};
 pub use state::StateError;
+pub use unreadable::Unreadable;
 pub use verdict::Totals;
 
 /// Aggregates until `stop` is set, then flushes and returns. Blocks its thread.
 ///
-/// The topics must exist. Several processes share the work as members of one group. A record that
-/// can not be understood stops its partition, which is logged and shown by a gauge; the others go on.
+/// The topics must exist. Several processes share the work as members of one group. A record that can not be read is kept
+/// aside; a partition whose state can not be read stands still, and the others go on: `health` tells of both.
 ///
 /// # Errors
-/// Settings that can not be, disagreement of state and group, and every failure of the log but an
-/// aborted transaction. Where [`AggregateError::is_retryable`], calling again may help.
+/// Settings that can not be, another number of partitions than the state has, and every failure of the log but
+/// an aborted transaction. Where [`AggregateError::is_retryable`], calling again may help.
 #[expect(clippy::needless_pass_by_value, reason = "the thread that runs this owns its share")]
 pub fn run(
     log: Arc<dyn Log>,
@@ -73,8 +76,10 @@ pub fn run(
     settings: &AggregateSettings,
     stop: &AtomicBool,
     metrics: &AggregateMetrics,
+    health: &Health,
 ) -> Result<(), AggregateError> {
-    let mut engine = engine::Engine::join(&*log, topics, settings, metrics, Instant::now())?;
+    let now = Instant::now();
+    let mut engine = engine::Engine::join(&*log, topics, settings, metrics, health, now)?;
     while !stop.load(Ordering::Relaxed) {
         engine.step(Instant::now())?;
     }
@@ -165,6 +170,17 @@ pub enum AggregateError {
 }
 
 impl AggregateError {
+    /// The partition that alone has to stand still.
+    fn stopped_partition(&self) -> Option<Partition> {
+        match self {
+            Self::Mismatch { partition, .. }
+            | Self::LostOffset { partition, .. }
+            | Self::LostState { partition, .. }
+            | Self::State { partition, .. } => Some(*partition),
+            _ => None,
+        }
+    }
+
     /// Tells whether running again may succeed without anyone changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -182,10 +198,10 @@ explain!(AggregateError {
         "Set the key that the text names as it says.";
     Mismatch: "checkpoint_mismatch",
         "A partition's checkpoint in state.v1 and the group's offset are written in one transaction, and disagree: one of them \
-         was changed from outside. Going on would count records twice or not at all, so the partition's owner stops.",
+         was changed from outside. Going on would count records twice or not at all, so the partition stands still.",
         "If someone reset offsets, put the group `aggregate` (behind the namespace) back to the checkpoint's offset, which the \
          text names: kafka-consumer-groups --reset-offsets --to-offset. If state.v1 was restored from a backup, restore all \
-         topics and groups from the same one.";
+         topics and groups from the same one. Then start the process again.";
     LostOffset: "group_offset_lost",
         "Kafka forgot the aggregator's group offset (offsets.retention.minutes, or a deleted group); the checkpoint has it still.",
         "Start the aggregator once with `tillrace aggregate --adopt-checkpoints`, which writes the offsets of all partitions \

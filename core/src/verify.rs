@@ -37,6 +37,8 @@ mod subject;
 
 mod journal;
 
+mod unreadable;
+
 mod outputs;
 
 mod repeats;

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tillrace_core::aggregate::{AggregateMetrics, AggregateSettings, run};
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
+use tillrace_core::health::Health;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Log, LogView, Row, Topic};
 use tillrace_core::text::Timestamp;
@@ -138,7 +139,7 @@ impl Running {
                 ..AggregateSettings::default()
             };
             let metrics = AggregateMetrics::register(&mut Registry::default());
-            run(log, &topics, &settings, &flag, &metrics).unwrap();
+            run(log, &topics, &settings, &flag, &metrics, &Health::default()).unwrap();
         });
         Self { stop, thread }
     }

@@ -40,6 +40,13 @@ struct Kept {
     eventid: String,
 }
 
+/// Why a record stands on `pos.conflicts`.
+#[derive(Deserialize)]
+struct Why {
+    reason: String,
+    detail: String,
+}
+
 /// The data of an order.
 #[derive(Serialize)]
 struct Order<'a> {
@@ -118,8 +125,15 @@ fn read(view: &dyn LogView, topics: &Topics, place: Place) -> anyhow::Result<Kep
     let topic = &topics.conflicts;
     let missing = || format!("{topic} holds no record at {place}; `tillrace tap` shows its places");
     let entry = entry_at(view, topic, partition, offset)?.with_context(missing)?;
-    let kept: Kept = serde_json::from_slice(entry.value.as_deref().unwrap_or_default())
-        .with_context(|| format!("read {topic} at {place}"))?;
+    let value = entry.value.as_deref().unwrap_or_default();
+    let read = || format!("read {topic} at {place}");
+    let Why { reason, detail } = serde_json::from_slice(value).with_context(read)?;
+    ensure!(
+        reason != "unreadable" && detail != "time_implausible",
+        "{place}: {reason} ({detail}) cannot be released: it would count at no time or not at all; \
+         have it sent again as it should be, under a number of its own"
+    );
+    let kept: Kept = serde_json::from_slice(value).with_context(read)?;
     let journal =
         view.bounds(&topics.events, kept.partition).context("read the journal's bounds")?;
     ensure!(

@@ -103,7 +103,8 @@ impl Running {
         let aggregator = roles
             .aggregate
             .then(|| {
-                Aggregator::start(Arc::clone(&log), topics.clone(), folding, policy, &mut registry)
+                let (log, topics) = (Arc::clone(&log), topics.clone());
+                Aggregator::start(log, topics, folding, policy, &mut registry, health.clone())
             })
             .transpose()?;
         let delivery = if roles.deliver {

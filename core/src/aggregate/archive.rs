@@ -23,10 +23,11 @@ pub(super) struct Archive<'a> {
 #[derive(Deserialize)]
 struct Source {
     offset: Offset,
+    reason: String,
 }
 
 impl Archive<'_> {
-    /// Tells whether a committed record of `pos.conflicts` names this offset of the journal.
+    /// Tells whether a committed record of `pos.conflicts` keeps the event at this offset of the journal.
     ///
     /// # Errors
     /// When the log fails.
@@ -41,8 +42,8 @@ impl Archive<'_> {
                 continue;
             };
             match source_of(&entry) {
-                Some(source) if source == offset => return Ok(true),
-                Some(source) if source < offset => low = entry.offset + 1,
+                Some(source) if source.offset == offset => return Ok(source.reason != "unreadable"),
+                Some(source) if source.offset < offset => low = entry.offset + 1,
                 _ => high = middle,
             }
         }
@@ -89,7 +90,6 @@ impl std::fmt::Debug for Archive<'_> {
     }
 }
 
-fn source_of(entry: &Entry) -> Option<Offset> {
-    let source: Source = serde_json::from_slice(entry.value.as_deref()?).ok()?;
-    Some(source.offset)
+fn source_of(entry: &Entry) -> Option<Source> {
+    serde_json::from_slice(entry.value.as_deref()?).ok()
 }

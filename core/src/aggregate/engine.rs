@@ -7,9 +7,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
+
 use super::AggregateError;
 use super::archive::Archive;
-use super::fold::{Desk, FoldError, Workbench};
+use super::conditions::Conditions;
+use super::fold::{Desk, Workbench};
 use super::metrics::AggregateMetrics;
 use super::outputs::Weight;
 use super::paper::Paper;
@@ -19,9 +22,11 @@ use super::settings::AggregateSettings;
 use super::state;
 use super::verdict::Totals;
 use crate::decode::Decoder;
+use crate::health::Health;
 use crate::log::{
     self, Committed, Entry, Log, LogError, Offset, Polled, Position, Row, TransactionalConsumer,
 };
+use crate::record_size::RECORD_LIMIT_BYTES;
 use crate::topics::Topics;
 
 /// Records asked for at once.
@@ -40,6 +45,7 @@ pub(super) struct Engine<'a> {
     topics: &'a Topics,
     settings: &'a AggregateSettings,
     metrics: &'a AggregateMetrics,
+    conditions: Conditions,
     consumer: Box<dyn TransactionalConsumer>,
     decoder: Decoder,
     paper: Paper,
@@ -48,12 +54,19 @@ pub(super) struct Engine<'a> {
     aborts: u32,
     /// Records of the last flush: the next one will have about as many.
     rows: usize,
+    /// Bytes of a record past which the log would refuse the whole flush.
+    pub(super) record_limit: usize,
 }
 
 /// How far a partition of this member has come.
 enum Held {
     Coming(Takeover),
-    Here { partition: Box<Partition>, flushed: Totals, stopped: bool },
+    Here {
+        partition: Box<Partition>,
+        flushed: Totals,
+    },
+    /// It stands still, which is told as a condition, until it comes back to this member or another.
+    Stopped,
 }
 
 impl<'a> Engine<'a> {
@@ -66,6 +79,7 @@ impl<'a> Engine<'a> {
         topics: &'a Topics,
         settings: &'a AggregateSettings,
         metrics: &'a AggregateMetrics,
+        health: &Health,
         now: Instant,
     ) -> Result<Self, AggregateError> {
         settings.validate()?;
@@ -75,6 +89,7 @@ impl<'a> Engine<'a> {
             topics,
             settings,
             metrics,
+            conditions: Conditions::new(health, topics),
             consumer,
             decoder: Decoder::new(),
             paper: Paper::default(),
@@ -82,6 +97,7 @@ impl<'a> Engine<'a> {
             last_flush: now,
             aborts: 0,
             rows: 0,
+            record_limit: RECORD_LIMIT_BYTES,
         })
     }
 
@@ -106,6 +122,7 @@ impl<'a> Engine<'a> {
                 for partition in partitions {
                     self.held.remove(&partition);
                     self.metrics.gone(partition);
+                    self.conditions.gone(partition);
                 }
             }
             Polled::Records(entries) => self.fold(&entries, now)?,
@@ -114,6 +131,7 @@ impl<'a> Engine<'a> {
         if now.saturating_duration_since(self.last_flush) >= self.settings.flush_interval {
             self.flush(now)?;
             self.look_at_lag();
+            self.conditions.grow_old(now);
         }
         Ok(())
     }
@@ -131,14 +149,23 @@ impl<'a> Engine<'a> {
             if let Held::Here { partition, .. } = held
                 && partition.is_dirty()
             {
+                let before = rows.len();
                 partition.write(self.topics, &mut self.paper, &mut rows);
+                let too_long = |row: &&Row| bytes_of(row) > self.record_limit;
+                if let Some(row) = rows[before..].iter().find(too_long) {
+                    self.conditions.unwritable(number, row);
+                    self.metrics.stopped(number, true);
+                    rows.truncate(before);
+                    *held = Held::Stopped;
+                    continue;
+                }
                 positions.push(position(number, partition.checkpoint.next_offset));
             }
         }
         if !positions.is_empty() {
             self.rows = rows.len();
             match self.consumer.commit_with(rows, &positions) {
-                Ok(()) => self.committed(&positions, began),
+                Ok(()) => self.committed(&positions, began, now),
                 Err(LogError::Aborted { cause }) => {
                     self.aborted(&positions, now, &LogError::Aborted { cause })?;
                 }
@@ -152,7 +179,8 @@ impl<'a> Engine<'a> {
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
         self.held.values().all(|held| match held {
-            Held::Here { partition, stopped, .. } => *stopped || !partition.is_dirty(),
+            Held::Here { partition, .. } => !partition.is_dirty(),
+            Held::Stopped => true,
             Held::Coming(_) => false,
         })
     }
@@ -162,7 +190,7 @@ impl<'a> Engine<'a> {
     pub(super) fn next_offset(&self, partition: log::Partition) -> Option<Offset> {
         match self.held.get(&partition)? {
             Held::Here { partition, .. } => Some(partition.checkpoint.next_offset),
-            Held::Coming(_) => None,
+            Held::Coming(_) | Held::Stopped => None,
         }
     }
 
@@ -177,12 +205,22 @@ impl<'a> Engine<'a> {
         let mut fresh = Vec::new();
         for held in self.held.values_mut() {
             let Held::Coming(takeover) = held else { continue };
-            match takeover.step(ground, &mut *self.consumer, now)? {
-                None => {}
-                Some(Taken::Fresh(partition)) => fresh.push(partition),
-                Some(Taken::Restored(partition)) => {
+            match takeover.step(ground, &mut *self.consumer, now) {
+                Ok(None) => {}
+                Ok(Some(Taken::Fresh(partition))) => fresh.push(partition),
+                Ok(Some(Taken::Restored(partition))) => {
+                    self.conditions.gone(partition.number);
                     *held = begin(&mut *self.consumer, partition, self.metrics)?;
                 }
+                // The others have nothing to do with it.
+                Err(error) => match error.stopped_partition() {
+                    Some(partition) => {
+                        self.conditions.stopped(partition, &error);
+                        self.metrics.stopped(partition, true);
+                        *held = Held::Stopped;
+                    }
+                    None => return Err(error),
+                },
             }
         }
         if fresh.is_empty() {
@@ -197,6 +235,7 @@ impl<'a> Engine<'a> {
             Ok(()) => {
                 for partition in fresh {
                     let number = partition.number;
+                    self.conditions.gone(number);
                     let here = begin(&mut *self.consumer, partition, self.metrics)?;
                     self.held.insert(number, here);
                 }
@@ -213,31 +252,15 @@ impl<'a> Engine<'a> {
         let mut weight = self.weight();
         for entry in entries {
             // A partition on its way, after an abort for one, will be read from its place again.
-            let Some(Held::Here { partition, stopped: stopped @ false, .. }) =
-                self.held.get_mut(&entry.partition)
-            else {
+            let Some(Held::Here { partition, .. }) = self.held.get_mut(&entry.partition) else {
                 continue;
             };
             let archive = Archive { log: self.log, topics: self.topics };
             let desk = Desk { topics: self.topics, paper: &mut self.paper };
             let mut bench = Workbench { decoder: &mut self.decoder, archive, desk };
             let before = partition.outputs.weight;
-            match partition.fold(entry, &mut bench) {
-                Ok(noticed) => self.metrics.noticed(noticed.jumps, noticed.resets),
-                Err(FoldError::Log(error)) => return Err(error.into()),
-                Err(FoldError::Unreadable(cause)) => {
-                    *stopped = true;
-                    self.metrics.stopped(entry.partition, true);
-                    tracing::error!(
-                        topic = %entry.topic,
-                        partition = entry.partition,
-                        offset = entry.offset,
-                        error = %cause,
-                        "partition stopped at a record that can not be understood"
-                    );
-                    continue;
-                }
-            }
+            let noticed = partition.fold(entry, &mut bench)?;
+            self.metrics.noticed(noticed.jumps, noticed.resets);
             weight.records += partition.outputs.weight.records - before.records;
             weight.bytes += partition.outputs.weight.bytes - before.bytes;
             let full = partition.outputs.windows.is_full();
@@ -264,16 +287,19 @@ impl<'a> Engine<'a> {
         sum
     }
 
-    fn committed(&mut self, positions: &[Position], began: Instant) {
+    fn committed(&mut self, positions: &[Position], began: Instant, now: Instant) {
         self.aborts = 0;
         self.metrics.flushed(self.rows, began.elapsed());
         // Sweeps of all partitions together fill a small part of the next flush.
         let bytes = self.settings.flush_bytes() / SWEEP_SHARE / self.held.len().max(1);
         let room = Weight { records: self.settings.flush_records, bytes };
         for position in positions {
-            if let Some(Held::Here { partition, flushed, .. }) =
-                self.held.get_mut(&position.partition)
+            if let Some(Held::Here { partition, flushed }) = self.held.get_mut(&position.partition)
             {
+                if let Some(last) = &partition.outputs.unreadable {
+                    let records = partition.checkpoint.totals.unreadable - flushed.unreadable;
+                    self.conditions.unreadable(position.partition, records, last, now);
+                }
                 partition.written(self.topics, &mut self.paper, room);
                 self.metrics.committed(flushed, &partition.checkpoint.totals);
                 *flushed = partition.checkpoint.totals;
@@ -340,7 +366,12 @@ fn begin(
         stores = partition.stores.len(),
         "partition taken over"
     );
-    Ok(Held::Here { partition, flushed, stopped: false })
+    Ok(Held::Here { partition, flushed })
+}
+
+/// Key and value of a row.
+fn bytes_of(row: &Row) -> usize {
+    row.key.len() + row.value.as_ref().map_or(0, Bytes::len)
 }
 
 fn first_row(partition: &Partition, topics: &Topics, paper: &mut Paper) -> Row {

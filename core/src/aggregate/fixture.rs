@@ -11,6 +11,7 @@ use super::memory_log::MemoryLog;
 use super::{AggregateError, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, Scope};
+use crate::health::Health;
 use crate::log::{Offset, Partition, Topic};
 use crate::text::Timestamp;
 use crate::topics::{Topics, key, partition_of};
@@ -153,6 +154,15 @@ impl Sample {
         self.written(&format!("tillrace.pos.{}", self.kind), &self.data())
     }
 
+    /// The journal record of the event with another time, as its sender wrote it.
+    pub(super) fn written_with(&self, time: &str, hash: u128, data: &[u8]) -> Vec<u8> {
+        let envelope = self.envelope("tillrace.pos.sale", data);
+        let envelope = Envelope { time: Some(time.into()), content_hash: Some(hash), ..envelope };
+        let mut value = Vec::new();
+        envelope.write(&mut value);
+        value
+    }
+
     /// The marker of its refusal.
     pub(super) fn refused(&self) -> Vec<u8> {
         self.written("tillrace.pos.refused", br#"{"code":"invalid_money","pointer":"/lines/0"}"#)
@@ -182,6 +192,7 @@ pub(super) struct Rig {
     pub(super) topics: Topics,
     pub(super) settings: AggregateSettings,
     pub(super) metrics: AggregateMetrics,
+    pub(super) health: Health,
     pub(super) now: Instant,
 }
 
@@ -192,6 +203,7 @@ impl Rig {
             topics: Topics::new(""),
             settings: AggregateSettings::default(),
             metrics: AggregateMetrics::register(&mut Registry::default()),
+            health: Health::default(),
             now: Instant::now(),
         }
     }
@@ -225,7 +237,8 @@ impl Rig {
 
     /// Joins as the next member, without any partition.
     pub(super) fn join_idle(&self) -> Engine<'_> {
-        Engine::join(&self.log, &self.topics, &self.settings, &self.metrics, self.now).unwrap()
+        let Self { log, topics, settings, metrics, health, now } = self;
+        Engine::join(log, topics, settings, metrics, health, *now).unwrap()
     }
 
     /// Steps until everything on the journal is committed.

@@ -2,7 +2,7 @@
 //!
 //! The one place where the rules meet: dates first, then the ledger or the event ids, then what the
 //! verdict calls for. A record is decoded before anything is changed, so that one which can not be
-//! understood leaves no trace and stops its partition.
+//! read moves nothing; it is kept aside like an event of which nothing can be counted.
 
 use super::archive::Archive;
 use super::days::{Control, is_sealed};
@@ -14,10 +14,11 @@ use super::partition::Partition;
 use super::records::{ConflictRecord, CountRecord};
 use super::settings::AHEAD_MS;
 use super::store::identity_hash;
+use super::unreadable::{self, Unreadable};
 use super::verdict::{Quarantine, Verdict};
 use super::windows::{Setting, window_start};
-use crate::decode::{Decoder, Refusal};
-use crate::envelope::{Envelope, EnvelopeError, Scope, TYPE_REFUSED, TYPE_RELEASE};
+use crate::decode::Decoder;
+use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
 use crate::event::Event;
 use crate::log::{Entry, LogError, Offset};
 use crate::stock::{Effect, effect, is_count};
@@ -31,27 +32,6 @@ const BEFORE_DATA: usize = br#","data":"#.len();
 const DELTA_BYTES: usize = 640;
 /// Bytes that an amendment takes at first beyond its names, at most.
 const AMENDMENT_BYTES: usize = 2_048;
-
-/// Why a record stops its partition.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unreadable {
-    /// A tombstone, where none can be.
-    #[error("the record has no value")]
-    Empty,
-    /// No envelope, or one of a later schema.
-    #[error("the envelope can not be read: {0}")]
-    Envelope(#[from] EnvelopeError),
-    /// The record stands under the key of another store.
-    #[error("the record's key is not that of its tenant and store")]
-    Key,
-    /// No event, or of an unknown kind.
-    #[error("the event can not be read: {} at {}", .0.code.as_str(), .0.pointer)]
-    Event(Refusal),
-    /// A release that names nothing.
-    #[error("the release can not be read: {0}")]
-    Release(#[source] serde_json::Error),
-}
 
 /// Adds an event to control totals; returns by how many bytes at most they are longer then.
 fn grow(control: &mut Control, event: &Event<'_>) -> usize {
@@ -69,7 +49,7 @@ fn decode<'d>(decoder: &'d mut Decoder, envelope: &Envelope<'d>) -> Result<Event
     event.map_err(Unreadable::Event)
 }
 
-/// What ends folding.
+/// Why a record is not folded in.
 #[derive(Debug)]
 pub(super) enum FoldError {
     Unreadable(Unreadable),
@@ -125,19 +105,35 @@ impl Subject<'_> {
 }
 
 impl Partition {
-    /// Folds the next record in.
+    /// Folds the next record in. One that can not be read is kept aside, and nothing else comes of it.
     ///
     /// # Errors
-    /// When the record can not be understood, or the log fails while looking a release up. The
-    /// partition is then as it was before.
+    /// When the log fails while looking a release up. The partition is then as it was before.
     pub(super) fn fold(
+        &mut self,
+        entry: &Entry,
+        bench: &mut Workbench<'_>,
+    ) -> Result<Noticed, LogError> {
+        let noticed = match self.fold_readable(entry, bench) {
+            Ok(noticed) => noticed,
+            Err(FoldError::Log(error)) => return Err(error),
+            Err(FoldError::Unreadable(cause)) => {
+                self.keep_unreadable(entry, cause, &mut bench.desk);
+                Noticed::default()
+            }
+        };
+        self.checkpoint.next_offset = entry.offset + 1;
+        Ok(noticed)
+    }
+
+    fn fold_readable(
         &mut self,
         entry: &Entry,
         bench: &mut Workbench<'_>,
     ) -> Result<Noticed, FoldError> {
         let mut noticed = Noticed::default();
         let value = entry.value.as_deref().ok_or(Unreadable::Empty)?;
-        let envelope = Envelope::parse(value)?;
+        let envelope = unreadable::read(value)?;
         let store =
             self.store(&entry.key, &envelope.tenant, &envelope.store).ok_or(Unreadable::Key)?;
         match &*envelope.event_type {
@@ -156,7 +152,6 @@ impl Partition {
                 bench.decoder.reuse(spare);
             }
         }
-        self.checkpoint.next_offset = entry.offset + 1;
         Ok(noticed)
     }
 
@@ -195,6 +190,9 @@ impl Partition {
     fn judge(&mut self, subject: &Subject<'_>) -> (Ruling, Option<u32>) {
         let aside = |reason| (Ruling::aside(reason), None);
         let event = subject.event;
+        if !event.is_time_of_trade() {
+            return aside(Quarantine::TimeImplausible);
+        }
         let (today, now_ms) = (self.today(), self.checkpoint.clock_ms);
         let ahead_ms = event.occurred_at.millis().saturating_sub(now_ms);
         if event.business_date.0 > today.0.saturating_add(DAYS_AHEAD) || ahead_ms > AHEAD_MS {
@@ -401,6 +399,8 @@ impl Partition {
         let key = store.key.clone();
         let parts = [&attributes[..], br#","data":"#, subject.envelope.data, b"}"];
         self.outputs.push(desk.paper, &desk.topics.conflicts, &key, &parts);
-        self.outputs.kept.push(subject.offset);
+        if verdict != Verdict::Quarantined(Quarantine::TimeImplausible) {
+            self.outputs.kept.push(subject.offset);
+        }
     }
 }

@@ -82,7 +82,7 @@ impl AggregateMetrics {
         );
         part.register(
             "partition_stopped",
-            "1 where a record that can not be understood stopped a partition",
+            "1 where a partition stands still, because its state or a record for it can not be read or written",
             metrics.stopped.clone(),
         );
         metrics
@@ -98,6 +98,7 @@ impl AggregateMetrics {
                 ("quarantined", totals.quarantined),
                 ("refused", totals.refused),
                 ("control", totals.control),
+                ("unreadable", totals.unreadable),
                 ("released", totals.released),
             ]
         };

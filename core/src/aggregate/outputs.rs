@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::days::Control;
 use super::paper::Paper;
+use super::unreadable::LastUnreadable;
 use super::windows::Windows;
 use crate::log::{Offset, Partition, Row, Topic};
 use crate::text::Date;
@@ -30,8 +31,10 @@ pub(super) struct Outputs {
     /// Stores whose ids or releases are to be written.
     pub(super) stores: Vec<u32>,
     pub(super) amendments: BTreeMap<(u32, Date), Control>,
-    /// Offsets put on `pos.conflicts`.
+    /// Offsets put on `pos.conflicts` that can be released.
     pub(super) kept: Vec<Offset>,
+    /// The latest record that can not be read.
+    pub(super) unreadable: Option<LastUnreadable>,
     pub(super) weight: Weight,
     /// What a first has between the envelope's attributes and its offset on `pos.transactions`.
     pub(super) settled: String,
@@ -67,6 +70,7 @@ impl Outputs {
             stores: Vec::new(),
             amendments: BTreeMap::new(),
             kept: Vec::new(),
+            unreadable: None,
             weight: Weight::default(),
             settled: format!(r#","verdict":"first","sourcepartition":{partition},"sourceoffset":"#),
         }
@@ -94,6 +98,7 @@ impl Outputs {
         self.stores.clear();
         self.amendments.clear();
         self.kept.clear();
+        self.unreadable = None;
         self.weight = Weight::default();
     }
 }

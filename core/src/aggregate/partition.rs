@@ -16,7 +16,7 @@ use super::settings::Rules;
 use super::store::{Attended, Store, Terminal, key_hash};
 use super::verdict::Totals;
 use crate::log::{self, Offset};
-use crate::text::Date;
+use crate::text::{Date, check_id};
 use crate::topics;
 
 const DAY_MS: i64 = 86_400_000;
@@ -91,7 +91,10 @@ impl Partition {
             let store = &self.stores[slot as usize];
             return (&*store.tenant == tenant && &*store.name == name).then_some(slot);
         }
-        (topics::key(&[tenant, name]).as_bytes() == key).then(|| self.add_store(tenant, name))
+        let is_right = topics::key(&[tenant, name]).as_bytes() == key
+            && check_id(tenant).is_ok()
+            && check_id(name).is_ok();
+        is_right.then(|| self.add_store(tenant, name))
     }
 
     fn add_store(&mut self, tenant: &str, name: &str) -> u32 {

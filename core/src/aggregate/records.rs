@@ -50,6 +50,21 @@ pub(super) struct ConflictRecord<'a> {
     pub(super) receivedtime: &'a str,
 }
 
+/// `pos.conflicts.v1`, of a record that can not be read.
+#[derive(Debug, Serialize)]
+pub(super) struct UnreadableRecord {
+    pub(super) reason: &'static str,
+    pub(super) detail: &'static str,
+    pub(super) error: String,
+    pub(super) partition: Partition,
+    pub(super) offset: Offset,
+    pub(super) key: String,
+    /// Length of the value.
+    pub(super) bytes: usize,
+    /// Its beginning.
+    pub(super) value: String,
+}
+
 /// Writes as text what knows how to display itself.
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)

@@ -1,14 +1,15 @@
 //! An operator's release: an event kept aside goes out after all, under an identity of its own.
 //!
 //! The control record names the offset of the event on the journal. What was kept aside, and only
-//! that, can be released, and once. The event goes out with its offset joined to its id, counts in
-//! stock and in its store-day, and never in the ledger. A release that can not be followed is
-//! reported and counts as the control record that it is.
+//! that, can be released, and once; what can not be read, or has no time of trade, never. The event
+//! goes out with its offset joined to its id, counts in stock and in its store-day, and never in the
+//! ledger. A release that can not be followed is reported and counts as the control record that it is.
 
 use serde::Deserialize;
 
-use super::fold::{FoldError, Subject, Unreadable, Workbench};
+use super::fold::{FoldError, Subject, Workbench};
 use super::partition::Partition;
+use super::unreadable::{self, Unreadable};
 use crate::envelope::{Envelope, Settled, SettledVerdict};
 use crate::log::{self, Entry, Offset};
 
@@ -32,12 +33,11 @@ impl Partition {
         envelope: &Envelope<'_>,
         bench: &mut Workbench<'_>,
     ) -> Result<(), FoldError> {
-        let order: Order = serde_json::from_slice(envelope.data).map_err(Unreadable::Release)?;
+        let order: Order =
+            serde_json::from_slice(envelope.data).map_err(|_unreadable| Unreadable::Release)?;
         let original = self.releasable(store, entry.offset, &order, bench)?;
-        if let Some(original) = &original {
-            self.let_out(store, original, entry.appended_ms, bench)?;
-        }
-        let done = original.is_some();
+        self.tick(entry.appended_ms);
+        let done = original.is_some_and(|original| self.let_out(store, &original, bench).is_some());
         tracing::info!(
             store_id = %envelope.store,
             tenant = %envelope.tenant,
@@ -46,7 +46,6 @@ impl Partition {
             done,
             "release of an event kept aside"
         );
-        self.tick(entry.appended_ms);
         self.checkpoint.totals.control += 1;
         Ok(())
     }
@@ -77,17 +76,14 @@ impl Partition {
         Ok(original.filter(|original| original.key == self.stores[store as usize].key))
     }
 
-    fn let_out(
-        &mut self,
-        store: u32,
-        original: &Entry,
-        appended_ms: i64,
-        bench: &mut Workbench<'_>,
-    ) -> Result<(), FoldError> {
-        let value = original.value.as_deref().ok_or(Unreadable::Empty)?;
-        let envelope = Envelope::parse(value)?;
-        let event = bench.decoder.decode(envelope.data).map_err(Unreadable::Event)?;
-        self.tick(appended_ms);
+    /// Lets an event out; `None` where it is none that can be counted, which was then not kept aside as one either.
+    fn let_out(&mut self, store: u32, original: &Entry, bench: &mut Workbench<'_>) -> Option<()> {
+        let value = original.value.as_deref()?;
+        let envelope = unreadable::read(value).ok()?;
+        let event = bench.decoder.decode(envelope.data).ok()?;
+        if !event.is_time_of_trade() {
+            return None;
+        }
         let offset = original.offset;
         let settled = Settled { verdict: SettledVerdict::Released, partition: self.number, offset };
         let renamed = Envelope {
@@ -105,6 +101,6 @@ impl Partition {
         self.checkpoint.totals.released += 1;
         self.stores[store as usize].released.add(offset);
         self.mark_store(store);
-        Ok(())
+        Some(())
     }
 }

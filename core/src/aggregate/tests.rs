@@ -4,4 +4,5 @@ mod faults;
 mod largest;
 mod restoring;
 mod sizes;
+mod unreadable;
 mod verdicts;

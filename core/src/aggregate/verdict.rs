@@ -47,6 +47,8 @@ pub(super) enum Quarantine {
     ScopeChanged,
     /// No room for another terminal of this store.
     TooManyTerminals,
+    /// Its time or business date can not be one of trade, as of a clock that was never set. It can not be released.
+    TimeImplausible,
 }
 
 impl Quarantine {
@@ -64,6 +66,7 @@ impl Quarantine {
             Self::ResetSuspected => "reset_suspected",
             Self::ScopeChanged => "scope_changed",
             Self::TooManyTerminals => "too_many_terminals",
+            Self::TimeImplausible => "time_implausible",
         }
     }
 }
@@ -86,6 +89,9 @@ pub struct Totals {
     pub refused: u64,
     /// Operators' records.
     pub control: u64,
+    /// Records that can not be read.
+    #[serde(default)]
+    pub unreadable: u64,
     /// Events that an operator let through; not a verdict on a record, so not part of the sum.
     pub released: u64,
 }
@@ -110,5 +116,6 @@ impl Totals {
             + self.quarantined
             + self.refused
             + self.control
+            + self.unreadable
     }
 }

@@ -13,7 +13,7 @@ use crate::topics::Topics;
 
 use super::check::{Check, Difference};
 use super::claims::Source;
-use super::record::{ConflictRecord, CountRecord, Delta, Envelope};
+use super::record::{CountRecord, Delta, Envelope, KeptAside};
 use super::scan::Scan;
 use super::totals::Checkpoints;
 
@@ -162,10 +162,10 @@ pub(super) fn transaction_source(value: &[u8]) -> Source {
     }
 }
 
-/// Tells which journal record a conflict is.
+/// Tells which journal record was kept aside.
 pub(super) fn conflict_source(value: &[u8]) -> Source {
-    read::<ConflictRecord<'_>>(value)
-        .map_or(Source::Unreadable, |conflict| Source::At(conflict.partition, conflict.offset))
+    read::<KeptAside<'_>>(value)
+        .map_or(Source::Unreadable, |kept| Source::At(kept.partition, kept.offset))
 }
 
 /// Tells which journal record a count comes from.

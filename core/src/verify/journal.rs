@@ -24,6 +24,7 @@ use super::stock::Stock;
 use super::subject::{Record, hash_of};
 use super::terminals::{Scope, Terminal};
 use super::totals::Checkpoints;
+use super::unreadable::is_unreadable;
 
 /// What a pass leaves for the other checks.
 pub(super) struct Journal<'a> {
@@ -36,7 +37,7 @@ pub(super) struct Journal<'a> {
     pub(super) counts: VerdictCounts,
     /// When the newest record was appended.
     pub(super) newest_ms: Option<i64>,
-    decoder: Decoder,
+    pub(super) decoder: Decoder,
     /// Identities of firsts that have no number.
     unnumbered: HashSet<u128>,
     pub(super) repeats: Repeats,
@@ -128,14 +129,18 @@ impl<'a> Journal<'a> {
 }
 
 /// Everything that names one journal record as its source.
-struct Claimed {
-    transactions: Vec<Entry>,
-    conflicts: Vec<Entry>,
-    counts: Vec<Entry>,
+pub(super) struct Claimed {
+    pub(super) transactions: Vec<Entry>,
+    pub(super) conflicts: Vec<Entry>,
+    pub(super) counts: Vec<Entry>,
 }
 
 impl Journal<'_> {
     fn record(&mut self, entry: &Entry, claimed: &Claimed, checks: &mut Checks<'_>) {
+        if let Some(kept) = claimed.conflicts.iter().find(|kept| is_unreadable(kept)) {
+            self.unreadable(entry, kept, claimed, checks);
+            return;
+        }
         let Some(record) = Record::read(entry) else {
             checks.verdicts.differs(self.difference(entry, "cannot be read"));
             return;
@@ -263,7 +268,12 @@ impl Journal<'_> {
 
     fn conflict(&mut self, record: &Record<'_>, kept: &Entry, checks: &mut Checks<'_>) {
         let value = kept.value.as_deref().unwrap_or_default();
-        let Ok(conflict) = serde_json::from_slice::<ConflictRecord<'_>>(value) else { return };
+        let Ok(conflict) = serde_json::from_slice::<ConflictRecord<'_>>(value) else {
+            let what = "cannot be read";
+            let place = Difference::new(&self.topics.conflicts, self.partition, what);
+            checks.verdicts.differs(place.at(kept.offset).of(record.name()));
+            return;
+        };
         let same = conflict.data.get() == record.envelope.data()
             && record.says("tenant", &conflict.tenant)
             && record.says("store", &conflict.store)
@@ -279,7 +289,10 @@ impl Journal<'_> {
         if !same {
             checks.verdicts.differs(difference("does not say what the journal says"));
         }
-        self.kept.insert(record.entry.offset, record.entry.key.clone());
+        // What has no time of trade cannot be released.
+        if conflict.detail != "time_implausible" {
+            self.kept.insert(record.entry.offset, record.entry.key.clone());
+        }
         match conflict.reason.as_ref() {
             "conflict" => {
                 self.counts.conflict += 1;

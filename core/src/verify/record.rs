@@ -170,8 +170,6 @@ pub(super) struct CountRecord<'a> {
 pub(super) struct ConflictRecord<'a> {
     #[serde(borrow)]
     pub(super) reason: Cow<'a, str>,
-    pub(super) partition: u32,
-    pub(super) offset: u64,
     #[serde(borrow)]
     pub(super) tenant: Cow<'a, str>,
     #[serde(borrow)]
@@ -185,7 +183,24 @@ pub(super) struct ConflictRecord<'a> {
     #[serde(borrow, default)]
     pub(super) known_hash: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    pub(super) detail: Cow<'a, str>,
+    #[serde(borrow)]
     pub(super) data: &'a RawValue,
+}
+
+/// Where a record of `pos.conflicts` comes from, and what it is: of an event, or of a record that cannot be read.
+#[derive(Deserialize)]
+pub(super) struct KeptAside<'a> {
+    #[serde(borrow)]
+    pub(super) reason: Cow<'a, str>,
+    pub(super) partition: u32,
+    pub(super) offset: u64,
+}
+
+/// A record of `pos.conflicts` about one that cannot be read.
+#[derive(Deserialize)]
+pub(super) struct UnreadableRecord {
+    pub(super) bytes: u64,
 }
 
 /// A release, as the `data` of a control record.

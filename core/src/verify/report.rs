@@ -57,6 +57,7 @@ pub struct VerdictCounts {
     pub quarantined: u64,
     pub refused: u64,
     pub control: u64,
+    pub unreadable: u64,
     /// Of the control records, those that put a kept payload out.
     pub released: u64,
 }
@@ -71,10 +72,11 @@ impl VerdictCounts {
             + self.quarantined
             + self.refused
             + self.control
+            + self.unreadable
     }
 
     /// Lists the counts with their names.
-    pub fn named(&self) -> [(&'static str, u64); 8] {
+    pub fn named(&self) -> [(&'static str, u64); 9] {
         [
             ("first", self.first),
             ("duplicate", self.duplicate),
@@ -83,6 +85,7 @@ impl VerdictCounts {
             ("quarantined", self.quarantined),
             ("refused", self.refused),
             ("control", self.control),
+            ("unreadable", self.unreadable),
             ("released", self.released),
         ]
     }
@@ -99,6 +102,7 @@ impl VerdictCounts {
             quarantined: self.quarantined.saturating_sub(earlier.quarantined),
             refused: self.refused.saturating_sub(earlier.refused),
             control: self.control.saturating_sub(earlier.control),
+            unreadable: self.unreadable.saturating_sub(earlier.unreadable),
             released: self.released.saturating_sub(earlier.released),
         }
     }
@@ -112,6 +116,7 @@ impl VerdictCounts {
         self.quarantined += other.quarantined;
         self.refused += other.refused;
         self.control += other.control;
+        self.unreadable += other.unreadable;
         self.released += other.released;
     }
 }

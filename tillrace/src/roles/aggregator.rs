@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::{self, AggregateError, AggregateMetrics, AggregateSettings};
 use tillrace_core::explain::Explained as _;
+use tillrace_core::health::Health;
 use tillrace_core::log::Log;
 use tillrace_core::restart::{Ending, PANICKED, RestartPolicy};
 use tillrace_core::topics::Topics;
@@ -36,10 +37,11 @@ impl Aggregator {
         settings: AggregateSettings,
         policy: RestartPolicy,
         registry: &mut Registry,
+        health: Health,
     ) -> anyhow::Result<Self> {
         let metrics = AggregateMetrics::register(registry);
         let work = move |stop: &AtomicBool| {
-            aggregate::run(Arc::clone(&log), &topics, &settings, stop, &metrics)
+            aggregate::run(Arc::clone(&log), &topics, &settings, stop, &metrics, &health)
         };
         Self::start_work(work, policy)
     }

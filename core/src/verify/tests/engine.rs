@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::aggregate::{self, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
+use crate::health::Health;
 use crate::log::local::{LocalLog, LocalSettings};
 use crate::log::{Entry, Log, LogView, Offset, Partition, Row, Topic};
 use crate::text::Timestamp;
@@ -206,7 +207,7 @@ fn aggregate(log: &Arc<LocalLog>, topics: &Topics) {
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
             let log = Arc::clone(log) as Arc<dyn Log>;
-            aggregate::run(log, topics, &settings, &stop, &metrics)
+            aggregate::run(log, topics, &settings, &stop, &metrics, &Health::default())
         });
         let group = topics.group("aggregate");
         let is_behind = |partition| {

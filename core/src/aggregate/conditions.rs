@@ -1,0 +1,136 @@
+//! What of the aggregator stands still, or is to be looked at, told where operators see it.
+//!
+//! A partition whose state can not be read, or for which a record can not be written, stands still and no other. Records that can
+//! not be read stop nothing; that there were some is told for an hour after the last.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::AggregateError;
+use super::unreadable::LastUnreadable;
+use crate::explain::Explained;
+use crate::health::{Condition, Health, Impact};
+use crate::log::{Partition, Row};
+use crate::topics::Topics;
+
+const COMPONENT: &str = "aggregator";
+const STOPPED: &str = "partition_stopped";
+const UNREADABLE: &str = "records_unreadable";
+/// How long records that can not be read are told of after the last.
+const TOLD_FOR: Duration = Duration::from_hours(1);
+
+/// The conditions of the partitions of one member.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    health: Health,
+    journal: String,
+    conflicts: String,
+    stopped: BTreeMap<Partition, String>,
+    unreadable: BTreeMap<Partition, Instant>,
+}
+
+impl Conditions {
+    pub(super) fn new(health: &Health, topics: &Topics) -> Self {
+        Self {
+            health: health.clone(),
+            journal: topics.events.to_string(),
+            conflicts: topics.conflicts.to_string(),
+            stopped: BTreeMap::new(),
+            unreadable: BTreeMap::new(),
+        }
+    }
+
+    /// A partition can not be taken over.
+    pub(super) fn stopped(&mut self, partition: Partition, error: &AggregateError) {
+        let remedy = error.explanation().remedy;
+        self.stop(partition, error.to_string(), remedy.to_owned());
+    }
+
+    /// A record of a partition is longer than the log takes.
+    pub(super) fn unwritable(&mut self, partition: Partition, row: &Row) {
+        let (topic, key) = (&row.topic, String::from_utf8_lossy(&row.key));
+        let cause = format!("partition {partition}: the record {key} for {topic} is too long");
+        let remedy = "This is a defect of Tillrace: report it with the text. Events wait in the journal meanwhile.";
+        self.stop(partition, cause, remedy.to_owned());
+    }
+
+    fn stop(&mut self, partition: Partition, cause: String, remedy: String) {
+        let subject = subject(partition);
+        self.stopped.insert(partition, subject.clone());
+        self.health.raise(Condition {
+            component: COMPONENT.to_owned(),
+            code: STOPPED,
+            subject,
+            impact: Impact::Degraded,
+            cause,
+            remedy,
+        });
+    }
+
+    /// Records of a partition were kept aside because they can not be read.
+    pub(super) fn unreadable(
+        &mut self,
+        partition: Partition,
+        records: u64,
+        last: &LastUnreadable,
+        now: Instant,
+    ) {
+        let LastUnreadable { offset, cause } = last;
+        let (journal, conflicts) = (&self.journal, &self.conflicts);
+        tracing::error!(
+            topic = journal,
+            partition,
+            offset,
+            records,
+            error = %cause,
+            "records that can not be read were kept aside"
+        );
+        self.unreadable.insert(partition, now);
+        self.health.raise(Condition {
+            component: COMPONENT.to_owned(),
+            code: UNREADABLE,
+            subject: subject(partition),
+            impact: Impact::Degraded,
+            cause: format!("{journal} {partition}/{offset}: {cause}"),
+            remedy: format!(
+                "Look at what was kept with `tillrace tap {conflicts}`, find out what writes to {journal} beside the \
+                 gateways, or which gateway is of a later version, and have the events sent again."
+            ),
+        });
+    }
+
+    /// Forgets of records that can not be read, where there were none for a while.
+    pub(super) fn grow_old(&mut self, now: Instant) {
+        let health = &self.health;
+        self.unreadable.retain(|&partition, last| {
+            let stays = now.saturating_duration_since(*last) < TOLD_FOR;
+            if !stays {
+                health.clear(COMPONENT, UNREADABLE, &subject(partition));
+            }
+            stays
+        });
+    }
+
+    /// A partition goes on, here or elsewhere.
+    pub(super) fn gone(&mut self, partition: Partition) {
+        if let Some(subject) = self.stopped.remove(&partition) {
+            self.health.clear(COMPONENT, STOPPED, &subject);
+        }
+    }
+}
+
+/// A member that ends holds no partition any more; the next one says anew what stands still.
+impl Drop for Conditions {
+    fn drop(&mut self) {
+        for subject in self.stopped.values() {
+            self.health.clear(COMPONENT, STOPPED, subject);
+        }
+        for &partition in self.unreadable.keys() {
+            self.health.clear(COMPONENT, UNREADABLE, &subject(partition));
+        }
+    }
+}
+
+fn subject(partition: Partition) -> String {
+    format!("partition {partition}")
+}

@@ -1,0 +1,132 @@
+//! Records of the journal that can not be read: garbage, another schema, another store's key.
+//!
+//! Whoever can write to the journal's topic can write anything, and a gateway of a later version may write what this one does
+//! not know. Such a record is no reason for its partition to stand still: it gets a verdict, and is kept aside on `pos.conflicts` with the
+//! reason and the beginning of its bytes. Nothing of it is counted, and it can not be released: whoever wrote it sends it again.
+
+use super::fold::Desk;
+use super::partition::Partition;
+use super::records::UnreadableRecord;
+use crate::card;
+use crate::decode::Refusal;
+use crate::envelope::{Envelope, EnvelopeError};
+use crate::log::{Entry, Offset};
+use crate::record_size::EVENT_RECORD_BYTES;
+
+/// Bytes of a record's value, and of its key, that are kept.
+const VALUE_BYTES: usize = 1_024;
+const KEY_BYTES: usize = 512;
+/// Bytes looked at behind those, so that a card number is hidden that the cut would take apart.
+const BEHIND_BYTES: usize = 64;
+/// Longest name of a terminal, and longest epoch, that an envelope may have.
+const TERMINAL_BYTES: usize = 64;
+const EPOCH_BYTES: usize = 128;
+
+/// Why a record can not be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// A tombstone, where none can be.
+    #[error("the record has no value")]
+    Empty,
+    /// Longer than the largest event and its envelope, or with longer names than there can be.
+    #[error("the record, or a name in it, is longer than any that a gateway writes")]
+    TooLong,
+    /// No envelope, or one of a later schema.
+    #[error("the envelope can not be read: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// The record stands under the key of another store.
+    #[error("the record's key is not that of its tenant and store")]
+    Key,
+    /// No event, or of an unknown kind.
+    #[error("the event can not be read: {} at {}", .0.code.as_str(), .0.pointer)]
+    Event(Refusal),
+    /// A release that names nothing.
+    #[error("the release names no partition and offset")]
+    Release,
+}
+
+impl Unreadable {
+    /// The short code written to `pos.conflicts`.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "no_value",
+            Self::TooLong => "too_long",
+            Self::Envelope(EnvelopeError::UnknownSchema) => "unknown_schema",
+            Self::Envelope(EnvelopeError::Attribute { .. }) => "no_envelope",
+            Self::Key => "other_key",
+            Self::Event(_) => "no_event",
+            Self::Release => "no_release",
+        }
+    }
+}
+
+/// The latest record that a partition kept aside as unreadable, for people.
+#[derive(Debug)]
+pub(super) struct LastUnreadable {
+    pub(super) offset: Offset,
+    pub(super) cause: Unreadable,
+}
+
+/// Reads the envelope of a record, if both are as a gateway writes them.
+pub(super) fn read(value: &[u8]) -> Result<Envelope<'_>, Unreadable> {
+    if value.len() > EVENT_RECORD_BYTES {
+        return Err(Unreadable::TooLong);
+    }
+    let envelope = Envelope::parse(value)?;
+    let length = |name: Option<&str>| name.map_or(0, str::len);
+    let fits = length(envelope.terminal.as_deref()) <= TERMINAL_BYTES
+        && length(envelope.epoch.as_deref()) <= EPOCH_BYTES;
+    if fits { Ok(envelope) } else { Err(Unreadable::TooLong) }
+}
+
+impl Partition {
+    /// Keeps a record on `pos.conflicts` that can not be read.
+    pub(super) fn keep_unreadable(
+        &mut self,
+        entry: &Entry,
+        cause: Unreadable,
+        desk: &mut Desk<'_>,
+    ) {
+        self.tick(entry.appended_ms);
+        self.checkpoint.totals.unreadable += 1;
+        let value = entry.value.as_deref().unwrap_or_default();
+        let record = UnreadableRecord {
+            reason: "unreadable",
+            detail: cause.code(),
+            error: cause.to_string(),
+            partition: self.number,
+            offset: entry.offset,
+            key: beginning(&entry.key, KEY_BYTES),
+            bytes: value.len(),
+            value: beginning(value, VALUE_BYTES),
+        };
+        let key = entry.key.slice(..entry.key.len().min(KEY_BYTES));
+        let record = desk.paper.json(&record);
+        self.outputs.push_row(&desk.topics.conflicts, key, Some(record));
+        self.outputs.unreadable = Some(LastUnreadable { offset: entry.offset, cause });
+    }
+}
+
+/// The beginning of some bytes as text, without what may be card data.
+fn beginning(bytes: &[u8], most: usize) -> String {
+    let seen = bytes.get(..most + BEHIND_BYTES).unwrap_or(bytes);
+    let mut text = card::redact(seen);
+    text.truncate(text.floor_char_boundary(most));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_short_and_gives_no_card_number_away() {
+        let mut bytes = vec![b'x'; 1_015];
+        bytes.extend_from_slice(b" 4111111111111111 and more");
+        let kept = beginning(&bytes, VALUE_BYTES);
+        assert!(kept.len() <= VALUE_BYTES && !kept.contains("4111"), "{kept}");
+        assert_eq!(beginning(b"\xff\x00", 512), "\u{fffd}\0");
+        assert!(beginning(&[0xff; 5_000], VALUE_BYTES).len() <= VALUE_BYTES);
+    }
+}
