@@ -55,6 +55,7 @@ use crate::health::Health;
 use crate::log::{Log, LogError, Offset, Partition};
 use crate::topics::Topics;
 
+pub use conditions::{PARTITION_STOPPED, RECORDS_UNREADABLE};
 pub use metrics::AggregateMetrics;
 pub use settings::{AggregateSettingError, AggregateSettings};
 pub use state::StateError;

@@ -29,6 +29,7 @@ mod tests {
     use std::fmt::Write as _;
     use std::path::Path;
 
+    use tillrace_core::aggregate::{PARTITION_STOPPED, RECORDS_UNREADABLE};
     use tillrace_core::log::kafka::KafkaFault;
     use tillrace_core::log::local::{self, FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
@@ -54,6 +55,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Files of the local log", FileError::EXPLANATIONS),
             ("Conditions of the local log", local::CONDITIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
+            ("Partitions of the aggregator", &[PARTITION_STOPPED, RECORDS_UNREADABLE]),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS]),
             ("Delivery: starting", StartError::EXPLANATIONS),
             ("Delivery: calls and files", FailureCode::EXPLANATIONS),

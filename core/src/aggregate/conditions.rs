@@ -8,16 +8,34 @@ use std::time::{Duration, Instant};
 
 use super::AggregateError;
 use super::unreadable::LastUnreadable;
-use crate::explain::Explained;
+use crate::explain::{Explained, Explanation};
 use crate::health::{Condition, Health, Impact};
 use crate::log::{Partition, Row};
 use crate::topics::Topics;
 
 const COMPONENT: &str = "aggregator";
-const STOPPED: &str = "partition_stopped";
-const UNREADABLE: &str = "records_unreadable";
+const STOPPED: &str = PARTITION_STOPPED.code;
+const UNREADABLE: &str = RECORDS_UNREADABLE.code;
 /// How long records that can not be read are told of after the last.
 const TOLD_FOR: Duration = Duration::from_hours(1);
+
+/// A partition that stands still alone.
+pub const PARTITION_STOPPED: Explanation = Explanation {
+    code: "partition_stopped",
+    meaning: "A partition of the journal could not be taken over, or a record for it could not be written. Its stores stand still, \
+              the other partitions go on; its events wait in the journal, and nothing of it is counted in part.",
+    remedy: "See its cause, and do what its remedy says.",
+};
+
+/// Records that were kept aside because they can not be read.
+pub const RECORDS_UNREADABLE: Explanation = Explanation {
+    code: "records_unreadable",
+    meaning: "The journal holds records that can not be read as events: something other than a gateway wrote them, or a gateway of a \
+              later version. Each was kept aside on pos.conflicts.v1 with the reason and its beginning, and its partition went on. \
+              The condition goes an hour after the last such record.",
+    remedy: "Look at them with `tillrace tap pos.conflicts.v1`. Find out what else writes to pos.events.v1, or upgrade the \
+             aggregators, and have the events sent again.",
+};
 
 /// The conditions of the partitions of one member.
 #[derive(Debug)]
