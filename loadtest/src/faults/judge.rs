@@ -10,12 +10,14 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use hdrhistogram::Histogram;
 use tillrace_loadtest::client::Outcome;
 use tillrace_loadtest::verify::{Verification, VerifySettings, verify};
 
 use self::topics::Topics;
 pub(crate) use self::topics::reader;
-use crate::stage::Stage;
+use crate::probe;
+use crate::stage::{Stage, until};
 use crate::watch::{SILENCE, silent_halts};
 
 /// How long anything may take to settle without moving; longer than the longest wait between two tries.
@@ -105,8 +107,16 @@ fn judge_fleet(stage: &mut Stage<'_>, outcome: &Outcome) {
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
 fn judge_latency(stage: &mut Stage<'_>, outcome: &Outcome) {
     let Some([beside_dummy, beside_product]) = stage.notes.attacks.clone() else { return };
-    let p99_us = |span| outcome.course.latency_between(span).value_at_quantile(0.99);
-    let (dummy_us, product_us) = (p99_us(beside_dummy), p99_us(beside_product));
+    let latency_us = |span| outcome.course.latency_between(span);
+    let (dummy_us, product_us) = (latency_us(beside_dummy), latency_us(beside_product));
+    if dummy_us.is_empty() || product_us.is_empty() {
+        stage.fact(
+            "honest p99 not measured: the fleet was behind its schedule from before the attack",
+        );
+        return;
+    }
+    let p99_us = |latency_us: &Histogram<u64>| latency_us.value_at_quantile(0.99);
+    let (dummy_us, product_us) = (p99_us(&dummy_us), p99_us(&product_us));
     let ratio = product_us as f64 / dummy_us.max(1) as f64;
     let text = format!(
         "honest p99 {:.1} ms while a dummy was attacked, {:.1} ms while the product was: {ratio:.1} times",
@@ -232,6 +242,9 @@ fn redrive(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     if is_local {
         for process in &mut stage.processes {
             process.start()?;
+            // Whoever reads the log before its owner has it would be taken for the owner.
+            let port = process.launch.listen;
+            until("it serves after a redrive", || probe::get(port, "/healthz").is_some())?;
         }
     }
     Ok(())

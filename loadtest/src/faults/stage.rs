@@ -85,14 +85,9 @@ impl<'a> Stage<'a> {
             _ => Vec::new(),
         };
         let mut processes = processes(&site, &plan, &mut dice)?;
-        for process in &mut processes {
-            process.start()?;
-        }
+        let faults = start_all(&mut processes)?;
         let gateways = processes.iter().filter(|process| process.launch.role.has_gateway());
         let gateways: Vec<u16> = gateways.map(|process| process.launch.listen).collect();
-        until("the gateway listens", || {
-            gateways.iter().all(|&port| probe::get(port, "/healthz").is_some())
-        })?;
         let till_proxy = Proxy::start(runtime, 0, gateways)?;
         let (seed, http2) = (dice.random(), dice.random());
         let fleet = HonestFleet::start(runtime, till_proxy.port, plan.rate, seed, http2)?;
@@ -110,7 +105,7 @@ impl<'a> Stage<'a> {
             dice,
             cluster,
             runtime: runtime.clone(),
-            notes: Notes::default(),
+            notes: Notes { faults, ..Notes::default() },
             fleet: Some(fleet),
             ends: 0,
         })
@@ -217,6 +212,30 @@ fn processes(site: &Site, plan: &Plan, dice: &mut Dice) -> anyhow::Result<Vec<Pr
         processes.push(Process::new(name, launch));
     }
     Ok(processes)
+}
+
+/// Starts processes and waits until each says it is ready; one that ends is started again. Returns the ends.
+fn start_all(processes: &mut [Process]) -> anyhow::Result<Vec<String>> {
+    for process in &mut *processes {
+        process.start()?;
+    }
+    let (mut ends, deadline) = (Vec::new(), Instant::now() + SERVES_WITHIN);
+    loop {
+        for process in &mut *processes {
+            if let Some(status) = process.ended()? {
+                ends.push(format!("{} ended while it started: {status}", process.name));
+                process.start()?;
+            }
+        }
+        let is_ready = |process: &Process| {
+            probe::get(process.launch.status, "/readyz").is_some_and(|(status, _)| status == 200)
+        };
+        if processes.iter().all(is_ready) {
+            return Ok(ends);
+        }
+        anyhow::ensure!(Instant::now() < deadline, "not all are ready in time; {ends:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Says how a process of a role is started, on free ports.

@@ -38,6 +38,12 @@ pub(super) fn judge(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         &[Doctoring::Record, Doctoring::Segment, Doctoring::File, Doctoring::Sink]
     };
     let copy = stage.site.folder.join("doctored");
+    // A recount that refuses every copy would detect nothing.
+    let config = copy_of(stage, &copy)?;
+    if !run_verify(stage, &config)?.status.success() {
+        stage.fault("tillrace verify does not agree with a copy that nobody doctored");
+        return Ok(());
+    }
     for &way in ways {
         if copy.exists() {
             fs::remove_dir_all(&copy).context("remove the last copy")?;

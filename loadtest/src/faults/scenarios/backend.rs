@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::Conduct;
+use crate::backend::{Conduct, Kind};
 use crate::scenario::{Plan, Scenario};
 use crate::site::Site;
 use crate::stage::Stage;
@@ -25,6 +25,19 @@ pub(super) const ALL: [BadBackend; 3] =
 /// Stuck keys are parked after so long, where a back end asks to wait for ever.
 const PARK_AFTER: &str = "3s";
 const PARKED_BY: Duration = Duration::from_secs(8);
+
+/// Long enough for several sales with a loyalty account.
+const LOOKS_FOR: Duration = Duration::from_secs(6);
+
+/// A whole sink that waits because its back end asked it to must say so.
+fn must_tell_of_its_wait(stage: &mut Stage<'_>) {
+    let before = stage.backends.ledger(Kind::Points).len();
+    std::thread::sleep(LOOKS_FOR);
+    let stands = stage.backends.ledger(Kind::Points).len() == before;
+    if stands && !stage.watch.conditions().iter().any(|named| named.starts_with("sink/crm")) {
+        stage.silent_halt("sink crm makes no call for as long as its back end asked");
+    }
+}
 
 impl Scenario for BadBackend {
     fn name(&self) -> &'static str {
@@ -90,6 +103,7 @@ impl Scenario for BadBackend {
                 stage.pause(3_000..5_000);
                 stage.backends.set(Conduct::Honest, 0.0);
                 std::thread::sleep(PARKED_BY);
+                must_tell_of_its_wait(stage);
             }
         }
         stage.await_service("the back ends are honest again")

@@ -21,6 +21,10 @@ impl Scenario for Doctored {
         "no fault; copies of the books are doctored (a record, a segment, a file, a sink): `verify` detects each"
     }
 
+    fn is_short(&self) -> bool {
+        true
+    }
+
     fn set_up(&self, _site: &Site, plan: &mut Plan) -> anyhow::Result<()> {
         plan.doctored_copies = true;
         plan.use_small_segments();

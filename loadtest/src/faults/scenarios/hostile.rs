@@ -10,7 +10,8 @@ mod dummy;
 use std::time::Duration;
 
 use self::attack::{Attack, Target};
-use crate::scenario::{Scenario, Tool};
+use crate::scenario::{Plan, Scenario, Tool};
+use crate::site::Site;
 use crate::stage::Stage;
 
 /// How long each attack lasts.
@@ -18,6 +19,10 @@ const LASTS: Duration = Duration::from_secs(6);
 
 /// Between the two, so that the first does not linger in the second.
 const REST: Duration = Duration::from_secs(2);
+
+/// Events a second of the honest fleet: few, so that it keeps up beside the attacker even on a small machine, and its
+/// latency is not that of its own backlog.
+const RATE: f64 = 40.0;
 
 /// Most memory that a process may ever hold, whatever is sent to it: what the acceptance run holds it to as well.
 const MOST_MEMORY_BYTES: u64 = 896 << 20;
@@ -92,6 +97,11 @@ impl Scenario for HostileSender {
 
     fn tools(&self) -> &'static [Tool] {
         &[Tool::Descriptors(DESCRIPTORS)]
+    }
+
+    fn set_up(&self, _site: &Site, plan: &mut Plan) -> anyhow::Result<()> {
+        plan.rate = RATE;
+        Ok(())
     }
 
     fn inject(&self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
