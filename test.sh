@@ -3,6 +3,13 @@
 #
 # Without Java 17, Maven, Python 3 and Node 20 it says what it did not run; where CI is set, that is a failure.
 set -euo pipefail
+
+case "${1:-}" in
+    "") ;;
+    -h | --help) sed -n '2,/^set /{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
+    *) echo "test.sh takes no arguments, and got $1; try --help" >&2; exit 2 ;;
+esac
+
 cd "$(dirname "$0")"
 
 say() { printf '\n== %s\n' "$*"; }

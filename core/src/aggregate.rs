@@ -53,11 +53,12 @@ use std::time::{Duration, Instant};
 use crate::explain;
 use crate::health::Health;
 use crate::log::{Log, LogError, Offset, Partition};
+use crate::setting::SettingErrors;
 use crate::topics::Topics;
 
 pub use conditions::{PARTITION_STOPPED, RECORDS_UNREADABLE};
 pub use metrics::AggregateMetrics;
-pub use settings::{AggregateSettingError, AggregateSettings};
+pub use settings::AggregateSettings;
 pub use state::StateError;
 pub use unreadable::Unreadable;
 pub use verdict::Totals;
@@ -94,9 +95,9 @@ pub enum AggregateError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// A setting can not be.
+    /// Settings can not be used.
     #[error(transparent)]
-    Setting(#[from] AggregateSettingError),
+    Settings(#[from] SettingErrors),
     /// State and group were written together and do not agree.
     #[error(
         "partition {partition}: the checkpoint stands at {checkpoint}, the group at {committed}; \
@@ -194,7 +195,7 @@ impl AggregateError {
 
 explain!(AggregateError {
     => Log;
-    Setting: "aggregate_setting",
+    Settings: "aggregate_settings",
         "A value below `aggregate` cannot be used. Nothing was started.",
         "Set the key that the text names as it says.";
     Mismatch: "checkpoint_mismatch",

@@ -29,6 +29,8 @@ pub mod health;
 
 pub mod restart;
 
+pub mod setting;
+
 pub mod topics;
 
 pub mod record_size;

@@ -9,6 +9,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::registry::Registry;
 use tillrace_core::health::{self, Phase, Readiness};
 use tillrace_core::log::{Log, LogError};
+use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -20,7 +21,7 @@ use crate::listen::{self, Listener, Stage};
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
 use crate::route::Front;
-use crate::settings::{GatewaySettings, SettingsError};
+use crate::settings::GatewaySettings;
 use crate::tenant::Tenants;
 
 /// A gateway that is listening.
@@ -47,9 +48,9 @@ impl std::fmt::Debug for Gateway {
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// A setting cannot be used.
+    /// Settings cannot be used.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] SettingErrors),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {

@@ -48,9 +48,9 @@ pub use listen::{ACCEPT_FAILING, BoundedStream, Listener, RESERVED_CONNECTIONS};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
 pub use meter::RateSettings;
 pub use problem::{Problem, Reason, Remedy};
-pub use settings::{Durability, GatewaySettings, SettingsError};
+pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
-    KeySettings, LimitSettings, LoyaltySecret, TenantSettings, Tenants, TenantsError, hash_key,
+    KeySettings, LimitSettings, TenantSettings, Tenants, hash_key, inspect as inspect_tenants,
 };
 
 #[cfg(test)]

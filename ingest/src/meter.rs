@@ -6,10 +6,10 @@
 use std::num::NonZeroU64;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tillrace_core::bucket::{Buckets, Exhausted, Limit};
-
-use crate::settings::SettingsError;
+use tillrace_core::setting::{Inspection, SizeText};
 
 /// Largest event: a byte bucket must be able to hold one.
 const EVENT_BYTES: NonZeroU64 =
@@ -20,7 +20,7 @@ const EVENT_BYTES: NonZeroU64 =
 const BYTES_PER_EVENT: NonZeroU64 = NonZeroU64::new(4 * 1024).expect("4,096 is not zero");
 
 /// Rates of one kind of sender; an absent rate does not limit.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RateSettings {
     /// Events each second, over time.
@@ -29,32 +29,31 @@ pub struct RateSettings {
     pub events_burst: Option<NonZeroU64>,
     /// Bytes of text each second, over time, decompressed and whatever it holds; 4 KiB for each event of
     /// `events_per_second` when absent.
+    #[schemars(with = "Option<SizeText>")]
     pub bytes_per_second: Option<ByteSize>,
     /// Bytes at once; two seconds' worth when absent (4 KiB for each event of `events_burst` where both rates of bytes
     /// are), at least 256 KiB.
+    #[schemars(with = "Option<SizeText>")]
     pub bytes_burst: Option<ByteSize>,
 }
 
 impl RateSettings {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`SettingsError`] for the first setting that cannot be used.
-    pub fn validate(&self) -> Result<(), SettingsError> {
-        let wrong = |key, remedy| Err(SettingsError { key, remedy });
-        if self.events_burst.is_some() && self.events_per_second.is_none() {
-            return wrong("events_burst", "set events_per_second too, or remove it");
-        }
-        if self.bytes_burst.is_some() && self.bytes_per_second.is_none() {
-            return wrong("bytes_burst", "set bytes_per_second too, or remove it");
-        }
-        if self.bytes_per_second.is_some_and(|rate| rate.as_u64() == 0) {
-            return wrong("bytes_per_second", "set it above zero, or remove it for no limit");
-        }
-        if self.bytes_burst.is_some_and(|burst| burst.as_u64() < EVENT_BYTES.get()) {
-            return wrong("bytes_burst", "set it to at least 256KiB, the largest event");
-        }
-        Ok(())
+    /// Notes what cannot be.
+    pub fn inspect(&self, found: &mut Inspection) {
+        found.require(
+            self.events_burst.is_none() || self.events_per_second.is_some(),
+            "events_burst",
+            "is a burst without a rate",
+            "set events_per_second too, or remove it",
+        );
+        found.require(
+            self.bytes_burst.is_none() || self.bytes_per_second.is_some(),
+            "bytes_burst",
+            "is a burst without a rate",
+            "set bytes_per_second too, or remove it",
+        );
+        found.range_of("bytes_per_second", self.bytes_per_second, ByteSize::b(1)..);
+        found.range_of("bytes_burst", self.bytes_burst, ByteSize::b(EVENT_BYTES.get())..);
     }
 
     fn events(&self) -> Option<Limit> {
@@ -256,6 +255,12 @@ mod tests {
         assert_eq!(meter.take(0, bytes(0), 0), Ok(()));
     }
 
+    fn faults(json: &str) -> Vec<String> {
+        let mut found = Inspection::default();
+        rates(json).inspect(&mut found);
+        found.errors().iter().map(|error| error.path.clone()).collect()
+    }
+
     #[test]
     fn rates_that_cannot_work_are_named() {
         for (json, key) in [
@@ -264,11 +269,8 @@ mod tests {
             (r#"{"bytes_per_second":"0B"}"#, "bytes_per_second"),
             (r#"{"bytes_per_second":"1MiB","bytes_burst":"1kB"}"#, "bytes_burst"),
         ] {
-            assert_eq!(rates(json).validate().unwrap_err().key, key, "{json}");
+            assert_eq!(faults(json), [key], "{json}");
         }
-        assert_eq!(
-            rates(r#"{"events_per_second":5,"bytes_per_second":"1MiB"}"#).validate(),
-            Ok(())
-        );
+        assert!(faults(r#"{"events_per_second":5,"bytes_per_second":"1MiB"}"#).is_empty());
     }
 }

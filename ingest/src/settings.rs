@@ -7,7 +7,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tillrace_core::setting::{DurationText, Inspection, SettingErrors, SizeText};
 
 /// What one body may need to be read to its end: a zstd window, its decoder, the longest event, and a chunk on its way.
 const LONGEST_LEASE_BYTES: u64 = 10 * 1024 * 1024;
@@ -17,7 +19,7 @@ const MOST_SHARE_PERCENT: u8 = 90;
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// What an acknowledgement promises.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// As the log promises at full strength; topic settings weaker than that fail `/readyz`.
@@ -28,7 +30,7 @@ pub enum Durability {
 }
 
 /// Settings of the gateway.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GatewaySettings {
     /// Address to listen on; port 0 takes a free one.
@@ -45,18 +47,23 @@ pub struct GatewaySettings {
     pub address_share_percent: u8,
     /// Longest wait for the head of a request, an idle keep-alive connection's included.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub header_timeout: Duration,
     /// Longest wait for a client to take any part of its reply.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub write_timeout: Duration,
     /// Longest silence within a request body.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub silence_timeout: Duration,
     /// Longest time for a request body, once for each MiB begun.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub body_timeout: Duration,
     /// Text of all requests that may be in the gateway at a time. Memory in use is about two and a
     /// half times this: text, envelope and what the decoder needs.
+    #[schemars(with = "SizeText")]
     pub in_flight: ByteSize,
     /// The part of `in_flight` that one tenant may use while no other uses any, percent; each that does leaves less to all,
     /// and room for the next.
@@ -65,23 +72,29 @@ pub struct GatewaySettings {
     pub key_share_percent: u8,
     /// Longest wait of a request for its part of `in_flight`, before anything of its body is read.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub admission_wait: Duration,
     /// Longest wait for room in the log's queue.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub queue_wait: Duration,
     /// Longest wait for the log to make an event durable.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub publish_timeout: Duration,
     /// How long `/readyz` says `draining` before the gateway stops accepting, so that load balancers
     /// see it; longer than the interval of their health checks.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub drain_delay: Duration,
     /// Longest wait for requests in progress when the gateway drains; those left are cut. With
     /// `drain_delay` it should leave some of what the orchestrator grants (30s on Kubernetes).
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub drain_timeout: Duration,
     /// Events older than this on arrival are a flood, which is turned away first when it gets tight.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub flood_after: Duration,
     /// Recent durable events remembered to answer `duplicate`; 40 bytes each.
     pub recent_events: usize,
@@ -116,59 +129,38 @@ impl Default for GatewaySettings {
     }
 }
 
-/// A setting that cannot be used, with its remedy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {remedy}")]
-pub struct SettingsError {
-    /// Key of the setting, as it stands in the configuration.
-    pub key: &'static str,
-    /// What to do about it.
-    pub remedy: &'static str,
-}
-
 impl GatewaySettings {
     /// Checks what the types cannot say.
     ///
     /// # Errors
-    /// [`SettingsError`] for the first setting that cannot be used.
-    pub fn validate(&self) -> Result<(), SettingsError> {
-        let wrong = |key, remedy| Err(SettingsError { key, remedy });
-        let shares = [
-            ("tenant_share_percent", self.tenant_share_percent),
-            ("key_share_percent", self.key_share_percent),
-        ];
-        for (key, percent) in shares {
-            if percent == 0 || percent > MOST_SHARE_PERCENT {
-                return wrong(key, "set it between 1 and 90, so that the next sender finds room");
-            }
-        }
+    /// Names every key that cannot be used.
+    pub fn validate(&self) -> Result<(), SettingErrors> {
+        Inspection::of("ingest", |found| self.inspect(found))
+    }
+
+    /// Notes what cannot be.
+    pub fn inspect(&self, found: &mut Inspection) {
+        // The rest is for the next sender.
+        found.range("tenant_share_percent", self.tenant_share_percent, 1..=MOST_SHARE_PERCENT);
+        found.range("key_share_percent", self.key_share_percent, 1..=MOST_SHARE_PERCENT);
         let of_tenant = self.in_flight.as_u64() / 100 * u64::from(self.tenant_share_percent);
-        if of_tenant / 100 * u64::from(self.key_share_percent) < LONGEST_LEASE_BYTES {
-            return wrong(
-                "in_flight",
-                "raise it, tenant_share_percent or key_share_percent until one key's part of one \
-                 tenant's part is at least 10 MiB, which one zstd body may need",
-            );
-        }
-        if self.max_connections == 0 {
-            return wrong("max_connections", "set it to at least 1");
-        }
-        if self.address_share_percent == 0 || self.address_share_percent > 100 {
-            return wrong("address_share_percent", "set it between 1 and 100");
-        }
-        if self.max_expansion == 0 {
-            return wrong("max_expansion", "set it to at least 1");
-        }
-        let waits = [
+        found.require(
+            of_tenant / 100 * u64::from(self.key_share_percent) >= LONGEST_LEASE_BYTES,
+            "in_flight",
+            "leaves one key of one tenant less than the 10MiB that one zstd body may need",
+            "raise it, tenant_share_percent or key_share_percent",
+        );
+        found.range("max_connections", self.max_connections, 1..);
+        found.range("address_share_percent", self.address_share_percent, 1..=100);
+        found.range("max_expansion", self.max_expansion, 1..);
+        for (key, wait) in [
             ("header_timeout", self.header_timeout),
             ("write_timeout", self.write_timeout),
             ("silence_timeout", self.silence_timeout),
             ("body_timeout", self.body_timeout),
             ("publish_timeout", self.publish_timeout),
-        ];
-        match waits.into_iter().find(|(_, wait)| wait.is_zero()) {
-            Some((key, _)) => wrong(key, "set it above zero, for instance 30s"),
-            None => Ok(()),
+        ] {
+            found.range(key, wait, Duration::from_millis(1)..);
         }
     }
 }
@@ -177,27 +169,45 @@ impl GatewaySettings {
 mod tests {
     use super::*;
 
-    fn with(change: impl FnOnce(&mut GatewaySettings)) -> Result<(), &'static str> {
+    fn with(change: impl FnOnce(&mut GatewaySettings)) -> Result<(), String> {
         let mut settings = GatewaySettings::default();
         change(&mut settings);
-        settings.validate().map_err(|error| error.key)
+        settings.validate().map_err(|errors| errors.all()[0].path.clone())
     }
 
     #[test]
     fn a_setting_that_cannot_be_used_is_named() {
         assert_eq!(GatewaySettings::default().validate(), Ok(()));
         assert_eq!(with(|s| s.in_flight = ByteSize::mib(41)), Ok(()));
-        assert_eq!(with(|s| s.in_flight = ByteSize::mib(39)), Err("in_flight"));
-        assert_eq!(with(|s| s.key_share_percent = 1), Err("in_flight"));
-        assert_eq!(with(|s| s.key_share_percent = 91), Err("key_share_percent"));
-        assert_eq!(with(|s| s.tenant_share_percent = 0), Err("tenant_share_percent"));
-        assert_eq!(with(|s| s.tenant_share_percent = 91), Err("tenant_share_percent"));
-        assert_eq!(with(|s| s.max_connections = 0), Err("max_connections"));
-        assert_eq!(with(|s| s.address_share_percent = 0), Err("address_share_percent"));
-        assert_eq!(with(|s| s.address_share_percent = 101), Err("address_share_percent"));
-        assert_eq!(with(|s| s.write_timeout = Duration::ZERO), Err("write_timeout"));
-        assert_eq!(with(|s| s.max_expansion = 0), Err("max_expansion"));
-        assert_eq!(with(|s| s.body_timeout = Duration::ZERO), Err("body_timeout"));
+        assert_eq!(with(|s| s.in_flight = ByteSize::mib(39)), Err("ingest.in_flight".to_owned()));
+        assert_eq!(with(|s| s.key_share_percent = 1), Err("ingest.in_flight".to_owned()));
+        assert_eq!(with(|s| s.key_share_percent = 91), Err("ingest.key_share_percent".to_owned()));
+        assert_eq!(
+            with(|s| s.tenant_share_percent = 0),
+            Err("ingest.tenant_share_percent".to_owned())
+        );
+        assert_eq!(
+            with(|s| s.tenant_share_percent = 91),
+            Err("ingest.tenant_share_percent".to_owned())
+        );
+        assert_eq!(with(|s| s.max_connections = 0), Err("ingest.max_connections".to_owned()));
+        assert_eq!(
+            with(|s| s.address_share_percent = 0),
+            Err("ingest.address_share_percent".to_owned())
+        );
+        assert_eq!(
+            with(|s| s.address_share_percent = 101),
+            Err("ingest.address_share_percent".to_owned())
+        );
+        assert_eq!(
+            with(|s| s.write_timeout = Duration::ZERO),
+            Err("ingest.write_timeout".to_owned())
+        );
+        assert_eq!(with(|s| s.max_expansion = 0), Err("ingest.max_expansion".to_owned()));
+        assert_eq!(
+            with(|s| s.body_timeout = Duration::ZERO),
+            Err("ingest.body_timeout".to_owned())
+        );
     }
 
     #[test]

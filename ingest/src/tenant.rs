@@ -15,9 +15,10 @@ use http::header::{AUTHORIZATION, GetAll, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tillrace_core::envelope::Scope;
 use tillrace_core::intern::{Interner, TooManyNames};
+use tillrace_core::setting::{Inspection, SettingErrors};
 
 pub(crate) use payment::{Paid, cost_of, refund_of};
-pub use settings::{KeySettings, LimitSettings, LoyaltySecret, TenantSettings, TenantsError};
+pub use settings::{KeySettings, LimitSettings, TenantSettings, inspect};
 
 use crate::credit::Holder;
 use crate::loyalty::LoyaltyHash;
@@ -93,24 +94,16 @@ impl Tenants {
     /// Takes tenants from their settings.
     ///
     /// # Errors
-    /// [`TenantsError`] for the first setting that cannot be used, or a key used twice.
-    pub fn new(settings: Vec<TenantSettings>) -> Result<Self, TenantsError> {
+    /// Names every setting that cannot be used.
+    pub fn new(settings: Vec<TenantSettings>) -> Result<Self, SettingErrors> {
+        Inspection::of("", |found| inspect(&settings, found))?;
         let mut tenants = Self { by_key: HashMap::new(), all: Vec::new() };
         for (number, settings) in settings.into_iter().enumerate() {
-            settings.validate()?;
-            if tenants.all.iter().any(|known| known.settings.id == settings.id) {
-                return Err(TenantsError::TenantTwice { tenant: settings.id });
-            }
             let tenant = Arc::new(Tenant::new(settings, number));
             for (key, stored) in (0..).zip(&tenant.settings.keys) {
                 let Some(hash) = stored.digest() else { continue };
                 let caller = Caller { tenant: Arc::clone(&tenant), key };
-                if tenants.by_key.insert(hash, caller).is_some() {
-                    return Err(TenantsError::KeyTwice {
-                        tenant: tenant.settings.id.clone(),
-                        key: stored.name.clone(),
-                    });
-                }
+                tenants.by_key.insert(hash, caller);
             }
             tenants.all.push(tenant);
         }
@@ -187,7 +180,7 @@ impl Tenant {
             loyalty: settings
                 .loyalty_secret
                 .as_ref()
-                .map(|secret| LoyaltyHash::new(secret.as_bytes())),
+                .map(|secret| LoyaltyHash::new(secret.expose().as_bytes())),
             keys: settings.keys.iter().map(stores).collect(),
             stores: Interner::new(settings.max_stores),
             terminals: Interner::new(settings.max_terminals),

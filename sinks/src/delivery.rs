@@ -11,6 +11,7 @@ use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{self, Impact};
 use tillrace_core::log::{Log, LogError, Partition};
 use tillrace_core::restart::{Ending, RestartPolicy};
+use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -22,7 +23,7 @@ use crate::erp::Erp;
 use crate::failure::{ErrorChain, FailureCode};
 use crate::http::BackendError;
 use crate::parquet::{OwnerError, ParquetFiles, PlaceError};
-use crate::settings::{self, SettingsError, SinkSettings, Target};
+use crate::settings::{self, SinkSettings, Target};
 
 /// How often a sink at work is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -53,9 +54,9 @@ pub struct Health {
 /// Why delivery cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A setting is wrong.
+    /// Settings are wrong.
     #[error(transparent)]
-    Settings(#[from] SettingsError),
+    Settings(#[from] SettingErrors),
     /// The log refuses.
     #[error("sink {sink}: join its consumer group")]
     Log {

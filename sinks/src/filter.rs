@@ -4,13 +4,16 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use tillrace_core::event::Kind;
+use tillrace_core::setting::Inspection;
+use tillrace_core::text::check_id;
 
 use crate::record::{Head, Source};
 
 /// What passes. An empty list lets everything pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
     /// Kinds of event, by their wire names; for transactions only.
@@ -30,14 +33,25 @@ impl Filter {
             && head.kind.is_none_or(|kind| within(&self.kinds, kind.as_str()))
     }
 
-    pub(crate) fn validate(&self, source: Source) -> Result<(), (&'static str, &'static str)> {
-        if source == Source::Deltas && !self.kinds.is_empty() {
-            return Err(("filter.kinds", "remove it: deltas have no kind"));
+    /// Notes what cannot be.
+    pub(crate) fn inspect(&self, source: Source, found: &mut Inspection) {
+        found.require(
+            source != Source::Deltas || self.kinds.is_empty(),
+            "kinds",
+            "can filter nothing here: deltas have no kind",
+            "remove it",
+        );
+        for kind in self.kinds.iter().filter(|kind| Kind::parse(kind).is_none()) {
+            found.error(
+                "kinds",
+                format!("`{kind}` is no kind of event"),
+                "use the kinds of the event's schema, such as `sale`",
+            );
         }
-        if self.kinds.iter().any(|kind| Kind::parse(kind).is_none()) {
-            return Err(("filter.kinds", "use the kinds of the event's schema, such as `sale`"));
+        for id in self.tenants.iter().chain(&self.stores).filter(|id| check_id(id).is_err()) {
+            let key = if self.tenants.contains(id) { "tenants" } else { "stores" };
+            found.error(key, format!("{id:?} is no id"), "write ids of 1 to 64 bytes");
         }
-        Ok(())
     }
 }
 
@@ -66,8 +80,14 @@ mod tests {
 
     #[test]
     fn kinds_that_do_not_exist_or_do_not_apply_are_refused() {
-        assert!(filter(&["sales"], &[], &[]).validate(Source::Transactions).is_err());
-        assert!(filter(&["sale"], &[], &[]).validate(Source::Deltas).is_err());
-        assert!(filter(&["sale"], &[], &[]).validate(Source::Transactions).is_ok());
+        let faults = |filter: Filter, source| {
+            let mut found = Inspection::default();
+            filter.inspect(source, &mut found);
+            found.errors().len()
+        };
+        assert_eq!(faults(filter(&["sales", "x"], &[], &[]), Source::Transactions), 2);
+        assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Deltas), 1);
+        assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Transactions), 0);
+        assert_eq!(faults(filter(&[], &["a\n"], &[""]), Source::Deltas), 2);
     }
 }

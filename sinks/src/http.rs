@@ -4,20 +4,21 @@
 //! must not turn records into dead letters. So only the statuses that speak about content refuse
 //! it; everything else is trouble with the backend, and is waited for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Certificate, Client, StatusCode, Url, redirect};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tillrace_core::setting::{DurationText, Inspection, Secret};
 
 use crate::connector::{CallError, LONGEST_RETRY_AFTER, Verdict};
 use crate::dead::cut;
 use crate::failure::FailureCode;
-use crate::secret::Secret;
 use crate::settings::LONGEST_SETTING;
 
 /// The header that makes a repeated call the same call (draft-ietf-httpapi-idempotency-key-header).
@@ -29,12 +30,12 @@ const LONGEST_DETAIL: usize = 400;
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
 /// Where a backend is, and how to be let in.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSettings {
     /// URL that calls are posted to.
     pub url: String,
-    /// Bearer token, as `env:NAME`.
+    /// Bearer token, as `env:NAME` or `file:PATH`.
     #[serde(default)]
     pub token: Option<Secret>,
     /// PEM file with certificate authorities to trust beside the system's.
@@ -42,6 +43,7 @@ pub struct BackendSettings {
     pub ca_file: Option<PathBuf>,
     /// Longest that one call may take.
     #[serde(default = "default_timeout", with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub timeout: Duration,
 }
 
@@ -93,16 +95,45 @@ impl BackendSettings {
         Self { url: url.to_owned(), token: None, ca_file: None, timeout: default_timeout() }
     }
 
-    pub(crate) fn validate(&self) -> Result<(), (&'static str, &'static str)> {
-        let url = Url::parse(&self.url).ok();
-        if !url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) {
-            return Err(("to.backend.url", "use http://… or https://…"));
-        }
-        if self.timeout.is_zero() || self.timeout > LONGEST_SETTING {
-            return Err(("to.backend.timeout", "use more than zero and at most one day"));
-        }
-        Ok(())
+    pub(crate) fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
+        self.token.iter_mut().map(|token| ("backend.token".to_owned(), token)).collect()
     }
+
+    /// Notes what cannot be.
+    pub(crate) fn inspect(&self, found: &mut Inspection) {
+        let url = Url::parse(&self.url).ok();
+        found.require(
+            url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
+            "url",
+            "is no URL of HTTP",
+            "use http://… or https://…",
+        );
+        found.range("timeout", self.timeout, Duration::from_millis(1)..=LONGEST_SETTING);
+        if let Some(token) = &self.token {
+            found.secret("token", token);
+            found.require(
+                token.expose().is_ascii(),
+                "token",
+                "holds letters beyond ASCII, which no header can",
+                "issue another",
+            );
+        }
+        if let Some(path) = &self.ca_file {
+            inspect_ca_file(path, found);
+        }
+    }
+}
+
+/// Notes a file of certificate authorities that would stop the start.
+fn inspect_ca_file(path: &Path, found: &mut Inspection) {
+    let fault = match std::fs::read(path) {
+        Err(error) => format!("cannot read {}: {error}", path.display()),
+        Ok(pem) => match Certificate::from_pem_bundle(&pem) {
+            Ok(certificates) if !certificates.is_empty() => return,
+            _ => format!("{} holds no certificate in PEM", path.display()),
+        },
+    };
+    found.error("ca_file", fault, "name a readable PEM file, or remove it to trust the system's");
 }
 
 impl Reply {
@@ -151,6 +182,11 @@ impl Backend {
             }
         }
         Ok(Self { client: builder.build()?, url })
+    }
+
+    /// Asks for the head, which changes nothing (RFC 9110, section 9.2.1), and returns the answer's status.
+    pub(crate) async fn head(&self) -> Result<u16, reqwest::Error> {
+        Ok(self.client.head(self.url.clone()).send().await?.status().as_u16())
     }
 
     /// Posts JSON under an idempotency key.

@@ -14,8 +14,6 @@
 
 pub mod settings;
 
-pub mod secret;
-
 mod delivery;
 
 pub mod record;
@@ -36,6 +34,8 @@ mod dead;
 
 pub mod redrive;
 
+mod probe;
+
 pub mod http;
 
 pub mod erp;
@@ -50,4 +50,5 @@ pub mod simulate;
 mod fixture;
 
 pub use delivery::{Delivery, Health, StartError};
+pub use probe::{ProbeError, probe};
 pub use settings::SinkSettings;

@@ -27,7 +27,7 @@ mod settings;
 
 pub use connector::ParquetFiles;
 pub use owner::OwnerError;
-pub use place::PlaceError;
+pub use place::{PlaceError, probe, probe_folder};
 pub use recount::{RecountError, recount};
 pub use settings::{ParquetSettings, S3Settings};
 

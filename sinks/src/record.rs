@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tillrace_core::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
@@ -15,7 +16,7 @@ use tillrace_core::log::{Entry, Offset, Topic};
 use tillrace_core::topics::Topics;
 
 /// The topics that sinks read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// `pos.transactions.v1`: each event once, in its envelope.

@@ -14,12 +14,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tempfile::TempDir;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Log, Row};
+use tillrace_core::setting::Secret;
 use tillrace_core::topics::Topics;
 use tillrace_sinks::connector::{Batch, CallError, Connector as _};
 use tillrace_sinks::failure::FailureCode;
 use tillrace_sinks::parquet::{ParquetFiles, ParquetSettings, S3Settings};
 use tillrace_sinks::record::{Record, Source};
-use tillrace_sinks::secret::Secret;
 
 use self::s3_server::{BUCKET, KEY, KEY_ID, S3Server};
 

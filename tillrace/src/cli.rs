@@ -45,8 +45,20 @@ pub(crate) enum Command {
     Deliver(Source),
     /// Play a Black Friday morning against everything, in one process, and prove that nothing was lost.
     Demo(DemoArgs),
-    /// Read the configuration and say what is wrong with it: the key and the remedy.
-    Check(Source),
+    /// Read the configuration and say all that is wrong with it: each key, its line and the remedy.
+    Check(CheckArgs),
+    /// Print what can be set, made from the code: as a page or as a JSON Schema.
+    Config {
+        /// What to print.
+        #[command(subcommand)]
+        form: ConfigForm,
+    },
+    /// Print a sample event of this minute, to be sent.
+    Sample {
+        /// Which: the name of a file of docs/samples, such as `sale` or `return`.
+        #[arg(default_value = "sale")]
+        name: String,
+    },
     /// Follow a topic, one record a line.
     Tap(TapArgs),
     /// Recount the log independently: verdicts, stock, sinks, ledgers. Exit code 0 means that all holds.
@@ -96,6 +108,26 @@ pub(crate) struct Source {
     /// Folder for the local log and the files that sinks write.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) source: Source,
+    /// Also try to reach the log, the back ends and the places for files. Nothing is written.
+    #[arg(long)]
+    pub(crate) probe: bool,
+    /// Exit with 1 for warnings too.
+    #[arg(long)]
+    pub(crate) deny_warnings: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Subcommand)]
+pub(crate) enum ConfigForm {
+    /// Every key with type, default, bounds and meaning, as Markdown.
+    Reference,
+    /// The same as JSON Schema, for editors and checks.
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -151,8 +183,8 @@ pub(crate) struct ReleaseArgs {
     /// Places on `pos.conflicts.v1`, such as `3/17`.
     #[arg(required = true, value_name = "PARTITION/OFFSET")]
     pub(crate) records: Vec<Place>,
-    /// Who orders it; stands in the order.
-    #[arg(long, env = "USER", value_name = "NAME")]
+    /// Who orders it; stands in the order. The default is the user, by name or by number.
+    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
     pub(crate) operator: String,
     /// Why; stands in the order.
     #[arg(long, value_name = "TEXT")]

@@ -5,28 +5,38 @@
 
 mod development;
 mod environment;
+mod inspect;
+mod load;
+mod node;
+mod read;
+pub(crate) mod reference;
+mod report;
+pub(crate) mod schema;
+mod yaml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, ensure};
-use serde::Deserialize;
-use serde_json::Value;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::log::kafka::KafkaSettings;
 use tillrace_core::log::local::{LocalSettings, LocalTuning};
 use tillrace_core::topics::Topics;
 use tillrace_core::verify::SinkUnderTest;
-use tillrace_ingest::{GatewaySettings, TenantSettings, Tenants};
-use tillrace_sinks::{SinkSettings, settings as sink_settings};
+use tillrace_ingest::{GatewaySettings, TenantSettings};
+use tillrace_sinks::SinkSettings;
 
+pub(crate) use self::development::DevelopmentKey;
+use self::load::Surroundings;
+pub(crate) use self::report::Report;
 use crate::cli::Source;
 
 /// Everything that can be set.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
-    /// Stands before every topic, group and transactional id.
+    /// Stands before every topic, group and transactional id: at most 64 of a-z, A-Z, 0-9, `.`, `_` and `-`.
     pub(crate) namespace: String,
     /// Folder for the local log and for files.
     pub(crate) data: PathBuf,
@@ -42,7 +52,8 @@ pub(crate) struct Settings {
     pub(crate) tenants: Vec<TenantSettings>,
     /// What is said on standard error.
     pub(crate) telemetry: Telemetry,
-    /// Where the process answers `/healthz`, `/readyz` and `/metrics`; each kind of process has a default of its own.
+    /// Where the process answers `/healthz`, `/readyz` and `/metrics`; each kind of process has a default of its own:
+    /// 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
     pub(crate) status: Option<SocketAddr>,
     /// Whether this is a development set-up, made without a configuration file.
     #[serde(skip)]
@@ -50,7 +61,7 @@ pub(crate) struct Settings {
 }
 
 /// The log: Kafka where `kafka` is given, otherwise local.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct LogSettings {
     /// Partitions of every topic; fixed when the topics are made.
@@ -64,17 +75,17 @@ pub(crate) struct LogSettings {
 }
 
 /// Log lines of the process itself.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Telemetry {
-    /// Directives of `tracing_subscriber::EnvFilter`, such as `info` or `tillrace_core=debug`.
+    /// A level: `error`, `warn`, `info`, `debug` or `trace`; or levels of parts, such as `info,tillrace_core=debug`.
     pub(crate) level: String,
     /// How a line looks.
     pub(crate) format: LineFormat,
 }
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LineFormat {
     /// For people.
@@ -116,46 +127,40 @@ impl Settings {
     /// Reads file, environment and command line, in this order, and checks the result.
     ///
     /// # Errors
-    /// When the file cannot be read, or a key is unknown, of the wrong type or unsound: the key is named.
+    /// When the file cannot be read or the configuration cannot be used: all that is wrong, by its keys.
     pub(crate) fn load(source: &Source) -> anyhow::Result<Self> {
-        Self::from_parts(source, std::env::vars(), &variable)
+        Self::load_with_warnings(source).map(|(settings, _warnings)| settings)
+    }
+
+    /// Does what [`Settings::load`] does, and returns what can be used and is hardly meant.
+    ///
+    /// # Errors
+    /// As for [`Settings::load`].
+    pub(crate) fn load_with_warnings(source: &Source) -> anyhow::Result<(Self, Vec<String>)> {
+        let (settings, report) = Self::examine(source)?;
+        match settings {
+            Some(settings) if report.errors().is_empty() => {
+                Ok((settings, report.warnings().iter().map(ToString::to_string).collect()))
+            }
+            _ => anyhow::bail!("the configuration cannot be used:{report}"),
+        }
+    }
+
+    /// Does what [`Settings::load`] does, and returns what was found, warnings too. Without errors there are settings.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn examine(source: &Source) -> anyhow::Result<(Option<Self>, Report)> {
+        load::examine(source, &Surroundings::of_process())
     }
 
     /// Adds the development tenant to a set-up without a configuration file, and returns its key.
     ///
     /// # Errors
     /// When the key cannot be kept in the data folder.
-    pub(crate) fn add_development_tenant(&mut self) -> anyhow::Result<Option<String>> {
-        self.development.then(|| development::add_tenant(self, &variable)).transpose()
-    }
-
-    fn from_parts(
-        source: &Source,
-        variables: impl Iterator<Item = (String, String)>,
-        lookup: &dyn Fn(&str) -> Option<String>,
-    ) -> anyhow::Result<Self> {
-        let mut tree = match &source.config {
-            None => Value::Object(serde_json::Map::new()),
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("read configuration {}", path.display()))?;
-                serde_saphyr::from_str(&text)
-                    .with_context(|| format!("parse {}", path.display()))?
-            }
-        };
-        environment::overlay(&mut tree, variables)?;
-        let mut settings: Self = serde_path_to_error::deserialize(tree)
-            .map_err(|error| anyhow::anyhow!("{}: {}", error.path(), error.inner()))?;
-        settings.take(source);
-        if source.config.is_none() {
-            settings.development = true;
-            development::complete(&mut settings)?;
-        }
-        for sink in &mut settings.sinks {
-            sink.resolve_secrets(lookup).with_context(|| format!("sink {}", sink.name))?;
-        }
-        settings.validate()?;
-        Ok(settings)
+    pub(crate) fn add_development_tenant(&mut self) -> anyhow::Result<Option<DevelopmentKey>> {
+        let surroundings = Surroundings::of_process();
+        self.development.then(|| development::add_tenant(self, &surroundings)).transpose()
     }
 
     /// Names the topics of the namespace.
@@ -219,31 +224,6 @@ impl Settings {
             self.data.clone_from(data);
         }
     }
-
-    fn validate(&self) -> anyhow::Result<()> {
-        ensure!(
-            (1..=1_000).contains(&self.log.partitions),
-            "log.partitions: {} is not between 1 and 1000",
-            self.log.partitions
-        );
-        ensure!(self.log.retention_days > 0, "log.retention_days: use at least 1");
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        ensure!(
-            self.namespace.len() <= 64 && self.namespace.bytes().all(plain),
-            "namespace: use at most 64 of a-z, A-Z, 0-9, '.', '_' and '-', as Kafka's topic names allow"
-        );
-        self.log.local.validate().context("log.local")?;
-        self.ingest.validate().context("ingest")?;
-        self.aggregate.validate().context("aggregate")?;
-        sink_settings::validate(&self.sinks).context("sinks")?;
-        Tenants::new(self.tenants.clone()).context("tenants")?;
-        Ok(())
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "this is the configuration")]
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
 }
 
 #[cfg(test)]

@@ -10,19 +10,24 @@ mod errors;
 mod redrive;
 mod release;
 mod roles;
+mod sample;
 mod status;
 mod tap;
 mod telemetry;
+mod terminal;
 mod up;
 mod verify;
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use rustix::fs::Mode;
+use rustix::process::umask;
 use tikv_jemallocator::Jemalloc;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, ConfigForm};
 use crate::roles::Roles;
 
 /// Under load much is freed in another thread than it was made in, and by the batch: jemalloc keeps that cheap, and gives
@@ -31,6 +36,7 @@ use crate::roles::Roles;
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> anyhow::Result<ExitCode> {
+    keep_files_private();
     run().map_err(|error| match errors::explanation(&error) {
         // anyhow prints context first; the remedy is what is read first.
         Some(known) => {
@@ -50,7 +56,9 @@ fn run() -> anyhow::Result<ExitCode> {
         }
         Command::Deliver(source) => running(up::run(&source, Roles::DELIVER, false)),
         Command::Demo(args) => running(demo::run(args)),
-        Command::Check(source) => check::run(&source),
+        Command::Check(args) => running(check::run(&args)),
+        Command::Config { form } => describe(form),
+        Command::Sample { name } => sample::run(&name),
         Command::Tap(args) => tap::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Release(args) => release::run(&args),
@@ -60,6 +68,22 @@ fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Whatever this process makes is its owner's only: the log, keys and files of sinks. A stricter mask stays.
+fn keep_files_private() {
+    let others = Mode::RWXG | Mode::RWXO;
+    let inherited = umask(others);
+    umask(inherited | others);
+}
+
+fn describe(form: ConfigForm) -> anyhow::Result<ExitCode> {
+    let text = match form {
+        ConfigForm::Reference => config::reference::reference()?,
+        ConfigForm::Schema => format!("{:#}\n", config::schema::schema()?),
+    };
+    io::stdout().lock().write_all(text.as_bytes()).context("print the configuration")?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn running(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {

@@ -13,6 +13,7 @@ use tillrace_sinks::redrive::{self, Due, Fate, Redriven};
 use crate::cli::RedriveArgs;
 use crate::config::Settings;
 use crate::confirm::confirm;
+use crate::terminal::printable;
 use crate::{roles, telemetry};
 
 /// Says what is due, asks, and sends it; the exit code is 1 when something stays dead.
@@ -60,7 +61,8 @@ async fn send(
             Fate::Behind => "not tried: an earlier one of its key has to wait",
         };
         let (partition, letter) = (due.partition, due.letter);
-        let printed = writeln!(io::stdout().lock(), "{partition}/{letter} {}: {fate}", due.key);
+        let line = format!("{partition}/{letter} {}: {fate}", due.key);
+        let printed = writeln!(io::stdout().lock(), "{}", printable(&line));
         unprinted = unprinted.take().or(printed.err());
     };
     let redriven = redrive::redrive(log, topics, sink, due, &mut heard).await?;
@@ -71,7 +73,7 @@ fn list(due: &[Due], sink: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for due in due {
         let Due { partition, letter, key, reason, error, .. } = due;
-        writeln!(out, "{partition}/{letter} {key}: {reason}, {error}")?;
+        writeln!(out, "{}", printable(&format!("{partition}/{letter} {key}: {reason}, {error}")))?;
     }
     writeln!(out, "{} dead letters of {sink} were not delivered since", due.len())
 }

@@ -20,6 +20,7 @@ use crate::cli::{Place, ReleaseArgs};
 use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::roles;
+use crate::terminal::printable;
 
 const READ_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_OPERATOR: usize = 256;
@@ -63,6 +64,15 @@ struct Ordered {
     order: Offset,
     /// Stable end of `pos.transactions` before the order was written.
     outputs_from: Offset,
+}
+
+/// Returns the name of the user by the environment, or the number by the system: containers and services have no name.
+pub(crate) fn current_user() -> String {
+    let named = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
+    named
+        .filter_map(|name| name.into_string().ok())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
@@ -296,5 +306,5 @@ fn came_out(
 }
 
 fn say(line: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{line}").context("print")
+    writeln!(io::stdout().lock(), "{}", printable(line)).context("print")
 }

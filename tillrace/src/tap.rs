@@ -14,6 +14,7 @@ use tillrace_core::topics::Topics;
 use crate::cli::{From, TapArgs};
 use crate::config::Settings;
 use crate::roles;
+use crate::terminal::printable;
 
 const RECORDS_A_READ: usize = 1_000;
 const WAIT_FOR_MORE: Duration = Duration::from_millis(200);
@@ -107,15 +108,13 @@ fn print(out: &mut impl Write, entry: &Entry, json: bool) -> io::Result<()> {
             .map_or_else(|_not_json| Value::Text(String::from_utf8_lossy(bytes)), Value::Json),
     };
     let (topic, partition, offset) = (entry.topic.as_str(), entry.partition, entry.offset);
-    if json {
-        let line =
-            Line { topic, partition, offset, appended_ms: entry.appended_ms, key: &key, value };
-        serde_json::to_writer(&mut *out, &line)?;
+    let line = if json {
+        let appended_ms = entry.appended_ms;
+        serde_json::to_string(&Line { topic, partition, offset, appended_ms, key: &key, value })?
     } else {
-        write!(out, "{partition}/{offset} {key} ")?;
-        serde_json::to_writer(&mut *out, &value)?;
-    }
-    out.write_all(b"\n")
+        format!("{partition}/{offset} {key} {}", serde_json::to_string(&value)?)
+    };
+    writeln!(out, "{}", printable(&line))
 }
 
 /// Puts spaces for line breaks: in JSON they stand between tokens only, since a string cannot hold one as it is.
@@ -162,5 +161,13 @@ mod tests {
         assert_eq!(printed(Some("{\"a\":1.50}"), true), format!("{line}{{\"a\":1.50}}}}\n"));
         assert_eq!(printed(None, true), format!("{line}null}}\n"));
         assert_eq!(printed(Some("no\nJSON"), true), format!("{line}\"no JSON\"}}\n"));
+    }
+
+    #[test]
+    fn what_would_steer_the_terminal_is_shown_and_stays_the_same_json() {
+        let value = "{\"a\":\"\u{9b}31m\u{202e}\u{7f}\"}";
+        assert_eq!(printed(Some(value), false), "1/2 k {\"a\":\"\\u009b31m\\u202e\\u007f\"}\n");
+        let line: serde_json::Value = serde_json::from_str(&printed(Some(value), true)).unwrap();
+        assert_eq!(line["value"], serde_json::from_str::<serde_json::Value>(value).unwrap());
     }
 }

@@ -13,7 +13,7 @@ use crate::config::{LineFormat, Telemetry};
 /// When the level cannot be read or logging runs already.
 pub(crate) fn start(settings: &Telemetry) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&settings.level)
-        .with_context(|| format!("telemetry.level: {:?} is no filter; try info", settings.level))?;
+        .with_context(|| format!("telemetry.level: {:?} is no level; try info", settings.level))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(io::stderr().is_terminal())

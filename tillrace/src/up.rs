@@ -7,7 +7,7 @@ use anyhow::{Context, ensure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Source;
-use crate::config::Settings;
+use crate::config::{DevelopmentKey, Settings};
 use crate::descriptors::Descriptors;
 use crate::roles::{Roles, Running};
 use crate::telemetry;
@@ -25,9 +25,12 @@ pub(crate) async fn run(
         roles.ingest || source.listen.is_none(),
         "--listen is the gateway's address, and this role has none; --status is where it answers /readyz and /metrics"
     );
-    let mut settings = Settings::load(source)?;
+    let (mut settings, warnings) = Settings::load_with_warnings(source)?;
     settings.aggregate.adopt_checkpoints = adopt_checkpoints;
     telemetry::start(&settings.telemetry)?;
+    for warning in warnings {
+        tracing::warn!(%warning, "a setting is hardly meant");
+    }
     let key = if roles.ingest { settings.add_development_tenant()? } else { None };
     let descriptors = Descriptors::raise()?;
     if roles.ingest
@@ -38,7 +41,7 @@ pub(crate) async fn run(
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut running = Running::start(&settings, roles).await?;
-    greet(&settings, roles, &running, key.as_deref()).context("print what runs")?;
+    greet(&settings, roles, &running, key.as_ref()).context("print what runs")?;
     let failure = tokio::select! {
         _told = terminate.recv() => {
             // Whoever is in a hurry says it twice.
@@ -63,7 +66,7 @@ fn greet(
     settings: &Settings,
     roles: Roles,
     running: &Running,
-    key: Option<&str>,
+    key: Option<&DevelopmentKey>,
 ) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "tillrace {}", env!("CARGO_PKG_VERSION"))?;
@@ -73,8 +76,17 @@ fn greet(
     }
     writeln!(out, "  status     http://{}/readyz", running.status_address())?;
     writeln!(out, "  log        {}", settings.log_name())?;
-    if let Some(key) = key {
-        writeln!(out, "  tenant     demo, for development only; API key {key}")?;
+    match key {
+        Some(DevelopmentKey::Made(key)) => {
+            writeln!(out, "  tenant     demo, for development only; API key {key}")?;
+        }
+        Some(DevelopmentKey::Given) => {
+            writeln!(
+                out,
+                "  tenant     demo, for development only; API key as in TILLRACE_DEV_KEY"
+            )?;
+        }
+        None => {}
     }
     if roles.deliver {
         let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();

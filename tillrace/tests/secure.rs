@@ -18,7 +18,13 @@ fn properties(cluster: &Cluster, password: &str) -> String {
     let example: Value = serde_saphyr::from_str(example).unwrap();
     let mut properties = example["log"]["kafka"]["properties"].clone();
     let documented: Vec<&String> = properties.as_object().unwrap().keys().collect();
-    let expected = ["sasl.mechanism", "sasl.username", "security.protocol", "ssl.ca.location"];
+    let expected = [
+        "sasl.mechanism",
+        "sasl.password",
+        "sasl.username",
+        "security.protocol",
+        "ssl.ca.location",
+    ];
     assert_eq!(documented, expected, "what the example documents, and what is put in its place");
     properties["ssl.ca.location"] = json!(cluster.secret("ca.pem"));
     properties["sasl.password"] = json!(password);

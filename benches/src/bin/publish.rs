@@ -23,6 +23,7 @@ use serde_json::json;
 use tillrace_benches::cpu::cpu_s;
 use tillrace_core::log::kafka::{Compression, Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{Cleanup, Full, Log, LogError, Offset, Row, Topic, TopicSpec};
+use tillrace_core::setting::Secret;
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a sender waits when there is no room.
@@ -133,9 +134,11 @@ fn settings(arguments: &Arguments) -> Result<KafkaSettings, Failure> {
         "zstd" => Compression::Zstd,
         _ => return Err("the codec is none, lz4 or zstd".into()),
     };
-    let mut properties: BTreeMap<_, _> = arguments.properties.iter().cloned().collect();
+    let given = arguments.properties.iter();
+    let mut properties: BTreeMap<String, Secret> =
+        given.map(|(key, value)| (key.clone(), value.as_str().into())).collect();
     if let Some(level) = arguments.level {
-        properties.insert("compression.level".to_owned(), level.to_string());
+        properties.insert("compression.level".to_owned(), level.to_string().into());
     }
     let settings = KafkaSettings::new(arguments.brokers.clone(), arguments.partitions);
     Ok(KafkaSettings {

@@ -3,33 +3,43 @@
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::log::local::LocalTuning;
 use crate::record_size::{LEAST_FRAME_BYTES, RECORD_LIMIT_BYTES};
+use crate::setting::{DurationText, Inspection, SettingErrors, SizeText};
+
+const DAY: Duration = Duration::from_hours(24);
+const LONGEST_HORIZON: Duration = Duration::from_hours(35 * 24);
 
 /// Time by which a terminal's clock may be ahead of the append.
 pub(super) const AHEAD_MS: i64 = 2 * 86_400_000;
 
 /// Bounds of a flush, horizons, and caps on what one store may make us remember.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AggregateSettings {
     /// Longest time between two flushes while there is something to write.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub flush_interval: Duration,
     /// Output records at which a flush is due.
     pub flush_records: usize,
-    /// Bytes of output at which a flush is due; see [`AggregateSettings::within`].
+    /// Bytes of output at which a flush is due; on the local log at most half of `log.local.frame_bytes`.
+    #[schemars(with = "SizeText")]
     pub flush_bytes: ByteSize,
     /// Length of the windows of inventory deltas, whole seconds.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub window: Duration,
     /// How long contents can be told apart after a number was first seen, by append time.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub conflict_horizon: Duration,
     /// Oldest event without a sequence number that is still judged by its id.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub event_id_horizon: Duration,
     /// Terminals, counted with their epochs, that one store may have.
     pub terminals_per_store: usize,
@@ -37,6 +47,7 @@ pub struct AggregateSettings {
     pub event_ids_per_store: usize,
     /// How long a new owner waits for open transactions of the last one to end.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub restore_wait: Duration,
     /// Take a lost group offset from the checkpoint. For one run, by an operator's command.
     #[serde(skip)]
@@ -60,69 +71,60 @@ impl Default for AggregateSettings {
     }
 }
 
-/// A setting that cannot be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("aggregate.{key} is wrong: {remedy}")]
-pub struct AggregateSettingError {
-    /// The key.
-    pub key: &'static str,
-    /// What to do.
-    pub remedy: &'static str,
-}
-
 impl AggregateSettings {
     /// Checks each value and that they fit each other.
     ///
     /// # Errors
-    /// Names the first key that is wrong, and the remedy.
-    pub fn validate(&self) -> Result<(), AggregateSettingError> {
-        let checks = [
-            (
-                "flush_interval",
-                !self.flush_interval.is_zero() && self.flush_interval <= Duration::from_mins(1),
-                "set it above 0 and at most to 1m",
-            ),
-            ("flush_records", self.flush_records > 0, "set it above 0"),
-            (
-                "flush_bytes",
-                self.flush_bytes >= ByteSize::mib(1),
-                "set it at least to 1 MiB, so that the largest event fits",
-            ),
-            (
-                "window",
-                self.window.subsec_nanos() == 0
-                    && (1..=86_400).contains(&self.window.as_secs())
-                    && 86_400 % self.window.as_secs() == 0,
-                "set it to whole seconds that divide a day",
-            ),
-            ("conflict_horizon", in_days(self.conflict_horizon), "set it between 1m and 35days"),
-            ("event_id_horizon", in_days(self.event_id_horizon), "set it between 1m and 35days"),
-            ("terminals_per_store", self.terminals_per_store > 0, "set it above 0"),
-            ("event_ids_per_store", self.event_ids_per_store > 0, "set it above 0"),
-            (
-                "restore_wait",
-                self.restore_wait >= Duration::from_secs(20),
-                "set it at least to 20s: a dead owner's transaction times out after 15s",
-            ),
-        ];
-        match checks.into_iter().find(|&(_, holds, _)| !holds) {
-            Some((key, _, remedy)) => Err(AggregateSettingError { key, remedy }),
-            None => Ok(()),
-        }
+    /// Names every key that is wrong, and the remedy.
+    pub fn validate(&self) -> Result<(), SettingErrors> {
+        Inspection::of("aggregate", |found| self.inspect(found))
+    }
+
+    /// Notes what cannot be.
+    pub fn inspect(&self, found: &mut Inspection) {
+        let (moment, minute) = (Duration::from_millis(1), Duration::from_mins(1));
+        found.range("flush_interval", self.flush_interval, moment..=minute);
+        found.range("flush_records", self.flush_records, 1..);
+        // The largest event must fit.
+        found.range("flush_bytes", self.flush_bytes, ByteSize::mib(1)..);
+        found.range("window", self.window, Duration::from_secs(1)..=DAY);
+        found.require(
+            self.window.subsec_nanos() == 0
+                && DAY.as_secs().is_multiple_of(self.window.as_secs().max(1)),
+            "window",
+            "does not divide a day",
+            "set it to whole seconds that divide a day, such as 1m or 5m",
+        );
+        found.range("conflict_horizon", self.conflict_horizon, minute..=LONGEST_HORIZON);
+        found.range("event_id_horizon", self.event_id_horizon, minute..=LONGEST_HORIZON);
+        found.range("terminals_per_store", self.terminals_per_store, 1..);
+        found.range("event_ids_per_store", self.event_ids_per_store, 1..);
+        // A dead owner's transaction times out after 15 seconds.
+        found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
+    }
+
+    /// Notes a Local log whose records or frames are too small for what the aggregator may have to write at once.
+    pub fn inspect_local(local: &LocalTuning, found: &mut Inspection) {
+        found.require(
+            local.record_bytes.as_u64() >= RECORD_LIMIT_BYTES as u64,
+            "record_bytes",
+            "does not fit the largest record of the aggregator",
+            "set it at least to 1MiB",
+        );
+        found.require(
+            local.frame_bytes.as_u64() >= LEAST_FRAME_BYTES as u64,
+            "frame_bytes",
+            "does not fit a flush of the aggregator twice",
+            "set it at least to 16MiB",
+        );
     }
 
     /// Lowers `flush_bytes` to half of the largest frame a Local log takes.
     ///
     /// # Errors
     /// When its records or frames are too small for what the aggregator may have to write at once.
-    pub fn within(mut self, local: &LocalTuning) -> Result<Self, AggregateSettingError> {
-        let wrong = |remedy| Err(AggregateSettingError { key: "flush_bytes", remedy });
-        if local.record_bytes.as_u64() < RECORD_LIMIT_BYTES as u64 {
-            return wrong("set log.local.record_bytes at least to 1 MiB, which every record fits");
-        }
-        if local.frame_bytes.as_u64() < LEAST_FRAME_BYTES as u64 {
-            return wrong("set log.local.frame_bytes at least to 16 MiB: a flush fits half of it");
-        }
+    pub fn within(mut self, local: &LocalTuning) -> Result<Self, SettingErrors> {
+        Inspection::of("log.local", |found| Self::inspect_local(local, found))?;
         self.flush_bytes = self.flush_bytes.min(ByteSize::b(local.frame_bytes.as_u64() / 2));
         Ok(self)
     }
@@ -160,10 +162,6 @@ impl Rules {
     }
 }
 
-fn in_days(horizon: Duration) -> bool {
-    (Duration::from_mins(1)..=Duration::from_hours(35 * 24)).contains(&horizon)
-}
-
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -172,10 +170,11 @@ fn millis(duration: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    fn wrong(change: impl FnOnce(&mut AggregateSettings)) -> &'static str {
+    fn wrong(change: impl FnOnce(&mut AggregateSettings)) -> String {
         let mut settings = AggregateSettings::default();
         change(&mut settings);
-        settings.validate().unwrap_err().key
+        let errors = settings.validate().unwrap_err();
+        errors.all()[0].path.strip_prefix("aggregate.").unwrap().to_owned()
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! What a tenant's policy says about card data, and what a text breaks of it.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::digits::{Candidate, Grouping, Number, for_each_candidate};
 use super::{MAX_DIGITS, MIN_DIGITS, MIN_INTEGER};
 use crate::decode::Code;
 
 /// What happens to an event in which a card number stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CardPolicy {
     /// It is refused.
@@ -19,7 +20,7 @@ pub enum CardPolicy {
 }
 
 /// A tenant's rules about card data.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CardRules {
     /// What happens to an event in which a card number stands.
@@ -29,18 +30,21 @@ pub struct CardRules {
 }
 
 /// Numbers of one length, from and to, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "ExemptRangeText")]
+#[schemars(!try_from, with = "ExemptRangeText")]
 pub struct ExemptRange {
     digits: u32,
     from: u64,
     to: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExemptRangeText {
+    /// The first number, 13 to 19 digits.
     from: String,
+    /// The last number, of as many digits.
     to: String,
 }
 

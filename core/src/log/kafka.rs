@@ -38,7 +38,9 @@ pub use self::fault::KafkaFault;
 use self::member::Member;
 use self::producer::KafkaProducer;
 use self::reader::KafkaReader;
-pub use self::settings::{Compression, Durability, KafkaSettings, PROMISED_REPLICATION};
+pub use self::settings::{
+    Compression, Durability, KafkaSettings, PARTITIONS, PROMISED_REPLICATION,
+};
 use self::transaction::TransactionalMember;
 use self::view::View;
 use super::{
@@ -65,7 +67,9 @@ impl KafkaLog {
     /// [`LogError::Unavailable`] or [`LogError::TimedOut`] when no broker answers within
     /// `request_timeout`.
     pub fn connect(settings: KafkaSettings) -> Result<Arc<Self>, LogError> {
-        settings.validate().map_err(|fault| fault.refusing("configure the Kafka log"))?;
+        settings
+            .validate()
+            .map_err(|errors| KafkaFault::from(errors).refusing("configure the Kafka log"))?;
         let view = Arc::new(View::connect(Arc::new(settings))?);
         Ok(Arc::new(Self { view }))
     }

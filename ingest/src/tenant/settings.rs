@@ -1,20 +1,22 @@
 //! A tenant's settings.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tillrace_core::card::CardRules;
 use tillrace_core::check::Rules;
 use tillrace_core::envelope::Scope;
+use tillrace_core::setting::{DurationText, Inspection, Secret};
 use tillrace_core::text::check_id;
 
 use super::{ALL_STORES, hash_key};
 use crate::meter::RateSettings;
-use crate::settings::SettingsError;
 
 /// Settings of one tenant.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TenantSettings {
     /// Id of the tenant, 1 to 64 bytes.
@@ -30,6 +32,7 @@ pub struct TenantSettings {
     pub rules: Rules,
     /// How far a terminal's clock may be ahead of the gateway's before its events are flagged.
     #[serde(default = "default_clock_skew", with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub clock_skew: Duration,
     /// How much it may send.
     #[serde(default)]
@@ -40,28 +43,12 @@ pub struct TenantSettings {
     /// Terminals that one gateway gets to know.
     #[serde(default = "default_max_terminals")]
     pub max_terminals: u32,
-    /// Secret under which loyalty ids are hashed before anything stores them; absent keeps them.
+    /// Secret under which loyalty ids are hashed before anything stores them, at least 16 bytes, as `env:NAME` or
+    /// `file:PATH`; absent keeps them.
     #[serde(default)]
-    pub loyalty_secret: Option<LoyaltySecret>,
+    pub loyalty_secret: Option<Secret>,
     /// Its API keys.
     pub keys: Vec<KeySettings>,
-}
-
-/// A secret that is never shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct LoyaltySecret(String);
-
-impl LoyaltySecret {
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-impl std::fmt::Debug for LoyaltySecret {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("LoyaltySecret")
-    }
 }
 
 fn default_scope() -> String {
@@ -81,7 +68,7 @@ fn default_max_terminals() -> u32 {
 }
 
 /// Rates of a tenant, of each of its stores, and of each of its keys.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
     /// All of the tenant together.
@@ -93,7 +80,7 @@ pub struct LimitSettings {
 }
 
 /// One API key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySettings {
     /// A name for people; the key itself is not stored.
@@ -107,72 +94,41 @@ pub struct KeySettings {
     pub limit: Option<RateSettings>,
 }
 
-/// Why tenants cannot be used as they are configured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TenantsError {
-    /// A setting of a tenant.
-    #[error("tenant {tenant}: {source}")]
-    Setting {
-        /// Its id.
-        tenant: String,
-        /// Which setting, and the remedy.
-        source: SettingsError,
-    },
-    /// A key's setting.
-    #[error("tenant {tenant}, key {key}: {source}")]
-    Key {
-        /// The tenant's id.
-        tenant: String,
-        /// The key's name.
-        key: String,
-        /// Which setting, and the remedy.
-        source: SettingsError,
-    },
-    /// Two tenants have one id.
-    #[error("tenant {tenant} is configured twice; remove one")]
-    TenantTwice {
-        /// The id.
-        tenant: String,
-    },
-    /// One key is configured twice.
-    #[error("tenant {tenant}, key {key}: the same key is configured elsewhere; issue another")]
-    KeyTwice {
-        /// The tenant's id.
-        tenant: String,
-        /// The key's name.
-        key: String,
-    },
-}
-
 impl TenantSettings {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`TenantsError`] for the first setting that cannot be used.
-    pub fn validate(&self) -> Result<(), TenantsError> {
-        let wrong = |source| TenantsError::Setting { tenant: self.id.clone(), source };
-        if check_id(&self.id).is_err() {
-            let remedy = "give it 1 to 64 bytes without control characters";
-            return Err(wrong(SettingsError { key: "id", remedy }));
+    /// Notes what the types cannot say.
+    pub fn inspect(&self, found: &mut Inspection) {
+        found.require(
+            check_id(&self.id).is_ok(),
+            "id",
+            "is no id",
+            "give it 1 to 64 bytes without control characters",
+        );
+        found.require(
+            Scope::parse(&self.sequence_scope).is_some(),
+            "sequence_scope",
+            "is no scope",
+            "write terminal, business_date or wrapping:MODULUS",
+        );
+        if let Some(secret) = &self.loyalty_secret {
+            found.secret("loyalty_secret", secret);
+            found.require(
+                secret.is_unresolved() || secret.expose().len() >= 16,
+                "loyalty_secret",
+                "is too short",
+                "give it at least 16 bytes, or remove it to keep loyalty ids as they are",
+            );
         }
-        if Scope::parse(&self.sequence_scope).is_none() {
-            let remedy = "write terminal, business_date or wrapping:MODULUS";
-            return Err(wrong(SettingsError { key: "sequence_scope", remedy }));
-        }
-        if self.loyalty_secret.as_ref().is_some_and(|secret| secret.0.len() < 16) {
-            let remedy = "give it at least 16 bytes, or remove it to keep loyalty ids as they are";
-            return Err(wrong(SettingsError { key: "loyalty_secret", remedy }));
-        }
-        for rates in [self.limits.tenant, self.limits.store, self.limits.key] {
-            rates.validate().map_err(wrong)?;
-        }
-        self.keys.iter().try_for_each(|key| {
-            key.validate().map_err(|source| TenantsError::Key {
-                tenant: self.id.clone(),
-                key: key.name.clone(),
-                source,
-            })
-        })
+        found.within("limits", |found| {
+            found.within("tenant", |found| self.limits.tenant.inspect(found));
+            found.within("store", |found| self.limits.store.inspect(found));
+            found.within("key", |found| self.limits.key.inspect(found));
+        });
+        found.each("keys", &self.keys, |found, key| key.inspect(found));
+    }
+
+    /// Returns every secret, with its path within the tenant.
+    pub fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
+        self.loyalty_secret.iter_mut().map(|secret| ("loyalty_secret".to_owned(), secret)).collect()
     }
 
     /// Returns how its terminals number their events.
@@ -189,21 +145,28 @@ impl TenantSettings {
 }
 
 impl KeySettings {
-    fn validate(&self) -> Result<(), SettingsError> {
-        if self.digest().is_none() {
-            let remedy = "write sha256: and the 64 hexadecimal digits of the key's SHA-256";
-            return Err(SettingsError { key: "hash", remedy });
-        }
-        if self.hash == hash_key("") {
-            let remedy = "this is the hash of an empty key; issue a real one";
-            return Err(SettingsError { key: "hash", remedy });
-        }
+    fn inspect(&self, found: &mut Inspection) {
+        found.require(
+            self.digest().is_some(),
+            "hash",
+            "is no hash of a key",
+            "write sha256: and the 64 hexadecimal digits of the key's SHA-256",
+        );
+        found.require(
+            self.hash != hash_key(""),
+            "hash",
+            "is the hash of an empty key",
+            "issue a real one",
+        );
         let is_store = |store: &String| store == ALL_STORES || check_id(store).is_ok();
-        if self.stores.is_empty() || !self.stores.iter().all(is_store) {
-            let remedy = "list store ids, or * for all stores";
-            return Err(SettingsError { key: "stores", remedy });
-        }
-        self.limit.map_or(Ok(()), |limit| limit.validate())
+        found.require(
+            !self.stores.is_empty() && self.stores.iter().all(is_store),
+            "stores",
+            "names no store, or one that cannot be",
+            "list store ids, or * for all stores",
+        );
+        let limit = self.limit.unwrap_or_default();
+        found.within("limit", |found| limit.inspect(found));
     }
 
     /// Returns the key's SHA-256.
@@ -218,4 +181,22 @@ impl KeySettings {
         }
         Some(digest)
     }
+}
+
+/// Notes what is wrong with tenants, each by itself and together.
+pub fn inspect(tenants: &[TenantSettings], found: &mut Inspection) {
+    let (mut ids, mut hashes) = (HashSet::new(), HashSet::new());
+    found.each("tenants", tenants, |found, tenant| {
+        tenant.inspect(found);
+        found.require(
+            ids.insert(&tenant.id),
+            "id",
+            "is another tenant's too",
+            "remove one of them",
+        );
+        found.each("keys", &tenant.keys, |found, key| {
+            let is_own = key.digest().is_none_or(|digest| hashes.insert(digest));
+            found.require(is_own, "hash", "is configured twice", "issue another key");
+        });
+    });
 }

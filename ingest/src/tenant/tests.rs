@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn tenants(settings: Value) -> Result<Tenants, TenantsError> {
+fn tenants(settings: Value) -> Result<Tenants, SettingErrors> {
     Tenants::new(serde_json::from_value(settings).unwrap())
 }
 
@@ -80,20 +80,29 @@ fn settings_that_cannot_be_used_are_named() {
     };
     assert_eq!(with(json!({})), Ok(()));
     for (more, names) in [
-        (json!({"id": ""}), "id: "),
+        (json!({"id": ""}), "tenants[0].id: "),
         (json!({"sequence_scope": "wrapping:x"}), "sequence_scope: "),
         (json!({"loyalty_secret": "short"}), "loyalty_secret: "),
-        (json!({"limits": {"store": {"events_burst": 1}}}), "events_burst: "),
-        (json!({"keys": [{"name": "k", "hash": "abc", "stores": ["*"]}]}), "key k: hash: "),
-        (json!({"keys": [key("k", "", &["*"])]}), "key k: hash: "),
-        (json!({"keys": [key("k", "x", &[])]}), "key k: stores: "),
-        (json!({"keys": [key("k", "x", &["1"]), key("l", "x", &["2"])]}), "key l: "),
+        (
+            json!({"limits": {"store": {"events_burst": 1}}}),
+            "tenants[0].limits.store.events_burst: ",
+        ),
+        (
+            json!({"keys": [{"name": "k", "hash": "abc", "stores": ["*"]}]}),
+            "tenants[0].keys[0].hash: ",
+        ),
+        (json!({"keys": [key("k", "", &["*"])]}), "tenants[0].keys[0].hash: "),
+        (json!({"keys": [key("k", "x", &[])]}), "tenants[0].keys[0].stores: "),
+        (
+            json!({"keys": [key("k", "x", &["1"]), key("l", "x", &["2"])]}),
+            "tenants[0].keys[1].hash: is configured twice",
+        ),
     ] {
         let error = with(more).unwrap_err();
         assert!(error.contains(names), "{error}");
     }
     let twice = json!([{"id": "a", "keys": []}, {"id": "a", "keys": []}]);
-    assert!(tenants(twice).unwrap_err().to_string().contains("configured twice"));
+    assert!(tenants(twice).unwrap_err().to_string().starts_with("tenants[1].id: "));
 }
 
 #[test]

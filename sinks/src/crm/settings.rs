@@ -1,11 +1,13 @@
 //! Settings of the CRM connector.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
+use tillrace_core::setting::Inspection;
 
 use crate::http::BackendSettings;
 
 /// Where the CRM is and what a purchase is worth.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointsSettings {
     /// URL, token, timeout.
@@ -16,7 +18,7 @@ pub struct PointsSettings {
 }
 
 /// So many points for so many major units of the currency, in whole points, rounded towards zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PointsRule {
     /// Points.
@@ -32,10 +34,12 @@ impl Default for PointsRule {
 }
 
 impl PointsSettings {
-    pub(crate) fn validate(&self) -> Result<(), (&'static str, &'static str)> {
-        if self.rule.points == 0 || self.rule.per_major_units == 0 {
-            return Err(("to.rule", "use at least 1 point for at least 1 major unit"));
-        }
-        self.backend.validate()
+    /// Notes what cannot be.
+    pub(crate) fn inspect(&self, found: &mut Inspection) {
+        found.within("rule", |found| {
+            found.range("points", self.rule.points, 1..);
+            found.range("per_major_units", self.rule.per_major_units, 1..);
+        });
+        found.within("backend", |found| self.backend.inspect(found));
     }
 }

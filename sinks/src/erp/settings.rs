@@ -1,11 +1,12 @@
 //! Settings of the ERP connector.
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::http::BackendSettings;
 
 /// Where the ERP is and how it wants to be called.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErpSettings {
     /// URL, token, timeout.
@@ -16,7 +17,7 @@ pub struct ErpSettings {
 }
 
 /// Shape of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
     /// Many items in one call, answered one by one in the body.

@@ -205,7 +205,7 @@ fn certificate(host: &str, (from, to): (i64, i64)) -> (X509, PKey<Private>) {
 
 /// Serves TLS under a certificate; returns settings that trust it and what a call says.
 fn serve_tls(
-    folder: &std::path::Path,
+    folder: &Path,
     (certificate, key): (X509, PKey<Private>),
 ) -> (BackendSettings, Receiver<String>) {
     let ca_file = folder.join("ca.pem");

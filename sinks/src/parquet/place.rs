@@ -14,9 +14,10 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions, RetryConfig};
+use rustix::fs::Access;
 use uuid::Uuid;
 
-use super::settings::ParquetSettings;
+use super::settings::{ParquetSettings, S3Settings};
 use crate::blocking;
 use crate::failure::{ErrorChain, FailureCode, sources};
 
@@ -95,6 +96,35 @@ fn of_bucket(error: &object_store::Error) -> FailureCode {
     }
 }
 
+/// Looks whether a place can be used, and changes nothing: a folder, or the nearest that there is on the way to it, can be
+/// written, or a bucket lists what it holds.
+///
+/// # Errors
+/// When it cannot.
+pub async fn probe(settings: &ParquetSettings) -> Result<(), PlaceError> {
+    if let (Some((bucket, prefix)), Some(s3)) = (settings.bucket(), &settings.s3) {
+        Place::of_bucket(s3, bucket, ObjectPath::from(prefix))?.last("").await?;
+        return Ok(());
+    }
+    probe_folder(Path::new(&settings.place))
+}
+
+/// Looks whether a folder can be made, or written to, and changes nothing.
+///
+/// # Errors
+/// When the nearest one that there is on the way to it is no folder, or cannot be written to.
+pub fn probe_folder(folder: &Path) -> Result<(), PlaceError> {
+    // Relative to where the process runs: `.` is the nearest of a path without folders.
+    let place = Path::new(".").join(folder);
+    let nearest = place.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("."));
+    let access = if nearest.is_dir() {
+        rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK).map_err(Into::into)
+    } else {
+        Err(ErrorKind::NotADirectory.into())
+    };
+    access.map_err(failed("write to", nearest))
+}
+
 impl Place {
     /// Opens the place that the settings name; a folder is made if there is none.
     pub(super) fn open(settings: &ParquetSettings, topic: &str) -> Result<Self, PlaceError> {
@@ -104,6 +134,10 @@ impl Place {
             fs::create_dir_all(&unpublished).map_err(failed("make folder", &unpublished))?;
             return Ok(Self::Folder(folder));
         };
+        Self::of_bucket(s3, bucket, ObjectPath::from(prefix).join(topic))
+    }
+
+    fn of_bucket(s3: &S3Settings, bucket: &str, prefix: ObjectPath) -> Result<Self, PlaceError> {
         let mut builder = AmazonS3Builder::new()
             .with_bucket_name(bucket)
             .with_region(&s3.region)
@@ -116,7 +150,6 @@ impl Place {
                 builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
         let store = builder.build().map_err(refused("open"))?;
-        let prefix = ObjectPath::from(prefix).join(topic);
         Ok(Self::Bucket { store: Arc::new(store), bucket: bucket.to_owned(), prefix })
     }
 

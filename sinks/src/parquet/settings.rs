@@ -3,16 +3,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
+use tillrace_core::setting::{Inspection, Secret};
+
 use object_store::path::Path as ObjectPath;
 use serde::Deserialize;
 use tillrace_core::topics::Topics;
 
 use super::owner::{OWNER_FILE, Owner, OwnerError};
 use crate::record::Source;
-use crate::secret::Secret;
 
 /// What is written, and where.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetSettings {
     /// The topic: lines of transactions, or deltas.
@@ -25,7 +27,7 @@ pub struct ParquetSettings {
 }
 
 /// An S3 bucket, of Amazon or of anyone who honours `If-None-Match` on PUT.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct S3Settings {
     /// URL of the service; Amazon's of the region where absent. `http://` only if written so.
@@ -33,9 +35,9 @@ pub struct S3Settings {
     pub endpoint: Option<String>,
     /// Region.
     pub region: String,
-    /// Access key id, as `env:NAME`.
+    /// Access key id, as `env:NAME` or `file:PATH`.
     pub access_key_id: Secret,
-    /// Secret access key, as `env:NAME`.
+    /// Secret access key, as `env:NAME` or `file:PATH`.
     pub secret_access_key: Secret,
 }
 
@@ -86,20 +88,40 @@ impl ParquetSettings {
         path.components().collect::<PathBuf>().to_string_lossy().into_owned()
     }
 
-    pub(crate) fn secrets(&mut self) -> Vec<&mut Secret> {
-        self.s3
-            .iter_mut()
-            .flat_map(|s3| [&mut s3.access_key_id, &mut s3.secret_access_key])
-            .collect()
+    pub(crate) fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
+        let Some(s3) = &mut self.s3 else { return Vec::new() };
+        vec![
+            ("s3.access_key_id".to_owned(), &mut s3.access_key_id),
+            ("s3.secret_access_key".to_owned(), &mut s3.secret_access_key),
+        ]
     }
 
-    pub(crate) fn validate(&self) -> Result<(), (&'static str, &'static str)> {
+    /// Notes what cannot be.
+    pub(crate) fn inspect(&self, found: &mut Inspection) {
         match (self.bucket(), &self.s3) {
-            (Some(("", _)), _) => Err(("to.place", "name a bucket: s3://bucket/prefix")),
-            (Some(_), None) => Err(("to.s3", "add region and keys of the bucket")),
-            (None, Some(_)) => Err(("to.s3", "remove it, or use s3://bucket/prefix as place")),
-            (None, None) if self.place.is_empty() => Err(("to.place", "name a folder")),
-            _ => Ok(()),
+            (Some(("", _)), _) => {
+                found.error("place", "names no bucket", "write s3://bucket/prefix");
+            }
+            (Some(_), None) => {
+                found.error("s3", "is missing", "add region and keys of the bucket");
+            }
+            (None, Some(_)) => {
+                found.error(
+                    "s3",
+                    "needs a bucket",
+                    "remove it, or use s3://bucket/prefix as place",
+                );
+            }
+            (Some(_), Some(_)) => {}
+            (None, None) => {
+                found.require(!self.place.is_empty(), "place", "is empty", "name a folder");
+            }
+        }
+        if let Some(s3) = &self.s3 {
+            found.within("s3", |found| {
+                found.secret("access_key_id", &s3.access_key_id);
+                found.secret("secret_access_key", &s3.secret_access_key);
+            });
         }
     }
 }

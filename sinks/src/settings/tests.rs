@@ -7,13 +7,20 @@ fn read(yaml: &str) -> Result<SinkSettings, String> {
     serde_saphyr::from_str(yaml).map_err(|error| error.to_string())
 }
 
+/// Keys that cannot be used.
+fn faults(sink: &SinkSettings) -> Vec<String> {
+    let mut found = Inspection::default();
+    sink.inspect(&mut found);
+    found.errors().iter().map(|error| error.path.clone()).collect()
+}
+
 const ERP: &str =
     "name: erp\nto: {kind: erp_documents, backend: {url: 'https://erp.example/documents'}}";
 
 #[test]
 fn a_sink_is_a_name_and_a_target_and_the_rest_has_defaults() {
     let sink = read(ERP).unwrap();
-    sink.validate().unwrap();
+    assert_eq!(faults(&sink), Vec::<String>::new());
     assert_eq!(sink.to.source(), Source::Transactions);
     assert_eq!(sink.flow.concurrency, 8);
     assert_eq!(sink.flow.retry.attempts(), 12);
@@ -43,16 +50,17 @@ flow:
 ",
     )
     .unwrap();
-    sink.validate().unwrap();
+    assert_eq!(faults(&sink), Vec::<String>::new());
     let batch = sink.flow.batch.unwrap();
     assert_eq!((batch.max_records, batch.max_bytes), (10_000, ByteSize::mib(16)));
     assert_eq!(sink.flow.rate, Some(Rate { calls_per_second: 5, burst_calls: 10 }));
     assert_eq!(sink.flow.drain_within, Duration::from_secs(5));
     for target in [
-        "{kind: erp_stock_movements, form: single, backend: {url: 'http://erp/', timeout: 3s, ca_file: /etc/ca.pem}}",
+        "{kind: erp_stock_movements, form: single, backend: {url: 'http://erp/', timeout: 3s}}",
         "{kind: crm_points, rule: {points: 3, per_major_units: 2}, backend: {url: 'http://crm/'}}",
     ] {
-        read(&format!("name: x\nto: {target}")).unwrap().validate().unwrap();
+        let sink = read(&format!("name: x\nto: {target}")).unwrap();
+        assert_eq!(faults(&sink), Vec::<String>::new());
     }
 }
 
@@ -73,9 +81,13 @@ fn two_sinks_of_one_place_are_refused() {
         let to = format!("{{kind: parquet, source: {source}, place: '{place}'}}");
         read(&format!("name: {name}\nto: {to}")).unwrap()
     };
-    let refused = |one, other| validate(&[one, other]).map_err(|error| error.key);
+    let refused =
+        |one, other| validate(&[one, other]).map_err(|errors| errors.all()[0].path.clone());
     let one = || files("a", "deltas", "/tmp/lake");
-    assert_eq!(refused(one(), files("b", "deltas", "/tmp/./lake/")), Err("to.place"));
+    assert_eq!(
+        refused(one(), files("b", "deltas", "/tmp/./lake/")),
+        Err("sinks[1].to.place".to_owned())
+    );
     assert_eq!(refused(one(), files("b", "deltas", "/tmp/lake2")), Ok(()));
     assert_eq!(refused(one(), files("b", "transactions", "/tmp/lake")), Ok(()), "a folder each");
     let s3 = "{region: x, access_key_id: a, secret_access_key: b}";
@@ -83,7 +95,10 @@ fn two_sinks_of_one_place_are_refused() {
         let to = format!("{{kind: parquet, source: deltas, place: '{place}', s3: {s3}}}");
         read(&format!("name: {name}\nto: {to}")).unwrap()
     };
-    assert_eq!(refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/x/")), Err("to.place"));
+    assert_eq!(
+        refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/x/")),
+        Err("sinks[1].to.place".to_owned())
+    );
     assert_eq!(refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/y")), Ok(()));
 }
 
@@ -95,7 +110,10 @@ fn wrong_settings_are_named_with_their_remedy() {
         (ERP.replace("name: erp", "name: ERP!"), "name"),
         (ERP.replace("https://", "ftp://"), "to.backend.url"),
         (format!("{crm}flow: {{concurrency: 0}}"), "flow.concurrency"),
-        (format!("{crm}flow: {{rate: {{calls_per_second: 0, burst_calls: 1}}}}"), "flow.rate"),
+        (
+            format!("{crm}flow: {{rate: {{calls_per_second: 0, burst_calls: 1}}}}"),
+            "flow.rate.calls_per_second",
+        ),
         (format!("{crm}flow: {{retry: {{initial: 1h}}}}"), "flow.retry.initial"),
         (format!("{crm}flow: {{retry: {{attempts: 0}}}}"), "flow.retry.attempts"),
         (format!("{crm}flow: {{park_after: 0s}}"), "flow.park_after"),
@@ -111,22 +129,20 @@ fn wrong_settings_are_named_with_their_remedy() {
             "flow.batch.linger",
         ),
         (ERP.replace("documents'}", "documents', timeout: 25h}"), "to.backend.timeout"),
-        (format!("{crm}flow: {{in_hand: {{max_records: 0}}}}"), "flow.in_hand"),
+        (format!("{crm}flow: {{in_hand: {{max_records: 0}}}}"), "flow.in_hand.max_records"),
         (
             format!("{crm}flow: {{batch: {{max_records: 0, max_bytes: 1KiB, linger: 1s}}}}"),
-            "flow.batch",
+            "flow.batch.max_records",
         ),
         (format!("{crm}filter: {{kinds: [sales]}}"), "filter.kinds"),
-        (crm.replace("backend", "rule: {points: 0}, backend"), "to.rule"),
+        (crm.replace("backend", "rule: {points: 0}, backend"), "to.rule.points"),
         (format!("{files}flow: {{park_after: 1s}}"), "flow.park_after"),
         (format!("{files}flow: {{retry: {{attempts: 3}}}}"), "flow.retry.attempts"),
         (format!("{files}filter: {{kinds: [sale]}}"), "filter.kinds"),
         (files.replace("/tmp/lake", "s3://bucket/x"), "to.s3"),
         (files.replace("/tmp/lake", "''"), "to.place"),
     ] {
-        let error = read(&yaml).unwrap().validate().unwrap_err();
-        assert_eq!(error.key, key, "{yaml}");
-        assert!(!error.remedy.is_empty());
+        assert_eq!(faults(&read(&yaml).unwrap()), [key], "{yaml}");
     }
 }
 
@@ -134,8 +150,11 @@ fn wrong_settings_are_named_with_their_remedy() {
 fn a_name_is_used_once() {
     let sink = read(ERP).unwrap();
     validate(std::slice::from_ref(&sink)).unwrap();
-    let error = validate(&[sink.clone(), sink]).unwrap_err();
-    assert_eq!((error.sink.as_str(), error.key), ("erp", "name"));
+    let errors = validate(&[sink.clone(), sink]).unwrap_err();
+    assert_eq!(
+        errors.to_string(),
+        "sinks[1].name: is another sink's too; name each sink differently: the name is its consumer group"
+    );
 }
 
 #[test]
@@ -149,9 +168,28 @@ fn secrets_of_every_connector_come_from_the_environment() {
         "{kind: parquet, source: deltas, place: 's3://b', s3: {region: r, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}}",
     ] {
         let mut sink = read(&format!("name: x\nto: {target}")).unwrap();
-        assert!(sink.resolve_secrets(&|_| None).is_err());
-        sink.resolve_secrets(&lookup).unwrap();
-        assert!(sink.to.secrets().iter().all(|secret| !secret.is_unresolved()));
+        for (path, secret) in sink.secrets() {
+            assert!(path.starts_with("to."), "{path}");
+            secret.resolve(&lookup).unwrap();
+        }
+        assert!(!sink.secrets().is_empty());
         assert!(!format!("{sink:?}").contains("env:"));
     }
+}
+
+#[test]
+fn a_connector_may_say_its_kind_anywhere() {
+    for to in [
+        serde_json::json!({"kind": "crm_points", "backend": {"url": "http://x/"}}),
+        serde_json::json!({"rule": {"points": 2}, "kind": "crm_points", "backend": {"url": "http://x/"}}),
+    ] {
+        let target: Target = serde_json::from_value(to).unwrap();
+        assert!(matches!(target, Target::CrmPoints(_)));
+    }
+    let error = serde_json::from_str::<Target>(r#"{"kind": "fax"}"#).unwrap_err();
+    assert!(
+        error.to_string().starts_with("unknown variant `fax`, expected one of `erp_documents`")
+    );
+    let error = serde_json::from_str::<Target>("{}").unwrap_err();
+    assert!(error.to_string().starts_with("missing field `kind`"));
 }

@@ -4,7 +4,8 @@
 //! one tenant `demo` whose one key is good for all stores. Weaker durability is accepted, and said.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use tillrace_sinks::settings::Target;
 use uuid::Uuid;
 
 use super::Settings;
+use super::load::Surroundings;
 
 /// The development tenant.
 const TENANT: &str = "demo";
@@ -26,6 +28,15 @@ const TENANT: &str = "demo";
 const KEY_VARIABLE: &str = "TILLRACE_DEV_KEY";
 /// Keeps a generated key below the data folder, so that a restart does not change it.
 const KEY_FILE: &str = "development-key";
+
+/// The development tenant's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DevelopmentKey {
+    /// The user's own, from the environment: not to be shown.
+    Given,
+    /// Made by us, and to be told.
+    Made(String),
+}
 
 /// Adds the development sinks where the settings have none.
 pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
@@ -52,29 +63,48 @@ pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
 /// Adds the development tenant and returns its key: the environment's, the kept one, or a new one that is kept.
 pub(super) fn add_tenant(
     settings: &mut Settings,
-    lookup: &dyn Fn(&str) -> Option<String>,
-) -> anyhow::Result<String> {
-    let key = match lookup(KEY_VARIABLE).filter(|key| !key.is_empty()) {
-        Some(key) => key,
-        None => kept_key(&settings.data)?,
+    surroundings: &Surroundings,
+) -> anyhow::Result<DevelopmentKey> {
+    let given = surroundings.variable(KEY_VARIABLE).filter(|key| !key.is_empty());
+    let (key, shown) = if let Some(key) = given {
+        (key, DevelopmentKey::Given)
+    } else {
+        let key = kept_key(&settings.data)?;
+        (key.clone(), DevelopmentKey::Made(key))
     };
     let tenant = json!({
         "id": TENANT,
         "keys": [{"name": "development", "hash": hash_key(&key), "stores": ["*"]}],
     });
     settings.tenants.push(serde_json::from_value(tenant).context("make the development tenant")?);
-    Ok(key)
+    Ok(shown)
 }
 
 fn kept_key(data: &Path) -> anyhow::Result<String> {
     let path = data.join(KEY_FILE);
     match fs::read_to_string(&path) {
-        Ok(key) => Ok(key.trim().to_owned()),
+        Ok(key) => {
+            // Earlier versions left it readable by all.
+            if let Err(error) = fs::set_permissions(&path, fs::Permissions::from_mode(0o600)) {
+                let path = path.display();
+                tracing::warn!(%error, %path, "the development key cannot be kept to its owner");
+            }
+            Ok(key.trim().to_owned())
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = format!("dev-{}", Uuid::new_v4().simple());
-            fs::create_dir_all(data)
+            let mut folders = fs::DirBuilder::new();
+            folders
+                .recursive(true)
+                .mode(0o700)
+                .create(data)
                 .with_context(|| format!("make the folder {}", data.display()))?;
-            fs::write(&path, &key)
+            let mut file = fs::OpenOptions::new();
+            file.write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&path)
+                .and_then(|mut file| file.write_all(key.as_bytes()))
                 .with_context(|| format!("keep the key in {}", path.display()))?;
             Ok(key)
         }

@@ -9,6 +9,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaConfRes;
 
 use super::fault::KafkaFault;
 use super::repeats;
@@ -84,6 +85,26 @@ pub(super) fn reserved(key: &str) -> bool {
     RESERVED.contains(&key)
 }
 
+/// Why librdkafka does not take a property.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It knows none of that name.
+    Unknown,
+    /// It knows another kind of value.
+    Value,
+}
+
+/// Asks librdkafka about one property. What it says of a value is left out: that may be a password.
+pub(super) fn refusal(property: &str, value: &str) -> Option<Refusal> {
+    match ClientConfig::new().set(property, value).create_native_config() {
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => {
+            Some(Refusal::Unknown)
+        }
+        Err(_refused) => Some(Refusal::Value),
+        Ok(_taken) => None,
+    }
+}
+
 /// Which records a client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Isolation {
@@ -97,7 +118,7 @@ pub(super) enum Isolation {
 fn base(settings: &KafkaSettings) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (key, value) in &settings.properties {
-        config.set(key, value);
+        config.set(key, value.expose());
     }
     config.set("bootstrap.servers", &settings.brokers).set("client.id", "tillrace");
     config.set_log_level(RDKafkaLogLevel::Info);
@@ -198,7 +219,7 @@ pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
 
 fn is_encrypted(settings: &KafkaSettings) -> bool {
     let protocol = settings.properties.get("security.protocol");
-    protocol.is_some_and(|protocol| protocol.to_ascii_lowercase().contains("ssl"))
+    protocol.is_some_and(|protocol| protocol.expose().to_ascii_lowercase().contains("ssl"))
 }
 
 /// How long a connection of a transactional producer may be silent, milliseconds; longer than a flush
@@ -335,11 +356,12 @@ pub(super) type Shared = Arc<KafkaSettings>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::Secret;
 
     #[test]
     fn only_a_bare_socket_is_given_rows_in_pieces() {
         let copied = |compression, protocol: &str| {
-            let properties = [("security.protocol".to_owned(), protocol.to_owned())].into();
+            let properties = [("security.protocol".to_owned(), protocol.into())].into();
             let config = producing(&KafkaSettings {
                 compression,
                 properties,
@@ -355,7 +377,7 @@ mod tests {
     #[test]
     fn a_level_that_is_given_stands() {
         let level = |compression, given: &[&str]| {
-            let key = |level: &&str| ("compression.level".to_owned(), (*level).to_owned());
+            let key = |level: &&str| ("compression.level".to_owned(), Secret::new(*level));
             let properties = given.iter().map(key).collect();
             let set = KafkaSettings { compression, properties, ..KafkaSettings::new("b:1", 1) };
             producing(&set).get("compression.level").map(str::to_owned)

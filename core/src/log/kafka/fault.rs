@@ -7,25 +7,15 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use crate::explain;
 use crate::log::{LogError, Partition, Topic};
+use crate::setting::SettingErrors;
 
 /// Why the Kafka log refuses; the cause inside a [`LogError`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum KafkaFault {
-    /// A setting cannot be.
-    #[error("setting {key} is wrong: {remedy}")]
-    Setting {
-        /// The key.
-        key: &'static str,
-        /// What to do.
-        remedy: &'static str,
-    },
-    /// A property that promises rest on was given.
-    #[error("property {key} is set by Tillrace and cannot be overridden; remove it")]
-    Reserved {
-        /// The property.
-        key: String,
-    },
+    /// Settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingErrors),
     /// librdkafka refuses a property. Its value is not shown: it may be a password.
     #[error("property {key} is refused: {reason}")]
     Property {
@@ -96,12 +86,9 @@ pub enum KafkaFault {
 }
 
 explain!(KafkaFault {
-    Setting: "kafka_setting",
-        "A value below `log.kafka` cannot be used. Nothing was started.",
-        "Set the key that the text names as it says.";
-    Reserved: "kafka_property_reserved",
-        "A librdkafka property was given that promises rest on, or that has a key of its own below `log.kafka`.",
-        "Remove it from `log.kafka.properties`, or use the key.";
+    Settings: "kafka_settings",
+        "Values below `log.kafka` cannot be used, or a librdkafka property that promises rest on was given. Nothing was started.",
+        "Set each key that the text names as it says; `tillrace check` names its line.";
     Property: "kafka_property",
         "librdkafka does not know a property, or refuses its value, which is not shown as it may be a password.",
         "Correct it in `log.kafka.properties`; librdkafka's CONFIGURATION.md lists all.";

@@ -5,7 +5,8 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use zstd::bulk;
 
 /// The cheapest level that finds repetitions across a whole block.
@@ -14,7 +15,7 @@ const LEVEL: i32 = 1;
 const WORTH_BYTES: usize = 128;
 
 /// How the bodies of frames are stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// As they are: for a file system that compresses by itself.

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::explain;
 use crate::explain::{Explained, Explanation};
 use crate::log::{LogError, Partition, Topic};
+use crate::setting::SettingErrors;
 
 /// A file, folder or socket that could not be used; the cause inside a [`LogError::Unavailable`].
 #[derive(Debug, thiserror::Error)]
@@ -100,14 +101,9 @@ pub(super) fn unavailable<P: Fn() -> String>(
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalFault {
-    /// A setting cannot be.
-    #[error("setting {key} is wrong: {remedy}")]
-    Setting {
-        /// The key.
-        key: &'static str,
-        /// What to do.
-        remedy: &'static str,
-    },
+    /// Settings cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingErrors),
     /// Another process has the log open.
     #[error("another process owns {dir}; stop it, or read through it")]
     Owned {
@@ -200,9 +196,9 @@ pub enum LocalFault {
 }
 
 explain!(LocalFault {
-    Setting: "local_log_setting",
-        "A value below `log.local` cannot be used. Nothing was started.",
-        "Set the key that the text names as it says.";
+    Settings: "local_log_settings",
+        "Values below `log.local` cannot be used. Nothing was started.",
+        "Set each key that the text names as it says; `tillrace check` names its line.";
     Owned: "local_log_owned",
         "Another process has this local log open; it has one owner at a time.",
         "Stop that process (`fuser FOLDER/lock` names it), or use another `data` folder. `tap` and `verify` read beside an owner.";

@@ -93,7 +93,9 @@ impl Keeper {
         clock: Clock,
         lock: Option<File>,
     ) -> Result<Self, LogError> {
-        tuning.validate().map_err(|fault| fault.refusing("open the local log"))?;
+        tuning
+            .validate()
+            .map_err(|errors| LocalFault::from(errors).refusing("open the local log"))?;
         let recovered = recovery::recover(&disk, partitions)?;
         let found = recovered.state.catalog.topics.first().map(|topic| topic.ends.len());
         let partitions = partitions.or(found.and_then(|count| Partition::try_from(count).ok()));

@@ -4,11 +4,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::compression::Compression;
-use super::errors::LocalFault;
 use crate::log::{Partition, Topic};
+use crate::setting::{DurationText, Inspection, SettingErrors, SizeText};
+
+/// Shortest time between two looks.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Where a Local log is, and how it works.
 #[derive(Debug, Clone)]
@@ -36,32 +40,41 @@ impl LocalSettings {
 }
 
 /// Sizes and times of a Local log.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LocalTuning {
     /// Size past which a segment is closed and the next one begun.
+    #[schemars(with = "SizeText")]
     pub segment_bytes: ByteSize,
     /// Largest frame, and so the largest transaction.
+    #[schemars(with = "SizeText")]
     pub frame_bytes: ByteSize,
     /// Largest record, key and value together.
+    #[schemars(with = "SizeText")]
     pub record_bytes: ByteSize,
     /// How frames are stored.
     pub compression: Compression,
     /// Size of the whole log past which its oldest segments go before their time, once every group has
     /// read them; dead letters and conflicts stay all the same. Without it only age counts.
+    #[schemars(with = "Option<SizeText>")]
     pub retention_bytes: Option<ByteSize>,
     /// What stays free on the disk: when less is left, new events are refused until there is room.
+    #[schemars(with = "SizeText")]
     pub reserve_bytes: ByteSize,
     /// What the producers' queue holds at most; past it a send is given back.
+    #[schemars(with = "SizeText")]
     pub queue_bytes: ByteSize,
     /// Idle time after which the tail is sealed.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub seal_after: Duration,
     /// How often retention and compaction look for work.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub upkeep_every: Duration,
     /// Age of its oldest unread record past which a group is reported as stalled.
     #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
     pub stalled_after: Duration,
 }
 
@@ -86,39 +99,45 @@ impl LocalTuning {
     /// Checks that the sizes fit each other.
     ///
     /// # Errors
-    /// Names the key that is wrong and what it should be.
-    pub fn validate(&self) -> Result<(), LocalFault> {
-        let wrong = |key, remedy| Err(LocalFault::Setting { key, remedy });
-        if !(ByteSize::kib(64)..=ByteSize::gib(1)).contains(&self.segment_bytes) {
-            return wrong("segment_bytes", "set it between 64 KiB and 1 GiB");
-        }
-        if !(ByteSize::kib(16)..=ByteSize::gib(1)).contains(&self.frame_bytes) {
-            return wrong("frame_bytes", "set it between 16 KiB and 1 GiB");
-        }
-        if self.record_bytes.as_u64() == 0
-            || self.record_bytes.as_u64().saturating_add(4_096) > self.frame_bytes.as_u64()
-        {
-            return wrong("record_bytes", "set it above 0 and at least 4 KiB below frame_bytes");
-        }
+    /// Names every key that is wrong and what it should be.
+    pub fn validate(&self) -> Result<(), SettingErrors> {
+        Inspection::of("log.local", |found| self.inspect(found))
+    }
+
+    /// Notes what cannot be.
+    pub fn inspect(&self, found: &mut Inspection) {
+        found.range("segment_bytes", self.segment_bytes, ByteSize::kib(64)..=ByteSize::gib(1));
+        found.range("frame_bytes", self.frame_bytes, ByteSize::kib(16)..=ByteSize::gib(1));
+        found.range("record_bytes", self.record_bytes, ByteSize::b(1)..);
+        found.require(
+            self.record_bytes.as_u64().saturating_add(4_096) <= self.frame_bytes.as_u64(),
+            "record_bytes",
+            "does not fit in a frame",
+            "set it at least 4KiB below frame_bytes",
+        );
         let segment = self.segment_bytes.as_u64();
         let whole = segment.saturating_add(self.frame_bytes.as_u64());
-        if self.retention_bytes.is_some_and(|bytes| bytes.as_u64() < segment.saturating_mul(4)) {
-            return wrong("retention_bytes", "set it at least to four times segment_bytes");
-        }
-        if self.reserve_bytes.as_u64() < whole.saturating_mul(2) {
-            // Half of it is what opening after a crash may need.
-            return wrong(
-                "reserve_bytes",
-                "set it at least to twice segment_bytes and frame_bytes together",
-            );
-        }
-        if self.queue_bytes < self.record_bytes {
-            return wrong("queue_bytes", "set it at least to record_bytes");
-        }
-        if self.seal_after.is_zero() || self.upkeep_every.is_zero() {
-            return wrong("seal_after, upkeep_every", "set them above 0");
-        }
-        Ok(())
+        found.require(
+            self.retention_bytes.is_none_or(|bytes| bytes.as_u64() >= segment.saturating_mul(4)),
+            "retention_bytes",
+            "holds too few segments",
+            "set it at least to four times segment_bytes, or remove it",
+        );
+        // Half of it is what opening after a crash may need.
+        found.require(
+            self.reserve_bytes.as_u64() >= whole.saturating_mul(2),
+            "reserve_bytes",
+            "does not hold what the log may need to be opened",
+            "set it at least to twice segment_bytes and frame_bytes together",
+        );
+        found.require(
+            self.queue_bytes >= self.record_bytes,
+            "queue_bytes",
+            "does not hold the largest record",
+            "set it at least to record_bytes",
+        );
+        found.range("seal_after", self.seal_after, SHORTEST..);
+        found.range("upkeep_every", self.upkeep_every, SHORTEST..);
     }
 
     /// The frame cap in bytes; an aggregator flushes at half of it.

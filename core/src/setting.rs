@@ -1,0 +1,65 @@
+//! What can be wrong with a setting, and how it is said: one type for every section of the configuration.
+//!
+//! A section goes through its keys and notes what cannot be ([`Inspection`]); it does not stop at the first fault, so that
+//! an operator reads all of them at once. Bounds are stated where they are checked and nowhere else: the reference of the
+//! configuration is made from the same statements.
+//!
+//! Reading files and the environment is left to the executable.
+
+mod inspection;
+mod quantity;
+mod schema;
+mod secret;
+
+use std::borrow::Cow;
+use std::fmt;
+
+pub use inspection::{Bounds, Inspection};
+pub use quantity::Quantity;
+pub use schema::{DurationText, SizeText};
+pub use secret::{Secret, SecretError};
+
+/// One setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {fault}; {remedy}")]
+pub struct SettingError {
+    /// Where it stands in the configuration, such as `sinks[0].flow.retry.initial`.
+    pub path: String,
+    /// What is wrong with it. Never holds a secret.
+    pub fault: Cow<'static, str>,
+    /// What to do about it.
+    pub remedy: Cow<'static, str>,
+}
+
+/// Every setting of a section that cannot be used, in the order of its keys; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingErrors(Vec<SettingError>);
+
+impl SettingErrors {
+    /// Takes errors, unless there are none.
+    ///
+    /// # Errors
+    /// Itself, when there is one.
+    pub fn check(errors: Vec<SettingError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
+
+    /// Returns them all.
+    pub fn all(&self) -> &[SettingError] {
+        &self.0
+    }
+}
+
+impl fmt::Display for SettingErrors {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, error) in self.0.iter().enumerate() {
+            if place > 0 {
+                formatter.write_str("\n")?;
+            }
+            error.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingErrors {}

@@ -1,0 +1,98 @@
+//! What no section can say by itself of its settings: how they go together, and what the process needs.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+use tillrace_core::aggregate::AggregateSettings;
+use tillrace_core::log::kafka::PARTITIONS;
+use tillrace_core::setting::Inspection;
+use tillrace_ingest::inspect_tenants;
+use tillrace_sinks::settings as sinks;
+use tracing_subscriber::filter::{Directive, LevelFilter};
+
+use super::{LogSettings, Settings, Telemetry};
+
+/// Notes all that is wrong with settings.
+pub(super) fn inspect(settings: &Settings, found: &mut Inspection) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    found.require(
+        settings.namespace.len() <= 64 && settings.namespace.bytes().all(plain),
+        "namespace",
+        "cannot stand before the name of a topic",
+        "use at most 64 of a-z, A-Z, 0-9, '.', '_' and '-', as Kafka's topic names allow",
+    );
+    found.within("log", |found| settings.log.inspect(found));
+    found.within("ingest", |found| settings.ingest.inspect(found));
+    found.within("aggregate", |found| settings.aggregate.inspect(found));
+    sinks::inspect(&settings.sinks, found);
+    inspect_tenants(&settings.tenants, found);
+    found.within("telemetry", |found| settings.telemetry.inspect(found));
+    inspect_addresses(settings, found);
+    inspect_senders(settings, found);
+}
+
+impl LogSettings {
+    fn inspect(&self, found: &mut Inspection) {
+        found.range("partitions", self.partitions, PARTITIONS);
+        found.range("retention_days", self.retention_days, 1..);
+        found.within("local", |found| self.local.inspect(found));
+        match &self.kafka {
+            Some(kafka) => found.within("kafka", |found| kafka.inspect(found)),
+            None => found.within("local", |found| {
+                AggregateSettings::inspect_local(&self.local, found);
+            }),
+        }
+    }
+}
+
+impl Telemetry {
+    /// `EnvFilter` takes any word for the name of a part: a misspelt level would silence the log.
+    fn inspect(&self, found: &mut Inspection) {
+        for directive in self.level.split(',').map(str::trim) {
+            let level = directive.rsplit_once('=').map_or(directive, |(_, level)| level);
+            let is_sound =
+                LevelFilter::from_str(level).is_ok() && Directive::from_str(directive).is_ok();
+            found.require(
+                is_sound,
+                "level",
+                "is no level",
+                "use error, warn, info, debug or trace, or PART=LEVEL, commas between",
+            );
+        }
+    }
+}
+
+fn inspect_addresses(settings: &Settings, found: &mut Inspection) {
+    let meets = |one: SocketAddr, other: SocketAddr| {
+        let same_ip =
+            one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+        one.port() != 0 && one.port() == other.port() && same_ip
+    };
+    found.require(
+        settings.status.is_none_or(|status| !meets(status, settings.ingest.listen)),
+        "status",
+        "is the address that the gateway listens on, `ingest.listen`",
+        "use another port",
+    );
+}
+
+/// A file may be meant for a role that needs no tenants, so what is odd about them is a warning.
+fn inspect_senders(settings: &Settings, found: &mut Inspection) {
+    if settings.tenants.is_empty() && !settings.development {
+        found.warning("tenants", "is empty: a gateway lets nobody in", "add a tenant with a key");
+    }
+    for tenant in settings.tenants.iter().enumerate().filter(|(_, tenant)| tenant.keys.is_empty()) {
+        let path = format!("tenants[{}].keys", tenant.0);
+        found.warning(&path, "is empty: nobody can send for this tenant", "add a key");
+    }
+    if settings.tenants.is_empty() {
+        return;
+    }
+    found.each("sinks", &settings.sinks, |found, sink| {
+        let is_unknown = |id: &&String| settings.tenants.iter().all(|tenant| tenant.id != **id);
+        for id in sink.filter.tenants.iter().filter(is_unknown) {
+            let fault = format!("{id:?} is no tenant of this configuration");
+            found.warning("filter.tenants", fault, "correct the id, or remove it");
+        }
+    });
+}

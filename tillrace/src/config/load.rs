@@ -1,0 +1,149 @@
+//! From file, environment and command line to settings, with all that is wrong on the way.
+
+use std::ffi::OsString;
+
+use anyhow::Context;
+use serde::Deserialize;
+use tillrace_core::setting::{Inspection, Secret, SettingError};
+
+use super::node::{Content, Node, Origin};
+use super::{Report, Settings, development, environment, inspect, yaml};
+use crate::cli::Source;
+
+/// What the process was started with, besides its command line.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    pub(super) variables: Vec<(OsString, OsString)>,
+}
+
+impl Surroundings {
+    pub(super) fn of_process() -> Self {
+        Self { variables: std::env::vars_os().collect() }
+    }
+
+    /// Returns the text of a variable, if it is set and text.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        let (_, value) = self.variables.iter().find(|(known, _)| known == name)?;
+        value.clone().into_string().ok()
+    }
+}
+
+/// Reads and checks a configuration. Without errors there are settings.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn examine(
+    source: &Source,
+    surroundings: &Surroundings,
+) -> anyhow::Result<(Option<Settings>, Report)> {
+    let mut report = Report::new(source.config.clone());
+    let Some(mut tree) = read_file(source, &mut report)? else { return Ok((None, report)) };
+    for error in environment::overlay(&mut tree, surroundings.variables.iter().cloned()) {
+        report.error_as_it_is(error);
+    }
+    for warning in environment::nearly(surroundings.variables.iter().map(|(name, _)| name.clone()))
+    {
+        report.warning_as_it_is(warning);
+    }
+    let Some(mut settings) = read_settings(&mut tree, &mut report) else {
+        return Ok((None, report));
+    };
+    settings.take(source);
+    if source.config.is_none() {
+        settings.development = true;
+        development::complete(&mut settings)?;
+    }
+    resolve_secrets(&mut settings, surroundings, &tree, &mut report);
+    let mut found = Inspection::default();
+    inspect::inspect(&settings, &mut found);
+    for path in found.literal_secrets() {
+        report.literal_secret(path, &tree);
+    }
+    for error in found.errors() {
+        report.error(error.clone(), &tree);
+    }
+    for warning in found.warnings() {
+        report.warning(warning.clone(), &tree);
+    }
+    Ok((Some(settings), report))
+}
+
+fn read_file(source: &Source, report: &mut Report) -> anyhow::Result<Option<Node>> {
+    let Some(path) = &source.config else { return Ok(Some(Node::empty())) };
+    let name = path.display();
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("read configuration {name}"))?;
+    match yaml::parse(&text, Origin::Line) {
+        Ok(tree) if tree.is_null() => Ok(Some(Node::empty())),
+        Ok(tree) if matches!(tree.content, Content::Map(_)) => Ok(Some(tree)),
+        Ok(_) => {
+            let fault = "is no configuration".to_owned();
+            report.error_as_it_is(of_file(
+                &name,
+                fault,
+                "write keys and values, as in docs/tillrace.example.yaml",
+            ));
+            Ok(None)
+        }
+        Err(error) => {
+            report.error_as_it_is(of_file(&name, error.to_string(), "write it as YAML 1.2"));
+            Ok(None)
+        }
+    }
+}
+
+fn of_file(name: &impl ToString, fault: String, remedy: &'static str) -> SettingError {
+    SettingError { path: name.to_string(), fault: fault.into(), remedy: remedy.into() }
+}
+
+/// Reads settings from the tree. What cannot be read is reported and passed over, until the rest can be; what is
+/// missing only because of that is not reported.
+fn read_settings(tree: &mut Node, report: &mut Report) -> Option<Settings> {
+    loop {
+        let error = match Settings::deserialize(&*tree) {
+            Ok(settings) => return Some(settings),
+            Err(error) => error,
+        };
+        let mut path = error.path.as_str();
+        let mut is_known = false;
+        if error.is_missing {
+            path = path.rsplit_once('.').map_or("", |(section, _)| section);
+            is_known = tree.nearest(path).lacks_something();
+        }
+        if !is_known {
+            let (fault, remedy) = (error.fault.into(), error.remedy.into());
+            report.error(SettingError { path: error.path.clone(), fault, remedy }, tree);
+        }
+        // Nothing is read twice: each round refuses something that was not refused before.
+        if path.is_empty() || !tree.refuse(path) {
+            return None;
+        }
+    }
+}
+
+fn resolve_secrets(
+    settings: &mut Settings,
+    surroundings: &Surroundings,
+    tree: &Node,
+    report: &mut Report,
+) {
+    let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
+    if let Some(kafka) = &mut settings.log.kafka {
+        let named = kafka.secrets().into_iter();
+        secrets.extend(named.map(|(path, secret)| (format!("log.kafka.{path}"), secret)));
+    }
+    for (place, sink) in settings.sinks.iter_mut().enumerate() {
+        let named = sink.secrets().into_iter();
+        secrets.extend(named.map(|(path, secret)| (format!("sinks[{place}].{path}"), secret)));
+    }
+    for (place, tenant) in settings.tenants.iter_mut().enumerate() {
+        let named = tenant.secrets().into_iter();
+        secrets.extend(named.map(|(path, secret)| (format!("tenants[{place}].{path}"), secret)));
+    }
+    for (path, secret) in secrets {
+        if let Err(error) = secret.resolve(&|name| surroundings.variable(name)) {
+            let remedy = "set it, or name another with `env:NAME` or `file:PATH`".into();
+            report.error(SettingError { path, fault: error.to_string().into(), remedy }, tree);
+        }
+    }
+}
