@@ -156,6 +156,18 @@ impl Gateway {
         sleep(self.drain_delay).await;
     }
 
+    /// Tells whether a task that it cannot do without has ended by itself: it accepts no more
+    /// connections, or no longer knows what the log takes.
+    pub fn has_stopped(&self) -> bool {
+        self.acceptor.is_finished() || self.watching.is_finished()
+    }
+
+    /// Ends the task that watches the log, as a panic would.
+    #[cfg(test)]
+    pub(crate) fn end_watching(&self) {
+        self.watching.abort();
+    }
+
     /// Stops accepting, lets requests in progress finish, tells clients to go elsewhere
     /// (`Connection: close`, GOAWAY), and waits until the log has everything it was given.
     ///

@@ -183,6 +183,11 @@ impl Running {
             if let Some(error) = self.log.failure() {
                 return anyhow::Error::new(error).context("the log can do nothing more");
             }
+            if self.gateway.as_ref().is_some_and(Gateway::has_stopped) {
+                return anyhow::anyhow!(
+                    "a task of the gateway ended unasked: a defect; the lines before say where"
+                );
+            }
             let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
             let delivery = self.delivery.as_ref().is_none_or(has_stopped);
             if self.gateway.is_none() && aggregator && delivery {

@@ -195,3 +195,11 @@ async fn what_was_acknowledged_is_in_the_local_log() {
     }
     assert_eq!(found, 1_000);
 }
+
+#[tokio::test]
+async fn a_task_of_the_gateway_that_ends_unasked_is_missed() {
+    let bench = start(|_| {}).await;
+    assert!(!bench.gateway.has_stopped());
+    bench.gateway.end_watching();
+    eventually("the gateway says so", || bench.gateway.has_stopped()).await;
+}

@@ -148,6 +148,12 @@ pub enum LocalFault {
         /// What the system said.
         detail: Arc<io::Error>,
     },
+    /// A thread of the log panicked.
+    #[error("the thread {thread} of the local log panicked")]
+    ThreadEnded {
+        /// Its name.
+        thread: String,
+    },
     /// The log is being closed.
     #[error("the log is closing")]
     Closing,
@@ -214,6 +220,10 @@ explain!(LocalFault {
         "A write or a sync failed, so that nobody can say what is on the disk. Nothing more is written until the log is opened \
          anew, and the process ends so that it is. What was acknowledged before is kept.",
         "Mend what the text names: a full disk, a read-only mount, a failing device. Then start the process again.";
+    ThreadEnded: "local_log_thread",
+        "A thread of the local log met something it was not made for: a defect. Nothing more is written until the log is opened anew, and \
+         the process ends so that it is. What was acknowledged before is kept.",
+        "Start the process again, and report the text and the lines before.";
     Closing: "local_log_closing", "The process is ending; what was not acknowledged comes again.", "Nothing.";
     GroupTaken: "local_log_group_taken",
         "A part of this process reads for this group already.",

@@ -126,11 +126,43 @@ impl Keeper {
         Ok(keeper)
     }
 
-    fn spawn(&self, name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(work);
+    /// Waits for the thread that was started last.
+    #[cfg(test)]
+    pub(super) fn join_last(&self) {
+        let last = self.threads.lock().pop();
+        // It may have panicked: that is what the test is about.
+        drop(last.map(JoinHandle::join));
+    }
+
+    pub(super) fn spawn(
+        &self,
+        name: &str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), LogError> {
+        let alarm = Alarm { shared: Arc::clone(&self.shared), thread: name.to_owned() };
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _alarm = alarm;
+            work();
+        });
         let failed = unavailable("start a thread", || name.to_owned());
         self.threads.lock().push(thread.map_err(failed)?);
         Ok(())
+    }
+}
+
+/// Poisons the log when the thread that holds it panics: without one of its threads the log would stand still, and
+/// nobody would know.
+struct Alarm {
+    shared: Arc<Shared>,
+    thread: String,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // The first fault stays.
+            drop(self.shared.poison.set(LocalFault::ThreadEnded { thread: self.thread.clone() }));
+        }
     }
 }
 

@@ -215,3 +215,14 @@ fn an_idle_log_seals_its_tail() {
     let ask = || log.keeper.shared.metrics.frames.get();
     assert_eq!(ask(), 2, "a seal is no group commit");
 }
+
+#[test]
+fn a_thread_that_panics_is_the_end_of_the_log_and_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    assert!(log.failure().is_none());
+    log.keeper.spawn("local-log-test", || panic!("a fault of ours")).unwrap();
+    log.keeper.join_last();
+    let failure = log.failure().unwrap().to_string();
+    assert!(failure.contains("the thread local-log-test of the local log panicked"), "{failure}");
+}
