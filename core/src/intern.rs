@@ -47,17 +47,17 @@ impl Interner {
     /// # Errors
     /// [`TooManyNames`] when the name is new and the limit is reached.
     pub fn id(&self, parent: u32, name: &str) -> Result<u32, TooManyNames> {
-        let mut stack = [0_u8; STACK_BYTES];
-        let length = PARENT_BYTES + name.len();
-        match stack.get_mut(..length) {
-            Some(key) => {
-                let (head, tail) = key.split_at_mut(PARENT_BYTES);
-                head.copy_from_slice(&parent.to_le_bytes());
-                tail.copy_from_slice(name.as_bytes());
-                self.find_or_add(key)
-            }
-            None => self.find_or_add(&[&parent.to_le_bytes(), name.as_bytes()].concat()),
-        }
+        with_key(parent, name, |key| self.find_or_add(key))
+    }
+
+    /// Returns the id of a name within a parent, if it is known.
+    pub fn find(&self, parent: u32, name: &str) -> Option<u32> {
+        with_key(parent, name, |key| self.ids.get(key).map(|id| *id))
+    }
+
+    /// Tells whether there is no room for another name.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.limit
     }
 
     /// Returns the number of names known.
@@ -87,6 +87,21 @@ impl Interner {
                 Ok(id)
             }
         }
+    }
+}
+
+/// Does something with the key of a name, which is looked up without allocating unless it is long.
+fn with_key<T>(parent: u32, name: &str, use_key: impl FnOnce(&[u8]) -> T) -> T {
+    let mut stack = [0_u8; STACK_BYTES];
+    let length = PARENT_BYTES + name.len();
+    match stack.get_mut(..length) {
+        Some(key) => {
+            let (head, tail) = key.split_at_mut(PARENT_BYTES);
+            head.copy_from_slice(&parent.to_le_bytes());
+            tail.copy_from_slice(name.as_bytes());
+            use_key(key)
+        }
+        None => use_key(&[&parent.to_le_bytes(), name.as_bytes()].concat()),
     }
 }
 
@@ -120,6 +135,10 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(names.id(0, "c"), Err(TooManyNames { limit: 2 }));
         }
+        assert_eq!(
+            (names.find(0, "c"), names.find(0, "b"), names.is_full()),
+            (None, Some(1), true)
+        );
         assert_eq!(names.id(0, "a"), Ok(0));
         assert_eq!(names.len(), 2);
     }

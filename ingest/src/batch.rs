@@ -207,6 +207,6 @@ impl<'a> Batch<'a> {
         {
             self.request.settle(oldest, &mut self.tally).await;
         }
-        goes_on && self.tally.setback.is_none()
+        goes_on && !self.tally.is_stopped()
     }
 }

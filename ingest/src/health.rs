@@ -10,6 +10,7 @@ use tillrace_core::health::{self, Condition, Impact, Readiness, Standing};
 
 use crate::clock::{Clock, Now};
 use crate::settings::Durability;
+use crate::tenant::Cap;
 
 /// A full queue counts as pressure for this long.
 const PRESSURE_STANDS_MS: i64 = 1_000;
@@ -19,6 +20,15 @@ pub const WEAK_SETTINGS: Explanation = Explanation {
     code: "weak_settings",
     meaning: "Topics have settings that keep events less safely than the gateway promises its senders; the cause names each.",
     remedy: "Change the topics' settings, or accept weaker ones with ingest.durability: development.",
+};
+
+/// Tills whose names found no place.
+pub const TOO_MANY_NAMES: Explanation = Explanation {
+    code: "too_many_names",
+    meaning: "A tenant's stores or terminals are more than the gateway may know, or more than one key may name. \
+              Events of new ones are answered 429 with Retry-After and kept by their tills; known ones go on.",
+    remedy: "Raise the setting that the condition names and restart the gateway; or replace the key, if it \
+             makes names up.",
 };
 
 /// The gateway's health; shared, each field an independent signal (hence relaxed ordering).
@@ -63,6 +73,19 @@ impl Health {
             readiness.add(weak_settings(&weaknesses, self.durability));
         }
         readiness
+    }
+
+    /// Takes note that new names of a tenant are put off, because of what a key has named. It stands until a restart.
+    pub(crate) fn names_ran_out(&self, tenant: &str, key: &str, cap: Cap) {
+        let (named, setting) = (cap.named.as_str(), cap.setting());
+        self.process.raise(Condition {
+            component: "gateway".to_owned(),
+            code: TOO_MANY_NAMES.code,
+            subject: format!("tenant {tenant}, {setting}"),
+            impact: Impact::Degraded,
+            cause: format!("key `{key}` met the limit of {named} that follows from `{setting}`"),
+            remedy: TOO_MANY_NAMES.remedy.to_owned(),
+        });
     }
 
     pub(crate) fn queue_was_full(&self, now: Now) {

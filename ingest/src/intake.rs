@@ -30,7 +30,7 @@ use crate::recent::{Mark, Recent};
 use crate::settings::GatewaySettings;
 use crate::split::Piece;
 use crate::tally::Setback;
-use crate::tenant::Caller;
+use crate::tenant::{Caller, Cap};
 
 use chunk::Chunk;
 use worker::with_worker;
@@ -152,6 +152,13 @@ impl Intake {
             }
         });
         chunk.finish(pieces, paid)
+    }
+
+    /// Tells the operator of a cap on names, the first time that it is met.
+    fn note_cap(&self, caller: &Caller, cap: Cap) {
+        if caller.meets(cap) {
+            self.health.names_ran_out(&caller.tenant.settings.id, caller.key_name(), cap);
+        }
     }
 
     /// Says whether a caller's floods must wait now, and for how long. Only its own text in flight speaks against it: as

@@ -43,7 +43,7 @@ mod reply;
 mod tally;
 
 pub use gateway::{DrainError, Gateway, GatewayError};
-pub use health::{Health, WEAK_SETTINGS};
+pub use health::{Health, TOO_MANY_NAMES, WEAK_SETTINGS};
 pub use listen::{ACCEPT_FAILING, BoundedStream, Listener, RESERVED_CONNECTIONS};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
 pub use meter::RateSettings;

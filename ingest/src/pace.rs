@@ -17,6 +17,9 @@ pub(crate) const BODY_RETRY: Duration = Duration::from_secs(1);
 /// When to come back to a gateway that has no credit left for the sender.
 pub(crate) const CREDIT_RETRY: Duration = Duration::from_secs(2);
 
+/// When to come back with a name for which there is no place: people must make some.
+pub(crate) const NAMES_RETRY: Duration = Duration::from_mins(1);
+
 /// A source of jitter; any number of threads may draw from it.
 #[derive(Debug)]
 pub(crate) struct Jitter {

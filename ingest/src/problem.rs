@@ -24,23 +24,17 @@ pub enum Reason {
     Event(Code),
     /// The key may not send for this store.
     StoreNotAllowed,
-    /// The tenant has as many stores as it may have.
-    TooManyStores,
-    /// The tenant has as many terminals as it may have.
-    TooManyTerminals,
 }
 
 impl Reason {
     /// Reasons of the gateway's own, beside the codes of the canonical event.
-    pub const OWN: [Self; 3] = [Self::StoreNotAllowed, Self::TooManyStores, Self::TooManyTerminals];
+    pub const OWN: [Self; 1] = [Self::StoreNotAllowed];
 
     /// Returns the stable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::Event(code) => code.as_str(),
             Self::StoreNotAllowed => "store_not_allowed",
-            Self::TooManyStores => "too_many_stores",
-            Self::TooManyTerminals => "too_many_terminals",
         }
     }
 
@@ -49,28 +43,19 @@ impl Reason {
         match self {
             Self::Event(code) => code.detail(),
             Self::StoreNotAllowed => "This key may not send events for this store.",
-            Self::TooManyStores => {
-                "The tenant has as many stores as its max_stores allows; ask its operator."
-            }
-            Self::TooManyTerminals => {
-                "The tenant has as many terminals as its max_terminals allows; ask its operator."
-            }
         }
     }
 
     /// Returns what its sender does about it.
     pub fn remedy(self) -> Remedy {
         match self {
-            Self::Event(Code::TenantMismatch)
-            | Self::StoreNotAllowed
-            | Self::TooManyStores
-            | Self::TooManyTerminals => Remedy::Correct,
+            Self::Event(Code::TenantMismatch) | Self::StoreNotAllowed => Remedy::Correct,
             Self::Event(_) => Remedy::SetAside,
         }
     }
 
     /// Tells whether an event refused so may leave a marker in the journal: not one that is another
-    /// tenant's or store's business, and not one whose names are past the caps.
+    /// tenant's or store's business.
     pub(crate) fn leaves_marker(self) -> bool {
         matches!(self, Self::Event(code) if code != Code::TenantMismatch)
     }
@@ -81,9 +66,7 @@ impl Reason {
             Self::StoreNotAllowed => StatusCode::FORBIDDEN,
             Self::Event(Code::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(code) if code.is_malformed() => StatusCode::BAD_REQUEST,
-            Self::Event(_) | Self::TooManyStores | Self::TooManyTerminals => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
     }
 }
@@ -106,12 +89,14 @@ pub enum Problem {
     UnsupportedMediaType,
     UnsupportedEncoding,
     RateLimited,
+    TooManyStores,
+    TooManyTerminals,
     Unavailable,
 }
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::MalformedHead,
         Self::UnsupportedTransferEncoding,
         Self::MalformedBatch,
@@ -126,6 +111,8 @@ impl Problem {
         Self::UnsupportedMediaType,
         Self::UnsupportedEncoding,
         Self::RateLimited,
+        Self::TooManyStores,
+        Self::TooManyTerminals,
         Self::Unavailable,
     ];
 
@@ -146,6 +133,8 @@ impl Problem {
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::UnsupportedEncoding => "unsupported_encoding",
             Self::RateLimited => "rate_limited",
+            Self::TooManyStores => "too_many_stores",
+            Self::TooManyTerminals => "too_many_terminals",
             Self::Unavailable => "unavailable",
         }
     }
@@ -167,7 +156,9 @@ impl Problem {
             Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Self::RateLimited | Self::TooManyStores | Self::TooManyTerminals => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -176,9 +167,12 @@ impl Problem {
     /// be dropped for what is wrong with the request around it.
     pub fn remedy(self) -> Remedy {
         match self {
-            Self::BodyCut | Self::RequestTimeout | Self::RateLimited | Self::Unavailable => {
-                Remedy::Retry
-            }
+            Self::BodyCut
+            | Self::RequestTimeout
+            | Self::RateLimited
+            | Self::TooManyStores
+            | Self::TooManyTerminals
+            | Self::Unavailable => Remedy::Retry,
             Self::MalformedHead
             | Self::UnsupportedTransferEncoding
             | Self::MalformedBatch
@@ -220,6 +214,12 @@ impl Problem {
             }
             Self::UnsupportedEncoding => "Send gzip, zstd or identity as Content-Encoding.",
             Self::RateLimited => "More than was agreed is being sent; come back after Retry-After.",
+            Self::TooManyStores => {
+                "This gateway knows as many stores as it may, and this is a new one; its operator has been told."
+            }
+            Self::TooManyTerminals => {
+                "This gateway knows as many terminals as it may, and this is a new one; its operator has been told."
+            }
             Self::Unavailable => "Events cannot be made durable now; come back after Retry-After.",
         }
     }

@@ -50,7 +50,9 @@ impl Submitted {
 
     /// Tells whether the next events may follow: nothing was put off so far.
     pub(crate) fn goes_on(&self) -> bool {
-        self.landing.is_ok() && !matches!(self.fates.last(), Some(Fate::PutOff(_)))
+        let is_stopped =
+            matches!(self.fates.last(), Some(Fate::PutOff(setback)) if setback.stops());
+        self.landing.is_ok() && !is_stopped
     }
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::pace::CREDIT_RETRY;
+use crate::pace::{CREDIT_RETRY, NAMES_RETRY};
 use crate::problem::{Problem, Reason};
+use crate::tenant::Named;
 
 /// Exceptions listed in a reply; more are counted only.
 const MAX_EXCEPTIONS: usize = 1_000;
@@ -20,7 +21,7 @@ pub(crate) struct Tally {
     pub(crate) resume_from: Option<u64>,
     pub(crate) exceptions: Vec<Exception>,
     pub(crate) exceptions_truncated: bool,
-    /// The first thing that kept an event from being settled.
+    /// What kept an event from being settled.
     #[serde(skip)]
     pub(crate) setback: Option<Setback>,
 }
@@ -57,6 +58,8 @@ pub(crate) enum Setback {
     Limited(Duration),
     /// A flood was turned away so that live events go on.
     Flood(Duration),
+    /// Its store or terminal is new, and there is no place for its name; events of known ones go on.
+    NoPlace(Named),
     /// Too much text is in flight, of its sender or of all.
     NoCredit,
     /// No room in the log's queue, or the log failed.
@@ -68,6 +71,8 @@ impl Setback {
     pub(crate) fn problem(self) -> Problem {
         match self {
             Self::Limited(_) | Self::Flood(_) => Problem::RateLimited,
+            Self::NoPlace(Named::Stores) => Problem::TooManyStores,
+            Self::NoPlace(Named::Terminals) => Problem::TooManyTerminals,
             Self::NoCredit | Self::Unavailable(_) => Problem::Unavailable,
         }
     }
@@ -76,8 +81,14 @@ impl Setback {
     pub(crate) fn wait(self) -> Duration {
         match self {
             Self::Limited(wait) | Self::Flood(wait) | Self::Unavailable(wait) => wait,
+            Self::NoPlace(_) => NAMES_RETRY,
             Self::NoCredit => CREDIT_RETRY,
         }
+    }
+
+    /// Tells whether events behind it are put off too.
+    pub(crate) fn stops(self) -> bool {
+        !matches!(self, Self::NoPlace(_))
     }
 
     /// Returns its name in the metrics.
@@ -85,6 +96,7 @@ impl Setback {
         match self {
             Self::Limited(_) => "rate",
             Self::Flood(_) => "flood",
+            Self::NoPlace(_) => "names",
             Self::NoCredit => "credit",
             Self::Unavailable(_) => "log",
         }
@@ -101,20 +113,32 @@ impl Tally {
     /// Counts an event that was not settled.
     pub(crate) fn put_off(&mut self, index: u64, setback: Setback) {
         self.retry += 1;
-        self.setback.get_or_insert(setback);
+        self.meet(setback);
         self.resume_from = Some(self.resume_from.map_or(index, |first| first.min(index)));
         self.list(Exception { index, cause: Cause::PutOff(setback), pointer: String::new() });
     }
 
     /// Takes note that reading ended before the event at `index`, and why.
     pub(crate) fn stop(&mut self, index: u64, setback: Setback) {
-        self.setback.get_or_insert(setback);
+        self.meet(setback);
         self.stop_before(index);
     }
 
     /// Takes note that events from `index` on were not even read.
     pub(crate) fn stop_before(&mut self, index: u64) {
         self.resume_from = Some(self.resume_from.map_or(index, |first| first.min(index)));
+    }
+
+    /// Tells whether nothing more is to be read.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.setback.is_some_and(Setback::stops)
+    }
+
+    /// The first setback counts, and the first that stops the reading before all others.
+    fn meet(&mut self, setback: Setback) {
+        if self.setback.is_none_or(|first| setback.stops() && !first.stops()) {
+            self.setback = Some(setback);
+        }
     }
 
     fn list(&mut self, exception: Exception) {
@@ -145,13 +169,24 @@ mod tests {
     }
 
     #[test]
+    fn what_stops_the_reading_counts_before_what_does_not() {
+        let mut tally = Tally::default();
+        tally.put_off(3, Setback::NoPlace(Named::Stores));
+        assert!(!tally.is_stopped());
+        tally.put_off(4, Setback::NoCredit);
+        tally.put_off(5, Setback::Limited(Duration::ZERO));
+        assert_eq!((tally.setback, tally.resume_from), (Some(Setback::NoCredit), Some(3)));
+        assert!(tally.is_stopped());
+    }
+
+    #[test]
     fn a_thousand_exceptions_are_listed_and_all_are_counted() {
         let mut tally = Tally::default();
         for index in 0..1_000 {
-            tally.reject(index, Reason::TooManyStores, String::new());
+            tally.reject(index, Reason::StoreNotAllowed, String::new());
         }
         assert!(!tally.exceptions_truncated);
-        tally.reject(1_000, Reason::TooManyStores, String::new());
+        tally.reject(1_000, Reason::StoreNotAllowed, String::new());
         assert_eq!((tally.exceptions.len(), tally.rejected), (1_000, 1_001));
         assert!(tally.exceptions_truncated);
         assert_eq!(tally.resume_from, None);

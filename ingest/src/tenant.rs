@@ -1,9 +1,9 @@
 //! Tenants and their API keys: who is calling, and by which rules.
 //!
 //! A key is found by its SHA-256, which is all that the configuration holds of it; looking up a
-//! hash that the caller cannot choose leaks nothing by its timing. Store and terminal names are
-//! interned here, within the tenant's caps.
+//! hash that the caller cannot choose leaks nothing by its timing.
 
+mod names;
 mod payment;
 mod settings;
 
@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::{AUTHORIZATION, GetAll, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tillrace_core::envelope::Scope;
-use tillrace_core::intern::{Interner, TooManyNames};
 use tillrace_core::setting::{Inspection, SettingErrors};
 
+pub(crate) use names::{Cap, Named};
 pub(crate) use payment::{Paid, cost_of, refund_of};
 pub use settings::{KeySettings, LimitSettings, TenantSettings, inspect};
 
@@ -24,6 +24,8 @@ use crate::credit::Holder;
 use crate::loyalty::LoyaltyHash;
 use crate::meter::Meter;
 use crate::problem::Problem;
+
+use names::Names;
 
 static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const ALL_STORES: &str = "*";
@@ -58,8 +60,7 @@ pub(crate) struct Tenant {
     pub(crate) clock_skew_ms: i64,
     pub(crate) loyalty: Option<LoyaltyHash>,
     keys: Vec<Stores>,
-    stores: Interner,
-    terminals: Interner,
+    names: Names,
     meter: Meter,
     store_meter: Meter,
     key_meters: Vec<Meter>,
@@ -70,13 +71,6 @@ pub(crate) struct Tenant {
 enum Stores {
     All,
     These(HashSet<String>),
-}
-
-/// Which cap on names was met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cap {
-    Stores,
-    Terminals,
 }
 
 /// Returns what the configuration stores of an API key: `sha256:` and 64 hexadecimal digits.
@@ -151,6 +145,35 @@ impl Caller {
         Holder { tenant: self.tenant.number, key: self.key as usize }
     }
 
+    /// Returns the dense id of a store of an event that is to be taken, and makes it and its terminal known.
+    ///
+    /// # Errors
+    /// The [`Cap`] that keeps a new name out.
+    pub(crate) fn know(&self, store: &str, terminal: &str) -> Result<u32, Cap> {
+        self.tenant.names.know(self.key as usize, store, terminal)
+    }
+
+    /// Returns the dense id of a store of a refused event, if it and its terminal are known.
+    pub(crate) fn find(&self, store: &str, terminal: &str) -> Option<u32> {
+        self.tenant.names.find(store, terminal)
+    }
+
+    /// Tells whether a refused event of a terminal that is not known may leave a marker.
+    pub(crate) fn admit_guest(&self, store: &str, terminal: &str) -> bool {
+        self.tenant.names.admit_guest(self.key as usize, store, terminal)
+    }
+
+    /// Takes note that a cap on names was met; true the first time.
+    pub(crate) fn meets(&self, cap: Cap) -> bool {
+        self.tenant.names.meets(cap)
+    }
+
+    /// Returns the name of its key, for people.
+    pub(crate) fn key_name(&self) -> &str {
+        let key = self.tenant.settings.keys.get(self.key as usize);
+        key.map(|key| key.name.as_str()).unwrap_or_default()
+    }
+
     /// Tells whether this key may send for a store.
     pub(crate) fn may_send_for(&self, store: &str) -> bool {
         match self.tenant.keys.get(self.key as usize) {
@@ -164,7 +187,7 @@ impl Caller {
 impl Tenant {
     fn new(settings: TenantSettings, number: usize) -> Self {
         let stores = |key: &KeySettings| {
-            if key.stores.iter().any(|store| store == ALL_STORES) {
+            if key.is_for_all_stores() {
                 Stores::All
             } else {
                 Stores::These(key.stores.iter().cloned().collect())
@@ -182,23 +205,12 @@ impl Tenant {
                 .as_ref()
                 .map(|secret| LoyaltyHash::new(secret.expose().as_bytes())),
             keys: settings.keys.iter().map(stores).collect(),
-            stores: Interner::new(settings.max_stores),
-            terminals: Interner::new(settings.max_terminals),
+            names: Names::new(&settings),
             meter: Meter::new(&settings.limits.tenant, 1),
             store_meter: Meter::new(&settings.limits.store, settings.max_stores),
             key_meters: settings.keys.iter().map(|key| Meter::new(&key_rates(key), 1)).collect(),
             settings,
         }
-    }
-
-    /// Returns the dense id of a store, and makes sure that its terminal has one too.
-    ///
-    /// # Errors
-    /// The [`Cap`] that keeps a new name out.
-    pub(crate) fn know(&self, store: &str, terminal: &str) -> Result<u32, Cap> {
-        let store = self.stores.id(0, store).map_err(|TooManyNames { .. }| Cap::Stores)?;
-        self.terminals.id(store, terminal).map_err(|TooManyNames { .. }| Cap::Terminals)?;
-        Ok(store)
     }
 }
 

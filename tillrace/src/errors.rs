@@ -33,7 +33,7 @@ mod tests {
     use tillrace_core::log::kafka::KafkaFault;
     use tillrace_core::log::local::{self, FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
-    use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, WEAK_SETTINGS};
+    use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS};
     use tillrace_sinks::engine::{JournalError, SINK_CONDITIONS};
     use tillrace_sinks::failure::FailureCode;
 
@@ -56,7 +56,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Conditions of the local log", local::CONDITIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
             ("Partitions of the aggregator", &[PARTITION_STOPPED, RECORDS_UNREADABLE]),
-            ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS]),
+            ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES]),
             ("Delivery: starting", StartError::EXPLANATIONS),
             ("Delivery: calls and files", FailureCode::EXPLANATIONS),
             ("Delivery: what stands still", SINK_CONDITIONS),

@@ -26,7 +26,7 @@ use crate::publish::Flight;
 use crate::recent::{Claim, Mark};
 use crate::split::Piece;
 use crate::tally::Setback;
-use crate::tenant::{Cap, Paid, cost_of, refund_of};
+use crate::tenant::{Paid, cost_of, refund_of};
 
 /// Longest original of a refused event that is kept for people.
 pub(super) const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
@@ -49,11 +49,11 @@ pub(super) struct Chunk<'a> {
 /// What an event is when it is looked at alone.
 enum View {
     /// To be published, unless it is known or too much.
-    Good { draft: Draft, mark: Mark, store: u32, is_flood: bool },
+    Good { draft: Draft, mark: Mark, store: Option<u32>, is_flood: bool },
     /// Refused for good, unless even that is too much: a record for people, and where the event can
     /// be placed a marker for the ledger.
     Bad { record: Draft, marker: Option<Draft>, store: Option<u32>, verdict: Verdict },
-    /// It must wait for live ones.
+    /// It must wait: for live ones, or for a place for its name.
     PutOff(Setback),
 }
 
@@ -90,7 +90,7 @@ impl<'a> Chunk<'a> {
             Ok(view) => view,
             Err(refused) => self.refuse(worker, text, *refused),
         };
-        let goes_on = !matches!(view, View::PutOff(_));
+        let goes_on = !matches!(view, View::PutOff(setback) if setback.stops());
         self.views.push(view);
         goes_on
     }
@@ -191,10 +191,12 @@ impl<'a> Chunk<'a> {
         }
         words.describe(tenant.scope, &event);
         let names = [event.store, event.terminal, &words.epoch];
-        let source = match known.source(tenant, names, self.intake.partitions) {
+        let source = match known.source(caller, names, self.intake.partitions) {
             Ok(source) => source,
-            Err(Cap::Stores) => return refused(Reason::TooManyStores, "/store"),
-            Err(Cap::Terminals) => return refused(Reason::TooManyTerminals, "/terminal"),
+            Err(cap) => {
+                self.intake.note_cap(caller, cap);
+                return Ok(View::PutOff(Setback::NoPlace(cap.named)));
+            }
         };
         let view = self.keep(words, &event, text, source);
         let spare = event.into_spare();
@@ -228,7 +230,7 @@ impl<'a> Chunk<'a> {
         let place = self.place_of(words, known, &refused);
         let hides_loyalty = self.context.caller.tenant.loyalty.is_some();
         let record = self.rows.rejected(&refused, &shown(text, hides_loyalty));
-        let store = place.map(|(source, _)| source.store_id);
+        let store = place.and_then(|(source, _)| source.store_id);
         let marker =
             place.map(|(source, sequence)| self.rows.marker(words, &refused, source, sequence));
         let verdict = Verdict::Rejected(refused.reason, refused.pointer);
@@ -236,7 +238,7 @@ impl<'a> Chunk<'a> {
     }
 
     /// Says where in the ledger a refused event stands, by source and sequence, if that is known and its
-    /// sender's to say: a marker must not touch other stores, and names past the caps must not reach the ledger.
+    /// sender's to say: a marker must not touch other stores, and names made up by one sender must not fill the ledger.
     fn place_of<'k>(
         &self,
         words: &mut Words,
@@ -261,7 +263,7 @@ impl<'a> Chunk<'a> {
         words.set_epoch(tenant.scope, identity.epoch.as_deref());
         words.set_id(Some(sequence), "");
         let names = [store, terminal, &words.epoch];
-        let source = known.source(tenant, names, self.intake.partitions).ok()?;
+        let source = known.source_of_refused(caller, names, self.intake.partitions)?;
         Some((source, sequence))
     }
 }
@@ -288,13 +290,15 @@ impl Settling {
         claim: Option<(Claim, Mark)>,
         flight: &mut Flight,
     ) -> Result<Fate, Setback> {
-        let charge = |store| {
+        let charge = |store: Option<u32>| {
+            let Some(store) = store else { return Ok(()) };
             let charged = context.caller.charge_store(store, piece, context.now.steady_ns);
             charged.map_err(|Exhausted { wait }| Setback::Limited(wait))
         };
         let row = self.drafts.len();
         match (view, claim) {
-            (View::PutOff(setback), _) => Err(setback),
+            (View::PutOff(setback), _) if setback.stops() => Err(setback),
+            (View::PutOff(setback), _) => Ok(Fate::PutOff(setback)),
             (View::Good { .. }, Some((Claim::Durable, _)) | None) => {
                 self.refund += refund_of(piece);
                 Ok(Fate::Duplicate)
@@ -313,7 +317,7 @@ impl Settling {
                 Ok(Fate::Publishing { row, and_row: None, verdict: Verdict::Accepted })
             }
             (View::Bad { record, marker, store, verdict }, _) => {
-                store.map_or(Ok(()), charge)?;
+                charge(store)?;
                 self.is_live = true;
                 self.drafts.push(record);
                 let and_row = marker.map(|marker| {

@@ -7,7 +7,7 @@ use tillrace_core::log::Partition;
 use tillrace_core::topics::{partition_of_key, push_key};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::tenant::{Cap, Tenant};
+use crate::tenant::{Caller, Cap, Tenant};
 
 /// Pairs of sources that are kept; a third takes the place of the one that was met longer ago. A power of two.
 const PAIRS: usize = 1 << 13;
@@ -22,8 +22,8 @@ pub(super) struct Known {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Source {
     tenant: u64,
-    /// Dense id of the store.
-    pub(super) store_id: u32,
+    /// Dense id of the store; none where its terminal is known from refused events only.
+    pub(super) store_id: Option<u32>,
     pub(super) partition: Partition,
     /// Store, terminal, epoch, key and name, one behind the other.
     text: String,
@@ -32,16 +32,48 @@ pub(super) struct Source {
 }
 
 impl Known {
-    /// Returns the source of a terminal's events; its epoch may be empty.
+    /// Returns the source of an event that is to be taken; its epoch may be empty. Its names become known.
     ///
     /// # Errors
     /// The [`Cap`] that keeps a new name out.
     pub(super) fn source(
         &mut self,
-        tenant: &Tenant,
+        caller: &Caller,
         names: [&str; 3],
         partitions: Partition,
     ) -> Result<&Source, Cap> {
+        let source = self.place(&caller.tenant, names);
+        if !source.is(&caller.tenant, names) || source.store_id.is_none() {
+            let [store, terminal, _] = names;
+            // Nobody's until the store is known.
+            source.tenant = 0;
+            let store_id = caller.know(store, terminal)?;
+            source.become_that_of(&caller.tenant, names, Some(store_id), partitions);
+        }
+        Ok(source)
+    }
+
+    /// Returns the source of a refused event, whose names do not become known; `None` where it may leave no marker.
+    pub(super) fn source_of_refused(
+        &mut self,
+        caller: &Caller,
+        names: [&str; 3],
+        partitions: Partition,
+    ) -> Option<&Source> {
+        let source = self.place(&caller.tenant, names);
+        if !source.is(&caller.tenant, names) {
+            let [store, terminal, _] = names;
+            let store_id = caller.find(store, terminal);
+            if store_id.is_none() && !caller.admit_guest(store, terminal) {
+                return None;
+            }
+            source.become_that_of(&caller.tenant, names, store_id, partitions);
+        }
+        Some(source)
+    }
+
+    /// Returns the place of a source, or one that it may take.
+    fn place(&mut self, tenant: &Tenant, names: [&str; 3]) -> &mut Source {
         if self.pairs.is_empty() {
             self.pairs.resize(PAIRS, <[Source; 2]>::default());
         }
@@ -51,11 +83,8 @@ impl Known {
         let [latest, other] = &mut self.pairs[hash as usize % PAIRS];
         if !latest.is(tenant, names) {
             std::mem::swap(latest, other);
-            if !latest.is(tenant, names) {
-                latest.become_that_of(tenant, names, partitions)?;
-            }
         }
-        Ok(latest)
+        latest
     }
 }
 
@@ -101,10 +130,10 @@ impl Source {
         &mut self,
         tenant: &Tenant,
         [store, terminal, epoch]: [&str; 3],
+        store_id: Option<u32>,
         partitions: Partition,
-    ) -> Result<(), Cap> {
-        self.tenant = 0;
-        self.store_id = tenant.know(store, terminal)?;
+    ) {
+        self.store_id = store_id;
         self.text.clear();
         for (name, end) in [store, terminal, epoch].into_iter().zip(&mut self.ends) {
             self.text.push_str(name);
@@ -117,7 +146,6 @@ impl Source {
         push_key(&ids[..if epoch.is_empty() { 3 } else { 4 }], &mut self.text);
         self.partition = partition_of_key(self.key(), partitions);
         self.tenant = tenant.serial;
-        Ok(())
     }
 }
 
@@ -127,23 +155,41 @@ fn length(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::tenant::Tenants;
+    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
-    fn with_tenant(test: impl FnOnce(&mut Known, &Tenant)) {
-        let settings = serde_json::json!({ "id": "t", "keys": [], "max_stores": 2 });
+    use super::*;
+    use crate::tenant::{Named, Tenants, hash_key};
+
+    fn with_caller(test: impl FnOnce(&mut Known, &Caller)) {
+        let key = serde_json::json!({"name": "k", "hash": hash_key("k"), "stores": ["*"]});
+        let settings = serde_json::json!({
+            "id": "t", "keys": [key], "max_stores": 2, "max_terminals_per_store": 100_000,
+        });
         let tenants = Tenants::new(vec![serde_json::from_value(settings).unwrap()]).unwrap();
-        test(&mut Known::default(), tenants.iter().next().unwrap());
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
+        test(&mut Known::default(), tenants.caller(&headers).unwrap());
+    }
+
+    #[test]
+    fn what_is_refused_becomes_known_when_it_is_taken() {
+        with_caller(|known, caller| {
+            let names = ["a", "1", ""];
+            let refused = known.source_of_refused(caller, names, 4).unwrap();
+            assert_eq!((refused.name(), refused.store_id), ("/t/a/1", None));
+            assert_eq!(known.source(caller, names, 4).map(|source| source.store_id), Ok(Some(0)));
+            let refused = known.source_of_refused(caller, names, 4).unwrap();
+            assert_eq!(refused.store_id, Some(0));
+        });
     }
 
     #[test]
     fn no_name_can_reach_into_the_next() {
-        with_tenant(|known, tenant| {
-            let source = known.source(tenant, ["a/b", "3", ""], 4).unwrap();
+        with_caller(|known, caller| {
+            let source = known.source(caller, ["a/b", "3", ""], 4).unwrap();
             assert_eq!([source.store(), source.terminal()], ["a/b", "3"]);
             assert_eq!((source.epoch(), source.key()), (None, "t/a%2Fb"));
             assert_eq!(source.name(), "/t/a%2Fb/3");
-            let source = known.source(tenant, ["a", "b/3", "x y"], 4).unwrap();
+            let source = known.source(caller, ["a", "b/3", "x y"], 4).unwrap();
             assert_eq!((source.epoch(), source.key()), (Some("x y"), "t/a"));
             assert_eq!(source.name(), "/t/a/b%2F3/x%20y");
         });
@@ -151,11 +197,11 @@ mod tests {
 
     #[test]
     fn more_sources_than_there_are_places_for_are_told_apart() {
-        with_tenant(|known, tenant| {
+        with_caller(|known, caller| {
             for _ in 0..2 {
                 for number in 0..5 * PAIRS {
                     let terminal = number.to_string();
-                    let source = known.source(tenant, ["s", &terminal, ""], 4).unwrap();
+                    let source = known.source(caller, ["s", &terminal, ""], 4).unwrap();
                     assert_eq!(source.name(), format!("/t/s/{terminal}"));
                 }
             }
@@ -164,10 +210,14 @@ mod tests {
 
     #[test]
     fn a_name_past_the_cap_leaves_the_others_as_they_were() {
-        with_tenant(|known, tenant| {
+        with_caller(|known, caller| {
             for store in ["a", "b", "c", "d", "a", "c", "b"] {
-                let found = known.source(tenant, [store, "1", ""], 4).map(Source::store);
-                let expected = if store < "c" { Ok(store) } else { Err(Cap::Stores) };
+                let found = known
+                    .source(caller, [store, "1", ""], 4)
+                    .map(Source::store)
+                    .map_err(|cap| cap.named);
+                let named = Named::Stores;
+                let expected = if store < "c" { Ok(store) } else { Err(named) };
                 assert_eq!(found, expected);
             }
         });

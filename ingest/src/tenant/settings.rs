@@ -43,6 +43,9 @@ pub struct TenantSettings {
     /// Terminals that one gateway gets to know.
     #[serde(default = "default_max_terminals")]
     pub max_terminals: u32,
+    /// Terminals that it gets to know of one store.
+    #[serde(default = "default_max_terminals_per_store")]
+    pub max_terminals_per_store: u32,
     /// Secret under which loyalty ids are hashed before anything stores them, at least 16 bytes, as `env:NAME` or
     /// `file:PATH`; absent keeps them.
     #[serde(default)]
@@ -65,6 +68,10 @@ fn default_max_stores() -> u32 {
 
 fn default_max_terminals() -> u32 {
     100_000
+}
+
+fn default_max_terminals_per_store() -> u32 {
+    1_000
 }
 
 /// Rates of a tenant, of each of its stores, and of each of its keys.
@@ -167,6 +174,11 @@ impl KeySettings {
         );
         let limit = self.limit.unwrap_or_default();
         found.within("limit", |found| limit.inspect(found));
+    }
+
+    /// Tells whether it may send for any store.
+    pub(super) fn is_for_all_stores(&self) -> bool {
+        self.stores.iter().any(|store| store == ALL_STORES)
     }
 
     /// Returns the key's SHA-256.

@@ -120,16 +120,3 @@ fn the_policy_revision_follows_the_settings_and_shows_no_secret() {
     assert_ne!(plain, revision(json!({"clock_skew": "1m"})));
     assert_ne!(plain, revision(json!({"loyalty_secret": "sixteen bytes or more"})));
 }
-
-#[test]
-fn stores_and_terminals_have_caps_of_their_own() {
-    let tenants = tenants(json!([{"id": "a", "keys": [], "max_stores": 2, "max_terminals": 3}]));
-    let tenants = tenants.unwrap();
-    let tenant = tenants.iter().next().unwrap();
-    assert_eq!(tenant.know("1", "1"), Ok(0));
-    assert_eq!(tenant.know("2", "1"), Ok(1));
-    assert_eq!(tenant.know("3", "1"), Err(Cap::Stores));
-    assert_eq!(tenant.know("1", "2"), Ok(0));
-    assert_eq!(tenant.know("1", "3"), Err(Cap::Terminals));
-    assert_eq!(tenant.know("2", "1"), Ok(1));
-}

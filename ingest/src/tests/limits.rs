@@ -133,22 +133,45 @@ fn a_long_body_gives_way_to_other_requests() {
 }
 
 #[tokio::test]
-async fn names_past_the_caps_are_refused_and_known_ones_go_on() {
+async fn names_past_the_caps_are_put_off_and_known_ones_go_on() {
     let bench = start_with(|_| {}, json!({"max_stores": 2, "max_terminals": 2})).await;
-    for (store, terminal, status, code) in [
-        ("1", "3", 202, None),
-        ("2", "3", 202, None),
-        ("3", "3", 422, Some("too_many_stores")),
-        ("1", "4", 422, Some("too_many_terminals")),
-        ("1", "3", 202, None),
-    ] {
-        let text = event(store, 1).replace("\"3\"", &format!("\"{terminal}\""));
-        let answer = bench.post(KEY, text).await;
-        assert_eq!(answer.status, status, "{answer:?}");
-        assert_eq!(code, answer.json()["code"].as_str());
+    let of = |store, terminal| event(store, 1).replace("\"3\"", &format!("\"{terminal}\""));
+    for (store, status, code) in
+        [("1", 202, None), ("2", 202, None), ("3", 429, Some("too_many_stores")), ("1", 202, None)]
+    {
+        let answer = bench.post(KEY, of(store, "3")).await;
+        assert_eq!((answer.status, code), (status, answer.json()["code"].as_str()), "{answer:?}");
     }
-    assert_eq!(bench.log.written("pos.events.v1").len(), 2, "no markers for unknown names");
-    assert_eq!(bench.log.written("pos.rejected.v1").len(), 2);
+    bench.post(KEY, of("1", "4")).await.assert_problem(429, "too_many_terminals");
+    // One event without a place for its name keeps no other from being taken.
+    let batch = [of("1", "3"), of("1", "4"), event("2", 2), event("1", 2)].join("\n");
+    let answer = bench.post_lines(KEY, batch).await;
+    answer.assert_problem(429, "too_many_terminals");
+    answer.assert_batch(429, [2, 1, 0, 1], Some(1));
+    assert_eq!(answer.json()["exceptions"][0]["code"], "too_many_terminals");
+    assert_eq!(bench.log.written("pos.events.v1").len(), 4, "no markers for unknown names");
+    assert_eq!(bench.log.written("pos.rejected.v1").len(), 0, "nothing is refused");
+    let standing = bench.gateway.health().readiness().conditions;
+    let told: Vec<_> = standing.iter().map(|it| it.condition.subject.as_str()).collect();
+    assert_eq!(told, ["tenant acme, max_stores", "tenant acme, max_terminals"]);
+    assert_eq!(bench.metric("tillrace_ingest_turned_away_total{reason=\"names\"}"), Some(3));
+}
+
+/// Terminals by the hundred, all made up, and none of their events taken.
+#[tokio::test]
+async fn what_is_refused_takes_no_place() {
+    let bench = start_with(|_| {}, json!({"max_terminals": 40})).await;
+    let made_up: String = (0..500)
+        .map(|n| {
+            event("7", 1).replace("\"3\"", &format!("\"t{n}\"")).replace("no_sale", "x") + "\n"
+        })
+        .collect();
+    bench.post_lines(NARROW_KEY, made_up).await.assert_batch(202, [0, 0, 500, 0], None);
+    assert_eq!(bench.log.written("pos.events.v1").len(), 1, "a marker for the guest of a key");
+    for number in 0..20 {
+        let text = event("7", 1).replace("\"3\"", &format!("\"new-{number}\""));
+        assert_eq!(bench.post(NARROW_KEY, text).await.status, 202, "{number}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,270 @@
+//! Names of stores and terminals that a gateway knows of a tenant, within caps.
+//!
+//! Only an event that is taken makes its names known. A cap per key and one per store stand before the tenant's, so that
+//! no key can use up the places of the others. Past a cap an event is put off and not refused: a sale of a new till is not
+//! lost for what another sender did.
+//!
+//! A refused event of a terminal that is not known may still leave a marker, or its number would be missing; such guests
+//! have a table of their own, which is all that refused names can fill.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use parking_lot::Mutex;
+use tillrace_core::intern::Interner;
+
+use super::settings::{KeySettings, TenantSettings};
+
+/// What one key that may send for all stores can make known of a tenant's caps, percent, where there are other keys.
+const KEY_PERCENT: u32 = 75;
+/// Guests, as a part of the terminals: one in so many; and of a key, one in so many of those.
+const GUESTS_PART: u32 = 10;
+const KEY_GUESTS_PART: u32 = 4;
+
+/// What there are too many names of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    Stores,
+    Terminals,
+}
+
+impl Named {
+    /// Returns the word for it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Stores => "stores",
+            Self::Terminals => "terminals",
+        }
+    }
+}
+
+/// Whose cap on names was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Capped {
+    Key,
+    Store,
+    Tenant,
+}
+
+/// Which cap on names was met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cap {
+    pub(crate) named: Named,
+    pub(crate) of: Capped,
+}
+
+impl Cap {
+    /// Returns the setting that it follows from.
+    pub(crate) fn setting(self) -> &'static str {
+        match (self.named, self.of) {
+            (Named::Stores, _) => "max_stores",
+            (Named::Terminals, Capped::Store) => "max_terminals_per_store",
+            (Named::Terminals, Capped::Key | Capped::Tenant) => "max_terminals",
+        }
+    }
+
+    fn bit(self) -> u8 {
+        1 << (self.of as u8 + if self.named == Named::Stores { 0 } else { 3 })
+    }
+}
+
+/// The names of one tenant.
+#[derive(Debug)]
+pub(super) struct Names {
+    stores: Interner,
+    terminals: Interner,
+    guests: Interner,
+    terminals_per_store: u32,
+    guests_per_key: u32,
+    /// Held while a new name is made known; known ones are found without it.
+    counts: Mutex<Counts>,
+    /// Caps that were met, a bit each.
+    met: AtomicU8,
+}
+
+#[derive(Debug)]
+struct Counts {
+    /// Terminals of each store, by its id.
+    by_store: Vec<u32>,
+    by_key: Vec<CountsOfKey>,
+}
+
+/// Names that a key has made known, and how many it may.
+#[derive(Debug)]
+struct CountsOfKey {
+    stores: u32,
+    terminals: u32,
+    guests: u32,
+    max_stores: u32,
+    max_terminals: u32,
+}
+
+impl Names {
+    pub(super) fn new(settings: &TenantSettings) -> Self {
+        let guests = settings.max_terminals.div_ceil(GUESTS_PART);
+        let by_key = settings.keys.iter().map(|key| CountsOfKey::new(settings, key)).collect();
+        Self {
+            stores: Interner::new(settings.max_stores),
+            terminals: Interner::new(settings.max_terminals),
+            guests: Interner::new(guests),
+            terminals_per_store: settings.max_terminals_per_store,
+            guests_per_key: guests.div_ceil(KEY_GUESTS_PART),
+            counts: Mutex::new(Counts { by_store: Vec::new(), by_key }),
+            met: AtomicU8::new(0),
+        }
+    }
+
+    /// Returns the dense id of a store, if it and its terminal are known.
+    pub(super) fn find(&self, store: &str, terminal: &str) -> Option<u32> {
+        let store = self.stores.find(0, store)?;
+        self.terminals.find(store, terminal).map(|_terminal| store)
+    }
+
+    /// Returns the dense id of a store, and makes it and its terminal known to the place of a key.
+    ///
+    /// # Errors
+    /// The [`Cap`] that keeps a new name out; nothing is made known then.
+    pub(super) fn know(&self, key: usize, store: &str, terminal: &str) -> Result<u32, Cap> {
+        if let Some(known) = self.find(store, terminal) {
+            return Ok(known);
+        }
+        let mut counts = self.counts.lock();
+        let Counts { by_store, by_key } = &mut *counts;
+        let known_store = self.stores.find(0, store);
+        let (named, capped) = (Named::Stores, |named, of| Err(Cap { named, of }));
+        let Some(of_key) = by_key.get_mut(key) else { return capped(named, Capped::Key) };
+        if known_store.is_none() && of_key.stores >= of_key.max_stores {
+            return capped(named, Capped::Key);
+        }
+        if known_store.is_none() && self.stores.is_full() {
+            return capped(named, Capped::Tenant);
+        }
+        let of_store = known_store.and_then(|id| by_store.get(id as usize)).copied().unwrap_or(0);
+        let is_new = known_store.is_none_or(|id| self.terminals.find(id, terminal).is_none());
+        let named = Named::Terminals;
+        if is_new && of_key.terminals >= of_key.max_terminals {
+            return capped(named, Capped::Key);
+        }
+        if is_new && of_store >= self.terminals_per_store {
+            return capped(named, Capped::Store);
+        }
+        let Ok(id) = self.stores.id(0, store) else { return capped(Named::Stores, Capped::Tenant) };
+        if self.terminals.id(id, terminal).is_err() {
+            return capped(named, Capped::Tenant);
+        }
+        of_key.stores += u32::from(known_store.is_none());
+        of_key.terminals += u32::from(is_new);
+        if by_store.len() <= id as usize {
+            by_store.resize(id as usize + 1, 0);
+        }
+        if let Some(of_store) = by_store.get_mut(id as usize) {
+            *of_store += u32::from(is_new);
+        }
+        Ok(id)
+    }
+
+    /// Tells whether a refused event of an unknown terminal may leave a marker, and remembers it as a guest.
+    pub(super) fn admit_guest(&self, key: usize, store: &str, terminal: &str) -> bool {
+        // No id has a control character in it.
+        let name = format!("{store}\0{terminal}");
+        if self.guests.find(0, &name).is_some() {
+            return true;
+        }
+        let mut counts = self.counts.lock();
+        let Some(of_key) = counts.by_key.get_mut(key) else { return false };
+        if of_key.guests >= self.guests_per_key || self.guests.id(0, &name).is_err() {
+            return false;
+        }
+        of_key.guests += 1;
+        true
+    }
+
+    /// Takes note that a cap was met; true the first time.
+    pub(super) fn meets(&self, cap: Cap) -> bool {
+        self.met.fetch_or(cap.bit(), Ordering::Relaxed) & cap.bit() == 0
+    }
+}
+
+impl CountsOfKey {
+    fn new(settings: &TenantSettings, key: &KeySettings) -> Self {
+        let part = |cap: u32| {
+            let is_only = settings.keys.len() == 1;
+            if is_only { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
+        };
+        let (max_stores, max_terminals) = match u32::try_from(key.stores.len()) {
+            Ok(stores) if !key.is_for_all_stores() => {
+                (stores, stores.saturating_mul(settings.max_terminals_per_store))
+            }
+            _ => (part(settings.max_stores), part(settings.max_terminals)),
+        };
+        Self { stores: 0, terminals: 0, guests: 0, max_stores, max_terminals }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const STORE_TERMINALS: Cap = Cap { named: Named::Terminals, of: Capped::Store };
+    const ALL: usize = 0;
+    const ONE_STORE: usize = 1;
+
+    fn names(more: &serde_json::Value) -> Names {
+        let hash = format!("sha256:{}", "0".repeat(64));
+        let key = |stores: &[&str]| json!({"name": "k", "hash": hash, "stores": stores});
+        let mut settings = json!({"id": "t", "keys": [key(&["*"]), key(&["7"])]});
+        settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Names::new(&serde_json::from_value(settings).unwrap())
+    }
+
+    #[test]
+    fn a_store_cannot_use_up_the_terminals_of_its_tenant() {
+        let names = names(&json!({"max_terminals": 1_000, "max_terminals_per_store": 3}));
+        for terminal in ["1", "2", "3", "2"] {
+            assert_eq!(names.know(ONE_STORE, "7", terminal), Ok(0));
+        }
+        assert_eq!(names.know(ONE_STORE, "7", "4").unwrap_err().of, Capped::Key);
+        assert_eq!(names.know(ALL, "7", "4"), Err(STORE_TERMINALS));
+        assert_eq!(names.know(ALL, "8", "4"), Ok(1));
+        assert_eq!(names.know(ONE_STORE, "7", "3"), Ok(0));
+        assert_eq!(names.find("7", "4"), None, "what was put off takes no place");
+    }
+
+    #[test]
+    fn a_key_for_all_stores_leaves_a_quarter_to_others() {
+        let names = names(&json!({"max_stores": 200, "max_terminals": 400}));
+        for store in 0..150_u32 {
+            assert_eq!(names.know(ALL, &store.to_string(), "1"), Ok(store));
+        }
+        let too_many = Cap { named: Named::Stores, of: Capped::Key };
+        assert_eq!(names.know(ALL, "new", "1"), Err(too_many));
+        for terminal in 0..150 {
+            assert_eq!(names.know(ALL, "7", &format!("t{terminal}")), Ok(7));
+        }
+        let too_many = Cap { named: Named::Terminals, of: Capped::Key };
+        assert_eq!(
+            (names.know(ALL, "7", "new"), too_many.setting()),
+            (Err(too_many), "max_terminals")
+        );
+        assert_eq!(names.know(ONE_STORE, "7", "new"), Ok(7));
+    }
+
+    #[test]
+    fn guests_take_no_place_and_are_few() {
+        let names = names(&json!({"max_terminals": 400}));
+        let admitted =
+            |key| (0..1_000).filter(|n| names.admit_guest(key, "7", &n.to_string())).count();
+        assert_eq!((admitted(ALL), admitted(ALL)), (10, 10), "a quarter of forty");
+        assert_eq!(admitted(ONE_STORE), 20, "those of the other key, and as many again");
+        assert_eq!(names.terminals.len(), 0);
+        assert_eq!(names.know(ONE_STORE, "7", "5"), Ok(0));
+    }
+
+    #[test]
+    fn a_cap_is_told_once() {
+        let names = names(&json!({}));
+        assert_eq!([names.meets(STORE_TERMINALS), names.meets(STORE_TERMINALS)], [true, false]);
+        assert!(names.meets(Cap { named: Named::Stores, of: Capped::Tenant }));
+    }
+}
