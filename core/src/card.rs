@@ -7,7 +7,7 @@
 //!
 //! Where it stands: [`mask`] before the decoder, for tenants that mask; [`CardRules`] within
 //! [`Decoder::admit`](crate::decode::Decoder::admit), which refuses whatever card data it still
-//! meets, whatever the policy; [`blind`] where an event is hashed; [`redact`] before an original is kept for people or
+//! meets, whatever the policy; `blind` where an event is hashed; [`redact`] before an original is kept for people or
 //! logged.
 //!
 //! It does not look for card numbers in other digits than ASCII's, nor in spelled-out text.

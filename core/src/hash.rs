@@ -64,7 +64,7 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a field of text, digits that could be a card number's masked: see [`card::blind`].
+    /// Adds a field of text, digits that could be a card number's masked: see `card::blind`.
     pub(crate) fn blind_text(&mut self, tag: u8, text: &str, class: TextClass) {
         self.head(tag, text.len());
         self.append_blind(text, class);
