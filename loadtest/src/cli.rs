@@ -1,6 +1,6 @@
 //! The command line: what it takes, and what it makes of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -16,7 +16,8 @@ use tillrace_loadtest::replay::DataSet;
 /// With --verify the topics are read back and compared with what was acknowledged: every event
 /// counted once, byte for byte, deltas summing to what was sold, returned and moved.
 ///
-/// Exit code: 0 all as it should be; 1 it is not; 2 it could not be tried.
+/// Exit code: 0 passed; 1 an event was not treated as it must be, or no rate held; 2 it could not be
+/// tried; 3 every event was treated as it must be, but less than 95% of the asked rate was reached.
 #[derive(Debug, Parser)]
 #[command(name = "tillrace-loadtest", version, max_term_width = 100, after_long_help = EXAMPLES)]
 #[command(group = ArgGroup::new("topics").args(["kafka", "tap"]))]
@@ -49,7 +50,7 @@ impl Cli {
 
     /// Says which options do not go together, where that depends on their values.
     fn fault(&self) -> Option<&'static str> {
-        let Self { schedule, fleet, knee, replay, .. } = self;
+        let Self { schedule, fleet, knee, replay, output, .. } = self;
         let black_friday = schedule.profile == ProfileName::BlackFriday;
         let faults = [
             (
@@ -73,6 +74,15 @@ impl Cli {
                 "--outage belongs to --profile black-friday",
             ),
             (knee.find_knee && schedule.rate == 0.0, "--find-knee begins with a --rate above 0"),
+            (
+                [&output.json, &output.html]
+                    .into_iter()
+                    .flatten()
+                    .filter(|path| is_stdout(path))
+                    .count()
+                    > 1,
+                "--json and --html cannot both go to standard output",
+            ),
         ];
         faults.into_iter().find(|(applies, _)| *applies).map(|(_, fault)| fault)
     }
@@ -85,7 +95,7 @@ Examples:
       --duplicates 5% --disorder 5% --bad 1% --gaps 10 --offline 10%
   The same against Kafka, verified:
     tillrace-loadtest --key $KEY --verify --kafka 127.0.0.1:9092
-  Real baskets and returns as fast as they go, verified on the Local log:
+  Real baskets and returns as fast as they go, verified on the local log:
     loadtest/datasets/install
     tillrace-loadtest --key $KEY --replay completejourney,tpcds --rate 0 --batch 500 \\
       --duplicates 5% --disorder 5% --verify --tap 'tillrace tap --data DIR'
@@ -325,11 +335,12 @@ pub(crate) enum VerifyFrom {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
-    /// Write the report as JSON, too
+    /// Write the report as JSON, too; `-` is standard output, and what else is printed goes to standard
+    /// error
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
-    /// Write the report as an HTML page with plots, too
+    /// Write the report as an HTML page with plots, too; `-` as for --json
     #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 
@@ -340,6 +351,11 @@ pub(crate) struct OutputArgs {
     /// Print the events, one a line, instead of sending them
     #[arg(long, conflicts_with_all = ["target", "json", "html", "http2", "connections", "batch", "timeout", "give_up"])]
     pub(crate) print: bool,
+}
+
+/// Says whether a file's name stands for standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// Reads a share: `5%` or `0.05`.

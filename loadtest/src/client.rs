@@ -43,6 +43,9 @@ use crate::traffic::{Passage, Traffic, TrafficSettings};
 /// Most events in a batch: a reply lists as many exceptions, so that each can be told apart.
 pub const MAX_BATCH_EVENTS: usize = 1_000;
 
+/// Stands for the status of a request that was not answered: its connection broke, or it took too long.
+pub const NO_ANSWER: &str = "none";
+
 /// Batches that wait for each connection.
 const QUEUED_BATCHES: usize = 8;
 
@@ -201,6 +204,8 @@ pub struct Outcome {
     pub requests: u64,
     /// Requests sent again, in whole or in part.
     pub retries: u64,
+    /// Those by the status that was answered; [`NO_ANSWER`] where there was none.
+    pub retries_by_status: BTreeMap<String, u64>,
     /// When events were due.
     pub schedule: Schedule,
     /// Latencies, and what happened when.
@@ -324,6 +329,7 @@ fn outcome(made: Made, traffic: &mut Traffic, last: Progress, course: Course) ->
         unsettled: Vec::new(),
         requests: 0,
         retries: last.retries,
+        retries_by_status: BTreeMap::new(),
         schedule: traffic.source().schedule().clone(),
         course,
         elapsed: last.elapsed,
@@ -345,5 +351,8 @@ impl Outcome {
         self.surprise_count += learnt.surprise_count;
         self.unsettled.extend(learnt.unsettled);
         self.requests += learnt.requests;
+        for (status, count) in learnt.retries_by_status {
+            *self.retries_by_status.entry(status).or_default() += count;
+        }
     }
 }

@@ -28,6 +28,7 @@ pub struct Course {
     phases: Vec<PhaseTally>,
     slots: Vec<Slot>,
     width: Duration,
+    last_due: Duration,
 }
 
 /// What came of the events of a phase.
@@ -103,7 +104,7 @@ impl Course {
             latency_us: latency_histogram(),
         };
         let phases = phases.iter().map(tally).collect();
-        Self { phases, slots: Vec::new(), width: FIRST_WIDTH }
+        Self { phases, slots: Vec::new(), width: FIRST_WIDTH, last_due: Duration::ZERO }
     }
 
     /// Notes that events were sent, not counting what is sent again.
@@ -117,6 +118,7 @@ impl Course {
         let latency = at.saturating_sub(due);
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let latency_us = latency_us.clamp(1, MAX_LATENCY_US);
+        self.last_due = self.last_due.max(due);
         self.slot(due).record(latency_us, events);
         self.slot(at).acknowledged += acknowledged;
         if let Some(tally) = self.phase(due) {
@@ -126,6 +128,11 @@ impl Course {
         if let Some(tally) = self.phase(at) {
             tally.acknowledged += acknowledged;
         }
+    }
+
+    /// Returns when the last of the settled events was due.
+    pub fn last_due(&self) -> Duration {
+        self.last_due
     }
 
     /// Lists what came of each phase.

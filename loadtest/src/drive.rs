@@ -1,6 +1,7 @@
 //! Runs what the command line asks for: makes the source, plays it, verifies, reports.
 
 mod about;
+mod output;
 mod steps;
 
 use std::io::Write as _;
@@ -9,10 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tillrace_loadtest::client::{self, ClientSettings, Outcome, Progress};
+use tillrace_loadtest::figures::count;
 use tillrace_loadtest::fleet::{Fleet, FleetSettings};
 use tillrace_loadtest::page;
+use tillrace_loadtest::progress;
 use tillrace_loadtest::replay::{Replay, ReplaySettings};
 use tillrace_loadtest::report::Report;
 use tillrace_loadtest::schedule::{Profile, Schedule};
@@ -31,18 +34,18 @@ const FLEET_DURATION: Duration = Duration::from_secs(30);
 /// Share of the stores that an outage cuts off when nothing says otherwise.
 const OUTAGE: f64 = 0.2;
 
-/// Does what the command line asks for; returns whether all is as it should be.
+/// Does what the command line asks for; returns the exit code that says what came of it.
 ///
 /// # Errors
 /// It could not be tried: a file, a target, the brokers.
-pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
+pub(crate) fn run(cli: &Cli) -> anyhow::Result<u8> {
     if cli.knee.find_knee {
         return steps::find_knee(cli);
     }
     let source = source(cli)?;
     if cli.output.print {
         print(cli, source).context("print events")?;
-        return Ok(true);
+        return Ok(0);
     }
     let mut reader = reader(cli)?;
     let marks = match &mut reader {
@@ -59,27 +62,8 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
         None => None,
     };
     let report = Report::new(&outcome, verification);
-    std::io::stdout().write_all(report.to_string().as_bytes()).context("print the report")?;
-    write(cli, &report, || page::of_run(&report, &about))?;
-    Ok(report.holds())
-}
-
-/// Writes a report to the files asked for.
-fn write(
-    cli: &Cli,
-    report: &impl serde::Serialize,
-    page: impl FnOnce() -> String,
-) -> anyhow::Result<()> {
-    let save = |path: &std::path::Path, content: Vec<u8>| {
-        std::fs::write(path, content).with_context(|| format!("write {}", path.display()))
-    };
-    if let Some(path) = &cli.output.json {
-        save(path, serde_json::to_vec_pretty(report).context("write the report as JSON")?)?;
-    }
-    if let Some(path) = &cli.output.html {
-        save(path, page().into_bytes())?;
-    }
-    Ok(())
+    output::write(cli, &report, || page::of_run(&report, &about))?;
+    Ok(report.verdict.exit_code())
 }
 
 fn is_replay(cli: &Cli) -> bool {
@@ -255,7 +239,7 @@ impl Sender {
             traffic: traffic(cli),
             ..ClientSettings::default()
         };
-        let bar = bar(cli, planned);
+        let bar = progress::line(planned, cli.output.quiet).with_prefix("sending");
         let stop = Arc::clone(&self.stop);
         let run = client::run(source, &settings, stop, |progress| show(&bar, progress));
         let outcome = self.runtime.block_on(run)?;
@@ -275,26 +259,11 @@ async fn stop_on_interrupt(stop: Arc<AtomicBool>) {
     }
 }
 
-fn bar(cli: &Cli, total: Option<u64>) -> ProgressBar {
-    let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    let template = if total.is_some() {
-        "{elapsed_precise} {wide_bar} {human_pos}/{human_len} {msg}"
-    } else {
-        "{elapsed_precise} {spinner} {human_pos} {msg}"
-    };
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
-    }
-    if cli.output.quiet {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    bar
-}
-
+/// Shows how far the sender is; the least important stands last, where a narrow terminal ends.
 fn show(bar: &ProgressBar, progress: &Progress) {
     let Progress { acknowledged, refused, retries, .. } = *progress;
     bar.set_position(acknowledged + refused);
-    bar.set_message(format!("acknowledged {acknowledged}, refused {refused}, retries {retries}"));
+    bar.set_message(format!("{} refused, {} sent again", count(refused), count(retries)));
 }
 
 fn check(
@@ -309,8 +278,7 @@ fn check(
         settle_for: cli.verify.settle,
         ..VerifySettings::default()
     };
-    let bar = bar(cli, Some(outcome.acks.len()));
-    bar.set_message("counted");
+    let bar = progress::line(Some(outcome.acks.len()), cli.output.quiet).with_prefix("checking");
     let verification = verify(outcome, reader, &settings, |waiting| {
         bar.set_position(waiting.counted);
     })

@@ -5,11 +5,13 @@
 //! halved until one holds), then the span between is bisected. The search only decides which rate
 //! comes next and what to think of a measurement; who sends and measures is the caller's business.
 
+use std::fmt::{Display, Formatter};
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::client::Outcome;
+use crate::figures;
 use crate::schedule::Profile;
 
 /// From step to step the rate grows, or falls, by this factor until the knee lies in between.
@@ -186,13 +188,52 @@ impl Search {
     }
 }
 
-impl std::fmt::Display for Broke {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Display for Broke {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Errors => "errors",
             Self::Behind => "fell behind",
-            Self::Late => "p99 over its limit",
+            Self::Late => "p99 too high",
         })
+    }
+}
+
+/// A row of the table under [`KneeReport`]'s verdict.
+impl Display for Step {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let Measured { rate, acknowledged_per_s, p50_us, p99_us, max_us, errors } = self.measured;
+        let [due, acknowledged] = [rate, acknowledged_per_s].map(figures::rate);
+        let [p50, p99, longest] = [p50_us, p99_us, max_us].map(figures::latency_us);
+        let outcome = self.broke.map_or("held".to_owned(), |broke| broke.to_string());
+        write_row(f, [&due, &acknowledged, &p50, &p99, &longest, &figures::count(errors)], &outcome)
+    }
+}
+
+fn write_row(f: &mut Formatter<'_>, figures: [&str; 6], outcome: &str) -> std::fmt::Result {
+    let [due, acknowledged, p50, p99, longest, errors] = figures;
+    write!(f, "{due:>7} {acknowledged:>7} {p50:>7} {p99:>7} {longest:>7} {errors:>6}  {outcome}")
+}
+
+impl KneeReport {
+    /// Says in one line whether a rate held, and which is the highest.
+    pub fn verdict_line(&self) -> String {
+        let limit = figures::latency_us(self.p99_limit_us);
+        match self.knee_events_per_s.map(figures::rate) {
+            Some(knee) => format!("PASSED: the knee is at {knee} events/s, p99 limit {limit}"),
+            None => format!("FAILED: no rate held, p99 limit {limit}"),
+        }
+    }
+}
+
+/// The verdict, then a table of the steps within 60 columns.
+impl Display for KneeReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}\n", self.verdict_line())?;
+        write_row(f, ["due/s", "ack'd/s", "p50", "p99", "longest", "errors"], "outcome")?;
+        for step in &self.steps {
+            write!(f, "\n{step}")?;
+        }
+        writeln!(f)
     }
 }
 
@@ -291,5 +332,25 @@ mod tests {
         let broken = search(100.0, |rate| Measured { errors: 1, ..served(rate, 1e9, 1.0) });
         assert_eq!(broken.knee(), None);
         assert_eq!(broken.steps().last().unwrap().measured.rate, 1.0);
+    }
+
+    #[test]
+    fn a_report_begins_with_the_knee_and_fits_sixty_columns() {
+        let found = search(1_000.0, |rate| served(rate, 5_000.0, 100.0));
+        let text = found.report(Duration::from_secs(5)).to_string();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "PASSED: the knee is at 4,967 events/s, p99 limit 50 ms");
+        assert_eq!(lines[3], "  1,000   1,000   31 µs  125 µs  250 µs      0  held");
+        assert!(lines[6].ends_with("fell behind"), "{text}");
+        let wide = Measured { errors: 123_456, ..served(123_456.0, 1e6, 999_000.0) };
+        let mut search = Search::new(1.0, LIMIT);
+        let late = Measured { errors: 0, ..wide };
+        search.note(late);
+        search.note(wide);
+        let wide = search.report(Duration::from_secs(5)).to_string();
+        assert!(wide.starts_with("FAILED: no rate held, p99 limit 50 ms\n"), "{wide}");
+        for line in text.lines().chain(wide.lines()) {
+            assert!(line.chars().count() <= crate::text::WIDTH, "{line}");
+        }
     }
 }

@@ -30,7 +30,10 @@ pub mod topics;
 
 pub mod verify;
 
+pub mod figures;
+pub mod progress;
 pub mod report;
+pub mod text;
 
 pub mod page;
 

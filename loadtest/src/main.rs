@@ -14,8 +14,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     match drive::run(&cli) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+        Ok(code) => ExitCode::from(code),
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::from(2)

@@ -1,7 +1,6 @@
 //! Reports as one HTML file each: no script, nothing from elsewhere, readable on a phone and in the
 //! dark. The pages show what a [`Report`] or a [`KneeReport`] holds and compute nothing of their own.
 
-mod figures;
 mod markup;
 mod plot;
 mod run;
@@ -32,7 +31,7 @@ pub struct About {
 
 /// Writes the page of a run.
 pub fn of_run(report: &Report, about: &About) -> String {
-    let mut page = begin("Load test", about, verdict(report.holds()));
+    let mut page = begin("Load test", about, run::badge(report.verdict));
     run::write(report, &mut page);
     end(page, about)
 }
@@ -40,14 +39,10 @@ pub fn of_run(report: &Report, about: &About) -> String {
 /// Writes the page of a search for the knee.
 pub fn of_knee(report: &KneeReport, about: &About) -> String {
     let found = report.knee_events_per_s.is_some();
-    let badge = if found { ("good", "Knee found") } else { ("bad", "No rate held") };
+    let badge = if found { ("good", "Passed") } else { ("bad", "Failed") };
     let mut page = begin("Search for the knee", about, badge);
     steps::write(report, &mut page);
     end(page, about)
-}
-
-fn verdict(holds: bool) -> (&'static str, &'static str) {
-    if holds { ("good", "All as it should be") } else { ("bad", "NOT as it should be") }
 }
 
 fn begin(title: &str, about: &About, badge: (&str, &str)) -> Markup {

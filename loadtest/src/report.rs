@@ -1,5 +1,9 @@
 //! What a run came to, for people and for programs.
 
+mod pace;
+mod print;
+mod verdict;
+
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
@@ -9,13 +13,16 @@ use crate::client::{Outcome, Surprise};
 use crate::course::{PhaseTally, Span};
 use crate::verify::{MissingRange, Verification};
 
-/// Rows that a list in the printed report shows.
-const SHOWN: usize = 5;
+use self::pace::Pace;
+pub use self::print::Details;
+pub use self::verdict::Verdict;
 
 /// The report; its JSON has these members at the top level. What only verification can know is
 /// `null` where there was none.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
+    /// What to think of the run.
+    pub verdict: Verdict,
     /// Events sent, copies left out.
     pub sent: u64,
     /// Events acknowledged.
@@ -46,6 +53,14 @@ pub struct Report {
     pub p9999_us: u64,
     /// The longest.
     pub max_us: u64,
+    /// Events a second that the schedule asked for on average, copies left out; `null` where there was no schedule.
+    pub asked_events_per_s: Option<f64>,
+    /// Events a second that came of it.
+    pub reached_events_per_s: f64,
+    /// When the last event was due, seconds from the start; `null` where there was no schedule.
+    pub due_within_s: Option<f64>,
+    /// The run lagged behind its schedule by more than a twentieth.
+    pub is_rate_missed: bool,
     /// Events settled a second, copies included.
     pub events_per_s: f64,
     /// From the first event to the last reply.
@@ -64,6 +79,8 @@ pub struct Report {
     pub requests: u64,
     /// Requests sent again, in whole or in part.
     pub retries: u64,
+    /// Those by the status that the gateway answered; `none` where it did not.
+    pub retries_by_status: BTreeMap<String, u64>,
     /// Why the run ended early.
     pub aborted: Option<String>,
     /// Events sent that their terminals had held while they were cut off, copies included.
@@ -114,13 +131,20 @@ pub struct Percentile {
 
 impl Report {
     /// Writes down a run and what verification found of it.
+    #[expect(clippy::cast_precision_loss, reason = "rates for people")]
     pub fn new(outcome: &Outcome, verification: Option<Verification>) -> Self {
         let latencies = outcome.course.latency_us();
         let latency = |quantile| latencies.value_at_quantile(quantile);
         let elapsed_s = outcome.elapsed.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-        let settled = latencies.len() as f64;
-        Self {
+        let pace = Pace::of(&outcome.schedule, outcome.course.last_due(), outcome.elapsed);
+        let per_s = |events: u64| if elapsed_s > 0.0 { events as f64 / elapsed_s } else { 0.0 };
+        let report = Self {
+            verdict: Verdict::Passed,
+            asked_events_per_s: pace.map(|pace| pace.asked_per_s),
+            reached_events_per_s: pace
+                .map_or_else(|| per_s(outcome.sent), |pace| pace.reached_per_s),
+            due_within_s: pace.map(|pace| pace.due_within_s),
+            is_rate_missed: pace.is_some_and(|pace| pace.is_missed),
             sent: outcome.sent,
             acknowledged: outcome.acks.len(),
             duplicates: outcome.copies,
@@ -136,7 +160,7 @@ impl Report {
             p999_us: latency(0.999),
             p9999_us: latency(0.9999),
             max_us: latencies.max(),
-            events_per_s: if elapsed_s > 0.0 { settled / elapsed_s } else { 0.0 },
+            events_per_s: per_s(latencies.len()),
             elapsed_s,
             late: outcome.late,
             answered_duplicate: outcome.answered_duplicate,
@@ -145,6 +169,7 @@ impl Report {
             unsettled: outcome.unsettled.len() as u64,
             requests: outcome.requests,
             retries: outcome.retries,
+            retries_by_status: outcome.retries_by_status.clone(),
             aborted: outcome.aborted.as_ref().map(ToString::to_string),
             held: outcome.course.phases().iter().map(|tally| tally.held).sum(),
             sender_cpu_s: outcome.sender_cpu.map(|cpu| cpu.as_secs_f64()),
@@ -152,11 +177,20 @@ impl Report {
             timeline: outcome.course.spans(outcome.elapsed, &outcome.schedule),
             latency_by_percentile: percentiles(&latencies),
             verification,
+        };
+        Self { verdict: report.judge(), ..report }
+    }
+
+    fn judge(&self) -> Verdict {
+        match (self.holds(), self.is_rate_missed) {
+            (false, _) => Verdict::Failed,
+            (true, true) => Verdict::RateMissed,
+            (true, false) => Verdict::Passed,
         }
     }
 
-    /// Says whether all went as planned: nothing unexpected, nothing open, and conservation holding
-    /// where it was verified.
+    /// Says whether every event was treated as planned, at whatever rate: nothing unexpected, nothing open,
+    /// and conservation holding where it was verified.
     pub fn holds(&self) -> bool {
         self.unexpected == 0
             && self.unsettled == 0
@@ -190,144 +224,5 @@ fn percentiles(latency_us: &Histogram<u64>) -> Vec<Percentile> {
     quantiles.map(|q| Percentile { percentile: q * 100.0, latency_us: of(q) }).collect()
 }
 
-impl std::fmt::Display for Report {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let refused: u64 = self.refused.values().sum();
-        let row = |f: &mut std::fmt::Formatter<'_>, name: &str, value: u64| {
-            writeln!(f, "  {name:<34} {value:>12}")
-        };
-        writeln!(f, "Sent")?;
-        row(f, "events", self.sent)?;
-        row(f, "copies of them", self.duplicates)?;
-        row(f, "of them after later ones", self.late)?;
-        row(f, "acknowledged", self.acknowledged)?;
-        row(f, "refused", refused)?;
-        for (code, count) in &self.refused {
-            row(f, &format!("  {code}"), *count)?;
-        }
-        row(f, "not treated as planned", self.unexpected)?;
-        for surprise in self.unexpected_examples.iter().take(SHOWN) {
-            writeln!(f, "    {surprise}")?;
-        }
-        if let Some(reason) = &self.aborted {
-            writeln!(f, "  ended early: {reason}")?;
-            row(f, "of unknown fate", self.unsettled)?;
-        }
-        self.write_speed(f)?;
-        match &self.verification {
-            Some(verification) => verification.fmt(f)?,
-            None => writeln!(f, "Conservation was not verified.")?,
-        }
-        writeln!(
-            f,
-            "{}",
-            if self.holds() { "All as it should be." } else { "NOT as it should be." }
-        )
-    }
-}
-
-impl Report {
-    fn write_speed(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        writeln!(f, "Speed")?;
-        for (name, value) in [("requests", self.requests), ("retries", self.retries)] {
-            writeln!(f, "  {name:<34} {value:>12}")?;
-        }
-        writeln!(f, "  {:<34} {:>12.0}", "events a second", self.events_per_s)?;
-        writeln!(f, "  {:<34} {:>12.1}", "seconds", self.elapsed_s)?;
-        if let Some(cpu_s) = self.sender_cpu_s {
-            writeln!(f, "  {:<34} {cpu_s:>12.1}", "CPU seconds of the load test")?;
-        }
-        for (percentile, latency_us) in [
-            ("p50", self.p50_us),
-            ("p90", self.p90_us),
-            ("p99", self.p99_us),
-            ("p99.9", self.p999_us),
-            ("p99.99", self.p9999_us),
-            ("longest", self.max_us),
-        ] {
-            let name = format!("latency {percentile}, microseconds");
-            writeln!(f, "  {name:<34} {latency_us:>12}")?;
-        }
-        if self.phases.len() < 2 {
-            return Ok(());
-        }
-        writeln!(
-            f,
-            "  {:<12} {:>9} {:>10} {:>8} {:>9} {:>9} {:>9}",
-            "Phases", "from s", "events", "held", "p50 us", "p99 us", "max us"
-        )?;
-        for phase in &self.phases {
-            let PhaseReport { phase, from_s, events, held, p50_us, p99_us, max_us, .. } = phase;
-            writeln!(
-                f,
-                "  {phase:<12} {from_s:>9.1} {events:>10} {held:>8} {p50_us:>9} {p99_us:>9} {max_us:>9}"
-            )?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Verification {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let row = |f: &mut std::fmt::Formatter<'_>, name: &str, value: u64, good: bool| {
-            let mark = if good { "" } else { "  <-" };
-            writeln!(f, "  {name:<34} {value:>12}{mark}")
-        };
-        writeln!(f, "Conservation")?;
-        row(f, "acknowledged", self.acknowledged, true)?;
-        row(f, "counted", self.counted, self.counted == self.acknowledged)?;
-        for (name, faults) in [
-            ("lost", self.lost),
-            ("double-counted", self.double_counted),
-            ("altered", self.altered),
-            ("counted, never acknowledged", self.strangers),
-            ("set aside, not counted", self.not_counted),
-            ("unreadable records", self.unreadable),
-        ] {
-            row(f, name, faults, faults == 0)?;
-        }
-        for example in self.lost_examples.iter().take(SHOWN) {
-            writeln!(f, "    lost: {example}")?;
-        }
-        for (reason, count) in &self.set_aside {
-            row(f, &format!("  set aside: {reason}"), *count, true)?;
-        }
-        row(f, "stock sums (store, SKU, unit)", self.stock_keys, true)?;
-        row(f, "of them wrong", self.stock_differing, self.stock_differing == 0)?;
-        for example in self.stock_examples.iter().take(SHOWN) {
-            writeln!(f, "    {example}")?;
-        }
-        row(f, "missing ranges reported", self.missing_ranges.len() as u64, true)?;
-        for range in self.missing_ranges.iter().take(SHOWN) {
-            writeln!(f, "    {range}")?;
-        }
-        let wrong = self.wrong_ranges.len() as u64;
-        row(f, "of them or of those planted wrong", wrong, wrong == 0)?;
-        for range in self.wrong_ranges.iter().take(SHOWN) {
-            writeln!(f, "    wrong: {range}")?;
-        }
-        for (sink, count) in &self.delivered {
-            row(f, &format!("delivered to {sink}"), *count, true)?;
-        }
-        for (sink, count) in &self.dead {
-            row(f, &format!("dead letters of {sink}"), *count, true)?;
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Display for Surprise {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { store, terminal, sequence, expected, code } = self;
-        let expected = expected.unwrap_or("acceptance");
-        let code = code.as_deref().unwrap_or("acceptance");
-        write!(f, "{store}/{terminal}/{sequence}: expected {expected}, got {code}")
-    }
-}
-
-impl std::fmt::Display for MissingRange {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { store, terminal, from, to } = self;
-        write!(f, "store {store}, terminal {terminal}: {from}–{to} missing")
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -162,7 +162,7 @@ pub(crate) enum From {
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// Write the report to this file as JSON too.
+    /// Write the report to this file as JSON too; `-` is standard output, the text then goes to standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 }

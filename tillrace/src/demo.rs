@@ -11,7 +11,6 @@ mod screen;
 mod settle;
 mod stage;
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -31,6 +30,7 @@ use self::report::DemoReport;
 use self::screen::Screen;
 use self::settle::settle;
 use self::stage::Stage;
+use crate::output;
 
 /// The backlog may stand still for so long before the demo says that something is stuck.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ pub(crate) struct DemoArgs {
     /// The same seed plays the same morning.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Write the report to this file as JSON too.
+    /// Write the report to this file as JSON too; `-` is standard output, the text then goes to standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Keep the folder with the log and the Parquet files, and say where it is.
@@ -72,12 +72,8 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
         // Ending here, not by the signal, removes the folder.
         _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
     };
-    if let Some(path) = &args.json {
-        write_json(path, &report)?;
-    }
-    if !args.quiet || !report.holds {
-        write!(io::stdout().lock(), "{report}").context("print the report")?;
-    }
+    let text = if args.quiet && report.holds { String::new() } else { report.to_string() };
+    output::report(text, args.json.as_deref().map(|path| (path, &report)))?;
     leave(folder, args.keep)?;
     Ok(if report.holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -151,11 +147,6 @@ async fn check(
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });
     checking.await.context("wait for the recount")?
-}
-
-fn write_json(path: &Path, report: &DemoReport) -> anyhow::Result<()> {
-    let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-    serde_json::to_writer_pretty(file, report).with_context(|| format!("write {}", path.display()))
 }
 
 /// Removes the folder, or keeps it and says where it is.

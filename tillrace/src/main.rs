@@ -7,6 +7,7 @@ mod confirm;
 mod demo;
 mod descriptors;
 mod errors;
+mod output;
 mod redrive;
 mod release;
 mod roles;

@@ -1,8 +1,6 @@
 //! `tillrace verify`: the conservation law, recounted from the log alone.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -16,7 +14,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::cli::VerifyArgs;
 use crate::config::Settings;
-use crate::roles;
+use crate::{output, roles};
 
 const DAY_MS: u64 = 86_400_000;
 /// Retention deletes by the hour at most; a record this much older than it may be gone.
@@ -27,12 +25,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.source)?;
     let view = roles::open_view(&settings)?;
     let report = recount(&settings, &view)?;
-    let mut out = io::stdout().lock();
-    write!(out, "{}\n{report}\n", Subject::new(&settings, &report)).context("print the report")?;
-    if let Some(path) = &args.json {
-        let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-        serde_json::to_writer_pretty(file, &report).context("write the report")?;
-    }
+    let subject = Subject::new(&settings, &report);
+    let json = args.json.as_deref().map(|path| (path, &report));
+    output::report(format_args!("{subject}\n{report}\n"), json)?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -3,21 +3,23 @@
 use std::process::Command;
 
 use serde_json::Value;
+use tillrace_loadtest::text::WIDTH;
 
 #[test]
 fn a_small_demo_loses_nothing_and_counts_nothing_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("report.json");
     let output = Command::new(env!("CARGO_BIN_EXE_tillrace"))
-        .args(["demo", "--stores", "20", "--events", "3000", "--seed", "7", "--json"])
-        .arg(&path)
+        .args(["demo", "--stores", "20", "--events", "3000", "--seed", "7", "--json", "-"])
         .output()
         .unwrap();
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let complained = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{printed}\n{complained}");
-    assert!(printed.contains("Nothing was lost, and nothing was counted twice."), "{printed}");
-    let report: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{printed}\n{told}");
+    let verdict = "PASSED: nothing was lost, nothing was counted twice.\n";
+    let (_logged, text) = told.split_at(told.find(verdict).expect(&told));
+    for line in text.lines() {
+        assert!(line.chars().count() <= WIDTH, "{line}");
+    }
+    let report: Value = serde_json::from_str(&printed).unwrap();
     assert_eq!(report["lost"], 0);
     assert_eq!(report["double_counted"], 0);
     assert_eq!(report["sent"], 3_000);

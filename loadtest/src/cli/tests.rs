@@ -54,6 +54,7 @@ fn an_option_without_effect_is_refused() {
         &["--find-knee", "--verify", "--kafka", "b:1"],
         &["--find-knee", "--print"],
         &["--print", "--batch", "3"],
+        &["--json", "-", "--html", "-"],
     ] {
         assert!(parse(words).is_err(), "{words:?}");
     }

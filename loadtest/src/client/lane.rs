@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use rand::RngExt as _;
 use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc::Receiver;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use super::post::Post;
 use super::reply::{Answer, Exception, Verdict};
 use super::shared::Shared;
-use super::{ClientError, Surprise, Unsettled};
+use super::{ClientError, NO_ANSWER, Surprise, Unsettled};
 use crate::acks::{Acks, Moved, fingerprint};
 use crate::course::Settled;
 use crate::source::{Effect, Expected, Planned, Roster};
@@ -85,6 +86,7 @@ pub(super) struct Learnt {
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) answered_duplicate: u64,
     pub(super) requests: u64,
+    pub(super) retries_by_status: BTreeMap<String, u64>,
     pub(super) surprises: Vec<Surprise>,
     pub(super) surprise_count: u64,
     pub(super) unsettled: Vec<Unsettled>,
@@ -98,6 +100,7 @@ impl Learnt {
             refused: BTreeMap::new(),
             answered_duplicate: 0,
             requests: 0,
+            retries_by_status: BTreeMap::new(),
             surprises: Vec::new(),
             surprise_count: 0,
             unsettled: Vec::new(),
@@ -136,7 +139,8 @@ impl Lane {
         while from < batch.items.len() && !self.shared.is_aborted() {
             let rest = body.slice(batch.text_start(from)..);
             learnt.requests += 1;
-            let wait = match self.post.send(rest, batch.items.len() - from).await {
+            let (status, verdict) = self.post.send(rest, batch.items.len() - from).await;
+            let wait = match verdict {
                 Verdict::Settled(answer) => {
                     tries = if answer.settled > 0 { 0 } else { tries };
                     self.note(&batch, &body, from, &answer, due, learnt);
@@ -155,6 +159,7 @@ impl Lane {
                     break;
                 }
                 self.shared.count_retry();
+                *learnt.retries_by_status.entry(named(status)).or_default() += 1;
                 tokio::time::sleep(self.pause(wait, tries)).await;
                 tries += 1;
             }
@@ -239,6 +244,11 @@ impl Lane {
             });
         }
     }
+}
+
+/// Names what a request was answered.
+fn named(status: Option<StatusCode>) -> String {
+    status.map_or(NO_ANSWER.to_owned(), |status| status.as_str().to_owned())
 }
 
 fn unsettled(batch: &Batch, body: &[u8], index: usize) -> Unsettled {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, Uri, header};
+use http::{HeaderValue, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -54,16 +54,16 @@ impl Post {
         Ok(Self { http, uri, authorization, batched, timeout: settings.timeout })
     }
 
-    /// Sends `count` events and reads the reply; a broken connection or a timeout settles nothing.
-    pub(super) async fn send(&self, body: Bytes, count: usize) -> Verdict {
-        let again = Verdict::Again { retry_after: None };
+    /// Sends `count` events and reads the reply; a broken connection or a timeout settles nothing, and
+    /// has no status.
+    pub(super) async fn send(&self, body: Bytes, count: usize) -> (Option<StatusCode>, Verdict) {
         match tokio::time::timeout(self.timeout, self.exchange(body, count)).await {
-            Ok(Some(verdict)) => verdict,
-            Ok(None) | Err(_) => again,
+            Ok(Some((status, verdict))) => (Some(status), verdict),
+            Ok(None) | Err(_) => (None, Verdict::Again { retry_after: None }),
         }
     }
 
-    async fn exchange(&self, body: Bytes, count: usize) -> Option<Verdict> {
+    async fn exchange(&self, body: Bytes, count: usize) -> Option<(StatusCode, Verdict)> {
         let content_type = if self.batched { "application/x-ndjson" } else { "application/json" };
         let request = Request::post(self.uri.clone())
             .header(header::CONTENT_TYPE, content_type)
@@ -79,10 +79,11 @@ impl Post {
         };
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.ok()?.to_bytes();
-        Some(if self.batched {
+        let verdict = if self.batched {
             read_batch(head.status, &head.headers, &body, count)
         } else {
             read_single(head.status, &head.headers, &body)
-        })
+        };
+        Some((head.status, verdict))
     }
 }

@@ -4,18 +4,29 @@
 
 use std::fmt::Write as _;
 
-use super::markup::Markup;
+use super::markup::{Markup, Tag};
 use super::scale::Scale;
 
-/// The drawing's size and margins in its own units; the page scales it to the width there is.
-const WIDTH: f64 = 840.0;
-const HEIGHT: f64 = 300.0;
+/// A drawing's size in its own units. The page shows the one that suits its width, and scales it a little;
+/// letters keep a size that can be read.
+#[derive(Debug, Clone, Copy)]
+struct Canvas {
+    class: &'static str,
+    width: f64,
+    height: f64,
+}
+
+/// For desks, and for telephones.
+const WIDE: Canvas = Canvas { class: "wide", width: 840.0, height: 300.0 };
+const NARROW: Canvas = Canvas { class: "narrow", width: 340.0, height: 260.0 };
+
+/// Margins of a drawing.
 const LEFT: f64 = 66.0;
 const RIGHT: f64 = 18.0;
 const TOP: f64 = 26.0;
 const BOTTOM: f64 = 42.0;
 
-/// Room that a letter of a band's name takes.
+/// Room that a letter takes.
 const LETTER: f64 = 7.0;
 
 /// A plot.
@@ -96,69 +107,103 @@ impl Plot {
             markup.close();
         }
         markup.close();
-        markup.tag("div").with("class", "scroll").open();
+        for canvas in [WIDE, NARROW] {
+            Drawing { plot: self, canvas }.draw(markup);
+        }
+        markup.close();
+    }
+}
+
+/// A plot on a canvas.
+#[derive(Debug, Clone, Copy)]
+struct Drawing<'a> {
+    plot: &'a Plot,
+    canvas: Canvas,
+}
+
+impl Drawing<'_> {
+    fn draw(self, markup: &mut Markup) {
+        let Canvas { class, width, height } = self.canvas;
         markup
             .tag("svg")
             .with("xmlns", "http://www.w3.org/2000/svg")
-            .with("viewBox", format_args!("0 0 {WIDTH} {HEIGHT}"))
+            .with("class", class)
+            .with("viewBox", format_args!("0 0 {width} {height}"))
             .with("role", "img")
-            .with("aria-label", self.title)
+            .with("aria-label", self.plot.title)
             .open();
         self.draw_bands(markup);
         self.draw_axes(markup);
-        for series in &self.series {
+        for series in &self.plot.series {
             self.draw_series(series, markup);
         }
         self.draw_rules(markup);
         self.draw_hovers(markup);
         markup.close();
-        markup.close();
-        markup.close();
     }
 
-    fn x(&self, value: f64) -> f64 {
-        LEFT + self.x.scale.place(value) * (WIDTH - LEFT - RIGHT)
+    fn right(self) -> f64 {
+        self.canvas.width - RIGHT
     }
 
-    fn y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - self.y.scale.place(value) * (HEIGHT - TOP - BOTTOM)
+    fn bottom(self) -> f64 {
+        self.canvas.height - BOTTOM
     }
 
-    fn draw_bands(&self, markup: &mut Markup) {
-        for (number, band) in self.bands.iter().enumerate() {
+    fn x(self, value: f64) -> f64 {
+        LEFT + self.plot.x.scale.place(value) * (self.right() - LEFT)
+    }
+
+    fn y(self, value: f64) -> f64 {
+        self.bottom() - self.plot.y.scale.place(value) * (self.bottom() - TOP)
+    }
+
+    fn draw_bands(self, markup: &mut Markup) {
+        for (number, band) in self.plot.bands.iter().enumerate() {
             let (from, until) = (self.x(band.from), self.x(band.until));
             let class = match (band.is_marked, number % 2) {
                 (true, _) => "band marked",
                 (false, 0) => "band",
                 (false, _) => "band odd",
             };
-            area(markup, class, from, until).empty();
-            #[expect(clippy::cast_precision_loss, reason = "a name is short")]
-            let room = band.name.chars().count() as f64 * LETTER;
-            if until - from >= room {
+            self.area(markup, class, from, until).empty();
+            if until - from >= room(&band.name) {
                 label(markup, "name", f64::midpoint(from, until), TOP - 9.0, "middle", &band.name);
             }
         }
     }
 
-    fn draw_axes(&self, markup: &mut Markup) {
-        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        for (mark, text) in &self.y.marks {
+    fn draw_axes(self, markup: &mut Markup) {
+        let (right, bottom) = (self.right(), self.bottom());
+        for (mark, text) in &self.plot.y.marks {
             let y = self.y(*mark);
             line(markup, "grid", (LEFT, y), (right, y));
             label(markup, "tick", LEFT - 8.0, y + 4.5, "end", text);
         }
-        for (mark, text) in &self.x.marks {
-            let x = self.x(*mark);
+        let mut free_from = 0.0;
+        for (mark, text) in &self.plot.x.marks {
+            let (x, half) = (self.x(*mark), room(text) / 2.0);
             line(markup, "grid", (x, TOP), (x, bottom));
-            label(markup, "tick", x, bottom + 18.0, "middle", text);
+            // The last mark may stand at the edge; its letters end there too.
+            let middle = x.min(self.canvas.width - half);
+            if middle - half >= free_from {
+                label(markup, "tick", middle, bottom + 18.0, "middle", text);
+                free_from = middle + half + LETTER;
+            }
         }
         line(markup, "axis", (LEFT, bottom), (right, bottom));
-        label(markup, "name", f64::midpoint(LEFT, right), HEIGHT - 5.0, "middle", self.x.name);
-        label(markup, "name", 4.0, TOP - 9.0, "start", self.y.name);
+        label(
+            markup,
+            "name",
+            f64::midpoint(LEFT, right),
+            self.canvas.height - 5.0,
+            "middle",
+            self.plot.x.name,
+        );
+        label(markup, "name", 4.0, TOP - 9.0, "start", self.plot.y.name);
     }
 
-    fn draw_series(&self, series: &Series, markup: &mut Markup) {
+    fn draw_series(self, series: &Series, markup: &mut Markup) {
         for run in series.points.split(Option::is_none) {
             let points: Vec<(f64, f64)> =
                 run.iter().flatten().map(|&(x, y)| (self.x(x), self.y(y))).collect();
@@ -170,7 +215,7 @@ impl Plot {
                 let _written = write!(path, "{command}{x:.1} {y:.1}");
             }
             if series.is_filled {
-                let bottom = HEIGHT - BOTTOM;
+                let bottom = self.bottom();
                 let shade = format!("{path}L{:.1} {bottom}L{:.1} {bottom}Z", last.0, first.0);
                 let class = format_args!("shade {}", series.class);
                 markup.tag("path").with("class", class).with("d", shade).empty();
@@ -188,20 +233,26 @@ impl Plot {
         }
     }
 
-    fn draw_rules(&self, markup: &mut Markup) {
-        for rule in &self.rules {
+    fn draw_rules(self, markup: &mut Markup) {
+        for rule in &self.plot.rules {
             let y = self.y(rule.at);
-            line(markup, "rule", (LEFT, y), (WIDTH - RIGHT, y));
+            line(markup, "rule", (LEFT, y), (self.right(), y));
             label(markup, "rule-name", LEFT + 8.0, y - 6.0, "start", &rule.name);
         }
     }
 
-    fn draw_hovers(&self, markup: &mut Markup) {
-        for hover in &self.hovers {
-            area(markup, "hover", self.x(hover.from), self.x(hover.until)).open();
+    fn draw_hovers(self, markup: &mut Markup) {
+        for hover in &self.plot.hovers {
+            self.area(markup, "hover", self.x(hover.from), self.x(hover.until)).open();
             markup.element("title", &hover.text);
             markup.close();
         }
+    }
+
+    /// Begins a rectangle over the plot's height.
+    fn area<'a>(self, markup: &'a mut Markup, class: &str, from: f64, until: f64) -> Tag<'a> {
+        let tag = markup.tag("rect").with("class", class).with("x", Px(from)).with("y", TOP);
+        tag.with("width", Px((until - from).max(0.0))).with("height", self.bottom() - TOP)
     }
 }
 
@@ -215,11 +266,10 @@ impl std::fmt::Display for Px {
     }
 }
 
-/// Begins a rectangle over the plot's height.
-fn area<'a>(markup: &'a mut Markup, class: &str, from: f64, until: f64) -> super::markup::Tag<'a> {
-    let width = (until - from).max(0.0);
-    let tag = markup.tag("rect").with("class", class).with("x", Px(from)).with("y", TOP);
-    tag.with("width", Px(width)).with("height", HEIGHT - TOP - BOTTOM)
+/// Returns the width that a text takes, more or less.
+#[expect(clippy::cast_precision_loss, reason = "a name is short")]
+fn room(text: &str) -> f64 {
+    text.chars().count() as f64 * LETTER
 }
 
 fn line(markup: &mut Markup, class: &str, from: (f64, f64), to: (f64, f64)) {

@@ -1,12 +1,12 @@
 //! The page of a run: its figures, plots over time and by percentile, phases, outcomes, conservation.
 
-use super::figures::{count, latency, moment, rate, short};
 use super::markup::Markup;
 use super::plot::{Axis, Band, Hover, Plot, Series};
 use super::scale::Scale;
 use super::{head, row, section, tiles};
 use crate::course::{Span, SpanLatency};
-use crate::report::Report;
+use crate::figures::{count, latency, latency_us, moment, rate, short};
+use crate::report::{Report, Verdict};
 use crate::verify::Verification;
 
 /// The phase in which stores are cut off, and the one in which they are back.
@@ -15,17 +15,35 @@ const MARKED_PHASES: [&str; 2] = ["outage", "flood"];
 /// Percentiles that the distribution marks.
 const MARKED_PERCENTILES: [f64; 5] = [50.0, 90.0, 99.0, 99.9, 99.99];
 
+/// Returns the class and the words of the badge.
+pub(super) fn badge(verdict: Verdict) -> (&'static str, &'static str) {
+    match verdict {
+        Verdict::Passed => ("good", "Passed"),
+        Verdict::Failed => ("bad", "Failed"),
+        Verdict::RateMissed => ("bad", "Rate missed"),
+    }
+}
+
 /// Writes everything but the frame.
 pub(super) fn write(report: &Report, page: &mut Markup) {
+    page.tag("p").with("class", "verdict").holding(report.verdict_line());
+    for reason in report.reasons() {
+        page.element("p", reason);
+    }
+    let reached = rate(report.reached_events_per_s);
+    let reached = match report.asked_events_per_s {
+        Some(asked) => format!("{reached} of {}", rate(asked)),
+        None => reached,
+    };
     tiles(
         page,
         &[
-            ("events a second", rate(report.events_per_s)),
-            ("p50", in_units(report.p50_us)),
-            ("p99", in_units(report.p99_us)),
-            ("p99.9", in_units(report.p999_us)),
-            ("p99.99", in_units(report.p9999_us)),
-            ("longest", in_units(report.max_us)),
+            ("events a second", reached),
+            ("p50", latency_us(report.p50_us)),
+            ("p99", latency_us(report.p99_us)),
+            ("p99.9", latency_us(report.p999_us)),
+            ("p99.99", latency_us(report.p9999_us)),
+            ("longest", latency_us(report.max_us)),
         ],
     );
     section(page, "Throughput over time", "Events a second.");
@@ -48,11 +66,6 @@ pub(super) fn write(report: &Report, page: &mut Markup) {
     outcomes(report, page);
     page.close();
     conservation(report.verification.as_ref(), page);
-}
-
-#[expect(clippy::cast_precision_loss, reason = "for people")]
-fn in_units(latency_us: u64) -> String {
-    latency(latency_us as f64)
 }
 
 fn time_axis(report: &Report) -> Axis {
@@ -124,7 +137,7 @@ fn latencies(report: &Report) -> Plot {
     let hover = |span: &Span| {
         span.latency.map_or("nothing was due".to_owned(), |latency| {
             let SpanLatency { p50_us, p99_us, max_us } = latency;
-            let [p50, p99, max] = [p50_us, p99_us, max_us].map(in_units);
+            let [p50, p99, max] = [p50_us, p99_us, max_us].map(latency_us);
             format!("p50 {p50}\np99 {p99}\nlongest {max}")
         })
     };
@@ -186,7 +199,7 @@ fn distribution(report: &Report) -> Plot {
             .into_iter()
             .zip(known)
             .filter(|(percentile, _)| *percentile <= last + 1e-9)
-            .map(|(percentile, us)| (one_in(percentile), us as f64, in_units(us)))
+            .map(|(percentile, us)| (one_in(percentile), us as f64, latency_us(us)))
             .collect(),
     };
     Plot {
@@ -213,8 +226,8 @@ fn phases(report: &Report, page: &mut Markup) {
         page.element("td", moment(phase.from_s));
         page.element("td", count(phase.events));
         page.element("td", count(phase.held));
-        for latency_us in [phase.p50_us, phase.p99_us, phase.max_us] {
-            page.element("td", in_units(latency_us));
+        for latency in [phase.p50_us, phase.p99_us, phase.max_us] {
+            page.element("td", latency_us(latency));
         }
         page.close();
     }
@@ -243,9 +256,6 @@ fn counts(report: &Report, page: &mut Markup) {
         row(page, "CPU time of the load test", ("", format_args!("{cpu_s:.1} s")));
     }
     page.close();
-    if let Some(reason) = &report.aborted {
-        page.tag("p").with("class", "bad").holding(format_args!("Ended early: {reason}"));
-    }
     for surprise in &report.unexpected_examples {
         page.element("p", surprise);
     }

@@ -1,15 +1,16 @@
 //! The page of a search for the knee: latency against rate, and the steps.
 
-use super::figures::{count, latency, rate, short};
 use super::markup::Markup;
 use super::plot::{Axis, Band, Plot, Rule, Series};
 use super::scale::Scale;
 use super::{head, section, tiles};
+use crate::figures::{count, latency, rate, short};
 use crate::knee::{KneeReport, Step};
 
 /// Writes everything but the frame.
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 pub(super) fn write(report: &KneeReport, page: &mut Markup) {
+    page.tag("p").with("class", "verdict").holding(report.verdict_line());
     let knee = report.knee_events_per_s.map_or("none".to_owned(), rate);
     tiles(
         page,
@@ -20,7 +21,8 @@ pub(super) fn write(report: &KneeReport, page: &mut Markup) {
             ("measured at each", format!("{} s", report.measured_s)),
         ],
     );
-    let sentence = "From the moment each event was due. A rate that broke was tried once more.";
+    let sentence = "From the moment each event was due. A rate that broke was tried once more: a point is one try, \
+                    a line joins the medians of the tries at each rate.";
     section(page, "Latency against rate", sentence);
     plot(report).draw(page);
     page.close();
@@ -68,13 +70,13 @@ fn plot(report: &KneeReport) -> Plot {
         rates().fold(1.0, f64::max),
     );
     let series = |class, name, of: fn(&Step) -> u64| {
-        let points: Vec<(f64, f64)> = rates().zip(latencies(of)).collect();
+        let tries: Vec<(f64, f64)> = rates().zip(latencies(of)).collect();
         Series {
             class,
             name,
-            marks: points.iter().map(|&(x, y)| (x, y, String::new())).collect(),
-            points: points.into_iter().map(Some).collect(),
+            points: medians(&tries).into_iter().map(Some).collect(),
             is_filled: false,
+            marks: tries.into_iter().map(|(x, y)| (x, y, String::new())).collect(),
         }
     };
     let (from, to) = x.ends();
@@ -96,5 +98,31 @@ fn plot(report: &KneeReport) -> Plot {
             series("p50", "p50", |step| step.measured.p50_us),
         ],
         hovers: Vec::new(),
+    }
+}
+
+/// Joins the tries at each rate, which stand together, to one point: the median of their latencies.
+fn medians(tries: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let at_each_rate = tries.chunk_by(|one, other| one.0.total_cmp(&other.0).is_eq());
+    at_each_rate
+        .filter_map(|tries| {
+            let mut latencies: Vec<f64> = tries.iter().map(|(_, latency)| *latency).collect();
+            latencies.sort_by(f64::total_cmp);
+            let (lower, upper) =
+                (latencies.get((tries.len() - 1) / 2)?, latencies.get(tries.len() / 2)?);
+            Some((tries[0].0, f64::midpoint(*lower, *upper)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeated_tries_make_one_point_of_the_line() {
+        let tries = [(1.0, 10.0), (2.0, 90.0), (2.0, 20.0), (4.0, 7.0), (4.0, 99.0), (4.0, 8.0)];
+        assert_eq!(medians(&tries), [(1.0, 10.0), (2.0, 55.0), (4.0, 8.0)]);
+        assert_eq!(medians(&[]), []);
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext as _, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -18,8 +19,34 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// A consumer that joins no group: it commits nothing and moves nobody's position.
 pub struct KafkaReader {
-    consumer: BaseConsumer,
+    consumer: BaseConsumer<Diagnostics>,
 }
+
+/// Passes what librdkafka says on to `tracing`.
+struct Diagnostics;
+
+impl ClientContext for Diagnostics {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        match level {
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(facility, line, "librdkafka");
+            }
+            // librdkafka calls a broker that is away an error; it goes on trying by itself.
+            _ => tracing::warn!(facility, line, "librdkafka"),
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        // The reader asked to be told where a partition ends; librdkafka reports that as an error.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::debug!(reason, "a partition was read to its end");
+        } else {
+            tracing::warn!(%error, reason, "Kafka client");
+        }
+    }
+}
+
+impl ConsumerContext for Diagnostics {}
 
 impl KafkaReader {
     /// Prepares a consumer; `properties` are librdkafka's, such as those of SASL, and override ours.
@@ -41,8 +68,8 @@ impl KafkaReader {
         for (name, value) in properties {
             config.set(name, value);
         }
-        let consumer =
-            config.create().map_err(|source| ReadError::Kafka { topic: String::new(), source })?;
+        let consumer = BaseConsumer::from_config_and_context(&config, Diagnostics)
+            .map_err(|source| ReadError::Kafka { topic: String::new(), source })?;
         Ok(Self { consumer })
     }
 
@@ -154,6 +181,10 @@ impl std::fmt::Debug for KafkaReader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
 
     #[test]
@@ -162,6 +193,36 @@ mod tests {
         let refused = KafkaReader::new("127.0.0.1:1", &properties);
         assert!(matches!(refused, Err(ReadError::Kafka { .. })), "{refused:?}");
         assert!(KafkaReader::new("127.0.0.1:1", &[]).is_ok());
+    }
+
+    /// What is logged, from INFO on.
+    #[derive(Debug, Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(text);
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_partition_is_no_error_and_a_lost_broker_is_worth_a_warning() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let error = |code| Diagnostics.error(KafkaError::Global(code), "why");
+            error(RDKafkaErrorCode::PartitionEOF);
+            assert_eq!(String::from_utf8(lines.0.lock().clone()).unwrap(), "");
+            error(RDKafkaErrorCode::BrokerTransportFailure);
+        });
+        let text = String::from_utf8(lines.0.lock().clone()).unwrap();
+        assert!(text.contains("WARN") && text.contains("BrokerTransportFailure"), "{text}");
     }
 
     #[test]

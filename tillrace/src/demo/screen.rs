@@ -1,13 +1,10 @@
 //! What the demo shows while it plays: one line that says how far it is.
 
-use std::time::Duration;
-
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tillrace_loadtest::client;
+use indicatif::ProgressBar;
+use tillrace_loadtest::figures::count;
+use tillrace_loadtest::{client, progress};
 
 use super::settle::Backlog;
-
-const TICK: Duration = Duration::from_millis(120);
 
 /// The line at the bottom of the terminal; nothing where there is none, or in quiet mode.
 pub(crate) struct Screen {
@@ -17,17 +14,7 @@ pub(crate) struct Screen {
 impl Screen {
     /// Shows a bar for so many events.
     pub(crate) fn new(events: u64, quiet: bool) -> Self {
-        let target =
-            if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(events), target);
-        // The template is a constant; were it wrong, the default bar would do.
-        if let Ok(style) = ProgressStyle::with_template(
-            "{prefix:>10} {bar:36.cyan/blue} {pos:>7}/{len} {elapsed:>4}  {msg}",
-        ) {
-            bar.set_style(style.progress_chars("━╸─"));
-        }
-        bar.enable_steady_tick(TICK);
-        Self { bar }
+        Self { bar: progress::line(Some(events), quiet) }
     }
 
     /// The fleet is sending.
@@ -35,8 +22,10 @@ impl Screen {
         self.bar.set_prefix("selling");
         self.bar.set_position(progress.acknowledged + progress.refused);
         self.bar.set_message(format!(
-            "{} acknowledged, {} refused, {} sent twice, {} requests retried",
-            progress.acknowledged, progress.refused, progress.copies, progress.retries
+            "{} refused, {} sent again, {} sent twice",
+            count(progress.refused),
+            count(progress.retries),
+            count(progress.copies)
         ));
     }
 
@@ -50,7 +39,7 @@ impl Screen {
         let stages: Vec<String> = backlogs
             .iter()
             .filter(|stage| stage.records > 0)
-            .map(|stage| format!("{} {}", stage.name, stage.records))
+            .map(|stage| format!("{} {}", stage.name, count(stage.records)))
             .collect();
         self.bar.set_message(format!("to go: {}", stages.join(", ")));
     }

@@ -1,7 +1,8 @@
-//! Figures as people read them: counts with commas, latencies and times with their unit.
+//! Figures as people read them, on the terminal and on pages: counts with commas, latencies and times
+//! with their unit. JSON keeps the numbers as they are.
 
 /// Writes a count with commas: `12,345`.
-pub(super) fn count(count: u64) -> String {
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.char_indices() {
@@ -15,7 +16,7 @@ pub(super) fn count(count: u64) -> String {
 
 /// Writes a rate as a count, its fraction dropped below what matters: `12,345`, `0.5`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-pub(super) fn rate(rate: f64) -> String {
+pub fn rate(rate: f64) -> String {
     if rate > 0.0 && rate < 10.0 {
         return trimmed(rate, 2);
     }
@@ -23,7 +24,7 @@ pub(super) fn rate(rate: f64) -> String {
 }
 
 /// Writes a rate as short as an axis wants it: `12k`, `1.5M`.
-pub(super) fn short(rate: f64) -> String {
+pub fn short(rate: f64) -> String {
     match rate {
         _ if rate >= 1e6 => trimmed(rate / 1e6, 2) + "M",
         _ if rate >= 1e4 => trimmed(rate / 1e3, 2) + "k",
@@ -32,7 +33,7 @@ pub(super) fn short(rate: f64) -> String {
 }
 
 /// Writes a latency with three digits and the unit that suits it: `950 µs`, `1.25 ms`, `3.4 s`.
-pub(super) fn latency(latency_us: f64) -> String {
+pub fn latency(latency_us: f64) -> String {
     let (value, unit) = match latency_us {
         _ if latency_us < 999.5 => (latency_us, "µs"),
         _ if latency_us < 999_500.0 => (latency_us / 1e3, "ms"),
@@ -46,9 +47,15 @@ pub(super) fn latency(latency_us: f64) -> String {
     format!("{} {unit}", trimmed(value, places))
 }
 
+/// Writes a latency in whole microseconds as [`latency`] does.
+#[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+pub fn latency_us(latency_us: u64) -> String {
+    latency(latency_us as f64)
+}
+
 /// Writes a moment of a run: `12.5 s`, `2:30`, `1:02:30`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-pub(super) fn moment(seconds: f64) -> String {
+pub fn moment(seconds: f64) -> String {
     if seconds < 120.0 {
         return trimmed(seconds, 2) + " s";
     }
@@ -59,6 +66,11 @@ pub(super) fn moment(seconds: f64) -> String {
     } else {
         format!("{hours}:{minutes:02}:{rest:02}")
     }
+}
+
+/// Writes how long something took, as a moment to a tenth of a second.
+pub fn time(seconds: f64) -> String {
+    moment((seconds * 10.0).round() / 10.0)
 }
 
 /// Writes a number with so many decimals at most, no zeros at its end.
@@ -94,5 +106,6 @@ mod tests {
     fn moments_become_clocks_when_they_are_long() {
         let moments = [0.0, 12.5, 119.0, 150.0, 3_750.0].map(moment);
         assert_eq!(moments, ["0 s", "12.5 s", "119 s", "2:30", "1:02:30"]);
+        assert_eq!([7.97, 36.08, 200.0].map(time), ["8 s", "36.1 s", "3:20"]);
     }
 }
