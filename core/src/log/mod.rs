@@ -239,7 +239,8 @@ pub trait Log: LogView {
     ) -> Result<Box<dyn TransactionalConsumer>, LogError>;
 }
 
-/// Called once with one outcome a row, in the order of the rows, from a thread of the log's own.
+/// Called once with one outcome a row, in the order of the rows: from a thread of the log's own, or from
+/// [`Producer::send`] itself when the log has stopped for good.
 pub type OnDurable = Box<dyn FnOnce(Vec<Result<Offset, LogError>>) + Send>;
 
 /// Writes rows outside any transaction.

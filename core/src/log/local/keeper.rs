@@ -150,8 +150,8 @@ impl Keeper {
     }
 }
 
-/// Poisons the log when the thread that holds it panics: without one of its threads the log would stand still, and
-/// nobody would know.
+/// Poisons the log and lets go of what is queued when the thread that holds it panics: without one of its threads the log
+/// would stand still, and nobody would know.
 struct Alarm {
     shared: Arc<Shared>,
     thread: String,
@@ -162,6 +162,11 @@ impl Drop for Alarm {
         if std::thread::panicking() {
             // The first fault stays.
             drop(self.shared.poison.set(LocalFault::ThreadEnded { thread: self.thread.clone() }));
+            self.shared.metrics.stopped.set(1);
+            // After the poison, so that whoever finds the queue closed finds the reason too.
+            self.shared.queue.abandon();
+            // Upkeep tells the health.
+            self.shared.upkeep.ring();
         }
     }
 }
@@ -198,9 +203,8 @@ pub(super) fn commit_whole(
     if bytes > limit.saturating_sub(FRAME_OVERHEAD) {
         return Err(LogError::TooLarge { bytes, limit });
     }
-    let closing = || LocalFault::Closing.refusing("commit");
     if shared.queue.push(submission).is_err() {
-        return Err(closing());
+        return Err(shared.ended("commit"));
     }
-    outcome.recv().unwrap_or_else(|_| Err(closing()))
+    outcome.recv().unwrap_or_else(|_| Err(shared.ended("commit")))
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crossbeam::channel::{RecvTimeoutError, bounded};
 
-use super::errors::LocalFault;
 use super::keeper::Keeper;
 use super::queue::{Done, Submission};
 use crate::log::{Full, LogError, OnDurable, Producer, Row};
@@ -17,8 +16,14 @@ pub(super) struct LocalProducer {
 
 impl Producer for LocalProducer {
     fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
-        let submission = Submission { rows, controls: Vec::new(), done: Done::Rows(done) };
         let shared = &self.keeper.shared;
+        // `Full` would ask the caller to offer again what no thread may be left to write.
+        if let Some(fault) = shared.poison.get() {
+            let refused = fault.clone().refusing("write");
+            done(rows.iter().map(|_| Err(refused.clone())).collect());
+            return Ok(());
+        }
+        let submission = Submission { rows, controls: Vec::new(), done: Done::Rows(done) };
         match shared.queue.offer(submission, shared.tuning.queue_limit()) {
             Ok(()) => Ok(()),
             Err(Submission { rows, done: Done::Rows(done), .. }) => Err(Full { rows, done }),
@@ -32,9 +37,9 @@ impl Producer for LocalProducer {
         let (answered, heard) = bounded(1);
         let done = Done::Whole(answered);
         let mark = Submission { rows: Vec::new(), controls: Vec::new(), done };
-        let closing = || LocalFault::Closing.refusing("flush");
-        if self.keeper.shared.queue.push(mark).is_err() {
-            return Err(closing());
+        let shared = &self.keeper.shared;
+        if shared.queue.push(mark).is_err() {
+            return Err(shared.ended("flush"));
         }
         match heard.recv_timeout(wait) {
             // The rows' own callbacks have heard of their failures.
@@ -42,7 +47,7 @@ impl Producer for LocalProducer {
             Err(RecvTimeoutError::Timeout) => {
                 Err(LogError::TimedOut { action: "flush the local log" })
             }
-            Err(RecvTimeoutError::Disconnected) => Err(closing()),
+            Err(RecvTimeoutError::Disconnected) => Err(shared.ended("flush")),
         }
     }
 }

@@ -129,6 +129,7 @@ impl Queue {
         waiting.closed = true;
         let abandoned = std::mem::take(&mut waiting.submissions);
         drop(waiting);
+        self.arrived.notify_all();
         drop(abandoned);
     }
 

@@ -69,6 +69,11 @@ impl Shared {
         self.state.read().lane(topic, partition)
     }
 
+    /// Why the queue takes nothing any more.
+    pub(super) fn ended(&self, action: &'static str) -> LogError {
+        self.poison.get().cloned().unwrap_or(LocalFault::Closing).refusing(action)
+    }
+
     /// Makes names made and removed durable.
     pub(super) fn sync_folder(&self) -> Result<(), LogError> {
         let failed = unavailable("sync the folder", || self.disk.place(""));

@@ -8,6 +8,7 @@ mod sidecars;
 mod simulated;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,7 +127,7 @@ fn a_full_queue_gives_everything_back() {
             let answered = Arc::clone(&answered);
             let count = move |outcomes: Vec<Result<Offset, LogError>>| {
                 assert!(outcomes.iter().all(Result::is_ok));
-                answered.fetch_add(outcomes.len(), std::sync::atomic::Ordering::SeqCst);
+                answered.fetch_add(outcomes.len(), Ordering::SeqCst);
             };
             match producer.send(vec![row("in", &value)], Box::new(count)) {
                 Ok(()) => taken += 1,
@@ -140,7 +141,7 @@ fn a_full_queue_gives_everything_back() {
         "one group in the writer's hands, 1 MiB behind it: {taken}"
     );
     producer.flush(WAIT).unwrap();
-    assert_eq!(answered.load(std::sync::atomic::Ordering::SeqCst), taken);
+    assert_eq!(answered.load(Ordering::SeqCst), taken);
     producer.send(full.rows, full.done).unwrap();
     producer.flush(WAIT).unwrap();
     assert_eq!(values(&log, "in").len(), taken + 1);
@@ -225,4 +226,51 @@ fn a_thread_that_panics_is_the_end_of_the_log_and_no_secret() {
     log.keeper.join_last();
     let failure = log.failure().unwrap().to_string();
     assert!(failure.contains("the thread local-log-test of the local log panicked"), "{failure}");
+}
+
+/// A log whose clock panics when it is told to: the writer asks it for every frame.
+fn open_with_faulty_clock(faulty: &Arc<AtomicBool>) -> LocalLog {
+    let (disk, tuning) = (simulated::SimulatedDisk::default(), LocalTuning::default());
+    let is_faulty = Arc::clone(faulty);
+    let clock = Arc::new(move || {
+        assert!(!is_faulty.load(Ordering::SeqCst), "a fault of ours");
+        now_ms()
+    });
+    let keeper = Keeper::start_writing(Arc::new(disk), Some(2), &tuning, clock, None).unwrap();
+    let log = LocalLog { keeper: Arc::new(keeper), dir: PathBuf::new() };
+    ensure(&log);
+    log
+}
+
+#[test]
+fn after_the_writer_panicked_who_writes_hears_of_it() {
+    let faulty = Arc::new(AtomicBool::new(false));
+    let log = open_with_faulty_clock(&faulty);
+    let producer = log.producer().unwrap();
+    faulty.store(true, Ordering::SeqCst);
+    let (done, heard) = crossbeam::channel::bounded::<Vec<Result<Offset, LogError>>>(1);
+    let lost = Box::new(move |outcomes| done.send(outcomes).unwrap());
+    producer.send(vec![row("in", "lost")], lost).unwrap();
+    let flushed = producer.flush(WAIT).unwrap_err().to_string();
+    assert!(heard.recv_timeout(WAIT).is_err(), "nobody can say what became of it");
+    let rows = vec![row("in", "a"), row("in", "b")];
+    let told: Vec<String> =
+        send(&log, rows).into_iter().map(|outcome| outcome.unwrap_err().to_string()).collect();
+    let reason = "the thread local-log-write of the local log panicked";
+    assert_eq!(told.len(), 2);
+    for error in [&flushed, &told[0], &told[1]] {
+        assert!(error.contains(reason), "{error}");
+    }
+    assert_eq!(log.keeper.shared.metrics.stopped.get(), 1);
+}
+
+#[test]
+fn after_a_callback_panicked_who_writes_hears_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = open(folder.path());
+    let producer = log.producer().unwrap();
+    producer.send(vec![row("in", "a")], Box::new(|_| panic!("a fault of ours"))).unwrap();
+    producer.flush(WAIT).unwrap_err();
+    let told = send(&log, vec![row("in", "b")]).remove(0).unwrap_err().to_string();
+    assert!(told.contains("the thread local-log-answer of the local log panicked"), "{told}");
 }

@@ -92,13 +92,6 @@ struct Pick {
     row: usize,
 }
 
-/// An orderly end leaves an empty queue; after a panic nobody would answer what is in it.
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.shared.queue.abandon();
-    }
-}
-
 type Outcomes = Vec<Vec<Result<Offset, LogError>>>;
 
 impl Writer {
