@@ -70,13 +70,13 @@ impl MemoryLog {
         Self { shared: Arc::default(), partitions }
     }
 
-    /// Appends a record outside any transaction.
+    /// Appends a record outside any transaction; `None` is a tombstone.
     pub(super) fn append(
         &self,
         topic: &Topic,
         partition: Partition,
         key: &str,
-        value: Vec<u8>,
+        value: impl Into<Option<Vec<u8>>>,
         appended_ms: i64,
     ) -> Offset {
         let mut shared = self.shared.lock();
@@ -85,7 +85,7 @@ impl MemoryLog {
             topic: topic.clone(),
             partition,
             key: Bytes::copy_from_slice(key.as_bytes()),
-            value: Some(value.into()),
+            value: value.into().map(Bytes::from),
         };
         shared.append(row)
     }

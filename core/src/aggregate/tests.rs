@@ -3,6 +3,7 @@
 mod faults;
 mod largest;
 mod restoring;
+mod schemas;
 mod sizes;
 mod unreadable;
 mod verdicts;

@@ -122,7 +122,7 @@ fn a_damaged_state_record_is_named() {
         ("day/demo/1/2026-11-27", "[]"),
     ] {
         let rig = Rig { log: rig.log.fork(), ..Rig::new(1) };
-        rig.log.append(&rig.topics.state, 0, key, value.into(), 0);
+        rig.log.append(&rig.topics.state, 0, key, value.as_bytes().to_vec(), 0);
         let (cause, _) = until_stopped(&rig);
         assert!(cause.contains(key), "{cause}");
     }

@@ -20,7 +20,7 @@ fn holds(rig: &Rig) {
 }
 
 /// What someone else may have written to the journal, and what is said of it.
-fn garbage() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+pub(super) fn garbage() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let sale = Sample::sale("1", "a", 2);
     let text = String::from_utf8(sale.accepted()).unwrap();
     let with = |from: &str, to: &str| text.replace(from, to).into_bytes();
