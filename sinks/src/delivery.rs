@@ -250,11 +250,12 @@ async fn watch_over(
     loop {
         let error = match started {
             Ok(engine) => match run(engine, &stop, &mut policy).await {
-                None => return,
+                None => return conditions.engine_ended(),
                 Some(error) => error,
             },
             Err(error) => SinkError::Log(error),
         };
+        conditions.engine_ended();
         let Some(pause) = pause_after(&error, &mut policy) else {
             policy.give_up();
             conditions.sink_stopped(&error);

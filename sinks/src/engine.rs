@@ -3,7 +3,7 @@
 //! The modules, in the order a record meets them: `reader` polls it, `intake` filters it, `lanes`
 //! keep it in order, `dispatch` calls when `pacer` and `breaker` let it, `call` is one call,
 //! `outcome` judges what came of it with `trouble`, `journal` writes audit and dead letters,
-//! `progress` says what to `commit`.
+//! `progress` says what to `commit`; `stalls` sees what waits for long, and `conditions` tell the process.
 //!
 //! One task owns all state of a sink; calls and writes run beside it and come back as messages, so
 //! there is no lock. What it promises: order per lane, nothing settled without an audit record,
@@ -25,6 +25,7 @@ mod pacer;
 mod partition;
 mod progress;
 mod reader;
+mod stalls;
 mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
@@ -53,6 +54,7 @@ use self::metrics::{Seen, SinkMetrics};
 pub(crate) use self::pacer::Pacer;
 use self::partition::{Assigned, Leaving, Stage};
 use self::reader::{Epoch, Heard, Reader};
+use self::stalls::Stalls;
 use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
 use crate::delivery::Health;
@@ -192,6 +194,7 @@ pub(crate) struct Engine {
     pacer: Pacer,
     /// When the backend last answered a call well.
     well_at: Option<Instant>,
+    stalls: Stalls,
     random: SmallRng,
     commit_due: Instant,
     commit_ordered: bool,
@@ -246,6 +249,7 @@ impl Engine {
             limits,
             patience,
             well_at: None,
+            stalls: Stalls::default(),
             random: rand::make_rng(),
             commit_ordered: false,
         })
@@ -378,6 +382,8 @@ impl Engine {
         let long_ago = |since: Instant| now.duration_since(since) >= STALLED_AFTER;
         self.conditions.audit(self.writing_since.is_some_and(long_ago));
         self.conditions.reading(self.reader.failing(STALLED_AFTER));
+        self.conditions.grow_old(now);
+        self.tell_stalls(now);
         let oldest =
             self.partitions.values().filter_map(|assigned| assigned.progress.oldest_ms()).min();
         let halted = self.partitions.values().filter(|assigned| assigned.flow < Stage::Flowing);

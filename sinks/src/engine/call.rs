@@ -34,6 +34,7 @@ impl Engine {
         let (epoch, delivered_to) = (assigned.epoch, assigned.progress.delivered_to());
         self.breaker.called();
         self.pacer.called(now);
+        self.stalls.called(now);
         let connector = Arc::clone(&self.wiring.connector);
         let Load { shares, records } = load;
         let batch = Batch { partition, delivered_to, records };
@@ -53,4 +54,13 @@ impl Engine {
 pub(crate) fn wall_clock() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Returns what the wall clock shows at another moment than now.
+pub(super) fn wall_clock_at(at: Instant, now: Instant) -> Timestamp {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let shown = wall_clock().micros / 1_000;
+    let ahead = millis(at.saturating_duration_since(now));
+    let ago = millis(now.saturating_duration_since(at));
+    Timestamp::from_millis(shown.saturating_add(ahead).saturating_sub(ago))
 }

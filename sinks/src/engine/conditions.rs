@@ -16,6 +16,8 @@ use crate::record::Record;
 
 /// How often dead letters are logged at most; those in between are counted.
 const LOG_LETTERS_EVERY: Duration = Duration::from_secs(10);
+/// How long dead letters are told of after the last.
+const LETTERS_TOLD_FOR: Duration = Duration::from_hours(1);
 /// How long the audit, or reading, may fail before it counts as standing still.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
 /// Longest code of a backend that is repeated, in bytes.
@@ -37,9 +39,18 @@ const BREAKER_OPEN: Explanation = Explanation {
               given up meanwhile.",
     remedy: "Do what the remedy of its cause says; delivery goes on by itself.",
 };
+const DELIVERY_STALLED: Explanation = Explanation {
+    code: "delivery_stalled",
+    meaning: "A sink has made no progress for 15 s or longer, as a whole or with records of a partition: its backend asks it to wait, \
+              does not answer, or answers that it can not take them now. Nothing is lost; the cause says since when, what the \
+              backend said, and when it is tried again. The condition goes when the backend takes them.",
+    remedy: "See with those who run the backend why it makes the sink wait: its quota, its load, a lock on an account or a period. \
+             Delivery goes on by itself. To try at once what waits for long, start the process again.",
+};
 const DEAD_LETTERS: Explanation = Explanation {
     code: "dead_letters",
-    meaning: "Records were put into a sink's dead letters since the process started.",
+    meaning: "Records were put into a sink's dead letters. The condition goes an hour after the last one: it does not know what \
+              was delivered since by `tillrace redrive`, whose `--dry-run` lists what is still due.",
     remedy: "Read them on `<sink>.dead.v1`, put right what made them dead, and run `tillrace redrive <sink>`.",
 };
 const AUDIT_NOT_WRITTEN: Explanation = Explanation {
@@ -58,6 +69,7 @@ pub const SINK_CONDITIONS: &[Explanation] = &[
     SINK_STOPPED,
     PARTITION_HALTED,
     BREAKER_OPEN,
+    DELIVERY_STALLED,
     DEAD_LETTERS,
     AUDIT_NOT_WRITTEN,
     TOPIC_NOT_READ,
@@ -78,9 +90,11 @@ pub(crate) struct Conditions {
 }
 
 /// Dead letters written since the start.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Letters {
     total: usize,
+    /// When the last one was written; of one from before the sink started again that is not known.
+    last: Instant,
     /// Those of them that no log line has counted yet.
     unlogged: usize,
     logged_at: Option<Instant>,
@@ -95,7 +109,7 @@ impl Conditions {
             dead,
             ordering,
             health,
-            letters: Letters::default(),
+            letters: Letters { total: 0, last: Instant::now(), unlogged: 0, logged_at: None },
             audit_stalled: false,
             reading_stalled: false,
         }
@@ -114,6 +128,20 @@ impl Conditions {
     /// The partition is another member's, which says of it what it finds.
     pub(crate) fn partition_left(&self, partition: Partition) {
         self.health.clear(&self.component, PARTITION_HALTED.code, &of(partition));
+        self.health.clear(&self.component, DELIVERY_STALLED.code, &of(partition));
+    }
+
+    /// The engine ended. The next one says anew what stands still, and where there is none, nothing is tried; dead letters stay
+    /// what they are.
+    pub(crate) fn engine_ended(&self) {
+        let its_own = [BREAKER_OPEN, DELIVERY_STALLED, AUDIT_NOT_WRITTEN, TOPIC_NOT_READ];
+        for Condition { component, code, subject, .. } in
+            self.health.standing().into_iter().map(|standing| standing.condition)
+        {
+            if component == self.component && its_own.iter().any(|one| one.code == code) {
+                self.health.clear(&component, code, &subject);
+            }
+        }
     }
 
     pub(super) fn breaker_opened(&self, code: FailureCode, cause: &str) {
@@ -123,6 +151,16 @@ impl Conditions {
 
     pub(super) fn breaker_closed(&self) {
         self.health.clear(&self.component, BREAKER_OPEN.code, "");
+    }
+
+    /// Says why there is no progress, of a partition or of the whole sink, or that there is.
+    pub(super) fn stalled(&self, partition: Option<Partition>, cause: Option<String>) {
+        let Explanation { code, remedy, .. } = DELIVERY_STALLED;
+        let subject = partition.map(of).unwrap_or_default();
+        match cause {
+            Some(cause) => self.raise(code, subject, cause, remedy),
+            None => self.health.clear(&self.component, code, &subject),
+        }
     }
 
     /// Says that the audit cannot be written, or can again.
@@ -150,8 +188,14 @@ impl Conditions {
         }
     }
 
-    /// Says that records went to the dead letters. The condition stands until the process ends:
-    /// it does not read what `redrive` did since.
+    /// Forgets of dead letters when there were none for a while: what `redrive` did since is not read.
+    pub(super) fn grow_old(&self, now: Instant) {
+        if now.saturating_duration_since(self.letters.last) >= LETTERS_TOLD_FOR {
+            self.health.clear(&self.component, DEAD_LETTERS.code, "");
+        }
+    }
+
+    /// Says that records went to the dead letters.
     pub(super) fn dead_letters(
         &mut self,
         partition: Partition,
@@ -161,6 +205,7 @@ impl Conditions {
         let Some((record, Cause { reason, error, .. })) = dead.last() else { return };
         let letters = &mut self.letters;
         letters.total += dead.len();
+        letters.last = now;
         letters.unlogged += dead.len();
         let (reason, code, offset) = (reason.as_str(), plain_code(error), record.offset);
         if letters.logged_at.is_none_or(|at| now - at >= LOG_LETTERS_EVERY) {
@@ -200,7 +245,7 @@ fn of(partition: Partition) -> String {
 }
 
 /// Returns the code of an error if it reads like one: what a backend says may repeat what it was sent.
-fn plain_code(error: &str) -> &str {
+pub(super) fn plain_code(error: &str) -> &str {
     let code = error.split(':').next().unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     if code.len() <= LONGEST_CODE && code.bytes().all(plain) { code } else { "no plain code" }
@@ -209,6 +254,50 @@ fn plain_code(error: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dead::Reason;
+
+    #[test]
+    fn dead_letters_are_told_of_for_an_hour_after_the_last() {
+        let (health, start) = (Health::default(), Instant::now());
+        let dead = Topic::new("erp.dead.v1");
+        let mut conditions = Conditions::new("erp", dead, Ordering::Key, health.clone());
+        let record = Record::new(7, 0, b"demo/1".to_vec(), "{}");
+        let cause =
+            Cause { reason: Reason::Rejected, error: "closed: period".to_owned(), attempts: 1 };
+        let letters = [(record, cause)];
+        conditions.dead_letters(0, &letters, start);
+        conditions.dead_letters(0, &letters, start + Duration::from_mins(30));
+        conditions.grow_old(start + Duration::from_mins(89));
+        let told = health.standing().remove(0).condition;
+        assert_eq!(told.code, "dead_letters");
+        assert!(told.cause.starts_with("2 since the start"), "{}", told.cause);
+        conditions.grow_old(start + Duration::from_mins(90));
+        assert_eq!(health.standing(), []);
+    }
+
+    #[test]
+    fn what_an_engine_told_goes_with_it_and_dead_letters_stay() {
+        let health = Health::default();
+        let new =
+            |sink| Conditions::new(sink, Topic::new("dead.v1"), Ordering::Key, health.clone());
+        let (mut ended, other) = (new("erp"), new("crm"));
+        for conditions in [&ended, &other] {
+            conditions.breaker_opened(FailureCode::ServerError, "server_error");
+        }
+        ended.stalled(Some(3), Some("locked".to_owned()));
+        ended.audit(true);
+        let record = Record::new(7, 0, b"demo/1".to_vec(), "{}");
+        let cause = Cause { reason: Reason::Rejected, error: "closed".to_owned(), attempts: 1 };
+        ended.dead_letters(0, &[(record, cause)], Instant::now());
+        new("erp").engine_ended();
+        let standing: Vec<_> = health
+            .standing()
+            .into_iter()
+            .map(|one| (one.condition.component, one.condition.code))
+            .collect();
+        let expected = [("sink/crm", "breaker_open"), ("sink/erp", "dead_letters")];
+        assert_eq!(standing, expected.map(|(component, code)| (component.to_owned(), code)));
+    }
 
     #[test]
     fn a_code_that_is_free_text_is_not_repeated() {

@@ -153,6 +153,23 @@ impl Lanes {
         self.by_key.get(lane)?.trouble.as_ref()
     }
 
+    /// Tells whether any lane is in trouble.
+    pub(crate) fn has_trouble(&self) -> bool {
+        self.by_key.values().any(|lane| lane.trouble.is_some())
+    }
+
+    /// Returns how many lanes have been in trouble since that time or longer, and the one that has been longest.
+    pub(crate) fn stuck_since(&self, at: Instant) -> Option<(usize, &Bytes, &Trouble)> {
+        let stuck = self.by_key.iter().filter_map(|(key, lane)| {
+            lane.trouble.as_ref().filter(|trouble| trouble.since <= at).map(|it| (key, it))
+        });
+        let (count, longest) = stuck.fold((0, None), |(count, longest), one: (_, &Trouble)| {
+            let longest = longest.filter(|before: &(_, &Trouble)| before.1.since <= one.1.since);
+            (count + 1, longest.or(Some(one)))
+        });
+        longest.map(|(key, trouble)| (count, key, trouble))
+    }
+
     /// Returns when [`Lanes::take`] may next find something by the passing of time alone.
     pub(crate) fn next_due(&self, limits: BatchLimits) -> Option<Instant> {
         let lingering = self.oldest_ready().map(|arrived| arrived + limits.linger);

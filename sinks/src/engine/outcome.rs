@@ -7,6 +7,7 @@ use tillrace_core::log::Partition;
 use tokio::time::Instant;
 
 use super::call::Called;
+use super::conditions::plain_code;
 use super::partition::{Leaving, Stage};
 use super::progress::Settled;
 use super::trouble::{Failure, Remedy};
@@ -82,7 +83,7 @@ impl Engine {
         let error = match result {
             Ok(answer) if answer.verdicts.len() == records => {
                 self.backend_answered();
-                self.well_at = Some(now);
+                self.backend_served(now);
                 return Some(Sense::Each(answer.verdicts));
             }
             Ok(answer) => CallError::Unavailable {
@@ -94,6 +95,7 @@ impl Engine {
             Err(error) => error,
         };
         let cause = ErrorChain(&error).to_string();
+        self.stalls.failed(&error);
         tracing::debug!(sink = self.wiring.name, partition, error = cause, "call failed");
         match error {
             CallError::Unavailable { code, after, .. } => {
@@ -114,7 +116,7 @@ impl Engine {
                 self.backend_answered();
                 if records == 1 {
                     let code = format!("status_{status}");
-                    self.well_at = Some(now);
+                    self.backend_served(now);
                     return Some(Sense::Each(vec![Verdict::Rejected { code, detail }]));
                 }
                 Some(Sense::Again { code: "refused_batch", after: None, isolate: true })
@@ -136,6 +138,11 @@ impl Engine {
         }
     }
 
+    fn backend_served(&mut self, now: Instant) {
+        self.well_at = Some(now);
+        self.stalls.served(now, !self.calls.is_empty());
+    }
+
     /// Judges one lane's share and gives the lane back.
     #[expect(
         clippy::too_many_arguments,
@@ -155,24 +162,31 @@ impl Engine {
         let before = assigned.lanes.trouble(lane).cloned();
         let attempts = before.as_ref().map_or(0, |trouble| trouble.failures) + 1;
         settlement.attempts = settlement.attempts.max(attempts);
-        let (mut again, error, failure) = match sense {
+        let (mut again, error, (about_record, after, isolate)) = match sense {
             Sense::NotNow => {
                 assigned.lanes.give_back(lane, records, before, now);
                 return;
             }
             Sense::Again { code, after, isolate } => {
-                let failure = failure(now, false, self.well_at, *after, *isolate);
-                (records, (*code).to_owned(), failure)
+                (records, (*code).to_owned(), (false, *after, *isolate))
             }
             Sense::Each(_) => {
                 let (again, error, after) = sort_out(records, verdicts, attempts, settlement);
-                (again, error, failure(now, true, self.well_at, after, false))
+                (again, error, (true, after, false))
             }
         };
         if again.is_empty() {
             assigned.lanes.give_back(lane, again, None, now);
             return;
         }
+        let failure = Failure {
+            at: now,
+            code: plain_code(&error),
+            about_record,
+            backend_well_at: self.well_at,
+            after,
+            isolate,
+        };
         let mut trouble = None;
         let reason = match self.patience.judge(before.as_ref(), failure, &mut self.random) {
             Remedy::Wait(wait) => {
@@ -266,16 +280,6 @@ impl Engine {
         let publishing = self.journal.publish(rows);
         self.jobs.spawn(async move { Done::Written { settles, outcome: publishing.await } });
     }
-}
-
-fn failure(
-    at: Instant,
-    about_record: bool,
-    backend_well_at: Option<Instant>,
-    after: Option<Duration>,
-    isolate: bool,
-) -> Failure {
-    Failure { at, about_record, backend_well_at, after, isolate }
 }
 
 /// Sorts records by their verdicts; returns those to try again, why, and the longest wait asked.

@@ -43,6 +43,11 @@ impl Pacer {
         [paced, self.held_until].into_iter().flatten().fold(now, Instant::max)
     }
 
+    /// Returns the end of the wait that the backend asked for, while it lasts.
+    pub(crate) fn held_until(&self, now: Instant) -> Option<Instant> {
+        self.held_until.filter(|until| *until > now)
+    }
+
     /// Spends a token.
     pub(crate) fn called(&mut self, now: Instant) {
         if let Some(bucket) = &mut self.bucket {

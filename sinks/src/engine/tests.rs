@@ -708,3 +708,86 @@ async fn a_sink_whose_consumer_ended_starts_again_and_delivers() {
     assert!(delivery.health()[0].1.stopped.is_none());
     ended_well(delivery).await;
 }
+
+/// Lets time pass that nothing waits for.
+async fn pass(span: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(span).await;
+    tokio::time::resume();
+}
+
+/// Lets time pass until a stall is told, and returns its cause.
+async fn stall_told(fixture: &Fixture, expected: &str) -> String {
+    for _ in 0..100 {
+        if let [standing] = &fixture.health.standing()[..] {
+            assert_eq!(fixture.standing(), [expected]);
+            assert!(fixture.health.is_ready());
+            return standing.condition.cause.clone();
+        }
+        pass(Duration::from_secs(16)).await;
+        tokio::time::sleep(millis(5)).await;
+    }
+    panic!("no stall was told");
+}
+
+#[tokio::test]
+async fn a_wait_that_the_backend_asks_for_is_told_until_it_is_over() {
+    let after = Some(Duration::from_mins(10));
+    let throttled: fn(Option<Duration>) -> CallError = |after| CallError::Throttled { after };
+    let unavailable: fn(Option<Duration>) -> CallError = |after| {
+        let (code, status) = (FailureCode::ServerError, Some(503));
+        CallError::Unavailable { code, status, after, source: None }
+    };
+    let cases = [(throttled, "backend asks for fewer calls"), (unavailable, "server_error")];
+    for (error, said) in cases {
+        let fixture = Fixture::new(1, &["erp"]);
+        fixture.sales("1", 1);
+        let busy = Arc::new(AtomicBool::new(true));
+        let is_busy = Arc::clone(&busy);
+        let backend = Scripted::new(move |batch| {
+            if is_busy.load(Atomic::Relaxed) { Err(error(after)) } else { all_well(batch) }
+        });
+        let delivery = fixture.start(&wiring(&backend, quick())).await;
+        until("the backend was called", || backend.calls.lock().len() == 1).await;
+        let cause = stall_told(&fixture, "delivery_stalled ").await;
+        assert!(cause.starts_with("no call was served since 20"), "{cause}");
+        let said = format!("; the last one: {said}; the backend asked for no call before 20");
+        assert!(cause.contains(&said), "{cause}");
+        busy.store(false, Atomic::Relaxed);
+        pass(Duration::from_mins(10)).await;
+        until("it is over", || fixture.standing().is_empty()).await;
+        assert_eq!(*backend.calls.lock(), [1, 1]);
+        ended_well(delivery).await;
+        assert_audited(&fixture, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_waits_while_others_pass_is_told_until_it_is_taken() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("locked", 2);
+    fixture.sales("fine", 3);
+    let locked = Arc::new(AtomicBool::new(true));
+    let is_locked = Arc::clone(&locked);
+    let backend = Scripted::new(move |batch| {
+        let after = Some(Duration::from_mins(10));
+        let verdict = |record: &Record| match &record.key[..] {
+            b"acme/locked" if is_locked.load(Atomic::Relaxed) => {
+                Verdict::Retry { code: "locked".into(), after }
+            }
+            _ => Verdict::Delivered,
+        };
+        Ok(batch.records.iter().map(verdict).collect())
+    });
+    let flow = Flow { park_after: Some(Duration::from_hours(1)), ..quick() };
+    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    until("the others are taken", || backend.count() == 3).await;
+    let cause = stall_told(&fixture, "delivery_stalled partition 0").await;
+    assert!(cause.starts_with("key acme/locked is not taken since 20"), "{cause}");
+    assert!(cause.contains("; failures: 1, the last: locked; tried again at 20"), "{cause}");
+    locked.store(false, Atomic::Relaxed);
+    pass(Duration::from_mins(10)).await;
+    until("it is over", || fixture.standing().is_empty()).await;
+    ended_well(delivery).await;
+    assert_audited(&fixture, 5);
+}

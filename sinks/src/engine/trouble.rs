@@ -17,6 +17,10 @@ use crate::settings::Retry;
 pub(crate) struct Trouble {
     /// Failures in a row.
     pub(crate) failures: u32,
+    /// When the first of them became known.
+    pub(crate) since: Instant,
+    /// What the last of them is called.
+    pub(crate) code: String,
     /// Those of them that count against the lane.
     pub(crate) charged: u32,
     /// Time between failures that counts against it.
@@ -31,9 +35,11 @@ pub(crate) struct Trouble {
 
 /// One failure of a lane.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Failure {
+pub(crate) struct Failure<'a> {
     /// When it became known.
     pub(crate) at: Instant,
+    /// What it is called.
+    pub(crate) code: &'a str,
     /// Whether the backend spoke about this lane's record, rather than failing as a whole.
     pub(crate) about_record: bool,
     /// When the backend last answered a call well.
@@ -68,7 +74,7 @@ impl Patience {
     pub(crate) fn judge(
         &self,
         before: Option<&Trouble>,
-        failure: Failure,
+        failure: Failure<'_>,
         random: &mut impl Rng,
     ) -> Remedy {
         let failures = before.map_or(0, |trouble| trouble.failures).saturating_add(1);
@@ -76,9 +82,9 @@ impl Patience {
             .is_some_and(|trouble| failure.backend_well_at.is_some_and(|at| at > trouble.last));
         let counts = failure.about_record || served_others;
         let charged = before.map_or(0, |trouble| trouble.charged).saturating_add(u32::from(counts));
-        let since = before.map_or(Duration::ZERO, |trouble| failure.at - trouble.last);
+        let elapsed = before.map_or(Duration::ZERO, |trouble| failure.at - trouble.last);
         let stuck = before.map_or(Duration::ZERO, |trouble| trouble.stuck)
-            + if counts { since } else { Duration::ZERO };
+            + if counts { elapsed } else { Duration::ZERO };
         if let Some(park_after) = self.park_after {
             if counts && stuck >= park_after {
                 return Remedy::Park;
@@ -100,6 +106,8 @@ impl Patience {
         };
         Remedy::Wait(Trouble {
             failures,
+            since: before.map_or(failure.at, |trouble| trouble.since),
+            code: failure.code.to_owned(),
             charged,
             stuck,
             last: failure.at,
@@ -131,8 +139,15 @@ mod tests {
         Patience { retry, park_after: Some(60 * SECOND) }
     }
 
-    fn outage(at: Instant) -> Failure {
-        Failure { at, about_record: false, backend_well_at: None, after: None, isolate: false }
+    fn outage(at: Instant) -> Failure<'static> {
+        Failure {
+            at,
+            code: "server_error",
+            about_record: false,
+            backend_well_at: None,
+            after: None,
+            isolate: false,
+        }
     }
 
     fn waits(remedy: Remedy) -> Trouble {
@@ -158,7 +173,8 @@ mod tests {
     #[test]
     fn an_outage_of_a_day_gives_up_on_nothing() {
         let mut random = SmallRng::seed_from_u64(2);
-        let mut now = Instant::now();
+        let start = Instant::now();
+        let mut now = start;
         let mut trouble = None;
         for _ in 0..10_000 {
             trouble = Some(waits(patience().judge(trouble.as_ref(), outage(now), &mut random)));
@@ -166,6 +182,7 @@ mod tests {
         }
         let trouble = trouble.unwrap();
         assert_eq!((trouble.charged, trouble.stuck, trouble.failures), (0, Duration::ZERO, 10_000));
+        assert_eq!((trouble.since, &*trouble.code), (start, "server_error"));
     }
 
     #[test]

@@ -26,8 +26,8 @@ pub(super) const ALL: [BadBackend; 3] =
 const PARK_AFTER: &str = "3s";
 const PARKED_BY: Duration = Duration::from_secs(8);
 
-/// Long enough for several sales with a loyalty account.
-const LOOKS_FOR: Duration = Duration::from_secs(6);
+/// Long enough for several sales with a loyalty account, and for `delivery_stalled`, which comes after 15 s.
+const LOOKS_FOR: Duration = Duration::from_secs(17);
 
 /// A whole sink that waits because its back end asked it to must say so.
 fn must_tell_of_its_wait(stage: &mut Stage<'_>) {

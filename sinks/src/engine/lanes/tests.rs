@@ -28,7 +28,16 @@ fn offsets(load: Option<Load>) -> Vec<u64> {
 }
 
 fn trouble(until: Instant, single: bool) -> Trouble {
-    Trouble { failures: 1, charged: 0, stuck: Duration::ZERO, last: until, until, single }
+    Trouble {
+        failures: 1,
+        since: until,
+        code: "locked".to_owned(),
+        charged: 0,
+        stuck: Duration::ZERO,
+        last: until,
+        until,
+        single,
+    }
 }
 
 #[test]
