@@ -204,8 +204,12 @@ mod tests {
         };
         assert_eq!(within(32, 1_024).unwrap().flush_bytes(), 16 << 20);
         assert_eq!(within(16, 1_024).unwrap().flush_bytes(), 8 << 20);
-        assert!(within(15, 1_024).unwrap_err().to_string().contains("frame_bytes at least"));
-        assert!(within(32, 1_023).unwrap_err().to_string().contains("record_bytes at least"));
+        let paths = |frame, record| {
+            let errors = within(frame, record).unwrap_err();
+            errors.all().iter().map(|error| error.path.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(paths(15, 1_024), ["log.local.frame_bytes"]);
+        assert_eq!(paths(32, 1_023), ["log.local.record_bytes"]);
     }
 
     #[test]
