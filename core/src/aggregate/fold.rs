@@ -1,19 +1,18 @@
 //! One record of the journal in, its verdict and its outputs noted.
 //!
-//! The one place where the rules meet: dates first, then the ledger or the event ids, then what the
-//! verdict calls for. A record is decoded before anything is changed, so that one which can not be
+//! The one place where the rules meet: `judge` gives the verdict, by dates first, then by the ledger or the event ids; then comes
+//! what the verdict calls for. A record is decoded before anything is changed, so that one which can not be
 //! read moves nothing; it is kept aside like an event of which nothing can be counted.
+
+mod judge;
 
 use super::archive::Archive;
 use super::days::{Control, is_sealed};
-use super::hashes::ShortHash;
-use super::ledger::{Moment, Ruling};
+use super::ledger::Ruling;
 use super::outputs::write_json;
 use super::paper::Paper;
 use super::partition::Partition;
 use super::records::{ConflictRecord, CountRecord};
-use super::settings::AHEAD_MS;
-use super::store::identity_hash;
 use super::unreadable::{self, Unreadable};
 use super::verdict::{Quarantine, Verdict};
 use super::windows::{Setting, window_start};
@@ -24,8 +23,6 @@ use crate::log::{Entry, LogError, Offset};
 use crate::stock::{Effect, effect, is_count};
 use crate::topics::Topics;
 
-/// Days by which a business date, or a terminal's clock, may be ahead of the append.
-const DAYS_AHEAD: i32 = 2;
 /// What stands between the envelope's attributes and the event.
 const BEFORE_DATA: usize = br#","data":"#.len();
 /// Bytes that a delta takes beyond its names, at most.
@@ -184,83 +181,6 @@ impl Partition {
         let value = desk.paper.write(&parts);
         let key = self.stores[subject.store as usize].key.clone();
         self.outputs.push_row(&desk.topics.transactions, key, Some(value));
-    }
-
-    /// Gives the verdict, and the terminal where it has one.
-    fn judge(&mut self, subject: &Subject<'_>) -> (Ruling, Option<u32>) {
-        let aside = |reason| (Ruling::aside(reason), None);
-        let event = subject.event;
-        if !event.is_time_of_trade() {
-            return aside(Quarantine::TimeImplausible);
-        }
-        let (today, now_ms) = (self.today(), self.checkpoint.clock_ms);
-        let ahead_ms = event.occurred_at.millis().saturating_sub(now_ms);
-        if event.business_date.0 > today.0.saturating_add(DAYS_AHEAD) || ahead_ms > AHEAD_MS {
-            return aside(Quarantine::DateAhead);
-        }
-        let scope = subject.envelope.scope;
-        if scope == Scope::BusinessDate && is_sealed(event.business_date, today) {
-            return aside(Quarantine::DateTooOld);
-        }
-        let Some(terminal) = self.terminal(subject.store, event.terminal, subject.epoch(), scope)
-        else {
-            return aside(Quarantine::TooManyTerminals);
-        };
-        let entry = &mut self.stores[subject.store as usize].terminals[terminal as usize];
-        if entry.ledger.scope != scope {
-            return aside(Quarantine::ScopeChanged);
-        }
-        if scope == Scope::BusinessDate {
-            entry.expires = entry.expires.max(Some(event.business_date));
-        }
-        let ruling = match event.sequence {
-            Some(sequence) => self.judge_number(subject, terminal, sequence),
-            None => self.judge_id(subject, terminal),
-        };
-        (ruling, Some(terminal))
-    }
-
-    fn judge_number(&mut self, subject: &Subject<'_>, terminal: u32, sequence: u64) -> Ruling {
-        let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
-        let ledger = &mut self.stores[subject.store as usize].terminals[terminal as usize].ledger;
-        let (streak, pending) = (ledger.streak, ledger.pending());
-        let recent = subject.event.occurred_at.millis() >= now_ms.saturating_sub(horizon_ms);
-        let hash = ShortHash::of(subject.hash());
-        let ruling = ledger.judge(sequence, hash, recent, Moment { now_ms, horizon_ms });
-        if ruling.verdict == Verdict::First || ledger.streak != streak {
-            self.mark_ledger(subject.store, terminal, pending);
-        }
-        if let (true, Some(number)) = (ruling.filled, ruling.number) {
-            self.mark_days_of(subject.store, terminal, number);
-        }
-        ruling
-    }
-
-    fn judge_id(&mut self, subject: &Subject<'_>, terminal: u32) -> Ruling {
-        let (now_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.event_id_horizon_ms);
-        let event = subject.event;
-        if event.occurred_at.millis() < now_ms.saturating_sub(horizon_ms) {
-            return Ruling::aside(Quarantine::IdTooOld);
-        }
-        let store = &mut self.stores[subject.store as usize];
-        let blocks = store.ids.changed();
-        let verdict = store.ids.judge(
-            identity_hash(event.terminal, subject.epoch(), event.event_id),
-            ShortHash::of(subject.hash()),
-            now_ms,
-            self.rules.event_ids_kept_ms(),
-            self.rules.event_ids_per_store,
-        );
-        let blocks = store.ids.changed().saturating_sub(blocks);
-        self.outputs.weight.add(blocks, blocks * (2_048 + 2 * store.key.len()));
-        if verdict == Verdict::First {
-            store.terminals[terminal as usize].unnumbered += 1;
-            self.mark_terminal(subject.store, terminal);
-        }
-        if self.stores[subject.store as usize].ids.changed() > 0 {
-            self.mark_store(subject.store);
-        }
-        Ruling { verdict, number: None, jumped: false, filled: false, reset: false }
     }
 
     /// Finds a terminal or adds it; `None` where the store has too many.

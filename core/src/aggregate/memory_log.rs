@@ -3,6 +3,8 @@
 //! It is deterministic. A test says how the next commits end, who owns which partition, and which
 //! transaction is still open. Like Kafka, it leaves a gap in the offsets after every transaction.
 
+mod member;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,11 +12,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use self::member::MemoryConsumer;
 use crate::log::{
-    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
-    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Position,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
 };
-use crate::record_size::RECORD_LIMIT_BYTES;
 
 /// How a commit ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,81 +341,5 @@ impl Log for MemoryLog {
             member,
             readers: BTreeMap::new(),
         }))
-    }
-}
-
-struct MemoryConsumer {
-    log: MemoryLog,
-    topic: Topic,
-    member: usize,
-    readers: BTreeMap<Partition, Box<dyn Reader>>,
-}
-
-impl Consumer for MemoryConsumer {
-    fn poll(&mut self, max_records: usize, _wait: Duration) -> Result<Polled, LogError> {
-        let news = self.log.shared.lock().news.entry(self.member).or_default().pop_front();
-        match news {
-            Some(News::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
-            Some(News::Revoked(partitions)) => {
-                for partition in &partitions {
-                    self.readers.remove(partition);
-                }
-                return Ok(Polled::Revoked(partitions));
-            }
-            None => {}
-        }
-        let mut entries = Vec::new();
-        for reader in self.readers.values_mut() {
-            entries.extend(reader.read(max_records, Duration::ZERO)?);
-        }
-        Ok(if entries.is_empty() { Polled::Idle } else { Polled::Records(entries) })
-    }
-
-    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
-        LogView::committed(&self.log, "", &self.topic, partition)
-    }
-
-    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
-        let reader = self.log.reader(&self.topic, partition, offset)?;
-        self.readers.insert(partition, reader);
-        Ok(())
-    }
-
-    fn commit(&mut self, _positions: &[Position]) -> Result<(), LogError> {
-        Err(LogError::TimedOut { action: "commit outside a transaction" })
-    }
-}
-
-impl TransactionalConsumer for MemoryConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
-        let mut shared = self.log.shared.lock();
-        let cause = |what: &str| Arc::new(std::io::Error::other(what.to_owned()));
-        for row in &rows {
-            let owned = positions.iter().any(|position| position.partition == row.partition);
-            assert!(owned, "{row:?} goes out without its partition's offset");
-        }
-        if positions.iter().any(|p| shared.owners.get(&p.partition) != Some(&self.member)) {
-            return Err(LogError::Aborted { cause: cause("another member owns the partition") });
-        }
-        for row in &rows {
-            let bytes = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
-            if bytes > RECORD_LIMIT_BYTES {
-                return Err(LogError::TooLarge { bytes, limit: RECORD_LIMIT_BYTES });
-            }
-            shared.largest_row = shared.largest_row.max(bytes);
-        }
-        let lost = LogError::TimedOut { action: "commit" };
-        match shared.endings.pop_front().unwrap_or(Ending::Committed) {
-            Ending::Committed => {
-                shared.commit(rows, positions);
-                Ok(())
-            }
-            Ending::Aborted => Err(LogError::Aborted { cause: cause("as the test says") }),
-            Ending::LostBefore => Err(lost),
-            Ending::LostAfter => {
-                shared.commit(rows, positions);
-                Err(lost)
-            }
-        }
     }
 }

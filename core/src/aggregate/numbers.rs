@@ -12,6 +12,7 @@
 //! Knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns places into verdicts.
 
 mod block;
+mod spans;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use super::outputs::write_json;
 use block::{BLOCK_NUMBERS, bounds_of};
 
 pub(super) use block::Block;
+use spans::{Span, Spans};
 
 /// Spans of open numbers kept before blocks are made.
 pub(super) const SPANS: usize = 64;
@@ -41,14 +43,6 @@ pub(super) enum Class {
     Jumped,
     /// Only refused events with this number came.
     Refused,
-}
-
-/// Consecutive open numbers of one class, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Span {
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) class: Class,
 }
 
 /// Where a number stands before anything is done with it.
@@ -81,7 +75,7 @@ pub(super) struct Numbers {
     floor: u64,
     missing: u64,
     refused: u64,
-    spans: Vec<Span>,
+    spans: Spans,
     /// An earlier version kept them with the rest.
     #[serde(default, skip_serializing)]
     blocks: BTreeMap<u64, Block>,
@@ -111,7 +105,7 @@ impl Numbers {
             floor: 0,
             missing: 0,
             refused: 0,
-            spans: Vec::new(),
+            spans: Spans::default(),
             blocks: BTreeMap::new(),
             changed: BTreeSet::new(),
         };
@@ -284,33 +278,26 @@ impl Numbers {
     /// Counts the numbers missing from `from` to `to`, both included; those given up count where
     /// the range reaches below the floor.
     pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
-        let mut count = 0;
-        for span in self.spans.iter().filter(|span| span.class != Class::Refused) {
-            let (low, high) = (span.from.max(from), span.to.min(to));
-            count += if low <= high { high - low + 1 } else { 0 };
-        }
-        for (&index, block) in &self.blocks {
-            count += block.missing_between(index, from, to);
-        }
+        let count = self.known_missing(from, to);
         if self.floor > from { count + self.given_up() } else { count }
     }
 
     fn given_up(&self) -> u64 {
-        let spans = self.spans.iter().filter(|span| span.class != Class::Refused);
-        let known: u64 = spans.map(|span| span.to - span.from + 1).sum();
-        let blocks = self.blocks.iter();
-        self.missing
-            - known
-            - blocks.map(|(&index, block)| block.missing_between(index, 0, u64::MAX)).sum::<u64>()
+        self.missing - self.known_missing(0, u64::MAX)
+    }
+
+    /// Counts the missing numbers of a range that are known one by one.
+    fn known_missing(&self, from: u64, to: u64) -> u64 {
+        let blocks =
+            self.blocks.iter().map(|(&index, block)| block.missing_between(index, from, to));
+        self.spans.missing_between(from, to) + blocks.sum::<u64>()
     }
 
     fn class_of(&self, number: u64) -> Option<Class> {
         if let Some(block) = self.blocks.get(&(number / BLOCK_NUMBERS)) {
             return block.class_of(number);
         }
-        let after = self.spans.partition_point(|span| span.from <= number);
-        let span = self.spans.get(after.checked_sub(1)?)?;
-        (number <= span.to).then_some(span.class)
+        self.spans.class_of(number)
     }
 
     /// Opens numbers that are not open. Those of existing blocks become bits, the rest a span.
@@ -335,30 +322,9 @@ impl Numbers {
             spans.push(Span { from: next, to, class });
         }
         for span in spans {
-            self.insert(span);
+            self.spans.insert(span);
         }
         self.condense();
-    }
-
-    /// Inserts a span, joined with equal neighbours.
-    fn insert(&mut self, mut span: Span) {
-        let mut place = self.spans.partition_point(|other| other.from < span.from);
-        if let Some(next) = self.spans.get(place)
-            && next.class == span.class
-            && span.to + 1 == next.from
-        {
-            span.to = next.to;
-            self.spans.remove(place);
-        }
-        if let Some(before) = place.checked_sub(1).and_then(|place| self.spans.get(place))
-            && before.class == span.class
-            && before.to + 1 == span.from
-        {
-            span.from = before.from;
-            place -= 1;
-            self.spans.remove(place);
-        }
-        self.spans.insert(place, span);
     }
 
     /// Takes a number out of the open ones; returns what it was, `None` if it was not open.
@@ -377,14 +343,7 @@ impl Numbers {
             }
             return Some(class);
         }
-        let place = self.spans.partition_point(|span| span.from <= number) - 1;
-        let span = self.spans.remove(place);
-        if number < span.to {
-            self.spans.insert(place, Span { from: number + 1, ..span });
-        }
-        if span.from < number {
-            self.spans.insert(place, Span { to: number - 1, ..span });
-        }
+        self.spans.close(number);
         self.condense();
         Some(class)
     }
@@ -393,13 +352,12 @@ impl Numbers {
     fn condense(&mut self) {
         while self.spans.len() > SPANS {
             let short = self.spans.iter().find(|span| span.to - span.from < BLOCK_NUMBERS).copied();
-            match short {
-                Some(span) => {
-                    for index in span.from / BLOCK_NUMBERS..=span.to / BLOCK_NUMBERS {
-                        self.make_block(index);
-                    }
+            if let Some(span) = short {
+                for index in span.from / BLOCK_NUMBERS..=span.to / BLOCK_NUMBERS {
+                    self.make_block(index);
                 }
-                None => self.give_up_below(self.spans[0].to + 1),
+            } else if let Some(lowest) = self.spans.iter().next().copied() {
+                self.give_up_below(lowest.to + 1);
             }
         }
         while self.blocks.len() > BLOCKS {
@@ -412,21 +370,7 @@ impl Numbers {
     fn make_block(&mut self, index: u64) {
         let (first, last) = bounds_of(index);
         let mut block = self.blocks.remove(&index).unwrap_or_else(Block::new);
-        let mut kept = Vec::with_capacity(self.spans.len());
-        for span in self.spans.drain(..) {
-            if span.to < first || span.from > last {
-                kept.push(span);
-                continue;
-            }
-            block.open(span.from.max(first), span.to.min(last), span.class);
-            if span.from < first {
-                kept.push(Span { to: first - 1, ..span });
-            }
-            if span.to > last {
-                kept.push(Span { from: last + 1, ..span });
-            }
-        }
-        self.spans = kept;
+        self.spans.take_between(first, last, |span| block.open(span.from, span.to, span.class));
         self.blocks.insert(index, block);
         self.changed.insert(index);
     }
@@ -441,10 +385,7 @@ impl Numbers {
             }
             stays
         });
-        self.spans.retain_mut(|span| {
-            span.from = span.from.max(floor);
-            span.from <= span.to
-        });
+        self.spans.give_up_below(floor);
     }
 }
 

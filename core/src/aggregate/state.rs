@@ -2,19 +2,25 @@
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
 //! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a block of a store's event
-//! ids, a part of its releases, and a checkpoint under `flush mod` [`CHECKPOINTS`], so that the last ones stay. Records of names and
-//! numbers are JSON, blocks are bytes; each begins with its version. [`super::restore`] reads what
+//! ids, a part of its releases, and a checkpoint under `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
+//! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them, [`super::restore`] reads what
 //! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
+
+mod keys;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::keys::{
+    DAY, checkpoint_key, ids_key, keys_of, released_key, write_day_key, write_hashes_key,
+    write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
+};
+use self::keys::{PARTS, part_number, parts};
 use super::attendance::Attendance;
 use super::days::{Control, Day, PART_TERMINALS, Status};
-use super::json_text::integer;
 use super::numbers::Numbers;
 use super::partition::{Checkpoint, Partition};
 use super::settings::Rules;
@@ -24,8 +30,6 @@ use crate::log;
 use crate::log::Offset;
 use crate::text::Date;
 
-/// Checkpoints kept of each partition.
-pub(super) const CHECKPOINTS: u64 = 1_024;
 /// Version of the JSON records.
 pub(super) const VERSION: u8 = 1;
 
@@ -107,97 +111,6 @@ struct ReleasedState {
     tenant: String,
     store: String,
     offsets: Vec<Offset>,
-}
-
-/// What the key of a day's state begins with; then comes the key of its totals, that others read.
-pub(super) const DAY: &[u8] = b"day/";
-/// What the keys of further parts of a day's terminals begin with.
-const PARTS: &str = "day-terminals/";
-
-/// Key of a checkpoint.
-pub(super) fn checkpoint_key(flush: u64) -> Bytes {
-    format!("checkpoint/{}", flush % CHECKPOINTS).into()
-}
-
-/// Writes the key of a day.
-pub(super) fn write_day_key(text: &mut BytesMut, store: &Store, date: Date) {
-    text.extend_from_slice(DAY);
-    write_totals_key(text, store, date);
-}
-
-/// Writes the key of a day's totals, with which those of its amendments begin.
-pub(super) fn write_totals_key(text: &mut BytesMut, store: &Store, date: Date) {
-    text.extend_from_slice(&store.key);
-    text.put_u8(b'/');
-    text.extend_from_slice(date.ascii().as_str().as_bytes());
-}
-
-/// Writes the key of a further part of a day's terminals on `store.days`, given that of the day.
-pub(super) fn write_part_key(text: &mut BytesMut, day: &[u8], part: usize) {
-    text.extend_from_slice(day);
-    text.extend_from_slice(b"/terminals/");
-    integer(text, part);
-}
-
-/// Writes the key of what is kept of a further part, given that of the day on `store.days`.
-pub(super) fn write_part_state_key(text: &mut BytesMut, day: &[u8], part: usize) {
-    text.extend_from_slice(PARTS.as_bytes());
-    text.extend_from_slice(day);
-    text.put_u8(b'/');
-    integer(text, part);
-}
-
-/// Key of a terminal.
-fn terminal_key(terminal: &Terminal) -> Bytes {
-    let mut text = BytesMut::new();
-    write_terminal_key(&mut text, &terminal.key);
-    text.freeze()
-}
-
-/// Writes the key of a terminal, given that of its ledger.
-pub(super) fn write_terminal_key(text: &mut BytesMut, ledger: &[u8]) {
-    text.extend_from_slice(b"terminal/");
-    text.extend_from_slice(ledger);
-}
-
-/// Keys of everything that is kept of a terminal.
-pub(super) fn keys_of(terminal: &Terminal) -> impl Iterator<Item = Bytes> + '_ {
-    let keyed = |write: fn(&mut BytesMut, &[u8], u64), block: u64| {
-        let mut text = BytesMut::new();
-        write(&mut text, &terminal.key, block);
-        text.freeze()
-    };
-    let hashes = terminal.ledger.hashes.blocks().map(move |block| keyed(write_hashes_key, block));
-    let numbers = terminal.ledger.numbers.iter().flat_map(Numbers::blocks);
-    let numbers = numbers.map(move |block| keyed(write_numbers_key, block));
-    hashes.chain(numbers).chain([terminal_key(terminal)])
-}
-
-/// Writes the key of a block of a terminal's numbers, given that of its ledger.
-pub(super) fn write_numbers_key(text: &mut BytesMut, ledger: &[u8], block: u64) {
-    text.extend_from_slice(b"numbers/");
-    text.extend_from_slice(ledger);
-    text.put_u8(b'/');
-    integer(text, block);
-}
-
-/// Writes the key of a block of hashes, given that of their terminal's ledger.
-pub(super) fn write_hashes_key(text: &mut BytesMut, ledger: &[u8], block: u64) {
-    text.extend_from_slice(b"hashes/");
-    text.extend_from_slice(ledger);
-    text.put_u8(b'/');
-    integer(text, block);
-}
-
-/// Key of a block of a store's event ids.
-pub(super) fn ids_key(store: &Store, block: u64) -> Bytes {
-    [b"ids/", &store.key[..], b"/", block.to_string().as_bytes()].concat().into()
-}
-
-/// Key of a part of a store's releases; that of the first is without a number.
-pub(super) fn released_key(store: &Store, part: usize) -> Bytes {
-    let number = if part == 0 { String::new() } else { format!("/{part}") };
-    [b"released/", &store.key[..], number.as_bytes()].concat().into()
 }
 
 /// A terminal's record, as [`super::terminals`] writes it.
@@ -460,45 +373,12 @@ fn take_attendances(
     Ok(())
 }
 
-/// Reads what stands behind a store in the key of a part of its releases.
-fn part_number(rest: &[u8]) -> Option<usize> {
-    match rest {
-        [] => Some(0),
-        [b'/', number @ ..] => std::str::from_utf8(number).ok()?.parse().ok(),
-        _ => None,
-    }
-}
-
 fn under<'a>(
     records: &'a Records,
     prefix: &'static str,
 ) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
     let from = Bytes::from_static(prefix.as_bytes());
     records.range(from..).take_while(move |(key, _)| key.starts_with(prefix.as_bytes()))
-}
-
-/// Takes a key apart into decoded names and the number of a block.
-fn parts<const N: usize>(key: &[u8], prefix: &str) -> Option<([String; N], u64)> {
-    let names = std::str::from_utf8(key).ok()?.strip_prefix(prefix)?;
-    let (names, block) = names.rsplit_once('/')?;
-    let names: Option<Vec<String>> = names.split('/').map(percent_decode).collect();
-    Some((names?.try_into().ok()?, block.parse().ok()?))
-}
-
-fn percent_decode(name: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let [first, after @ ..] = rest {
-        rest = after;
-        if *first != b'%' {
-            bytes.push(*first);
-            continue;
-        }
-        let (digits, after) = rest.split_at_checked(2)?;
-        bytes.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
-        rest = after;
-    }
-    String::from_utf8(bytes).ok()
 }
 
 fn json<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, StateError> {
