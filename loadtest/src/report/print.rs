@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::{MissingRange, PhaseReport, Report, Surprise, Verification};
+use crate::client::NO_ANSWER;
 use crate::figures::{count, latency_us, moment, rate, time};
 use crate::text::{paragraph, row};
 
@@ -71,7 +72,8 @@ impl Report {
         row(f, "requests", count(self.requests), false)?;
         row(f, "requests sent again", count(self.retries), false)?;
         for (status, number) in &self.retries_by_status {
-            row(f, format_args!("  status {status}"), count(*number), false)?;
+            let answer = if status == NO_ANSWER { "no answer" } else { status };
+            row(f, format_args!("  {answer}"), count(*number), false)?;
         }
         Ok(())
     }

@@ -52,7 +52,8 @@ impl DemoReport {
         conservation: verify::Report,
         backends: Vec<BackendReport>,
     ) -> Self {
-        let sender = SenderReport::new(outcome, Some(seen));
+        // The process is sender, gateway and backends in one: its CPU time is no sender's.
+        let sender = SenderReport { sender_cpu_s: None, ..SenderReport::new(outcome, Some(seen)) };
         let backends_agree = conservation.sinks.iter().all(|sink| {
             let audited = sender.delivered.get(&sink.sink).copied().unwrap_or_default();
             let backend = backends.iter().find(|backend| backend.sink == sink.sink);
@@ -93,13 +94,18 @@ impl DemoReport {
         }
         let SenderReport { asked_events_per_s, reached_events_per_s, .. } = self.sender;
         if let Some(asked) = asked_events_per_s {
-            let pace =
-                if self.sender.is_rate_missed { "Slower than planned" } else { "As planned" };
             let (reached, asked) = (figures::rate(reached_events_per_s), figures::rate(asked));
-            paragraph(formatter, 2, format_args!("{pace}: {reached} of {asked} events a second."))?;
+            let pace = if self.sender.is_rate_missed {
+                format!(
+                    "This machine was slower than planned: {reached} of {asked} events a second."
+                )
+            } else {
+                format!("As planned: {reached} of {asked} events a second.")
+            };
+            paragraph(formatter, 2, pace)?;
         }
-        for reason in self.sender.reasons() {
-            paragraph(formatter, 2, reason)?;
+        if let Some(aborted) = &self.sender.aborted {
+            paragraph(formatter, 2, format_args!("The tills ended early: {aborted}."))?;
         }
         Ok(())
     }
