@@ -12,7 +12,7 @@ use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettin
 use tillrace_core::health::Health;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
-    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use tillrace_core::topics::Topics;
 
@@ -111,8 +111,8 @@ impl Reader for NullReader {
 }
 
 impl Log for NullLog {
-    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        Ok(Vec::new())
+    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

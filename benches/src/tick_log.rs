@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -95,8 +95,8 @@ impl LogView for TickLog {
 }
 
 impl Log for TickLog {
-    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        Ok(Vec::new())
+    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

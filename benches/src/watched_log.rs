@@ -10,7 +10,7 @@ use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettin
 use tillrace_core::health::Health;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use tillrace_core::topics::Topics;
 
@@ -195,7 +195,7 @@ impl LogView for Watched {
 }
 
 impl Log for Watched {
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         self.inner.ensure_topics(topics)
     }
 

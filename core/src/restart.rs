@@ -39,6 +39,28 @@ pub const PANICKED: Explanation = Explanation {
     remedy: "Report it with the text and the lines before. If it repeats, the same record may be the cause each time.",
 };
 
+/// Waits between tries of one thing: each twice the last, up to half a minute, with jitter.
+#[derive(Debug, Clone)]
+pub struct Backoff {
+    wait: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { wait: FIRST_WAIT }
+    }
+}
+
+impl Backoff {
+    /// Returns how long to wait before the next try. `random` is any number, a fresh one each time.
+    pub fn next_wait(&mut self, random: u64) -> Duration {
+        let half = self.wait / 2;
+        let jitter_ms = random % u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
+        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        half + Duration::from_millis(jitter_ms)
+    }
+}
+
 /// What ended a role.
 #[derive(Debug, Clone, Copy)]
 pub struct Ending<'a> {
@@ -56,7 +78,7 @@ pub struct RestartPolicy {
     component: String,
     impact: Impact,
     health: Health,
-    wait: Duration,
+    backoff: Backoff,
     /// When it started to work, unless it has ended.
     working_since: Option<Instant>,
     failed: bool,
@@ -68,7 +90,14 @@ impl RestartPolicy {
     pub fn new(component: impl Into<String>, impact: Impact, health: Health, now: Instant) -> Self {
         let component = component.into();
         let working_since = Some(now);
-        Self { component, impact, health, wait: FIRST_WAIT, working_since, failed: false }
+        Self {
+            component,
+            impact,
+            health,
+            backoff: Backoff::default(),
+            working_since,
+            failed: false,
+        }
     }
 
     /// Takes note that the role ended by itself. Returns how long to wait before it starts again, `None` if it never will.
@@ -93,10 +122,7 @@ impl RestartPolicy {
             self.give_up();
             return None;
         }
-        let half = self.wait / 2;
-        let jitter_ms = random % u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
-        Some(half + Duration::from_millis(jitter_ms))
+        Some(self.backoff.next_wait(random))
     }
 
     /// Takes note that the role does not start again, for a reason that is told elsewhere.
@@ -114,7 +140,7 @@ impl RestartPolicy {
         let worked = self.working_since.map(|since| now.saturating_duration_since(since));
         if self.failed && worked.is_some_and(|worked| worked >= WELL_AFTER) {
             self.failed = false;
-            self.wait = FIRST_WAIT;
+            self.backoff = Backoff::default();
             self.health.clear(&self.component, RESTARTING, "");
         }
     }

@@ -18,9 +18,11 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{
     Bounds, Cleanup, Committed, Consumer, Entry, Full, Log, LogError, LogView, Offset, Partition,
-    Polled, Position, Row, Topic, TopicSpec, TransactionalConsumer,
+    Polled, Position, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use uuid::Uuid;
+
+use self::kafka_cluster::proxy::Proxy;
 
 const PATIENCE: Duration = Duration::from_mins(2);
 const STEP: Duration = Duration::from_millis(100);
@@ -355,7 +357,8 @@ fn each_weaker_setting_is_told() {
         "has retention.ms 3600000; 86400000 or more is promised",
     ];
     let told = stage.log.ensure_topics(&[stage.spec("theirs")]).unwrap();
-    assert_eq!(told, expected.map(|sentence| format!("topic {name} {sentence}")));
+    assert_eq!(told.found, expected.map(|sentence| format!("topic {name} {sentence}")));
+    assert_eq!(told.unknown, Vec::<String>::new());
 
     let wider = KafkaSettings { partitions: PARTITIONS + 1, ..development(servers) };
     let other = KafkaLog::connect(wider).unwrap();
@@ -441,6 +444,40 @@ fn write_until(stage: &Stage, stop: &AtomicBool, acknowledged: &Acknowledged) {
     producer.flush(PATIENCE).unwrap();
 }
 
+#[test]
+fn a_broker_that_is_away_fails_no_start_and_is_asked_again() {
+    let proxies = [Proxy::start(), Proxy::start(), Proxy::start()];
+    let Some(cluster) =
+        kafka_cluster::Cluster::start_each_proxied("a start without a broker", &proxies.each_ref())
+    else {
+        return;
+    };
+    let settings = KafkaSettings {
+        request_timeout: Duration::from_secs(2),
+        ..KafkaSettings::new(cluster.servers.clone(), PARTITIONS)
+    };
+    let stage = Stage::open(settings);
+    let specs = [stage.spec("in"), stage.spec("more")];
+    // The cluster lists the broker all the time; only this process does not reach it.
+    proxies[2].set_black_hole(true);
+    let told = wait_for("an answer of the others", || match stage.log.ensure_topics(&specs) {
+        Ok(told) => Some(told),
+        Err(error) => {
+            assert!(error.is_retryable(), "whoever was asked first may be the one: {error}");
+            None
+        }
+    });
+    assert_eq!(told.found, Vec::<String>::new());
+    assert_eq!(told.unknown.len(), 1, "{told:?}");
+    assert!(told.unknown[0].starts_with("broker 3 did not say"), "{told:?}");
+
+    proxies[2].set_black_hole(false);
+    wait_for("all brokers to answer", || {
+        let told = stage.log.compare_topics(&specs).ok()?;
+        (told == Weaknesses::default()).then_some(())
+    });
+}
+
 /// One cluster of three; each broker in turn is killed and started again, while one thread writes
 /// and another folds.
 #[test]
@@ -452,7 +489,7 @@ fn nothing_is_lost_or_doubled_when_brokers_are_killed() {
     };
     let (written, folded) = (Stage::open(settings()), Stage::open(settings()));
     let weaker = written.log.ensure_topics(&[written.spec("in")]).unwrap();
-    assert_eq!(weaker, Vec::<String>::new(), "what we make is as promised");
+    assert_eq!(weaker, Weaknesses::default(), "what we make is as promised");
     for partition in 0..PARTITIONS {
         let rows = (0..FOLDED).map(|number| folded.row("in", partition, &number.to_string()));
         folded.write(rows.collect());

@@ -138,8 +138,8 @@ impl Gateway {
     }
 
     /// Returns its health, to tell it of weak settings.
-    pub fn health(&self) -> &Health {
-        &self.front.health
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.front.health)
     }
 
     /// Returns what tells the readiness of the process, this gateway's included, even when it has

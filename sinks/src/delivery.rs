@@ -158,7 +158,7 @@ impl Delivery {
     /// Starts sinks whose connectors are made already.
     ///
     /// # Errors
-    /// When the log refuses.
+    /// When the log refuses for good. What may pass is waited out, as after any other end of a sink.
     pub fn start_wired(
         wirings: Vec<Wiring>,
         log: &Arc<dyn Log>,
@@ -181,8 +181,13 @@ impl Delivery {
                 process: process.clone(),
                 tell,
             };
-            let engine =
-                parts.engine().map_err(|source| StartError::Log { sink: name.clone(), source })?;
+            // What passes is waited out by the sink's own policy, as later.
+            let engine = match parts.engine() {
+                Err(source) if !source.may_pass() => {
+                    return Err(StartError::Log { sink: name, source });
+                }
+                engine => engine,
+            };
             let conditions = Conditions::new(&name, topics.dead(&name), ordering, process.clone());
             let watch = watch_over(Arc::new(parts), engine, stopped.clone(), conditions);
             let task = tokio::spawn(watch);
@@ -240,13 +245,12 @@ impl Parts {
 /// after any other end it stops, and says so.
 async fn watch_over(
     parts: Arc<Parts>,
-    engine: Engine,
+    mut started: Result<Engine, LogError>,
     mut stop: watch::Receiver<bool>,
     conditions: Conditions,
 ) {
     let (component, process) = (format!("sink/{}", parts.wiring.name), parts.process.clone());
     let mut policy = RestartPolicy::new(component, Impact::Degraded, process, Instant::now());
-    let mut started = Ok(engine);
     loop {
         let error = match started {
             Ok(engine) => match run(engine, &stop, &mut policy).await {

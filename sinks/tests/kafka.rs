@@ -20,7 +20,7 @@ use tillrace_core::health::Health;
 use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use tillrace_core::topics::{self, Topics};
 use tillrace_core::verify::{SinkUnderTest, verify};
@@ -132,7 +132,7 @@ impl LogView for Watched {
 }
 
 impl Log for Watched {
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         self.log.ensure_topics(topics)
     }
 

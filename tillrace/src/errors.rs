@@ -38,6 +38,7 @@ mod tests {
     use tillrace_sinks::failure::FailureCode;
 
     use super::*;
+    use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
     const HEAD: &str = "\
 # Errors
@@ -62,6 +63,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Delivery: what stands still", SINK_CONDITIONS),
             ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
             ("Delivery: its audit", JournalError::EXPLANATIONS),
+            ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
             ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
         ]
     }

@@ -21,6 +21,7 @@ mod verify;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
@@ -35,6 +36,9 @@ use crate::roles::Roles;
 /// idle memory back. It serves librdkafka and zstd too.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
+
+/// Longest wait, at the end, for calls on threads that block.
+const ABANDON_AFTER: Duration = Duration::from_secs(2);
 
 fn main() -> anyhow::Result<ExitCode> {
     keep_files_private();
@@ -88,5 +92,9 @@ fn describe(form: ConfigForm) -> anyhow::Result<ExitCode> {
 }
 
 fn running(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    // What had to end is drained. A question to brokers that are away has no answer to wait for.
+    runtime.shutdown_timeout(ABANDON_AFTER);
+    outcome
 }

@@ -4,6 +4,7 @@
 //! sinks finish the calls under way. Nothing here knows how a role works.
 
 mod aggregator;
+pub(crate) mod starting;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,12 +15,14 @@ use prometheus_client::registry::Registry;
 use tillrace_core::health::{Health, Impact, Phase, Readiness};
 use tillrace_core::log::kafka::KafkaLog;
 use tillrace_core::log::local::{self, LocalLog, Serving};
-use tillrace_core::log::{Log, LogView};
+use tillrace_core::log::{Log, LogView, TopicSpec, Weaknesses};
 use tillrace_core::restart::RestartPolicy;
 use tillrace_ingest::{Gateway, Tenants};
 use tillrace_sinks::Delivery;
+use tokio::task::JoinSet;
 
 use self::aggregator::Aggregator;
+use self::starting::Comparing;
 use crate::config::Settings;
 use crate::status::Status;
 
@@ -65,6 +68,8 @@ pub(crate) struct Running {
     gateway: Option<Gateway>,
     aggregator: Option<Aggregator>,
     delivery: Option<Delivery>,
+    /// Looks again at what could not be found out at the start.
+    comparing: JoinSet<()>,
     /// Lets `tap` and `verify` read a local log while this process owns it.
     _serving: Option<Serving>,
 }
@@ -82,22 +87,23 @@ impl Running {
         health.enter(Phase::Starting);
         let status_address = settings.status.unwrap_or(roles.default_status());
         let status = Status::start(status_address, health.clone())?;
-        let (log, serving) = open_log(settings, &mut registry, &health)?;
+        let (log, serving) = open_log(settings, &mut registry, &health).await?;
         let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
         let specs = topics.specs(&sinks, settings.log.retention_days);
-        let making = Arc::clone(&log);
-        let weaknesses = tokio::task::spawn_blocking(move || making.ensure_topics(&specs))
-            .await
-            .context("wait for the topics")?
-            .context("make the topics")?;
-        for weakness in &weaknesses {
-            tracing::warn!(weakness, "the log is weaker than promised");
-        }
-
+        let weaknesses = ensure_topics(settings, &log, specs.clone(), &health).await?;
         let mut folding = settings.aggregate.clone();
         if settings.log.kafka.is_none() {
             folding = folding.within(&settings.log.local)?;
         }
+        // Last of what waits: a start that is given up here has nothing at work.
+        let delivery = if roles.deliver {
+            let log = Arc::clone(&log);
+            let delivery =
+                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health).await;
+            Some(delivery.context("start the sinks")?)
+        } else {
+            None
+        };
         let policy =
             RestartPolicy::new("aggregator", roles.impact(), health.clone(), Instant::now());
         let aggregator = roles
@@ -107,14 +113,6 @@ impl Running {
                 Aggregator::start(log, topics, folding, policy, &mut registry, health.clone())
             })
             .transpose()?;
-        let delivery = if roles.deliver {
-            let log = Arc::clone(&log);
-            let delivery =
-                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health).await;
-            Some(delivery.context("start the sinks")?)
-        } else {
-            None
-        };
         let mut running = Self {
             log,
             health: health.clone(),
@@ -122,14 +120,32 @@ impl Running {
             gateway: None,
             aggregator,
             delivery,
+            comparing: JoinSet::new(),
             _serving: serving,
         };
         if roles.ingest {
-            running.start_gateway(settings, weaknesses, registry)?;
+            running.start_gateway(settings, weaknesses.found.clone(), registry)?;
         } else {
+            let health = health.clone();
             running.expose(registry, move || health.readiness());
         }
+        if !weaknesses.unknown.is_empty() {
+            running.compare_again(weaknesses, specs);
+        }
         Ok(running)
+    }
+
+    /// Asks again, until it is known, what nobody said about the log's settings.
+    fn compare_again(&mut self, weaknesses: Weaknesses, specs: Vec<TopicSpec>) {
+        let gateway = self.gateway.as_ref().map(Gateway::health);
+        let note = move |found| {
+            if let Some(gateway) = &gateway {
+                gateway.note_weaknesses(found);
+            }
+        };
+        let comparing = Comparing::new(weaknesses, self.health.clone(), note);
+        let log = Arc::clone(&self.log);
+        self.comparing.spawn(comparing.run(move || log.compare_topics(&specs)));
     }
 
     fn start_gateway(
@@ -258,19 +274,40 @@ pub(crate) fn open_to_write(settings: &Settings) -> anyhow::Result<Arc<dyn Log>>
     })
 }
 
-fn open_log(
+/// Opens the log; brokers that are away are waited for. A local log is not: nothing of it mends itself.
+async fn open_log(
     settings: &Settings,
     registry: &mut Registry,
     health: &Health,
 ) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
-    if let Some(kafka) = &settings.log.kafka {
-        return Ok((KafkaLog::connect(kafka.clone()).context("connect to Kafka")?, None));
+    if let Some(kafka) = settings.log.kafka.clone() {
+        let connect = move || KafkaLog::connect(kafka.clone());
+        return Ok((starting::persist(health, "connect to Kafka", connect).await?, None));
     }
     let log = LocalLog::open(settings.local_log()).context("open the local log")?;
     log.register(registry);
     log.report_to(health.clone());
     let serving = local::serve(&log).context("let others read the local log")?;
     Ok((log, Some(serving)))
+}
+
+async fn ensure_topics(
+    settings: &Settings,
+    log: &Arc<dyn Log>,
+    specs: Vec<TopicSpec>,
+    health: &Health,
+) -> anyhow::Result<Weaknesses> {
+    const STEP: &str = "make the topics";
+    let making = Arc::clone(log);
+    let make = move || making.ensure_topics(&specs);
+    let weaknesses = match settings.log.kafka {
+        Some(_) => starting::persist(health, STEP, make).await?,
+        None => make().context(STEP)?,
+    };
+    for weakness in &weaknesses.found {
+        tracing::warn!(weakness, "the log is weaker than promised");
+    }
+    Ok(weaknesses)
 }
 
 /// Tells whether all sinks have stopped for good; a role without any is idle and has not.

@@ -40,7 +40,12 @@ pub(crate) async fn run(
     }
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
-    let mut running = Running::start(&settings, roles).await?;
+    let mut running = tokio::select! {
+        started = Running::start(&settings, roles) => started?,
+        // No role works yet, so there is nothing to drain.
+        _told = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _told = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+    };
     greet(&settings, roles, &running, key.as_ref()).context("print what runs")?;
     let failure = tokio::select! {
         _told = terminate.recv() => {

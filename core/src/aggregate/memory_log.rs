@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use self::member::MemoryConsumer;
 use crate::log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 /// How a commit ends.
@@ -315,8 +315,8 @@ impl Reader for MemoryReader {
 }
 
 impl Log for MemoryLog {
-    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        Ok(Vec::new())
+    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

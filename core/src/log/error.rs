@@ -124,6 +124,12 @@ impl LogError {
         }
     }
 
+    /// Tells whether what failed may succeed later without anyone changing this process's settings or rights: what a start
+    /// waits for. A topic that is missing may be in the making, by another process.
+    pub fn may_pass(&self) -> bool {
+        self.is_restartable() && !matches!(self, Self::Refused { .. })
+    }
+
     /// A cause that tells more than its wrapping.
     fn told_by_cause(&self) -> Option<&'static Explanation> {
         let (Self::Unavailable { cause, .. }

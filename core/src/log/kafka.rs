@@ -45,7 +45,7 @@ use self::transaction::TransactionalMember;
 use self::view::View;
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
-    Topic, TopicSpec, TransactionalConsumer,
+    Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 /// A Kafka cluster as a log.
@@ -108,8 +108,12 @@ impl LogView for KafkaLog {
 }
 
 impl Log for KafkaLog {
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         topics::ensure(&self.view, topics)
+    }
+
+    fn compare_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        topics::compare(&self.view, topics)
     }
 
     fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {

@@ -65,7 +65,7 @@ use crate::health::Health;
 
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
-    Topic, TopicSpec, TransactionalConsumer,
+    Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 /// An open Local log. Everything it hands out keeps it open.
@@ -176,7 +176,7 @@ impl LogView for LocalLog {
 }
 
 impl Log for LocalLog {
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         let shared = &self.keeper.shared;
         let _one_at_a_time = shared.definitions.lock();
         let mut controls = Vec::new();
@@ -206,7 +206,7 @@ impl Log for LocalLog {
             keeper::commit_whole(shared, Vec::new(), controls)?;
         }
         // The log applies the settings it is given and syncs every commit: none can be weaker.
-        Ok(Vec::new())
+        Ok(Weaknesses::default())
     }
 
     fn failure(&self) -> Option<LogError> {

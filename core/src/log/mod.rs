@@ -137,6 +137,15 @@ pub struct TopicSpec {
     pub cleanup: Cleanup,
 }
 
+/// What a comparison of topics with what the promises need has found, a sentence each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Weaknesses {
+    /// What is weaker than promised.
+    pub found: Vec<String>,
+    /// What could not be found out, because a part of the log did not answer; it may answer later.
+    pub unknown: Vec<String>,
+}
+
 /// Reading, without belonging to a group. Everything read is committed.
 pub trait LogView: Send + Sync {
     /// Returns what tells this log from every other, and stays: `local/<uuid>` or `kafka/<cluster id>`.
@@ -197,11 +206,17 @@ pub trait Reader: Send {
 pub trait Log: LogView {
     /// Creates the topics that do not exist and compares the settings of those that do.
     ///
-    /// Returns one sentence for each setting that is weaker than promised.
+    /// # Errors
+    /// When a topic cannot be made or described, or has another number of partitions.
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError>;
+
+    /// Compares the settings again, and makes nothing.
     ///
     /// # Errors
-    /// When a topic cannot be made, or has another number of partitions.
-    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Vec<String>, LogError>;
+    /// When a topic cannot be described, or has another number of partitions.
+    fn compare_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
+    }
 
     /// Returns why this log can do nothing more until it is opened anew, `None` while it works.
     fn failure(&self) -> Option<LogError> {

@@ -56,15 +56,25 @@ impl Cluster {
 
     /// Starts one broker that is met through a proxy.
     pub(super) fn start_proxied(what: &str, proxy: &proxy::Proxy) -> Option<Self> {
+        Self::start_each_proxied(what, &[proxy])
+    }
+
+    /// Starts one or three brokers, each met through a proxy of its own.
+    pub(super) fn start_each_proxied(what: &str, proxies: &[&proxy::Proxy]) -> Option<Self> {
         if !is_installed() {
             return absent(what);
         }
         let name = unique_name();
-        start(&name, &["--brokers", "1", "--proxied", &proxy.port.to_string()]);
+        let listed: Vec<_> = proxies.iter().map(|proxy| proxy.port.to_string()).collect();
+        let brokers = proxies.len().to_string();
+        start(&name, &["--brokers", &brokers, "--proxied", &listed.join(",")]);
         let ports = std::fs::read_to_string(root().join(&name).join("proxied")).expect("its ports");
-        let ports: Vec<u16> = ports.split_whitespace().flat_map(str::parse).collect();
-        proxy.forward_to(*ports.get(1).expect("the broker's port"));
-        Some(Self { name, servers: format!("127.0.0.1:{}", proxy.port) })
+        for (proxy, line) in proxies.iter().zip(ports.lines()) {
+            let port = line.split_whitespace().nth(1).and_then(|port| port.parse().ok());
+            proxy.forward_to(port.expect("the broker's port"));
+        }
+        let servers: Vec<_> = listed.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        Some(Self { name, servers: servers.join(",") })
     }
 
     /// A file that a secure cluster has made for its clients: `password` or `ca.pem`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tillrace_core::log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer,
+    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 const UNUSED: LogError = LogError::TimedOut { action: "do what a gateway does not" };
@@ -134,8 +134,8 @@ impl LogView for MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        Ok(Vec::new())
+    fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {

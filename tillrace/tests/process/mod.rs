@@ -69,11 +69,20 @@ impl CommandLine {
 
     /// Starts one role, or `up`, on free ports and waits until it listens.
     pub(super) fn start(&self, role: &str) -> Tillrace {
-        let mut command = self.command(&[role, "--status", "127.0.0.1:0"]);
+        self.await_started(self.spawn(role, "127.0.0.1:0"))
+    }
+
+    /// Starts one role, or `up`, and does not wait; its status listener has the address that is given.
+    pub(super) fn spawn(&self, role: &str, status: &str) -> Child {
+        let mut command = self.command(&[role, "--status", status]);
         if matches!(role, "up" | "ingest") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace");
+        command.stdout(Stdio::piped()).spawn().expect("start tillrace")
+    }
+
+    /// Waits until a process that was spawned listens.
+    pub(super) fn await_started(&self, mut child: Child) -> Tillrace {
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let mut gateway = None;
         let status = loop {
@@ -204,6 +213,13 @@ impl Drop for Tillrace {
             self.child.kill().and_then(|()| self.child.wait()).expect("kill and reap");
         }
     }
+}
+
+/// Asks a status listener that may not be there yet.
+pub(super) fn try_status(address: &str, path: &str) -> Option<(u16, String)> {
+    TcpStream::connect(address).ok()?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: tillrace\r\nconnection: close\r\n\r\n");
+    Some(ask(address, &request))
 }
 
 fn ask(address: &str, request: &str) -> (u16, String) {

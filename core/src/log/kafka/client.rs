@@ -3,7 +3,7 @@
 //! A property that a promise rests on is set here and nowhere else, and a setting of that name
 //! is refused.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
@@ -270,7 +270,16 @@ where
 
 /// Passes what librdkafka says on to `tracing`. It never speaks of keys or values of records.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Diagnostics;
+pub(super) struct Diagnostics {
+    login_refusal: Arc<OnceLock<String>>,
+}
+
+impl Diagnostics {
+    /// What a broker said that did not take this client's credentials, if one ever did so.
+    pub(super) fn login_refusal(&self) -> Option<&str> {
+        self.login_refusal.get().map(String::as_str)
+    }
+}
 
 impl ClientContext for Diagnostics {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
@@ -278,6 +287,9 @@ impl ClientContext for Diagnostics {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            self.login_refusal.get_or_init(|| reason.to_owned());
+        }
         report_error(&error, reason);
     }
 }

@@ -24,6 +24,12 @@ pub enum KafkaFault {
         /// What librdkafka said.
         reason: String,
     },
+    /// The brokers do not take this process's credentials.
+    #[error("the brokers refuse the login: {reason}")]
+    Login {
+        /// What they said.
+        reason: String,
+    },
     /// Kafka answered with an error.
     #[error(transparent)]
     Answer(KafkaError),
@@ -92,6 +98,9 @@ explain!(KafkaFault {
     Property: "kafka_property",
         "librdkafka does not know a property, or refuses its value, which is not shown as it may be a password.",
         "Correct it in `log.kafka.properties`; librdkafka's CONFIGURATION.md lists all.";
+    Login: "kafka_login",
+        "The brokers do not take the credentials of this process. It is not tried again, as some brokers lock an account then.",
+        "Correct `sasl.mechanism`, `sasl.username` and `sasl.password` below `log.kafka.properties`, or the user on the brokers.";
     Answer: "kafka_answer",
         "Kafka answered with an error; the text is Kafka's. Whether it may pass is in the words before: unavailable or refused.",
         "Unavailable: look at the brokers. Refused: a right or a version is missing; the text says which action it was.";
@@ -226,9 +235,17 @@ fn meaning(code: RDKafkaErrorCode) -> Meaning {
     }
 }
 
+/// The code of an error. rdkafka tells none of an administrative question's.
+fn code_of(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    match error {
+        KafkaError::AdminOp(code) => Some(*code),
+        error => error.rdkafka_error_code(),
+    }
+}
+
 /// Says what a failure means to a role, where no topic is concerned.
 pub(super) fn failure(action: &'static str, error: KafkaError) -> LogError {
-    match error.rdkafka_error_code().map_or(Meaning::Final, meaning) {
+    match code_of(&error).map_or(Meaning::Final, meaning) {
         Meaning::TimedOut => LogError::TimedOut { action },
         Meaning::Passing => KafkaFault::from(error).passing(action),
         Meaning::Fenced => LogError::Fenced { cause: shared(error) },
@@ -240,7 +257,7 @@ pub(super) fn failure(action: &'static str, error: KafkaError) -> LogError {
 
 /// Says what a failure on a topic means to a role.
 pub(super) fn failure_on(topic: &Topic, action: &'static str, error: KafkaError) -> LogError {
-    match error.rdkafka_error_code().map(meaning) {
+    match code_of(&error).map(meaning) {
         Some(Meaning::UnknownTopic) => LogError::UnknownTopic { topic: topic.clone() },
         Some(Meaning::Damaged) => LogError::Damaged {
             place: topic.to_string(),
@@ -284,7 +301,12 @@ pub(super) fn says_nothing(code: RDKafkaErrorCode) -> bool {
 /// Tells whether librdkafka deals with an error by itself, by asking again.
 pub(super) fn passes(error: &KafkaError) -> bool {
     let passing = |code| matches!(meaning(code), Meaning::Passing | Meaning::TimedOut);
-    error.rdkafka_error_code().is_some_and(passing)
+    code_of(error).is_some_and(passing)
+}
+
+/// Tells whether an answer about something that was just made may be another soon: not every broker knows it at once.
+pub(super) fn may_pass(code: RDKafkaErrorCode) -> bool {
+    matches!(meaning(code), Meaning::Passing | Meaning::TimedOut | Meaning::UnknownTopic)
 }
 
 /// Keeps an error as the cause of another.

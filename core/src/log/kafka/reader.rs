@@ -46,7 +46,7 @@ impl KafkaReader {
     ) -> Result<Self, LogError> {
         view.bounds_around(topic, partition, from)?;
         let mut consumer: BaseConsumer<Diagnostics> =
-            create(&reading(&view.settings), Diagnostics)?;
+            create(&reading(&view.settings), Diagnostics::default())?;
         let (bell, rung) = bounded(1);
         consumer.set_nonempty_callback(ringing(&bell));
         let consumer = Arc::new(consumer);

@@ -194,6 +194,17 @@ fn a_question_to_a_broker_that_leaves_the_cluster_may_be_asked_again() {
     assert!(fault::failure("ask", left).is_retryable());
 }
 
+#[test]
+fn an_administrative_question_that_timed_out_may_be_asked_again() {
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+    let timed_out = KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
+    assert!(fault::passes(&timed_out), "{timed_out}");
+    let error = fault::failure("describe the topics' settings", timed_out);
+    assert!(matches!(error, LogError::TimedOut { .. }), "{error:?}");
+    let refused = KafkaError::AdminOp(RDKafkaErrorCode::ClusterAuthorizationFailed);
+    assert!(!fault::failure("describe the topics' settings", refused).may_pass());
+}
+
 fn rows(count: usize, bytes: usize) -> Vec<Row> {
     let row = Row {
         topic: Topic::new("t"),
@@ -486,7 +497,8 @@ fn all_written(servers: &str, topic: &Topic, partition: Partition) -> Vec<Entry>
     let set = KafkaSettings::new(servers, 2);
     let mut config = reading(&set);
     config.set("isolation.level", "read_uncommitted");
-    let consumer: BaseConsumer<Diagnostics> = create(&config, Diagnostics).expect("a client");
+    let consumer: BaseConsumer<Diagnostics> =
+        create(&config, Diagnostics::default()).expect("a client");
     let mut list = rdkafka::TopicPartitionList::new();
     let number = client::native_partition(partition);
     list.add_partition_offset(topic.as_str(), number, rdkafka::Offset::Beginning).expect("listed");

@@ -7,29 +7,31 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
     TopicReplication,
 };
-use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::answer::wait_for;
 use super::client::{Diagnostics, Isolation, asking, create};
-use super::fault::{KafkaFault, failure};
+use super::fault::{KafkaFault, failure, may_pass, passes};
 use super::promise::{TopicPromise, offsets_kept, weaker_offsets};
 use super::settings::{Durability, KafkaSettings, PROMISED_REPLICATION};
 use super::view::View;
-use crate::log::{LogError, Topic, TopicSpec};
+use crate::log::{LogError, Topic, TopicSpec, Weaknesses};
 
 /// Pause between looks at a topic that was just made.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Makes what is missing, compares the rest; one sentence for each weaker setting.
-pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-    let admin: AdminClient<Diagnostics> =
-        create(&asking(&view.settings, Isolation::Committed), Diagnostics)?;
+/// Longest wait for what a broker says of itself; one that is away holds nothing up.
+const BROKER_WAIT: Duration = Duration::from_secs(3);
+
+/// Makes what is missing, compares the rest.
+pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+    let admin = admin(view)?;
     // All are looked at before any is made: what is made with a wrong number of partitions would be in the way of the
     // right one.
     let mut missing: Vec<&TopicSpec> = Vec::new();
     for spec in specs {
-        if view.layout(&spec.topic)?.is_some() {
-            view.know(&spec.topic)?;
+        if let Some(layout) = view.layout(&spec.topic)? {
+            view.accept(&spec.topic, layout)?;
         } else if !missing.contains(&spec) {
             missing.push(spec);
         }
@@ -38,19 +40,37 @@ pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Vec<String>, Lo
     if !missing.is_empty() {
         make(&admin, &settings, &missing)?;
     }
-    let mut weaker = Vec::new();
+    compare_all(&admin, view, &settings, specs)
+}
+
+/// Compares what must be there already.
+pub(super) fn compare(view: &View, specs: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+    compare_all(&admin(view)?, view, &within_reach(view)?, specs)
+}
+
+fn admin(view: &View) -> Result<AdminClient<Diagnostics>, LogError> {
+    create(&asking(&view.settings, Isolation::Committed), Diagnostics::default())
+}
+
+fn compare_all(
+    admin: &AdminClient<Diagnostics>,
+    view: &View,
+    settings: &KafkaSettings,
+    specs: &[TopicSpec],
+) -> Result<Weaknesses, LogError> {
+    let mut weaknesses = Weaknesses::default();
     for spec in specs {
         let replicas = await_topic(view, spec)?;
         if replicas < usize::from(PROMISED_REPLICATION) {
             let topic = &spec.topic;
-            weaker.push(format!(
+            weaknesses.found.push(format!(
                 "topic {topic} has {replicas} replicas; {PROMISED_REPLICATION} are promised"
             ));
         }
     }
-    compare_topics(&admin, view, &settings, specs, &mut weaker)?;
-    compare_brokers(&admin, view, specs, &mut weaker)?;
-    Ok(weaker)
+    compare_topics(admin, view, settings, specs, &mut weaknesses.found)?;
+    compare_brokers(admin, view, specs, &mut weaknesses)?;
+    Ok(weaknesses)
 }
 
 /// In development a topic has at most as many replicas as there are brokers; otherwise the settings stand as they are.
@@ -94,7 +114,11 @@ fn make(
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
             Err((topic, code)) => {
                 let fault = KafkaFault::Topic { topic: Topic::new(&topic), code };
-                return Err(fault.refusing(ACTION));
+                return Err(if may_pass(code) {
+                    fault.passing(ACTION)
+                } else {
+                    fault.refusing(ACTION)
+                });
             }
         }
     }
@@ -107,7 +131,7 @@ fn await_topic(view: &View, spec: &TopicSpec) -> Result<usize, LogError> {
     loop {
         match view.layout(&spec.topic)? {
             Some(layout) => {
-                view.know(&spec.topic)?;
+                view.accept(&spec.topic, layout)?;
                 return Ok(layout.replicas);
             }
             None if Instant::now() < until => std::thread::sleep(PAUSE),
@@ -123,10 +147,17 @@ fn compare_topics(
     specs: &[TopicSpec],
     weaker: &mut Vec<String>,
 ) -> Result<(), LogError> {
+    const ACTION: &str = "describe the topics' settings";
     let names: Vec<_> =
         specs.iter().map(|spec| ResourceSpecifier::Topic(spec.topic.as_str())).collect();
     let described = wait_for(admin.describe_configs(&names, &options(settings)))
-        .map_err(|error| failure("describe the topics' settings", error))?;
+        .map_err(|error| failure(ACTION, error))?;
+    // A broker may not know a topic yet that was just made, or know no leader: it will.
+    let passing =
+        described.iter().filter_map(|one| one.as_ref().err()).find(|code| may_pass(**code));
+    if let Some(code) = passing {
+        return Err(KafkaFault::Answer(KafkaError::AdminOp(*code)).passing(ACTION));
+    }
     // Answers come in any order, and a refused one does not say whose it is.
     let found: HashMap<String, ConfigResource> =
         described.into_iter().flatten().filter_map(named).collect();
@@ -153,30 +184,49 @@ fn named(resource: ConfigResource) -> Option<(String, ConfigResource)> {
     }
 }
 
+/// Asks each broker, as each answers for itself. One that is away is no reason to wait: it is named, to be asked again.
 fn compare_brokers(
     admin: &AdminClient<Diagnostics>,
     view: &View,
     specs: &[TopicSpec],
-    weaker: &mut Vec<String>,
+    weaknesses: &mut Weaknesses,
 ) -> Result<(), LogError> {
     let needed_minutes = offsets_kept(specs);
-    for broker in view.brokers()? {
-        // Each broker answers for itself.
-        let described = wait_for(
-            admin.describe_configs(&[ResourceSpecifier::Broker(broker)], &options(&view.settings)),
-        )
-        .map_err(|error| failure("describe a broker's settings", error))?;
+    let wait = Some(view.settings.request_timeout.min(BROKER_WAIT));
+    let options = AdminOptions::new().request_timeout(wait);
+    let brokers = view.brokers()?;
+    let questions: Vec<_> = brokers.iter().map(|&id| [ResourceSpecifier::Broker(id)]).collect();
+    // All are asked before the first is waited for.
+    let answers: Vec<_> =
+        questions.iter().map(|one| admin.describe_configs(one, &options)).collect();
+    for (broker, answer) in brokers.into_iter().zip(answers) {
+        let described = match wait_for(answer) {
+            Ok(described) => described,
+            Err(error) if passes(&error) => {
+                weaknesses.unknown.push(unanswered(broker, &error));
+                continue;
+            }
+            Err(error) => return Err(failure("describe a broker's settings", error)),
+        };
         for described in described {
             match described {
                 Ok(resource) => {
                     let found = resource.get("offsets.retention.minutes");
                     let found = found.and_then(|entry| entry.value.as_deref());
-                    weaker.extend(weaker_offsets(broker, found, needed_minutes));
+                    weaknesses.found.extend(weaker_offsets(broker, found, needed_minutes));
                 }
-                Err(code) => weaker
+                Err(code) if may_pass(code) => {
+                    weaknesses.unknown.push(unanswered(broker, &code));
+                }
+                Err(code) => weaknesses
+                    .found
                     .push(format!("the settings of broker {broker} cannot be checked: {code}")),
             }
         }
     }
     Ok(())
+}
+
+fn unanswered(broker: i32, error: &dyn std::error::Error) -> String {
+    format!("broker {broker} did not say what its settings are: {error}")
 }

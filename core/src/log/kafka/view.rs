@@ -14,7 +14,7 @@ use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{Diagnostics, Isolation, Shared, asking, asking_for, create, native_partition};
-use super::fault::{failure, failure_on, passes};
+use super::fault::{KafkaFault, failure, failure_on, passes};
 use crate::log::{Bounds, Committed, LogError, Offset, Partition, Topic};
 
 /// Groups whose clients are kept; their names come from the configuration, so there are few.
@@ -42,13 +42,21 @@ pub(super) struct View {
 impl View {
     /// Makes the clients and waits for a first answer.
     pub(super) fn connect(settings: Shared) -> Result<Self, LogError> {
-        let committed = create(&asking(&settings, Isolation::Committed), Diagnostics)?;
-        let written = create(&asking(&settings, Isolation::Uncommitted), Diagnostics)?;
+        let committed = create(&asking(&settings, Isolation::Committed), Diagnostics::default())?;
+        let written = create(&asking(&settings, Isolation::Uncommitted), Diagnostics::default())?;
         let (known, groups, least_in_sync) = Default::default();
         let view = Self { settings, committed, written, known, groups, least_in_sync };
         let reached = view.brokers();
         serve(&view.committed);
-        reached.map(|_| view)
+        match (reached, view.committed.context().login_refusal()) {
+            (Ok(_), _) => Ok(view),
+            // The question only timed out; the answer would be no other later.
+            (Err(_timed_out), Some(reason)) => {
+                let reason = reason.to_owned();
+                Err(KafkaFault::Login { reason }.refusing("reach the Kafka cluster"))
+            }
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// Ids of the brokers.
@@ -100,9 +108,13 @@ impl View {
         if self.known.lock().contains(topic) {
             return Ok(());
         }
-        let Some(layout) = self.layout(topic)? else {
-            return Err(LogError::UnknownTopic { topic: topic.clone() });
-        };
+        let layout = self.layout(topic)?;
+        let layout = layout.ok_or_else(|| LogError::UnknownTopic { topic: topic.clone() })?;
+        self.accept(topic, layout)
+    }
+
+    /// Makes sure that a topic lies as configured. Asks nothing: the next broker may not know a topic yet that was just made.
+    pub(super) fn accept(&self, topic: &Topic, layout: Layout) -> Result<(), LogError> {
         let expected = self.settings.partitions;
         if layout.partitions != expected {
             let (topic, found) = (topic.clone(), layout.partitions);
@@ -191,7 +203,8 @@ impl View {
         if let Some(client) = groups.get(group) {
             return Ok(Arc::clone(client));
         }
-        let client = create(&asking_for(&self.settings, group), Diagnostics).map(Arc::new)?;
+        let client =
+            create(&asking_for(&self.settings, group), Diagnostics::default()).map(Arc::new)?;
         if groups.len() >= GROUPS_KEPT {
             groups.clear();
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::log::{Cleanup, Polled, Position, Row};
+use crate::log::{Cleanup, Polled, Position, Row, Weaknesses};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -31,7 +31,7 @@ pub(super) fn open(dir: &std::path::Path) -> Arc<LocalLog> {
 fn ensure(log: &LocalLog) {
     let kept = Cleanup::Delete { retention_ms: 86_400_000 };
     let specs = ["in", "out"].map(|name| TopicSpec { topic: topic(name), cleanup: kept });
-    assert_eq!(log.ensure_topics(&specs).unwrap(), Vec::<String>::new());
+    assert_eq!(log.ensure_topics(&specs).unwrap(), Weaknesses::default());
 }
 
 pub(super) fn row(name: &str, value: &str) -> Row {

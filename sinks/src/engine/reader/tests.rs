@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use parking_lot::Mutex;
 use tillrace_core::log::{
     Bounds, LogView, Offset, Producer, Reader as LogReader, TopicSpec, TransactionalConsumer,
+    Weaknesses,
 };
 
 use super::*;
@@ -96,8 +97,8 @@ impl LogView for Group {
 }
 
 impl Log for Group {
-    fn ensure_topics(&self, _: &[TopicSpec]) -> Result<Vec<String>, LogError> {
-        Ok(Vec::new())
+    fn ensure_topics(&self, _: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        Ok(Weaknesses::default())
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
