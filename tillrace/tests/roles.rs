@@ -52,7 +52,9 @@ fn rows(files: &Path) -> Vec<(i64, i64)> {
         other => panic!("{other} is no place"),
     };
     let files = fs::read_dir(files).unwrap();
-    let files = files.map(|file| file.unwrap().path()).filter(|path| path.is_file());
+    let files = files.map(|file| file.unwrap().path());
+    // A file beside them says whose the folder is.
+    let files = files.filter(|path| path.extension().is_some_and(|end| end == "parquet"));
     files
         .flat_map(|path| {
             let reader = SerializedFileReader::new(File::open(path).unwrap()).unwrap();
