@@ -67,6 +67,8 @@ impl Lake {
         let folder = self.server.bucket().join("tills/raw/inventory.deltas.v1");
         let mut files: Vec<PathBuf> =
             folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+        // A file beside them says whose the place is.
+        files.retain(|file| file.extension().is_some_and(|end| end == "parquet"));
         files.sort();
         let mut offsets = Vec::new();
         for file in files {
