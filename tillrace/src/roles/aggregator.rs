@@ -90,6 +90,8 @@ fn persist(
     loop {
         // What a panic may leave half done is dropped with the engine; the log has all that was committed.
         let outcome = catch_unwind(AssertUnwindSafe(|| work(stop)));
+        // Only a failure of what it did when it was told to stop is that of the drain.
+        let is_last = stop.load(Ordering::Acquire);
         let pause = match &outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => pause_after(policy, error),
@@ -100,7 +102,7 @@ fn persist(
             Err(_panic) => Err(anyhow::anyhow!("the aggregator panicked")),
         };
         match pause {
-            Some(pause) if !stop.load(Ordering::Acquire) => rest(pause, stop),
+            Some(pause) if !is_last => rest(pause, stop),
             _ => return ended,
         }
         if stop.load(Ordering::Acquire) {
