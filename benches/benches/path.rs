@@ -105,8 +105,8 @@ impl Gateway {
         }
         self.words.describe(&event);
         self.words.envelope(&event, text).write(out);
-        let spare = event.into_spare();
-        self.decoder.reuse(spare);
+        let buffers = event.into_buffers();
+        self.decoder.reuse(buffers);
         store
     }
 }
@@ -240,8 +240,8 @@ fn decoders(group: &mut BenchmarkGroup<'_, WallTime>, shape: &str, lines: &[Stri
         bencher.iter(|| {
             for line in lines {
                 let event = decoder.admit(line.trim_end().as_bytes(), &cards).expect("good");
-                let spare = black_box(event).into_spare();
-                decoder.reuse(spare);
+                let buffers = black_box(event).into_buffers();
+                decoder.reuse(buffers);
             }
         });
     });
@@ -250,8 +250,8 @@ fn decoders(group: &mut BenchmarkGroup<'_, WallTime>, shape: &str, lines: &[Stri
         bencher.iter(|| {
             for line in lines {
                 let event = decoder.decode(line.trim_end().as_bytes()).expect("good");
-                let spare = black_box(event).into_spare();
-                decoder.reuse(spare);
+                let buffers = black_box(event).into_buffers();
+                decoder.reuse(buffers);
             }
         });
     });

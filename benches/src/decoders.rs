@@ -13,12 +13,12 @@ pub type Way = (&'static str, fn() -> Read);
 
 /// The ways in the order of tables.
 pub const WAYS: [Way; 8] = [
-    ("speculative", || find(Decoder::new())),
+    ("fast_path_index", || index(Decoder::new())),
     ("simd_json_tape", || tape(rivals::walk)),
     ("simd_json_tape_only", || tape(rivals::count)),
     ("serde_json", || Box::new(typed)),
-    ("speculative_whole", || decode(Decoder::new())),
-    ("speculative_admit", || admit(Decoder::new())),
+    ("fast_path", || decode(Decoder::new())),
+    ("fast_path_admit", || admit(Decoder::new())),
     ("reference", || decode(Decoder::reference())),
     ("reference_admit", || admit(Decoder::reference())),
 ];
@@ -29,16 +29,16 @@ pub fn way(name: &str) -> Option<Read> {
 }
 
 #[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
-fn find(mut decoder: Decoder) -> Read {
-    // What the speculation leaves to the reference is read as far as it would be: whole.
+fn index(mut decoder: Decoder) -> Read {
+    // What the fast path leaves to the reference is read as far as it would be: whole.
     Box::new(move |text| {
-        if let Some(found) = decoder.find(text) {
-            return found.sum();
+        if let Some(members) = decoder.index_members(text) {
+            return members.sum();
         }
         let event = decoder.decode(text).expect("a good event");
         let seen = event.sequence.unwrap_or_default();
-        let spare = event.into_spare();
-        decoder.reuse(spare);
+        let buffers = event.into_buffers();
+        decoder.reuse(buffers);
         seen
     })
 }
@@ -52,8 +52,8 @@ fn decode(mut decoder: Decoder) -> Read {
             reason = "half of it shows as well that it was made"
         )]
         let seen = event.hash as u64;
-        let spare = event.into_spare();
-        decoder.reuse(spare);
+        let buffers = event.into_buffers();
+        decoder.reuse(buffers);
         seen
     })
 }
@@ -68,8 +68,8 @@ fn admit(mut decoder: Decoder) -> Read {
             reason = "half of it shows as well that it was made"
         )]
         let seen = event.hash as u64;
-        let spare = event.into_spare();
-        decoder.reuse(spare);
+        let buffers = event.into_buffers();
+        decoder.reuse(buffers);
         seen
     })
 }

@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 use tillrace_core::card::CardRules;
-use tillrace_core::decode::{Code, Decoder};
+use tillrace_core::decode::{Decoder, RejectCode};
 
 /// Numbers made for each row.
 const NUMBERS: u32 = 20_000;
@@ -94,8 +94,8 @@ fn is_refused(decoder: &mut Decoder, member: &str) -> bool {
     let text = format!(
         r#"{{"store":"1","terminal":"2","sequence":1,"event_id":"3","kind":"open","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27",{member}}}"#
     );
-    let refusal = decoder.admit(text.as_bytes(), &CardRules::default()).err();
-    refusal.is_some_and(|refusal| refusal.code == Code::CardData)
+    let rejection = decoder.admit(text.as_bytes(), &CardRules::default()).err();
+    rejection.is_some_and(|rejection| rejection.code == RejectCode::CardData)
 }
 
 /// Says in percent for how many of the members it holds.

@@ -10,7 +10,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{Code, Refusal};
+use crate::decode::{RejectCode, Rejection};
 use crate::event::{Event, Kind, LineType};
 
 /// What follows when an event breaks a rule.
@@ -52,7 +52,8 @@ pub struct Flags {
 }
 
 /// The rules in the order in which they are checked and printed.
-const RULES: [Code; 3] = [Code::TotalsMismatch, Code::TendersMismatch, Code::LineCountMismatch];
+const RULES: [RejectCode; 3] =
+    [RejectCode::TotalsMismatch, RejectCode::TendersMismatch, RejectCode::LineCountMismatch];
 
 impl Flags {
     /// Tells whether no rule is broken.
@@ -61,7 +62,7 @@ impl Flags {
     }
 
     /// Tells whether a rule is broken.
-    pub fn contains(self, rule: Code) -> bool {
+    pub fn contains(self, rule: RejectCode) -> bool {
         RULES.iter().enumerate().any(|(place, known)| *known == rule && self.has(place))
     }
 
@@ -89,7 +90,7 @@ type Agrees = fn(&Event<'_>) -> bool;
 ///
 /// # Errors
 /// The first broken rule that the tenant wants refused, with the pointer of the total it breaks.
-pub fn check(event: &Event<'_>, rules: &Rules) -> Result<Flags, Refusal> {
+pub fn check(event: &Event<'_>, rules: &Rules) -> Result<Flags, Rejection> {
     let checks: [(RuleAction, Agrees, &str); RULES.len()] = [
         (rules.totals, totals_agree, "total"),
         (rules.tenders, tenders_agree, "total"),
@@ -101,7 +102,7 @@ pub fn check(event: &Event<'_>, rules: &Rules) -> Result<Flags, Refusal> {
             continue;
         }
         if action == RuleAction::Reject {
-            return Err(Refusal::in_totals(rule, name));
+            return Err(Rejection::in_totals(rule, name));
         }
         flags.broken |= 1 << place;
     }
@@ -140,7 +141,7 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
 
-    fn checked(kind: &str, more: &str, rules: Rules) -> Result<String, (Code, String)> {
+    fn checked(kind: &str, more: &str, rules: Rules) -> Result<String, (RejectCode, String)> {
         let text = format!(
             r#"{{"store":"1","terminal":"2","event_id":"3","kind":"{kind}","occurred_at":"2026-11-27T08:15:30Z",
             "business_date":"2026-11-27","currency":"EUR","reference":{{"sequence":1}},{more}}}"#
@@ -149,7 +150,7 @@ mod tests {
         let event = decoder.decode(text.as_bytes()).unwrap();
         check(&event, &rules)
             .map(|flags| flags.to_string())
-            .map_err(|refusal| (refusal.code, refusal.pointer))
+            .map_err(|rejection| (rejection.code, rejection.pointer))
     }
 
     const LINES: &str = r#""lines":[
@@ -208,17 +209,20 @@ mod tests {
         let rules = Rules { totals: RuleAction::Ignore, ..Rules::default() };
         assert_eq!(checked("sale", &bad, rules), Ok("line_count_mismatch".to_owned()));
         let rules = Rules { line_count: RuleAction::Reject, ..rules };
-        let refused = (Code::LineCountMismatch, "/totals/line_count".to_owned());
+        let refused = (RejectCode::LineCountMismatch, "/totals/line_count".to_owned());
         assert_eq!(checked("sale", &bad, rules), Err(refused));
         let rules = Rules { totals: RuleAction::Reject, ..rules };
-        let refused = (Code::TotalsMismatch, "/totals/total".to_owned());
+        let refused = (RejectCode::TotalsMismatch, "/totals/total".to_owned());
         assert_eq!(checked("sale", &bad, rules), Err(refused));
     }
 
     #[test]
     fn flags_can_be_asked_for() {
         let flags = Flags { broken: 0b101 };
-        assert!(flags.contains(Code::TotalsMismatch) && flags.contains(Code::LineCountMismatch));
-        assert!(!flags.contains(Code::TendersMismatch) && !flags.is_empty());
+        assert!(
+            flags.contains(RejectCode::TotalsMismatch)
+                && flags.contains(RejectCode::LineCountMismatch)
+        );
+        assert!(!flags.contains(RejectCode::TendersMismatch) && !flags.is_empty());
     }
 }

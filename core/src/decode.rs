@@ -1,38 +1,38 @@
-//! Bytes to [`Event`]: the reference decoder.
+//! Bytes to [`Event`]: the decoder, with a fast path and a reference path of the same rules.
 //!
-//! simd-json builds its tape from a private copy of the text, in buffers that are used again; a walk
-//! over the tape in the order of the schema checks every rule, fills the typed event and collects
-//! what its content hash covers. What a rule refuses comes back as a [`Refusal`] with a stable [`Code`],
-//! a JSON pointer, and whose event it was.
+//! The fast path (`fast_path`) decodes events of a usual shape. All others, and every rejected one, take the reference path:
+//! simd-json builds a tape from a private copy of the text, in buffers that are used again. The rules then read the members
+//! in the order of the schema, fill the typed event and hash its content. A broken rule gives a [`Rejection`]: a stable
+//! [`RejectCode`], a JSON pointer, and the identity of the event.
 //!
-//! It does not know tenants: whether `tenant` is the key's own is the gateway's question. It does not
-//! compare totals: see [`crate::check`]. It allocates nothing for an event once its buffers have
-//! grown, provided that [`Event::into_spare`] brings back what the event held.
+//! The decoder does not know tenants: the gateway checks that `tenant` is the key's own. It does not compare totals: see
+//! [`crate::check`]. It allocates nothing for an event once its buffers have grown, provided that the caller returns the
+//! event's lists by [`Event::into_buffers`] and [`Decoder::reuse`].
 //!
-//! Stands first in the event's path, in the gateway; the aggregator and sinks read the journal by it again.
+//! Decoding is the first step of an event's path, in the gateway; the aggregator and sinks decode the journal with it again.
 
+mod fast_path;
 mod fields;
 mod header;
+mod json_pointer;
 mod kinds;
 mod line;
 mod members;
 mod parts;
-mod place;
-mod refusal;
-mod sorted;
-mod speculate;
+mod rejection;
+mod sorted_members;
 mod tape;
-mod unknown;
+mod unknown_members;
 
 use simd_json::{Buffers, ErrorType, Tape};
 
 use crate::card::CardRules;
-use crate::event::{Event, Spare};
+use crate::event::{Event, EventBuffers};
 use crate::hash::Fingerprint;
-use speculate::Speculation;
+use fast_path::FastPath;
 
-pub use refusal::{Code, PartialIdentity, Refusal};
-pub use speculate::Found;
+pub use fast_path::MemberIndex;
+pub use rejection::{PartialIdentity, RejectCode, Rejection};
 
 /// Longest event, in bytes of its text.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;
@@ -43,22 +43,22 @@ pub const MAX_LINES: usize = 2_000;
 /// Most tenders of an event.
 pub const MAX_TENDERS: usize = 100;
 
-/// Decodes events one after the other, in buffers of its own.
+/// Decodes events one after the other, in its own buffers.
 pub struct Decoder {
-    /// What was learned of the texts before; none in a reference decoder.
-    speculation: Option<Speculation>,
+    /// Absent in a reference decoder.
+    fast_path: Option<FastPath>,
     text: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
     scratch: Scratch,
-    spare: Spare,
+    event_buffers: EventBuffers,
 }
 
-/// What a walk over one event writes into.
+/// Memory that decoding one event writes into.
 #[derive(Debug, Default)]
 struct Scratch {
     fingerprint: Fingerprint,
-    /// Line numbers with their places, or members of an object, to be sorted.
+    /// Line numbers with their indices, to be sorted.
     order: Vec<u64>,
 }
 
@@ -80,35 +80,35 @@ impl std::fmt::Debug for Decoder {
 impl Decoder {
     /// Makes a decoder. Its buffers grow to fit the largest event met, which [`MAX_EVENT_BYTES`] bounds.
     pub fn new() -> Self {
-        Self { speculation: Some(Speculation::default()), ..Self::reference() }
+        Self { fast_path: Some(FastPath::default()), ..Self::reference() }
     }
 
-    /// Makes a decoder that does not speculate, to be compared with.
+    /// Makes a decoder without the fast path, to be compared with.
     pub fn reference() -> Self {
         Self {
-            speculation: None,
+            fast_path: None,
             text: Vec::new(),
             buffers: Buffers::with_max_depth(4_096, MAX_DEPTH),
             tape: Tape(Vec::new()),
             scratch: Scratch::default(),
-            spare: Spare::default(),
+            event_buffers: EventBuffers::default(),
         }
     }
 
-    /// Decodes an event that was admitted before, as it stands in the journal.
+    /// Decodes an event that was admitted before, as the journal has it.
     ///
     /// # Errors
     /// The first rule that the text breaks: those of JSON's grammar, then those of the schema in its
     /// order; a repeated member is found when its object is reached.
-    pub fn decode<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
+    pub fn decode<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Rejection> {
         self.run::<true>(text, None)
     }
 
-    /// Decodes an event whose content hash is known, which spares making it: [`Event::hash`] means nothing then.
+    /// Decodes an event without its content hash, which the caller knows: [`Event::hash`] is meaningless then.
     ///
     /// # Errors
     /// As [`Self::decode`].
-    pub fn decode_unhashed<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
+    pub fn decode_unhashed<'d>(&'d mut self, text: &'d [u8]) -> Result<Event<'d>, Rejection> {
         self.run::<false>(text, None)
     }
 
@@ -117,38 +117,38 @@ impl Decoder {
     /// A tenant that masks gives its text to [`card::mask`](crate::card::mask) first.
     ///
     /// # Errors
-    /// As [`Self::decode`], and [`Code::CardData`] or [`Code::AuthenticationData`].
+    /// As [`Self::decode`], and [`RejectCode::CardData`] or [`RejectCode::AuthenticationData`].
     pub fn admit<'d>(
         &'d mut self,
         text: &'d [u8],
         cards: &CardRules,
-    ) -> Result<Event<'d>, Refusal> {
+    ) -> Result<Event<'d>, Rejection> {
         self.run::<true>(text, Some(cards))
     }
 
-    /// Finds where the members of an event stand, which is the first half of decoding one of a usual shape.
+    /// Indexes the members of an event, which is the first half of decoding one of a usual shape.
     ///
-    /// `None` where the text is of another shape, or no event at all: that takes a whole [`Self::decode`] to say.
-    pub fn find<'d>(&'d mut self, text: &'d [u8]) -> Option<Found<'d>> {
-        self.speculation.as_mut()?.find(text)
+    /// `None` where the shape is unusual or the text is no event: only [`Self::decode`] tells which.
+    pub fn index_members<'d>(&'d mut self, text: &'d [u8]) -> Option<MemberIndex<'d>> {
+        self.fast_path.as_mut()?.index_members(text)
     }
 
-    /// Takes back what an event held, so that the next one need not allocate.
-    pub fn reuse(&mut self, spare: Spare) {
-        self.spare = spare;
+    /// Takes back the lists of an event, so that the next one need not allocate.
+    pub fn reuse(&mut self, event_buffers: EventBuffers) {
+        self.event_buffers = event_buffers;
     }
 
     fn run<'d, const HASHED: bool>(
         &'d mut self,
         text: &'d [u8],
         cards: Option<&CardRules>,
-    ) -> Result<Event<'d>, Refusal> {
+    ) -> Result<Event<'d>, Rejection> {
         if text.len() > MAX_EVENT_BYTES {
-            return Err(Refusal::whole(Code::EventTooLarge));
+            return Err(Rejection::whole(RejectCode::EventTooLarge));
         }
-        if let Some(speculation) = &mut self.speculation
+        if let Some(fast_path) = &mut self.fast_path
             && let Some(event) =
-                speculation.read::<HASHED>(text, &mut self.scratch, cards, &mut self.spare)
+                fast_path.decode::<HASHED>(text, &mut self.scratch, cards, &mut self.event_buffers)
         {
             return Ok(event);
         }
@@ -157,25 +157,25 @@ impl Decoder {
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let filled = simd_json::fill_tape(&mut self.text, &mut self.buffers, &mut tape);
         let event = match filled {
-            Ok(()) => header::event(&tape.0, &mut self.scratch, cards, &mut self.spare),
-            Err(error) => Err(Refusal::whole(malformed(text, error.error()))),
+            Ok(()) => header::event(&tape.0, &mut self.scratch, cards, &mut self.event_buffers),
+            Err(error) => Err(Rejection::whole(malformed(text, error.error()))),
         };
         self.tape = tape.reset();
         event
     }
 }
 
-/// Says what is wrong with a text that simd-json refused.
+/// Returns the code for a text that simd-json does not accept.
 #[cold]
-fn malformed(text: &[u8], error: &ErrorType) -> Code {
+fn malformed(text: &[u8], error: &ErrorType) -> RejectCode {
     if std::str::from_utf8(text).is_err() {
-        return Code::InvalidUtf8;
+        return RejectCode::InvalidUtf8;
     }
     match error {
-        ErrorType::DepthLimitExceeded => Code::TooDeep,
+        ErrorType::DepthLimitExceeded => RejectCode::TooDeep,
         // A number may be well-formed and yet be more than 64 bits or a double can hold.
-        ErrorType::InvalidNumber if is_json(text) => Code::NumberOutOfRange,
-        _ => Code::InvalidJson,
+        ErrorType::InvalidNumber if is_json(text) => RejectCode::NumberOutOfRange,
+        _ => RejectCode::InvalidJson,
     }
 }
 

@@ -65,14 +65,14 @@ impl Event<'_> {
     }
 
     /// Returns the memory of the lists, empty, for [`Decoder::reuse`](crate::decode::Decoder::reuse).
-    pub fn into_spare(self) -> Spare {
-        Spare { lines: emptied(self.lines), tenders: emptied(self.tenders) }
+    pub fn into_buffers(self) -> EventBuffers {
+        EventBuffers { lines: emptied(self.lines), tenders: emptied(self.tenders) }
     }
 }
 
-/// Memory of an event's lists, to be used for the next event's.
+/// The lists of an event, emptied, for the next event to fill.
 #[derive(Debug, Default)]
-pub struct Spare {
+pub struct EventBuffers {
     pub(crate) lines: Vec<Line<'static>>,
     pub(crate) tenders: Vec<Tender<'static>>,
 }

@@ -68,8 +68,8 @@ fn decoding_allocates_nothing_after_warm_up() {
     let mut round = || {
         for text in &samples {
             let event = decoder.admit(text, &cards).unwrap();
-            let spare = event.into_spare();
-            decoder.reuse(spare);
+            let buffers = event.into_buffers();
+            decoder.reuse(buffers);
         }
     };
     assert!(allocations(&mut round) > 0, "the count counts");

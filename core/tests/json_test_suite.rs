@@ -6,7 +6,7 @@
 use std::io::Write as _;
 
 use serde::Deserialize;
-use tillrace_core::decode::{Code, Decoder};
+use tillrace_core::decode::{Decoder, RejectCode};
 
 const EVENT: &str = r#"{"store":"1","terminal":"2","sequence":3,"event_id":"4","kind":"void","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","lines":[{"line":1,"type":"sale","sku":"5","quantity":"1"}]}"#;
 
@@ -57,10 +57,13 @@ fn every_case_is_judged_as_it_must_be_and_alike() {
             assert_eq!(decoder.decode(text), reference.decode(text), "{name}: {event}");
         }
         let unknown = &events(&input)[2];
-        let code = reference.decode(unknown.as_bytes()).map(drop).map_err(|refusal| refusal.code);
+        let code =
+            reference.decode(unknown.as_bytes()).map(drop).map_err(|rejection| rejection.code);
         match name.split('_').next() {
             // JSON leaves names that occur twice open; an event may not have them.
-            Some("y") => assert!(matches!(code, Ok(()) | Err(Code::DuplicateMember)), "{name}"),
+            Some("y") => {
+                assert!(matches!(code, Ok(()) | Err(RejectCode::DuplicateMember)), "{name}");
+            }
             Some("n") => assert!(code.unwrap_err().is_malformed(), "{name}"),
             _ => {}
         }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use tillrace_core::card::CardRules;
 use tillrace_core::check::{RuleAction, Rules, check};
-use tillrace_core::decode::{Code, Decoder, MAX_EVENT_BYTES, Refusal};
+use tillrace_core::decode::{Decoder, MAX_EVENT_BYTES, RejectCode, Rejection};
 use tillrace_core::event::{Event, Kind};
 use tillrace_core::stock;
 
@@ -52,11 +52,13 @@ fn schema() -> jsonschema::Validator {
 }
 
 /// What a gateway does whose tenant is `demo` and wants every rule kept.
-fn judge<'d>(decoder: &'d mut Decoder, text: &'d [u8]) -> Result<Event<'d>, Refusal> {
+fn judge<'d>(decoder: &'d mut Decoder, text: &'d [u8]) -> Result<Event<'d>, Rejection> {
     let event = decoder.admit(text, &CardRules::default())?;
     check(&event, &STRICT)?;
     match event.tenant {
-        Some(tenant) if tenant != "demo" => Err(Refusal::member(Code::TenantMismatch, "tenant")),
+        Some(tenant) if tenant != "demo" => {
+            Err(Rejection::member(RejectCode::TenantMismatch, "tenant"))
+        }
         _ => Ok(event),
     }
 }
@@ -69,7 +71,7 @@ fn every_sample_is_accepted_by_schema_decoder_and_rules() {
         let errors: Vec<_> = schema.iter_errors(&json).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{name}: {errors:?}");
         let event =
-            judge(&mut decoder, &text).unwrap_or_else(|refusal| panic!("{name}: {refusal}"));
+            judge(&mut decoder, &text).unwrap_or_else(|rejection| panic!("{name}: {rejection}"));
         assert_eq!(json["kind"], event.kind.as_str(), "{name}");
         assert_eq!(json["lines"].as_array().map_or(0, Vec::len), event.lines.len(), "{name}");
     }
@@ -93,9 +95,9 @@ fn every_invalid_sample_is_refused_as_expected() {
     assert_eq!(texts.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (name, text) in &texts {
         let expected = &expected[name];
-        let Err(refusal) = judge(&mut decoder, text) else { panic!("{name} was accepted") };
+        let Err(rejection) = judge(&mut decoder, text) else { panic!("{name} was accepted") };
         assert_eq!(
-            (refusal.code.as_str(), &refusal.pointer),
+            (rejection.code.as_str(), &rejection.pointer),
             (&*expected.code, &expected.pointer),
             "{name}"
         );
@@ -113,7 +115,8 @@ fn every_code_has_a_sample() {
     let expected = fs::read(docs().join("samples/invalid/expected.json")).unwrap();
     let expected: BTreeMap<String, Expected> = serde_json::from_slice(&expected).unwrap();
     let shown: BTreeSet<_> = expected.values().map(|expected| expected.code.as_str()).collect();
-    let all = Code::ALL.iter().map(|code| code.as_str()).filter(|code| *code != "event_too_large");
+    let all =
+        RejectCode::ALL.iter().map(|code| code.as_str()).filter(|code| *code != "event_too_large");
     assert_eq!(shown, all.collect());
 }
 
@@ -124,7 +127,10 @@ fn one_byte_too_many_is_too_large() {
     let mut decoder = Decoder::new();
     assert!(judge(&mut decoder, &text).is_ok());
     text.push(b' ');
-    assert_eq!(judge(&mut decoder, &text).unwrap_err(), Refusal::whole(Code::EventTooLarge));
+    assert_eq!(
+        judge(&mut decoder, &text).unwrap_err(),
+        Rejection::whole(RejectCode::EventTooLarge)
+    );
 }
 
 #[test]

@@ -4,16 +4,16 @@
 
 use libfuzzer_sys::fuzz_target;
 use tillrace_core::card::{CardPolicy, CardRules, mask, redact};
-use tillrace_core::decode::{Code, Decoder};
+use tillrace_core::decode::{RejectCode, Decoder};
 
 fuzz_target!(|text: &[u8]| {
     let rules = CardRules { policy: CardPolicy::Mask, ..CardRules::default() };
     let masked = mask(text, &rules);
     let mut decoder = Decoder::new();
-    let before = decoder.admit(text, &rules).map(drop).map_err(|refusal| refusal.code);
-    let after = decoder.admit(&masked, &rules).map(drop).map_err(|refusal| refusal.code);
+    let before = decoder.admit(text, &rules).map(drop).map_err(|rejection| rejection.code);
+    let after = decoder.admit(&masked, &rules).map(drop).map_err(|rejection| rejection.code);
     if after.is_ok() {
-        assert!(matches!(before, Ok(()) | Err(Code::CardData)), "{before:?}");
+        assert!(matches!(before, Ok(()) | Err(RejectCode::CardData)), "{before:?}");
         assert_eq!(mask(&masked, &rules), masked, "masked twice");
     }
     assert!(longest_run(redact(text).as_bytes()) < 13);

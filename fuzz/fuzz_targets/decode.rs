@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use tillrace_core::card::CardRules;
-use tillrace_core::decode::{Code, Decoder};
+use tillrace_core::decode::{RejectCode, Decoder};
 
 fuzz_target!(|text: &[u8]| {
     let mut decoder = Decoder::new();
@@ -13,10 +13,10 @@ fuzz_target!(|text: &[u8]| {
     let decoded = decoder.decode(text).map(|event| event.hash);
     match (&admitted, &decoded) {
         (Ok(one), Ok(other)) => assert_eq!(one, other),
-        (Err(refusal), _) => assert!(
-            decoded.is_err() || matches!(refusal.code, Code::CardData | Code::AuthenticationData)
+        (Err(rejection), _) => assert!(
+            decoded.is_err() || matches!(rejection.code, RejectCode::CardData | RejectCode::AuthenticationData)
         ),
-        (Ok(_), Err(refusal)) => panic!("admitted, then {refusal}"),
+        (Ok(_), Err(rejection)) => panic!("admitted, then {rejection}"),
     }
     if let Ok(hash) = decoded {
         let value: Value = serde_json::from_slice(text).expect("what decodes is JSON");

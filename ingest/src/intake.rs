@@ -14,7 +14,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_core::decode::{Code, PartialIdentity, Refusal};
+use tillrace_core::decode::{PartialIdentity, RejectCode, Rejection};
 use tillrace_core::event::Event;
 use tillrace_core::log::{Partition, Row};
 use tillrace_core::text::Timestamp;
@@ -182,7 +182,7 @@ struct Refused {
 
 impl Refused {
     fn too_large() -> Self {
-        *Box::from(Refusal::whole(Code::EventTooLarge))
+        *Box::from(Rejection::whole(RejectCode::EventTooLarge))
     }
 
     /// Refuses an event that was decoded.
@@ -200,8 +200,8 @@ impl Refused {
     }
 }
 
-impl From<Refusal> for Box<Refused> {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for Box<Refused> {
+    fn from(refusal: Rejection) -> Self {
         Self::new(Refused {
             reason: Reason::Event(refusal.code),
             pointer: refusal.pointer,

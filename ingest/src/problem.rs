@@ -1,10 +1,10 @@
 //! Everything that can be wrong with a request, or with an event in it.
 //!
-//! Each problem has a stable code. [`Refusal reasons`](Reason) concern one event and stand in a
+//! Each problem has a stable code. [`Rejection reasons`](Reason) concern one event and stand in a
 //! batch's exceptions as well; [`Problem`] concerns a whole request.
 
 use http::StatusCode;
-use tillrace_core::decode::Code;
+use tillrace_core::decode::RejectCode;
 
 /// What a sender does about a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum Remedy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// It is not a canonical event, or breaks a rule that its tenant enforces.
-    Event(Code),
+    Event(RejectCode),
     /// The key may not send for this store.
     StoreNotAllowed,
 }
@@ -49,7 +49,7 @@ impl Reason {
     /// Returns what its sender does about it.
     pub fn remedy(self) -> Remedy {
         match self {
-            Self::Event(Code::TenantMismatch) | Self::StoreNotAllowed => Remedy::Correct,
+            Self::Event(RejectCode::TenantMismatch) | Self::StoreNotAllowed => Remedy::Correct,
             Self::Event(_) => Remedy::SetAside,
         }
     }
@@ -57,14 +57,14 @@ impl Reason {
     /// Tells whether an event refused so may leave a marker in the journal: not one that is another
     /// tenant's or store's business.
     pub(crate) fn leaves_marker(self) -> bool {
-        matches!(self, Self::Event(code) if code != Code::TenantMismatch)
+        matches!(self, Self::Event(code) if code != RejectCode::TenantMismatch)
     }
 
     /// Returns the status of a reply to a single event that was refused so.
     pub fn status(self) -> StatusCode {
         match self {
             Self::StoreNotAllowed => StatusCode::FORBIDDEN,
-            Self::Event(Code::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Event(RejectCode::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(code) if code.is_malformed() => StatusCode::BAD_REQUEST,
             Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
         }
@@ -236,7 +236,7 @@ mod tests {
     fn every_code_has_one_meaning() {
         let problems = Problem::ALL.iter().map(|problem| problem.code());
         let reasons = Reason::OWN.iter().map(|reason| reason.code());
-        let events = Code::ALL.iter().map(|code| code.as_str());
+        let events = RejectCode::ALL.iter().map(|code| code.as_str());
         let all: Vec<_> = problems.chain(reasons).chain(events).collect();
         assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len());
     }

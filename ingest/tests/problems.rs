@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use tillrace_core::decode::Code;
+use tillrace_core::decode::RejectCode;
 use tillrace_ingest::{Problem, Reason, Remedy};
 
 const PAGE: &str = include_str!("../../docs/problems.md");
@@ -34,7 +34,8 @@ fn expected() -> String {
     let problems = rows(Problem::ALL.into_iter().map(|problem| {
         (problem.status().as_u16(), problem.code(), problem.detail(), problem.remedy())
     }));
-    let reasons = Reason::OWN.into_iter().chain(Code::ALL.iter().map(|code| Reason::Event(*code)));
+    let reasons =
+        Reason::OWN.into_iter().chain(RejectCode::ALL.iter().map(|code| Reason::Event(*code)));
     let reasons =
         rows(reasons.map(|reason| {
             (reason.status().as_u16(), reason.code(), reason.detail(), reason.remedy())
@@ -66,7 +67,7 @@ fn nothing_but_an_event_of_its_own_fault_is_final() {
         let comes_back = matches!(problem.status().as_u16(), 408 | 429 | 503);
         assert!(!comes_back || problem.remedy() == Remedy::Retry, "{problem:?}");
     }
-    for code in Code::ALL {
+    for code in RejectCode::ALL {
         let status = Reason::Event(*code).status().as_u16();
         assert!(matches!(status, 400 | 413 | 422), "{code:?} is answered with {status}");
     }

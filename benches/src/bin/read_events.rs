@@ -1,6 +1,6 @@
 //! Reads the events of a shape again and again in one way, for `benches/peers/decode_instructions` to count and time.
 //!
-//!     read_events speculative m 10        # ten times all events of shape m
+//!     read_events fast_path_index m 10        # ten times all events of shape m
 //!     read_events --write m events.json   # the same events for other programs, one a line
 
 #![expect(clippy::print_stdout, reason = "it is a program")]

@@ -145,8 +145,8 @@ impl Partition {
                 let offset = entry.offset;
                 let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
                 noticed = self.event(&subject, &mut bench.desk);
-                let spare = event.into_spare();
-                bench.decoder.reuse(spare);
+                let buffers = event.into_buffers();
+                bench.decoder.reuse(buffers);
             }
         }
         Ok(noticed)

@@ -8,7 +8,7 @@ use super::fold::Desk;
 use super::partition::Partition;
 use super::records::UnreadableRecord;
 use crate::card;
-use crate::decode::Refusal;
+use crate::decode::Rejection;
 use crate::envelope::{Envelope, EnvelopeError};
 use crate::log::{Entry, Offset};
 use crate::record_size::EVENT_RECORD_BYTES;
@@ -40,7 +40,7 @@ pub enum Unreadable {
     Key,
     /// No event, or of an unknown kind.
     #[error("the event can not be read: {} at {}", .0.code.as_str(), .0.pointer)]
-    Event(Refusal),
+    Event(Rejection),
     /// A release that names nothing.
     #[error("the release names no partition and offset")]
     Release,

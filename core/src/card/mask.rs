@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::rules::{CardPolicy, CardRules, TextClass, is_authentication_name, is_identity_name};
-use crate::decode::Code;
+use crate::decode::RejectCode;
 
 /// Deepest nesting followed; the decoder refuses more.
 const MAX_DEPTH: usize = 64;
@@ -130,7 +130,7 @@ impl Masker<'_, '_> {
         let mut digits = Vec::new();
         let mut refused = false;
         self.rules.for_each_finding(&token.bytes, member.class, |code, candidate| {
-            refused |= code == Code::AuthenticationData;
+            refused |= code == RejectCode::AuthenticationData;
             let inside = candidate.range.clone();
             digits.extend(inside.filter(|&at| token.bytes.get(at).is_some_and(u8::is_ascii_digit)));
         });

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::digits::{Candidate, Grouping, Number, for_each_candidate};
 use super::{MAX_DIGITS, MIN_DIGITS, MIN_INTEGER};
-use crate::decode::Code;
+use crate::decode::RejectCode;
 
 /// What happens to an event in which a card number stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
@@ -124,7 +124,7 @@ impl TextClass {
 
 impl CardRules {
     /// Tells what card data stands in a text, the worse first.
-    pub(crate) fn finding(&self, text: &str, class: TextClass) -> Option<Code> {
+    pub(crate) fn finding(&self, text: &str, class: TextClass) -> Option<RejectCode> {
         let mut worst = None;
         if text.len() >= MIN_DIGITS {
             self.for_each_finding(text.as_bytes(), class, |code, _| worst = worst.max(Some(code)));
@@ -166,7 +166,7 @@ impl CardRules {
         &self,
         text: &[u8],
         class: TextClass,
-        mut visit: impl FnMut(Code, &Candidate),
+        mut visit: impl FnMut(RejectCode, &Candidate),
     ) {
         if is_exempt(text, class) {
             return;
@@ -175,9 +175,9 @@ impl CardRules {
         for_each_candidate(text, grouping, |candidate| {
             let track = Track::around(text, candidate);
             if track.is_certain || (track.is_likely && candidate.number.is_card()) {
-                visit(Code::AuthenticationData, candidate);
+                visit(RejectCode::AuthenticationData, candidate);
             } else if self.is_card(candidate) {
-                visit(Code::CardData, candidate);
+                visit(RejectCode::CardData, candidate);
             }
         });
     }

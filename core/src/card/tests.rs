@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::decode::{Code, Decoder, Refusal};
+use crate::decode::{Decoder, RejectCode, Rejection};
 
 /// First digits and length of cards that the networks issue, independent of the table under test.
 const ISSUED: [(&str, usize); 47] = [
@@ -89,7 +89,7 @@ fn sale() -> Value {
     })
 }
 
-fn admit(text: &[u8], rules: &CardRules) -> Result<(), Refusal> {
+fn admit(text: &[u8], rules: &CardRules) -> Result<(), Rejection> {
     Decoder::new().admit(text, rules).map(drop)
 }
 
@@ -176,10 +176,10 @@ fn assert_none_refused(baskets: u32) {
     for _ in 0..baskets {
         let text = dice.basket().to_string();
         match decoder.admit(text.as_bytes(), &refusing) {
-            Err(refusal) => panic!("{refusal}: {text}"),
+            Err(rejection) => panic!("{rejection}: {text}"),
             Ok(event) => {
-                let spare = event.into_spare();
-                decoder.reuse(spare);
+                let buffers = event.into_buffers();
+                decoder.reuse(buffers);
             }
         }
         let masked = mask(text.as_bytes(), &masking);
@@ -281,9 +281,9 @@ proptest! {
         if escape && !matches!(place, 4 | 5) {
             event = event.replace(&text, &escaped(&text));
         }
-        let refusal = admit(event.as_bytes(), &CardRules::default()).unwrap_err();
-        prop_assert_eq!(refusal.code, Code::CardData, "{}", event);
-        prop_assert!(!refusal.pointer.contains(&number[..6]), "{}", refusal.pointer);
+        let rejection = admit(event.as_bytes(), &CardRules::default()).unwrap_err();
+        prop_assert_eq!(rejection.code, RejectCode::CardData, "{}", event);
+        prop_assert!(!rejection.pointer.contains(&number[..6]), "{}", rejection.pointer);
 
         let rules = masking();
         let masked = mask(event.as_bytes(), &rules).into_owned();
@@ -321,9 +321,9 @@ proptest! {
         let text = event.to_string();
         let rules = masking();
         let masked = mask(text.as_bytes(), &rules);
-        let refusal = admit(&masked, &rules).unwrap_err();
-        prop_assert_eq!(refusal.code, Code::CardData);
-        let identity = refusal.identity.unwrap();
+        let rejection = admit(&masked, &rules).unwrap_err();
+        prop_assert_eq!(rejection.code, RejectCode::CardData);
+        let identity = rejection.identity.unwrap();
         let kept = [identity.store, identity.terminal, identity.epoch, identity.event_id];
         prop_assert!(kept.iter().flatten().all(|id| !id.contains(&number)));
         prop_assert_ne!(identity.sequence, Some(integer));
@@ -361,8 +361,8 @@ fn the_networks_own_test_numbers_are_known() {
         "2200000000000053",
     ] {
         let rules = CardRules::default();
-        assert_eq!(rules.finding(number, TextClass::Free), Some(Code::CardData), "{number}");
-        assert_eq!(rules.finding(number, TextClass::Id), Some(Code::CardData), "{number}");
+        assert_eq!(rules.finding(number, TextClass::Free), Some(RejectCode::CardData), "{number}");
+        assert_eq!(rules.finding(number, TextClass::Id), Some(RejectCode::CardData), "{number}");
     }
 }
 
@@ -375,7 +375,10 @@ fn numbers_written_as_doubles_are_found() {
         "41111111111111110e-1",
     ] {
         let text = sale().to_string().replacen('{', &format!("{{\"x\":{number},"), 1);
-        assert_eq!(admit(text.as_bytes(), &CardRules::default()).unwrap_err().code, Code::CardData);
+        assert_eq!(
+            admit(text.as_bytes(), &CardRules::default()).unwrap_err().code,
+            RejectCode::CardData
+        );
         let masked = mask(text.as_bytes(), &masking()).into_owned();
         assert!(masked.starts_with(b"{\"x\":0,"));
         assert_eq!(admit(&masked, &masking()), Ok(()));
@@ -411,7 +414,7 @@ fn printed_groups_are_found_in_ids() {
     for text in
         ["4111-1111-1111-1111", "x 3782-822463-10005", "3056 930902 5904", "4111 1111 1111 1111"]
     {
-        assert_eq!(rules.finding(text, TextClass::Id), Some(Code::CardData), "{text}");
+        assert_eq!(rules.finding(text, TextClass::Id), Some(RejectCode::CardData), "{text}");
     }
 }
 
@@ -432,7 +435,7 @@ fn track_data_is_authentication_data_under_either_policy() {
         for rules in [CardRules::default(), masking()] {
             assert_eq!(
                 admit(&masked, &rules).unwrap_err().code,
-                Code::AuthenticationData,
+                RejectCode::AuthenticationData,
                 "{track}"
             );
         }
@@ -454,9 +457,9 @@ fn members_that_authenticate_are_refused_at_any_depth_unless_null() {
             event["tenders"][0]["x"] = json!([{name: value}]);
             let text = event.to_string();
             for rules in [CardRules::default(), masking()] {
-                let refusal = admit(&mask(text.as_bytes(), &rules), &rules).unwrap_err();
-                assert_eq!(refusal.code, Code::AuthenticationData, "{text}");
-                assert_eq!(refusal.pointer, format!("/tenders/0/x/0/{name}"));
+                let rejection = admit(&mask(text.as_bytes(), &rules), &rules).unwrap_err();
+                assert_eq!(rejection.code, RejectCode::AuthenticationData, "{text}");
+                assert_eq!(rejection.pointer, format!("/tenders/0/x/0/{name}"));
             }
             assert!(!redact(text.as_bytes()).contains("123"));
         }
@@ -472,7 +475,7 @@ fn a_tenants_own_ranges_are_exempt() {
     let rules = CardRules { exempt: vec![range], ..CardRules::default() };
     assert_eq!(rules.finding("6011111111111117", TextClass::Free), None);
     assert!(!rules.is_card_integer(6_011_111_111_111_117));
-    assert_eq!(rules.finding("4111111111111111", TextClass::Free), Some(Code::CardData));
+    assert_eq!(rules.finding("4111111111111111", TextClass::Free), Some(RejectCode::CardData));
     for (from, to) in [
         ("1", "2"),
         ("6011999999999999", "6011000000000000"),
@@ -549,8 +552,12 @@ fn a_card_number_keyed_in_as_an_amount_is_refused() {
         event["lines"][0]["amount"] = json!("1");
         *event.pointer_mut(place).unwrap() = json!(number);
         let text = event.to_string();
-        let refusal = admit(text.as_bytes(), &CardRules::default()).unwrap_err();
-        assert_eq!((refusal.code, refusal.pointer.as_str()), (Code::CardData, place), "{text}");
+        let rejection = admit(text.as_bytes(), &CardRules::default()).unwrap_err();
+        assert_eq!(
+            (rejection.code, rejection.pointer.as_str()),
+            (RejectCode::CardData, place),
+            "{text}"
+        );
         assert!(admit(&mask(text.as_bytes(), &masking()), &masking()).is_err(), "{text}");
     }
 }

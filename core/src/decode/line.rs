@@ -1,11 +1,11 @@
 //! One line of a transaction, with its discounts and taxes.
 
-use super::Code;
+use super::RejectCode;
 use super::fields::Fields;
+use super::json_pointer::JsonPointer;
 use super::kinds;
 use super::members::Element;
-use super::place::Place;
-use super::unknown::Walk;
+use super::unknown_members::DecodeContext;
 use crate::event::{Disposition, Kind, Line, LineType};
 use crate::text::Currency;
 
@@ -54,26 +54,26 @@ type LineFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 #[expect(clippy::inline_always, reason = "a line is built where it will stand")]
 #[inline(always)]
 pub(super) fn line<'d, E: Element<'d>>(
-    walk: &mut Walk<'_>,
+    context: &mut DecodeContext<'_>,
     element: E,
     kind: Kind,
     currency: Option<Currency>,
-    place: &Place<'_>,
-) -> Result<Line<'d>, E::Fault> {
-    let mut fields = Fields::open(walk, element, &NAMES, place)?;
+    pointer: &JsonPointer<'_>,
+) -> Result<Line<'d>, E::Error> {
+    let mut fields = Fields::open(context, element, &NAMES, pointer)?;
     let number = number(&mut fields)?;
     let line_type =
-        fields.known(TYPE, Code::UnknownLineType, |word| LineType::parse(word.text()))?;
+        fields.known(TYPE, RejectCode::UnknownLineType, |text| LineType::parse(text.as_str()))?;
     let line_type = fields.required(TYPE, line_type)?;
     if !kinds::allows(kind, line_type) {
-        return Err(fields.refuse(TYPE, Code::LineTypeNotAllowed));
+        return Err(fields.reject(TYPE, RejectCode::LineTypeNotAllowed));
     }
     let sku = fields.required_id(SKU)?;
     let gtin = fields.gtin(GTIN)?;
     fields.text(DESCRIPTION)?;
     let quantity = fields.quantity(QUANTITY)?;
     let quantity = fields.required(QUANTITY, quantity)?;
-    let unit = fields.default_word(UNIT, Code::InvalidUnit, ONE, is_unit)?;
+    let unit = fields.text_or_default(UNIT, RejectCode::InvalidUnit, ONE, is_unit)?;
     let pieces = fields.quantity(PIECES)?;
     let regular_unit_price = fields.price(REGULAR_UNIT_PRICE, currency)?;
     let unit_price = fields.price(UNIT_PRICE, currency)?;
@@ -85,7 +85,7 @@ pub(super) fn line<'d, E: Element<'d>>(
     if !kinds::allows_negative(kind, line_type, void) {
         for (field, quantity) in [(QUANTITY, Some(quantity)), (PIECES, pieces)] {
             if quantity.is_some_and(|quantity| quantity.0 < 0) {
-                return Err(fields.refuse(field, Code::QuantitySign));
+                return Err(fields.reject(field, RejectCode::QuantitySign));
             }
         }
     }
@@ -109,23 +109,24 @@ pub(super) fn line<'d, E: Element<'d>>(
     })
 }
 
-fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<u32, E::Fault> {
-    let number = fields.integer(LINE, Code::NumberOutOfRange)?;
+fn number<'d, E: Element<'d>>(fields: &mut LineFields<'_, '_, 'd, E>) -> Result<u32, E::Error> {
+    let number = fields.integer(LINE, RejectCode::NumberOutOfRange)?;
     let number = fields.required(LINE, number)?;
     u32::try_from(number)
         .ok()
         .filter(|number| *number > 0)
-        .ok_or_else(|| fields.refuse(LINE, Code::NumberOutOfRange))
+        .ok_or_else(|| fields.reject(LINE, RejectCode::NumberOutOfRange))
 }
 
 fn disposition<'d, E: Element<'d>>(
     fields: &mut LineFields<'_, '_, 'd, E>,
     line_type: LineType,
-) -> Result<Disposition, E::Fault> {
+) -> Result<Disposition, E::Error> {
     let default = if line_type == LineType::Return { "restock" } else { "none" };
-    let name = fields.default_word(DISPOSITION, Code::UnknownDisposition, default, |name| {
-        Disposition::parse(name).is_some()
-    })?;
+    let name =
+        fields.text_or_default(DISPOSITION, RejectCode::UnknownDisposition, default, |name| {
+            Disposition::parse(name).is_some()
+        })?;
     Ok(Disposition::parse(name).unwrap_or(Disposition::None))
 }
 
@@ -138,18 +139,19 @@ fn is_unit(text: &str) -> bool {
 fn discounts<'d, E: Element<'d>>(
     line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
-) -> Result<i64, E::Fault> {
+) -> Result<i64, E::Error> {
     const REASON: usize = 0;
     const AMOUNT: usize = 1;
-    let list = line.place.member("discounts");
+    let list = line.pointer.member("discounts");
     let mut sum = 0;
     for (index, element) in line.objects(DISCOUNTS)? {
-        let place = list.element(index);
-        let mut fields = Fields::open(line.walk, element, &DISCOUNT_NAMES, &place)?;
+        let pointer = list.element(index);
+        let mut fields = Fields::open(line.context, element, &DISCOUNT_NAMES, &pointer)?;
         fields.required_id(REASON)?;
         let amount = fields.money(AMOUNT, currency)?;
         let amount = fields.required(AMOUNT, amount)?;
-        sum = added(sum, amount).ok_or_else(|| fields.refuse(AMOUNT, Code::InvalidMoney))?;
+        sum = add_within_limit(sum, amount)
+            .ok_or_else(|| fields.reject(AMOUNT, RejectCode::InvalidMoney))?;
         fields.finish()?;
     }
     Ok(sum)
@@ -166,35 +168,35 @@ struct Taxes {
 fn taxes<'d, E: Element<'d>>(
     line: &mut LineFields<'_, '_, 'd, E>,
     currency: Option<Currency>,
-) -> Result<Taxes, E::Fault> {
+) -> Result<Taxes, E::Error> {
     const CODE: usize = 0;
     const RATE: usize = 1;
     const AMOUNT: usize = 2;
     const INCLUSIVE: usize = 3;
     let mut taxes = Taxes::default();
-    let list = line.place.member("taxes");
+    let list = line.pointer.member("taxes");
     for (index, element) in line.objects(TAXES)? {
-        let place = list.element(index);
-        let mut fields = Fields::open(line.walk, element, &TAX_NAMES, &place)?;
+        let pointer = list.element(index);
+        let mut fields = Fields::open(line.context, element, &TAX_NAMES, &pointer)?;
         fields.required_id(CODE)?;
         fields.rate(RATE)?;
         let amount = fields.money(AMOUNT, currency)?;
         let amount = fields.required(AMOUNT, amount)?;
         let sum = if fields.flag(INCLUSIVE)? { &mut taxes.inclusive } else { &mut taxes.exclusive };
-        *sum = added(*sum, amount).ok_or_else(|| fields.refuse(AMOUNT, Code::InvalidMoney))?;
+        *sum = add_within_limit(*sum, amount)
+            .ok_or_else(|| fields.reject(AMOUNT, RejectCode::InvalidMoney))?;
         fields.finish()?;
     }
     Ok(taxes)
 }
 
-fn added(sum: i64, amount: i64) -> Option<i64> {
+fn add_within_limit(sum: i64, amount: i64) -> Option<i64> {
     sum.checked_add(amount).filter(|sum| (-MAX_SUM..=MAX_SUM).contains(sum))
 }
 
-/// Returns the place of a line whose number an earlier one has.
+/// Returns the index of a line whose number an earlier one has.
 ///
-/// Numbers nearly always rise; where they do not they are sorted, so that two thousand of them
-/// cost no more than their sorting.
+/// Numbers nearly always rise. Where they do not, they are sorted, so that two thousand of them cost n log n.
 pub(super) fn repeated_number(lines: &[Line<'_>], order: &mut Vec<u64>) -> Option<usize> {
     if lines.is_sorted_by(|one, next| one.line < next.line) {
         return None;

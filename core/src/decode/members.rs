@@ -1,10 +1,10 @@
-//! What the rules ask of an event, in whichever way it was read: from a tape or from the text itself.
+//! The interface between the rules and the two paths of decoding: an object's members, from a tape or from the text itself.
 //!
-//! Both ways are read by the same rules, so that they cannot differ in what those say.
+//! The same rules read both, so that the two paths cannot differ in what they accept.
 
-use super::Code;
-use super::place::Place;
-use super::unknown::Walk;
+use super::RejectCode;
+use super::json_pointer::JsonPointer;
+use super::unknown_members::DecodeContext;
 use crate::text::short;
 
 /// A member has another JSON type than the schema says.
@@ -16,21 +16,21 @@ pub(super) trait Element<'d>: Copy {
     /// Whether the event's content hash is wanted.
     const HASHED: bool;
     type Members<const N: usize>: Members<'d, Element = Self>;
-    /// What comes of an event that breaks a rule.
-    type Fault;
+    /// What an event that breaks a rule gives.
+    type Error;
 
-    /// Tells the object's members apart by the names that the schema knows.
+    /// Opens the object by the names that the schema knows.
     fn open<const N: usize>(
         self,
         names: &'static [&'static str; N],
-        place: &Place<'_>,
-    ) -> Result<Self::Members<N>, Self::Fault>;
+        pointer: &JsonPointer<'_>,
+    ) -> Result<Self::Members<N>, Self::Error>;
 
-    /// Says that a rule is broken, and where.
-    fn fault(code: Code, place: &Place<'_>) -> Self::Fault;
+    /// Makes the error for a broken rule at a pointer.
+    fn error(code: RejectCode, pointer: &JsonPointer<'_>) -> Self::Error;
 }
 
-/// The members of an object; a field is a place among the names it was opened with. `null` is absent.
+/// The members of an object; a field is an index into the names it was opened with. `null` is absent.
 pub(super) trait Members<'d> {
     type Element: Element<'d>;
     type List: ExactSizeIterator<Item = Self::Element>;
@@ -38,7 +38,7 @@ pub(super) trait Members<'d> {
     fn has(&self, field: usize) -> bool;
 
     /// Reads a text.
-    fn word(&self, field: usize) -> Result<Option<Word<'d>>, WrongType>;
+    fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType>;
 
     /// Reads an integer. A number that is none, or has more than 63 bits, reads as −1, which no
     /// member may be.
@@ -53,31 +53,31 @@ pub(super) trait Members<'d> {
     /// Adds the members that the schema does not know to the fingerprint.
     fn add_unknown(
         &self,
-        walk: &mut Walk<'_>,
-        place: &Place<'_>,
-    ) -> Result<(), <Self::Element as Element<'d>>::Fault>;
+        context: &mut DecodeContext<'_>,
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), <Self::Element as Element<'d>>::Error>;
 }
 
-/// A text that is looked at as a number as long as it is short, and as bytes only where it is not.
+/// A text whose first sixteen bytes are at hand as a number, so that the rules read short texts without memory accesses.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Word<'d> {
+pub(super) struct TextValue<'d> {
     around: &'d str,
     from: usize,
     length: usize,
     head: u128,
 }
 
-/// Longest text that is looked at as a number, bytes.
+/// Longest text that is read as a number, bytes.
 pub(super) const SHORT: usize = 16;
 
-impl<'d> Word<'d> {
-    /// Makes a word of a stretch of text, and as many bytes from its beginning on as a head has.
+impl<'d> TextValue<'d> {
+    /// Makes the value of a part of a text; `head` are the sixteen bytes from its beginning on.
     #[inline]
     pub(super) fn new(around: &'d str, from: usize, length: usize, head: [u8; SHORT]) -> Self {
         Self { around, from, length, head: u128::from_le_bytes(head) }
     }
 
-    /// Makes a word of all of a text.
+    /// Makes the value of a whole text.
     #[inline]
     pub(super) fn whole(text: &'d str) -> Self {
         let head = match text.as_bytes().first_chunk() {
@@ -93,16 +93,16 @@ impl<'d> Word<'d> {
     }
 
     #[inline]
-    pub(super) fn text(self) -> &'d str {
+    pub(super) fn as_str(self) -> &'d str {
         self.around.get(self.from..self.from + self.length).unwrap_or_default()
     }
 
     #[inline]
-    pub(super) fn bytes(self) -> &'d [u8] {
+    pub(super) fn as_bytes(self) -> &'d [u8] {
         self.around.as_bytes().get(self.from..self.from + self.length).unwrap_or_default()
     }
 
-    /// Returns the first sixteen bytes as a little-endian number. What stands behind a shorter text is not its own.
+    /// Returns the first sixteen bytes as a little-endian number. Those behind a shorter text are not its own.
     #[inline]
     pub(super) fn head(self) -> u128 {
         self.head

@@ -1,11 +1,11 @@
 //! The smaller parts of an event: reference, tender, totals.
 
-use super::Code;
+use super::RejectCode;
 use super::fields::Fields;
+use super::json_pointer::JsonPointer;
 use super::kinds;
 use super::members::Element;
-use super::place::Place;
-use super::unknown::Walk;
+use super::unknown_members::DecodeContext;
 use crate::event::{Kind, Reference, Tender, Totals};
 use crate::text::Currency;
 
@@ -16,13 +16,13 @@ pub(super) const TOTALS_NAMES: [&str; 5] = ["lines", "discounts", "taxes", "tota
 
 /// Reads which transaction an event refers to.
 pub(super) fn reference<'d, E: Element<'d>>(
-    walk: &mut Walk<'_>,
+    context: &mut DecodeContext<'_>,
     element: E,
     kind: Kind,
-    place: &Place<'_>,
-) -> Result<Reference<'d>, E::Fault> {
+    pointer: &JsonPointer<'_>,
+) -> Result<Reference<'d>, E::Error> {
     const TRANSFER_ID: usize = 6;
-    let mut fields = Fields::open(walk, element, &REFERENCE_NAMES, place)?;
+    let mut fields = Fields::open(context, element, &REFERENCE_NAMES, pointer)?;
     let reference = Reference {
         store: fields.id(0)?,
         terminal: fields.id(1)?,
@@ -34,10 +34,10 @@ pub(super) fn reference<'d, E: Element<'d>>(
     };
     if kinds::is_transfer(kind) {
         if reference.transfer_id.is_none() {
-            return Err(fields.refuse(TRANSFER_ID, Code::ReferenceRequired));
+            return Err(fields.reject(TRANSFER_ID, RejectCode::ReferenceRequired));
         }
     } else if reference.sequence.is_none() && reference.event_id.is_none() {
-        return Err(E::fault(Code::InvalidReference, place));
+        return Err(E::error(RejectCode::InvalidReference, pointer));
     }
     fields.finish()?;
     Ok(reference)
@@ -45,22 +45,22 @@ pub(super) fn reference<'d, E: Element<'d>>(
 
 /// Reads one tender.
 pub(super) fn tender<'d, E: Element<'d>>(
-    walk: &mut Walk<'_>,
+    context: &mut DecodeContext<'_>,
     element: E,
     currency: Option<Currency>,
-    place: &Place<'_>,
-) -> Result<Tender<'d>, E::Fault> {
+    pointer: &JsonPointer<'_>,
+) -> Result<Tender<'d>, E::Error> {
     const TYPE: usize = 0;
     const AMOUNT: usize = 1;
     const TOKEN: usize = 2;
     const LAST_FOUR: usize = 3;
-    let mut fields = Fields::open(walk, element, &TENDER_NAMES, place)?;
+    let mut fields = Fields::open(context, element, &TENDER_NAMES, pointer)?;
     let tender_type = fields.required_id(TYPE)?;
     let amount = fields.money(AMOUNT, currency)?;
     let amount = fields.required(AMOUNT, amount)?;
     let token = fields.token(TOKEN)?;
-    let last_four = fields.known(LAST_FOUR, Code::InvalidLastFour, |word| {
-        let text = word.text();
+    let last_four = fields.known(LAST_FOUR, RejectCode::InvalidLastFour, |text| {
+        let text = text.as_str();
         (text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
     })?;
     fields.finish()?;
@@ -69,26 +69,26 @@ pub(super) fn tender<'d, E: Element<'d>>(
 
 /// Reads the totals that the terminal printed.
 pub(super) fn totals<'d, E: Element<'d>>(
-    walk: &mut Walk<'_>,
+    context: &mut DecodeContext<'_>,
     element: E,
     currency: Option<Currency>,
-    place: &Place<'_>,
-) -> Result<Totals, E::Fault> {
+    pointer: &JsonPointer<'_>,
+) -> Result<Totals, E::Error> {
     const LINE_COUNT: usize = 4;
-    let mut fields = Fields::open(walk, element, &TOTALS_NAMES, place)?;
-    let totals = Totals {
-        lines: fields.money(0, currency)?,
-        discounts: fields.money(1, currency)?,
-        taxes: fields.money(2, currency)?,
-        total: fields.money(3, currency)?,
-        line_count: match fields.integer(LINE_COUNT, Code::NumberOutOfRange)? {
-            Some(count) => Some(
-                u32::try_from(count)
-                    .map_err(|_too_large| fields.refuse(LINE_COUNT, Code::NumberOutOfRange))?,
-            ),
-            None => None,
-        },
-    };
+    let mut fields = Fields::open(context, element, &TOTALS_NAMES, pointer)?;
+    let totals =
+        Totals {
+            lines: fields.money(0, currency)?,
+            discounts: fields.money(1, currency)?,
+            taxes: fields.money(2, currency)?,
+            total: fields.money(3, currency)?,
+            line_count: match fields.integer(LINE_COUNT, RejectCode::NumberOutOfRange)? {
+                Some(count) => Some(u32::try_from(count).map_err(|_too_large| {
+                    fields.reject(LINE_COUNT, RejectCode::NumberOutOfRange)
+                })?),
+                None => None,
+            },
+        };
     fields.finish()?;
     Ok(totals)
 }

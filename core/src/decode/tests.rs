@@ -17,11 +17,11 @@ pub(super) const SALE: &str = r#"{"store":"0042","terminal":"03","sequence":1042
 "tenders":[{"type":"card","amount":"15.09","token":"tok_1","last_four":"1111"}],
 "totals":{"total":"15.09","line_count":2}}"#;
 
-fn decode(text: &str) -> Result<u128, (Code, String)> {
+fn decode(text: &str) -> Result<u128, (RejectCode, String)> {
     Decoder::new()
         .admit(text.as_bytes(), &CardRules::default())
         .map(|event| event.hash)
-        .map_err(|refusal| (refusal.code, refusal.pointer))
+        .map_err(|rejection| (rejection.code, rejection.pointer))
 }
 
 #[test]
@@ -58,8 +58,8 @@ fn the_lists_of_one_event_serve_the_next() {
     let mut decoder = Decoder::new();
     let first = decoder.decode(SALE.as_bytes()).unwrap();
     let (lines, tenders) = (first.lines.as_ptr() as usize, first.tenders.as_ptr() as usize);
-    let spare = first.into_spare();
-    decoder.reuse(spare);
+    let event_buffers = first.into_buffers();
+    decoder.reuse(event_buffers);
     let second = decoder.decode(SALE.as_bytes()).unwrap();
     assert_eq!(
         (second.lines.as_ptr() as usize, second.tenders.as_ptr() as usize),
@@ -68,58 +68,82 @@ fn the_lists_of_one_event_serve_the_next() {
 }
 
 #[test]
-fn each_refusal_names_its_place() {
+fn each_rejection_has_a_pointer() {
     let cases = [
-        ("\"store\":\"0042\"", "\"store\":42", Code::WrongType, "/store"),
-        ("\"store\":\"0042\",", "", Code::MissingField, "/store"),
-        ("\"sequence\":1042", "\"sequence\":-1", Code::InvalidSequence, "/sequence"),
-        ("\"sequence\":1042", "\"sequence\":9007199254740992", Code::InvalidSequence, "/sequence"),
-        ("\"kind\":\"sale\"", "\"kind\":\"sail\"", Code::UnknownKind, "/kind"),
-        ("\"kind\":\"sale\"", "\"kind\":\"post_void\"", Code::ReferenceRequired, "/reference"),
-        ("\"kind\":\"sale\"", "\"kind\":\"open\"", Code::LinesNotAllowed, "/lines"),
-        ("\"currency\":\"EUR\",", "", Code::MissingField, "/currency"),
-        ("\"3\"", "\"3.001\"", Code::InvalidMoney, "/lines/1/amount"),
-        ("\"3\"", "3", Code::WrongType, "/lines/1/amount"),
-        ("\"line\":2", "\"line\":1", Code::DuplicateLine, "/lines/1/line"),
-        ("\"9.995\"", "\"9.9950001\"", Code::InvalidMoney, "/lines/0/unit_price"),
-        ("1333931", "1333932", Code::InvalidGtin, "/lines/0/gtin"),
-        ("\"0.355\"", "\"-0.355\"", Code::QuantitySign, "/lines/1/quantity"),
-        ("\"reason\":\"promo\",", "", Code::MissingField, "/lines/0/discounts/0/reason"),
-        ("\"1111\"", "\"111\"", Code::InvalidLastFour, "/tenders/0/last_four"),
-        ("\"tok_1\"", "\"4111111111111111\"", Code::CardData, "/tenders/0/token"),
-        ("\"line_count\"", "\"CVV\"", Code::AuthenticationData, "/totals/CVV"),
+        ("\"store\":\"0042\"", "\"store\":42", RejectCode::WrongType, "/store"),
+        ("\"store\":\"0042\",", "", RejectCode::MissingField, "/store"),
+        ("\"sequence\":1042", "\"sequence\":-1", RejectCode::InvalidSequence, "/sequence"),
+        (
+            "\"sequence\":1042",
+            "\"sequence\":9007199254740992",
+            RejectCode::InvalidSequence,
+            "/sequence",
+        ),
+        ("\"kind\":\"sale\"", "\"kind\":\"sail\"", RejectCode::UnknownKind, "/kind"),
+        (
+            "\"kind\":\"sale\"",
+            "\"kind\":\"post_void\"",
+            RejectCode::ReferenceRequired,
+            "/reference",
+        ),
+        ("\"kind\":\"sale\"", "\"kind\":\"open\"", RejectCode::LinesNotAllowed, "/lines"),
+        ("\"currency\":\"EUR\",", "", RejectCode::MissingField, "/currency"),
+        ("\"3\"", "\"3.001\"", RejectCode::InvalidMoney, "/lines/1/amount"),
+        ("\"3\"", "3", RejectCode::WrongType, "/lines/1/amount"),
+        ("\"line\":2", "\"line\":1", RejectCode::DuplicateLine, "/lines/1/line"),
+        ("\"9.995\"", "\"9.9950001\"", RejectCode::InvalidMoney, "/lines/0/unit_price"),
+        ("1333931", "1333932", RejectCode::InvalidGtin, "/lines/0/gtin"),
+        ("\"0.355\"", "\"-0.355\"", RejectCode::QuantitySign, "/lines/1/quantity"),
+        ("\"reason\":\"promo\",", "", RejectCode::MissingField, "/lines/0/discounts/0/reason"),
+        ("\"1111\"", "\"111\"", RejectCode::InvalidLastFour, "/tenders/0/last_four"),
+        ("\"tok_1\"", "\"4111111111111111\"", RejectCode::CardData, "/tenders/0/token"),
+        ("\"line_count\"", "\"CVV\"", RejectCode::AuthenticationData, "/totals/CVV"),
         (
             "\"event_id\":\"e-1\"",
             "\"event_id\":\"e-1\",\"x\":{\"y\":[1,{\"z\":1,\"z\":2}]}",
-            Code::DuplicateMember,
+            RejectCode::DuplicateMember,
             "/x/y/1/z",
         ),
         (
             "\"event_id\":\"e-1\"",
             "\"event_id\":\"e-1\",\"store\":null",
-            Code::DuplicateMember,
+            RejectCode::DuplicateMember,
             "/store",
         ),
         (
             "\"event_id\":\"e-1\"",
             "\"event_id\":\"e-1\",\"x\":18446744073709551616",
-            Code::NumberOutOfRange,
+            RejectCode::NumberOutOfRange,
             "",
         ),
-        ("\"event_id\":\"e-1\"", "\"event_id\":\"e-1\",\"x\":1e999", Code::NumberOutOfRange, ""),
-        ("\"event_id\":\"e-1\"", "\"event_id\":\"e-1\",\"x\":\"\\ud800\"", Code::InvalidJson, ""),
-        ("\"event_id\":\"e-1\"", "\"event_id\":\"e-1\",\"x\":01", Code::InvalidJson, ""),
-        ("}}", "}}x", Code::InvalidJson, ""),
-        ("}}", "}", Code::InvalidJson, ""),
+        (
+            "\"event_id\":\"e-1\"",
+            "\"event_id\":\"e-1\",\"x\":1e999",
+            RejectCode::NumberOutOfRange,
+            "",
+        ),
+        (
+            "\"event_id\":\"e-1\"",
+            "\"event_id\":\"e-1\",\"x\":\"\\ud800\"",
+            RejectCode::InvalidJson,
+            "",
+        ),
+        ("\"event_id\":\"e-1\"", "\"event_id\":\"e-1\",\"x\":01", RejectCode::InvalidJson, ""),
+        ("}}", "}}x", RejectCode::InvalidJson, ""),
+        ("}}", "}", RejectCode::InvalidJson, ""),
     ];
     for (from, to, code, pointer) in cases {
         assert!(SALE.contains(from), "{from}");
         let text = SALE.replacen(from, to, 1);
         assert_eq!(decode(&text), Err((code, pointer.to_owned())), "{from} -> {to}");
     }
-    assert_eq!(decode("[]"), Err((Code::NotAnObject, String::new())));
-    assert_eq!(decode("\u{feff}{}"), Err((Code::InvalidJson, String::new())));
     assert!(decode(&SALE.replace("tok_1", "4111-1111-1111-1112")).is_ok());
+}
+
+#[test]
+fn a_text_that_is_no_object_is_rejected_as_a_whole() {
+    assert_eq!(decode("[]"), Err((RejectCode::NotAnObject, String::new())));
+    assert_eq!(decode("\u{feff}{}"), Err((RejectCode::InvalidJson, String::new())));
 }
 
 const SAMPLES: [&str; 4] = [
@@ -170,12 +194,12 @@ pub(super) enum Edit {
 }
 
 pub(super) fn edit() -> impl Strategy<Value = Edit> {
-    let place = any::<proptest::sample::Index>;
+    let pointer = any::<proptest::sample::Index>;
     prop_oneof![
-        (place(), 1..20_usize).prop_map(|(from, length)| Edit::Delete { from, length }),
-        (place(), 0..TOKENS.len()).prop_map(|(at, token)| Edit::Insert { at, token }),
-        (place(), 1..80_usize).prop_map(|(from, length)| Edit::Repeat { from, length }),
-        (place(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
+        (pointer(), 1..20_usize).prop_map(|(from, length)| Edit::Delete { from, length }),
+        (pointer(), 0..TOKENS.len()).prop_map(|(at, token)| Edit::Insert { at, token }),
+        (pointer(), 1..80_usize).prop_map(|(from, length)| Edit::Repeat { from, length }),
+        (pointer(), any::<u8>()).prop_map(|(at, byte)| Edit::Set { at, byte }),
     ]
 }
 
@@ -216,17 +240,17 @@ proptest! {
         sample in 0..SAMPLES.len(), edits in proptest::collection::vec(edit(), 1..4),
     ) {
         let text = edited(SAMPLES[sample], &edits);
-        let code = Decoder::new().decode(&text).map(drop).map_err(|refusal| refusal.code);
+        let code = Decoder::new().decode(&text).map(drop).map_err(|rejection| rejection.code);
         let reading = oracle::read(&text);
         let agrees = match code {
             Ok(()) => reading == Reading::Object,
-            Err(Code::InvalidUtf8) => std::str::from_utf8(&text).is_err(),
-            Err(Code::InvalidJson) => reading == Reading::Malformed,
-            Err(Code::TooDeep) => reading == Reading::TooDeep,
-            Err(Code::DuplicateMember) => reading == Reading::Repeated,
-            Err(Code::NotAnObject) => matches!(reading, Reading::Other | Reading::Repeated),
+            Err(RejectCode::InvalidUtf8) => std::str::from_utf8(&text).is_err(),
+            Err(RejectCode::InvalidJson) => reading == Reading::Malformed,
+            Err(RejectCode::TooDeep) => reading == Reading::TooDeep,
+            Err(RejectCode::DuplicateMember) => reading == Reading::Repeated,
+            Err(RejectCode::NotAnObject) => matches!(reading, Reading::Other | Reading::Repeated),
             // serde_json makes a double of an integer that is too large.
-            Err(Code::NumberOutOfRange) => true,
+            Err(RejectCode::NumberOutOfRange) => true,
             Err(_) => matches!(reading, Reading::Object | Reading::Repeated),
         };
         prop_assert!(agrees, "{code:?} but {reading:?}: {}", String::from_utf8_lossy(&text));
@@ -243,8 +267,8 @@ proptest! {
     ) {
         let mut decoder = Decoder::new();
         if let Ok(event) = decoder.decode(&edited(SAMPLES[one], &edits)) {
-            let spare = event.into_spare();
-            decoder.reuse(spare);
+            let event_buffers = event.into_buffers();
+            decoder.reuse(event_buffers);
         }
         let mut fresh = Decoder::new();
         prop_assert_eq!(decoder.decode(SAMPLES[other].as_bytes()), fresh.decode(SAMPLES[other].as_bytes()));
@@ -257,9 +281,11 @@ fn with_member(member: &str) -> String {
 
 #[test]
 fn nesting_is_allowed_to_the_limit_and_no_further() {
-    for (depth, code) in
-        [(MAX_DEPTH - 1, None), (MAX_DEPTH, Some(Code::TooDeep)), (100_000, Some(Code::TooDeep))]
-    {
+    for (depth, code) in [
+        (MAX_DEPTH - 1, None),
+        (MAX_DEPTH, Some(RejectCode::TooDeep)),
+        (100_000, Some(RejectCode::TooDeep)),
+    ] {
         for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
             let inside = if open == "[" { "" } else { "1" };
             let nested = format!("{}{inside}{}", open.repeat(depth), close.repeat(depth));
@@ -270,7 +296,7 @@ fn nesting_is_allowed_to_the_limit_and_no_further() {
             assert_eq!(result.err().map(|(code, _)| code), code, "{depth}");
         }
     }
-    assert_eq!(decode(&"[".repeat(200_000)), Err((Code::TooDeep, String::new())));
+    assert_eq!(decode(&"[".repeat(200_000)), Err((RejectCode::TooDeep, String::new())));
 }
 
 #[test]
@@ -279,23 +305,23 @@ fn a_repeated_name_is_found_among_very_many() {
     let object = |names: &[String]| with_member(&format!("\"x\":{{{}}}", names.join(",")));
     assert!(decode(&object(&names)).is_ok());
     names.push("\"7\":1".to_owned());
-    assert_eq!(decode(&object(&names)), Err((Code::DuplicateMember, "/x/7".to_owned())));
+    assert_eq!(decode(&object(&names)), Err((RejectCode::DuplicateMember, "/x/7".to_owned())));
     assert_eq!(
         decode(&with_member(&names.join(","))),
-        Err((Code::DuplicateMember, "/7".to_owned()))
+        Err((RejectCode::DuplicateMember, "/7".to_owned()))
     );
 }
 
 #[test]
 fn names_are_compared_as_they_are_read() {
     let repeated = with_member(r#""x":{"a\/b":1,"\u0061/b":2}"#);
-    assert_eq!(decode(&repeated), Err((Code::DuplicateMember, "/x/a~1b".to_owned())));
+    assert_eq!(decode(&repeated), Err((RejectCode::DuplicateMember, "/x/a~1b".to_owned())));
     let repeated = with_member(r#""\u0073tore":"1""#);
-    assert_eq!(decode(&repeated), Err((Code::DuplicateMember, "/store".to_owned())));
+    assert_eq!(decode(&repeated), Err((RejectCode::DuplicateMember, "/store".to_owned())));
 }
 
 #[test]
-fn a_refusal_says_whose_event_it_was() {
+fn a_rejection_has_the_identity_of_its_event() {
     let refused = |text: &str| Decoder::new().decode(text.as_bytes()).unwrap_err().identity;
     let identity = refused(&SALE.replace("\"3\"", "3")).unwrap();
     assert_eq!(identity.store.as_deref(), Some("0042"));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tillrace_core::bucket::Exhausted;
 use tillrace_core::card::{self, CardRules};
 use tillrace_core::check;
-use tillrace_core::decode::{Code, Decoder, Refusal};
+use tillrace_core::decode::{Decoder, RejectCode, Rejection};
 use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
 
@@ -175,7 +175,7 @@ impl<'a> Chunk<'a> {
         };
         let refused = |reason, pointer: &str| Err(Box::new(Refused::of(&event, reason, pointer)));
         if event.tenant.is_some_and(|named| named != tenant.settings.id) {
-            return refused(Reason::Event(Code::TenantMismatch), "/tenant");
+            return refused(Reason::Event(RejectCode::TenantMismatch), "/tenant");
         }
         if !caller.may_send_for(event.store) {
             return refused(Reason::StoreNotAllowed, "/store");
@@ -199,8 +199,8 @@ impl<'a> Chunk<'a> {
             }
         };
         let view = self.keep(words, &event, text, source);
-        let spare = event.into_spare();
-        decoder.reuse(spare);
+        let buffers = event.into_buffers();
+        decoder.reuse(buffers);
         Ok(view)
     }
 
@@ -340,7 +340,7 @@ fn with_loyalty_hashed(
     let Some(id) = decoder.admit(text, cards)?.loyalty_id else { return Ok(None) };
     match hash.replace(text, id) {
         Some(hashed) => Ok(Some(hashed)),
-        None => Err(Refusal::whole(Code::InvalidJson).into()),
+        None => Err(Rejection::whole(RejectCode::InvalidJson).into()),
     }
 }
 

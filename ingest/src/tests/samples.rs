@@ -54,7 +54,8 @@ async fn every_invalid_sample_is_refused_with_its_code_and_leaks_no_card() {
         let code = expected[name]["code"].as_str().unwrap();
         assert_eq!(answer.json()["code"], code, "{name}: {answer:?}");
         assert_eq!(answer.json()["pointer"], expected[name]["pointer"], "{name}");
-        let known = tillrace_core::decode::Code::ALL.iter().find(|known| known.as_str() == code);
+        let known =
+            tillrace_core::decode::RejectCode::ALL.iter().find(|known| known.as_str() == code);
         assert_eq!(answer.status, Reason::Event(*known.unwrap()).status().as_u16(), "{name}");
     }
     assert_eq!(bench.log.written("pos.rejected.v1").len(), samples.len());

@@ -47,8 +47,8 @@ pub(super) fn columns(
                 heads.append(&head);
                 lines.append(&event, line);
             }
-            let spare = event.into_spare();
-            decoder.reuse(spare);
+            let buffers = event.into_buffers();
+            decoder.reuse(buffers);
             Ok(())
         };
         if let Err(error) = append() {

@@ -4,9 +4,9 @@ use std::ops::RangeInclusive;
 
 use super::Fields;
 use crate::card;
-use crate::decode::Code;
-use crate::decode::members::{Element, Members, Word};
-use crate::decode::place::Place;
+use crate::decode::RejectCode;
+use crate::decode::json_pointer::JsonPointer;
+use crate::decode::members::{Element, Members, TextValue};
 use crate::text::{Currency, Decimal, parse_scaled, parse_short};
 
 /// Largest amount, minor units.
@@ -25,7 +25,7 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
         &mut self,
         field: usize,
         currency: Option<Currency>,
-    ) -> Result<Option<i64>, E::Fault> {
+    ) -> Result<Option<i64>, E::Error> {
         self.scaled(field, currency, 0, MAX_MINOR)
     }
 
@@ -35,7 +35,7 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
         &mut self,
         field: usize,
         currency: Option<Currency>,
-    ) -> Result<Option<i64>, E::Fault> {
+    ) -> Result<Option<i64>, E::Error> {
         self.scaled(field, currency, PRICE_DECIMALS, MAX_PRICE)
     }
 
@@ -46,29 +46,30 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
         currency: Option<Currency>,
         more_decimals: u32,
         most: i64,
-    ) -> Result<Option<i64>, E::Fault> {
+    ) -> Result<Option<i64>, E::Error> {
         if !self.members.has(field) {
             return Ok(None);
         }
-        let currency = currency
-            .ok_or_else(|| E::fault(Code::MissingField, &Place::ROOT.member("currency")))?;
+        let currency = currency.ok_or_else(|| {
+            E::error(RejectCode::MissingField, &JsonPointer::ROOT.member("currency"))
+        })?;
         let scale = currency.exponent() + more_decimals;
-        self.decimal(field, Code::InvalidMoney, scale, -most..=most)
+        self.decimal(field, RejectCode::InvalidMoney, scale, -most..=most)
     }
 
     #[inline(always)]
     pub(in crate::decode) fn quantity(
         &mut self,
         field: usize,
-    ) -> Result<Option<Decimal>, E::Fault> {
+    ) -> Result<Option<Decimal>, E::Error> {
         let allowed = -MAX_QUANTITY..=MAX_QUANTITY;
-        let quantity = self.decimal(field, Code::InvalidQuantity, Decimal::SCALE, allowed)?;
+        let quantity = self.decimal(field, RejectCode::InvalidQuantity, Decimal::SCALE, allowed)?;
         Ok(quantity.map(Decimal))
     }
 
-    pub(in crate::decode) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, E::Fault> {
+    pub(in crate::decode) fn rate(&mut self, field: usize) -> Result<Option<Decimal>, E::Error> {
         Ok(self
-            .decimal(field, Code::InvalidRate, Decimal::SCALE, i64::MIN..=i64::MAX)?
+            .decimal(field, RejectCode::InvalidRate, Decimal::SCALE, i64::MIN..=i64::MAX)?
             .map(Decimal))
     }
 
@@ -77,28 +78,28 @@ impl<'d, E: Element<'d>, const N: usize> Fields<'_, '_, 'd, E, N> {
     fn decimal(
         &mut self,
         field: usize,
-        code: Code,
+        code: RejectCode,
         scale: u32,
         allowed: RangeInclusive<i64>,
-    ) -> Result<Option<i64>, E::Fault> {
-        let Some(word) = self.word(field)? else { return Ok(None) };
-        let short = word.shorter().and_then(|text| parse_short(text, word.len(), scale));
-        let value = short.or_else(|| parse_scaled(word.bytes(), scale));
+    ) -> Result<Option<i64>, E::Error> {
+        let Some(text) = self.text_value(field)? else { return Ok(None) };
+        let short = text.shorter().and_then(|bytes| parse_short(bytes, text.len(), scale));
+        let value = short.or_else(|| parse_scaled(text.as_bytes(), scale));
         match value.filter(|value| allowed.contains(value)) {
             Some(value) => {
-                if word.len() >= card::MIN_DIGITS {
-                    self.clear_long(field, word)?;
+                if text.len() >= card::MIN_DIGITS {
+                    self.check_long(field, text)?;
                 }
-                self.keep(field, value);
+                self.hash_integer(field, value);
                 Ok(Some(value))
             }
-            None => Err(self.unread(field, code)),
+            None => Err(self.reject_unreadable(field, code)),
         }
     }
 
-    /// Refuses a decimal with as many digits as a card number if it is one.
+    /// Rejects a decimal that is a card number.
     #[cold]
-    fn clear_long(&self, field: usize, word: Word<'d>) -> Result<(), E::Fault> {
-        self.clear(field, word.text())
+    fn check_long(&self, field: usize, text: TextValue<'d>) -> Result<(), E::Error> {
+        self.check_card_data(field, text.as_str())
     }
 }

@@ -1,102 +1,107 @@
-//! Members that the schema does not know: kept as they are, hashed, and held to the rules of JSON and
-//! of card data like all others.
+//! Members that the schema does not know: the event keeps and hashes them, and the rules of JSON and of card data hold
+//! for them as for all others.
 
-use super::place::Place;
+use super::json_pointer::JsonPointer;
 use super::tape::{Members, Shape, Value};
-use super::{Code, Refusal, Scratch};
+use super::{RejectCode, Rejection, Scratch};
 use crate::card::{CardRules, TextClass, is_authentication_name};
 use crate::hash::{MemberSum, Scalar};
 
 /// Names of objects with fewer members are sorted on the stack.
 const FEW_MEMBERS: usize = 32;
 
-/// What every step of a walk needs.
-pub(super) struct Walk<'s> {
+/// What every rule needs besides the member that it reads.
+pub(super) struct DecodeContext<'s> {
     pub(super) scratch: &'s mut Scratch,
     pub(super) cards: Option<&'s CardRules>,
     /// Whether all texts are known to be printable ASCII.
     pub(super) is_plain: bool,
 }
 
-impl Walk<'_> {
-    /// Says what card data is in a text.
-    pub(super) fn finding(&self, text: &str, class: TextClass) -> Option<Code> {
+impl DecodeContext<'_> {
+    /// Returns the code for card data in a text.
+    pub(super) fn finding(&self, text: &str, class: TextClass) -> Option<RejectCode> {
         self.cards.and_then(|cards| cards.finding(text, class))
     }
 
-    /// Refuses a text with card data in it.
-    fn clear(&self, text: &str, class: TextClass, place: &Place<'_>) -> Result<(), Refusal> {
+    /// Rejects a text that contains card data.
+    fn check_card_data(
+        &self,
+        text: &str,
+        class: TextClass,
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), Rejection> {
         match self.finding(text, class) {
-            Some(code) => Err(Refusal::at(code, place)),
+            Some(code) => Err(Rejection::at(code, pointer)),
             None => Ok(()),
         }
     }
 
-    /// Sums up those members of an object that `is_known` does not know.
+    /// Hashes those members of an object that `is_known` does not know.
     pub(super) fn members(
         &mut self,
         members: &Members<'_, '_>,
         is_known: impl Fn(&str) -> bool + Copy,
-        place: &Place<'_>,
-    ) -> Result<MemberSum, Refusal> {
+        pointer: &JsonPointer<'_>,
+    ) -> Result<MemberSum, Rejection> {
         let unknown = members.clone().filter(|(name, _)| !is_known(name));
         if let Some(name) = repeated_name(unknown.clone().map(|(name, _)| name)) {
-            return Err(Refusal::at(Code::DuplicateMember, &place.member(name)));
+            return Err(Rejection::at(RejectCode::DuplicateMember, &pointer.member(name)));
         }
         let mut sum = MemberSum::default();
         for (name, value) in unknown {
-            let place = place.member(name);
-            self.clear(name, TextClass::Free, &place)?;
+            let pointer = pointer.member(name);
+            self.check_card_data(name, TextClass::Free, &pointer)?;
             if self.cards.is_some() && is_authentication_name(name) && !value.is_null() {
-                return Err(Refusal::at(Code::AuthenticationData, &place));
+                return Err(Rejection::at(RejectCode::AuthenticationData, &pointer));
             }
-            let begun = self.scratch.fingerprint.begin_member(name);
-            self.value(value, TextClass::of(name), &place)?;
-            sum.add(self.scratch.fingerprint.end_member(begun));
+            let member = self.scratch.fingerprint.begin_member(name);
+            self.value(value, TextClass::of(name), &pointer)?;
+            sum.add(self.scratch.fingerprint.end_member(member));
         }
         Ok(sum)
     }
 
-    /// Adds a value to the fingerprint. Recursion is as deep as the text, which has a limit.
+    /// Adds a value to the fingerprint. Recursion is as deep as the text, whose depth simd-json has limited.
     fn value(
         &mut self,
         value: Value<'_, '_>,
         class: TextClass,
-        place: &Place<'_>,
-    ) -> Result<(), Refusal> {
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), Rejection> {
         match value.shape() {
             Shape::Scalar(scalar) => {
-                self.clear_scalar(scalar, class, place)?;
+                self.check_scalar(scalar, class, pointer)?;
                 self.scratch.fingerprint.value(scalar, class);
             }
             Shape::Array(elements) => {
                 self.scratch.fingerprint.array(elements.len());
                 for (index, element) in elements.enumerate() {
-                    self.value(element, class, &place.element(index))?;
+                    self.value(element, class, &pointer.element(index))?;
                 }
             }
             Shape::Object(members) => {
-                let sum = self.members(&members, |_| false, place)?;
+                let sum = self.members(&members, |_| false, pointer)?;
                 self.scratch.fingerprint.object(sum);
             }
         }
         Ok(())
     }
 
-    fn clear_scalar(
+    fn check_scalar(
         &self,
         scalar: Scalar<'_>,
         class: TextClass,
-        place: &Place<'_>,
-    ) -> Result<(), Refusal> {
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), Rejection> {
         let Some(cards) = self.cards else { return Ok(()) };
         let is_card = match scalar {
-            Scalar::Text(text) => return self.clear(text, class, place),
+            Scalar::Text(text) => return self.check_card_data(text, class, pointer),
             Scalar::Integer(value) => cards.is_card_integer(value),
             Scalar::Double(value) => cards.is_card_double(value),
             Scalar::Null | Scalar::Bool(_) => false,
         };
-        if is_card { Err(Refusal::at(Code::CardData, place)) } else { Ok(()) }
+        if is_card { Err(Rejection::at(RejectCode::CardData, pointer)) } else { Ok(()) }
     }
 }
 
@@ -106,8 +111,8 @@ fn repeated_name<'d>(names: impl Iterator<Item = &'d str> + Clone) -> Option<&'d
     let mut few = [""; FEW_MEMBERS];
     let mut many = Vec::new();
     let mut count = 0;
-    for (place, name) in few.iter_mut().zip(names.clone()) {
-        *place = name;
+    for (slot, name) in few.iter_mut().zip(names.clone()) {
+        *slot = name;
         count += 1;
     }
     let names = if count < FEW_MEMBERS {

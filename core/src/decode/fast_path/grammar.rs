@@ -1,12 +1,12 @@
-//! The objects of the schema: the names in each, and what stands behind a name.
+//! The objects of the schema: the names in each, and the type of each member.
 
-use Holds::{Flag, Integer, List, Object, Text};
+use MemberType::{Flag, Integer, List, Object, Text};
 
 use crate::decode::{header, line, parts};
 
-/// What a member holds, when it is not null.
+/// The type of a member that is not null.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Holds {
+pub(super) enum MemberType {
     Text,
     Integer,
     Flag,
@@ -20,43 +20,43 @@ pub(super) struct Grammar {
     /// Number of the first of its states: after each field, then after a null in each.
     first_state: u8,
     names: &'static [&'static str],
-    holds: &'static [Holds],
+    types: &'static [MemberType],
 }
 
 impl Grammar {
     /// Returns a member by its name, with its field.
-    pub(super) fn member(&self, name: &[u8]) -> Option<(u8, Holds)> {
+    pub(super) fn member(&self, name: &[u8]) -> Option<(u8, MemberType)> {
         let field = self.names.iter().position(|known| known.as_bytes() == name)?;
-        Some((u8::try_from(field).ok()?, *self.holds.get(field)?))
+        Some((u8::try_from(field).ok()?, *self.types.get(field)?))
     }
 
     /// Tells whether a field holds a list.
     pub(super) fn is_list(&self, field: u8) -> bool {
-        matches!(self.holds.get(usize::from(field)), Some(List(_)))
+        matches!(self.types.get(usize::from(field)), Some(List(_)))
     }
 
     /// Returns what the objects are that a field holds.
     pub(super) fn inner(&self, field: u8) -> Option<&'static Self> {
-        match self.holds.get(usize::from(field))? {
+        match self.types.get(usize::from(field))? {
             Object(inner) | List(inner) => Some(inner),
             Text | Integer | Flag => None,
         }
     }
 
-    /// Returns the state behind a field's value; a text still has its last quotation mark ahead.
+    /// Returns the state after a field's value; the closing quotation mark of a text is still to come.
     pub(super) fn after(&self, field: u8) -> u8 {
         self.first_state + field
     }
 
-    /// Returns the state behind a null or an empty list in a field.
-    pub(super) fn after_nothing(&self, field: u8) -> u8 {
+    /// Returns the state after a null or an empty list in a field.
+    pub(super) fn after_absent(&self, field: u8) -> u8 {
         self.after(field) + self.fields()
     }
 
-    /// Tells whether in one of its states the last quotation mark of a text is ahead.
-    pub(super) fn is_behind_text(&self, state: usize) -> bool {
+    /// Tells whether the closing quotation mark of a text is still to come in one of its states.
+    pub(super) fn is_after_text(&self, state: usize) -> bool {
         let field = state.checked_sub(usize::from(self.first_state));
-        matches!(field.and_then(|field| self.holds.get(field)), Some(Text))
+        matches!(field.and_then(|field| self.types.get(field)), Some(Text))
     }
 
     /// Returns how many fields it has.
@@ -74,19 +74,19 @@ impl Grammar {
 
 /// The state in which an event begins.
 pub(super) const START: u8 = EVENT.end();
-/// More than there are states: a power of two.
+/// More than there are states, and a power of two, so that an index needs no check of bounds.
 pub(super) const STATES: usize = 128;
-/// Objects within each other, the event being the first.
-pub(super) const DEEPEST: usize = 3;
+/// Deepest nesting of objects, the event being the outermost.
+pub(super) const SCHEMA_DEPTH: usize = 3;
 
 static DISCOUNT: Grammar =
-    Grammar { first_state: 0, names: &line::DISCOUNT_NAMES, holds: &[Text, Text] };
+    Grammar { first_state: 0, names: &line::DISCOUNT_NAMES, types: &[Text, Text] };
 static TAX: Grammar =
-    Grammar { first_state: 4, names: &line::TAX_NAMES, holds: &[Text, Text, Text, Flag] };
+    Grammar { first_state: 4, names: &line::TAX_NAMES, types: &[Text, Text, Text, Flag] };
 static LINE: Grammar = Grammar {
     first_state: 12,
     names: &line::NAMES,
-    holds: &[
+    types: &[
         Integer,
         Text,
         Text,
@@ -105,22 +105,22 @@ static LINE: Grammar = Grammar {
     ],
 };
 static TENDER: Grammar =
-    Grammar { first_state: 42, names: &parts::TENDER_NAMES, holds: &[Text, Text, Text, Text] };
+    Grammar { first_state: 42, names: &parts::TENDER_NAMES, types: &[Text, Text, Text, Text] };
 static TOTALS: Grammar = Grammar {
     first_state: 50,
     names: &parts::TOTALS_NAMES,
-    holds: &[Text, Text, Text, Text, Integer],
+    types: &[Text, Text, Text, Text, Integer],
 };
 static REFERENCE: Grammar = Grammar {
     first_state: 60,
     names: &parts::REFERENCE_NAMES,
-    holds: &[Text, Text, Text, Integer, Text, Text, Text],
+    types: &[Text, Text, Text, Integer, Text, Text, Text],
 };
 /// The event itself.
 pub(super) static EVENT: Grammar = Grammar {
     first_state: 74,
     names: &header::NAMES,
-    holds: &[
+    types: &[
         Text,
         Text,
         Text,
@@ -146,18 +146,18 @@ pub(super) static EVENT: Grammar = Grammar {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sheet::{FRAME, INNER_FRAME};
+    use super::super::field_table::{FRAME, INNER_FRAME};
     use super::*;
 
     #[test]
-    fn every_name_holds_something_and_no_state_serves_twice() {
+    fn every_name_has_a_type_and_no_state_serves_twice() {
         let mut next = 0;
         for grammar in [&DISCOUNT, &TAX, &LINE, &TENDER, &TOTALS, &REFERENCE, &EVENT] {
-            assert_eq!(grammar.names.len(), grammar.holds.len());
+            assert_eq!(grammar.names.len(), grammar.types.len());
             assert!(grammar.names.len() < 32, "a mask of 32 bits tells which are there");
             let frame =
                 if grammar.first_state == EVENT.first_state { FRAME } else { INNER_FRAME as usize };
-            assert!(grammar.names.len() < frame, "a frame has a head besides");
+            assert!(grammar.names.len() < frame, "a frame has a header besides");
             assert_eq!(grammar.first_state, next);
             next = grammar.end();
         }

@@ -1,20 +1,20 @@
-//! An object on the tape, its members sorted by the names of the schema.
+//! An object on the tape, its members in the order of the schema.
 
-use super::members::{Element, Members, Word, WrongType};
-use super::place::Place;
+use super::json_pointer::JsonPointer;
+use super::members::{Element, Members, TextValue, WrongType};
 use super::tape::{self, Elements, Value};
-use super::unknown::Walk;
-use super::{Code, Refusal};
+use super::unknown_members::DecodeContext;
+use super::{RejectCode, Rejection};
 
 /// The members of one object on the tape.
-pub(super) struct Sorted<'t, 'd, const N: usize> {
+pub(super) struct SortedMembers<'t, 'd, const N: usize> {
     names: &'static [&'static str; N],
     members: tape::Members<'t, 'd>,
     values: [Option<Value<'t, 'd>>; N],
     has_unknown: bool,
 }
 
-impl<'t, 'd, const N: usize> Sorted<'t, 'd, N> {
+impl<'t, 'd, const N: usize> SortedMembers<'t, 'd, N> {
     fn value(&self, field: usize) -> Option<Value<'t, 'd>> {
         self.values.get(field).copied().flatten().filter(|value| !value.is_null())
     }
@@ -22,15 +22,15 @@ impl<'t, 'd, const N: usize> Sorted<'t, 'd, N> {
 
 impl<'t, 'd> Element<'d> for Value<'t, 'd> {
     const HASHED: bool = true;
-    type Members<const N: usize> = Sorted<'t, 'd, N>;
-    type Fault = Refusal;
+    type Members<const N: usize> = SortedMembers<'t, 'd, N>;
+    type Error = Rejection;
 
     fn open<const N: usize>(
         self,
         names: &'static [&'static str; N],
-        place: &Place<'_>,
-    ) -> Result<Sorted<'t, 'd, N>, Refusal> {
-        let members = self.object().ok_or_else(|| Refusal::at(Code::WrongType, place))?;
+        pointer: &JsonPointer<'_>,
+    ) -> Result<SortedMembers<'t, 'd, N>, Rejection> {
+        let members = self.object().ok_or_else(|| Rejection::at(RejectCode::WrongType, pointer))?;
         let mut values = [None; N];
         let mut has_unknown = false;
         let mut expected = 0;
@@ -43,18 +43,18 @@ impl<'t, 'd> Element<'d> for Value<'t, 'd> {
             if let Some(slot @ None) = values.get_mut(index) {
                 *slot = Some(value);
             } else {
-                return Err(Refusal::at(Code::DuplicateMember, &place.member(name)));
+                return Err(Rejection::at(RejectCode::DuplicateMember, &pointer.member(name)));
             }
         }
-        Ok(Sorted { names, members, values, has_unknown })
+        Ok(SortedMembers { names, members, values, has_unknown })
     }
 
-    fn fault(code: Code, place: &Place<'_>) -> Refusal {
-        Refusal::at(code, place)
+    fn error(code: RejectCode, pointer: &JsonPointer<'_>) -> Rejection {
+        Rejection::at(code, pointer)
     }
 }
 
-impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
+impl<'t, 'd, const N: usize> Members<'d> for SortedMembers<'t, 'd, N> {
     type Element = Value<'t, 'd>;
     type List = Elements<'t, 'd>;
 
@@ -62,8 +62,10 @@ impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
         self.value(field).is_some()
     }
 
-    fn word(&self, field: usize) -> Result<Option<Word<'d>>, WrongType> {
-        self.value(field).map(|value| value.text().map(Word::whole).ok_or(WrongType)).transpose()
+    fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType> {
+        self.value(field)
+            .map(|value| value.text().map(TextValue::whole).ok_or(WrongType))
+            .transpose()
     }
 
     fn integer(&self, field: usize) -> Result<Option<i64>, WrongType> {
@@ -88,17 +90,21 @@ impl<'t, 'd, const N: usize> Members<'d> for Sorted<'t, 'd, N> {
         object.transpose()
     }
 
-    fn add_unknown(&self, walk: &mut Walk<'_>, place: &Place<'_>) -> Result<(), Refusal> {
+    fn add_unknown(
+        &self,
+        context: &mut DecodeContext<'_>,
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), Rejection> {
         if self.has_unknown {
             let is_known = |name: &str| self.names.contains(&name);
-            let sum = walk.members(&self.members, is_known, place)?;
-            walk.scratch.fingerprint.unknown(sum);
+            let sum = context.members(&self.members, is_known, pointer)?;
+            context.scratch.fingerprint.unknown(sum);
         }
         Ok(())
     }
 }
 
-/// Finds a name, trying first the one that stands next in the schema.
+/// Returns the index of a name, trying first the one that is next in the schema.
 fn index_of<const N: usize>(names: &[&str; N], name: &str, expected: usize) -> Option<usize> {
     if names.get(expected).is_some_and(|next| *next == name) {
         return Some(expected);

@@ -2,50 +2,50 @@
 
 #![expect(
     unsafe_code,
-    reason = "ASCII is UTF-8, and to check it again is a twentieth of the scan; see ADR 13"
+    reason = "ASCII is UTF-8, and checking it again costs a twentieth of the scan; see ADR 13"
 )]
 
 use wide::u8x16;
 
 use super::block::{BLOCK, printable};
 
-/// Bytes that are looked at together.
-const STRETCH: usize = 64;
+/// Bytes that one step of the loop tests.
+const CHUNK: usize = 64;
 
-/// Returns a text if it holds nothing but printable ASCII without a backslash, and is no shorter than a stretch.
+/// Returns a text if it holds nothing but printable ASCII without a backslash, and is no shorter than a chunk.
 #[inline]
 pub(super) fn plain(text: &[u8]) -> Option<&str> {
     let last = text.last_chunk()?;
-    let mut seen = Seen::of(last);
-    // The last stretch covers what is left behind those in a row.
-    text.as_chunks().0.iter().for_each(|stretch| seen.add(stretch));
-    if !seen.is_plain() {
+    let mut summary = ColumnSummary::of(last);
+    // The last chunk overlaps the others and covers the rest behind them.
+    text.as_chunks().0.iter().for_each(|chunk| summary.add(chunk));
+    if !summary.is_plain() {
         return None;
     }
-    // SAFETY: every byte stands in a stretch that was looked at, and none is beyond ASCII, all of which is UTF-8.
+    // SAFETY: every byte is in a chunk that was tested, and none is beyond ASCII, which is a subset of UTF-8.
     Some(unsafe { std::str::from_utf8_unchecked(text) })
 }
 
-/// What was seen of a text, in each of sixteen columns.
+/// The lowest and the highest byte of a text, and its backslashes, in each of sixteen columns.
 #[derive(Debug)]
-struct Seen {
+struct ColumnSummary {
     lowest: u8x16,
     highest: u8x16,
     backslashes: u8x16,
 }
 
-impl Seen {
+impl ColumnSummary {
     #[inline]
-    fn of(stretch: &[u8; STRETCH]) -> Self {
+    fn of(chunk: &[u8; CHUNK]) -> Self {
         let [lowest, highest] = [u8::MAX, u8::MIN].map(u8x16::splat);
-        let mut seen = Self { lowest, highest, backslashes: u8x16::splat(0) };
-        seen.add(stretch);
-        seen
+        let mut summary = Self { lowest, highest, backslashes: u8x16::splat(0) };
+        summary.add(chunk);
+        summary
     }
 
     #[inline]
-    fn add(&mut self, stretch: &[u8; STRETCH]) {
-        for block in stretch.as_chunks::<BLOCK>().0 {
+    fn add(&mut self, chunk: &[u8; CHUNK]) {
+        for block in chunk.as_chunks::<BLOCK>().0 {
             let bytes = u8x16::new(*block);
             (self.lowest, self.highest) = (self.lowest.min(bytes), self.highest.max(bytes));
             self.backslashes |= bytes.simd_eq(u8x16::splat(b'\\'));
@@ -64,14 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_odd_byte_anywhere_makes_a_text_that_is_not_plain() {
+    fn one_irregular_byte_anywhere_makes_a_text_that_is_not_plain() {
         for byte in 0..=u8::MAX {
             for length in [64, 65, 127, 128, 200] {
                 for at in 0..length {
                     let mut text = vec![b'a'; length];
                     text[at] = byte;
-                    let is_odd = byte == b'\\' || !(0x20..0x7f).contains(&byte);
-                    let expected = (!is_odd).then_some(&text[..]);
+                    let is_irregular = byte == b'\\' || !(0x20..0x7f).contains(&byte);
+                    let expected = (!is_irregular).then_some(&text[..]);
                     assert_eq!(plain(&text).map(str::as_bytes), expected, "{byte} at {at}");
                 }
             }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_shorter_than_a_stretch_is_looked_at_in_another_way() {
-        assert_eq!((0..STRETCH).find(|length| plain(&vec![b'a'; *length]).is_some()), None);
+    fn a_text_shorter_than_a_chunk_is_never_plain() {
+        assert_eq!((0..CHUNK).find(|length| plain(&vec![b'a'; *length]).is_some()), None);
     }
 }

@@ -1,38 +1,38 @@
-//! Where a string ends, and reading its escapes.
+//! Finds the end of a string, and decodes its escapes.
 
-use super::block::{BLOCK, block, odd, quotes};
+use super::block::{BLOCK, block, irregular, quotes};
 
 #[expect(clippy::cast_possible_truncation, reason = "sixteen")]
 const NEXT_BLOCK: u32 = BLOCK as u32;
 
-/// What was met in the strings of a text that is not plain.
+/// What the strings of a text that is not plain contain.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Oddities {
+pub(super) struct TextTraits {
     /// A character that is not printable ASCII.
-    pub(super) is_any_beyond: bool,
+    pub(super) has_unprintable: bool,
     /// An escape: the copy is not the text any more.
-    pub(super) is_any_escape: bool,
+    pub(super) has_escape: bool,
 }
 
-/// Returns where a string ends, and where the quotation mark behind it stands.
+/// Returns the end of a string, and the offset of the quotation mark behind it.
 ///
-/// In a plain text they are one. Otherwise escapes are read where they stand, which makes the string shorter, and
-/// blanks fill the rest.
+/// The two are equal in a plain text. Otherwise escapes are decoded in place, which makes the string shorter, and blanks
+/// fill the rest.
 #[inline]
 pub(super) fn end<const PLAIN: bool>(
     copy: &mut [u8],
     from: u32,
-    oddities: &mut Oddities,
+    traits: &mut TextTraits,
 ) -> Option<(u32, u32)> {
     let mut at = from;
     loop {
         let block = block(copy, at)?;
         let quotes = quotes(block);
         if !PLAIN {
-            // What stands before the first quotation mark, and the mark itself.
+            // A mask of the bytes before the first quotation mark and of the mark itself: bytes behind it are another string's.
             let before = quotes ^ quotes.wrapping_sub(1);
-            if odd(block) & before != 0 {
-                return odd_end(copy, at, oddities);
+            if irregular(block) & before != 0 {
+                return irregular_end(copy, at, traits);
             }
         }
         if quotes != 0 {
@@ -43,10 +43,10 @@ pub(super) fn end<const PLAIN: bool>(
     }
 }
 
-/// The same a byte at a time, from where there is something odd on.
+/// The same, one byte at a time, from the block with an irregular byte on.
 #[cold]
 #[inline(never)]
-fn odd_end(copy: &mut [u8], from: u32, oddities: &mut Oddities) -> Option<(u32, u32)> {
+fn irregular_end(copy: &mut [u8], from: u32, traits: &mut TextTraits) -> Option<(u32, u32)> {
     let mut at = from as usize;
     loop {
         match copy.get(at)? {
@@ -55,21 +55,21 @@ fn odd_end(copy: &mut [u8], from: u32, oddities: &mut Oddities) -> Option<(u32, 
                 return Some((at, at));
             }
             b'\\' => {
-                let (end, quote) = unescaped_end(copy, at, oddities)?;
+                let (end, quote) = unescaped_end(copy, at, traits)?;
                 return Some((u32::try_from(end).ok()?, u32::try_from(quote).ok()?));
             }
             ..0x20 => return None,
             0x20..0x7f => {}
-            0x7f.. => oddities.is_any_beyond = true,
+            0x7f.. => traits.has_unprintable = true,
         }
         at += 1;
     }
 }
 
-/// The same from the first escape on. What an escape stands for is never longer than itself.
-fn unescaped_end(copy: &mut [u8], from: usize, oddities: &mut Oddities) -> Option<(usize, usize)> {
+/// The same from the first escape on. Decoding in place is safe: a character is never longer than its escape.
+fn unescaped_end(copy: &mut [u8], from: usize, traits: &mut TextTraits) -> Option<(usize, usize)> {
     let (mut at, mut to) = (from, from);
-    oddities.is_any_escape = true;
+    traits.has_escape = true;
     loop {
         match *copy.get(at)? {
             b'"' => {
@@ -79,12 +79,12 @@ fn unescaped_end(copy: &mut [u8], from: usize, oddities: &mut Oddities) -> Optio
             b'\\' => {
                 let (character, length) = escaped(copy.get(at + 1..)?)?;
                 at += 1 + length;
-                oddities.is_any_beyond |= !(' '..='~').contains(&character);
+                traits.has_unprintable |= !(' '..='~').contains(&character);
                 to += character.encode_utf8(copy.get_mut(to..at)?).len();
             }
             ..0x20 => return None,
             byte => {
-                oddities.is_any_beyond |= byte >= 0x7f;
+                traits.has_unprintable |= byte >= 0x7f;
                 *copy.get_mut(to)? = byte;
                 (at, to) = (at + 1, to + 1);
             }
@@ -92,7 +92,7 @@ fn unescaped_end(copy: &mut [u8], from: usize, oddities: &mut Oddities) -> Optio
     }
 }
 
-/// Reads what stands behind a backslash; returns the character and its bytes in the text.
+/// Decodes what follows a backslash; returns the character and the length of its escape without the backslash.
 fn escaped(rest: &[u8]) -> Option<(char, usize)> {
     let character = match rest.first()? {
         byte @ (b'"' | b'\\' | b'/') => char::from(*byte),
@@ -107,7 +107,7 @@ fn escaped(rest: &[u8]) -> Option<(char, usize)> {
     Some((character, 1))
 }
 
-/// Reads the four digits of an escape, and those of the other half of a pair (RFC 8259, section 7).
+/// Decodes the four digits of an escape, and those of the other half of a surrogate pair (RFC 8259, section 7).
 fn unicode(rest: &[u8]) -> Option<(char, usize)> {
     let first = four_digits(rest)?;
     if let Some(character) = char::from_u32(first) {
@@ -131,16 +131,16 @@ fn four_digits(rest: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::speculate::block::Padded;
+    use crate::decode::fast_path::block::PaddedText;
 
     /// Reads a string that ends with the first quotation mark that no backslash stands before.
-    fn read(text: &str) -> Option<(String, Oddities)> {
-        let (mut padded, mut oddities) = (Padded::default(), Oddities::default());
+    fn read(text: &str) -> Option<(String, TextTraits)> {
+        let (mut padded, mut traits) = (PaddedText::default(), TextTraits::default());
         let copy = padded.of(text.as_bytes())?;
-        let (end, quote) = end::<false>(copy, 0, &mut oddities)?;
+        let (end, quote) = end::<false>(copy, 0, &mut traits)?;
         assert_eq!(copy[quote as usize], b'"');
         assert!(copy[end as usize..quote as usize].iter().all(|byte| *byte == b' '));
-        Some((String::from_utf8(copy[..end as usize].to_vec()).unwrap(), oddities))
+        Some((String::from_utf8(copy[..end as usize].to_vec()).unwrap(), traits))
     }
 
     #[test]
@@ -177,10 +177,11 @@ mod tests {
             let read =
                 if inside.ends_with('\\') && !inside.ends_with(r#"\\""#) { None } else { read };
             assert_eq!(read.as_ref().map(|(text, _)| text), expected.as_ref(), "{inside}");
-            if let (Some((_, oddities)), Some(text)) = (read, expected) {
-                let is_beyond = text.chars().any(|character| !(' '..='~').contains(&character));
-                assert_eq!(oddities.is_any_beyond, is_beyond, "{inside}");
-                assert_eq!(oddities.is_any_escape, inside.contains('\\'), "{inside}");
+            if let (Some((_, traits)), Some(text)) = (read, expected) {
+                let has_unprintable =
+                    text.chars().any(|character| !(' '..='~').contains(&character));
+                assert_eq!(traits.has_unprintable, has_unprintable, "{inside}");
+                assert_eq!(traits.has_escape, inside.contains('\\'), "{inside}");
             }
         }
     }

@@ -1,24 +1,24 @@
-//! Why an event is refused: a stable code, a pointer to the place, and whose event it was.
+//! Why an event is rejected: a stable code, a JSON pointer, and the identity of the event.
 //!
 //! Nothing here holds a value of the event. A pointer may name a member that the sender made up, so
 //! digits that could be a card number are masked in it.
 
 use std::fmt;
 
-use super::place::Place;
+use super::json_pointer::JsonPointer;
 use crate::card;
 use crate::text::Date;
 
 macro_rules! codes {
     ($($code:ident $name:literal $detail:literal,)*) => {
-        /// Reasons for refusing an event, or for flagging it. Codes are stable: receivers match on them.
+        /// Reasons for rejecting an event, or for flagging it. Codes are stable: receivers match on them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[expect(missing_docs, reason = "the sentence of each says what it is")]
-        pub enum Code {
+        pub enum RejectCode {
             $($code,)*
         }
 
-        impl Code {
+        impl RejectCode {
             /// All codes.
             pub const ALL: &[Self] = &[$(Self::$code,)*];
 
@@ -79,54 +79,54 @@ codes! {
     AuthenticationData "authentication_data" "Card authentication data (track, security code or PIN) may not be sent.",
 }
 
-impl Code {
-    /// Tells whether the text failed as JSON, before any rule of the schema was looked at.
+impl RejectCode {
+    /// Tells whether the text failed as JSON, before any rule of the schema was checked.
     pub fn is_malformed(self) -> bool {
         self <= Self::NumberOutOfRange
     }
 }
 
-impl fmt::Display for Code {
+impl fmt::Display for RejectCode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.as_str())
     }
 }
 
-/// An event that is refused for good.
+/// An event that is rejected for good.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code} at \"{pointer}\"")]
-pub struct Refusal {
+pub struct Rejection {
     /// Why.
-    pub code: Code,
+    pub code: RejectCode,
     /// Where: a JSON pointer (RFC 6901); empty where the whole text is meant.
     pub pointer: String,
     /// Whose event it was, as far as that could be read.
     pub identity: Option<Box<PartialIdentity>>,
 }
 
-impl Refusal {
-    /// Refuses the text as a whole.
-    pub fn whole(code: Code) -> Self {
+impl Rejection {
+    /// Rejects the text as a whole.
+    pub fn whole(code: RejectCode) -> Self {
         Self { code, pointer: String::new(), identity: None }
     }
 
-    /// Refuses what stands at a member of the event itself, such as `tenant`.
-    pub fn member(code: Code, name: &str) -> Self {
-        Self::at(code, &Place::ROOT.member(name))
+    /// Rejects a member of the event itself, such as `tenant`.
+    pub fn member(code: RejectCode, name: &str) -> Self {
+        Self::at(code, &JsonPointer::ROOT.member(name))
     }
 
-    /// Refuses what the totals say.
-    pub(crate) fn in_totals(code: Code, name: &str) -> Self {
-        Self::at(code, &Place::ROOT.member("totals").member(name))
+    /// Rejects a member of the totals.
+    pub(crate) fn in_totals(code: RejectCode, name: &str) -> Self {
+        Self::at(code, &JsonPointer::ROOT.member("totals").member(name))
     }
 
     #[cold]
-    pub(super) fn at(code: Code, place: &Place<'_>) -> Self {
-        let pointer = card::redact(place.pointer().as_bytes());
+    pub(super) fn at(code: RejectCode, pointer: &JsonPointer<'_>) -> Self {
+        let pointer = card::redact(pointer.render().as_bytes());
         Self { code, pointer, identity: None }
     }
 
-    /// Says whose event it was.
+    /// Adds the identity of the event.
     #[must_use]
     pub fn with_identity(mut self, identity: PartialIdentity) -> Self {
         self.identity = Some(Box::new(identity));
@@ -134,7 +134,7 @@ impl Refusal {
     }
 }
 
-/// What could be read of a refused event's identity. Ids that hold a card number are left out.
+/// What could be read of a rejected event's identity, without ids that contain a card number.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the fields are those of the event")]
 pub struct PartialIdentity {
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn codes_are_snake_case_and_unique() {
-        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        let mut names: Vec<_> = RejectCode::ALL.iter().map(|code| code.as_str()).collect();
         assert!(
             names
                 .iter()
@@ -162,13 +162,13 @@ mod tests {
         );
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), Code::ALL.len());
-        assert!(Code::ALL.iter().all(|code| code.detail().ends_with('.')));
+        assert_eq!(names.len(), RejectCode::ALL.len());
+        assert!(RejectCode::ALL.iter().all(|code| code.detail().ends_with('.')));
     }
 
     #[test]
     fn a_pointer_gives_no_card_number_away() {
-        let refusal = Refusal::member(Code::DuplicateMember, "4111 1111 1111 1111");
-        assert_eq!(refusal.pointer, "/**** **** **** ****");
+        let rejection = Rejection::member(RejectCode::DuplicateMember, "4111 1111 1111 1111");
+        assert_eq!(rejection.pointer, "/**** **** **** ****");
     }
 }

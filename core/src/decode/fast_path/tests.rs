@@ -1,10 +1,10 @@
-//! Whatever was met before, a text is read as the reference reads it, or left to it.
+//! The fast path decodes a text as the reference does, or leaves it to the reference, whatever it learned before.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::decode::tests::{Edit, SALE, edit, edited};
-use crate::decode::{Code, Decoder, Refusal};
+use crate::decode::{Decoder, RejectCode, Rejection};
 
 /// Events of all kinds, compact and not, and what real tills might send.
 const SAMPLES: [&str; 9] = [
@@ -19,17 +19,17 @@ const SAMPLES: [&str; 9] = [
     r#"{"store":"a\/b","terminal":"Z\u00fcrich \ud83d\ude00","event_id":"\"e\\","kind":"s\u0061le","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11\u002d27","currency":"EUR","lines":[{"line":1,"type":"sale","sku":"caf\u00e9","description":"\u0000\u007f","quantity":"\u0031.5","amount":"1.\u0030"}]}"#,
 ];
 
-/// What the speculation alone makes of a text.
-fn speculated(speculation: &mut Speculation, text: &[u8]) -> Option<u128> {
-    speculation.patience.passing = 0;
+/// Decodes a text by the fast path alone.
+fn fast_hash(fast_path: &mut FastPath, text: &[u8]) -> Option<u128> {
+    fast_path.backoff.to_skip = 0;
     let event =
-        speculation.read::<true>(text, &mut Scratch::default(), None, &mut Spare::default());
+        fast_path.decode::<true>(text, &mut Scratch::default(), None, &mut EventBuffers::default());
     event.map(|event| event.hash)
 }
 
 fn assert_same(decoder: &mut Decoder, text: &[u8]) {
-    if let Some(speculation) = &mut decoder.speculation {
-        speculation.patience.passing = 0;
+    if let Some(fast_path) = &mut decoder.fast_path {
+        fast_path.backoff.to_skip = 0;
     }
     let cards = CardRules::default();
     assert_eq!(decoder.decode(text), Decoder::reference().decode(text));
@@ -42,9 +42,9 @@ fn assert_same(decoder: &mut Decoder, text: &[u8]) {
 #[test]
 fn what_a_fleet_sends_is_read_from_its_text_at_first_sight_and_again() {
     for (index, text) in SAMPLES.into_iter().enumerate() {
-        let mut speculation = Speculation::default();
+        let mut fast_path = FastPath::default();
         for _ in 0..2 {
-            let hash = speculated(&mut speculation, text.as_bytes());
+            let hash = fast_hash(&mut fast_path, text.as_bytes());
             let has_unknown = index == 2;
             let expected = Decoder::reference().decode(text.as_bytes()).unwrap().hash;
             assert_eq!(hash, (!has_unknown).then_some(expected), "{text}");
@@ -53,7 +53,7 @@ fn what_a_fleet_sends_is_read_from_its_text_at_first_sight_and_again() {
 }
 
 #[test]
-fn a_way_learned_behind_a_text_is_none_behind_a_null_or_a_number() {
+fn a_transition_learned_after_a_text_is_not_taken_after_a_null_or_a_number() {
     let mut decoder = Decoder::new();
     for text in [
         SALE.to_owned(),
@@ -77,20 +77,20 @@ fn a_way_learned_behind_a_text_is_none_behind_a_null_or_a_number() {
 
 #[test]
 fn a_null_where_a_number_stood_is_learned() {
-    let mut speculation = Speculation::default();
+    let mut fast_path = FastPath::default();
     let null = SALE.replace("1042", "null");
     for text in [SALE, &null, SALE, &null, &SALE.replace("1042", " 7")] {
-        assert!(speculated(&mut speculation, text.as_bytes()).is_some(), "{text}");
+        assert!(fast_hash(&mut fast_path, text.as_bytes()).is_some(), "{text}");
         assert_same(&mut Decoder::new(), text.as_bytes());
     }
 }
 
 #[test]
 fn white_space_of_any_length_is_judged_alike() {
-    let (mut decoder, mut speculation) = (Decoder::new(), Speculation::default());
+    let (mut decoder, mut fast_path) = (Decoder::new(), FastPath::default());
     for blanks in (0..100).chain([1_000]) {
         let text = SALE.replace(",\"", &format!(",{}\"", " \n".repeat(blanks)));
-        let is_read = speculated(&mut speculation, text.as_bytes()).is_some();
+        let is_read = fast_hash(&mut fast_path, text.as_bytes()).is_some();
         assert!(is_read || blanks > 30, "{blanks}");
         assert!(!is_read || blanks < 50, "{blanks}");
         assert_same(&mut decoder, text.as_bytes());
@@ -134,7 +134,7 @@ fn a_text_cut_anywhere_is_refused_alike() {
 }
 
 #[test]
-fn every_byte_in_every_place_is_judged_alike() {
+fn every_byte_at_every_offset_is_decoded_alike() {
     let mut decoder = Decoder::new();
     for at in 0..SALE.len() {
         for byte in [b'"', b'\\', b'\n', b',', b'}', b'0', 0, 0x7f, 0xc3] {
@@ -156,8 +156,8 @@ fn more_lines_than_allowed_are_refused_by_name() {
     for text in [text(2_000, line), text(80_000, "{}"), text(2, "{}"), text(1, "1")] {
         assert_same(&mut decoder, text.as_bytes());
     }
-    let refusal = decoder.decode(text(2_000, line).as_bytes()).map(drop).unwrap_err();
-    assert_eq!(refusal.code, Code::TooManyLines);
+    let rejection = decoder.decode(text(2_000, line).as_bytes()).map(drop).unwrap_err();
+    assert_eq!(rejection.code, RejectCode::TooManyLines);
 }
 
 #[test]
@@ -173,26 +173,30 @@ fn an_event_of_many_lines_with_taxes_and_discounts_is_read_from_its_text() {
         r#"{{"store":"1","terminal":"1","sequence":1,"event_id":"e","kind":"sale","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","currency":"EUR","lines":[{}]}}"#,
         lines.join(",")
     );
-    assert!(speculated(&mut Speculation::default(), text.as_bytes()).is_some());
+    assert!(fast_hash(&mut FastPath::default(), text.as_bytes()).is_some());
     assert_same(&mut Decoder::new(), text.as_bytes());
 }
 
 #[test]
-fn who_only_misses_is_passed_by_and_tried_again() {
-    let mut speculation = Speculation::default();
+fn texts_of_a_sender_that_only_misses_are_skipped_and_tried_again() {
+    let mut fast_path = FastPath::default();
     let mut tried = 0;
     for _ in 0..1_000 {
-        tried += u32::from(speculation.patience.passing == 0);
-        let missed =
-            speculation.read::<true>(b"{}", &mut Scratch::default(), None, &mut Spare::default());
+        tried += u32::from(fast_path.backoff.to_skip == 0);
+        let missed = fast_path.decode::<true>(
+            b"{}",
+            &mut Scratch::default(),
+            None,
+            &mut EventBuffers::default(),
+        );
         assert_eq!(missed, None);
     }
     assert!((10..30).contains(&tried), "{tried}");
-    assert!(speculated(&mut speculation, SALE.as_bytes()).is_some());
-    assert_eq!((speculation.patience.misses, speculation.patience.passing), (0, 0));
+    assert!(fast_hash(&mut fast_path, SALE.as_bytes()).is_some());
+    assert_eq!((fast_path.backoff.misses, fast_path.backoff.to_skip), (0, 0));
 }
 
-fn judged(decoder: &mut Decoder, text: &[u8]) -> Result<String, Refusal> {
+fn judged(decoder: &mut Decoder, text: &[u8]) -> Result<String, Rejection> {
     decoder.decode(text).map(|event| format!("{event:?}"))
 }
 

@@ -1,40 +1,42 @@
-//! Where the members of an event stand in its text: what the scan fills and the rules read.
+//! The table of an event's members and their offsets in the text, which the scan fills and the rules read.
 //!
-//! One list of numbers holds a frame for each object: first a head, then a slot for each field.
+//! One list of numbers has a frame for each object: a header, then a slot for each field. The header has a bit for each field
+//! that is present, and in its upper half the index of the list's next frame.
 
-use super::Missed;
-use crate::decode::Code;
-use crate::decode::members::{Element, Members, Word, WrongType};
-use crate::decode::place::Place;
-use crate::decode::unknown::Walk;
+use super::Miss;
+use crate::decode::RejectCode;
+use crate::decode::json_pointer::JsonPointer;
+use crate::decode::members::{Element, Members, TextValue, WrongType};
+use crate::decode::unknown_members::DecodeContext;
 
-/// Most slots. A text that needs more is none that a terminal sends.
-const MOST_SLOTS: usize = 1 << 17;
+/// Most slots. No terminal sends a text that needs more.
+const MAX_SLOTS: usize = 1 << 17;
 
-/// Slots that stand behind the beginning of each frame: a power of two, and more than any frame has.
+/// Slots that can be read from the beginning of each frame: more than any frame has, and a power of two, so that a mask
+/// stands for the check of bounds.
 pub(super) const FRAME: usize = 32;
-/// Slots of a frame but the event's: a head, and as many as a line has fields.
+/// Slots of a frame other than the event's: a header, and as many as a line has fields.
 pub(super) const INNER_FRAME: u32 = 16;
 
-/// The frames of one event, that of the event first.
+/// The frames of one event, beginning with that of the event itself.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
+pub(super) struct FieldTable {
     slots: Vec<u64>,
 }
 
-impl Sheet {
-    /// Returns the slots that a text of a length can need. They hold what they held: heads say which count.
+impl FieldTable {
+    /// Returns as many slots as a text of a length can need. They are not cleared: headers say which ones count.
     #[inline]
     pub(super) fn slots(&mut self, bytes: usize) -> &mut [u64] {
-        // The most for its length needs a line, sixteen for `{"line":1},`.
-        let most = (2 * FRAME + bytes + bytes / 2).min(MOST_SLOTS);
+        // A line of one member needs the most for its length: sixteen for `{"line":1},`.
+        let most = (2 * FRAME + bytes + bytes / 2).min(MAX_SLOTS);
         if self.slots.len() < most {
             self.slots.resize(most.next_power_of_two(), 0);
         }
         &mut self.slots
     }
 
-    /// Returns the event's frame, with the text that it speaks of and the copy of that.
+    /// Returns the event's frame, with the text that its offsets refer to and the padded copy of that.
     pub(super) fn event<'s, 'd, const HASHED: bool>(
         &'s self,
         text: &'d str,
@@ -46,35 +48,35 @@ impl Sheet {
 
 /// Packs two numbers into a slot; a text is too short for either to be large.
 #[inline]
-pub(super) fn pair(low: u32, high: u32) -> u64 {
+pub(super) fn pack(low: u32, high: u32) -> u64 {
     u64::from(low) | u64::from(high) << 32
 }
 
 #[inline]
-fn unpair(slot: u64) -> (usize, usize) {
+fn unpack(slot: u64) -> (usize, usize) {
     ((slot & 0xffff_ffff) as usize, (slot >> 32) as usize)
 }
 
-/// One object of an event, whose content is to be hashed or not.
+/// One object of an event. `HASHED` says whether the content hash is wanted.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Frame<'s, 'd, const HASHED: bool> {
     slots: &'s [u64],
     at: usize,
     text: &'d str,
-    /// The same text, with room behind it.
+    /// The same text, with padding behind it.
     copy: &'s [u8],
 }
 
-/// One object of an event, and its members.
+/// The fields of one object.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Opened<'s, 'd, const N: usize, const HASHED: bool> {
+pub(super) struct FrameFields<'s, 'd, const N: usize, const HASHED: bool> {
     frame: Frame<'s, 'd, HASHED>,
-    /// The fields that are there, a bit for each.
+    /// The fields that are present, a bit for each.
     present: u64,
     slots: &'s [u64; N],
 }
 
-impl<const N: usize, const HASHED: bool> Opened<'_, '_, N, HASHED> {
+impl<const N: usize, const HASHED: bool> FrameFields<'_, '_, N, HASHED> {
     #[inline]
     fn slot(&self, field: usize) -> Option<u64> {
         if self.present >> field & 1 == 0 {
@@ -92,29 +94,29 @@ impl<const N: usize, const HASHED: bool> Opened<'_, '_, N, HASHED> {
 
 impl<'s, 'd, const HASHED: bool> Element<'d> for Frame<'s, 'd, HASHED> {
     const HASHED: bool = HASHED;
-    type Fault = Missed;
-    type Members<const N: usize> = Opened<'s, 'd, N, HASHED>;
+    type Error = Miss;
+    type Members<const N: usize> = FrameFields<'s, 'd, N, HASHED>;
 
     #[inline]
     fn open<const N: usize>(
         self,
         _names: &'static [&'static str; N],
-        _place: &Place<'_>,
-    ) -> Result<Opened<'s, 'd, N, HASHED>, Missed> {
+        _pointer: &JsonPointer<'_>,
+    ) -> Result<FrameFields<'s, 'd, N, HASHED>, Miss> {
         let (present, slots) =
-            self.slots.get(self.at..).and_then(<[u64]>::split_first).ok_or(Missed)?;
-        let slots = slots.first_chunk().ok_or(Missed)?;
-        Ok(Opened { frame: self, present: *present, slots })
+            self.slots.get(self.at..).and_then(<[u64]>::split_first).ok_or(Miss)?;
+        let slots = slots.first_chunk().ok_or(Miss)?;
+        Ok(FrameFields { frame: self, present: *present, slots })
     }
 
     #[inline]
-    fn fault(_code: Code, _place: &Place<'_>) -> Missed {
-        Missed
+    fn error(_code: RejectCode, _pointer: &JsonPointer<'_>) -> Miss {
+        Miss
     }
 }
 
-/// The scan found each member to be of its type, and to be known.
-impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for Opened<'s, 'd, N, HASHED> {
+/// The scan has checked that each member is known and of its type.
+impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for FrameFields<'s, 'd, N, HASHED> {
     type Element = Frame<'s, 'd, HASHED>;
     type List = Frames<'s, 'd, HASHED>;
 
@@ -124,11 +126,11 @@ impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for Opened<'s, 'd, 
     }
 
     #[inline]
-    fn word(&self, field: usize) -> Result<Option<Word<'d>>, WrongType> {
+    fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType> {
         let Some(slot) = self.slot(field) else { return Ok(None) };
-        let (from, length) = unpair(slot);
+        let (from, length) = unpack(slot);
         let head = self.frame.copy.get(from..from + 16).and_then(<[u8]>::first_chunk);
-        Ok(Some(Word::new(self.frame.text, from, length, *head.ok_or(WrongType)?)))
+        Ok(Some(TextValue::new(self.frame.text, from, length, *head.ok_or(WrongType)?)))
     }
 
     #[inline]
@@ -144,23 +146,27 @@ impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for Opened<'s, 'd, 
     #[inline]
     fn list(&self, field: usize) -> Result<Option<Self::List>, WrongType> {
         Ok(self.slot(field).map(|slot| {
-            let (first, left) = unpair(slot);
+            let (first, left) = unpack(slot);
             Frames { next: Frame { at: first, ..self.frame }, left }
         }))
     }
 
     #[inline]
     fn object(&self, field: usize) -> Result<Option<Self::Element>, WrongType> {
-        Ok(self.slot(field).map(|slot| Frame { at: unpair(slot).0, ..self.frame }))
+        Ok(self.slot(field).map(|slot| Frame { at: unpack(slot).0, ..self.frame }))
     }
 
     #[inline]
-    fn add_unknown(&self, _walk: &mut Walk<'_>, _place: &Place<'_>) -> Result<(), Missed> {
+    fn add_unknown(
+        &self,
+        _walk: &mut DecodeContext<'_>,
+        _pointer: &JsonPointer<'_>,
+    ) -> Result<(), Miss> {
         Ok(())
     }
 }
 
-/// The objects of a list, in order.
+/// The frames of a list, in order.
 #[derive(Debug)]
 pub(super) struct Frames<'s, 'd, const HASHED: bool> {
     next: Frame<'s, 'd, HASHED>,
@@ -175,7 +181,7 @@ impl<'s, 'd, const HASHED: bool> Iterator for Frames<'s, 'd, HASHED> {
         self.left = self.left.checked_sub(1)?;
         let frame = self.next;
         let head = frame.slots.get(frame.at).copied().unwrap_or_default();
-        self.next.at = unpair(head).1;
+        self.next.at = unpack(head).1;
         Some(frame)
     }
 
