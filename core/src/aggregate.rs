@@ -1,7 +1,7 @@
 //! The aggregator: gives each record of the journal its verdict and writes what follows from it.
 //!
 //! Stands between `pos.events` and everything that sinks and data teams read. A record is judged
-//! against the ledger of its terminal (`ledger`, `numbers`, `hashes`, or `ids` where it has no
+//! against the ledger of its terminal (`ledger`, `sequences`, `hashes`, or `ids` where it has no
 //! number); a first goes to `pos.transactions`, into deltas (`windows`) and into its store-day
 //! (`days`). Outputs, state and offsets are committed in one transaction a flush (`flush`,
 //! `engine`); a new owner reads the state back (`restore`) and nothing else. What is held is a
@@ -29,7 +29,6 @@ mod ledger;
 #[cfg(test)]
 mod memory_log;
 mod metrics;
-mod numbers;
 mod outputs;
 mod paper;
 mod partition;
@@ -38,6 +37,7 @@ mod refusal;
 mod release;
 mod released;
 mod restore;
+mod sequence_set;
 mod settings;
 mod state;
 mod store;

@@ -3,7 +3,7 @@
 //! Kept with the terminal: an event asks for one day of one terminal, whatever number of others the day has. A day knows the
 //! slots of its terminals only, in the order in which they came, and writes them in parts (`super::days`).
 
-use super::numbers::Numbers;
+use super::sequence_set::SequenceSet;
 use crate::event::Kind;
 use crate::text::Date;
 
@@ -95,13 +95,13 @@ impl Attendances {
 
     /// How many numbers are missing on a day: those up to its close, or to its highest number while there is none, and above
     /// the last close before.
-    pub(super) fn missing_on(&self, date: Date, numbers: &Numbers) -> u64 {
+    pub(super) fn missing_on(&self, date: Date, sequences: &SequenceSet) -> u64 {
         let Some(upto) = self.on(date).and_then(Attendance::upto) else { return 0 };
         let closes = self.days.iter().filter(|(other, _)| *other != date);
         let closes = closes.filter_map(|(_, seen)| seen.close);
         let before = closes.filter(|&close| close < upto).max();
-        let from = before.map_or(numbers.baseline(), |close| close + 1);
-        numbers.missing_between(from, upto)
+        let from = before.map_or(sequences.baseline(), |close| close + 1);
+        sequences.missing_between(from, upto)
     }
 
     /// The days that a number counts for: whose reach it is in, with no close between.
@@ -149,9 +149,9 @@ mod tests {
 
     #[test]
     fn a_missing_number_counts_against_the_day_it_belongs_to() {
-        let mut numbers = Numbers::open_at(1);
+        let mut sequences = SequenceSet::open_at(1);
         for number in [1, 3, 4, 6] {
-            numbers.fill(number);
+            sequences.fill(number);
         }
         let days = attended(&[
             (1, Kind::Open, 1),
@@ -160,7 +160,7 @@ mod tests {
             (2, Kind::Close, 6),
         ]);
         assert_eq!(
-            (days.missing_on(Date(1), &numbers), days.missing_on(Date(2), &numbers)),
+            (days.missing_on(Date(1), &sequences), days.missing_on(Date(2), &sequences)),
             (1, 1)
         );
         let of = |number| days.of(number).collect::<Vec<_>>();
@@ -196,19 +196,19 @@ mod tests {
             acts in prop::collection::vec((0..5_i32, any::<bool>(), 0..60_u64), 1..60),
         ) {
             let mut days = Attendances::default();
-            let mut numbers = Numbers::open_at(acts[0].2);
+            let mut sequences = SequenceSet::open_at(acts[0].2);
             for (date, closes, number) in acts {
-                let missing = |days: &Attendances, numbers: &Numbers| -> Vec<u64> {
-                    (0..5).map(|date| days.missing_on(Date(date), numbers)).collect()
+                let missing = |days: &Attendances, sequences: &SequenceSet| -> Vec<u64> {
+                    (0..5).map(|date| days.missing_on(Date(date), sequences)).collect()
                 };
-                let before = missing(&days, &numbers);
-                numbers.fill(number);
+                let before = missing(&days, &sequences);
+                sequences.fill(number);
                 let mut named: Vec<Date> = days.of(number).collect();
                 let kind = if closes { Kind::Close } else { Kind::Sale };
                 let (_, moved) = days.note(Date(date), 0, kind, Some(number));
                 named.push(Date(date));
                 named.extend(moved.into_iter().flat_map(|moved| days.behind(moved)));
-                for (date, (before, after)) in (0..).zip(before.iter().zip(missing(&days, &numbers))) {
+                for (date, (before, after)) in (0..).zip(before.iter().zip(missing(&days, &sequences))) {
                     prop_assert!(*before == after || named.contains(&Date(date)), "day {date}: {before} to {after}");
                 }
             }

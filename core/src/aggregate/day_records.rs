@@ -198,7 +198,7 @@ mod tests {
     use serde::Serialize;
 
     use super::super::days::Published;
-    use super::super::numbers::Numbers;
+    use super::super::sequence_set::SequenceSet;
     use super::super::state::{day_value, part_value};
     use super::*;
     use crate::envelope::Scope;
@@ -330,7 +330,7 @@ mod tests {
             for (terminal, close, number) in acts {
                 let Some(till) = store.terminals.get_mut(terminal as usize) else { continue };
                 if let Some(number) = number {
-                    till.ledger.numbers.get_or_insert_with(|| Numbers::open_at(number)).fill(number);
+                    till.ledger.sequences.get_or_insert_with(|| SequenceSet::open_at(number)).fill(number);
                 }
                 store.attend(terminal, date, if close { Kind::Close } else { Kind::Open }, number);
             }

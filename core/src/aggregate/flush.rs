@@ -190,8 +190,8 @@ impl Partition {
                 let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
                 rows.push(Row { topic, partition: self.number, key, value });
             });
-            if let Some(numbers) = &mut ledger.numbers {
-                numbers.take_changed(|number, block| {
+            if let Some(sequences) = &mut ledger.sequences {
+                sequences.take_changed(|number, block| {
                     let [key, value] = paper.pieces(|text| {
                         state::write_numbers_key(text, key, number);
                         let key = text.len();

@@ -182,8 +182,8 @@ impl Block {
 
 #[expect(clippy::cast_possible_truncation, reason = "below 32")]
 fn place_of(number: u64) -> (u64, usize) {
-    let numbers = BLOCK_NUMBERS as u64;
-    (number / numbers, (number % numbers) as usize)
+    let sequences = BLOCK_NUMBERS as u64;
+    (number / sequences, (number % sequences) as usize)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! Dates and event ids are judged before, in [`super::fold`].
 
 use super::hashes::{Hashes, ShortHash};
-use super::numbers::{Class, Numbers, Place};
+use super::sequence_set::{OpenReason, SequencePosition, SequenceSet};
 use super::verdict::{Quarantine, Verdict};
 use crate::envelope::Scope;
 
@@ -17,7 +17,7 @@ const RESET_STREAK: u32 = 8;
 pub(super) struct Ledger {
     pub(super) scope: Scope,
     /// Absent until the first event with a number.
-    pub(super) numbers: Option<Numbers>,
+    pub(super) sequences: Option<SequenceSet>,
     pub(super) hashes: Hashes,
     /// Conflicts since the last first or duplicate.
     pub(super) streak: u32,
@@ -53,7 +53,7 @@ pub(super) struct Ruling {
 
 impl Ledger {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, numbers: None, hashes: Hashes::default(), streak: 0 }
+        Self { scope, sequences: None, hashes: Hashes::default(), streak: 0 }
     }
 
     /// Judges a good event. `recent` tells that by its own clock it happened within the horizon,
@@ -69,53 +69,65 @@ impl Ledger {
             Ok(number) => number,
             Err(reason) => return Ruling::aside(reason),
         };
-        let place = self.numbers.as_ref().map_or(Place::Above { jump: false }, |n| n.place(number));
+        let position = self
+            .sequences
+            .as_ref()
+            .map_or(SequencePosition::Above { jump: false }, |n| n.position(number));
         let suspected = self.reset_suspected();
-        let verdict = match place {
-            Place::TooLow => return Ruling::aside(Quarantine::BelowBaseline),
-            Place::Untracked => return Ruling::aside(Quarantine::GapGivenUp),
-            Place::Open(_) | Place::Above { .. } | Place::Below => {
-                let Some(numbers) = self.opened(number) else {
+        let verdict = match position {
+            SequencePosition::TooLow => return Ruling::aside(Quarantine::BelowBaseline),
+            SequencePosition::Untracked => return Ruling::aside(Quarantine::GapGivenUp),
+            SequencePosition::Open(_)
+            | SequencePosition::Above { .. }
+            | SequencePosition::Below => {
+                let Some(sequences) = self.opened(number) else {
                     return Ruling::aside(Quarantine::BelowBaseline);
                 };
-                numbers.fill(number);
+                sequences.fill(number);
                 self.hashes.insert(number, hash, moment.now_ms, moment.horizon_ms);
                 self.streak = 0;
                 Verdict::First
             }
-            Place::Known => self.judge_known(number, hash, recent, moment),
+            SequencePosition::Known => self.judge_known(number, hash, recent, moment),
         };
         Ruling {
             verdict,
             number: Some(number),
-            jumped: place == (Place::Above { jump: true }),
-            filled: matches!(place, Place::Open(Class::Missing | Class::Jumped) | Place::Below),
+            jumped: position == (SequencePosition::Above { jump: true }),
+            filled: matches!(
+                position,
+                SequencePosition::Open(OpenReason::Missing | OpenReason::Jumped)
+                    | SequencePosition::Below
+            ),
             reset: !suspected && self.reset_suspected(),
         }
     }
 
     /// Bytes that its numbers take as JSON, blocks apart, or as lists on a ledger, at most.
     pub(super) fn written_bytes(&self) -> usize {
-        self.numbers.as_ref().map_or(0, Numbers::written_bytes)
+        self.sequences.as_ref().map_or(0, SequenceSet::written_bytes)
     }
 
     /// What the next flush writes of it: blocks as records, keys apart, and bytes, those of its terminal's two records included.
     pub(super) fn pending(&self) -> Pending {
-        let (hashes, numbers) =
-            (self.hashes.changed(), self.numbers.as_ref().map_or(0, Numbers::changed));
-        let bytes = 160 * hashes + 1_040 * numbers + 2 * self.written_bytes();
-        Pending { blocks: hashes + numbers, bytes }
+        let (hashes, sequences) =
+            (self.hashes.changed(), self.sequences.as_ref().map_or(0, SequenceSet::changed));
+        let bytes = 160 * hashes + 1_040 * sequences + 2 * self.written_bytes();
+        Pending { blocks: hashes + sequences, bytes }
     }
 
     /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.
     /// Returns the number as the ledger counts it, `None` where it can not take it.
     pub(super) fn refuse(&mut self, sequence: u64) -> Option<u64> {
         let number = self.unwrap(sequence).ok()?;
-        let numbers = self.opened(number)?;
-        if matches!(numbers.place(number), Place::TooLow | Place::Untracked) {
+        let sequences = self.opened(number)?;
+        if matches!(
+            sequences.position(number),
+            SequencePosition::TooLow | SequencePosition::Untracked
+        ) {
             return None;
         }
-        numbers.refuse(number);
+        sequences.refuse(number);
         Some(number)
     }
 
@@ -148,15 +160,15 @@ impl Ledger {
     }
 
     /// The numbers, opened at this one if there are none yet; `None` if they cannot open with it.
-    fn opened(&mut self, number: u64) -> Option<&mut Numbers> {
-        if self.numbers.is_none() {
-            self.numbers = Some(match self.scope {
+    fn opened(&mut self, number: u64) -> Option<&mut SequenceSet> {
+        if self.sequences.is_none() {
+            self.sequences = Some(match self.scope {
                 Scope::BusinessDate if number == 0 => return None,
-                Scope::BusinessDate => Numbers::open_from(1, number),
-                Scope::Terminal | Scope::Wrapping(_) => Numbers::open_at(number),
+                Scope::BusinessDate => SequenceSet::open_from(1, number),
+                Scope::Terminal | Scope::Wrapping(_) => SequenceSet::open_at(number),
             });
         }
-        self.numbers.as_mut()
+        self.sequences.as_mut()
     }
 
     /// Turns a sequence into a number that never wraps. The first lap seen is lap 1, so that what
@@ -166,8 +178,8 @@ impl Ledger {
         if sequence >= modulus {
             return Err(Quarantine::BeyondModulus);
         }
-        let Some(numbers) = &self.numbers else { return Ok(modulus + sequence) };
-        let high = numbers.high();
+        let Some(sequences) = &self.sequences else { return Ok(modulus + sequence) };
+        let high = sequences.high();
         let ahead = (sequence + modulus - high % modulus) % modulus;
         let behind = modulus - ahead;
         if ahead <= modulus / 4 {

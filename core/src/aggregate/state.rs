@@ -21,8 +21,8 @@ pub(super) use self::keys::{
 use self::keys::{PARTS, part_number, parts};
 use super::attendance::Attendance;
 use super::days::{Control, Day, PART_TERMINALS, Status};
-use super::numbers::Numbers;
 use super::partition::{Checkpoint, Partition};
+use super::sequence_set::SequenceSet;
 use super::settings::Rules;
 use super::store::{Store, Terminal};
 use crate::envelope::Scope;
@@ -56,7 +56,8 @@ struct TerminalState<'a> {
     #[serde(borrow)]
     epoch: Cow<'a, str>,
     scope: Cow<'a, str>,
-    numbers: Option<Cow<'a, Numbers>>,
+    #[serde(rename = "numbers")]
+    sequences: Option<Cow<'a, SequenceSet>>,
     streak: u32,
     unnumbered: u64,
     expires: Option<i32>,
@@ -127,7 +128,7 @@ pub(super) fn terminal_value<'a>(store: &'a Store, terminal: &'a Terminal) -> im
         terminal: Cow::Borrowed(&terminal.name),
         epoch: Cow::Borrowed(&terminal.epoch),
         scope,
-        numbers: terminal.ledger.numbers.as_ref().map(Cow::Borrowed),
+        sequences: terminal.ledger.sequences.as_ref().map(Cow::Borrowed),
         streak: terminal.ledger.streak,
         unnumbered: terminal.unnumbered,
         expires: terminal.expires.map(|date| date.0),
@@ -233,7 +234,8 @@ impl Partition {
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
         let terminal = &mut store.terminals[slot as usize];
-        terminal.ledger.numbers = state.numbers.map(|numbers| numbers.into_owned().restored());
+        terminal.ledger.sequences =
+            state.sequences.map(|sequences| sequences.into_owned().with_blocks_changed());
         terminal.ledger.streak = state.streak;
         terminal.unnumbered = state.unnumbered;
         terminal.expires = state.expires.map(Date);
@@ -242,9 +244,9 @@ impl Partition {
 
     fn take_numbers(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
         let (terminal, block) = self.block_named(key, "numbers/")?;
-        let numbers = terminal.ledger.numbers.as_mut();
-        let numbers = numbers.ok_or_else(|| fault(key, "belongs to no numbers"))?;
-        numbers.restore(block, value).ok_or_else(|| fault(key, "is no block"))
+        let sequences = terminal.ledger.sequences.as_mut();
+        let sequences = sequences.ok_or_else(|| fault(key, "belongs to no numbers"))?;
+        sequences.restore(block, value).ok_or_else(|| fault(key, "is no block"))
     }
 
     fn take_hashes(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {

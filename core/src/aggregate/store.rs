@@ -194,8 +194,8 @@ pub(super) struct Attended {
 impl Terminal {
     /// How many of its numbers are missing on a day.
     pub(super) fn missing_on(&self, date: Date) -> u64 {
-        let numbers = self.ledger.numbers.as_ref().filter(|numbers| numbers.missing() > 0);
-        numbers.map_or(0, |numbers| self.days.missing_on(date, numbers))
+        let sequences = self.ledger.sequences.as_ref().filter(|sequences| sequences.missing() > 0);
+        sequences.map_or(0, |sequences| self.days.missing_on(date, sequences))
     }
 
     /// Bytes that it takes in a list of a day's terminals, at most.
@@ -205,7 +205,8 @@ impl Terminal {
 
     /// Firsts with and without a number.
     pub(super) fn firsts(&self) -> u64 {
-        self.ledger.numbers.as_ref().map_or(0, super::numbers::Numbers::firsts) + self.unnumbered
+        self.ledger.sequences.as_ref().map_or(0, super::sequence_set::SequenceSet::firsts)
+            + self.unnumbered
     }
 }
 

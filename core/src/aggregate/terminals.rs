@@ -7,8 +7,8 @@
 use bytes::{BufMut as _, BytesMut};
 
 use super::json_text::{boolean, integer, optional, put};
-use super::numbers::{Numbers, SPANS};
 use super::outputs::write_json;
+use super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use crate::envelope::Scope;
@@ -30,8 +30,8 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, terminal: &Termina
     text.put_u8(b',');
     names(text, store, terminal);
     text.extend_from_slice(br#","numbers":"#);
-    match &terminal.ledger.numbers {
-        Some(numbers) => numbers.write(text),
+    match &terminal.ledger.sequences {
+        Some(sequences) => sequences.write(text),
         None => text.extend_from_slice(b"null"),
     }
     text.extend_from_slice(br#","streak":"#);
@@ -50,31 +50,33 @@ pub(super) fn write_ledger(
     terminal: &Terminal,
     source: Source,
 ) {
-    let numbers = terminal.ledger.numbers.as_ref();
-    let (firsts, refused) = (terminal.firsts(), numbers.map_or(0, Numbers::refused));
+    let sequences = terminal.ledger.sequences.as_ref();
+    let (firsts, refused) = (terminal.firsts(), sequences.map_or(0, SequenceSet::refused));
     if firsts + refused == 0 {
         return;
     }
-    let spans = |jumped| numbers.map_or((Vec::new(), false), |n| n.missing_spans(jumped, SPANS));
+    let intervals = |jumped| {
+        sequences.map_or((Vec::new(), false), |n| n.missing_intervals(jumped, MAX_INTERVALS))
+    };
     text.put_u8(b'{');
     names(text, store, terminal);
     text.extend_from_slice(br#","baseline":"#);
-    optional(text, numbers.map(Numbers::baseline));
+    optional(text, sequences.map(SequenceSet::baseline));
     text.extend_from_slice(br#","high_water":"#);
-    optional(text, numbers.map(Numbers::high));
+    optional(text, sequences.map(SequenceSet::high));
     text.extend_from_slice(br#","firsts":"#);
     integer(text, firsts);
     text.extend_from_slice(br#","refused":"#);
     integer(text, refused);
     text.extend_from_slice(br#","missing_count":"#);
-    integer(text, numbers.map_or(0, Numbers::missing));
-    let (missing, truncated) = spans(false);
+    integer(text, sequences.map_or(0, SequenceSet::missing));
+    let (missing, truncated) = intervals(false);
     text.extend_from_slice(br#","missing":"#);
     write_json(text, &missing);
     text.extend_from_slice(br#","missing_truncated":"#);
     boolean(text, truncated);
     text.extend_from_slice(br#","jumps":"#);
-    write_json(text, &spans(true).0);
+    write_json(text, &intervals(true).0);
     text.extend_from_slice(br#","terminal_reset_suspected":"#);
     boolean(text, terminal.ledger.reset_suspected());
     text.extend_from_slice(br#","partition":"#);
@@ -136,22 +138,24 @@ mod tests {
     }
 
     fn by_serde(store: &Store, terminal: &Terminal, source: Source) -> String {
-        let numbers = terminal.ledger.numbers.as_ref();
-        let spans = |jumped| numbers.map_or((vec![], false), |n| n.missing_spans(jumped, SPANS));
+        let sequences = terminal.ledger.sequences.as_ref();
+        let intervals = |jumped| {
+            sequences.map_or((vec![], false), |n| n.missing_intervals(jumped, MAX_INTERVALS))
+        };
         let record = LedgerRecord {
             tenant: &store.tenant,
             store: &store.name,
             terminal: &terminal.name,
             epoch: &terminal.epoch,
             scope: terminal.ledger.scope.to_string(),
-            baseline: numbers.map(Numbers::baseline),
-            high_water: numbers.map(Numbers::high),
+            baseline: sequences.map(SequenceSet::baseline),
+            high_water: sequences.map(SequenceSet::high),
             firsts: terminal.firsts(),
-            refused: numbers.map_or(0, Numbers::refused),
-            missing_count: numbers.map_or(0, Numbers::missing),
-            missing: spans(false).0,
-            missing_truncated: spans(false).1,
-            jumps: spans(true).0,
+            refused: sequences.map_or(0, SequenceSet::refused),
+            missing_count: sequences.map_or(0, SequenceSet::missing),
+            missing: intervals(false).0,
+            missing_truncated: intervals(false).1,
+            jumps: intervals(true).0,
             terminal_reset_suspected: terminal.ledger.reset_suspected(),
             partition: source.partition,
             offset: source.offset,
@@ -183,8 +187,8 @@ mod tests {
             let held = &mut store.terminals[0];
             for (good, number, far) in acts {
                 let number = number + far * 50_000;
-                let numbers = held.ledger.numbers.get_or_insert_with(|| Numbers::open_at(number));
-                if good { numbers.fill(number) } else { numbers.refuse(number) }
+                let sequences = held.ledger.sequences.get_or_insert_with(|| SequenceSet::open_at(number));
+                if good { sequences.fill(number) } else { sequences.refuse(number) }
             }
             (held.ledger.streak, held.unnumbered) = (streak, unnumbered);
             held.expires = expires.map(Date);

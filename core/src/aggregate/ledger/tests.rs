@@ -21,8 +21,8 @@ fn a_number_is_counted_once() {
     assert_eq!(judge(&mut ledger, 5, 2, 1), Verdict::Conflict(ShortHash(1)));
     assert_eq!(judge(&mut ledger, 5, 2, 1_001), Verdict::DuplicateUnverified);
     assert_eq!(judge(&mut ledger, 4, 9, 1_001), Verdict::First);
-    let numbers = ledger.numbers.unwrap();
-    assert_eq!((numbers.baseline(), numbers.firsts()), (4, 2));
+    let sequences = ledger.sequences.unwrap();
+    assert_eq!((sequences.baseline(), sequences.firsts()), (4, 2));
 }
 
 #[test]
@@ -30,13 +30,13 @@ fn a_refused_number_is_filled_until_a_good_event_comes() {
     let mut ledger = Ledger::new(Scope::Terminal);
     ledger.refuse(7);
     assert_eq!(judge(&mut ledger, 9, 1, 0), Verdict::First);
-    let numbers = ledger.numbers.clone().unwrap();
-    assert_eq!((numbers.baseline(), numbers.refused(), numbers.missing()), (7, 1, 1));
+    let sequences = ledger.sequences.clone().unwrap();
+    assert_eq!((sequences.baseline(), sequences.refused(), sequences.missing()), (7, 1, 1));
     let ruling = ledger.judge(7, ShortHash(3), false, at(0));
     assert_eq!((ruling.verdict, ruling.filled), (Verdict::First, false));
-    assert_eq!(ledger.numbers.as_ref().unwrap().refused(), 0);
+    assert_eq!(ledger.sequences.as_ref().unwrap().refused(), 0);
     ledger.refuse(7);
-    assert_eq!(ledger.numbers.unwrap().refused(), 0, "a good one stands");
+    assert_eq!(ledger.sequences.unwrap().refused(), 0, "a good one stands");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn numbers_of_a_business_date_start_at_one() {
     let below = Verdict::Quarantined(Quarantine::BelowBaseline);
     assert_eq!(judge(&mut ledger, 0, 1, 0), below);
     assert_eq!(judge(&mut ledger, 3, 1, 0), Verdict::First);
-    assert_eq!(ledger.numbers.as_ref().unwrap().missing(), 2);
+    assert_eq!(ledger.sequences.as_ref().unwrap().missing(), 2);
     assert_eq!(judge(&mut ledger, 0, 1, 0), below);
 }
 
@@ -98,7 +98,7 @@ fn numbers_wrap_at_their_modulus() {
     assert_eq!(judge(&mut ledger, 1, 1, 0), Verdict::First);
     assert_eq!(judge(&mut ledger, 99, 1, 0), Verdict::First);
     assert_eq!(judge(&mut ledger, 98, 1, 0), Verdict::Duplicate);
-    assert_eq!(ledger.numbers.as_ref().unwrap().missing_spans(false, 9).0, [(200, 200)]);
+    assert_eq!(ledger.sequences.as_ref().unwrap().missing_intervals(false, 9).0, [(200, 200)]);
     assert_eq!(judge(&mut ledger, 26, 1, 0), Verdict::First);
     assert_eq!(judge(&mut ledger, 52, 1, 0), aside(Quarantine::WrappedFar));
     assert_eq!(judge(&mut ledger, 100, 1, 0), aside(Quarantine::BeyondModulus));
@@ -134,7 +134,7 @@ proptest! {
             prop_assert_eq!(judge(&mut ledger, number, hash, 0), expected);
             known.entry(number).or_insert(hash);
         }
-        let firsts = ledger.numbers.map_or(0, |numbers| numbers.firsts());
+        let firsts = ledger.sequences.map_or(0, |sequences| sequences.firsts());
         prop_assert_eq!(firsts, known.len() as u64);
     }
 }

@@ -5,7 +5,7 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 
 use super::super::json_text::integer;
-use super::super::numbers::Numbers;
+use super::super::sequence_set::SequenceSet;
 use super::super::store::{Store, Terminal};
 use crate::text::Date;
 
@@ -71,9 +71,9 @@ pub(in crate::aggregate) fn keys_of(terminal: &Terminal) -> impl Iterator<Item =
         text.freeze()
     };
     let hashes = terminal.ledger.hashes.blocks().map(move |block| keyed(write_hashes_key, block));
-    let numbers = terminal.ledger.numbers.iter().flat_map(Numbers::blocks);
-    let numbers = numbers.map(move |block| keyed(write_numbers_key, block));
-    hashes.chain(numbers).chain([terminal_key(terminal)])
+    let sequences = terminal.ledger.sequences.iter().flat_map(SequenceSet::blocks);
+    let sequences = sequences.map(move |block| keyed(write_numbers_key, block));
+    hashes.chain(sequences).chain([terminal_key(terminal)])
 }
 
 /// Writes the key of a block of a terminal's numbers, given that of its ledger.

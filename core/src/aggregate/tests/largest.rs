@@ -8,8 +8,8 @@ use super::super::day_records::{
 };
 use super::super::deltas::{DeltaWriter, Flush};
 use super::super::json_text::integer;
-use super::super::numbers::{Numbers, SPANS};
 use super::super::partition::Checkpoint;
+use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
 use super::super::terminals::{Source, write_ledger, write_state as write_terminal_state};
@@ -38,7 +38,7 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
         let epoch = format!("{number:03}{}", &"\"".repeat(125));
         let slot = store.add_terminal(till, &epoch, Scope::Wrapping(u64::MAX));
         let ledger = &mut store.terminals[slot as usize].ledger;
-        ledger.numbers = Some(Numbers::open_at(u64::MAX / 2 - 1_000 * 1_000));
+        ledger.sequences = Some(SequenceSet::open_at(u64::MAX / 2 - 1_000 * 1_000));
         store.attend(slot, DATE, Kind::Close, Some(u64::MAX / 2));
     }
     let day = store.days.get_mut(&DATE).unwrap();
@@ -112,14 +112,15 @@ fn check_days(store: &Store) {
 fn check_terminals(store: &mut Store) {
     let from = u64::MAX / 2 - 1_000 * 1_000;
     let ledger = &mut store.terminals[0].ledger;
-    let numbers = ledger.numbers.as_mut().unwrap();
+    let sequences = ledger.sequences.as_mut().unwrap();
     // Far jumps, each a span, and near gaps before them, which go to blocks.
-    (0..200).for_each(|number| numbers.fill(from + 4_096 * number));
-    (0..SPANS as u64).for_each(|number| numbers.fill(from + 1_000_000 + 1_000_000 * number));
+    (0..200).for_each(|number| sequences.fill(from + 4_096 * number));
+    (0..MAX_INTERVALS as u64)
+        .for_each(|number| sequences.fill(from + 1_000_000 + 1_000_000 * number));
     let mut blocks = 0;
     let ledger_key = store.terminals[0].key.clone();
-    let numbers = store.terminals[0].ledger.numbers.as_mut().unwrap();
-    numbers.take_changed(|index, block| {
+    let sequences = store.terminals[0].ledger.sequences.as_mut().unwrap();
+    sequences.take_changed(|index, block| {
         blocks += 1;
         let bytes = size(0, |text| {
             state::write_numbers_key(text, &ledger_key, index);

@@ -1,0 +1,405 @@
+//! The set of sequence numbers of one terminal: which arrived, which are missing, which were refused.
+//!
+//! The set is a baseline, a high-water mark and the *open* numbers between them, those without a good event so far. Nearly all
+//! numbers arrive, in order, so that the set stores the open ones and not the others. They are intervals, [`MAX_INTERVALS`] at
+//! most. Past that, the lowest short intervals move into bitmap blocks of [`BLOCK_NUMBERS`] numbers, [`MAX_BLOCKS`] at most:
+//! a terminal that loses every second number has thousands of intervals, and one bit for each in a block. Past that too, the
+//! set gives up the lowest open numbers: they stay counted as missing, and an event below the floor
+//! ([`SequencePosition::Untracked`]) can no longer be told from a repeat. A terminal thus takes at most 64 intervals of
+//! 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer is exact.
+//!
+//! The state has a record for each block, written when the block changed.
+//!
+//! The set knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns positions into verdicts.
+
+mod bitmap;
+mod intervals;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::BufMut;
+use serde::{Deserialize, Serialize};
+
+use super::json_text::integer;
+use super::outputs::write_json;
+use bitmap::{BLOCK_NUMBERS, bounds_of};
+
+pub(super) use bitmap::BitmapBlock;
+use intervals::{Interval, IntervalList};
+
+/// Intervals of open numbers before some move into blocks.
+pub(super) const MAX_INTERVALS: usize = 64;
+/// Bitmap blocks before the lowest is given up.
+const MAX_BLOCKS: usize = 64;
+/// A number further above the mark than this is a jump, and a baseline is lowered by at most this.
+pub(super) const MAX_STEP: u64 = 10_000;
+
+/// Why a number is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OpenReason {
+    /// Nothing with this number came.
+    Missing,
+    /// As missing, and part of a jump of more than [`MAX_STEP`]: reported apart.
+    Jumped,
+    /// Only refused events with this number came.
+    Refused,
+}
+
+/// The position of a number relative to the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SequencePosition {
+    /// A good event with it was counted.
+    Known,
+    /// Open: it can be filled.
+    Open(OpenReason),
+    /// Above the mark, by a jump or by less.
+    Above {
+        /// More than [`MAX_STEP`] above.
+        jump: bool,
+    },
+    /// Below the baseline, near enough to lower it.
+    Below,
+    /// Further below the opening number than a baseline is lowered.
+    TooLow,
+    /// Below the floor under which open numbers were given up.
+    Untracked,
+}
+
+/// The sequence numbers of one terminal and epoch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SequenceSet {
+    opened: u64,
+    baseline: u64,
+    high: u64,
+    /// Below it open numbers are counted but no longer known one by one.
+    floor: u64,
+    missing: u64,
+    refused: u64,
+    #[serde(rename = "spans")]
+    intervals: IntervalList,
+    /// Blocks of bitmaps by number / [`BLOCK_NUMBERS`]. An earlier version wrote them into the same record.
+    #[serde(default, skip_serializing)]
+    blocks: BTreeMap<u64, BitmapBlock>,
+    /// Blocks that the state does not have as they are, or has although they are gone.
+    #[serde(skip)]
+    changed: BTreeSet<u64>,
+}
+
+impl SequenceSet {
+    /// Opens at the first number seen, itself not yet counted.
+    pub(super) fn open_at(first: u64) -> Self {
+        Self::open_between(first, first)
+    }
+
+    /// Opens at a declared baseline, which is never lowered.
+    pub(super) fn open_from(baseline: u64, first: u64) -> Self {
+        let mut sequences = Self::open_between(baseline, first.max(baseline));
+        sequences.opened = baseline.saturating_add(MAX_STEP);
+        sequences
+    }
+
+    fn open_between(baseline: u64, first: u64) -> Self {
+        let mut sequences = Self {
+            opened: baseline,
+            baseline,
+            high: first,
+            floor: 0,
+            missing: 0,
+            refused: 0,
+            intervals: IntervalList::default(),
+            blocks: BTreeMap::new(),
+            changed: BTreeSet::new(),
+        };
+        if first > baseline {
+            sequences.open_gap(baseline, first - 1);
+        }
+        sequences.open(first, first, OpenReason::Missing);
+        sequences
+    }
+
+    pub(super) fn baseline(&self) -> u64 {
+        self.baseline
+    }
+
+    pub(super) fn high(&self) -> u64 {
+        self.high
+    }
+
+    /// Numbers between baseline and mark with neither a good nor a refused event.
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
+    }
+
+    /// Numbers with refused events only.
+    pub(super) fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Numbers with a good event.
+    pub(super) fn firsts(&self) -> u64 {
+        self.high - self.baseline + 1 - self.missing - self.refused
+    }
+
+    /// Returns the position of a number.
+    pub(super) fn position(&self, number: u64) -> SequencePosition {
+        if number > self.high {
+            return SequencePosition::Above { jump: number - self.high > MAX_STEP };
+        }
+        if number < self.baseline {
+            let lowest = self.opened.saturating_sub(MAX_STEP);
+            let near = number >= lowest && self.floor <= self.baseline;
+            return if near { SequencePosition::Below } else { SequencePosition::TooLow };
+        }
+        match self.open_reason(number) {
+            Some(reason) => SequencePosition::Open(reason),
+            None if number < self.floor => SequencePosition::Untracked,
+            None => SequencePosition::Known,
+        }
+    }
+
+    /// Counts a good event with a number that is open, above or below.
+    pub(super) fn fill(&mut self, number: u64) {
+        self.take(number);
+    }
+
+    /// Records a refused event; a number that already had a good one stays as it is.
+    pub(super) fn refuse(&mut self, number: u64) {
+        if self.take(number) {
+            self.open(number, number, OpenReason::Refused);
+        }
+    }
+
+    /// Makes a number known, and moves the mark or the baseline to it; returns false if it was known.
+    fn take(&mut self, number: u64) -> bool {
+        if number > self.high {
+            if number - self.high > 1 {
+                self.open_gap(self.high + 1, number - 1);
+            }
+            self.high = number;
+        } else if number < self.baseline {
+            if self.baseline - number > 1 {
+                self.open(number + 1, self.baseline - 1, OpenReason::Missing);
+            }
+            self.baseline = number;
+        } else {
+            return self.close(number).is_some();
+        }
+        true
+    }
+
+    fn open_gap(&mut self, from: u64, to: u64) {
+        let jump = to - from + 2 > MAX_STEP;
+        self.open(from, to, if jump { OpenReason::Jumped } else { OpenReason::Missing });
+    }
+
+    /// Bytes that its JSON takes, or its lists on a ledger, at most.
+    pub(super) fn written_bytes(&self) -> usize {
+        let from_blocks = if self.blocks.is_empty() { 0 } else { 48 * MAX_INTERVALS };
+        256 + 80 * self.intervals.len() + from_blocks
+    }
+
+    /// Number of blocks the next flush writes.
+    pub(super) fn changed(&self) -> usize {
+        self.changed.len()
+    }
+
+    /// Passes on each changed block, `None` where it is gone, and marks it as unchanged.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<&BitmapBlock>)) {
+        for index in std::mem::take(&mut self.changed) {
+            each(index, self.blocks.get(&index));
+        }
+    }
+
+    /// Restores a block that [`BitmapBlock::encode`] wrote; `None` if the bytes are no block.
+    pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
+        self.blocks.insert(index, BitmapBlock::decode(bytes)?);
+        Some(())
+    }
+
+    /// Marks all blocks as changed, so that those of an earlier version become records of their own.
+    pub(super) fn with_blocks_changed(mut self) -> Self {
+        self.changed.extend(self.blocks.keys());
+        self
+    }
+
+    /// Numbers of the blocks held, for tombstones when the terminal goes.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
+        self.blocks.keys().copied()
+    }
+
+    /// Writes its JSON without its blocks. By hand, as mostly nothing is open.
+    pub(super) fn write(&self, text: &mut impl BufMut) {
+        let names = ["{\"opened", ",\"baseline", ",\"high", ",\"floor", ",\"missing", ",\"refused"];
+        let Self { opened, baseline, high, floor, missing, refused, .. } = *self;
+        for (name, value) in
+            names.into_iter().zip([opened, baseline, high, floor, missing, refused])
+        {
+            text.put_slice(name.as_bytes());
+            text.put_slice(b"\":");
+            integer(text, value);
+        }
+        text.put_slice(br#","spans":"#);
+        if self.intervals.is_empty() {
+            text.put_slice(b"[]");
+        } else {
+            write_json(text, &self.intervals);
+        }
+        text.put_u8(b'}');
+    }
+
+    /// Lists up to `most` missing intervals, lowest first, either those jumped over or the others, and tells whether there
+    /// are more.
+    pub(super) fn missing_intervals(&self, jumped: bool, most: usize) -> (Vec<(u64, u64)>, bool) {
+        let mut found: Vec<(u64, u64)> = self
+            .intervals
+            .iter()
+            .filter(|interval| match interval.reason {
+                OpenReason::Missing => !jumped,
+                OpenReason::Jumped => jumped,
+                OpenReason::Refused => false,
+            })
+            .map(|interval| (interval.from, interval.to))
+            .collect();
+        if !jumped {
+            self.blocks
+                .iter()
+                .for_each(|(&index, bitmap)| bitmap.missing_intervals(index, &mut found));
+            found.sort_unstable();
+            found.dedup_by(|next, kept| {
+                let touching = kept.1 + 1 == next.0;
+                if touching {
+                    kept.1 = next.1;
+                }
+                touching
+            });
+        }
+        let more = found.len() > most || (!jumped && self.floor > 0);
+        found.truncate(most);
+        (found, more)
+    }
+
+    /// Counts the numbers missing from `from` to `to`, both included; those given up count where
+    /// the range reaches below the floor.
+    pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
+        let count = self.known_missing(from, to);
+        if self.floor > from { count + self.given_up() } else { count }
+    }
+
+    fn given_up(&self) -> u64 {
+        self.missing - self.known_missing(0, u64::MAX)
+    }
+
+    /// Counts the missing numbers of a range above the floor.
+    fn known_missing(&self, from: u64, to: u64) -> u64 {
+        let blocks =
+            self.blocks.iter().map(|(&index, bitmap)| bitmap.missing_between(index, from, to));
+        self.intervals.missing_between(from, to) + blocks.sum::<u64>()
+    }
+
+    fn open_reason(&self, number: u64) -> Option<OpenReason> {
+        if let Some(bitmap) = self.blocks.get(&(number / BLOCK_NUMBERS)) {
+            return bitmap.open_reason(number);
+        }
+        self.intervals.open_reason(number)
+    }
+
+    /// Opens numbers that are not open. Those of existing blocks become bits, the rest intervals: a number is in a block or in
+    /// an interval, never in both.
+    fn open(&mut self, from: u64, to: u64, reason: OpenReason) {
+        match reason {
+            OpenReason::Refused => self.refused += to - from + 1,
+            OpenReason::Missing | OpenReason::Jumped => self.missing += to - from + 1,
+        }
+        let mut next = from;
+        let blocks = self.blocks.range_mut(from / BLOCK_NUMBERS..=to / BLOCK_NUMBERS);
+        let mut intervals = Vec::new();
+        for (&index, bitmap) in blocks {
+            let (first, last) = bounds_of(index);
+            if next < first {
+                intervals.push(Interval { from: next, to: first - 1, reason });
+            }
+            bitmap.open(next.max(first), to.min(last), reason);
+            self.changed.insert(index);
+            next = last + 1;
+        }
+        if next <= to {
+            intervals.push(Interval { from: next, to, reason });
+        }
+        for interval in intervals {
+            self.intervals.insert(interval);
+        }
+        self.condense();
+    }
+
+    /// Closes an open number; returns why it was open, `None` if it was not.
+    fn close(&mut self, number: u64) -> Option<OpenReason> {
+        let reason = self.open_reason(number)?;
+        match reason {
+            OpenReason::Refused => self.refused -= 1,
+            OpenReason::Missing | OpenReason::Jumped => self.missing -= 1,
+        }
+        let index = number / BLOCK_NUMBERS;
+        if let Some(bitmap) = self.blocks.get_mut(&index) {
+            bitmap.close(number);
+            self.changed.insert(index);
+            if bitmap.is_empty() {
+                self.blocks.remove(&index);
+            }
+            return Some(reason);
+        }
+        self.intervals.close(number);
+        self.condense();
+        Some(reason)
+    }
+
+    /// Brings intervals and blocks back within their bounds. An interval that is longer than a block stays: it would fill
+    /// blocks with nothing but ones.
+    fn condense(&mut self) {
+        while self.intervals.len() > MAX_INTERVALS {
+            let short = self
+                .intervals
+                .iter()
+                .find(|interval| interval.to - interval.from < BLOCK_NUMBERS)
+                .copied();
+            if let Some(interval) = short {
+                for index in interval.from / BLOCK_NUMBERS..=interval.to / BLOCK_NUMBERS {
+                    self.make_block(index);
+                }
+            } else if let Some(lowest) = self.intervals.iter().next().copied() {
+                self.give_up_below(lowest.to + 1);
+            }
+        }
+        while self.blocks.len() > MAX_BLOCKS {
+            let Some((&lowest, _)) = self.blocks.first_key_value() else { return };
+            self.give_up_below(bounds_of(lowest).1 + 1);
+        }
+    }
+
+    /// Moves the intervals within one block into its bits.
+    fn make_block(&mut self, index: u64) {
+        let (first, last) = bounds_of(index);
+        let mut bitmap = self.blocks.remove(&index).unwrap_or_else(BitmapBlock::new);
+        self.intervals.take_between(first, last, |interval| {
+            bitmap.open(interval.from, interval.to, interval.reason);
+        });
+        self.blocks.insert(index, bitmap);
+        self.changed.insert(index);
+    }
+
+    fn give_up_below(&mut self, floor: u64) {
+        self.floor = self.floor.max(floor);
+        let changed = &mut self.changed;
+        self.blocks.retain(|&index, _| {
+            let stays = bounds_of(index).0 >= floor;
+            if !stays {
+                changed.insert(index);
+            }
+            stays
+        });
+        self.intervals.give_up_below(floor);
+    }
+}
+
+#[cfg(test)]
+mod tests;
