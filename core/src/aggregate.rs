@@ -1,17 +1,16 @@
 //! The aggregator: gives each record of the journal its verdict and writes what follows from it.
 //!
-//! Stands between `pos.events` and everything that sinks and data teams read. A record is judged
-//! against the ledger of its terminal (`ledger`, `sequences`, `hashes`, or `ids` where it has no
+//! It reads `pos.events` and writes everything that sinks and data teams read. It decides on a record
+//! by the ledger of its terminal (`ledger`, `sequence_set`, `hashes`, or `ids` where it has no
 //! number); a first goes to `pos.transactions`, into deltas (`windows`) and into its store-day
 //! (`days`). Outputs, state and offsets are committed in one transaction a flush (`flush`,
-//! `engine`); a new owner reads the state back (`restore`) and nothing else. What is held is a
-//! function of the log alone: clocks are append times, settings of tenants come in the envelope.
+//! `engine`); a new owner reads the state back (`restore`) and nothing else. The state is a function
+//! of the log alone: clocks are append times, settings of tenants come in the envelope.
 //!
-//! Deliberately absent: replay, undo, a look at the wall clock (except for the interval of flushes
+//! Deliberately absent: replay, undo, the wall clock (except for the interval of flushes
 //! and for gauges), locks, a second thread, and any write outside a transaction.
 
-mod archive;
-mod attendance;
+mod arena;
 mod conditions;
 mod day_records;
 mod days;
@@ -20,6 +19,7 @@ mod engine;
 #[cfg(test)]
 mod fixture;
 mod flush;
+mod flush_buffer;
 mod fold;
 mod hashes;
 mod ids;
@@ -29,18 +29,18 @@ mod ledger;
 #[cfg(test)]
 mod memory_log;
 mod metrics;
-mod outputs;
-mod paper;
 mod partition;
+mod quarantine;
 mod records;
-mod refusal;
+mod rejection_marker;
 mod release;
-mod released;
+mod released_offsets;
 mod restore;
 mod sequence_set;
 mod settings;
 mod state;
 mod store;
+mod terminal_days;
 mod terminals;
 mod unreadable;
 mod verdict;
@@ -60,18 +60,18 @@ pub use conditions::{PARTITION_STOPPED, RECORDS_UNREADABLE};
 pub use metrics::AggregateMetrics;
 pub use settings::AggregateSettings;
 pub use state::StateError;
-pub use unreadable::Unreadable;
-pub use verdict::Totals;
+pub use unreadable::UnreadableReason;
+pub use verdict::VerdictTotals;
 
 /// Aggregates until `stop` is set, then flushes and returns. Blocks its thread.
 ///
-/// The topics must exist. Several processes share the work as members of one group. A record that can not be read is kept
-/// aside; a partition whose state can not be read stands still, and the others go on: `health` tells of both.
+/// The topics must exist. Several processes share the work as members of one group. A record that can not be read is
+/// quarantined; a partition whose state can not be read stops, and the others go on: `health` reports both.
 ///
 /// # Errors
-/// Settings that can not be, another number of partitions than the state has, and every failure of the log but
-/// an aborted transaction. Where [`AggregateError::is_retryable`], calling again may help.
-#[expect(clippy::needless_pass_by_value, reason = "the thread that runs this owns its share")]
+/// Invalid settings, another number of partitions than the state has, and every failure of the log other than an aborted
+/// transaction. Calling again may help if [`AggregateError::is_retryable`].
+#[expect(clippy::needless_pass_by_value, reason = "the thread that runs this owns its reference")]
 pub fn run(
     log: Arc<dyn Log>,
     topics: &Topics,
@@ -100,7 +100,7 @@ pub enum AggregateError {
     Settings(#[from] SettingErrors),
     /// State and group were written together and do not agree.
     #[error(
-        "partition {partition}: the checkpoint stands at {checkpoint}, the group at {committed}; \
+        "partition {partition}: the checkpoint is at {checkpoint}, the group at {committed}; \
          one of them was changed from outside"
     )]
     Mismatch {
@@ -113,7 +113,7 @@ pub enum AggregateError {
     },
     /// The group lost its offset.
     #[error(
-        "partition {partition}: the group has no offset, the checkpoint stands at {checkpoint}; \
+        "partition {partition}: the group has no offset, the checkpoint is at {checkpoint}; \
          restore the offset from the checkpoint by command"
     )]
     LostOffset {
@@ -123,7 +123,7 @@ pub enum AggregateError {
         checkpoint: Offset,
     },
     /// The state topic lost its checkpoints.
-    #[error("partition {partition}: the group stands at {committed}, but there is no state")]
+    #[error("partition {partition}: the group is at {committed}, but there is no state")]
     LostState {
         /// The partition.
         partition: Partition,
@@ -157,7 +157,7 @@ pub enum AggregateError {
     StillOpen {
         /// The partition.
         partition: Partition,
-        /// How long it was waited for.
+        /// How long the restore waited for it.
         waited: Duration,
     },
     /// One transaction after the other was aborted.
@@ -172,7 +172,7 @@ pub enum AggregateError {
 }
 
 impl AggregateError {
-    /// The partition that alone has to stand still.
+    /// Returns the partition that has to stop, if the others can go on.
     fn stopped_partition(&self) -> Option<Partition> {
         match self {
             Self::Mismatch { partition, .. }
@@ -200,7 +200,7 @@ explain!(AggregateError {
         "Set the key that the text names as it says.";
     Mismatch: "checkpoint_mismatch",
         "A partition's checkpoint in state.v1 and the group's offset are written in one transaction, and disagree: one of them \
-         was changed from outside. Going on would count records twice or not at all, so the partition stands still.",
+         was changed from outside. Going on would count records twice or not at all, so the partition is stopped.",
         "If someone reset offsets, put the group `aggregate` (behind the namespace) back to the checkpoint's offset, which the \
          text names: kafka-consumer-groups --reset-offsets --to-offset. If state.v1 was restored from a backup, restore all \
          topics and groups from the same one. Then start the process again.";

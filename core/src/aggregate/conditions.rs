@@ -1,7 +1,7 @@
-//! What of the aggregator stands still, or is to be looked at, told where operators see it.
+//! The conditions of the aggregator: partitions that are stopped, and records that can not be read.
 //!
-//! A partition whose state can not be read, or for which a record can not be written, stands still and no other. Records that can
-//! not be read stop nothing; that there were some is told for an hour after the last.
+//! A partition whose state can not be read, or for which a record can not be written, stops, and no other. Unreadable records
+//! stop nothing; their condition stays for an hour after the last.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -16,22 +16,22 @@ use crate::topics::Topics;
 const COMPONENT: &str = "aggregator";
 const STOPPED: &str = PARTITION_STOPPED.code;
 const UNREADABLE: &str = RECORDS_UNREADABLE.code;
-/// How long records that can not be read are told of after the last.
-const TOLD_FOR: Duration = Duration::from_hours(1);
+/// How long the condition stays after the last unreadable record.
+const UNREADABLE_FOR: Duration = Duration::from_hours(1);
 
-/// A partition that stands still alone.
+/// A partition that is stopped.
 pub const PARTITION_STOPPED: Explanation = Explanation {
     code: "partition_stopped",
-    meaning: "A partition of the journal could not be taken over, or a record for it could not be written. Its stores stand still, \
+    meaning: "A partition of the journal could not be taken over, or a record for it could not be written. Its stores are stopped, \
               the other partitions go on; its events wait in the journal, and nothing of it is counted in part.",
     remedy: "See its cause, and do what its remedy says.",
 };
 
-/// Records that were kept aside because they can not be read.
+/// Records that were quarantined because they can not be read.
 pub const RECORDS_UNREADABLE: Explanation = Explanation {
     code: "records_unreadable",
     meaning: "The journal holds records that can not be read as events: something other than a gateway wrote them, or a gateway of a \
-              later version. Each was kept aside on pos.conflicts.v1 with the reason and its beginning, and its partition went on. \
+              later version. Each was quarantined on pos.conflicts.v1 with the reason and its beginning, and its partition went on. \
               The condition goes an hour after the last such record.",
     remedy: "Look at them with `tillrace tap pos.conflicts.v1`. Find out what else writes to pos.events.v1, or upgrade the \
              aggregators, and have the events sent again.",
@@ -58,13 +58,13 @@ impl Conditions {
         }
     }
 
-    /// A partition can not be taken over.
+    /// A partition can not be restored.
     pub(super) fn stopped(&mut self, partition: Partition, error: &AggregateError) {
         let remedy = error.explanation().remedy;
         self.stop(partition, error.to_string(), remedy.to_owned());
     }
 
-    /// A record of a partition is longer than the log takes.
+    /// A record of a partition is longer than the log accepts.
     pub(super) fn unwritable(&mut self, partition: Partition, row: &Row) {
         let (topic, key) = (&row.topic, String::from_utf8_lossy(&row.key));
         let cause = format!("partition {partition}: the record {key} for {topic} is too long");
@@ -85,7 +85,7 @@ impl Conditions {
         });
     }
 
-    /// Records of a partition were kept aside because they can not be read.
+    /// Records of a partition were quarantined because they can not be read.
     pub(super) fn unreadable(
         &mut self,
         partition: Partition,
@@ -101,7 +101,7 @@ impl Conditions {
             offset,
             records,
             error = %cause,
-            "records that can not be read were kept aside"
+            "unreadable records quarantined"
         );
         self.unreadable.insert(partition, now);
         self.health.raise(Condition {
@@ -111,17 +111,17 @@ impl Conditions {
             impact: Impact::Degraded,
             cause: format!("{journal} {partition}/{offset}: {cause}"),
             remedy: format!(
-                "Look at what was kept with `tillrace tap {conflicts}`, find out what writes to {journal} beside the \
+                "Look at the quarantined records with `tillrace tap {conflicts}`, find out what writes to {journal} beside the \
                  gateways, or which gateway is of a later version, and have the events sent again."
             ),
         });
     }
 
-    /// Forgets of records that can not be read, where there were none for a while.
-    pub(super) fn grow_old(&mut self, now: Instant) {
+    /// Clears the condition of unreadable records where there were none for a while.
+    pub(super) fn expire(&mut self, now: Instant) {
         let health = &self.health;
         self.unreadable.retain(|&partition, last| {
-            let stays = now.saturating_duration_since(*last) < TOLD_FOR;
+            let stays = now.saturating_duration_since(*last) < UNREADABLE_FOR;
             if !stays {
                 health.clear(COMPONENT, UNREADABLE, &subject(partition));
             }
@@ -129,7 +129,7 @@ impl Conditions {
         });
     }
 
-    /// A partition goes on, here or elsewhere.
+    /// A partition goes on, in this member or another.
     pub(super) fn gone(&mut self, partition: Partition) {
         if let Some(subject) = self.stopped.remove(&partition) {
             self.health.clear(COMPONENT, STOPPED, &subject);
@@ -137,7 +137,7 @@ impl Conditions {
     }
 }
 
-/// A member that ends holds no partition any more; the next one says anew what stands still.
+/// A member that ends has no partitions any more; the next one reports anew which are stopped.
 impl Drop for Conditions {
     fn drop(&mut self) {
         for subject in self.stopped.values() {

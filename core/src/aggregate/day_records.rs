@@ -1,19 +1,18 @@
-//! The records of a store-day: its totals for others to read, what is kept of it on `state.v1`, and what is added to it after it was
-//! sealed.
+//! The records of a store-day: its published totals, its state on `state.v1`, and amendments after it was sealed.
 //!
 //! Each flush writes the first two of every day that changed, with the first part of its terminals, and further parts only
-//! where they changed. They are written by hand, as in [`super::terminals`]. The shapes are those of `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test holds them
-//! against serde.
+//! where they changed. They are written by hand, as in [`super::terminals`]. The shapes are those of
+//! `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test compares them with what serde writes.
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::attendance::Attendance;
-use super::days::{Control, Day, Presence, Status};
+use super::days::{ControlTotals, Day, DaySummary, Status};
+use super::json_text::write_json;
 use super::json_text::{integer, optional};
-use super::outputs::write_json;
 use super::state::VERSION;
 use super::store::{Store, Terminal};
-use super::terminals::Source;
+use super::terminal_days::TerminalDay;
+use super::terminals::RecordOrigin;
 use crate::log::Offset;
 use crate::text::{Date, escape};
 
@@ -22,27 +21,27 @@ pub(super) fn write_totals(
     text: &mut BytesMut,
     store: &Store,
     (date, day): (Date, &Day),
-    presence: Presence,
-    source: Source,
+    summary: DaySummary,
+    source: RecordOrigin,
 ) {
     totals(text, store, (date, day.status), &day.control);
     text.extend_from_slice(br#","terminal_count":"#);
-    integer(text, presence.terminals);
+    integer(text, summary.terminals);
     text.extend_from_slice(br#","closed_count":"#);
-    integer(text, presence.closed);
+    integer(text, summary.closed);
     text.extend_from_slice(br#","missing_count":"#);
-    integer(text, presence.missing);
+    integer(text, summary.missing);
     published_terminals(text, store, date, day.part(0));
     written_by(text, source);
 }
 
-/// Writes a further part of a day's terminals for others to read.
+/// Writes a published further part of a day's terminals.
 pub(super) fn write_part(
     text: &mut BytesMut,
     store: &Store,
     (date, day): (Date, &Day),
     part: usize,
-    source: Source,
+    source: RecordOrigin,
 ) {
     text.put_u8(b'{');
     names(text, store);
@@ -62,8 +61,8 @@ fn published_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[
     text.put_u8(b']');
 }
 
-/// Writes what the records of a flush end with.
-fn written_by(text: &mut BytesMut, source: Source) {
+/// Writes the members that the records of a flush end with.
+fn written_by(text: &mut BytesMut, source: RecordOrigin) {
     text.extend_from_slice(br#","partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","offset":"#);
@@ -73,13 +72,13 @@ fn written_by(text: &mut BytesMut, source: Source) {
     text.put_u8(b'}');
 }
 
-/// Writes what was counted from an offset on after a day was sealed, to be added to its totals.
+/// Writes an amendment: what was counted from an offset on after a day was sealed, to be added to its totals.
 pub(super) fn write_amendment(
     text: &mut BytesMut,
     store: &Store,
-    (date, control): (Date, &Control),
+    (date, control): (Date, &ControlTotals),
     from: Offset,
-    source: Source,
+    source: RecordOrigin,
 ) {
     totals(text, store, (date, Status::Sealed), control);
     text.extend_from_slice(br#","partition":"#);
@@ -93,17 +92,17 @@ pub(super) fn write_amendment(
     text.put_u8(b'}');
 }
 
-/// Writes what is kept of a day, with the first part of its terminals.
+/// Writes the state of a day, with the first part of its terminals.
 pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date, &Day)) {
     state_of(text, store, date);
     text.extend_from_slice(br#","status":"#);
     write_json(text, &day.status);
     text.extend_from_slice(br#","control":"#);
     day.control.write_state(text);
-    kept_terminals(text, store, date, day.part(0));
+    state_terminals(text, store, date, day.part(0));
 }
 
-/// Writes what is kept of a further part of a day's terminals.
+/// Writes the state of a further part of a day's terminals.
 pub(super) fn write_part_state(
     text: &mut BytesMut,
     store: &Store,
@@ -113,7 +112,7 @@ pub(super) fn write_part_state(
     state_of(text, store, date);
     text.extend_from_slice(br#","part":"#);
     integer(text, part);
-    kept_terminals(text, store, date, day.part(part));
+    state_terminals(text, store, date, day.part(part));
 }
 
 fn state_of(text: &mut BytesMut, store: &Store, date: Date) {
@@ -125,7 +124,7 @@ fn state_of(text: &mut BytesMut, store: &Store, date: Date) {
     integer(text, date.0);
 }
 
-fn kept_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32]) {
+fn state_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32]) {
     text.extend_from_slice(br#","terminals":["#);
     terminals(text, store, date, slots, |text, _terminal, seen| {
         text.extend_from_slice(br#","close":"#);
@@ -137,7 +136,12 @@ fn kept_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32])
 }
 
 /// The members that totals and amendments begin with.
-fn totals(text: &mut BytesMut, store: &Store, (date, status): (Date, Status), control: &Control) {
+fn totals(
+    text: &mut BytesMut,
+    store: &Store,
+    (date, status): (Date, Status),
+    control: &ControlTotals,
+) {
     text.put_u8(b'{');
     names(text, store);
     business_date(text, date);
@@ -166,12 +170,12 @@ fn terminals(
     store: &Store,
     date: Date,
     slots: &[u32],
-    mut members: impl FnMut(&mut BytesMut, &Terminal, &Attendance),
+    mut members: impl FnMut(&mut BytesMut, &Terminal, &TerminalDay),
 ) {
     let present = store.present(slots);
     let present = present.filter_map(|terminal| Some((terminal, terminal.days.on(date)?)));
-    for (place, (terminal, seen)) in present.enumerate() {
-        let head: &[u8] = if place == 0 { br#"{"terminal":""# } else { br#",{"terminal":""# };
+    for (index, (terminal, seen)) in present.enumerate() {
+        let head: &[u8] = if index == 0 { br#"{"terminal":""# } else { br#",{"terminal":""# };
         text.extend_from_slice(head);
         escape(text, &terminal.name);
         text.extend_from_slice(br#"","epoch":""#);
@@ -183,7 +187,7 @@ fn terminals(
 }
 
 /// Writes what ends the epoch, and the two flags.
-fn flags(text: &mut BytesMut, seen: &Attendance) {
+fn flags(text: &mut BytesMut, seen: &TerminalDay) {
     text.extend_from_slice(match (seen.opened, seen.closed) {
         (false, false) => br#"","opened":false,"closed":false"#,
         (false, true) => br#"","opened":false,"closed":true"#,
@@ -197,7 +201,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
 
-    use super::super::days::Published;
+    use super::super::days::PublishedTotals;
     use super::super::sequence_set::SequenceSet;
     use super::super::state::{day_value, part_value};
     use super::*;
@@ -212,7 +216,7 @@ mod tests {
         business_date: String,
         status: Status,
         #[serde(flatten)]
-        control: Published<'a>,
+        control: PublishedTotals<'a>,
         terminal_count: u64,
         closed_count: u64,
         missing_count: u64,
@@ -243,7 +247,7 @@ mod tests {
         business_date: String,
         status: &'static str,
         #[serde(flatten)]
-        control: Published<'a>,
+        control: PublishedTotals<'a>,
         partition: u32,
         from_offset: u64,
         to_offset: u64,
@@ -274,8 +278,8 @@ mod tests {
         present.map(record).collect()
     }
 
-    fn by_serde(store: &Store, (date, day): (Date, &Day), source: Source) -> String {
-        let Presence { terminals, closed, missing } = store.presence(date);
+    fn by_serde(store: &Store, (date, day): (Date, &Day), source: RecordOrigin) -> String {
+        let DaySummary { terminals, closed, missing } = store.summary(date);
         let record = DayRecord {
             tenant: &store.tenant,
             store: &store.name,
@@ -297,7 +301,7 @@ mod tests {
         store: &Store,
         (date, day): (Date, &Day),
         of: usize,
-        source: Source,
+        source: RecordOrigin,
     ) -> String {
         let record = PartRecord {
             tenant: &store.tenant,
@@ -326,7 +330,7 @@ mod tests {
             for (till, epoch) in &tills {
                 store.add_terminal(till, epoch, Scope::Terminal);
             }
-            store.days.insert(date, Day::restored(Control::default(), Status::OpenEnded));
+            store.days.insert(date, Day::restored(ControlTotals::default(), Status::OpenEnded));
             for (terminal, close, number) in acts {
                 let Some(till) = store.terminals.get_mut(terminal as usize) else { continue };
                 if let Some(number) = number {
@@ -336,9 +340,9 @@ mod tests {
             }
             let mut day = store.days[&date].clone();
             day.control.truncated = truncated;
-            let (source, held) = (Source { partition, offset, flush }, (date, &day));
+            let (source, held) = (RecordOrigin { partition, offset, flush }, (date, &day));
             let mut text = BytesMut::new();
-            write_totals(&mut text, &store, held, store.presence(date), source);
+            write_totals(&mut text, &store, held, store.summary(date), source);
             let expected = by_serde(&store, held, source);
             prop_assert_eq!(std::str::from_utf8(&text).unwrap(), expected);
             text.clear();

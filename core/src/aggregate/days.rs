@@ -19,7 +19,7 @@ use crate::event::{Event, Kind, LineType};
 use crate::text::{Currency, Date};
 
 #[cfg(test)]
-pub(super) use published::Published;
+pub(super) use published::PublishedTotals;
 
 /// Days after a business date, by append time, at which it is sealed.
 pub(super) const SEALED_AFTER_DAYS: i32 = 35;
@@ -46,17 +46,17 @@ pub(super) enum Status {
     Sealed,
 }
 
-/// Sums over the counted events of one store and business date. Its texts are written in [`text`].
+/// Control totals of one store and business date. [`text`] writes them.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-pub(super) struct Control {
+pub(super) struct ControlTotals {
     kinds: BTreeMap<Kind, u64>,
     /// By currency, rising.
     #[serde(deserialize_with = "in_order")]
-    sums: Vec<Sums>,
+    sums: Vec<CurrencyTotals>,
     /// By currency and type, rising.
     #[serde(deserialize_with = "in_order")]
-    tenders: Vec<Tendered>,
+    tenders: Vec<TenderTotal>,
     /// Amounts were left out because there was no room for another currency or tender type.
     pub(super) truncated: bool,
 }
@@ -64,7 +64,7 @@ pub(super) struct Control {
 /// Sums in one currency, minor units.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-struct Sums {
+struct CurrencyTotals {
     currency: Currency,
     exponent: u32,
     sales: i128,
@@ -76,7 +76,7 @@ struct Sums {
 /// One tender type in one currency, minor units.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[cfg_attr(test, derive(Serialize))]
-struct Tendered {
+struct TenderTotal {
     currency: Currency,
     exponent: u32,
     tender: Box<str>,
@@ -92,7 +92,7 @@ fn in_order<'de, D: Deserializer<'de>, T: Deserialize<'de> + Ord>(
     Ok(list)
 }
 
-impl Control {
+impl ControlTotals {
     /// Adds a counted event.
     pub(super) fn add(&mut self, event: &Event<'_>) {
         *self.kinds.entry(event.kind).or_default() += 1;
@@ -125,14 +125,14 @@ impl Control {
 
     fn add_tenders(&mut self, event: &Event<'_>, currency: Currency) {
         for tender in &event.tenders {
-            let place = self.tenders.binary_search_by(|known| {
+            let index = self.tenders.binary_search_by(|known| {
                 known.currency.cmp(&currency).then_with(|| (*known.tender).cmp(tender.tender_type))
             });
-            match place {
-                Ok(place) => self.tenders[place].amount += i128::from(tender.amount),
-                Err(place) if self.tenders.len() < TENDERS => self.tenders.insert(
-                    place,
-                    Tendered {
+            match index {
+                Ok(index) => self.tenders[index].amount += i128::from(tender.amount),
+                Err(index) if self.tenders.len() < TENDERS => self.tenders.insert(
+                    index,
+                    TenderTotal {
                         currency,
                         exponent: currency.exponent(),
                         tender: tender.tender_type.into(),
@@ -144,28 +144,34 @@ impl Control {
         }
     }
 
-    fn sums(&mut self, currency: Currency) -> Option<&mut Sums> {
-        let place = match self.sums.binary_search_by_key(&currency, |sums| sums.currency) {
-            Ok(place) => place,
+    fn sums(&mut self, currency: Currency) -> Option<&mut CurrencyTotals> {
+        let index = match self.sums.binary_search_by_key(&currency, |sums| sums.currency) {
+            Ok(index) => index,
             Err(_) if self.sums.len() >= CURRENCIES => return None,
-            Err(place) => {
+            Err(index) => {
                 let exponent = currency.exponent();
-                let none =
-                    Sums { currency, exponent, sales: 0, returns: 0, discounts: 0, taxes: 0 };
-                self.sums.insert(place, none);
-                place
+                let none = CurrencyTotals {
+                    currency,
+                    exponent,
+                    sales: 0,
+                    returns: 0,
+                    discounts: 0,
+                    taxes: 0,
+                };
+                self.sums.insert(index, none);
+                index
             }
         };
-        self.sums.get_mut(place)
+        self.sums.get_mut(index)
     }
 
-    /// Counts an event of a kind and nothing else.
+    /// Counts an event of a kind without amounts.
     #[cfg(test)]
     pub(super) fn count(&mut self, kind: Kind) {
         *self.kinds.entry(kind).or_default() += 1;
     }
 
-    /// Makes every sum and count as long as it can be.
+    /// Sets every sum and count to its longest value.
     #[cfg(test)]
     pub(super) fn overstate(&mut self) {
         self.kinds.values_mut().for_each(|count| *count = u64::MAX);
@@ -177,7 +183,7 @@ impl Control {
         self.tenders.iter_mut().for_each(|tender| tender.amount = i128::MIN);
     }
 
-    /// Bytes that it takes when it is written, published or kept, at most.
+    /// Returns its most bytes in a record.
     pub(super) fn written_bytes(&self) -> usize {
         1_024 + 256 * self.sums.len() + 256 * self.tenders.len()
     }
@@ -186,20 +192,20 @@ impl Control {
 /// One store-day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Day {
-    pub(super) control: Control,
+    pub(super) control: ControlTotals,
     /// Slots of the terminals that took part, in the order in which they came.
     terminals: Vec<u32>,
     /// Status last written.
     pub(super) status: Status,
-    /// Waits in the list of what the next flush writes.
+    /// Is in the list of days that the next flush writes.
     pub(super) changed: bool,
-    /// Whether each further part of its terminals waits too; the first part is written with the day itself.
+    /// Whether the next flush writes each further part of its terminals; it writes the first part with the day itself.
     changed_parts: Vec<bool>,
 }
 
-/// What the terminals of a day have done, all together.
+/// What all terminals of a day have done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Presence {
+pub(super) struct DaySummary {
     pub(super) terminals: u64,
     pub(super) closed: u64,
     /// Numbers missing at all of them.
@@ -207,8 +213,8 @@ pub(super) struct Presence {
 }
 
 impl Day {
-    /// A day as it was kept, without its terminals.
-    pub(super) fn restored(control: Control, status: Status) -> Self {
+    /// Makes a day of its state, without its terminals.
+    pub(super) fn restored(control: ControlTotals, status: Status) -> Self {
         Self { control, status, ..Self::default() }
     }
 
@@ -219,8 +225,8 @@ impl Day {
         self.changed_parts.resize(further, false);
     }
 
-    /// The place that the next terminal gets.
-    pub(super) fn next_place(&self) -> u32 {
+    /// Returns the index that the next terminal gets.
+    pub(super) fn next_index(&self) -> u32 {
         u32::try_from(self.terminals.len()).unwrap_or(u32::MAX)
     }
 
@@ -239,32 +245,32 @@ impl Day {
         self.terminals.len().div_ceil(PART_TERMINALS).max(1)
     }
 
-    /// Has a further part written with the day; returns whether it was not to be written before.
+    /// Marks a further part for the next flush; returns whether it was not marked before.
     pub(super) fn mark_part(&mut self, part: usize) -> bool {
         let changed = part.checked_sub(1).and_then(|further| self.changed_parts.get_mut(further));
         changed.is_some_and(|changed| !std::mem::replace(changed, true))
     }
 
-    /// Tells whether a further part waits to be written, and calls it written.
+    /// Tells whether a further part is marked, and clears the mark.
     pub(super) fn take_part(&mut self, part: usize) -> bool {
         let changed = part.checked_sub(1).and_then(|further| self.changed_parts.get_mut(further));
         changed.is_some_and(std::mem::take)
     }
 
-    /// Follows terminals to their new slots.
+    /// Replaces the slots of terminals that moved.
     pub(super) fn move_terminals(&mut self, moved: impl Fn(u32) -> u32) {
         self.terminals.iter_mut().for_each(|slot| *slot = moved(*slot));
     }
 
-    /// Tells whether time alone has changed what is to be said of it.
+    /// Tells whether its status has changed by time alone.
     pub(super) fn is_overdue(&self, date: Date, today: Date) -> bool {
         is_sealed(date, today) || (self.status == Status::Open && is_over(date, today))
     }
 }
 
-impl Presence {
-    /// Judges a day by what its terminals have done.
-    pub(super) fn judged(self, date: Date, today: Date) -> Status {
+impl DaySummary {
+    /// Returns the status of a day with this summary.
+    pub(super) fn status(self, date: Date, today: Date) -> Status {
         if is_sealed(date, today) {
             return Status::Sealed;
         }
@@ -278,9 +284,9 @@ impl Presence {
     }
 }
 
-/// The part in which a place stands.
-pub(super) fn part_of(place: u32) -> usize {
-    place as usize / PART_TERMINALS
+/// Returns the part that an index is in.
+pub(super) fn part_of(index: u32) -> usize {
+    index as usize / PART_TERMINALS
 }
 
 fn is_over(date: Date, today: Date) -> bool {

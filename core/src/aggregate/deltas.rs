@@ -1,8 +1,8 @@
 //! The text of deltas, of which a flush has more than of all other records together.
 //!
-//! Written by hand, because what the deltas of one flush, one store or one window have in common
-//! need be put into words only once. The shape is that of `docs/schemas/delta.v1.schema.json`; a test
-//! holds it against what serde writes. A delta's key stands in its id, so it needs no bytes of its own.
+//! It is written by hand, because the parts that deltas of one flush, one store or one window have in common are formatted
+//! only once. The shape is that of `docs/schemas/delta.v1.schema.json`; a test compares it with what serde writes. A delta's
+//! key is part of its id, so that it needs no bytes of its own.
 
 use std::ops::Range;
 
@@ -15,9 +15,9 @@ use crate::log::{Offset, Partition};
 use crate::stock::Effect;
 use crate::text::{Date, Decimal, Timestamp, escape, is_number, percent_encode};
 
-/// What all deltas of a flush have in common.
+/// The part of the journal that a flush covers, which all its deltas name.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flush<'a> {
+pub(super) struct FlushRange<'a> {
     pub(super) generation: &'a str,
     pub(super) partition: Partition,
     pub(super) from_offset: Offset,
@@ -33,32 +33,32 @@ pub(super) struct DeltaWriter {
     head: Vec<u8>,
     /// From the end of the id to the tenant.
     source: Vec<u8>,
-    window: Window,
-    store: Names,
-    around: Around,
+    window: WindowText,
+    store: StoreText,
+    delta_text: DeltaText,
     sku: String,
 }
 
-/// What the deltas of a window and business date share.
+/// The text that the deltas of a window and business date have in common.
 #[derive(Debug, Default)]
-struct Window {
+struct WindowText {
     of: Option<(i64, Date)>,
     in_id: Vec<u8>,
     members: Vec<u8>,
 }
 
-/// What the deltas of a store share.
+/// The text that the deltas of a store have in common.
 #[derive(Debug, Default)]
-struct Names {
+struct StoreText {
     of: Option<u32>,
     /// `tenant/store/`, encoded.
     key: Vec<u8>,
     members: Vec<u8>,
 }
 
-/// What stands around the SKU in deltas of one window, store and unit, as those of one event mostly are.
+/// The text around the SKU in deltas of one window, store and unit, as those of one event mostly are.
 #[derive(Debug, Default)]
-struct Around {
+struct DeltaText {
     of: Option<(i64, Date, u32, Unit)>,
     /// From the start of a record to the SKU in its id; the key begins within.
     before: Vec<u8>,
@@ -70,8 +70,8 @@ struct Around {
 }
 
 impl DeltaWriter {
-    pub(super) fn new(flush: Flush<'_>) -> Self {
-        let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
+    pub(super) fn new(flush: FlushRange<'_>) -> Self {
+        let FlushRange { generation, partition, from_offset, to_offset, window_seconds } = flush;
         let mut head = br#"{"id":""#.to_vec();
         escape(&mut head, generation);
         put(&mut head, format_args!(":{partition}:{from_offset}:{to_offset}:"));
@@ -79,12 +79,12 @@ impl DeltaWriter {
         escape(&mut source, generation);
         put(&mut source, format_args!(r#"","partition":{partition},"from_offset":{from_offset},"#));
         put(&mut source, format_args!(r#""to_offset":{to_offset},"tenant":""#));
-        let (window, store) = (Window::default(), Names::default());
-        let (around, sku) = (Around::default(), String::new());
-        Self { window_seconds, head, source, window, store, around, sku }
+        let (window, store) = (WindowText::default(), StoreText::default());
+        let (delta_text, sku) = (DeltaText::default(), String::new());
+        Self { window_seconds, head, source, window, store, delta_text, sku }
     }
 
-    /// Writes one delta; returns where in the text its key stands.
+    /// Writes one delta; returns the range of its key in the text.
     pub(super) fn write(
         &mut self,
         text: &mut BytesMut,
@@ -92,9 +92,9 @@ impl DeltaWriter {
         delta: &Delta,
         sku: &str,
     ) -> Range<usize> {
-        self.turn_to(store, delta);
-        let Around { before, key, between, behind, .. } = &self.around;
-        // Digits, as most SKUs are, stand in a key and in JSON as they are.
+        self.update_common(store, delta);
+        let DeltaText { before, key, between, behind, .. } = &self.delta_text;
+        // Most SKUs are digits, which neither a key nor JSON escapes.
         let is_number = is_number(sku.as_bytes());
         let key = text.len() + key;
         text.extend_from_slice(before);
@@ -119,10 +119,10 @@ impl DeltaWriter {
         key
     }
 
-    /// Puts into words what a delta has in common with others, where the last one had not.
-    fn turn_to(&mut self, store: &Store, delta: &Delta) {
+    /// Formats the common parts of a delta that differ from those of the last one.
+    fn update_common(&mut self, store: &Store, delta: &Delta) {
         let of = Some((delta.window_start, delta.date, delta.store, delta.unit));
-        if self.around.of == of {
+        if self.delta_text.of == of {
             return;
         }
         if self.window.of != Some((delta.window_start, delta.date)) {
@@ -131,13 +131,13 @@ impl DeltaWriter {
         if self.store.of != Some(delta.store) {
             self.store.set(&self.source, delta.store, store);
         }
-        let (window, store, around) = (&self.window, &self.store, &mut self.around);
-        around.of = of;
+        let (window, store, delta_text) = (&self.window, &self.store, &mut self.delta_text);
+        delta_text.of = of;
         let unit = delta.unit();
-        fill(&mut around.before, [&self.head, &window.in_id, &store.key]);
-        around.key = self.head.len() + window.in_id.len();
-        fill(&mut around.between, [b"/", unit, &store.members]);
-        fill(&mut around.behind, [br#"","unit":""#, unit, &window.members]);
+        fill(&mut delta_text.before, [&self.head, &window.in_id, &store.key]);
+        delta_text.key = self.head.len() + window.in_id.len();
+        fill(&mut delta_text.between, [b"/", unit, &store.members]);
+        fill(&mut delta_text.behind, [br#"","unit":""#, unit, &window.members]);
     }
 }
 
@@ -148,7 +148,7 @@ fn fill<const N: usize>(text: &mut Vec<u8>, parts: [&[u8]; N]) {
     }
 }
 
-/// Writes the quantities, and the name of the member behind them.
+/// Writes the quantities, and the name of the member after them.
 fn quantities(text: &mut BytesMut, effect: Effect) {
     let Effect { stock, sold, returned, adjusted } = effect;
     decimal(text, stock);
@@ -165,7 +165,7 @@ fn quantities(text: &mut BytesMut, effect: Effect) {
     text.extend_from_slice(br#"","events":"#);
 }
 
-impl Window {
+impl WindowText {
     fn set(&mut self, window_seconds: u32, window_start: i64, date: Date) {
         self.of = Some((window_start, date));
         let (start, date) = (Timestamp::from_millis(window_start * 1_000).ascii(), date.ascii());
@@ -180,7 +180,7 @@ impl Window {
     }
 }
 
-impl Names {
+impl StoreText {
     fn set(&mut self, source: &[u8], slot: u32, store: &Store) {
         self.of = Some(slot);
         self.key.clear();
@@ -248,11 +248,11 @@ mod tests {
         to.collect_str(value)
     }
 
-    fn by_serde(flush: Flush<'_>, store: &Store, delta: &Delta, sku: &str) -> String {
+    fn by_serde(flush: FlushRange<'_>, store: &Store, delta: &Delta, sku: &str) -> String {
         let unit = std::str::from_utf8(delta.unit()).unwrap();
         let key = crate::topics::key(&[&store.tenant, &store.name, sku]);
         let window_start = Timestamp::from_millis(delta.window_start * 1_000);
-        let Flush { generation, partition, from_offset, to_offset, window_seconds } = flush;
+        let FlushRange { generation, partition, from_offset, to_offset, window_seconds } = flush;
         let offsets = format!("{partition}:{from_offset}:{to_offset}");
         let date = delta.date;
         let record = DeltaRecord {
@@ -309,7 +309,7 @@ mod tests {
             partition: u32,
         ) {
             let generation = "0b1f\"-4";
-            let flush = Flush { generation, partition, from_offset, to_offset, window_seconds: 60 };
+            let flush = FlushRange { generation, partition, from_offset, to_offset, window_seconds: 60 };
             let stores: Vec<Store> = names.iter().map(|(t, s)| Store::new(t, s)).collect();
             let (mut writer, mut text) = (DeltaWriter::new(flush), BytesMut::new());
             for (delta, sku) in &deltas {

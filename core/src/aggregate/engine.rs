@@ -1,8 +1,8 @@
-//! The member of the group at work: polls, folds, flushes, takes partitions over and gives them up.
+//! The engine of a member of the group: polls, folds, flushes, restores partitions and gives them up.
 //!
-//! One thread, one transaction at a time, over all partitions held. A partition is in memory only
-//! while it is this member's and everything folded into it is either committed or still to be
-//! committed; after an abort, or when it is taken away, it is dropped and read back.
+//! One thread, one transaction at a time, over all partitions of the member. A partition is in memory only while it is this
+//! member's and everything folded into it is either committed or still to be committed. After an abort, or when the partition
+//! is revoked, the engine drops it; its next owner restores it from the log.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 
 use super::AggregateError;
-use super::archive::Archive;
+use super::arena::RecordArena;
 use super::conditions::Conditions;
-use super::fold::{Desk, Workbench};
+use super::flush_buffer::FlushSize;
+use super::fold::{FoldContext, OutputContext};
 use super::metrics::AggregateMetrics;
-use super::outputs::Weight;
-use super::paper::Paper;
 use super::partition::Partition;
-use super::restore::{Ground, Taken, Takeover};
+use super::quarantine::QuarantineLookup;
+use super::restore::{Restore, RestoreContext, RestoreOutcome};
 use super::settings::AggregateSettings;
 use super::state;
-use super::verdict::Totals;
+use super::verdict::VerdictTotals;
 use crate::decode::Decoder;
 use crate::health::Health;
 use crate::log::{
@@ -29,14 +29,14 @@ use crate::log::{
 use crate::record_size::RECORD_LIMIT_BYTES;
 use crate::topics::Topics;
 
-/// Records asked for at once.
+/// Most records of a poll.
 const POLL_RECORDS: usize = 1_000;
-/// Longest wait in a poll, so that a stop is heard of.
+/// Longest wait in a poll, so that a stop is noticed.
 const POLL_WAIT: Duration = Duration::from_millis(100);
-const TAKEOVER_WAIT: Duration = Duration::from_millis(20);
-/// Aborts in a row after which the member gives up.
-const MOST_ABORTS: u32 = 20;
-/// The part of a flush that sweeps may fill, as a divisor.
+const RESTORE_POLL_WAIT: Duration = Duration::from_millis(20);
+/// Aborts in a row after which the member stops.
+const MAX_ABORTS: u32 = 20;
+/// Divisor of a flush's size: what sweeps may fill of it.
 const SWEEP_SHARE: usize = 8;
 
 /// A member of the aggregator's group.
@@ -48,24 +48,24 @@ pub(super) struct Engine<'a> {
     conditions: Conditions,
     consumer: Box<dyn TransactionalConsumer>,
     decoder: Decoder,
-    paper: Paper,
-    held: BTreeMap<log::Partition, Held>,
+    arena: RecordArena,
+    partitions: BTreeMap<log::Partition, PartitionState>,
     last_flush: Instant,
     aborts: u32,
-    /// Records of the last flush: the next one will have about as many.
+    /// Records of the last flush, because the next one will have about as many.
     rows: usize,
-    /// Bytes of a record past which the log would refuse the whole flush.
+    /// Largest record that the log accepts; it rejects a whole flush with a larger one.
     pub(super) record_limit: usize,
 }
 
-/// How far a partition of this member has come.
-enum Held {
-    Coming(Takeover),
-    Here {
+/// The state of a partition of this member.
+enum PartitionState {
+    Restoring(Restore),
+    Active {
         partition: Box<Partition>,
-        flushed: Totals,
+        flushed: VerdictTotals,
     },
-    /// It stands still, which is told as a condition, until it comes back to this member or another.
+    /// Reported as a condition, until the partition is assigned anew.
     Stopped,
 }
 
@@ -92,8 +92,8 @@ impl<'a> Engine<'a> {
             conditions: Conditions::new(health, topics),
             consumer,
             decoder: Decoder::new(),
-            paper: Paper::default(),
-            held: BTreeMap::new(),
+            arena: RecordArena::default(),
+            partitions: BTreeMap::new(),
             last_flush: now,
             aborts: 0,
             rows: 0,
@@ -101,26 +101,28 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// Waits for the next thing that happens and deals with it; flushes when that is due.
+    /// Handles the next event of the group or the journal, and flushes when that is due.
     ///
     /// # Errors
-    /// Whatever means that this member must stop.
+    /// Every failure for which this member must stop.
     pub(super) fn step(&mut self, now: Instant) -> Result<(), AggregateError> {
-        self.take_over(now)?;
+        self.restore_partitions(now)?;
         let due_in =
             (self.last_flush + self.settings.flush_interval).saturating_duration_since(now);
-        let coming = self.held.values().any(|held| matches!(held, Held::Coming(_)));
-        let wait = if coming { TAKEOVER_WAIT } else { POLL_WAIT.min(due_in) };
+        let is_restoring =
+            self.partitions.values().any(|state| matches!(state, PartitionState::Restoring(_)));
+        let wait = if is_restoring { RESTORE_POLL_WAIT } else { POLL_WAIT.min(due_in) };
         match self.consumer.poll(POLL_RECORDS, wait)? {
             Polled::Assigned(partitions) => {
                 tracing::info!(?partitions, "partitions assigned");
-                let coming = |number| (number, Held::Coming(Takeover::new(number, now)));
-                self.held.extend(partitions.into_iter().map(coming));
+                let restoring =
+                    |number| (number, PartitionState::Restoring(Restore::new(number, now)));
+                self.partitions.extend(partitions.into_iter().map(restoring));
             }
             Polled::Revoked(partitions) => {
                 tracing::info!(?partitions, "partitions revoked");
                 for partition in partitions {
-                    self.held.remove(&partition);
+                    self.partitions.remove(&partition);
                     self.metrics.gone(partition);
                     self.conditions.gone(partition);
                 }
@@ -130,8 +132,8 @@ impl<'a> Engine<'a> {
         }
         if now.saturating_duration_since(self.last_flush) >= self.settings.flush_interval {
             self.flush(now)?;
-            self.look_at_lag();
-            self.conditions.grow_old(now);
+            self.update_lag_gauges();
+            self.conditions.expire(now);
         }
         Ok(())
     }
@@ -145,18 +147,18 @@ impl<'a> Engine<'a> {
         let began = Instant::now();
         let mut rows = Vec::with_capacity(self.rows);
         let mut positions = Vec::new();
-        for (&number, held) in &mut self.held {
-            if let Held::Here { partition, .. } = held
+        for (&number, state) in &mut self.partitions {
+            if let PartitionState::Active { partition, .. } = state
                 && partition.is_dirty()
             {
                 let before = rows.len();
-                partition.write(self.topics, &mut self.paper, &mut rows);
+                partition.write(self.topics, &mut self.arena, &mut rows);
                 let too_long = |row: &&Row| bytes_of(row) > self.record_limit;
                 if let Some(row) = rows[before..].iter().find(too_long) {
                     self.conditions.unwritable(number, row);
                     self.metrics.stopped(number, true);
                     rows.truncate(before);
-                    *held = Held::Stopped;
+                    *state = PartitionState::Stopped;
                     continue;
                 }
                 positions.push(position(number, partition.checkpoint.next_offset));
@@ -175,69 +177,69 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Tells whether everything polled so far is committed and nothing is on its way.
+    /// Tells whether everything polled so far is committed and no restore is running.
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
-        self.held.values().all(|held| match held {
-            Held::Here { partition, .. } => !partition.is_dirty(),
-            Held::Stopped => true,
-            Held::Coming(_) => false,
+        self.partitions.values().all(|state| match state {
+            PartitionState::Active { partition, .. } => !partition.is_dirty(),
+            PartitionState::Stopped => true,
+            PartitionState::Restoring(_) => false,
         })
     }
 
-    /// Where a partition is read on, if it is here.
+    /// The next offset of a partition, if it is active.
     #[cfg(test)]
     pub(super) fn next_offset(&self, partition: log::Partition) -> Option<Offset> {
-        match self.held.get(&partition)? {
-            Held::Here { partition, .. } => Some(partition.checkpoint.next_offset),
-            Held::Coming(_) | Held::Stopped => None,
+        match self.partitions.get(&partition)? {
+            PartitionState::Active { partition, .. } => Some(partition.checkpoint.next_offset),
+            PartitionState::Restoring(_) | PartitionState::Stopped => None,
         }
     }
 
-    fn take_over(&mut self, now: Instant) -> Result<(), AggregateError> {
-        let ground = Ground {
+    fn restore_partitions(&mut self, now: Instant) -> Result<(), AggregateError> {
+        let context = RestoreContext {
             log: self.log,
             topics: self.topics,
             rules: self.settings.rules(),
             restore_wait: self.settings.restore_wait,
             adopt_checkpoints: self.settings.adopt_checkpoints,
         };
-        let mut fresh = Vec::new();
-        for held in self.held.values_mut() {
-            let Held::Coming(takeover) = held else { continue };
-            match takeover.step(ground, &mut *self.consumer, now) {
+        let mut new_partitions = Vec::new();
+        for state in self.partitions.values_mut() {
+            let PartitionState::Restoring(restore) = state else { continue };
+            match restore.step(context, &mut *self.consumer, now) {
                 Ok(None) => {}
-                Ok(Some(Taken::Fresh(partition))) => fresh.push(partition),
-                Ok(Some(Taken::Restored(partition))) => {
+                Ok(Some(RestoreOutcome::New(partition))) => new_partitions.push(partition),
+                Ok(Some(RestoreOutcome::Restored(partition))) => {
                     self.conditions.gone(partition.number);
-                    *held = begin(&mut *self.consumer, partition, self.metrics)?;
+                    *state = activate(&mut *self.consumer, partition, self.metrics)?;
                 }
-                // The others have nothing to do with it.
+                // The other partitions go on.
                 Err(error) => match error.stopped_partition() {
                     Some(partition) => {
                         self.conditions.stopped(partition, &error);
                         self.metrics.stopped(partition, true);
-                        *held = Held::Stopped;
+                        *state = PartitionState::Stopped;
                     }
                     None => return Err(error),
                 },
             }
         }
-        if fresh.is_empty() {
+        if new_partitions.is_empty() {
             return Ok(());
         }
         let (mut rows, mut positions) = (Vec::new(), Vec::new());
-        for partition in &fresh {
-            rows.push(first_row(partition, self.topics, &mut self.paper));
+        for partition in &new_partitions {
+            rows.push(first_row(partition, self.topics, &mut self.arena));
             positions.push(position(partition.number, partition.checkpoint.next_offset));
         }
         match self.consumer.commit_with(rows, &positions) {
             Ok(()) => {
-                for partition in fresh {
+                for partition in new_partitions {
                     let number = partition.number;
                     self.conditions.gone(number);
-                    let here = begin(&mut *self.consumer, partition, self.metrics)?;
-                    self.held.insert(number, here);
+                    let active = activate(&mut *self.consumer, partition, self.metrics)?;
+                    self.partitions.insert(number, active);
                 }
                 Ok(())
             }
@@ -249,39 +251,41 @@ impl<'a> Engine<'a> {
     }
 
     fn fold(&mut self, entries: &[Entry], now: Instant) -> Result<(), AggregateError> {
-        let mut weight = self.weight();
+        let mut size = self.buffered_size();
         for entry in entries {
-            // A partition on its way, after an abort for one, will be read from its place again.
-            let Some(Held::Here { partition, .. }) = self.held.get_mut(&entry.partition) else {
+            // A partition that is being restored, as after an abort, reads these records again later.
+            let Some(PartitionState::Active { partition, .. }) =
+                self.partitions.get_mut(&entry.partition)
+            else {
                 continue;
             };
-            let archive = Archive { log: self.log, topics: self.topics };
-            let desk = Desk { topics: self.topics, paper: &mut self.paper };
-            let mut bench = Workbench { decoder: &mut self.decoder, archive, desk };
-            let before = partition.outputs.weight;
-            let noticed = partition.fold(entry, &mut bench)?;
-            self.metrics.noticed(noticed.jumps, noticed.resets);
-            weight.records += partition.outputs.weight.records - before.records;
-            weight.bytes += partition.outputs.weight.bytes - before.bytes;
-            let full = partition.outputs.windows.is_full();
-            if full || self.is_due(weight) {
+            let quarantine = QuarantineLookup { log: self.log, topics: self.topics };
+            let output = OutputContext { topics: self.topics, arena: &mut self.arena };
+            let mut fold_context = FoldContext { decoder: &mut self.decoder, quarantine, output };
+            let before = partition.buffer.size;
+            let anomalies = partition.fold(entry, &mut fold_context)?;
+            self.metrics.anomalies(anomalies.jumps, anomalies.resets);
+            size.records += partition.buffer.size.records - before.records;
+            size.bytes += partition.buffer.size.bytes - before.bytes;
+            let full = partition.buffer.windows.is_full();
+            if full || self.is_due(size) {
                 self.flush(now)?;
-                weight = self.weight();
+                size = self.buffered_size();
             }
         }
         Ok(())
     }
 
-    fn is_due(&self, weight: Weight) -> bool {
-        weight.records >= self.settings.flush_records || weight.bytes >= self.settings.flush_bytes()
+    fn is_due(&self, size: FlushSize) -> bool {
+        size.records >= self.settings.flush_records || size.bytes >= self.settings.flush_bytes()
     }
 
-    fn weight(&self) -> Weight {
-        let mut sum = Weight::default();
-        for held in self.held.values() {
-            if let Held::Here { partition, .. } = held {
-                sum.records += partition.outputs.weight.records;
-                sum.bytes += partition.outputs.weight.bytes;
+    fn buffered_size(&self) -> FlushSize {
+        let mut sum = FlushSize::default();
+        for state in self.partitions.values() {
+            if let PartitionState::Active { partition, .. } = state {
+                sum.records += partition.buffer.size.records;
+                sum.bytes += partition.buffer.size.bytes;
             }
         }
         sum
@@ -291,23 +295,24 @@ impl<'a> Engine<'a> {
         self.aborts = 0;
         self.metrics.flushed(self.rows, began.elapsed());
         // Sweeps of all partitions together fill a small part of the next flush.
-        let bytes = self.settings.flush_bytes() / SWEEP_SHARE / self.held.len().max(1);
-        let room = Weight { records: self.settings.flush_records, bytes };
+        let bytes = self.settings.flush_bytes() / SWEEP_SHARE / self.partitions.len().max(1);
+        let limit = FlushSize { records: self.settings.flush_records, bytes };
         for position in positions {
-            if let Some(Held::Here { partition, flushed }) = self.held.get_mut(&position.partition)
+            if let Some(PartitionState::Active { partition, flushed }) =
+                self.partitions.get_mut(&position.partition)
             {
-                if let Some(last) = &partition.outputs.unreadable {
+                if let Some(last) = &partition.buffer.unreadable {
                     let records = partition.checkpoint.totals.unreadable - flushed.unreadable;
                     self.conditions.unreadable(position.partition, records, last, now);
                 }
-                partition.written(self.topics, &mut self.paper, room);
+                partition.written(self.topics, &mut self.arena, limit);
                 self.metrics.committed(flushed, &partition.checkpoint.totals);
                 *flushed = partition.checkpoint.totals;
             }
         }
     }
 
-    /// Nothing of the transaction stands: what it came from is dropped and read back.
+    /// Drops the partitions of an aborted transaction and restores them.
     fn aborted(
         &mut self,
         positions: &[Position],
@@ -319,19 +324,19 @@ impl<'a> Engine<'a> {
         tracing::warn!(%error, partitions = positions.len(), "flush aborted, restoring");
         for position in positions {
             let number = position.partition;
-            self.held.insert(number, Held::Coming(Takeover::new(number, now)));
+            self.partitions.insert(number, PartitionState::Restoring(Restore::new(number, now)));
         }
-        if self.aborts >= MOST_ABORTS {
+        if self.aborts >= MAX_ABORTS {
             return Err(AggregateError::KeepsAborting { times: self.aborts, cause: error.clone() });
         }
         Ok(())
     }
 
-    /// Sets the gauges. A failure here says nothing about the data.
-    fn look_at_lag(&self) {
+    /// Sets the gauges. Skips partitions whose bounds the log does not give: the data are not at risk.
+    fn update_lag_gauges(&self) {
         let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis());
-        for (&number, held) in &self.held {
-            let Held::Here { partition, .. } = held else { continue };
+        for (&number, state) in &self.partitions {
+            let PartitionState::Active { partition, .. } = state else { continue };
             let Ok(bounds) = self.log.bounds(&self.topics.events, number) else { continue };
             let checkpoint = &partition.checkpoint;
             let records = bounds.stable_end.saturating_sub(checkpoint.next_offset);
@@ -346,16 +351,16 @@ impl<'a> Engine<'a> {
 
 impl std::fmt::Debug for Engine<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let held: Vec<_> = self.held.keys().collect();
-        formatter.debug_struct("Engine").field("held", &held).finish_non_exhaustive()
+        let partitions: Vec<_> = self.partitions.keys().collect();
+        formatter.debug_struct("Engine").field("partitions", &partitions).finish_non_exhaustive()
     }
 }
 
-fn begin(
+fn activate(
     consumer: &mut dyn TransactionalConsumer,
     partition: Box<Partition>,
     metrics: &AggregateMetrics,
-) -> Result<Held, AggregateError> {
+) -> Result<PartitionState, AggregateError> {
     consumer.start(partition.number, partition.checkpoint.next_offset)?;
     metrics.stopped(partition.number, false);
     let flushed = partition.checkpoint.totals;
@@ -364,19 +369,19 @@ fn begin(
         next_offset = partition.checkpoint.next_offset,
         flush = partition.checkpoint.flush,
         stores = partition.stores.len(),
-        "partition taken over"
+        "partition restored"
     );
-    Ok(Held::Here { partition, flushed })
+    Ok(PartitionState::Active { partition, flushed })
 }
 
-/// Key and value of a row.
+/// Bytes of a row's key and value.
 fn bytes_of(row: &Row) -> usize {
     row.key.len() + row.value.as_ref().map_or(0, Bytes::len)
 }
 
-fn first_row(partition: &Partition, topics: &Topics, paper: &mut Paper) -> Row {
+fn first_row(partition: &Partition, topics: &Topics, arena: &mut RecordArena) -> Row {
     let key = state::checkpoint_key(partition.checkpoint.flush);
-    partition.row(&topics.state, key, Some(paper.json(&partition.checkpoint)))
+    partition.row(&topics.state, key, Some(arena.json(&partition.checkpoint)))
 }
 
 fn position(partition: log::Partition, offset: Offset) -> Position {

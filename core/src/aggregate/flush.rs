@@ -1,33 +1,32 @@
-//! The records of a flush: everything a partition has to write, for one transaction.
+//! The records of a flush: everything that a partition writes in one transaction.
 //!
-//! Here sums become records. Whether the transaction that carries them stands or falls is decided in
-//! [`super::engine`]; if it falls, the partition they came from is dropped, so that marking things as
-//! written here is safe.
+//! Sums become records here, and are marked as written before the transaction is committed. That is safe: if the transaction
+//! is aborted, [`super::engine`] drops the partition and restores it from the log.
 
 use bytes::{Bytes, BytesMut};
 
+use super::arena::RecordArena;
 use super::day_records;
 use super::days::{Day, Status, is_sealed};
 use super::deltas::{self, DeltaWriter};
+use super::flush_buffer::FlushSize;
 use super::json_text::put;
-use super::outputs::Weight;
-use super::paper::Paper;
 use super::partition::Partition;
 use super::state;
 use super::store::Terminal;
-use super::terminals::{self, Source};
+use super::terminals::{self, RecordOrigin};
 use super::windows::Delta;
 use crate::log::{self, Row, Topic};
 use crate::text::Date;
 use crate::topics::Topics;
 
-/// How often the parts that only time changes are looked through, by the partition's clock.
+/// How often the sweep goes through the parts that only time changes, by the partition's clock.
 const SWEEP_EVERY_MS: i64 = 3_600_000;
-/// Stores that one sweep looks at, and records it may make; the rest waits for the next flush.
+/// Stores that one sweep visits, and records it may write; the rest waits for the next flush.
 const SWEEP_STORES: usize = 256;
 const SWEEP_RECORDS: usize = 2_000;
 
-/// Bytes that a checkpoint takes, at most; it is not weighed.
+/// Most bytes of a checkpoint, which is not part of the estimate.
 const CHECKPOINT_BYTES: usize = 1_024;
 
 /// Keys and values of a partition's rows.
@@ -39,42 +38,42 @@ fn bytes_of(rows: &[Row], partition: log::Partition) -> usize {
 impl Partition {
     /// Tells whether there is anything to commit.
     pub(super) fn is_dirty(&self) -> bool {
-        self.checkpoint.next_offset != self.flushed_to || self.outputs.weight.records > 0
+        self.checkpoint.next_offset != self.flushed_to || self.buffer.size.records > 0
     }
 
     /// Appends the records of the next flush, the checkpoint last.
-    pub(super) fn write(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
+    pub(super) fn write(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
         self.checkpoint.flush += 1;
-        rows.append(&mut self.outputs.rows);
-        self.write_deltas(topics, paper, rows);
-        self.write_days(topics, paper, rows);
-        self.write_amendments(topics, paper, rows);
-        self.write_terminals(topics, paper, rows);
-        self.write_stores(topics, paper, rows);
+        rows.append(&mut self.buffer.rows);
+        self.write_deltas(topics, arena, rows);
+        self.write_days(topics, arena, rows);
+        self.write_amendments(topics, arena, rows);
+        self.write_terminals(topics, arena, rows);
+        self.write_stores(topics, arena, rows);
         let key = state::checkpoint_key(self.checkpoint.flush);
-        rows.push(self.row(&topics.state, key, Some(paper.json(&self.checkpoint))));
+        rows.push(self.row(&topics.state, key, Some(arena.json(&self.checkpoint))));
         debug_assert!(
-            bytes_of(rows, self.number) <= self.outputs.weight.bytes + CHECKPOINT_BYTES,
-            "{} bytes were weighed as {:?}",
+            bytes_of(rows, self.number) <= self.buffer.size.bytes + CHECKPOINT_BYTES,
+            "{} bytes were estimated as {:?}",
             bytes_of(rows, self.number),
-            self.outputs.weight,
+            self.buffer.size,
         );
     }
 
-    /// Begins the next flush after the last one was committed.
-    /// What a sweep adds to the next flush fits `room`, but for one day or one terminal.
-    pub(super) fn written(&mut self, topics: &Topics, paper: &mut Paper, room: Weight) {
+    /// Begins the next flush after the last one was committed, with what a sweep finds.
+    /// Those stay within `limit`, except for one day or one terminal.
+    pub(super) fn written(&mut self, topics: &Topics, arena: &mut RecordArena, limit: FlushSize) {
         self.flushed_to = self.checkpoint.next_offset;
-        self.outputs.clear();
-        self.sweep(topics, paper, room);
+        self.buffer.clear();
+        self.sweep(topics, arena, limit);
     }
 
     pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Bytes>) -> Row {
         Row { topic: topic.clone(), partition: self.number, key, value }
     }
 
-    fn write_deltas(&self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let mut writer = DeltaWriter::new(deltas::Flush {
+    fn write_deltas(&self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+        let mut writer = DeltaWriter::new(deltas::FlushRange {
             generation: &self.checkpoint.generation,
             partition: self.number,
             from_offset: self.flushed_to,
@@ -84,30 +83,30 @@ impl Partition {
         let write = |text: &mut BytesMut, (delta, sku): (&Delta, &str)| {
             writer.write(text, &self.stores[delta.store as usize], delta, sku)
         };
-        paper.keyed(self.outputs.windows.iter(), write, |key, value| {
+        arena.keyed(self.buffer.windows.iter(), write, |key, value| {
             rows.push(self.row(&topics.deltas, key, Some(value)));
         });
     }
 
-    fn write_days(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let (today, source) = (self.today(), self.source());
-        for (slot, date) in std::mem::take(&mut self.outputs.days) {
-            let presence = self.stores[slot as usize].presence(date);
+    fn write_days(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+        let (today, source) = (self.today(), self.origin());
+        for (slot, date) in std::mem::take(&mut self.buffer.days) {
+            let summary = self.stores[slot as usize].summary(date);
             let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { continue };
             day.changed = false;
-            day.status = presence.judged(date, today);
+            day.status = summary.status(date, today);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
-            let [state_key, state, totals] = paper.pieces(|text| {
+            let [state_key, state, totals] = arena.pieces(|text| {
                 state::write_day_key(text, store, date);
                 let key = text.len();
                 day_records::write_state(text, store, (date, day));
                 let state = text.len();
-                day_records::write_totals(text, store, (date, day), presence, source);
+                day_records::write_totals(text, store, (date, day), summary, source);
                 [key, state, text.len()]
             });
             let key = state_key.slice(state::DAY.len()..);
-            self.write_parts(slot, date, &key, topics, paper, rows);
+            self.write_parts(slot, date, &key, topics, arena, rows);
             rows.push(self.row(&topics.days, key, Some(totals)));
             rows.push(self.row(&topics.state, state_key, Some(state)));
         }
@@ -120,10 +119,10 @@ impl Partition {
         date: Date,
         day_key: &[u8],
         topics: &Topics,
-        paper: &mut Paper,
+        arena: &mut RecordArena,
         rows: &mut Vec<Row>,
     ) {
-        let (owner, source) = (slot as usize, self.source());
+        let (owner, source) = (slot as usize, self.origin());
         let parts = self.stores[owner].days.get(&date).map_or(1, Day::parts);
         for part in 1..parts {
             let day = self.stores[owner].days.get_mut(&date);
@@ -132,7 +131,7 @@ impl Partition {
             }
             let store = &self.stores[owner];
             let held = (date, &store.days[&date]);
-            let [key, published, state_key, state] = paper.pieces(|text| {
+            let [key, published, state_key, state] = arena.pieces(|text| {
                 state::write_part_key(text, day_key, part);
                 let key = text.len();
                 day_records::write_part(text, store, held, part, source);
@@ -147,21 +146,21 @@ impl Partition {
         }
     }
 
-    /// Where the records of the flush that is being written come from.
-    fn source(&self) -> Source {
-        Source {
+    /// The origin of the records of the flush that is being written.
+    fn origin(&self) -> RecordOrigin {
+        RecordOrigin {
             partition: self.number,
             offset: self.checkpoint.next_offset,
             flush: self.checkpoint.flush,
         }
     }
 
-    fn write_amendments(&self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let (from, source) = (self.flushed_to, self.source());
+    fn write_amendments(&self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+        let (from, source) = (self.flushed_to, self.origin());
         let to = source.offset;
-        for (&(slot, date), control) in &self.outputs.amendments {
+        for (&(slot, date), control) in &self.buffer.amendments {
             let store = &self.stores[slot as usize];
-            let [key, record] = paper.pieces(|text| {
+            let [key, record] = arena.pieces(|text| {
                 state::write_totals_key(text, store, date);
                 put(text, format_args!("/amendment/{from}-{to}"));
                 let key = text.len();
@@ -172,14 +171,14 @@ impl Partition {
         }
     }
 
-    fn write_terminals(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        let source = self.source();
-        for (store, slot) in std::mem::take(&mut self.outputs.terminals) {
+    fn write_terminals(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+        let source = self.origin();
+        for (store, slot) in std::mem::take(&mut self.buffer.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
             terminal.changed = false;
             let Terminal { key, ledger, .. } = terminal;
             ledger.hashes.take_changed(|number, block| {
-                let [key, value] = paper.pieces(|text| {
+                let [key, value] = arena.pieces(|text| {
                     state::write_hashes_key(text, key, number);
                     let key = text.len();
                     if let Some(block) = block {
@@ -192,7 +191,7 @@ impl Partition {
             });
             if let Some(sequences) = &mut ledger.sequences {
                 sequences.take_changed(|number, block| {
-                    let [key, value] = paper.pieces(|text| {
+                    let [key, value] = arena.pieces(|text| {
                         state::write_numbers_key(text, key, number);
                         let key = text.len();
                         if let Some(block) = block {
@@ -206,7 +205,7 @@ impl Partition {
             }
             let store = &self.stores[store as usize];
             let terminal = &store.terminals[slot as usize];
-            let [key, state, ledger] = paper.pieces(|text| {
+            let [key, state, ledger] = arena.pieces(|text| {
                 state::write_terminal_key(text, &terminal.key);
                 let key = text.len();
                 terminals::write_state(text, store, terminal);
@@ -221,8 +220,8 @@ impl Partition {
         }
     }
 
-    fn write_stores(&mut self, topics: &Topics, paper: &mut Paper, rows: &mut Vec<Row>) {
-        for slot in std::mem::take(&mut self.outputs.stores) {
+    fn write_stores(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+        for slot in std::mem::take(&mut self.buffer.stores) {
             let store = &mut self.stores[slot as usize];
             store.changed = false;
             let released = store.released.take_changed();
@@ -230,32 +229,31 @@ impl Partition {
             store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
             let store = &self.stores[slot as usize];
             for (block, bytes) in blocks {
-                let value = bytes.map(|bytes| paper.write(&[&bytes]));
+                let value = bytes.map(|bytes| arena.write(&[&bytes]));
                 rows.push(self.row(&topics.state, state::ids_key(store, block), value));
             }
             for part in released {
-                let value = paper.json(&state::released_value(store, part));
+                let value = arena.json(&state::released_value(store, part));
                 rows.push(self.row(&topics.state, state::released_key(store, part), Some(value)));
             }
         }
     }
 
-    /// Looks through the parts that only time changes, a bounded piece after each flush: days that
-    /// are over or to be sealed, hashes, ids and epochs past their time. What it makes goes out with
-    /// the next flush. Nothing that is counted depends on when this runs.
-    fn sweep(&mut self, topics: &Topics, paper: &mut Paper, room: Weight) {
+    /// Sweeps the parts that only time changes, a bounded number after each flush: days that are over or to be sealed, expired
+    /// hashes, ids and epochs. The next flush writes the result. No total depends on when this runs.
+    fn sweep(&mut self, topics: &Topics, arena: &mut RecordArena, limit: FlushSize) {
         let clock_ms = self.checkpoint.clock_ms;
         if self.sweep_from == 0 && clock_ms.saturating_sub(self.swept_ms) < SWEEP_EVERY_MS {
             return;
         }
         let Ok(stores) = u32::try_from(self.stores.len()) else { return };
-        let room = Weight { records: room.records.min(SWEEP_RECORDS), ..room };
+        let limit = FlushSize { records: limit.records.min(SWEEP_RECORDS), ..limit };
         for _ in 0..SWEEP_STORES {
             if self.sweep_from >= stores {
                 break;
             }
-            // A store with more to do than there is room for is gone on with after the next flush.
-            if !self.sweep_store(self.sweep_from, room, topics, paper) {
+            // A store with more changes than the limit continues after the next flush.
+            if !self.sweep_store(self.sweep_from, limit, topics, arena) {
                 return;
             }
             self.sweep_from += 1;
@@ -267,8 +265,14 @@ impl Partition {
         self.swept_ms = clock_ms;
     }
 
-    /// Sweeps one store; returns false where there was no room for all of it.
-    fn sweep_store(&mut self, slot: u32, room: Weight, topics: &Topics, paper: &mut Paper) -> bool {
+    /// Sweeps one store; returns false if the limit was reached before its end.
+    fn sweep_store(
+        &mut self,
+        slot: u32,
+        limit: FlushSize,
+        topics: &Topics,
+        arena: &mut RecordArena,
+    ) -> bool {
         let today = self.today();
         let days = self.stores[slot as usize].days.iter();
         let due: Vec<(Date, bool)> = days
@@ -276,29 +280,29 @@ impl Partition {
             .map(|(&date, _)| (date, is_sealed(date, today)))
             .collect();
         for (date, sealed) in due {
-            if self.outputs.weight.fills(room) {
+            if self.buffer.size.reaches(limit) {
                 return false;
             }
             if sealed {
-                self.seal(slot, date, topics, paper);
+                self.seal(slot, date, topics, arena);
             } else {
                 self.mark_day(slot, date);
             }
         }
-        if !self.retire(slot, today, room, topics) {
+        if !self.retire(slot, today, limit, topics) {
             return false;
         }
         let (clock_ms, horizon_ms) = (self.checkpoint.clock_ms, self.rules.conflict_horizon_ms);
         for terminal in 0..self.stores[slot as usize].terminals.len() {
-            if self.outputs.weight.fills(room) {
+            if self.buffer.size.reaches(limit) {
                 return false;
             }
-            let most = room.records - self.outputs.weight.records;
+            let most = limit.records - self.buffer.size.records;
             let hashes = &mut self.stores[slot as usize].terminals[terminal].ledger.hashes;
             let gone = hashes.expire(clock_ms, horizon_ms, most);
             if gone > 0 {
                 let key_bytes = self.stores[slot as usize].terminals[terminal].key.len();
-                self.outputs.weight.add(gone, gone * (32 + key_bytes));
+                self.buffer.size.add(gone, gone * (32 + key_bytes));
                 self.mark_terminal(slot, u32::try_from(terminal).unwrap_or(u32::MAX));
             }
         }
@@ -306,41 +310,41 @@ impl Partition {
         let gone = self.stores[slot as usize].ids.expire(clock_ms, keep_ms);
         if gone > 0 {
             let key_bytes = self.stores[slot as usize].key.len();
-            self.outputs.weight.add(gone, gone * (32 + key_bytes));
+            self.buffer.size.add(gone, gone * (32 + key_bytes));
             self.mark_store(slot);
         }
         true
     }
 
-    /// Writes a day for the last time and forgets it.
-    fn seal(&mut self, slot: u32, date: Date, topics: &Topics, paper: &mut Paper) {
+    /// Writes a day for the last time and removes it.
+    fn seal(&mut self, slot: u32, date: Date, topics: &Topics, arena: &mut RecordArena) {
         let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { return };
         day.status = Status::Sealed;
         let store = &self.stores[slot as usize];
-        let (source, presence) = (self.source(), store.presence(date));
+        let (source, summary) = (self.origin(), store.summary(date));
         let Some(day) = store.days.get(&date) else { return };
-        let [state_key, totals] = paper.pieces(|text| {
+        let [state_key, totals] = arena.pieces(|text| {
             state::write_day_key(text, store, date);
             let key = text.len();
-            day_records::write_totals(text, store, (date, day), presence, source);
+            day_records::write_totals(text, store, (date, day), summary, source);
             [key, text.len()]
         });
         let key = state_key.slice(state::DAY.len()..);
         for part in 1..day.parts() {
             let mut text = BytesMut::new();
             state::write_part_state_key(&mut text, &key, part);
-            self.outputs.push_row(&topics.state, text.freeze(), None);
+            self.buffer.push_row(&topics.state, text.freeze(), None);
         }
-        self.outputs.push_row(&topics.days, key, Some(totals));
-        self.outputs.push_row(&topics.state, state_key, None);
-        self.stores[slot as usize].forget_day(date);
+        self.buffer.push_row(&topics.days, key, Some(totals));
+        self.buffer.push_row(&topics.state, state_key, None);
+        self.stores[slot as usize].remove_day(date);
     }
 
-    /// Forgets the epochs of business dates that are sealed; returns false where there was no room for all.
-    fn retire(&mut self, slot: u32, today: Date, room: Weight, topics: &Topics) -> bool {
-        let weight = self.outputs.weight;
-        let mut left = room.records.saturating_sub(weight.records);
-        let mut left_bytes = room.bytes.saturating_sub(weight.bytes);
+    /// Removes the epochs of business dates that are sealed; returns false if the limit was reached before all were.
+    fn retire(&mut self, slot: u32, today: Date, limit: FlushSize, topics: &Topics) -> bool {
+        let size = self.buffer.size;
+        let mut left = limit.records.saturating_sub(size.records);
+        let mut left_bytes = limit.bytes.saturating_sub(size.bytes);
         let mut all = true;
         let retired = self.stores[slot as usize].retire(|terminal| {
             if !terminal.expires.is_some_and(|date| is_sealed(date, today)) {
@@ -355,7 +359,7 @@ impl Partition {
         });
         for terminal in &retired {
             for key in state::keys_of(terminal) {
-                self.outputs.push_row(&topics.state, key, None);
+                self.buffer.push_row(&topics.state, key, None);
             }
         }
         all

@@ -1,21 +1,20 @@
-//! One record of the journal in, its verdict and its outputs noted.
+//! Folds one record of the journal into its partition: the verdict, and what follows from it.
 //!
-//! The one place where the rules meet: `judge` gives the verdict, by dates first, then by the ledger or the event ids; then comes
-//! what the verdict calls for. A record is decoded before anything is changed, so that one which can not be
-//! read moves nothing; it is kept aside like an event of which nothing can be counted.
+//! `decide` gives the verdict, by dates first, then by the ledger or the event ids. A record is decoded before anything
+//! changes, so that an unreadable one changes nothing; it is quarantined.
 
-mod judge;
+mod decide;
 
-use super::archive::Archive;
-use super::days::{Control, is_sealed};
-use super::ledger::Ruling;
-use super::outputs::write_json;
-use super::paper::Paper;
+use super::arena::RecordArena;
+use super::days::{ControlTotals, is_sealed};
+use super::json_text::write_json;
+use super::ledger::Decision;
 use super::partition::Partition;
+use super::quarantine::QuarantineLookup;
 use super::records::{ConflictRecord, CountRecord};
-use super::unreadable::{self, Unreadable};
-use super::verdict::{Quarantine, Verdict};
-use super::windows::{Setting, window_start};
+use super::unreadable::{self, UnreadableReason};
+use super::verdict::{QuarantineReason, Verdict};
+use super::windows::{WindowKey, window_start};
 use crate::decode::Decoder;
 use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
 use crate::event::Event;
@@ -23,67 +22,70 @@ use crate::log::{Entry, LogError, Offset};
 use crate::stock::{Effect, effect, is_count};
 use crate::topics::Topics;
 
-/// What stands between the envelope's attributes and the event.
+/// The text between the attributes of the envelope and the event.
 const BEFORE_DATA: usize = br#","data":"#.len();
-/// Bytes that a delta takes beyond its names, at most.
+/// Most bytes of a delta besides its names.
 const DELTA_BYTES: usize = 640;
-/// Bytes that an amendment takes at first beyond its names, at most.
+/// Most bytes of a new amendment besides its names.
 const AMENDMENT_BYTES: usize = 2_048;
 
-/// Adds an event to control totals; returns by how many bytes at most they are longer then.
-fn grow(control: &mut Control, event: &Event<'_>) -> usize {
+/// Adds an event to control totals; returns by how many bytes at most that makes them longer.
+fn grow(control: &mut ControlTotals, event: &Event<'_>) -> usize {
     let before = control.written_bytes();
     control.add(event);
     control.written_bytes() - before
 }
 
 /// Decodes the event of an envelope, which mostly has its content hash.
-fn decode<'d>(decoder: &'d mut Decoder, envelope: &Envelope<'d>) -> Result<Event<'d>, Unreadable> {
+fn decode<'d>(
+    decoder: &'d mut Decoder,
+    envelope: &Envelope<'d>,
+) -> Result<Event<'d>, UnreadableReason> {
     let event = match envelope.content_hash {
         Some(_known) => decoder.decode_unhashed(envelope.data),
         None => decoder.decode(envelope.data),
     };
-    event.map_err(Unreadable::Event)
+    event.map_err(UnreadableReason::Event)
 }
 
-/// Why a record is not folded in.
+/// Why a record was not folded in.
 #[derive(Debug)]
 pub(super) enum FoldError {
-    Unreadable(Unreadable),
+    Unreadable(UnreadableReason),
     Log(LogError),
 }
 
-impl<E: Into<Unreadable>> From<E> for FoldError {
+impl<E: Into<UnreadableReason>> From<E> for FoldError {
     fn from(cause: E) -> Self {
         Self::Unreadable(cause.into())
     }
 }
 
-/// What folding needs from around.
+/// What folding needs besides the partition.
 #[derive(Debug)]
-pub(super) struct Workbench<'a> {
+pub(super) struct FoldContext<'a> {
     pub(super) decoder: &'a mut Decoder,
-    pub(super) archive: Archive<'a>,
-    pub(super) desk: Desk<'a>,
+    pub(super) quarantine: QuarantineLookup<'a>,
+    pub(super) output: OutputContext<'a>,
 }
 
-/// What writing a record needs.
+/// What writing a finished record needs.
 #[derive(Debug)]
-pub(super) struct Desk<'a> {
+pub(super) struct OutputContext<'a> {
     pub(super) topics: &'a Topics,
-    pub(super) paper: &'a mut Paper,
+    pub(super) arena: &'a mut RecordArena,
 }
 
-/// What operators want to hear of.
+/// Anomalies that are counted for operators.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Noticed {
+pub(super) struct Anomalies {
     pub(super) jumps: u64,
     pub(super) resets: u64,
 }
 
-/// An event on its way through the rules.
+/// An event and where it came from.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Subject<'a> {
+pub(super) struct EventContext<'a> {
     pub(super) store: u32,
     pub(super) offset: Offset,
     pub(super) envelope: &'a Envelope<'a>,
@@ -91,7 +93,7 @@ pub(super) struct Subject<'a> {
     pub(super) value: &'a [u8],
 }
 
-impl Subject<'_> {
+impl EventContext<'_> {
     fn epoch(&self) -> &str {
         self.envelope.epoch.as_deref().unwrap_or("")
     }
@@ -102,54 +104,56 @@ impl Subject<'_> {
 }
 
 impl Partition {
-    /// Folds the next record in. One that can not be read is kept aside, and nothing else comes of it.
+    /// Folds the next record in. A record that can not be read is quarantined and has no other effect.
     ///
     /// # Errors
-    /// When the log fails while looking a release up. The partition is then as it was before.
+    /// When the log fails during the lookup of a release. The partition is then unchanged.
     pub(super) fn fold(
         &mut self,
         entry: &Entry,
-        bench: &mut Workbench<'_>,
-    ) -> Result<Noticed, LogError> {
-        let noticed = match self.fold_readable(entry, bench) {
-            Ok(noticed) => noticed,
+        fold_context: &mut FoldContext<'_>,
+    ) -> Result<Anomalies, LogError> {
+        let anomalies = match self.fold_readable(entry, fold_context) {
+            Ok(anomalies) => anomalies,
             Err(FoldError::Log(error)) => return Err(error),
             Err(FoldError::Unreadable(cause)) => {
-                self.keep_unreadable(entry, cause, &mut bench.desk);
-                Noticed::default()
+                self.quarantine_unreadable(entry, cause, &mut fold_context.output);
+                Anomalies::default()
             }
         };
         self.checkpoint.next_offset = entry.offset + 1;
-        Ok(noticed)
+        Ok(anomalies)
     }
 
     fn fold_readable(
         &mut self,
         entry: &Entry,
-        bench: &mut Workbench<'_>,
-    ) -> Result<Noticed, FoldError> {
-        let mut noticed = Noticed::default();
-        let value = entry.value.as_deref().ok_or(Unreadable::Empty)?;
+        fold_context: &mut FoldContext<'_>,
+    ) -> Result<Anomalies, FoldError> {
+        let mut anomalies = Anomalies::default();
+        let value = entry.value.as_deref().ok_or(UnreadableReason::Empty)?;
         let envelope = unreadable::read(value)?;
-        let store =
-            self.store(&entry.key, &envelope.tenant, &envelope.store).ok_or(Unreadable::Key)?;
+        let store = self
+            .store(&entry.key, &envelope.tenant, &envelope.store)
+            .ok_or(UnreadableReason::Key)?;
         match &*envelope.event_type {
             TYPE_REFUSED => {
                 self.tick(entry.appended_ms);
-                self.refuse(store, &envelope);
+                self.record_rejection(store, &envelope);
             }
-            TYPE_RELEASE => self.release(store, entry, &envelope, bench)?,
+            TYPE_RELEASE => self.release(store, entry, &envelope, fold_context)?,
             _ => {
-                let event = decode(bench.decoder, &envelope)?;
+                let event = decode(fold_context.decoder, &envelope)?;
                 self.tick(entry.appended_ms);
                 let offset = entry.offset;
-                let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
-                noticed = self.event(&subject, &mut bench.desk);
+                let context =
+                    EventContext { store, offset, envelope: &envelope, event: &event, value };
+                anomalies = self.event(&context, &mut fold_context.output);
                 let buffers = event.into_buffers();
-                bench.decoder.reuse(buffers);
+                fold_context.decoder.reuse(buffers);
             }
         }
-        Ok(noticed)
+        Ok(anomalies)
     }
 
     /// Moves the clock. Append times of one partition may step back when its leader changes.
@@ -157,30 +161,30 @@ impl Partition {
         self.checkpoint.clock_ms = self.checkpoint.clock_ms.max(appended_ms);
     }
 
-    fn event(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) -> Noticed {
-        let (ruling, terminal) = self.judge(subject);
-        self.checkpoint.totals.count(ruling.verdict);
-        match (ruling.verdict, terminal) {
+    fn event(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) -> Anomalies {
+        let (decision, terminal) = self.decide(context);
+        self.checkpoint.totals.count(decision.verdict);
+        match (decision.verdict, terminal) {
             (Verdict::First, Some(terminal)) => {
-                self.send_on(subject, desk);
-                self.count(subject, Some((terminal, ruling)), desk);
+                self.forward(context, output);
+                self.count(context, Some((terminal, decision)), output);
             }
             (Verdict::First | Verdict::Duplicate, _) => {}
-            (verdict, _) => self.keep_aside(subject, verdict, desk),
+            (verdict, _) => self.quarantine_event(context, verdict, output),
         }
-        Noticed { jumps: u64::from(ruling.jumped), resets: u64::from(ruling.reset) }
+        Anomalies { jumps: u64::from(decision.jumped), resets: u64::from(decision.reset) }
     }
 
-    /// Writes a first to `pos.transactions`: its own bytes, verdict and source put in before `data`.
-    fn send_on(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) {
-        let place = subject.value.len() - 1 - subject.envelope.data.len() - BEFORE_DATA;
-        let (attributes, data) = subject.value.split_at(place);
+    /// Writes a first to `pos.transactions`: its own bytes, with verdict and source inserted before `data`.
+    fn forward(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) {
+        let split = context.value.len() - 1 - context.envelope.data.len() - BEFORE_DATA;
+        let (attributes, data) = context.value.split_at(split);
         let mut digits = itoa::Buffer::new();
-        let offset = digits.format(subject.offset).as_bytes();
-        let parts = [attributes, self.outputs.settled.as_bytes(), offset, data];
-        let value = desk.paper.write(&parts);
-        let key = self.stores[subject.store as usize].key.clone();
-        self.outputs.push_row(&desk.topics.transactions, key, Some(value));
+        let offset = digits.format(context.offset).as_bytes();
+        let parts = [attributes, self.buffer.verdict_text.as_bytes(), offset, data];
+        let value = output.arena.write(&parts);
+        let key = self.stores[context.store as usize].key.clone();
+        self.buffer.push_row(&output.topics.transactions, key, Some(value));
     }
 
     /// Finds a terminal or adds it; `None` where the store has too many.
@@ -199,64 +203,68 @@ impl Partition {
             return None;
         }
         let terminal = entry.add_terminal(name, epoch, scope);
-        // Even if its first event is kept aside: the cap must be the same after a restart.
+        // Even if its first event is quarantined: the cap must be the same after a restart.
         self.mark_terminal(store, terminal);
         Some(terminal)
     }
 
-    /// Has the days written that a number counts for.
+    /// Marks the days that a number belongs to as changed.
     pub(super) fn mark_days_of(&mut self, store: u32, terminal: u32, number: u64) {
         self.mark_days(store, terminal, |days| days.of(number).collect());
     }
 
-    /// Counts an event in its day and in stock. A released one has no part in a ledger.
+    /// Counts an event in its day and in stock. A released event has no ledger.
     pub(super) fn count(
         &mut self,
-        subject: &Subject<'_>,
-        ledger: Option<(u32, Ruling)>,
-        desk: &mut Desk<'_>,
+        context: &EventContext<'_>,
+        ledger: Option<(u32, Decision)>,
+        output: &mut OutputContext<'_>,
     ) {
-        let event = subject.event;
-        let place = (subject.store, event.business_date);
+        let event = context.event;
+        let store_day = (context.store, event.business_date);
         if is_sealed(event.business_date, self.today()) {
-            let amendment = self.outputs.amendments.entry(place).or_insert_with(|| {
-                let names = 3 * self.stores[subject.store as usize].key.len();
-                self.outputs.weight.add(1, AMENDMENT_BYTES + names);
-                Control::default()
+            let amendment = self.buffer.amendments.entry(store_day).or_insert_with(|| {
+                let names = 3 * self.stores[context.store as usize].key.len();
+                self.buffer.size.add(1, AMENDMENT_BYTES + names);
+                ControlTotals::default()
             });
             let grown = grow(amendment, event);
-            self.outputs.weight.add(0, grown);
+            self.buffer.size.add(0, grown);
         } else {
-            let store = &mut self.stores[subject.store as usize];
+            let store = &mut self.stores[context.store as usize];
             let day = store.days.entry(event.business_date).or_default();
             let grown = grow(&mut day.control, event);
-            self.outputs.weight.add(0, 2 * grown);
-            self.mark_day(subject.store, event.business_date);
-            if let Some((terminal, ruling)) = ledger {
-                self.attend(subject, terminal, ruling.number);
+            self.buffer.size.add(0, 2 * grown);
+            self.mark_day(context.store, event.business_date);
+            if let Some((terminal, decision)) = ledger {
+                self.record_attendance(context, terminal, decision.number);
             }
         }
-        self.move_stock(subject, desk);
+        self.move_stock(context, output);
     }
 
-    /// Notes in the day that a terminal took part, and has written what changes by it.
-    fn attend(&mut self, subject: &Subject<'_>, terminal: u32, number: Option<u64>) {
-        let (store, date) = (subject.store, subject.event.business_date);
-        let attended =
-            self.stores[store as usize].attend(terminal, date, subject.event.kind, number);
-        self.mark_part(store, date, attended);
-        if let Some(moved) = attended.moved {
+    /// Records in the day that a terminal took part, and marks what that changed.
+    fn record_attendance(
+        &mut self,
+        context: &EventContext<'_>,
+        terminal: u32,
+        number: Option<u64>,
+    ) {
+        let (store, date) = (context.store, context.event.business_date);
+        let change = self.stores[store as usize].attend(terminal, date, context.event.kind, number);
+        self.mark_part(store, date, change);
+        if let Some(moved) = change.moved {
             self.mark_days(store, terminal, |days| days.behind(moved).collect());
         }
     }
 
-    fn move_stock(&mut self, subject: &Subject<'_>, desk: &mut Desk<'_>) {
-        let Subject { store, event, .. } = *subject;
-        let at = Setting {
+    fn move_stock(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) {
+        let EventContext { store, event, .. } = *context;
+        let key = WindowKey {
             store,
             date: event.business_date,
             window_start: window_start(event.occurred_at, self.rules.window_seconds),
-            source: subject.offset,
+            source: context.offset,
         };
         let names = {
             let store = &self.stores[store as usize];
@@ -265,62 +273,67 @@ impl Partition {
         for line in &event.lines {
             let effect = effect(event.kind, line);
             if effect != Effect::default()
-                && self.outputs.windows.add(at, line.sku, line.unit, effect)
+                && self.buffer.windows.add(key, line.sku, line.unit, effect)
             {
-                self.outputs.weight.add(1, DELTA_BYTES + names + 9 * line.sku.len());
+                self.buffer.size.add(1, DELTA_BYTES + names + 9 * line.sku.len());
             }
             if is_count(event.kind, line) {
                 let owner = &self.stores[store as usize];
                 let record = CountRecord {
                     partition: self.number,
-                    offset: subject.offset,
+                    offset: context.offset,
                     line: line.line,
                     tenant: &owner.tenant,
                     store: &owner.name,
                     sku: line.sku,
                     unit: line.unit,
                     quantity: line.quantity,
-                    counted_at: subject.envelope.time.as_deref().unwrap_or_default(),
+                    counted_at: context.envelope.time.as_deref().unwrap_or_default(),
                     business_date: event.business_date,
                 };
                 let key = crate::topics::key(&[&owner.tenant, &owner.name, line.sku]);
-                let value = desk.paper.json(&record);
-                self.outputs.push_row(&desk.topics.counts, key.into(), Some(value));
+                let value = output.arena.json(&record);
+                self.buffer.push_row(&output.topics.counts, key.into(), Some(value));
             }
         }
     }
 
-    /// Keeps an event on `pos.conflicts`, with the reason and its own text.
-    fn keep_aside(&mut self, subject: &Subject<'_>, verdict: Verdict, desk: &mut Desk<'_>) {
+    /// Writes an event to `pos.conflicts`, with the reason and its own text.
+    fn quarantine_event(
+        &mut self,
+        context: &EventContext<'_>,
+        verdict: Verdict,
+        output: &mut OutputContext<'_>,
+    ) {
         let (reason, detail, known) = match verdict {
             Verdict::Conflict(known) => ("conflict", "other_content", Some(known)),
             Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
             _ => ("duplicate_unverified", "past_horizon", None),
         };
-        let store = &self.stores[subject.store as usize];
+        let store = &self.stores[context.store as usize];
         let record = ConflictRecord {
             reason,
             detail,
             partition: self.number,
-            offset: subject.offset,
+            offset: context.offset,
             tenant: &store.tenant,
             store: &store.name,
-            terminal: subject.event.terminal,
-            epoch: subject.envelope.epoch.as_deref(),
-            sequence: subject.event.sequence,
-            eventid: subject.event.event_id,
-            contenthash: format!("h1:{:032x}", subject.hash()),
+            terminal: context.event.terminal,
+            epoch: context.envelope.epoch.as_deref(),
+            sequence: context.event.sequence,
+            eventid: context.event.event_id,
+            contenthash: format!("h1:{:032x}", context.hash()),
             known_hash: known.map(|known| format!("h1:{:08x}", known.0)),
-            receivedtime: &subject.envelope.received_time,
+            receivedtime: &context.envelope.received_time,
         };
         let mut attributes = Vec::new();
         write_json(&mut attributes, &record);
         attributes.pop();
         let key = store.key.clone();
-        let parts = [&attributes[..], br#","data":"#, subject.envelope.data, b"}"];
-        self.outputs.push(desk.paper, &desk.topics.conflicts, &key, &parts);
-        if verdict != Verdict::Quarantined(Quarantine::TimeImplausible) {
-            self.outputs.kept.push(subject.offset);
+        let parts = [&attributes[..], br#","data":"#, context.envelope.data, b"}"];
+        self.buffer.push(output.arena, &output.topics.conflicts, &key, &parts);
+        if verdict != Verdict::Quarantined(QuarantineReason::TimeImplausible) {
+            self.buffer.quarantined.push(context.offset);
         }
     }
 }

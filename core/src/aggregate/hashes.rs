@@ -1,18 +1,16 @@
 //! A short content hash for each number of a terminal, until the conflict horizon.
 //!
-//! In blocks of [`BLOCK_NUMBERS`] consecutive numbers, which is also how they are written to the
-//! state: a block is rewritten when one of its numbers was added. A block is forgotten as a whole,
-//! a horizon after the last number was added to it, by append time; whether that was done early or
-//! late can not be seen from outside, because every look at a block asks for its age first.
+//! The hashes are in blocks of [`BLOCK_NUMBERS`] consecutive numbers, and a flush writes each block that a number was added
+//! to. A block expires as a whole, a horizon after the last number was added to it, by append time. It makes no difference
+//! whether an expired block is removed early or late, because every access checks its age first.
 //!
-//! Blocks stand in a sorted list: a terminal counts upwards, so that a new one goes to its end, and
-//! most terminals have very few.
+//! Blocks are in a sorted list: a terminal counts upwards, so that a new one goes to its end, and most terminals have very few.
 
 use bytes::BufMut;
 
-/// Numbers in one block: one bit each in a presence mask.
+/// Numbers of one block, a bit for each in a presence mask.
 const BLOCK_NUMBERS: usize = 32;
-/// Blocks a terminal may hold; past it the lowest goes early. 131,072 numbers.
+/// Most blocks of a terminal, 131,072 numbers; past that the lowest expires early.
 const BLOCKS: usize = 4_096;
 const VERSION: u8 = 1;
 
@@ -28,38 +26,38 @@ impl ShortHash {
 
 /// The hashes of one terminal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Hashes {
-    /// By number, rising; boxed, so that one that comes late moves little.
-    blocks: Vec<(u64, Box<Block>)>,
-    /// Blocks that the state does not yet hold as they are, or still holds although they are gone.
+pub(super) struct ContentHashes {
+    /// By number, rising; boxed, so that inserting a late one moves little.
+    blocks: Vec<(u64, Box<HashBlock>)>,
+    /// Blocks that the state does not have as they are, or still has although they are gone.
     changed: Vec<u64>,
 }
 
-/// The hashes of numbers that follow each other.
+/// The hashes of consecutive numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Block {
+pub(super) struct HashBlock {
     newest_ms: i64,
     present: u32,
     hashes: [u32; BLOCK_NUMBERS],
-    /// Stands in `changed`.
+    /// Is in `changed`.
     marked: bool,
 }
 
-impl Hashes {
-    /// Keeps the hash of a number.
+impl ContentHashes {
+    /// Adds the hash of a number.
     pub(super) fn insert(&mut self, number: u64, hash: ShortHash, now_ms: i64, horizon_ms: i64) {
-        let (index, place) = place_of(number);
-        let slot = self.place(index).unwrap_or_else(|slot| {
-            self.blocks.insert(slot, (index, Box::new(Block::empty())));
+        let (index, bit) = locate(number);
+        let slot = self.slot(index).unwrap_or_else(|slot| {
+            self.blocks.insert(slot, (index, Box::new(HashBlock::empty())));
             slot
         });
         let Some((_, block)) = self.blocks.get_mut(slot) else { return };
         if block.newest_ms.saturating_add(horizon_ms) < now_ms {
-            **block = Block { marked: block.marked, ..Block::empty() };
+            **block = HashBlock { marked: block.marked, ..HashBlock::empty() };
         }
         block.newest_ms = now_ms;
-        block.present |= 1 << place;
-        block.hashes[place] = hash.0;
+        block.present |= 1 << bit;
+        block.hashes[bit] = hash.0;
         if !std::mem::replace(&mut block.marked, true) {
             self.changed.push(index);
         }
@@ -71,17 +69,17 @@ impl Hashes {
         }
     }
 
-    /// Returns the hash of a number, if it is still kept.
+    /// Returns the hash of a number, if it has not expired.
     pub(super) fn get(&self, number: u64, now_ms: i64, horizon_ms: i64) -> Option<ShortHash> {
-        let (index, place) = place_of(number);
+        let (index, bit) = locate(number);
         let block = self.block(index)?;
         let kept = block.newest_ms.saturating_add(horizon_ms) >= now_ms;
-        (kept && block.present & (1 << place) != 0).then(|| ShortHash(block.hashes[place]))
+        (kept && block.present & (1 << bit) != 0).then(|| ShortHash(block.hashes[bit]))
     }
 
-    /// Forgets up to `most` blocks past the horizon; returns how many.
+    /// Removes up to `most` blocks past the horizon; returns how many.
     pub(super) fn expire(&mut self, now_ms: i64, horizon_ms: i64, most: usize) -> usize {
-        let old = |block: &Block| block.newest_ms.saturating_add(horizon_ms) < now_ms;
+        let old = |block: &HashBlock| block.newest_ms.saturating_add(horizon_ms) < now_ms;
         let mut gone = 0;
         let changed = &mut self.changed;
         self.blocks.retain(|(index, block)| {
@@ -95,16 +93,16 @@ impl Hashes {
         gone
     }
 
-    /// Numbers of the blocks held, for tombstones when the terminal goes.
+    /// Returns the numbers of its blocks, for tombstones when the terminal goes.
     pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
         self.blocks.iter().map(|&(index, _)| index)
     }
 
-    /// Gives each changed block, `None` where it is gone, and calls it unchanged.
-    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<&Block>)) {
+    /// Passes on each changed block, `None` where it is gone, and marks it as unchanged.
+    pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<&HashBlock>)) {
         let mut changed = std::mem::take(&mut self.changed);
         for index in changed.drain(..) {
-            let block = self.place(index).ok().and_then(|slot| self.blocks.get_mut(slot));
+            let block = self.slot(index).ok().and_then(|slot| self.blocks.get_mut(slot));
             let block = block.map(|(_, block)| {
                 block.marked = false;
                 &**block
@@ -114,27 +112,27 @@ impl Hashes {
         self.changed = changed;
     }
 
-    /// Number of blocks the next flush writes.
+    /// Returns how many blocks the next flush writes.
     pub(super) fn changed(&self) -> usize {
         self.changed.len()
     }
 
-    /// Takes a block as [`Block::encode`] wrote it; `None` if it is none.
+    /// Restores a block that [`HashBlock::encode`] wrote; `None` if the bytes are no block.
     pub(super) fn restore(&mut self, index: u64, bytes: &[u8]) -> Option<()> {
-        let block = Box::new(Block::decode(bytes)?);
-        match self.place(index) {
+        let block = Box::new(HashBlock::decode(bytes)?);
+        match self.slot(index) {
             Ok(slot) => self.blocks[slot].1 = block,
             Err(slot) => self.blocks.insert(slot, (index, block)),
         }
         Some(())
     }
 
-    fn block(&self, index: u64) -> Option<&Block> {
-        self.place(index).ok().and_then(|slot| self.blocks.get(slot)).map(|(_, block)| &**block)
+    fn block(&self, index: u64) -> Option<&HashBlock> {
+        self.slot(index).ok().and_then(|slot| self.blocks.get(slot)).map(|(_, block)| &**block)
     }
 
-    /// Where a block stands, or where it would; the last is asked for most.
-    fn place(&self, index: u64) -> Result<usize, usize> {
+    /// Finds the slot of a block, or where to insert it. Most look-ups are for the last block.
+    fn slot(&self, index: u64) -> Result<usize, usize> {
         match self.blocks.last() {
             Some(&(last, _)) if last == index => Ok(self.blocks.len() - 1),
             Some(&(last, _)) if last > index => {
@@ -145,7 +143,7 @@ impl Hashes {
     }
 }
 
-impl Block {
+impl HashBlock {
     fn empty() -> Self {
         Self { newest_ms: i64::MIN / 2, present: 0, hashes: [0; BLOCK_NUMBERS], marked: false }
     }
@@ -155,8 +153,8 @@ impl Block {
         bytes.put_u8(VERSION);
         bytes.put_i64_le(self.newest_ms);
         bytes.put_u32_le(self.present);
-        for (place, hash) in self.hashes.iter().enumerate() {
-            if self.present & (1 << place) != 0 {
+        for (bit, hash) in self.hashes.iter().enumerate() {
+            if self.present & (1 << bit) != 0 {
                 bytes.put_u32_le(*hash);
             }
         }
@@ -169,8 +167,8 @@ impl Block {
         let mut block = Self::empty();
         block.newest_ms = i64::from_le_bytes(*newest);
         block.present = u32::from_le_bytes(*present);
-        for (place, hash) in block.hashes.iter_mut().enumerate() {
-            if block.present & (1 << place) != 0 {
+        for (bit, hash) in block.hashes.iter_mut().enumerate() {
+            if block.present & (1 << bit) != 0 {
                 let (head, rest) = bytes.split_first_chunk::<4>()?;
                 *hash = u32::from_le_bytes(*head);
                 bytes = rest;
@@ -181,7 +179,7 @@ impl Block {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "below 32")]
-fn place_of(number: u64) -> (u64, usize) {
+fn locate(number: u64) -> (u64, usize) {
     let sequences = BLOCK_NUMBERS as u64;
     (number / sequences, (number % sequences) as usize)
 }
@@ -192,7 +190,7 @@ mod tests {
 
     const HORIZON: i64 = 1_000;
 
-    fn encoded(block: &Block) -> Vec<u8> {
+    fn encoded(block: &HashBlock) -> Vec<u8> {
         let mut bytes = Vec::new();
         block.encode(&mut bytes);
         bytes
@@ -200,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_kept_for_the_horizon_after_its_block_was_last_added_to() {
-        let mut hashes = Hashes::default();
+        let mut hashes = ContentHashes::default();
         hashes.insert(64, ShortHash(7), 0, HORIZON);
         hashes.insert(65, ShortHash(8), 600, HORIZON);
         assert_eq!(hashes.get(64, 1_600, HORIZON), Some(ShortHash(7)));
@@ -213,7 +211,7 @@ mod tests {
 
     #[test]
     fn expiring_early_or_late_gives_the_same_answers() {
-        let (mut swept, mut lazy) = (Hashes::default(), Hashes::default());
+        let (mut swept, mut lazy) = (ContentHashes::default(), ContentHashes::default());
         for step in 0..200_i64 {
             let number = (step.unsigned_abs() * 37) % 400;
             assert_eq!(
@@ -229,12 +227,12 @@ mod tests {
 
     #[test]
     fn changed_blocks_are_written_once_and_read_back() {
-        let mut hashes = Hashes::default();
+        let mut hashes = ContentHashes::default();
         for number in [1, 2, 31, 32, 5_000] {
             hashes.insert(number, ShortHash(7), 10, HORIZON);
         }
         assert_eq!(hashes.changed(), 3);
-        let mut restored = Hashes::default();
+        let mut restored = ContentHashes::default();
         hashes.take_changed(|index, block| {
             restored.restore(index, &encoded(block.unwrap())).unwrap();
         });
@@ -247,7 +245,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_the_lowest_numbers_go_first() {
-        let mut hashes = Hashes::default();
+        let mut hashes = ContentHashes::default();
         for block in 0..=4_096 {
             hashes.insert(block * 32, ShortHash(1), 0, HORIZON);
         }
@@ -258,14 +256,14 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_block_are_refused() {
-        let mut hashes = Hashes::default();
+        let mut hashes = ContentHashes::default();
         hashes.insert(3, ShortHash(5), 1, HORIZON);
         let mut bytes = encoded(&hashes.blocks[0].1);
-        assert!(Block::decode(&bytes).is_some());
+        assert!(HashBlock::decode(&bytes).is_some());
         bytes.push(0);
-        assert!(Block::decode(&bytes).is_none());
-        assert!(Block::decode(&bytes[..12]).is_none());
+        assert!(HashBlock::decode(&bytes).is_none());
+        assert!(HashBlock::decode(&bytes[..12]).is_none());
         bytes[0] = 2;
-        assert!(Block::decode(&bytes).is_none());
+        assert!(HashBlock::decode(&bytes).is_none());
     }
 }

@@ -3,13 +3,13 @@
 //! An id is kept with a short content hash for the horizon and two days more: an event is only
 //! judged by its id when by its own clock it is younger than the horizon, its clock may be two days
 //! ahead, so any earlier copy of it was appended within that time. Older events can not be judged
-//! and are kept aside by the caller. Ids stand in blocks in the order they came, which is how they
-//! are written to the state and how they are forgotten.
+//! and the caller quarantines them. Ids are in blocks in the order they came, which is how they
+//! are written to the state and how they expire.
 
 use std::collections::{HashMap, VecDeque};
 
 use super::hashes::ShortHash;
-use super::verdict::{Quarantine, Verdict};
+use super::verdict::{QuarantineReason, Verdict};
 
 /// Ids in one block.
 const BLOCK_IDS: usize = 64;
@@ -18,27 +18,27 @@ const ENTRY_BYTES: usize = 20;
 
 /// The event ids of one store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Ids {
-    blocks: VecDeque<Block>,
+pub(super) struct EventIds {
+    blocks: VecDeque<IdBlock>,
     known: HashMap<u128, ShortHash>,
     /// Number of the first block held.
     first_block: u64,
-    /// Blocks the state holds, from this number up to `first_block`, although they are gone.
+    /// Blocks that the state has, from this number up to `first_block`, although they are gone.
     stale_from: u64,
-    /// Blocks from this number on differ from what the state holds.
+    /// Blocks from this number on differ from those of the state.
     changed_from: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Block {
+struct IdBlock {
     newest_ms: i64,
     ids: Vec<(u128, ShortHash)>,
 }
 
-impl Ids {
-    /// Judges an event by the hash of its identity. `keep_ms` is how long ids are kept, `most` how
+impl EventIds {
+    /// Decides on an event by the hash of its identity. `keep_ms` is how long ids are kept, `most` how
     /// many.
-    pub(super) fn judge(
+    pub(super) fn decide(
         &mut self,
         id: u128,
         hash: ShortHash,
@@ -50,7 +50,7 @@ impl Ids {
         match self.known.get(&id) {
             Some(&known) if known == hash => Verdict::Duplicate,
             Some(&known) => Verdict::Conflict(known),
-            None if self.known.len() >= most => Verdict::Quarantined(Quarantine::TooManyIds),
+            None if self.known.len() >= most => Verdict::Quarantined(QuarantineReason::TooManyIds),
             None => {
                 self.add(id, hash, now_ms);
                 Verdict::First
@@ -58,7 +58,7 @@ impl Ids {
         }
     }
 
-    /// Forgets blocks whose newest id is older than `keep_ms`; returns how many.
+    /// Removes blocks whose newest id is older than `keep_ms`; returns how many.
     pub(super) fn expire(&mut self, now_ms: i64, keep_ms: i64) -> usize {
         let mut gone = 0;
         while let Some(block) = self.blocks.front()
@@ -81,21 +81,21 @@ impl Ids {
         usize::try_from(changed).unwrap_or(usize::MAX)
     }
 
-    /// Gives each changed block with its bytes, `None` where it is gone, and calls it unchanged.
+    /// Passes on each changed block with its bytes, `None` where it is gone, and marks it as unchanged.
     pub(super) fn take_changed(&mut self, mut each: impl FnMut(u64, Option<Vec<u8>>)) {
         (self.stale_from..self.first_block).for_each(|gone| each(gone, None));
         for number in self.changed_from..self.end() {
-            let place = usize::try_from(number - self.first_block).ok();
-            each(number, place.and_then(|place| self.blocks.get(place)).map(Block::encode));
+            let index = usize::try_from(number - self.first_block).ok();
+            each(number, index.and_then(|index| self.blocks.get(index)).map(IdBlock::encode));
         }
         self.stale_from = self.first_block;
         self.changed_from = self.end();
     }
 
-    /// Takes a block as [`Ids::take_changed`] gave it; blocks come in rising order. `None` if it is
-    /// none or out of order.
+    /// Restores a block as [`EventIds::take_changed`] passed it on; blocks come in order. `None` if the bytes are
+    /// no block or it is out of order.
     pub(super) fn restore(&mut self, number: u64, bytes: &[u8]) -> Option<()> {
-        let block = Block::decode(bytes)?;
+        let block = IdBlock::decode(bytes)?;
         if self.blocks.is_empty() {
             self.first_block = number;
             self.stale_from = number;
@@ -114,7 +114,8 @@ impl Ids {
 
     fn add(&mut self, id: u128, hash: ShortHash, now_ms: i64) {
         if self.blocks.back().is_none_or(|block| block.ids.len() >= BLOCK_IDS) {
-            self.blocks.push_back(Block { newest_ms: now_ms, ids: Vec::with_capacity(BLOCK_IDS) });
+            self.blocks
+                .push_back(IdBlock { newest_ms: now_ms, ids: Vec::with_capacity(BLOCK_IDS) });
         }
         self.changed_from = self.changed_from.min(self.end() - 1);
         if let Some(block) = self.blocks.back_mut() {
@@ -125,7 +126,7 @@ impl Ids {
     }
 }
 
-impl Block {
+impl IdBlock {
     /// Version, newest append time, then the ids with their hashes; little-endian.
     fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION];
@@ -155,18 +156,21 @@ mod tests {
 
     const KEEP: i64 = 1_000;
 
-    fn judge(ids: &mut Ids, id: u128, hash: u32, now_ms: i64) -> Verdict {
-        ids.judge(id, ShortHash(hash), now_ms, KEEP, 1_000)
+    fn decide(ids: &mut EventIds, id: u128, hash: u32, now_ms: i64) -> Verdict {
+        ids.decide(id, ShortHash(hash), now_ms, KEEP, 1_000)
     }
 
-    fn copy_through_state(ids: &mut Ids, state: &mut std::collections::BTreeMap<u64, Vec<u8>>) {
+    fn copy_through_state(
+        ids: &mut EventIds,
+        state: &mut std::collections::BTreeMap<u64, Vec<u8>>,
+    ) {
         ids.take_changed(|number, bytes| {
             match bytes {
                 Some(bytes) => state.insert(number, bytes),
                 None => state.remove(&number),
             };
         });
-        let mut restored = Ids::default();
+        let mut restored = EventIds::default();
         for (&number, bytes) in state.iter() {
             restored.restore(number, bytes).unwrap();
         }
@@ -177,49 +181,50 @@ mod tests {
 
     #[test]
     fn an_id_counts_once_within_its_horizon() {
-        let mut ids = Ids::default();
-        assert_eq!(judge(&mut ids, 1, 5, 0), Verdict::First);
-        assert_eq!(judge(&mut ids, 1, 5, 1_000), Verdict::Duplicate);
-        assert_eq!(judge(&mut ids, 1, 6, 1_000), Verdict::Conflict(ShortHash(5)));
-        assert_eq!(judge(&mut ids, 1, 6, 1_001), Verdict::First);
+        let mut ids = EventIds::default();
+        assert_eq!(decide(&mut ids, 1, 5, 0), Verdict::First);
+        assert_eq!(decide(&mut ids, 1, 5, 1_000), Verdict::Duplicate);
+        assert_eq!(decide(&mut ids, 1, 6, 1_000), Verdict::Conflict(ShortHash(5)));
+        assert_eq!(decide(&mut ids, 1, 6, 1_001), Verdict::First);
     }
 
     #[test]
     fn memory_is_bounded() {
-        let mut ids = Ids::default();
-        let full = Verdict::Quarantined(Quarantine::TooManyIds);
-        (0..10).for_each(|id| assert_eq!(ids.judge(id, ShortHash(0), 0, KEEP, 10), Verdict::First));
-        assert_eq!(ids.judge(10, ShortHash(0), 0, KEEP, 10), full);
-        assert_eq!(ids.judge(9, ShortHash(0), 0, KEEP, 10), Verdict::Duplicate);
+        let mut ids = EventIds::default();
+        let full = Verdict::Quarantined(QuarantineReason::TooManyIds);
+        (0..10)
+            .for_each(|id| assert_eq!(ids.decide(id, ShortHash(0), 0, KEEP, 10), Verdict::First));
+        assert_eq!(ids.decide(10, ShortHash(0), 0, KEEP, 10), full);
+        assert_eq!(ids.decide(9, ShortHash(0), 0, KEEP, 10), Verdict::Duplicate);
     }
 
     #[test]
     fn only_changed_blocks_are_written_and_they_read_back() {
-        let (mut ids, mut state) = (Ids::default(), std::collections::BTreeMap::new());
+        let (mut ids, mut state) = (EventIds::default(), std::collections::BTreeMap::new());
         for id in 0..150_u32 {
-            judge(&mut ids, id.into(), id, id.into());
+            decide(&mut ids, id.into(), id, id.into());
         }
         assert_eq!(ids.changed(), 3);
         copy_through_state(&mut ids, &mut state);
         assert_eq!((ids.changed(), state.len()), (0, 3));
-        judge(&mut ids, 1_000, 1, 150);
+        decide(&mut ids, 1_000, 1, 150);
         assert_eq!(ids.changed(), 1);
         copy_through_state(&mut ids, &mut state);
         assert_eq!(ids.expire(1_064, KEEP), 1);
         assert_eq!(ids.changed(), 1);
         copy_through_state(&mut ids, &mut state);
         assert_eq!(state.keys().copied().collect::<Vec<_>>(), [1, 2]);
-        judge(&mut ids, 2_000, 1, 9_000);
+        decide(&mut ids, 2_000, 1, 9_000);
         copy_through_state(&mut ids, &mut state);
         assert_eq!(state.len(), 1);
     }
 
     #[test]
     fn bytes_that_are_no_block_are_refused() {
-        let mut ids = Ids::default();
-        judge(&mut ids, 1, 1, 0);
+        let mut ids = EventIds::default();
+        decide(&mut ids, 1, 1, 0);
         let bytes = ids.blocks[0].encode();
-        assert!(Block::decode(&bytes[..bytes.len() - 1]).is_none());
-        assert!(Ids::default().restore(0, &[2; 9]).is_none());
+        assert!(IdBlock::decode(&bytes[..bytes.len() - 1]).is_none());
+        assert!(EventIds::default().restore(0, &[2; 9]).is_none());
     }
 }

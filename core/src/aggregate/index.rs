@@ -40,11 +40,11 @@ impl Index {
         same: impl Fn(u32) -> bool,
     ) -> (u32, bool) {
         let hash = short(hash);
-        let place = self.probe(hash, same);
-        if self.cells[place].slot != EMPTY {
-            return (self.cells[place].slot, false);
+        let index = self.probe(hash, same);
+        if self.cells[index].slot != EMPTY {
+            return (self.cells[index].slot, false);
         }
-        self.cells[place] = Cell { hash, slot: next };
+        self.cells[index] = Cell { hash, slot: next };
         self.used += 1;
         if self.used * 2 > self.cells.len() {
             self.grow();
@@ -61,13 +61,13 @@ impl Index {
     /// The cell that holds the slot sought, or the empty one where it would go.
     fn probe(&self, hash: u32, same: impl Fn(u32) -> bool) -> usize {
         let mask = self.cells.len() - 1;
-        let mut place = hash as usize & mask;
+        let mut index = hash as usize & mask;
         loop {
-            let cell = self.cells[place];
+            let cell = self.cells[index];
             if cell.slot == EMPTY || (cell.hash == hash && same(cell.slot)) {
-                return place;
+                return index;
             }
-            place = (place + 1) & mask;
+            index = (index + 1) & mask;
         }
     }
 
@@ -75,8 +75,8 @@ impl Index {
         let larger = vec![Cell { hash: 0, slot: EMPTY }; self.cells.len() * 2];
         for cell in std::mem::replace(&mut self.cells, larger) {
             if cell.slot != EMPTY {
-                let place = self.probe(cell.hash, |_| false);
-                self.cells[place] = cell;
+                let index = self.probe(cell.hash, |_| false);
+                self.cells[index] = cell;
             }
         }
     }

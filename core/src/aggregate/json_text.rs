@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use bytes::BufMut;
+use serde::Serialize;
 
 /// Writes an integer.
 pub(super) fn integer(text: &mut impl BufMut, value: impl itoa::Integer) {
@@ -22,8 +23,14 @@ pub(super) fn boolean(text: &mut impl BufMut, value: bool) {
     text.put_slice(if value { b"true" } else { b"false" });
 }
 
-/// Writes whatever can be displayed; slow.
+/// Writes formatted text; slow.
 pub(super) fn put(text: &mut impl BufMut, value: std::fmt::Arguments<'_>) {
     let written = text.writer().write_fmt(value);
     debug_assert!(written.is_ok(), "a buffer takes everything: {written:?}");
+}
+
+/// Writes what serde serialises. The records of the aggregator have string keys and no part that can fail.
+pub(super) fn write_json(text: &mut impl BufMut, value: &impl Serialize) {
+    let written = serde_json::to_writer(text.writer(), value);
+    debug_assert!(written.is_ok(), "our records always serialise: {written:?}");
 }

@@ -4,12 +4,12 @@
 //! is the append time of the record, so the same log gives the same verdicts, whenever it is read.
 //! Dates and event ids are judged before, in [`super::fold`].
 
-use super::hashes::{Hashes, ShortHash};
+use super::hashes::{ContentHashes, ShortHash};
 use super::sequence_set::{OpenReason, SequencePosition, SequenceSet};
-use super::verdict::{Quarantine, Verdict};
+use super::verdict::{QuarantineReason, Verdict};
 use crate::envelope::Scope;
 
-/// Conflicts in a row from which a terminal is suspected to count anew.
+/// Conflicts in a row after which a terminal is suspected of a reset sequence.
 const RESET_STREAK: u32 = 8;
 
 /// The ledger of one terminal and epoch.
@@ -18,56 +18,56 @@ pub(super) struct Ledger {
     pub(super) scope: Scope,
     /// Absent until the first event with a number.
     pub(super) sequences: Option<SequenceSet>,
-    pub(super) hashes: Hashes,
+    pub(super) hashes: ContentHashes,
     /// Conflicts since the last first or duplicate.
     pub(super) streak: u32,
 }
 
-/// When a record was appended, and how long hashes are kept from then.
+/// The append time of a record, and how long hashes are kept from then.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
+pub(super) struct LedgerClock {
     pub(super) now_ms: i64,
     pub(super) horizon_ms: i64,
 }
 
-/// What is to be written of a ledger.
+/// What the next flush writes of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pending {
+pub(super) struct PendingWrites {
     pub(super) blocks: usize,
     pub(super) bytes: usize,
 }
 
-/// What the ledger says.
+/// The decision of a ledger on an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ruling {
+pub(super) struct Decision {
     pub(super) verdict: Verdict,
     /// The number as the ledger counts it: under a wrapping scope, laps included.
     pub(super) number: Option<u64>,
-    /// It stood more than 10,000 above the mark.
+    /// The number is more than 10,000 above the mark.
     pub(super) jumped: bool,
-    /// It changed what is missing below the mark.
+    /// The number changed what is missing below the mark.
     pub(super) filled: bool,
-    /// With it the terminal came under suspicion of counting anew.
+    /// With this event the terminal is suspected of a reset sequence.
     pub(super) reset: bool,
 }
 
 impl Ledger {
     pub(super) fn new(scope: Scope) -> Self {
-        Self { scope, sequences: None, hashes: Hashes::default(), streak: 0 }
+        Self { scope, sequences: None, hashes: ContentHashes::default(), streak: 0 }
     }
 
-    /// Judges a good event. `recent` tells that by its own clock it happened within the horizon,
+    /// Decides on a good event. `recent` says that by its own clock it happened within the horizon,
     /// so that it cannot be a repeat of something older.
-    pub(super) fn judge(
+    pub(super) fn decide(
         &mut self,
         sequence: u64,
         hash: ShortHash,
         recent: bool,
-        moment: Moment,
-    ) -> Ruling {
+        moment: LedgerClock,
+    ) -> Decision {
         let number = match self.unwrap(sequence) {
             Ok(number) => number,
-            Err(reason) => return Ruling::aside(reason),
+            Err(reason) => return Decision::quarantine(reason),
         };
         let position = self
             .sequences
@@ -75,22 +75,26 @@ impl Ledger {
             .map_or(SequencePosition::Above { jump: false }, |n| n.position(number));
         let suspected = self.reset_suspected();
         let verdict = match position {
-            SequencePosition::TooLow => return Ruling::aside(Quarantine::BelowBaseline),
-            SequencePosition::Untracked => return Ruling::aside(Quarantine::GapGivenUp),
+            SequencePosition::TooLow => {
+                return Decision::quarantine(QuarantineReason::BelowBaseline);
+            }
+            SequencePosition::Untracked => {
+                return Decision::quarantine(QuarantineReason::GapGivenUp);
+            }
             SequencePosition::Open(_)
             | SequencePosition::Above { .. }
             | SequencePosition::Below => {
-                let Some(sequences) = self.opened(number) else {
-                    return Ruling::aside(Quarantine::BelowBaseline);
+                let Some(sequences) = self.open(number) else {
+                    return Decision::quarantine(QuarantineReason::BelowBaseline);
                 };
                 sequences.fill(number);
                 self.hashes.insert(number, hash, moment.now_ms, moment.horizon_ms);
                 self.streak = 0;
                 Verdict::First
             }
-            SequencePosition::Known => self.judge_known(number, hash, recent, moment),
+            SequencePosition::Known => self.decide_known(number, hash, recent, moment),
         };
-        Ruling {
+        Decision {
             verdict,
             number: Some(number),
             jumped: position == (SequencePosition::Above { jump: true }),
@@ -108,19 +112,19 @@ impl Ledger {
         self.sequences.as_ref().map_or(0, SequenceSet::written_bytes)
     }
 
-    /// What the next flush writes of it: blocks as records, keys apart, and bytes, those of its terminal's two records included.
-    pub(super) fn pending(&self) -> Pending {
+    /// What the next flush writes of it: blocks as records, and bytes without keys, those of its terminal's two records included.
+    pub(super) fn pending(&self) -> PendingWrites {
         let (hashes, sequences) =
             (self.hashes.changed(), self.sequences.as_ref().map_or(0, SequenceSet::changed));
         let bytes = 160 * hashes + 1_040 * sequences + 2 * self.written_bytes();
-        Pending { blocks: hashes + sequences, bytes }
+        PendingWrites { blocks: hashes + sequences, bytes }
     }
 
-    /// Notes a refused event. It moves the mark as a good one would, and fills nothing for good.
-    /// Returns the number as the ledger counts it, `None` where it can not take it.
+    /// Records a refused event. It moves the mark as a good one would, and a good one can still take its number.
+    /// Returns the number as the ledger counts it, `None` if it is outside of the ledger.
     pub(super) fn refuse(&mut self, sequence: u64) -> Option<u64> {
         let number = self.unwrap(sequence).ok()?;
-        let sequences = self.opened(number)?;
+        let sequences = self.open(number)?;
         if matches!(
             sequences.position(number),
             SequencePosition::TooLow | SequencePosition::Untracked
@@ -131,12 +135,12 @@ impl Ledger {
         Some(number)
     }
 
-    fn judge_known(
+    fn decide_known(
         &mut self,
         number: u64,
         hash: ShortHash,
         recent: bool,
-        moment: Moment,
+        moment: LedgerClock,
     ) -> Verdict {
         let verdict = match self.hashes.get(number, moment.now_ms, moment.horizon_ms) {
             Some(known) if known == hash => {
@@ -149,18 +153,18 @@ impl Ledger {
         };
         self.streak = self.streak.saturating_add(1);
         if self.streak > RESET_STREAK {
-            return Verdict::Quarantined(Quarantine::ResetSuspected);
+            return Verdict::Quarantined(QuarantineReason::ResetSuspected);
         }
         verdict
     }
 
-    /// Tells whether conflicts in a row suggest that the terminal counts anew.
+    /// Tells whether conflicts in a row suggest that the terminal's sequence was reset.
     pub(super) fn reset_suspected(&self) -> bool {
         self.streak >= RESET_STREAK
     }
 
-    /// The numbers, opened at this one if there are none yet; `None` if they cannot open with it.
-    fn opened(&mut self, number: u64) -> Option<&mut SequenceSet> {
+    /// Returns the sequence set, opened at this number if there is none yet; `None` if it cannot open with it.
+    fn open(&mut self, number: u64) -> Option<&mut SequenceSet> {
         if self.sequences.is_none() {
             self.sequences = Some(match self.scope {
                 Scope::BusinessDate if number == 0 => return None,
@@ -173,10 +177,10 @@ impl Ledger {
 
     /// Turns a sequence into a number that never wraps. The first lap seen is lap 1, so that what
     /// came before the first number seen has room below.
-    fn unwrap(&self, sequence: u64) -> Result<u64, Quarantine> {
+    fn unwrap(&self, sequence: u64) -> Result<u64, QuarantineReason> {
         let Scope::Wrapping(modulus) = self.scope else { return Ok(sequence) };
         if sequence >= modulus {
-            return Err(Quarantine::BeyondModulus);
+            return Err(QuarantineReason::BeyondModulus);
         }
         let Some(sequences) = &self.sequences else { return Ok(modulus + sequence) };
         let high = sequences.high();
@@ -185,15 +189,15 @@ impl Ledger {
         if ahead <= modulus / 4 {
             Ok(high + ahead)
         } else if behind <= modulus / 4 {
-            high.checked_sub(behind).ok_or(Quarantine::WrappedFar)
+            high.checked_sub(behind).ok_or(QuarantineReason::WrappedFar)
         } else {
-            Err(Quarantine::WrappedFar)
+            Err(QuarantineReason::WrappedFar)
         }
     }
 }
 
-impl Ruling {
-    pub(super) fn aside(reason: Quarantine) -> Self {
+impl Decision {
+    pub(super) fn quarantine(reason: QuarantineReason) -> Self {
         Self {
             verdict: Verdict::Quarantined(reason),
             number: None,

@@ -1,4 +1,4 @@
-//! A log in memory for fault injection: a test double, held to nothing but what the tests need.
+//! A log in memory for fault injection: a test double with no more than the tests need.
 //!
 //! It is deterministic. A test says how the next commits end, who owns which partition, and which
 //! transaction is still open. Like Kafka, it leaves a gap in the offsets after every transaction.
@@ -20,7 +20,7 @@ use crate::log::{
 
 /// How a commit ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
+pub(super) enum CommitOutcome {
     /// As it should.
     Committed,
     /// Nothing of it is visible, and the member goes on.
@@ -32,7 +32,7 @@ pub(super) enum Ending {
 }
 
 #[derive(Debug, Default, Clone)]
-struct Lane {
+struct PartitionRecords {
     entries: Vec<Entry>,
     next: Offset,
     start: Offset,
@@ -42,12 +42,12 @@ struct Lane {
 
 #[derive(Debug, Default)]
 struct Shared {
-    lanes: HashMap<(Topic, Partition), Lane>,
+    partitions: HashMap<(Topic, Partition), PartitionRecords>,
     committed: BTreeMap<Partition, Offset>,
     owners: BTreeMap<Partition, usize>,
-    news: HashMap<usize, VecDeque<News>>,
+    news: HashMap<usize, VecDeque<GroupChange>>,
     members: usize,
-    endings: VecDeque<Ending>,
+    endings: VecDeque<CommitOutcome>,
     clock_ms: i64,
     commits: usize,
     commit_rows: Vec<usize>,
@@ -55,7 +55,7 @@ struct Shared {
 }
 
 #[derive(Debug)]
-enum News {
+enum GroupChange {
     Assigned(Vec<Partition>),
     Revoked(Vec<Partition>),
 }
@@ -98,7 +98,7 @@ impl MemoryLog {
     }
 
     /// Says how the next commits end; those after them succeed.
-    pub(super) fn endings(&self, endings: impl IntoIterator<Item = Ending>) {
+    pub(super) fn endings(&self, endings: impl IntoIterator<Item = CommitOutcome>) {
         self.shared.lock().endings.extend(endings);
     }
 
@@ -112,32 +112,32 @@ impl MemoryLog {
             }
         }
         for (owner, partitions) in lost {
-            shared.news.entry(owner).or_default().push_back(News::Revoked(partitions));
+            shared.news.entry(owner).or_default().push_back(GroupChange::Revoked(partitions));
         }
-        let news = News::Assigned(partitions.to_vec());
+        let news = GroupChange::Assigned(partitions.to_vec());
         shared.news.entry(member).or_default().push_back(news);
     }
 
     /// Leaves a transaction open at the end of a partition.
     pub(super) fn open_transaction(&self, topic: &Topic, partition: Partition) {
         let mut shared = self.shared.lock();
-        let lane = shared.lanes.entry((topic.clone(), partition)).or_default();
-        lane.open_from = Some(lane.next);
-        lane.next += 3;
+        let records = shared.partitions.entry((topic.clone(), partition)).or_default();
+        records.open_from = Some(records.next);
+        records.next += 3;
     }
 
     /// Aborts the open transaction: its offsets become a gap.
     pub(super) fn close_transaction(&self, topic: &Topic, partition: Partition) {
         let mut shared = self.shared.lock();
-        shared.lanes.entry((topic.clone(), partition)).or_default().open_from = None;
+        shared.partitions.entry((topic.clone(), partition)).or_default().open_from = None;
     }
 
     /// Deletes what stands before an offset.
     pub(super) fn delete_before(&self, topic: &Topic, partition: Partition, offset: Offset) {
         let mut shared = self.shared.lock();
-        let lane = shared.lanes.entry((topic.clone(), partition)).or_default();
-        lane.start = offset;
-        lane.entries.retain(|entry| entry.offset >= offset);
+        let records = shared.partitions.entry((topic.clone(), partition)).or_default();
+        records.start = offset;
+        records.entries.retain(|entry| entry.offset >= offset);
     }
 
     /// Makes the group forget, or believe, something.
@@ -162,7 +162,7 @@ impl MemoryLog {
     pub(super) fn fork(&self) -> Self {
         let shared = self.shared.lock();
         let fork = Shared {
-            lanes: shared.lanes.clone(),
+            partitions: shared.partitions.clone(),
             committed: shared.committed.clone(),
             ..Shared::default()
         };
@@ -193,19 +193,19 @@ impl MemoryLog {
     pub(super) fn entries(&self, topic: &Topic) -> Vec<Entry> {
         let shared = self.shared.lock();
         (0..self.partitions)
-            .filter_map(|partition| shared.lanes.get(&(topic.clone(), partition)))
-            .flat_map(|lane| lane.entries.clone())
+            .filter_map(|partition| shared.partitions.get(&(topic.clone(), partition)))
+            .flat_map(|records| records.entries.clone())
             .collect()
     }
 
     fn bounds_of(&self, topic: &Topic, partition: Partition) -> Bounds {
         let shared = self.shared.lock();
-        shared.lanes.get(&(topic.clone(), partition)).map_or(
+        shared.partitions.get(&(topic.clone(), partition)).map_or(
             Bounds { start: 0, stable_end: 0, end: 0 },
-            |lane| Bounds {
-                start: lane.start,
-                stable_end: lane.open_from.unwrap_or(lane.next),
-                end: lane.next,
+            |records| Bounds {
+                start: records.start,
+                stable_end: records.open_from.unwrap_or(records.next),
+                end: records.next,
             },
         )
     }
@@ -214,11 +214,11 @@ impl MemoryLog {
 impl Shared {
     fn append(&mut self, row: Row) -> Offset {
         let appended_ms = self.clock_ms;
-        let lane = self.lanes.entry((row.topic.clone(), row.partition)).or_default();
-        let offset = lane.next;
-        lane.next += 1;
+        let records = self.partitions.entry((row.topic.clone(), row.partition)).or_default();
+        let offset = records.next;
+        records.next += 1;
         let Row { topic, partition, key, value } = row;
-        lane.entries.push(Entry { topic, partition, offset, appended_ms, key, value });
+        records.entries.push(Entry { topic, partition, offset, appended_ms, key, value });
         offset
     }
 
@@ -229,8 +229,8 @@ impl Shared {
         for row in rows {
             self.append(row);
         }
-        for lane in touched {
-            self.lanes.entry(lane).or_default().next += 1;
+        for partition in touched {
+            self.partitions.entry(partition).or_default().next += 1;
         }
         for position in positions {
             self.committed.insert(position.partition, position.committed.offset);
@@ -294,13 +294,13 @@ impl Reader for MemoryReader {
     fn read(&mut self, max_records: usize, _wait: Duration) -> Result<Vec<Entry>, LogError> {
         let end = self.log.bounds_of(&self.topic, self.partition).stable_end;
         let shared = self.log.shared.lock();
-        let Some(lane) = shared.lanes.get(&(self.topic.clone(), self.partition)) else {
+        let Some(records) = shared.partitions.get(&(self.topic.clone(), self.partition)) else {
             return Ok(Vec::new());
         };
-        let from = lane.entries.partition_point(|entry| entry.offset < self.position);
-        let to = lane.entries.partition_point(|entry| entry.offset < end);
+        let from = records.entries.partition_point(|entry| entry.offset < self.position);
+        let to = records.entries.partition_point(|entry| entry.offset < end);
         let found: Vec<Entry> =
-            lane.entries[from..to.max(from)].iter().take(max_records).cloned().collect();
+            records.entries[from..to.max(from)].iter().take(max_records).cloned().collect();
         let whole = from + found.len() >= to;
         self.position = match found.last() {
             Some(last) if !whole => last.offset + 1,

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::verdict::Totals;
+use super::verdict::VerdictTotals;
 use crate::log;
 
 /// Counters and gauges of one aggregator.
@@ -82,14 +82,14 @@ impl AggregateMetrics {
         );
         part.register(
             "partition_stopped",
-            "1 where a partition stands still, because its state or a record for it can not be read or written",
+            "1 for a partition that is stopped, because its state or a record for it can not be read or written",
             metrics.stopped.clone(),
         );
         metrics
     }
 
-    pub(super) fn committed(&self, before: &Totals, after: &Totals) {
-        let named = |totals: &Totals| {
+    pub(super) fn committed(&self, before: &VerdictTotals, after: &VerdictTotals) {
+        let named = |totals: &VerdictTotals| {
             [
                 ("first", totals.first),
                 ("duplicate", totals.duplicate),
@@ -117,7 +117,7 @@ impl AggregateMetrics {
         self.aborts.inc();
     }
 
-    pub(super) fn noticed(&self, jumps: u64, resets: u64) {
+    pub(super) fn anomalies(&self, jumps: u64, resets: u64) {
         self.jumps.inc_by(jumps);
         self.resets.inc_by(resets);
     }

@@ -1,20 +1,20 @@
-//! What the aggregator holds of one partition: its stores, its checkpoint, and what is to be written.
+//! One partition in memory: its stores, its checkpoint, and what it has to write.
 //!
-//! Everything here is a function of the log up to `next_offset`. It is made by [`super::restore`],
-//! changed by [`super::fold`], written by [`super::flush`], and dropped whole when a transaction is
-//! aborted or the partition goes to another member: there is no undo.
+//! All of it is a function of the log up to `next_offset`. [`super::restore`] makes it, [`super::fold`] changes it,
+//! [`super::flush`] writes it. The engine drops it whole when a transaction is aborted or the partition goes to another
+//! member: there is no undo.
 
 use serde::{Deserialize, Serialize};
 
-use super::attendance::Attendances;
 use super::days::part_of;
+use super::flush_buffer::FlushBuffer;
 use super::index::Index;
-use super::ledger::Pending;
-use super::outputs::Outputs;
-use super::released;
-use super::settings::Rules;
-use super::store::{Attended, Store, Terminal, key_hash};
-use super::verdict::Totals;
+use super::ledger::PendingWrites;
+use super::released_offsets;
+use super::settings::FoldRules;
+use super::store::{DayChange, Store, Terminal, key_hash};
+use super::terminal_days::TerminalDays;
+use super::verdict::VerdictTotals;
 use crate::log::{self, Offset};
 use crate::text::{Date, check_id};
 use crate::topics;
@@ -35,14 +35,14 @@ pub(super) struct Checkpoint {
     /// UUID given to the partition's journal when it was first consumed.
     pub(super) generation: String,
     pub(super) flush: u64,
-    /// Where the journal is read on.
+    /// The next offset of the journal.
     pub(super) next_offset: Offset,
     /// Partitions of every topic.
     pub(super) partitions: log::Partition,
     /// Latest append time seen.
     pub(super) clock_ms: i64,
     pub(super) window_seconds: u32,
-    pub(super) totals: Totals,
+    pub(super) totals: VerdictTotals,
 }
 
 /// One partition.
@@ -54,15 +54,15 @@ pub(super) struct Partition {
     pub(super) flushed_to: Offset,
     pub(super) stores: Vec<Store>,
     by_key: Index,
-    pub(super) outputs: Outputs,
-    pub(super) rules: Rules,
+    pub(super) buffer: FlushBuffer,
+    pub(super) rules: FoldRules,
     /// Store at which the next sweep begins, and the clock of the last one that was completed.
     pub(super) sweep_from: u32,
     pub(super) swept_ms: i64,
 }
 
 impl Partition {
-    pub(super) fn new(number: log::Partition, checkpoint: Checkpoint, rules: Rules) -> Self {
+    pub(super) fn new(number: log::Partition, checkpoint: Checkpoint, rules: FoldRules) -> Self {
         Self {
             number,
             flushed_to: checkpoint.next_offset,
@@ -70,7 +70,7 @@ impl Partition {
             checkpoint,
             stores: Vec::new(),
             by_key: Index::new(),
-            outputs: Outputs::new(number),
+            buffer: FlushBuffer::new(number),
             rules,
             sweep_from: 0,
         }
@@ -105,27 +105,27 @@ impl Partition {
         next
     }
 
-    /// Has a terminal written at the next flush.
+    /// Marks a terminal for the next flush.
     pub(super) fn mark_terminal(&mut self, store: u32, terminal: u32) {
         let entry = &mut self.stores[store as usize].terminals[terminal as usize];
         if !std::mem::replace(&mut entry.changed, true) {
             let bytes = RECORD_BYTES + 3 * entry.key.len() + entry.ledger.written_bytes();
-            self.outputs.weight.add(2, 2 * bytes);
-            self.outputs.terminals.push((store, terminal));
+            self.buffer.size.add(2, 2 * bytes);
+            self.buffer.terminals.push((store, terminal));
         }
     }
 
-    /// Has a terminal written whose ledger changed; `before` is what was to be written of that before.
-    pub(super) fn mark_ledger(&mut self, store: u32, terminal: u32, before: Pending) {
+    /// Marks a terminal whose ledger changed; `before` is what the next flush would have written of that.
+    pub(super) fn mark_ledger(&mut self, store: u32, terminal: u32, before: PendingWrites) {
         let entry = &self.stores[store as usize].terminals[terminal as usize];
         let after = entry.ledger.pending();
         let blocks = after.blocks.saturating_sub(before.blocks);
         let bytes = after.bytes.saturating_sub(before.bytes);
-        self.outputs.weight.add(blocks, bytes + blocks * (32 + entry.key.len()));
+        self.buffer.size.add(blocks, bytes + blocks * (32 + entry.key.len()));
         self.mark_terminal(store, terminal);
     }
 
-    /// Has a day written at the next flush.
+    /// Marks a day for the next flush.
     pub(super) fn mark_day(&mut self, store: u32, date: Date) {
         let owner = &mut self.stores[store as usize];
         let key_bytes = owner.key.len();
@@ -133,51 +133,51 @@ impl Partition {
         if !std::mem::replace(&mut day.changed, true) {
             let listed = LISTED_BYTES * day.part(0).len();
             let bytes = DAY_BYTES + 3 * key_bytes + day.control.written_bytes() + listed;
-            self.outputs.weight.add(2, 2 * bytes);
-            self.outputs.days.push((store, date));
+            self.buffer.size.add(2, 2 * bytes);
+            self.buffer.days.push((store, date));
         }
     }
 
-    /// Has the part of a day's terminals that an event changed written with the day, which is to be written anyway.
-    pub(super) fn mark_part(&mut self, store: u32, date: Date, attended: Attended) {
+    /// Marks the part of a day's terminals that an event changed; the day itself is marked already.
+    pub(super) fn mark_part(&mut self, store: u32, date: Date, change: DayChange) {
         let owner = &mut self.stores[store as usize];
         let Some(day) = owner.days.get_mut(&date) else { return };
-        if day.mark_part(attended.part) {
+        if day.mark_part(change.part) {
             let day = &owner.days[&date];
-            let listed = owner.present(day.part(attended.part)).map(Terminal::listed_bytes);
+            let listed = owner.present(day.part(change.part)).map(Terminal::listed_bytes);
             let bytes = DAY_BYTES + 3 * owner.key.len() + listed.sum::<usize>();
-            self.outputs.weight.add(2, 2 * bytes);
-        } else if attended.is_new {
-            self.outputs.weight.add(0, 2 * LISTED_BYTES);
+            self.buffer.size.add(2, 2 * bytes);
+        } else if change.is_new {
+            self.buffer.size.add(0, 2 * LISTED_BYTES);
         }
     }
 
-    /// Has the days written on which more or fewer of a terminal's numbers are missing now.
+    /// Marks the days on which more or fewer of a terminal's numbers are missing now.
     pub(super) fn mark_days(
         &mut self,
         store: u32,
         terminal: u32,
-        of: impl Fn(&Attendances) -> Vec<Date>,
+        of: impl Fn(&TerminalDays) -> Vec<Date>,
     ) {
         let Some(entry) = self.stores[store as usize].terminals.get(terminal as usize) else {
             return;
         };
         for date in of(&entry.days) {
             let entry = &self.stores[store as usize].terminals[terminal as usize];
-            let Some(place) = entry.days.on(date).map(|seen| seen.place) else { continue };
+            let Some(index) = entry.days.on(date).map(|seen| seen.index) else { continue };
             self.mark_day(store, date);
-            let attended = Attended { part: part_of(place), ..Attended::default() };
-            self.mark_part(store, date, attended);
+            let change = DayChange { part: part_of(index), ..DayChange::default() };
+            self.mark_part(store, date, change);
         }
     }
 
-    /// Has a store's event ids and releases written at the next flush.
+    /// Marks a store's event ids and releases for the next flush.
     pub(super) fn mark_store(&mut self, slot: u32) {
         let store = &mut self.stores[slot as usize];
         if !std::mem::replace(&mut store.changed, true) {
-            let bytes = RECORD_BYTES + 24 * released::PART + 3 * store.key.len();
-            self.outputs.weight.add(1, bytes);
-            self.outputs.stores.push(slot);
+            let bytes = RECORD_BYTES + 24 * released_offsets::PART + 3 * store.key.len();
+            self.buffer.size.add(1, bytes);
+            self.buffer.stores.push(slot);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! ledgers, of which there are most, are written by [`super::deltas`] and [`super::terminals`], days by
 //! [`super::day_records`].
 //!
-//! Their schemas stand in `docs/schemas/`; a test holds real output against them.
+//! Their schemas are in `docs/schemas/`; a test validates real output with them.
 
 use std::fmt;
 
@@ -65,7 +65,7 @@ pub(super) struct UnreadableRecord {
     pub(super) value: String,
 }
 
-/// Writes as text what knows how to display itself.
+/// Serialises a value as its displayed text.
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
 }

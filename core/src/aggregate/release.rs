@@ -1,20 +1,19 @@
-//! An operator's release: an event kept aside goes out after all, under an identity of its own.
+//! An operator's release: a quarantined event is counted after all, under a new identity.
 //!
-//! The control record names the offset of the event on the journal. What was kept aside, and only
-//! that, can be released, and once; what can not be read, or has no time of trade, never. The event
-//! goes out with its offset joined to its id, counts in stock and in its store-day, and never in the
-//! ledger. A release that can not be followed is reported and counts as the control record that it is.
+//! The control record names the offset of the event on the journal. Only a quarantined event can be released, and once; one
+//! that can not be read, or has no time of trade, never. The released event has its offset appended to its id, and counts in
+//! stock and in its store-day, but not in a ledger. A release without effect is logged, and counts as a control record.
 
 use serde::Deserialize;
 
-use super::fold::{FoldError, Subject, Workbench};
+use super::fold::{EventContext, FoldContext, FoldError};
 use super::partition::Partition;
-use super::unreadable::{self, Unreadable};
+use super::unreadable::{self, UnreadableReason};
 use crate::envelope::{Envelope, Settled, SettledVerdict};
 use crate::log::{self, Entry, Offset};
 
 #[derive(Debug, Deserialize)]
-struct Order {
+struct ReleaseOrder {
     partition: log::Partition,
     offset: Offset,
     #[serde(default)]
@@ -22,7 +21,7 @@ struct Order {
 }
 
 impl Partition {
-    /// Follows a release.
+    /// Executes a release.
     ///
     /// # Errors
     /// When the order or the event it names can not be read, or the log fails.
@@ -31,32 +30,33 @@ impl Partition {
         store: u32,
         entry: &Entry,
         envelope: &Envelope<'_>,
-        bench: &mut Workbench<'_>,
+        fold_context: &mut FoldContext<'_>,
     ) -> Result<(), FoldError> {
-        let order: Order =
-            serde_json::from_slice(envelope.data).map_err(|_unreadable| Unreadable::Release)?;
-        let original = self.releasable(store, entry.offset, &order, bench)?;
+        let order: ReleaseOrder = serde_json::from_slice(envelope.data)
+            .map_err(|_unreadable| UnreadableReason::Release)?;
+        let original = self.find_releasable(store, entry.offset, &order, fold_context)?;
         self.tick(entry.appended_ms);
-        let done = original.is_some_and(|original| self.let_out(store, &original, bench).is_some());
+        let is_released = original
+            .is_some_and(|original| self.release_event(store, &original, fold_context).is_some());
         tracing::info!(
             store_id = %envelope.store,
             tenant = %envelope.tenant,
             operator = order.operator,
             offset = order.offset,
-            done,
-            "release of an event kept aside"
+            is_released,
+            "release of a quarantined event"
         );
         self.checkpoint.totals.control += 1;
         Ok(())
     }
 
-    /// The record that an order names, if it may be released.
-    fn releasable(
+    /// Returns the record that a release names, if it may be released.
+    fn find_releasable(
         &self,
         store: u32,
         offset: Offset,
-        order: &Order,
-        bench: &Workbench<'_>,
+        order: &ReleaseOrder,
+        fold_context: &FoldContext<'_>,
     ) -> Result<Option<Entry>, FoldError> {
         let released = &self.stores[store as usize].released;
         if order.partition != self.number
@@ -66,26 +66,32 @@ impl Partition {
         {
             return Ok(None);
         }
-        let archive = bench.archive;
-        let kept = self.outputs.kept.contains(&order.offset)
-            || archive.was_kept(self.number, order.offset).map_err(FoldError::Log)?;
-        if !kept {
+        let quarantine = fold_context.quarantine;
+        let is_quarantined = self.buffer.quarantined.contains(&order.offset)
+            || quarantine.is_quarantined(self.number, order.offset).map_err(FoldError::Log)?;
+        if !is_quarantined {
             return Ok(None);
         }
-        let original = archive.event(self.number, order.offset).map_err(FoldError::Log)?;
+        let original = quarantine.event(self.number, order.offset).map_err(FoldError::Log)?;
         Ok(original.filter(|original| original.key == self.stores[store as usize].key))
     }
 
-    /// Lets an event out; `None` where it is none that can be counted, which was then not kept aside as one either.
-    fn let_out(&mut self, store: u32, original: &Entry, bench: &mut Workbench<'_>) -> Option<()> {
+    /// Counts a quarantined event; `None` if it can not be counted, in which case it was not quarantined as an event either.
+    fn release_event(
+        &mut self,
+        store: u32,
+        original: &Entry,
+        fold_context: &mut FoldContext<'_>,
+    ) -> Option<()> {
         let value = original.value.as_deref()?;
         let envelope = unreadable::read(value).ok()?;
-        let event = bench.decoder.decode(envelope.data).ok()?;
+        let event = fold_context.decoder.decode(envelope.data).ok()?;
         if !event.is_time_of_trade() {
             return None;
         }
         let offset = original.offset;
-        let settled = Settled { verdict: SettledVerdict::Released, partition: self.number, offset };
+        let settled =
+            Settled { verdict: SettledVerdict::Released, partition: self.number, offset };
         let renamed = Envelope {
             id: format!("{}~r{offset}", envelope.id).into(),
             settled: Some(settled),
@@ -94,10 +100,10 @@ impl Partition {
         let mut text = Vec::with_capacity(value.len() + 128);
         renamed.write(&mut text);
         let key = self.stores[store as usize].key.clone();
-        let desk = &mut bench.desk;
-        self.outputs.push(desk.paper, &desk.topics.transactions, &key, &[&text]);
-        let subject = Subject { store, offset, envelope: &envelope, event: &event, value };
-        self.count(&subject, None, desk);
+        let output = &mut fold_context.output;
+        self.buffer.push(output.arena, &output.topics.transactions, &key, &[&text]);
+        let context = EventContext { store, offset, envelope: &envelope, event: &event, value };
+        self.count(&context, None, output);
         self.checkpoint.totals.released += 1;
         self.stores[store as usize].released.add(offset);
         self.mark_store(store);

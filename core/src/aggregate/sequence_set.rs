@@ -21,7 +21,7 @@ use bytes::BufMut;
 use serde::{Deserialize, Serialize};
 
 use super::json_text::integer;
-use super::outputs::write_json;
+use super::json_text::write_json;
 use bitmap::{BLOCK_NUMBERS, bounds_of};
 
 pub(super) use bitmap::BitmapBlock;
@@ -193,13 +193,13 @@ impl SequenceSet {
         self.open(from, to, if jump { OpenReason::Jumped } else { OpenReason::Missing });
     }
 
-    /// Bytes that its JSON takes, or its lists on a ledger, at most.
+    /// Returns the most bytes of its JSON, or of its lists on a ledger.
     pub(super) fn written_bytes(&self) -> usize {
         let from_blocks = if self.blocks.is_empty() { 0 } else { 48 * MAX_INTERVALS };
         256 + 80 * self.intervals.len() + from_blocks
     }
 
-    /// Number of blocks the next flush writes.
+    /// Returns how many blocks the next flush writes.
     pub(super) fn changed(&self) -> usize {
         self.changed.len()
     }
@@ -223,7 +223,7 @@ impl SequenceSet {
         self
     }
 
-    /// Numbers of the blocks held, for tombstones when the terminal goes.
+    /// Returns the numbers of its blocks, for tombstones when the terminal goes.
     pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
         self.blocks.keys().copied()
     }

@@ -1,4 +1,4 @@
-//! What can be set of the aggregator. A default stands here and nowhere else.
+//! The settings of the aggregator, and their defaults.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const LONGEST_HORIZON: Duration = Duration::from_hours(35 * 24);
 /// Time by which a terminal's clock may be ahead of the append.
 pub(super) const AHEAD_MS: i64 = 2 * 86_400_000;
 
-/// Bounds of a flush, horizons, and caps on what one store may make us remember.
+/// Bounds of a flush, horizons, and caps on what one store may have.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AggregateSettings {
@@ -37,7 +37,7 @@ pub struct AggregateSettings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub conflict_horizon: Duration,
-    /// Oldest event without a sequence number that is still judged by its id.
+    /// Oldest event without a sequence number that is still accepted by its id.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub event_id_horizon: Duration,
@@ -80,7 +80,7 @@ impl AggregateSettings {
         Inspection::of("aggregate", |found| self.inspect(found))
     }
 
-    /// Notes what cannot be.
+    /// Notes invalid values.
     pub fn inspect(&self, found: &mut Inspection) {
         let (moment, minute) = (Duration::from_millis(1), Duration::from_mins(1));
         found.range("flush_interval", self.flush_interval, moment..=minute);
@@ -103,7 +103,7 @@ impl AggregateSettings {
         found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
     }
 
-    /// Notes a Local log whose records or frames are too small for what the aggregator may have to write at once.
+    /// Notes a local log whose records or frames are too small for what the aggregator may have to write at once.
     pub fn inspect_local(local: &LocalTuning, found: &mut Inspection) {
         found.require(
             local.record_bytes.as_u64() >= RECORD_LIMIT_BYTES as u64,
@@ -129,9 +129,9 @@ impl AggregateSettings {
         Ok(self)
     }
 
-    /// What judging and folding need.
-    pub(super) fn rules(&self) -> Rules {
-        Rules {
+    /// The settings that folding needs.
+    pub(super) fn rules(&self) -> FoldRules {
+        FoldRules {
             window_seconds: u32::try_from(self.window.as_secs()).unwrap_or(u32::MAX),
             conflict_horizon_ms: millis(self.conflict_horizon),
             event_id_horizon_ms: millis(self.event_id_horizon),
@@ -147,7 +147,7 @@ impl AggregateSettings {
 
 /// The settings that verdicts and deltas depend on, in the units of the log.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
+pub(super) struct FoldRules {
     pub(super) window_seconds: u32,
     pub(super) conflict_horizon_ms: i64,
     pub(super) event_id_horizon_ms: i64,
@@ -155,7 +155,7 @@ pub(super) struct Rules {
     pub(super) event_ids_per_store: usize,
 }
 
-impl Rules {
+impl FoldRules {
     /// How long an event id is kept: its horizon, and as far as a terminal's clock may be ahead.
     pub(super) fn event_ids_kept_ms(&self) -> i64 {
         self.event_id_horizon_ms.saturating_add(AHEAD_MS)

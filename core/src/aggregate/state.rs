@@ -1,10 +1,10 @@
-//! The state of a partition as it stands on `state.v1`, private to the aggregator.
+//! The records of a partition's state on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
 //! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a block of a store's event
 //! ids, a part of its releases, and a checkpoint under `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
-//! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them, [`super::restore`] reads what
-//! [`super::flush`] wrote; nothing else does, except that `verify` reads checkpoints.
+//! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them; [`super::restore`] reads what
+//! [`super::flush`] wrote. Nothing else does, except that `verify` reads checkpoints.
 
 mod keys;
 
@@ -19,12 +19,12 @@ pub(super) use self::keys::{
     write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
 };
 use self::keys::{PARTS, part_number, parts};
-use super::attendance::Attendance;
-use super::days::{Control, Day, PART_TERMINALS, Status};
+use super::days::{ControlTotals, Day, PART_TERMINALS, Status};
 use super::partition::{Checkpoint, Partition};
 use super::sequence_set::SequenceSet;
-use super::settings::Rules;
+use super::settings::FoldRules;
 use super::store::{Store, Terminal};
+use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
 use crate::log;
 use crate::log::Offset;
@@ -73,7 +73,7 @@ struct DayState<'a> {
     store: Cow<'a, str>,
     date: i32,
     status: Status,
-    control: Cow<'a, Control>,
+    control: Cow<'a, ControlTotals>,
     #[serde(borrow)]
     terminals: Vec<AttendanceState<'a>>,
 }
@@ -169,12 +169,12 @@ pub(super) fn part_value<'a>(
 
 #[cfg(test)]
 fn attendances<'a>(store: &'a Store, date: Date, slots: &[u32]) -> Vec<AttendanceState<'a>> {
-    let attendance = |terminal: &'a Terminal| {
-        let &Attendance { opened, closed, close, last, .. } = terminal.days.on(date)?;
+    let terminal_days = |terminal: &'a Terminal| {
+        let &TerminalDay { opened, closed, close, last, .. } = terminal.days.on(date)?;
         let (terminal, epoch) = (Cow::Borrowed(&*terminal.name), Cow::Borrowed(&*terminal.epoch));
         Some(AttendanceState { terminal, epoch, opened, closed, close, last })
     };
-    store.present(slots).filter_map(attendance).collect()
+    store.present(slots).filter_map(terminal_days).collect()
 }
 
 /// The record of a part of a store's releases.
@@ -188,22 +188,22 @@ pub(super) fn released_value(store: &Store, part: usize) -> impl Serialize {
 }
 
 /// The latest record of each key, as read back.
-pub(super) type Records = BTreeMap<Bytes, Bytes>;
+pub(super) type StateRecords = BTreeMap<Bytes, Bytes>;
 
-/// Makes a partition of its records; `None` if there is no checkpoint.
+/// Loads a partition from its records; `None` if there is no checkpoint.
 ///
 /// # Errors
-/// Names the first record that can not be read or fits nowhere.
+/// The first record that can not be read or belongs to nothing.
 pub(super) fn load(
     number: log::Partition,
-    records: &Records,
-    rules: Rules,
+    records: &StateRecords,
+    rules: FoldRules,
 ) -> Result<Option<Partition>, StateError> {
     let mut latest: Option<Checkpoint> = None;
     for (key, value) in under(records, "checkpoint/") {
         let checkpoint: Checkpoint = json(key, value)?;
         if checkpoint.version != VERSION {
-            return Err(fault(key, "of another version"));
+            return Err(fault(key, "is of another version"));
         }
         if latest.as_ref().is_none_or(|latest| latest.flush < checkpoint.flush) {
             latest = Some(checkpoint);
@@ -211,7 +211,7 @@ pub(super) fn load(
     }
     let Some(checkpoint) = latest else {
         return match records.first_key_value() {
-            Some((key, _)) => Err(fault(key, "stands without any checkpoint")),
+            Some((key, _)) => Err(fault(key, "has no checkpoint")),
             None => Ok(None),
         };
     };
@@ -285,7 +285,7 @@ impl Partition {
     }
 
     /// Parts come in the order of their numbers, which is not that of their keys.
-    fn take_parts(&mut self, records: &Records) -> Result<(), StateError> {
+    fn take_parts(&mut self, records: &StateRecords) -> Result<(), StateError> {
         let mut parts = Vec::new();
         for (key, value) in under(records, PARTS) {
             let state: PartState<'_> = json(key, value)?;
@@ -306,7 +306,7 @@ impl Partition {
     }
 
     /// Blocks of ids come in the order of their numbers, which is not that of their keys.
-    fn take_ids(&mut self, records: &Records) -> Result<(), StateError> {
+    fn take_ids(&mut self, records: &StateRecords) -> Result<(), StateError> {
         let mut blocks = Vec::new();
         for (key, value) in under(records, "ids/") {
             let (names, block) = parts(key, "ids/").ok_or_else(|| fault(key, "names no block"))?;
@@ -320,7 +320,7 @@ impl Partition {
         Ok(())
     }
 
-    fn take_all_released(&mut self, records: &Records) -> Result<(), StateError> {
+    fn take_all_released(&mut self, records: &StateRecords) -> Result<(), StateError> {
         let mut parts = Vec::new();
         for (key, value) in under(records, "released/") {
             let state: ReleasedState = json(key, value)?;
@@ -364,19 +364,19 @@ fn take_attendances(
     for seen in terminals {
         let terminal = store
             .terminal(&seen.terminal, &seen.epoch)
-            .ok_or_else(|| fault(key, "names a terminal that is not there"))?;
+            .ok_or_else(|| fault(key, "names a terminal that the state does not have"))?;
         let AttendanceState { opened, closed, close, last, .. } = seen;
         store.restore_attendance(
             terminal,
             date,
-            Attendance { place: 0, opened, closed, close, last },
+            TerminalDay { index: 0, opened, closed, close, last },
         );
     }
     Ok(())
 }
 
 fn under<'a>(
-    records: &'a Records,
+    records: &'a StateRecords,
     prefix: &'static str,
 ) -> impl Iterator<Item = (&'a Bytes, &'a Bytes)> {
     let from = Bytes::from_static(prefix.as_bytes());
@@ -388,7 +388,7 @@ fn json<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, StateE
 }
 
 fn check(key: &[u8], version: u8) -> Result<(), StateError> {
-    if version == VERSION { Ok(()) } else { Err(fault(key, "of another version")) }
+    if version == VERSION { Ok(()) } else { Err(fault(key, "is of another version")) }
 }
 
 fn fault(key: &[u8], detail: &'static str) -> StateError {

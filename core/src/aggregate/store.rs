@@ -1,16 +1,16 @@
-//! One store as the aggregator holds it: its terminals, its open days, its event ids.
+//! One store of a partition: its terminals, its open days, its event ids.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::attendance::{Attendance, Attendances, MovedClose};
-use super::days::{Day, Presence, part_of};
-use super::ids::Ids;
+use super::days::{Day, DaySummary, part_of};
+use super::ids::EventIds;
 use super::index::Index;
 use super::ledger::Ledger;
-use super::released::Released;
+use super::released_offsets::ReleasedOffsets;
+use super::terminal_days::{CloseMove, TerminalDay, TerminalDays};
 use crate::envelope::Scope;
 use crate::event::Kind;
 use crate::text::Date;
@@ -31,10 +31,10 @@ pub(super) struct Store {
     pub(super) terminals: Vec<Terminal>,
     by_name: Index,
     pub(super) days: BTreeMap<Date, Day>,
-    pub(super) ids: Ids,
+    pub(super) ids: EventIds,
     /// Offsets that an operator released.
-    pub(super) released: Released,
-    /// Stands in the list of stores whose ids or releases the next flush writes.
+    pub(super) released: ReleasedOffsets,
+    /// Is in the list of stores whose ids or releases the next flush writes.
     pub(super) changed: bool,
 }
 
@@ -51,8 +51,8 @@ pub(super) struct Terminal {
     /// Business date after whose sealing this epoch is forgotten.
     pub(super) expires: Option<Date>,
     /// The days it took part in.
-    pub(super) days: Attendances,
-    /// Stands in the list of what the next flush writes.
+    pub(super) days: TerminalDays,
+    /// Is in the list of terminals that the next flush writes.
     pub(super) changed: bool,
 }
 
@@ -65,8 +65,8 @@ impl Store {
             terminals: Vec::new(),
             by_name: Index::new(),
             days: BTreeMap::new(),
-            ids: Ids::default(),
-            released: Released::default(),
+            ids: EventIds::default(),
+            released: ReleasedOffsets::default(),
             changed: false,
         }
     }
@@ -76,7 +76,7 @@ impl Store {
         self.by_name.find(name_hash(name, epoch), |slot| self.is(slot, name, epoch))
     }
 
-    /// Adds a terminal that is not there.
+    /// Adds a terminal that the store does not have.
     pub(super) fn add_terminal(&mut self, name: &str, epoch: &str, scope: Scope) -> u32 {
         let slot = u32::try_from(self.terminals.len()).unwrap_or(u32::MAX - 1);
         self.terminals.push(Terminal {
@@ -86,7 +86,7 @@ impl Store {
             ledger: Ledger::new(scope),
             unnumbered: 0,
             expires: None,
-            days: Attendances::default(),
+            days: TerminalDays::default(),
             changed: false,
         });
         self.by_name.find_or_enter(name_hash(name, epoch), slot, |_| false);
@@ -98,8 +98,8 @@ impl Store {
         &*terminal.name == name && &*terminal.epoch == epoch
     }
 
-    /// Takes out the terminals that are said to be expired. Days refer to terminals by slot; those
-    /// that referred to the ones taken out are sealed themselves and were taken out before.
+    /// Removes the expired terminals. Days refer to terminals by slot; the days of removed terminals are sealed and were removed
+    /// before.
     pub(super) fn retire(&mut self, mut expired: impl FnMut(&Terminal) -> bool) -> Vec<Terminal> {
         let expired: Vec<bool> = self.terminals.iter().map(&mut expired).collect();
         if !expired.contains(&true) {
@@ -125,51 +125,51 @@ impl Store {
         retired
     }
 
-    /// Notes that a terminal's event was counted on a day that is there; says what of the day changed.
+    /// Records an event of a terminal on a day of the store; returns what of the day changed.
     pub(super) fn attend(
         &mut self,
         terminal: u32,
         date: Date,
         kind: Kind,
         number: Option<u64>,
-    ) -> Attended {
-        let Some(day) = self.days.get_mut(&date) else { return Attended::default() };
-        let (next, days) = (day.next_place(), &mut self.terminals[terminal as usize].days);
-        let (place, moved) = days.note(date, next, kind, number);
-        if place == next {
+    ) -> DayChange {
+        let Some(day) = self.days.get_mut(&date) else { return DayChange::default() };
+        let (next, days) = (day.next_index(), &mut self.terminals[terminal as usize].days);
+        let (index, moved) = days.record(date, next, kind, number);
+        if index == next {
             day.add_terminal(terminal);
         }
-        Attended { is_new: place == next, part: part_of(place), moved }
+        DayChange { is_new: index == next, part: part_of(index), moved }
     }
 
-    /// Takes what a terminal did on a day that is there, as it was kept, behind those taken before.
-    pub(super) fn restore_attendance(&mut self, terminal: u32, date: Date, seen: Attendance) {
+    /// Restores what a terminal did on a day of the store, as the next in the day's list.
+    pub(super) fn restore_attendance(&mut self, terminal: u32, date: Date, seen: TerminalDay) {
         let Some(day) = self.days.get_mut(&date) else { return };
-        let seen = Attendance { place: day.next_place(), ..seen };
+        let seen = TerminalDay { index: day.next_index(), ..seen };
         self.terminals[terminal as usize].days.restore(date, seen);
         day.add_terminal(terminal);
     }
 
-    /// What the terminals of a day have done, all together.
-    pub(super) fn presence(&self, date: Date) -> Presence {
-        let Some(day) = self.days.get(&date) else { return Presence::default() };
-        let mut presence = Presence::default();
+    /// Returns what all terminals of a day have done.
+    pub(super) fn summary(&self, date: Date) -> DaySummary {
+        let Some(day) = self.days.get(&date) else { return DaySummary::default() };
+        let mut summary = DaySummary::default();
         for terminal in self.present(day.terminals()) {
             let Some(seen) = terminal.days.on(date) else { continue };
-            presence.terminals += 1;
-            presence.closed += u64::from(seen.closed);
-            presence.missing = presence.missing.saturating_add(terminal.missing_on(date));
+            summary.terminals += 1;
+            summary.closed += u64::from(seen.closed);
+            summary.missing = summary.missing.saturating_add(terminal.missing_on(date));
         }
-        presence
+        summary
     }
 
-    /// The terminals in these slots.
+    /// Returns the terminals in these slots.
     pub(super) fn present(&self, slots: &[u32]) -> impl Iterator<Item = &Terminal> {
         slots.iter().filter_map(|&slot| self.terminals.get(slot as usize))
     }
 
-    /// Forgets a day, which is sealed; returns it.
-    pub(super) fn forget_day(&mut self, date: Date) -> Option<Day> {
+    /// Removes a day, which is sealed; returns it.
+    pub(super) fn remove_day(&mut self, date: Date) -> Option<Day> {
         let day = self.days.remove(&date)?;
         for &slot in day.terminals() {
             if let Some(terminal) = self.terminals.get_mut(slot as usize) {
@@ -180,25 +180,25 @@ impl Store {
     }
 }
 
-/// What of a day an event changed.
+/// What an event changed of a day.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Attended {
+pub(super) struct DayChange {
     /// The terminal takes part for the first time.
     pub(super) is_new: bool,
-    /// The part of the day's list in which it stands.
+    /// The part of the day's list that it is in.
     pub(super) part: usize,
-    /// Its close, if that moved.
-    pub(super) moved: Option<MovedClose>,
+    /// How its close moved.
+    pub(super) moved: Option<CloseMove>,
 }
 
 impl Terminal {
-    /// How many of its numbers are missing on a day.
+    /// Returns how many of its numbers are missing on a day.
     pub(super) fn missing_on(&self, date: Date) -> u64 {
         let sequences = self.ledger.sequences.as_ref().filter(|sequences| sequences.missing() > 0);
         sequences.map_or(0, |sequences| self.days.missing_on(date, sequences))
     }
 
-    /// Bytes that it takes in a list of a day's terminals, at most.
+    /// Returns its most bytes in a list of a day's terminals.
     pub(super) fn listed_bytes(&self) -> usize {
         LISTED_BYTES + 2 * (self.name.len() + self.epoch.len())
     }
@@ -264,17 +264,17 @@ mod tests {
         store.days.entry(Date(2)).or_default();
         for number in 0..70 {
             let terminal = store.add_terminal(&number.to_string(), "", Scope::Terminal);
-            let attended = store.attend(terminal, Date(2), Kind::Close, Some(7));
-            assert_eq!((attended.is_new, attended.part), (true, number / 32));
+            let change = store.attend(terminal, Date(2), Kind::Close, Some(7));
+            assert_eq!((change.is_new, change.part), (true, number / 32));
         }
         assert!(!store.attend(40, Date(2), Kind::Sale, Some(99)).is_new);
-        let all = Presence { terminals: 70, closed: 70, missing: 0 };
-        assert_eq!(store.presence(Date(2)), all);
+        let all = DaySummary { terminals: 70, closed: 70, missing: 0 };
+        assert_eq!(store.summary(Date(2)), all);
         let day = store.days.get_mut(&Date(2)).unwrap();
         assert_eq!((day.parts(), day.part(2).len(), day.part(3).len()), (3, 6, 0));
         assert!(day.mark_part(2) && !day.mark_part(2) && !day.mark_part(0) && !day.mark_part(3));
         assert_eq!([1, 2, 2].map(|part| day.take_part(part)), [false, true, false]);
-        assert_eq!(store.forget_day(Date(2)).unwrap().terminals().len(), 70);
+        assert_eq!(store.remove_day(Date(2)).unwrap().terminals().len(), 70);
         assert!(store.terminals.iter().all(|terminal| terminal.days.on(Date(2)).is_none()));
     }
 }

@@ -1,13 +1,13 @@
-//! The two records of a terminal: what is kept of it on `state.v1`, and its ledger for others to read.
+//! The two records of a terminal: its state on `state.v1`, and its published ledger.
 //!
-//! Written by hand: a flush writes both of every terminal that sent something, and most of them miss
-//! nothing. What is long and rare, missing numbers, serde writes. The shapes are those of
-//! [`super::state`] and of `docs/schemas/ledger.v1.schema.json`; tests hold them against serde.
+//! They are written by hand, because a flush writes both of every terminal that sent something, and most of those miss
+//! nothing. Serde writes the long and rare part, missing numbers. The shapes are those of [`super::state`] and of
+//! `docs/schemas/ledger.v1.schema.json`; tests compare them with what serde writes.
 
 use bytes::{BufMut as _, BytesMut};
 
+use super::json_text::write_json;
 use super::json_text::{boolean, integer, optional, put};
-use super::outputs::write_json;
 use super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
@@ -15,9 +15,9 @@ use crate::envelope::Scope;
 use crate::log::{Offset, Partition};
 use crate::text::escape;
 
-/// Where a ledger record comes from.
+/// The origin of a published record.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
+pub(super) struct RecordOrigin {
     pub(super) partition: Partition,
     pub(super) offset: Offset,
     pub(super) flush: u64,
@@ -43,12 +43,12 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, terminal: &Termina
     text.put_u8(b'}');
 }
 
-/// Writes a terminal's ledger; nothing at all where nothing was counted and nothing refused, so that there is no record yet.
+/// Writes a terminal's ledger; nothing if no event was counted or refused, so that there is no record yet.
 pub(super) fn write_ledger(
     text: &mut BytesMut,
     store: &Store,
     terminal: &Terminal,
-    source: Source,
+    source: RecordOrigin,
 ) {
     let sequences = terminal.ledger.sequences.as_ref();
     let (firsts, refused) = (terminal.firsts(), sequences.map_or(0, SequenceSet::refused));
@@ -137,7 +137,7 @@ mod tests {
         flush: u64,
     }
 
-    fn by_serde(store: &Store, terminal: &Terminal, source: Source) -> String {
+    fn by_serde(store: &Store, terminal: &Terminal, source: RecordOrigin) -> String {
         let sequences = terminal.ledger.sequences.as_ref();
         let intervals = |jumped| {
             sequences.map_or((vec![], false), |n| n.missing_intervals(jumped, MAX_INTERVALS))
@@ -192,7 +192,7 @@ mod tests {
             }
             (held.ledger.streak, held.unnumbered) = (streak, unnumbered);
             held.expires = expires.map(Date);
-            let (source, held) = (Source { partition, offset, flush }, &store.terminals[0]);
+            let (source, held) = (RecordOrigin { partition, offset, flush }, &store.terminals[0]);
             let mut text = BytesMut::new();
             write_state(&mut text, &store, held);
             let expected = serde_json::to_string(&terminal_value(&store, held)).unwrap();

@@ -1,10 +1,10 @@
 //! Records of the journal that can not be read: garbage, another schema, another store's key.
 //!
 //! Whoever can write to the journal's topic can write anything, and a gateway of a later version may write what this one does
-//! not know. Such a record is no reason for its partition to stand still: it gets a verdict, and is kept aside on `pos.conflicts` with the
+//! not know. Such a record does not stop its partition: it gets a verdict, and goes to `pos.conflicts` with the
 //! reason and the beginning of its bytes. Nothing of it is counted, and it can not be released: whoever wrote it sends it again.
 
-use super::fold::Desk;
+use super::fold::OutputContext;
 use super::partition::Partition;
 use super::records::UnreadableRecord;
 use crate::card;
@@ -16,8 +16,8 @@ use crate::record_size::EVENT_RECORD_BYTES;
 /// Bytes of a record's value, and of its key, that are kept.
 const VALUE_BYTES: usize = 1_024;
 const KEY_BYTES: usize = 512;
-/// Bytes looked at behind those, so that a card number is hidden that the cut would take apart.
-const BEHIND_BYTES: usize = 64;
+/// Bytes behind those that are searched for card numbers too, so that one across the cut is hidden.
+const OVERLAP_BYTES: usize = 64;
 /// Longest name of a terminal, and longest epoch, that an envelope may have.
 const TERMINAL_BYTES: usize = 64;
 const EPOCH_BYTES: usize = 128;
@@ -25,8 +25,8 @@ const EPOCH_BYTES: usize = 128;
 /// Why a record can not be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unreadable {
-    /// A tombstone, where none can be.
+pub enum UnreadableReason {
+    /// A tombstone, which no gateway writes.
     #[error("the record has no value")]
     Empty,
     /// Longer than the largest event and its envelope, or with longer names than there can be.
@@ -35,7 +35,7 @@ pub enum Unreadable {
     /// No envelope, or one of a later schema.
     #[error("the envelope can not be read: {0}")]
     Envelope(#[from] EnvelopeError),
-    /// The record stands under the key of another store.
+    /// The record has the key of another store.
     #[error("the record's key is not that of its tenant and store")]
     Key,
     /// No event, or of an unknown kind.
@@ -46,8 +46,8 @@ pub enum Unreadable {
     Release,
 }
 
-impl Unreadable {
-    /// The short code written to `pos.conflicts`.
+impl UnreadableReason {
+    /// Returns the short code for `pos.conflicts`.
     fn code(&self) -> &'static str {
         match self {
             Self::Empty => "no_value",
@@ -61,32 +61,32 @@ impl Unreadable {
     }
 }
 
-/// The latest record that a partition kept aside as unreadable, for people.
+/// The latest unreadable record of a partition, for operators.
 #[derive(Debug)]
 pub(super) struct LastUnreadable {
     pub(super) offset: Offset,
-    pub(super) cause: Unreadable,
+    pub(super) cause: UnreadableReason,
 }
 
-/// Reads the envelope of a record, if both are as a gateway writes them.
-pub(super) fn read(value: &[u8]) -> Result<Envelope<'_>, Unreadable> {
+/// Reads the envelope of a record, if both could be a gateway's.
+pub(super) fn read(value: &[u8]) -> Result<Envelope<'_>, UnreadableReason> {
     if value.len() > EVENT_RECORD_BYTES {
-        return Err(Unreadable::TooLong);
+        return Err(UnreadableReason::TooLong);
     }
     let envelope = Envelope::parse(value)?;
     let length = |name: Option<&str>| name.map_or(0, str::len);
     let fits = length(envelope.terminal.as_deref()) <= TERMINAL_BYTES
         && length(envelope.epoch.as_deref()) <= EPOCH_BYTES;
-    if fits { Ok(envelope) } else { Err(Unreadable::TooLong) }
+    if fits { Ok(envelope) } else { Err(UnreadableReason::TooLong) }
 }
 
 impl Partition {
-    /// Keeps a record on `pos.conflicts` that can not be read.
-    pub(super) fn keep_unreadable(
+    /// Writes an unreadable record to `pos.conflicts`.
+    pub(super) fn quarantine_unreadable(
         &mut self,
         entry: &Entry,
-        cause: Unreadable,
-        desk: &mut Desk<'_>,
+        cause: UnreadableReason,
+        output: &mut OutputContext<'_>,
     ) {
         self.tick(entry.appended_ms);
         self.checkpoint.totals.unreadable += 1;
@@ -102,16 +102,16 @@ impl Partition {
             value: beginning(value, VALUE_BYTES),
         };
         let key = entry.key.slice(..entry.key.len().min(KEY_BYTES));
-        let record = desk.paper.json(&record);
-        self.outputs.push_row(&desk.topics.conflicts, key, Some(record));
-        self.outputs.unreadable = Some(LastUnreadable { offset: entry.offset, cause });
+        let record = output.arena.json(&record);
+        self.buffer.push_row(&output.topics.conflicts, key, Some(record));
+        self.buffer.unreadable = Some(LastUnreadable { offset: entry.offset, cause });
     }
 }
 
-/// The beginning of some bytes as text, without what may be card data.
+/// Returns the beginning of some bytes as text, without what may be card data.
 fn beginning(bytes: &[u8], most: usize) -> String {
-    let seen = bytes.get(..most + BEHIND_BYTES).unwrap_or(bytes);
-    let mut text = card::redact(seen);
+    let bytes = bytes.get(..most + OVERLAP_BYTES).unwrap_or(bytes);
+    let mut text = card::redact(bytes);
     text.truncate(text.floor_char_boundary(most));
     text
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_short_and_gives_no_card_number_away() {
+    fn the_text_that_is_kept_is_short_and_contains_no_card_number() {
         let mut bytes = vec![b'x'; 1_015];
         bytes.extend_from_slice(b" 4111111111111111 and more");
         let kept = beginning(&bytes, VALUE_BYTES);

@@ -1,4 +1,4 @@
-//! What the aggregator says of a record of `pos.events`, and how often it said it.
+//! The verdicts on records of `pos.events`, and their totals.
 //!
 //! Every record gets exactly one verdict, so the totals, `released` left out, sum to the number of
 //! records consumed.
@@ -16,15 +16,15 @@ pub(super) enum Verdict {
     Duplicate,
     /// Known, but too long ago to compare contents.
     DuplicateUnverified,
-    /// Known, with other content than this hash tells.
+    /// Known, with other content; this is the hash of the known content.
     Conflict(ShortHash),
-    /// Kept aside; moves nothing.
-    Quarantined(Quarantine),
+    /// Written to `pos.conflicts`; changes nothing.
+    Quarantined(QuarantineReason),
 }
 
-/// Why an event is kept aside. The wire name is the snake case of the variant.
+/// Why an event is quarantined. The wire name is the snake case of the variant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Quarantine {
+pub(super) enum QuarantineReason {
     /// Business date or time lies more than two days after the append.
     DateAhead,
     /// Under scope `business_date`: so old that the date's numbers are no longer kept.
@@ -41,7 +41,7 @@ pub(super) enum Quarantine {
     BelowBaseline,
     /// In the part of a terminal's numbers whose gaps were given up.
     GapGivenUp,
-    /// So many conflicts came in a row that the terminal seems to count anew.
+    /// So many conflicts came in a row that the terminal's sequence seems to have been reset.
     ResetSuspected,
     /// The ledger was opened under another sequence scope.
     ScopeChanged,
@@ -51,8 +51,8 @@ pub(super) enum Quarantine {
     TimeImplausible,
 }
 
-impl Quarantine {
-    /// The short code written to `pos.conflicts`.
+impl QuarantineReason {
+    /// Returns the short code for `pos.conflicts`.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::DateAhead => "date_ahead",
@@ -74,7 +74,7 @@ impl Quarantine {
 /// How often each verdict was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Totals {
+pub struct VerdictTotals {
     /// Counted events.
     pub first: u64,
     /// Repeats with the same content.
@@ -83,7 +83,7 @@ pub struct Totals {
     pub duplicate_unverified: u64,
     /// Known numbers with other content.
     pub conflict: u64,
-    /// Events kept aside.
+    /// Quarantined events.
     pub quarantined: u64,
     /// Markers of refused events.
     pub refused: u64,
@@ -92,11 +92,11 @@ pub struct Totals {
     /// Records that can not be read.
     #[serde(default)]
     pub unreadable: u64,
-    /// Events that an operator let through; not a verdict on a record, so not part of the sum.
+    /// Events that an operator released; not a verdict on a record, so not part of the sum.
     pub released: u64,
 }
 
-impl Totals {
+impl VerdictTotals {
     pub(super) fn count(&mut self, verdict: Verdict) {
         match verdict {
             Verdict::First => self.first += 1,

@@ -1,9 +1,8 @@
 //! Stock effects folded into event-time windows, for one flush.
 //!
-//! A delta is known by store, SKU, unit, window start and business date. Nothing of it outlives the
-//! flush: a late event is simply part of a later delta for its old window. SKUs are held once a
-//! delta in one buffer that is emptied, not freed, so after warm-up a line costs one lookup and no
-//! allocation. What a line does to stock is said by [`crate::stock`], not here.
+//! Store, SKU, unit, window start and business date identify a delta. It does not outlive the flush: a late event is part of
+//! a later delta for its old window. The SKUs of all deltas are in one buffer that is cleared, not freed, so that after
+//! warm-up a line costs one lookup and no allocation. [`crate::stock`] says what a line does to stock.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -12,11 +11,11 @@ use crate::log::Offset;
 use crate::stock::Effect;
 use crate::text::{Date, Timestamp, shorter};
 
-/// A sum at which a flush is due, so that no later line can overflow it: one event moves at most
-/// 2,000 lines of 10^12 millionths.
+/// The sum at which a flush is due, so that no later line can overflow it: one event moves at most 2,000 lines of 10^12
+/// millionths.
 const LARGEST_SUM: u64 = 1 << 62;
 
-/// What one SKU did in one window, as far as this flush saw it.
+/// What one SKU did in one window, within one flush.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Delta {
     pub(super) store: u32,
@@ -34,9 +33,9 @@ pub(super) struct Delta {
 /// A unit's letters, zeros behind them.
 pub(super) type Unit = [u8; 4];
 
-/// Where and when a line happened.
+/// The window that a line falls into.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Setting {
+pub(super) struct WindowKey {
     pub(super) store: u32,
     pub(super) date: Date,
     pub(super) window_start: i64,
@@ -58,30 +57,30 @@ impl Windows {
         Self { index: Index::new(), deltas: Vec::new(), skus: String::new(), full: false }
     }
 
-    /// Adds a line's effect; returns true where that began a delta.
-    pub(super) fn add(&mut self, at: Setting, sku: &str, unit: &str, effect: Effect) -> bool {
+    /// Adds a line's effect; returns whether that is a new delta.
+    pub(super) fn add(&mut self, key: WindowKey, sku: &str, unit: &str, effect: Effect) -> bool {
         let (deltas, skus) = (&self.deltas, &self.skus);
         let unit = pack(unit);
         let next = u32::try_from(deltas.len()).unwrap_or(u32::MAX - 1);
-        let (slot, new) = self.index.find_or_enter(hash(at, sku, unit), next, |slot| {
+        let (slot, new) = self.index.find_or_enter(hash(key, sku, unit), next, |slot| {
             let delta = &deltas[slot as usize];
-            delta.store == at.store
-                && delta.window_start == at.window_start
-                && delta.date == at.date
+            delta.store == key.store
+                && delta.window_start == key.window_start
+                && delta.date == key.date
                 && delta.unit == unit
                 && delta.sku(skus) == sku
         });
         if new {
-            self.deltas.push(Delta::empty(at, self.skus.len(), sku, unit));
+            self.deltas.push(Delta::empty(key, self.skus.len(), sku, unit));
             self.skus.push_str(sku);
         }
         let delta = &mut self.deltas[slot as usize];
-        delta.add(at.source, effect);
+        delta.add(key.source, effect);
         self.full |= delta.largest() >= LARGEST_SUM;
         new
     }
 
-    /// Tells whether a sum has come so far that the flush is due.
+    /// Tells whether a sum is so large that the flush is due.
     pub(super) fn is_full(&self) -> bool {
         self.full
     }
@@ -91,7 +90,7 @@ impl Windows {
         self.deltas.iter().map(|delta| (delta, delta.sku(&self.skus)))
     }
 
-    /// Empties it for the next flush.
+    /// Clears it for the next flush.
     pub(super) fn clear(&mut self) {
         self.index.clear();
         self.deltas.clear();
@@ -102,14 +101,14 @@ impl Windows {
 
 impl Delta {
     #[expect(clippy::cast_possible_truncation, reason = "ids have at most 64 bytes")]
-    fn empty(at: Setting, sku_at: usize, sku: &str, unit: Unit) -> Self {
+    fn empty(key: WindowKey, sku_at: usize, sku: &str, unit: Unit) -> Self {
         Self {
-            store: at.store,
+            store: key.store,
             sku_at: u32::try_from(sku_at).unwrap_or(u32::MAX),
             sku_bytes: sku.len() as u8,
             unit,
-            date: at.date,
-            window_start: at.window_start,
+            date: key.date,
+            window_start: key.window_start,
             effect: Effect::default(),
             events: 0,
             last_source: Offset::MAX,
@@ -126,8 +125,8 @@ impl Delta {
         effect: Effect,
         events: u32,
     ) -> Self {
-        let at = Setting { store, date, window_start, source: 0 };
-        Self { effect, events, ..Self::empty(at, 0, "", unit) }
+        let key = WindowKey { store, date, window_start, source: 0 };
+        Self { effect, events, ..Self::empty(key, 0, "", unit) }
     }
 
     /// The letters and digits of its unit.
@@ -168,11 +167,11 @@ fn pack(unit: &str) -> Unit {
     [a, b, c, d]
 }
 
-fn hash(at: Setting, sku: &str, unit: Unit) -> u64 {
+fn hash(key: WindowKey, sku: &str, unit: Unit) -> u64 {
     const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let seed = at.window_start.cast_unsigned().wrapping_mul(SPREAD)
-        ^ u64::from(at.store) << 32
-        ^ u64::from(at.date.0.cast_unsigned()) << 24
+    let seed = key.window_start.cast_unsigned().wrapping_mul(SPREAD)
+        ^ u64::from(key.store) << 32
+        ^ u64::from(key.date.0.cast_unsigned()) << 24
         ^ u64::from(u32::from_le_bytes(unit));
     xxh3_64_with_seed(sku.as_bytes(), seed)
 }
@@ -185,8 +184,8 @@ mod tests {
 
     use super::*;
 
-    fn at(store: u32, window_start: i64, source: Offset) -> Setting {
-        Setting { store, date: Date(20_000), window_start, source }
+    fn at(store: u32, window_start: i64, source: Offset) -> WindowKey {
+        WindowKey { store, date: Date(20_000), window_start, source }
     }
 
     fn sold(quantity: i64) -> Effect {

@@ -1,21 +1,21 @@
-//! Control totals as serde would publish them: what tests hold the written text against.
+//! Control totals as serde would publish them, for tests to compare the written text with.
 
 use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
-use super::{Control, Sums, Tendered};
+use super::{ControlTotals, CurrencyTotals, TenderTotal};
 use crate::event::Kind;
 use crate::text::format_minor;
 
 /// Control totals as they are published, amounts as decimal text.
 #[derive(Debug, Serialize)]
-pub(in crate::aggregate) struct Published<'a> {
+pub(in crate::aggregate) struct PublishedTotals<'a> {
     transactions: &'a BTreeMap<Kind, u64>,
     #[serde(serialize_with = "by_currency")]
-    totals: &'a [Sums],
+    totals: &'a [CurrencyTotals],
     #[serde(serialize_with = "by_currency_and_type")]
-    tenders: &'a [Tendered],
+    tenders: &'a [TenderTotal],
     truncated: bool,
 }
 
@@ -27,7 +27,7 @@ struct PublishedSums {
     taxes: String,
 }
 
-fn by_currency<S: Serializer>(sums: &[Sums], serializer: S) -> Result<S::Ok, S::Error> {
+fn by_currency<S: Serializer>(sums: &[CurrencyTotals], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(sums.iter().map(|sums| {
         let text = |minor| format_minor(minor, sums.exponent);
         let published = PublishedSums {
@@ -40,29 +40,30 @@ fn by_currency<S: Serializer>(sums: &[Sums], serializer: S) -> Result<S::Ok, S::
     }))
 }
 
-fn by_currency_and_type<S: Serializer>(all: &[Tendered], serializer: S) -> Result<S::Ok, S::Error> {
+fn by_currency_and_type<S: Serializer>(
+    all: &[TenderTotal],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     let currencies = all.chunk_by(|one, next| one.currency == next.currency);
     serializer
         .collect_map(currencies.filter_map(|types| Some((types.first()?.currency, Types(types)))))
 }
 
 /// Tender types of one currency.
-struct Types<'a>(&'a [Tendered]);
+struct Types<'a>(&'a [TenderTotal]);
 
 impl Serialize for Types<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.0.iter().map(|tendered| {
-                (&tendered.tender, format_minor(tendered.amount, tendered.exponent))
-            }),
-        )
+        serializer.collect_map(self.0.iter().map(|tender_total| {
+            (&tender_total.tender, format_minor(tender_total.amount, tender_total.exponent))
+        }))
     }
 }
 
-impl Control {
+impl ControlTotals {
     /// The totals for others to read.
-    pub(in crate::aggregate) fn published(&self) -> Published<'_> {
-        Published {
+    pub(in crate::aggregate) fn published(&self) -> PublishedTotals<'_> {
+        PublishedTotals {
             transactions: &self.kinds,
             totals: &self.sums,
             tenders: &self.tenders,

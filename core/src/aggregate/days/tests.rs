@@ -47,7 +47,7 @@ fn event(kind: Kind, currency: [u8; 3], lines: Vec<Line<'static>>) -> Event<'sta
 }
 
 /// What others read of control totals.
-fn published(control: &Control) -> serde_json::Value {
+fn published(control: &ControlTotals) -> serde_json::Value {
     let mut text = bytes::BytesMut::from("{");
     control.write_published(&mut text);
     text.extend_from_slice(b"}");
@@ -56,7 +56,7 @@ fn published(control: &Control) -> serde_json::Value {
 
 #[test]
 fn totals_add_up_by_currency_with_returns_and_reversals_apart() {
-    let mut control = Control::default();
+    let mut control = ControlTotals::default();
     let basket = || vec![line(LineType::Sale, 1_000, 100, 70), line(LineType::Return, 300, 0, 20)];
     control.add(&event(Kind::Sale, *b"EUR", basket()));
     control.add(&event(Kind::Sale, *b"EUR", basket()));
@@ -80,7 +80,7 @@ fn totals_add_up_by_currency_with_returns_and_reversals_apart() {
 
 #[test]
 fn voided_lines_add_nothing() {
-    let mut control = Control::default();
+    let mut control = ControlTotals::default();
     let mut struck = line(LineType::Sale, 1_000, 100, 70);
     struck.void = true;
     control.add(&event(Kind::Sale, *b"EUR", vec![struck]));
@@ -90,7 +90,7 @@ fn voided_lines_add_nothing() {
 
 #[test]
 fn names_are_bounded_and_a_day_says_when_it_left_amounts_out() {
-    let mut control = Control::default();
+    let mut control = ControlTotals::default();
     let codes = b"AEDAFNALLAMDAOAARSAUDAWGAZNBAMBBDBDTBHDBIFBMDBNDBOB";
     let (codes, _) = codes.as_chunks::<3>();
     for code in codes {
@@ -126,7 +126,7 @@ fn what_was_kept_in_the_order_of_arrival_is_put_in_order() {
         tender("USD", "card"),
         tender("EUR", "card"),
     );
-    let mut control: Control = serde_json::from_str(&kept).unwrap();
+    let mut control: ControlTotals = serde_json::from_str(&kept).unwrap();
     control.add(&event(Kind::Sale, *b"EUR", vec![line(LineType::Sale, 9, 0, 0)]));
     let published = published(&control);
     assert_eq!(published["totals"]["EUR"]["sales"], "0.10");
@@ -138,26 +138,26 @@ fn what_was_kept_in_the_order_of_arrival_is_put_in_order() {
 
 #[test]
 fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
-    let mut control = Control::default();
+    let mut control = ControlTotals::default();
     for _ in 0..20_000 {
         control.add(&event(Kind::Sale, *b"EUR", vec![line(LineType::Sale, i64::MAX / 4, 0, 0)]));
     }
     assert_eq!(control.sums[0].sales, i128::from(i64::MAX / 4) * 20_000);
     let text = serde_json::to_string(&control).unwrap();
-    assert_eq!(serde_json::from_str::<Control>(&text).unwrap(), control);
+    assert_eq!(serde_json::from_str::<ControlTotals>(&text).unwrap(), control);
 }
 
 #[test]
 fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
     let date = Date(100);
-    let judged = |closed, missing, today: i32| {
-        Presence { terminals: 2, closed, missing }.judged(date, Date(today))
+    let status = |closed, missing, today: i32| {
+        DaySummary { terminals: 2, closed, missing }.status(date, Date(today))
     };
-    assert_eq!(judged(1, 0, 100), Status::Open);
-    assert_eq!(judged(2, 0, 100), Status::Complete);
-    assert_eq!(judged(2, 1, 100), Status::Open);
-    assert_eq!(judged(2, 1, 101), Status::Open);
-    assert_eq!(judged(2, 1, 102), Status::OpenEnded);
-    assert_eq!(judged(2, 0, 134), Status::Complete);
-    assert_eq!(judged(2, 0, 135), Status::Sealed);
+    assert_eq!(status(1, 0, 100), Status::Open);
+    assert_eq!(status(2, 0, 100), Status::Complete);
+    assert_eq!(status(2, 1, 100), Status::Open);
+    assert_eq!(status(2, 1, 101), Status::Open);
+    assert_eq!(status(2, 1, 102), Status::OpenEnded);
+    assert_eq!(status(2, 0, 134), Status::Complete);
+    assert_eq!(status(2, 0, 135), Status::Sealed);
 }

@@ -1,23 +1,23 @@
-//! The text of control totals, as they are published and as they are kept.
+//! The text of control totals, published and in the state.
 //!
-//! Written by hand: each flush writes both of every day that changed, and serde looks at each byte, even of members' names, for what
-//! has to be escaped. A test holds both against serde.
+//! It is written by hand, because each flush writes both for every day that changed, and serde searches each byte, even of
+//! members' names, for what has to be escaped. A test compares both with what serde writes.
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::{Control, Sums, Tendered};
+use super::{ControlTotals, CurrencyTotals, TenderTotal};
 use crate::aggregate::json_text::{boolean, integer};
 use crate::text::{Currency, escape, put_minor};
 
-impl Control {
-    /// Writes the members that others read: amounts as decimal text, by currency, and by tender type.
+impl ControlTotals {
+    /// Writes the published members: amounts as decimal text, by currency, and by tender type.
     pub(in crate::aggregate) fn write_published(&self, text: &mut BytesMut) {
         text.extend_from_slice(br#""transactions":{"#);
         self.write_kinds(text);
         text.extend_from_slice(br#"},"totals":{"#);
         list(text, &self.sums, |text, sums| {
             name(text, sums.currency.code());
-            let Sums { currency: _, exponent, sales, returns, discounts, taxes } = *sums;
+            let CurrencyTotals { currency: _, exponent, sales, returns, discounts, taxes } = *sums;
             for (before, minor) in [
                 (&br#"{"sales":""#[..], sales),
                 (br#"","returns":""#, returns),
@@ -35,10 +35,10 @@ impl Control {
         list(text, currencies, |text, (currency, types)| {
             name(text, currency.code());
             text.put_u8(b'{');
-            list(text, types, |text, tendered| {
-                name(text, &tendered.tender);
+            list(text, types, |text, tender_total| {
+                name(text, &tender_total.tender);
                 text.put_u8(b'"');
-                put_minor(text, tendered.amount, tendered.exponent);
+                put_minor(text, tender_total.amount, tender_total.exponent);
                 text.put_u8(b'"');
             });
             text.put_u8(b'}');
@@ -47,13 +47,13 @@ impl Control {
         boolean(text, self.truncated);
     }
 
-    /// Writes what is kept on `state.v1`.
+    /// Writes the state on `state.v1`.
     pub(in crate::aggregate) fn write_state(&self, text: &mut BytesMut) {
         text.extend_from_slice(br#"{"kinds":{"#);
         self.write_kinds(text);
         text.extend_from_slice(br#"},"sums":["#);
         list(text, &self.sums, |text, sums| {
-            let Sums { currency, exponent, sales, returns, discounts, taxes } = *sums;
+            let CurrencyTotals { currency, exponent, sales, returns, discounts, taxes } = *sums;
             write_currency(text, currency, exponent);
             for (before, minor) in [
                 (&br#","sales":"#[..], sales),
@@ -67,8 +67,8 @@ impl Control {
             text.put_u8(b'}');
         });
         text.extend_from_slice(br#"],"tenders":["#);
-        list(text, &self.tenders, |text, tendered| {
-            let Tendered { currency, exponent, tender, amount } = tendered;
+        list(text, &self.tenders, |text, tender_total| {
+            let TenderTotal { currency, exponent, tender, amount } = tender_total;
             write_currency(text, *currency, *exponent);
             text.extend_from_slice(br#","tender":""#);
             escape(text, tender);
@@ -110,8 +110,8 @@ fn list<I>(
     items: impl IntoIterator<Item = I>,
     mut write: impl FnMut(&mut BytesMut, I),
 ) {
-    for (place, item) in items.into_iter().enumerate() {
-        if place > 0 {
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
             text.put_u8(b',');
         }
         write(text, item);
@@ -135,19 +135,19 @@ mod tests {
     }
 
     prop_compose! {
-        fn sums()(currency in currency(), amounts in prop::array::uniform4(amount())) -> Sums {
+        fn sums()(currency in currency(), amounts in prop::array::uniform4(amount())) -> CurrencyTotals {
             let [sales, returns, discounts, taxes] = amounts;
-            Sums { currency, exponent: currency.exponent(), sales, returns, discounts, taxes }
+            CurrencyTotals { currency, exponent: currency.exponent(), sales, returns, discounts, taxes }
         }
     }
 
     prop_compose! {
-        fn tendered()(
+        fn tender_total()(
             currency in currency(),
             tender in prop_oneof!["[a-z]{1,4}", "\\PC{1,4}", "[ -~]{1,9}"],
             amount in amount(),
-        ) -> Tendered {
-            Tendered { currency, exponent: currency.exponent(), tender: tender.into(), amount }
+        ) -> TenderTotal {
+            TenderTotal { currency, exponent: currency.exponent(), tender: tender.into(), amount }
         }
     }
 
@@ -156,14 +156,14 @@ mod tests {
         fn serde_writes_the_same_bytes(
             kinds in prop::collection::btree_map(prop::sample::select(&[Kind::Sale, Kind::PostVoid, Kind::NoSale]), any::<u64>(), 0..3),
             mut sums in prop::collection::vec(sums(), 0..4),
-            mut tenders in prop::collection::vec(tendered(), 0..6),
+            mut tenders in prop::collection::vec(tender_total(), 0..6),
             truncated: bool,
         ) {
             sums.sort_unstable();
             sums.dedup_by_key(|sums| sums.currency);
             tenders.sort_unstable();
             tenders.dedup_by(|one, next| (one.currency, &one.tender) == (next.currency, &next.tender));
-            let control = Control { kinds, sums, tenders, truncated };
+            let control = ControlTotals { kinds, sums, tenders, truncated };
             let mut text = BytesMut::from("{");
             control.write_published(&mut text);
             text.put_u8(b'}');

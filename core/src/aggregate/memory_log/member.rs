@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Ending, MemoryLog, News};
+use super::{CommitOutcome, GroupChange, MemoryLog};
 use crate::log::{
     Committed, Consumer, LogError, LogView, Offset, Partition, Polled, Position, Reader, Row,
     Topic, TransactionalConsumer,
@@ -25,8 +25,8 @@ impl Consumer for MemoryConsumer {
     fn poll(&mut self, max_records: usize, _wait: Duration) -> Result<Polled, LogError> {
         let news = self.log.shared.lock().news.entry(self.member).or_default().pop_front();
         match news {
-            Some(News::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
-            Some(News::Revoked(partitions)) => {
+            Some(GroupChange::Assigned(partitions)) => return Ok(Polled::Assigned(partitions)),
+            Some(GroupChange::Revoked(partitions)) => {
                 for partition in &partitions {
                     self.readers.remove(partition);
                 }
@@ -75,14 +75,14 @@ impl TransactionalConsumer for MemoryConsumer {
             shared.largest_row = shared.largest_row.max(bytes);
         }
         let lost = LogError::TimedOut { action: "commit" };
-        match shared.endings.pop_front().unwrap_or(Ending::Committed) {
-            Ending::Committed => {
+        match shared.endings.pop_front().unwrap_or(CommitOutcome::Committed) {
+            CommitOutcome::Committed => {
                 shared.commit(rows, positions);
                 Ok(())
             }
-            Ending::Aborted => Err(LogError::Aborted { cause: cause("as the test says") }),
-            Ending::LostBefore => Err(lost),
-            Ending::LostAfter => {
+            CommitOutcome::Aborted => Err(LogError::Aborted { cause: cause("as the test says") }),
+            CommitOutcome::LostBefore => Err(lost),
+            CommitOutcome::LostAfter => {
                 shared.commit(rows, positions);
                 Err(lost)
             }

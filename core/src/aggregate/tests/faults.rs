@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::super::AggregateError;
 use super::super::engine::Engine;
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig, Sample, line};
-use super::super::memory_log::Ending;
+use super::super::memory_log::CommitOutcome;
 use crate::log::{Offset, Partition};
 
 const PARTITIONS: Partition = 3;
@@ -100,17 +100,17 @@ fn play(rig: &Rig, acts: &[Act]) -> Vec<(Sample, Offset, Option<Vec<u8>>)> {
 enum Fault {
     Step(usize),
     Flush,
-    Ends(Ending),
+    Ends(CommitOutcome),
     Move(Partition, usize),
     Kill(usize),
 }
 
 fn faults() -> impl Strategy<Value = Vec<Fault>> {
     let ending = prop_oneof![
-        Just(Ending::Aborted),
-        Just(Ending::LostBefore),
-        Just(Ending::LostAfter),
-        Just(Ending::Committed)
+        Just(CommitOutcome::Aborted),
+        Just(CommitOutcome::LostBefore),
+        Just(CommitOutcome::LostAfter),
+        Just(CommitOutcome::Committed)
     ];
     let fault = prop_oneof![
         4 => (1..4_usize).prop_map(Fault::Step),
@@ -273,10 +273,10 @@ fn every_commit_can_end_in_every_way() {
     quiet.run();
     let commits = quiet.log.commits();
     assert!(commits > 8, "{commits}");
-    for ending in [Ending::Aborted, Ending::LostBefore, Ending::LostAfter] {
+    for ending in [CommitOutcome::Aborted, CommitOutcome::LostBefore, CommitOutcome::LostAfter] {
         for place in 0..commits {
             let rig = fixed_rig();
-            rig.log.endings((0..place).map(|_| Ending::Committed).chain([ending]));
+            rig.log.endings((0..place).map(|_| CommitOutcome::Committed).chain([ending]));
             if rig.drain(&mut rig.join()).is_err() {
                 rig.run();
             }
@@ -343,7 +343,7 @@ fn a_replay_from_the_journal_gives_the_same_totals() {
 #[test]
 fn a_member_whose_every_transaction_is_aborted_gives_up() {
     let rig = fixed_rig();
-    rig.log.endings([Ending::Aborted; 40]);
+    rig.log.endings([CommitOutcome::Aborted; 40]);
     let error = rig.drain(&mut rig.join()).unwrap_err();
     assert!(matches!(error, AggregateError::KeepsAborting { times: 20, .. }), "{error}");
 }

@@ -6,15 +6,15 @@ use proptest::prelude::*;
 use super::super::day_records::{
     write_amendment, write_part, write_part_state, write_state as write_day_state, write_totals,
 };
-use super::super::deltas::{DeltaWriter, Flush};
+use super::super::deltas::{DeltaWriter, FlushRange};
 use super::super::json_text::integer;
 use super::super::partition::Checkpoint;
 use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
-use super::super::terminals::{Source, write_ledger, write_state as write_terminal_state};
+use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_terminal_state};
 use super::super::windows::Delta;
-use super::super::{Totals, days::PART_TERMINALS};
+use super::super::{VerdictTotals, days::PART_TERMINALS};
 use crate::decode::Decoder;
 use crate::envelope::Scope;
 use crate::event::Kind;
@@ -23,7 +23,8 @@ use crate::stock::Effect;
 use crate::text::Date;
 
 const DATE: Date = Date(20_000);
-const SOURCE: Source = Source { partition: u32::MAX, offset: u64::MAX, flush: u64::MAX };
+const ORIGIN: RecordOrigin =
+    RecordOrigin { partition: u32::MAX, offset: u64::MAX, flush: u64::MAX };
 
 /// An id of 64 bytes at most, made of what grows most in JSON or in a key.
 fn id() -> impl Strategy<Value = String> {
@@ -87,16 +88,16 @@ fn check_days(store: &Store) {
     let mut day_key = BytesMut::new();
     state::write_totals_key(&mut day_key, store, DATE);
     let key = day_key.len();
-    let presence = store.presence(DATE);
+    let summary = store.summary(DATE);
     fits(
         "store.days.v1",
         "day",
-        size(key, |text| write_totals(text, store, held, presence, SOURCE)),
+        size(key, |text| write_totals(text, store, held, summary, ORIGIN)),
     );
     fits("state.v1", "day", size(key + 4, |text| write_day_state(text, store, held)));
     let part = size(0, |text| {
         state::write_part_key(text, &day_key, usize::MAX);
-        write_part(text, store, held, 1, SOURCE);
+        write_part(text, store, held, 1, ORIGIN);
     });
     fits("store.days.v1", "part of a day's terminals", part);
     let part = size(0, |text| {
@@ -105,7 +106,7 @@ fn check_days(store: &Store) {
     });
     fits("state.v1", "part of a day's terminals", part);
     let amended = (DATE, &held.1.control);
-    let amendment = size(key + 60, |text| write_amendment(text, store, amended, u64::MAX, SOURCE));
+    let amendment = size(key + 60, |text| write_amendment(text, store, amended, u64::MAX, ORIGIN));
     fits("store.days.v1", "amendment", amendment);
 }
 
@@ -151,7 +152,7 @@ fn check_terminals(store: &mut Store) {
     fits(
         "terminal.ledger.v1",
         "ledger",
-        size(key, |text| write_ledger(text, store, terminal, SOURCE)),
+        size(key, |text| write_ledger(text, store, terminal, ORIGIN)),
     );
 }
 
@@ -162,7 +163,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     fits("state.v1", "part of a store's releases", bytes);
     for id in 0..65 {
         let hash = super::super::hashes::ShortHash(1);
-        store.ids.judge(u128::MAX - id, hash, i64::MAX / 2, 1, usize::MAX);
+        store.ids.decide(u128::MAX - id, hash, i64::MAX / 2, 1, usize::MAX);
     }
     let mut blocks = Vec::new();
     store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
@@ -172,7 +173,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     }
     let generation = "01234567-89ab-cdef-0123-456789abcdef";
     let most = u64::MAX / 8;
-    let totals: Totals =
+    let totals: VerdictTotals =
         serde_json::from_value(serde_json::json!({"first": most, "duplicate": most,
         "duplicate_unverified": most, "conflict": most, "quarantined": most, "refused": most,
         "control": most, "released": most}))
@@ -188,7 +189,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         totals,
     };
     fits("state.v1", "checkpoint", 20 + serde_json::to_vec(&checkpoint).unwrap().len());
-    let mut writer = DeltaWriter::new(Flush {
+    let mut writer = DeltaWriter::new(FlushRange {
         generation,
         partition: u32::MAX,
         from_offset: u64::MAX,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::fixture::{DAY_MS, Rig, Sample};
-use super::super::{AggregateError, Totals};
+use super::super::{AggregateError, VerdictTotals};
 use crate::log::LogError;
 
 fn until_error(rig: &Rig) -> AggregateError {
@@ -49,7 +49,7 @@ fn checkpoint_and_group_must_agree() {
     rig.run();
     rig.log.set_committed(0, Some(0));
     let (cause, remedy) = until_stopped(&rig);
-    assert!(cause.contains("stands at 1") && cause.contains("group at 0"), "{cause}");
+    assert!(cause.contains("is at 1") && cause.contains("group at 0"), "{cause}");
     assert!(remedy.contains("--to-offset") && remedy.contains("start"), "{remedy}");
 }
 
@@ -60,13 +60,14 @@ fn a_lost_group_offset_is_restored_by_command_only() {
     rig.run();
     rig.log.set_committed(0, None);
     let (cause, remedy) = until_stopped(&rig);
-    assert!(cause.contains("has no offset, the checkpoint stands at 1"), "{cause}");
+    assert!(cause.contains("has no offset, the checkpoint is at 1"), "{cause}");
     assert!(remedy.contains("--adopt-checkpoints"), "{remedy}");
     rig.settings.adopt_checkpoints = true;
     rig.accept(&Sample::sale("1", "a", 1));
     rig.accept(&Sample::sale("1", "a", 2));
     rig.run();
-    let totals: Totals = serde_json::from_value(rig.checkpoints()[0]["totals"].clone()).unwrap();
+    let totals: VerdictTotals =
+        serde_json::from_value(rig.checkpoints()[0]["totals"].clone()).unwrap();
     assert_eq!((totals.first, totals.duplicate, totals.records()), (2, 1, 3));
 }
 
@@ -75,7 +76,7 @@ fn a_group_offset_without_state_stops() {
     let rig = Rig::new(1);
     rig.log.set_committed(0, Some(4));
     let (cause, _) = until_stopped(&rig);
-    assert!(cause.contains("stands at 4, but there is no state"), "{cause}");
+    assert!(cause.contains("is at 4, but there is no state"), "{cause}");
 }
 
 #[test]

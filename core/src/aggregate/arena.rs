@@ -1,61 +1,62 @@
-//! Memory for what a flush writes: keys and values of records, one behind the other in chunks.
+//! An arena for the records of a flush: their keys and values, one behind the other in chunks.
 //!
-//! A record's text is a slice of a chunk, so writing one allocates nothing. A chunk is used again once
-//! the log has let go of every slice of it, so a flush finds the memory of the last one warm. It
-//! holds at most what is on its way to the log at once, which the bounds of a flush bound too.
+//! A record's text is a slice of a chunk, so that writing one allocates nothing. The arena reuses a chunk once the log has
+//! dropped every slice of it, so that a flush writes into the warm memory of the last one. It holds at most the records that
+//! are on their way to the log, which the limits of a flush bound.
 
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
 
-use super::outputs::write_json;
+use super::json_text::write_json;
 
-/// Size in which memory is asked for.
+/// Size of a chunk.
 const CHUNK_BYTES: usize = 1 << 20;
-/// Room that most records find enough.
+/// Capacity that is enough for most records.
 const RECORD_BYTES: usize = 4 << 10;
-/// Most room that is kept for a record; a longer one makes its own.
-const MOST_ROOM: usize = CHUNK_BYTES / 4;
-/// Chunks kept to be used again; what a log holds on to for longer is its own to free.
-const CHUNKS: usize = 128;
-/// Records that are written before they are taken apart.
-const TOGETHER: usize = 64;
+/// Most capacity that is reserved for a record; a longer one grows the chunk.
+const MAX_RESERVED_BYTES: usize = CHUNK_BYTES / 4;
+/// Chunks that the arena keeps for reuse; the log frees older ones itself.
+const MAX_CHUNKS: usize = 128;
+/// Records that are written before they are sliced.
+const BATCH_RECORDS: usize = 64;
 
-/// Chunks being written, and chunks on their way to the log.
+/// The chunk that is written, and chunks on their way to the log.
 #[derive(Debug)]
-pub(super) struct Paper {
+pub(super) struct RecordArena {
     chunk: BytesMut,
     sent: Vec<BytesMut>,
-    /// What the longest record so far took. A chunk in which the next may not find as much is turned, as one that grows is lost.
-    room: usize,
+    /// Bytes of the longest record so far. The arena replaces a chunk with less capacity than that, because a chunk that grows
+    /// becomes a new allocation.
+    reserved_bytes: usize,
 }
 
-impl Default for Paper {
+impl Default for RecordArena {
     fn default() -> Self {
-        Self { chunk: BytesMut::new(), sent: Vec::new(), room: RECORD_BYTES }
+        Self { chunk: BytesMut::new(), sent: Vec::new(), reserved_bytes: RECORD_BYTES }
     }
 }
 
-impl Paper {
+impl RecordArena {
     /// Writes parts, one behind the other.
     pub(super) fn write(&mut self, parts: &[&[u8]]) -> Bytes {
-        self.make_room(parts.iter().map(|part| part.len()).sum());
+        self.reserve(parts.iter().map(|part| part.len()).sum());
         for part in parts {
             self.chunk.extend_from_slice(part);
         }
         self.chunk.split().freeze()
     }
 
-    /// Has a record written that will mostly be short.
+    /// Writes a record that will mostly be short.
     pub(super) fn record(&mut self, write: impl FnOnce(&mut BytesMut)) -> Bytes {
-        self.make_room(self.room);
+        self.reserve(self.reserved_bytes);
         write(&mut self.chunk);
-        self.room = self.room.max(self.chunk.len()).min(MOST_ROOM);
+        self.reserved_bytes = self.reserved_bytes.max(self.chunk.len()).min(MAX_RESERVED_BYTES);
         self.chunk.split().freeze()
     }
 
-    /// Has several pieces written one behind the other, and takes them apart where their writer says that they end.
+    /// Writes several pieces one behind the other, and slices them at the ends that their writer returns.
     pub(super) fn pieces<const N: usize>(
         &mut self,
         write: impl FnOnce(&mut BytesMut) -> [usize; N],
@@ -65,10 +66,10 @@ impl Paper {
         ends.map(|end| all.slice(std::mem::replace(&mut from, end)..end))
     }
 
-    /// Has a record written for each item, and hands it on with its key, whose place in it the writer tells.
+    /// Writes a record for each item, and passes it on with its key, whose range in it the writer returns.
     ///
-    /// They are taken apart many at a time: before a holder of a chunk can be counted, the processor waits for all that was
-    /// written to memory before, which after each record costs as much as its text.
+    /// Slices in batches, because the reference count of `Bytes::slice` waits for earlier stores: after each single record that
+    /// costs as much as writing its text.
     pub(super) fn keyed<I>(
         &mut self,
         items: impl Iterator<Item = I>,
@@ -76,20 +77,20 @@ impl Paper {
         mut each: impl FnMut(Bytes, Bytes),
     ) {
         let mut items = items.peekable();
-        let mut places = Vec::with_capacity(TOGETHER);
+        let mut ranges = Vec::with_capacity(BATCH_RECORDS);
         while items.peek().is_some() {
-            self.make_room(RECORD_BYTES);
+            self.reserve(RECORD_BYTES);
             let text = &mut self.chunk;
-            while places.len() < TOGETHER
+            while ranges.len() < BATCH_RECORDS
                 && text.capacity() - text.len() >= RECORD_BYTES
                 && let Some(item) = items.next()
             {
                 let from = text.len();
                 let key = write(text, item);
-                places.push((from..text.len(), key));
+                ranges.push((from..text.len(), key));
             }
             let all = text.split().freeze();
-            places.drain(..).for_each(|(value, key)| each(all.slice(key), all.slice(value)));
+            ranges.drain(..).for_each(|(value, key)| each(all.slice(key), all.slice(value)));
         }
     }
 
@@ -98,23 +99,23 @@ impl Paper {
         self.record(|text| write_json(text, record))
     }
 
-    fn make_room(&mut self, bytes: usize) {
+    fn reserve(&mut self, bytes: usize) {
         if self.chunk.capacity() < bytes {
-            self.turn(bytes);
+            self.replace_chunk(bytes);
         }
     }
 
-    /// Begins a chunk with room for so many bytes: one that the log is done with, or a new one.
-    fn turn(&mut self, bytes: usize) {
+    /// Begins a chunk of at least so many bytes: one that the log has dropped, or a new one.
+    fn replace_chunk(&mut self, bytes: usize) {
         let bytes = bytes.max(CHUNK_BYTES);
-        let done = self.sent.iter_mut().position(|chunk| chunk.try_reclaim(bytes));
-        let next = match done {
-            Some(place) => self.sent.remove(place),
+        let reusable = self.sent.iter_mut().position(|chunk| chunk.try_reclaim(bytes));
+        let next = match reusable {
+            Some(index) => self.sent.remove(index),
             None => BytesMut::with_capacity(bytes),
         };
         let full = std::mem::replace(&mut self.chunk, next);
-        // The oldest is held for good, or too small: what a record made for itself.
-        if self.sent.len() == CHUNKS {
+        // The oldest is held for long, or too small because it was grown for one record.
+        if self.sent.len() == MAX_CHUNKS {
             self.sent.remove(0);
         }
         self.sent.push(full);
@@ -127,21 +128,21 @@ mod tests {
 
     #[test]
     fn what_was_written_stays_as_it_is_while_it_is_held() {
-        let mut paper = Paper::default();
+        let mut arena = RecordArena::default();
         let large = vec![b'x'; CHUNK_BYTES - 3];
         let held: Vec<Bytes> =
-            (0..9_u8).map(|number| paper.write(&[&[number], &large, b"end"])).collect();
+            (0..9_u8).map(|number| arena.write(&[&[number], &large, b"end"])).collect();
         for (number, text) in (0..9_u8).zip(&held) {
             assert_eq!((text[0], text.len()), (number, CHUNK_BYTES + 1));
             assert!(text.ends_with(b"xend"));
         }
-        assert_eq!(&paper.json(&("a\"b", 7))[..], br#"["a\"b",7]"#);
+        assert_eq!(&arena.json(&("a\"b", 7))[..], br#"["a\"b",7]"#);
     }
 
     #[test]
     fn pieces_are_cut_where_they_end() {
-        let mut paper = Paper::default();
-        let [one, none, two] = paper.pieces(|text| {
+        let mut arena = RecordArena::default();
+        let [one, none, two] = arena.pieces(|text| {
             text.extend_from_slice(b"onetwo");
             [3, 3, 6]
         });
@@ -150,7 +151,7 @@ mod tests {
 
     #[test]
     fn records_with_keys_are_those_written_whatever_their_length() {
-        let mut paper = Paper::default();
+        let mut arena = RecordArena::default();
         // Now and then one is longer than what is left of its chunk, and one longer than any chunk.
         let length =
             |number: usize| if number % 90 == 89 { 1_200_000 } else { number * 377 % 9_001 };
@@ -162,7 +163,7 @@ mod tests {
             text.resize(text.len() + length, b'x');
             key
         };
-        paper.keyed(lengths.iter(), write, |key, value| {
+        arena.keyed(lengths.iter(), write, |key, value| {
             assert_eq!((&key[..], value.len()), (&b"key"[..], 5 + rest.next().unwrap()), "{next}");
             assert!(value.starts_with(b"<key>") && value[5..].iter().all(|byte| *byte == b'x'));
             next += 1;
@@ -172,32 +173,32 @@ mod tests {
 
     #[test]
     fn chunks_that_were_let_go_are_used_again() {
-        let mut paper = Paper::default();
+        let mut arena = RecordArena::default();
         let text = vec![b'x'; CHUNK_BYTES / 4];
         let mut addresses = std::collections::BTreeSet::new();
         for _ in 0..20 {
-            let flush: Vec<Bytes> = (0..12).map(|_| paper.write(&[&text])).collect();
+            let flush: Vec<Bytes> = (0..12).map(|_| arena.write(&[&text])).collect();
             addresses.extend(flush.iter().map(|written| written.as_ptr()));
         }
-        assert!(addresses.len() <= 5 * 4, "{} places", addresses.len());
-        assert!(paper.sent.len() <= 4);
+        assert!(addresses.len() <= 5 * 4, "{} addresses", addresses.len());
+        assert!(arena.sent.len() <= 4);
     }
 
     #[test]
     fn chunks_in_which_a_record_found_too_little_room_are_used_again_too() {
-        let mut paper = Paper::default();
-        for _ in 0..20 * CHUNKS {
-            paper.record(|text| text.resize(62_000, b'x'));
+        let mut arena = RecordArena::default();
+        for _ in 0..20 * MAX_CHUNKS {
+            arena.record(|text| text.resize(62_000, b'x'));
         }
-        assert!(paper.sent.iter_mut().any(|chunk| chunk.try_reclaim(CHUNK_BYTES)));
-        assert!(paper.sent.len() <= 4, "{} chunks", paper.sent.len());
+        assert!(arena.sent.iter_mut().any(|chunk| chunk.try_reclaim(CHUNK_BYTES)));
+        assert!(arena.sent.len() <= 4, "{} chunks", arena.sent.len());
     }
 
     #[test]
     fn chunks_that_the_log_keeps_are_forgotten() {
-        let mut paper = Paper::default();
+        let mut arena = RecordArena::default();
         let text = vec![b'x'; CHUNK_BYTES];
-        let kept: Vec<Bytes> = (0..2 * CHUNKS).map(|_| paper.write(&[&text])).collect();
-        assert_eq!((kept.len(), paper.sent.len()), (2 * CHUNKS, CHUNKS));
+        let kept: Vec<Bytes> = (0..2 * MAX_CHUNKS).map(|_| arena.write(&[&text])).collect();
+        assert_eq!((kept.len(), arena.sent.len()), (2 * MAX_CHUNKS, MAX_CHUNKS));
     }
 }

@@ -1,37 +1,37 @@
-//! The offsets of a store that an operator released, each to be released once.
+//! The offsets that an operator released in a store, each once.
 //!
-//! Kept in the order in which they were released, in parts of [`PART`]: only the last one grows, so that only it is written again.
+//! They are in the order of their release, in parts of [`PART`]: only the last part grows, so that only it is written again.
 
 use std::collections::BTreeSet;
 
 use crate::log::Offset;
 
-/// Releases remembered for one store.
-const MOST: usize = 65_536;
+/// Most releases of one store.
+const MAX_RELEASES: usize = 65_536;
 /// Releases in one part.
 pub(super) const PART: usize = 512;
 
 /// The releases of one store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Released {
+pub(super) struct ReleasedOffsets {
     in_order: Vec<Offset>,
     known: BTreeSet<Offset>,
-    /// Parts that the state does not hold as they are.
+    /// Parts that the state does not have as they are.
     changed: BTreeSet<usize>,
 }
 
-impl Released {
+impl ReleasedOffsets {
     /// Tells whether an offset was released before.
     pub(super) fn contains(&self, offset: Offset) -> bool {
         self.known.contains(&offset)
     }
 
-    /// Tells whether no more can be remembered.
+    /// Tells whether there is no room for another.
     pub(super) fn is_full(&self) -> bool {
-        self.in_order.len() >= MOST
+        self.in_order.len() >= MAX_RELEASES
     }
 
-    /// Remembers an offset that is not known.
+    /// Adds an offset that is not in it.
     pub(super) fn add(&mut self, offset: Offset) {
         self.changed.insert(self.in_order.len() / PART);
         self.in_order.push(offset);
@@ -48,7 +48,7 @@ impl Released {
         std::mem::take(&mut self.changed)
     }
 
-    /// Takes a part as it was kept; they come in their order. `None` if one is missing before it.
+    /// Restores a part; parts come in their order. `None` if one is missing before it.
     pub(super) fn restore(&mut self, part: usize, offsets: Vec<Offset>) -> Option<()> {
         if part * PART != self.in_order.len() {
             return None;
@@ -69,13 +69,13 @@ mod tests {
 
     #[test]
     fn only_the_part_that_grew_is_written_again() {
-        let mut released = Released::default();
+        let mut released = ReleasedOffsets::default();
         (0..PART as u64 + 3).rev().for_each(|offset| released.add(offset));
         assert_eq!(released.take_changed(), BTreeSet::from([0, 1]));
         assert_eq!((released.part(0).len(), released.part(1)), (PART, &[2, 1, 0][..]));
         released.add(9_999);
         assert_eq!(released.take_changed(), BTreeSet::from([1]));
-        let mut read = Released::default();
+        let mut read = ReleasedOffsets::default();
         for part in 0..2 {
             read.restore(part, released.part(part).to_vec()).unwrap();
         }
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn what_an_earlier_version_kept_in_one_record_is_written_in_parts() {
-        let mut released = Released::default();
+        let mut released = ReleasedOffsets::default();
         released.restore(0, (0..=2 * PART as u64).collect()).unwrap();
         assert_eq!(released.take_changed(), BTreeSet::from([0, 1, 2]));
         assert_eq!(released.part(2), [2 * PART as u64]);

@@ -1,7 +1,7 @@
-//! Which days a terminal and epoch took part in, and how far its numbers reached on each.
+//! The days that a terminal and epoch took part in, and how far its numbers reached on each.
 //!
-//! Kept with the terminal: an event asks for one day of one terminal, whatever number of others the day has. A day knows the
-//! slots of its terminals only, in the order in which they came, and writes them in parts (`super::days`).
+//! They are part of the terminal, because an event concerns one day of one terminal, however many others the day has. A day
+//! has only the slots of its terminals, in the order of their first events, and writes them in parts (`super::days`).
 
 use super::sequence_set::SequenceSet;
 use crate::event::Kind;
@@ -9,9 +9,9 @@ use crate::text::Date;
 
 /// What one terminal and epoch did on a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Attendance {
-    /// Place among the day's terminals.
-    pub(super) place: u32,
+pub(super) struct TerminalDay {
+    /// Index among the day's terminals.
+    pub(super) index: u32,
     pub(super) opened: bool,
     pub(super) closed: bool,
     /// Number of the highest close.
@@ -20,26 +20,26 @@ pub(super) struct Attendance {
     pub(super) last: Option<u64>,
 }
 
-/// The days of one terminal that are not sealed, rising; some 40 at most.
+/// The days of one terminal that are not sealed, in order; some 40 at most.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Attendances {
-    days: Vec<(Date, Attendance)>,
+pub(super) struct TerminalDays {
+    days: Vec<(Date, TerminalDay)>,
 }
 
-/// A terminal's close that moved, from and to which number.
+/// The move of a terminal's close from one number to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct MovedClose {
+pub(super) struct CloseMove {
     from: Option<u64>,
     to: u64,
 }
 
-impl Attendance {
+impl TerminalDay {
     /// The close, or the highest number while there is none: up to there numbers belong to this day or an earlier one.
     pub(super) fn upto(&self) -> Option<u64> {
         self.close.or(self.last)
     }
 
-    fn note(&mut self, kind: Kind, number: Option<u64>) -> Option<MovedClose> {
+    fn record(&mut self, kind: Kind, number: Option<u64>) -> Option<CloseMove> {
         self.last = self.last.max(number);
         self.opened |= kind == Kind::Open;
         if kind != Kind::Close {
@@ -49,54 +49,54 @@ impl Attendance {
         let from = self.close;
         self.close = from.max(number);
         let to = self.close.filter(|_| self.close != from)?;
-        Some(MovedClose { from, to })
+        Some(CloseMove { from, to })
     }
 }
 
-impl Attendances {
-    /// What the terminal did on a day.
-    pub(super) fn on(&self, date: Date) -> Option<&Attendance> {
-        let place = self.place(date).ok()?;
-        self.days.get(place).map(|(_, seen)| seen)
+impl TerminalDays {
+    /// Returns what the terminal did on a day.
+    pub(super) fn on(&self, date: Date) -> Option<&TerminalDay> {
+        let index = self.index(date).ok()?;
+        self.days.get(index).map(|(_, seen)| seen)
     }
 
-    /// Notes an event; a terminal that is new on that day gets the place `next`. Returns its place, and its close if that moved.
-    pub(super) fn note(
+    /// Records an event; a terminal that is new on that day gets the index `next`. Returns its index, and how its close moved.
+    pub(super) fn record(
         &mut self,
         date: Date,
         next: u32,
         kind: Kind,
         number: Option<u64>,
-    ) -> (u32, Option<MovedClose>) {
-        let at = self.place(date).unwrap_or_else(|at| {
-            self.days.insert(at, (date, Attendance { place: next, ..Attendance::default() }));
+    ) -> (u32, Option<CloseMove>) {
+        let at = self.index(date).unwrap_or_else(|at| {
+            self.days.insert(at, (date, TerminalDay { index: next, ..TerminalDay::default() }));
             at
         });
         match self.days.get_mut(at) {
-            Some((_, seen)) => (seen.place, seen.note(kind, number)),
+            Some((_, seen)) => (seen.index, seen.record(kind, number)),
             None => (next, None),
         }
     }
 
-    /// Takes a day as it was kept.
-    pub(super) fn restore(&mut self, date: Date, seen: Attendance) {
-        match self.place(date) {
+    /// Restores a day.
+    pub(super) fn restore(&mut self, date: Date, seen: TerminalDay) {
+        match self.index(date) {
             Ok(at) => self.days[at].1 = seen,
             Err(at) => self.days.insert(at, (date, seen)),
         }
     }
 
-    /// Forgets a day that is sealed.
+    /// Removes a day that is sealed.
     pub(super) fn forget(&mut self, date: Date) {
-        if let Ok(at) = self.place(date) {
+        if let Ok(at) = self.index(date) {
             self.days.remove(at);
         }
     }
 
-    /// How many numbers are missing on a day: those up to its close, or to its highest number while there is none, and above
+    /// Returns how many numbers are missing on a day: those up to its close, or to its highest number while there is none, and above
     /// the last close before.
     pub(super) fn missing_on(&self, date: Date, sequences: &SequenceSet) -> u64 {
-        let Some(upto) = self.on(date).and_then(Attendance::upto) else { return 0 };
+        let Some(upto) = self.on(date).and_then(TerminalDay::upto) else { return 0 };
         let closes = self.days.iter().filter(|(other, _)| *other != date);
         let closes = closes.filter_map(|(_, seen)| seen.close);
         let before = closes.filter(|&close| close < upto).max();
@@ -104,25 +104,25 @@ impl Attendances {
         sequences.missing_between(from, upto)
     }
 
-    /// The days that a number counts for: whose reach it is in, with no close between.
+    /// Returns the days that a number counts for: it is within their reach, with no close between.
     pub(super) fn of(&self, number: u64) -> impl Iterator<Item = Date> {
         let closes = self.days.iter().filter_map(|(_, seen)| seen.close);
         let next_close = closes.filter(|&close| close >= number).min().unwrap_or(u64::MAX);
         self.reaching(number..=next_close)
     }
 
-    /// The days from whose reach a close that moved takes numbers, or to which it gives some back.
-    pub(super) fn behind(&self, moved: MovedClose) -> impl Iterator<Item = Date> {
+    /// Returns the days that lose numbers to a close that moved, or get some back.
+    pub(super) fn behind(&self, moved: CloseMove) -> impl Iterator<Item = Date> {
         self.reaching(moved.from.map_or(moved.to, |from| from.min(moved.to))..=u64::MAX)
     }
 
     fn reaching(&self, ends: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Date> {
-        let within = move |seen: &Attendance| seen.upto().is_some_and(|upto| ends.contains(&upto));
+        let within = move |seen: &TerminalDay| seen.upto().is_some_and(|upto| ends.contains(&upto));
         self.days.iter().filter(move |(_, seen)| within(seen)).map(|&(date, _)| date)
     }
 
-    /// Where a day stands, or where it would; the last is asked for most.
-    fn place(&self, date: Date) -> Result<usize, usize> {
+    /// Finds the index of a day, or where to insert it. Most look-ups are for the last day.
+    fn index(&self, date: Date) -> Result<usize, usize> {
         match self.days.last() {
             Some(&(last, _)) if last == date => Ok(self.days.len() - 1),
             Some(&(last, _)) if last > date => {
@@ -139,10 +139,10 @@ mod tests {
 
     use super::*;
 
-    fn attended(acts: &[(i32, Kind, u64)]) -> Attendances {
-        let mut days = Attendances::default();
+    fn change(acts: &[(i32, Kind, u64)]) -> TerminalDays {
+        let mut days = TerminalDays::default();
         for &(date, kind, number) in acts {
-            days.note(Date(date), 0, kind, Some(number));
+            days.record(Date(date), 0, kind, Some(number));
         }
         days
     }
@@ -153,7 +153,7 @@ mod tests {
         for number in [1, 3, 4, 6] {
             sequences.fill(number);
         }
-        let days = attended(&[
+        let days = change(&[
             (1, Kind::Open, 1),
             (1, Kind::Close, 3),
             (2, Kind::Open, 4),
@@ -169,43 +169,43 @@ mod tests {
 
     #[test]
     fn without_a_close_a_number_counts_for_every_day_that_reaches_it() {
-        let days = attended(&[(1, Kind::Sale, 3), (2, Kind::Sale, 6)]);
+        let days = change(&[(1, Kind::Sale, 3), (2, Kind::Sale, 6)]);
         assert_eq!(days.of(2).collect::<Vec<_>>(), [Date(1), Date(2)]);
         assert_eq!(days.of(5).collect::<Vec<_>>(), [Date(2)]);
     }
 
     #[test]
-    fn places_are_those_in_which_a_day_was_first_attended() {
-        let mut days = Attendances::default();
-        assert_eq!(days.note(Date(3), 7, Kind::Open, Some(1)), (7, None));
-        assert_eq!(days.note(Date(1), 9, Kind::Sale, None), (9, None));
-        let moved = Some(MovedClose { from: None, to: 5 });
-        assert_eq!(days.note(Date(3), 8, Kind::Close, Some(5)), (7, moved));
-        assert_eq!(days.note(Date(3), 8, Kind::Close, Some(4)), (7, None));
+    fn an_index_is_that_of_the_first_event_on_a_day() {
+        let mut days = TerminalDays::default();
+        assert_eq!(days.record(Date(3), 7, Kind::Open, Some(1)), (7, None));
+        assert_eq!(days.record(Date(1), 9, Kind::Sale, None), (9, None));
+        let moved = Some(CloseMove { from: None, to: 5 });
+        assert_eq!(days.record(Date(3), 8, Kind::Close, Some(5)), (7, moved));
+        assert_eq!(days.record(Date(3), 8, Kind::Close, Some(4)), (7, None));
         let closed =
-            Attendance { place: 7, opened: true, closed: true, close: Some(5), last: Some(5) };
+            TerminalDay { index: 7, opened: true, closed: true, close: Some(5), last: Some(5) };
         assert_eq!(days.on(Date(3)), Some(&closed));
         days.forget(Date(3));
-        assert_eq!((days.on(Date(3)), days.on(Date(1)).map(|seen| seen.place)), (None, Some(9)));
+        assert_eq!((days.on(Date(3)), days.on(Date(1)).map(|seen| seen.index)), (None, Some(9)));
     }
 
     proptest! {
-        /// Whatever changes what is missing on a day names that day, so that it is written.
+        /// Every change of what is missing on a day names that day, so that it is written.
         #[test]
         fn every_day_whose_missing_numbers_change_is_named(
             acts in prop::collection::vec((0..5_i32, any::<bool>(), 0..60_u64), 1..60),
         ) {
-            let mut days = Attendances::default();
+            let mut days = TerminalDays::default();
             let mut sequences = SequenceSet::open_at(acts[0].2);
             for (date, closes, number) in acts {
-                let missing = |days: &Attendances, sequences: &SequenceSet| -> Vec<u64> {
+                let missing = |days: &TerminalDays, sequences: &SequenceSet| -> Vec<u64> {
                     (0..5).map(|date| days.missing_on(Date(date), sequences)).collect()
                 };
                 let before = missing(&days, &sequences);
                 sequences.fill(number);
                 let mut named: Vec<Date> = days.of(number).collect();
                 let kind = if closes { Kind::Close } else { Kind::Sale };
-                let (_, moved) = days.note(Date(date), 0, kind, Some(number));
+                let (_, moved) = days.record(Date(date), 0, kind, Some(number));
                 named.push(Date(date));
                 named.extend(moved.into_iter().flat_map(|moved| days.behind(moved)));
                 for (date, (before, after)) in (0..).zip(before.iter().zip(missing(&days, &sequences))) {

@@ -1,8 +1,8 @@
-//! What an operator may release: looking back into `pos.conflicts` and `pos.events`.
+//! The lookup of quarantined events for a release, in `pos.conflicts` and `pos.events`.
 //!
-//! An offset can be released when `pos.conflicts` holds it: that is the proof that it was counted
-//! nowhere. Records stand there in the order of the journal, so that a search by halves finds one
-//! in some twenty reads, and nothing needs to be remembered. Releases are rare; this may be slow.
+//! An offset can be released if `pos.conflicts` has it: that proves that it was counted nowhere. Records are there in the
+//! order of the journal, so that a binary search finds one in some twenty reads, and the state need not have them. Releases
+//! are rare; this may be slow.
 
 use std::time::Duration;
 
@@ -13,25 +13,29 @@ use crate::topics::Topics;
 
 const WAIT: Duration = Duration::from_secs(10);
 
-/// The part of the log that was consumed before.
+/// Looks quarantined events up in the log.
 #[derive(Clone, Copy)]
-pub(super) struct Archive<'a> {
+pub(super) struct QuarantineLookup<'a> {
     pub(super) log: &'a dyn LogView,
     pub(super) topics: &'a Topics,
 }
 
 #[derive(Deserialize)]
-struct Source {
+struct ConflictHeader {
     offset: Offset,
     reason: String,
 }
 
-impl Archive<'_> {
-    /// Tells whether a committed record of `pos.conflicts` keeps the event at this offset of the journal.
+impl QuarantineLookup<'_> {
+    /// Tells whether a committed record of `pos.conflicts` has the event at this offset of the journal.
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn was_kept(&self, partition: Partition, offset: Offset) -> Result<bool, LogError> {
+    pub(super) fn is_quarantined(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<bool, LogError> {
         let topic = &self.topics.conflicts;
         let bounds = self.log.bounds(topic, partition)?;
         let (mut low, mut high) = (bounds.start, bounds.stable_end);
@@ -41,9 +45,9 @@ impl Archive<'_> {
                 high = middle;
                 continue;
             };
-            match source_of(&entry) {
-                Some(source) if source.offset == offset => return Ok(source.reason != "unreadable"),
-                Some(source) if source.offset < offset => low = entry.offset + 1,
+            match header_of(&entry) {
+                Some(header) if header.offset == offset => return Ok(header.reason != "unreadable"),
+                Some(header) if header.offset < offset => low = entry.offset + 1,
                 _ => high = middle,
             }
         }
@@ -78,18 +82,18 @@ impl Archive<'_> {
         let mut reader = self.log.reader(topic, partition, from)?;
         let entry = reader.read(1, WAIT)?.into_iter().next();
         if entry.is_none() && reader.position() < end {
-            return Err(LogError::TimedOut { action: "read back what was kept aside" });
+            return Err(LogError::TimedOut { action: "read the quarantined events" });
         }
         Ok(entry)
     }
 }
 
-impl std::fmt::Debug for Archive<'_> {
+impl std::fmt::Debug for QuarantineLookup<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Archive").finish_non_exhaustive()
+        formatter.debug_struct("QuarantineLookup").finish_non_exhaustive()
     }
 }
 
-fn source_of(entry: &Entry) -> Option<Source> {
+fn header_of(entry: &Entry) -> Option<ConflictHeader> {
     serde_json::from_slice(entry.value.as_deref()?).ok()
 }

@@ -1,15 +1,15 @@
-//! Markers of refused events: what a ledger keeps of an event that the gateway turned away.
+//! Markers of rejected events: what a ledger records of an event that the gateway rejected.
 //!
-//! A marker fills its number until a good event with that number comes. It counts nothing and writes no
-//! record of its own; its terminal's state and ledger say that it was there.
+//! A marker occupies its number until a good event with that number comes. It counts nothing and writes no record of its own;
+//! the state and the ledger of its terminal include it as `refused`.
 
 use super::partition::Partition;
 use crate::envelope::{Envelope, Scope};
 use crate::text::Date;
 
 impl Partition {
-    /// Notes a refused event in its terminal's ledger.
-    pub(super) fn refuse(&mut self, store: u32, envelope: &Envelope<'_>) {
+    /// Records a rejected event in its terminal's ledger.
+    pub(super) fn record_rejection(&mut self, store: u32, envelope: &Envelope<'_>) {
         self.checkpoint.totals.refused += 1;
         let (Some(name), Some(sequence)) = (envelope.terminal.as_deref(), envelope.sequence) else {
             return;
