@@ -14,7 +14,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
-use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
 use tillrace_core::health::Health;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Committed, Log, Polled, Position, Row};
@@ -172,7 +172,11 @@ fn row(topics: &Topics, number: u64) -> Row {
         admission: Admission::Live,
         gateway: "gw-1".into(),
         traceparent: None,
-        settled: Some(Settled { verdict: SettledVerdict::First, partition: 0, offset: number }),
+        source_verdict: Some(SourceVerdict {
+            verdict: VerdictKind::First,
+            partition: 0,
+            offset: number,
+        }),
         data: data.as_bytes(),
     };
     let mut value = Vec::with_capacity(1_024);

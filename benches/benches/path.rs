@@ -23,14 +23,14 @@ use simd_json::{Buffers, Tape};
 use tillrace_benches::fleet::Fleet;
 use tillrace_benches::null_log::{Feed, drain};
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::bucket::{Buckets, Limit};
 use tillrace_core::card::CardRules;
-use tillrace_core::check::{Rules, check};
+use tillrace_core::check::{CheckRules, check};
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::event::Event;
 use tillrace_core::intern::Interner;
 use tillrace_core::log::Entry;
+use tillrace_core::token_bucket::{RateLimit, TokenBuckets};
 use tillrace_core::topics::{Topics, key};
 use tillrace_ingest::split::{Format, Piece, Splitter};
 
@@ -49,12 +49,12 @@ struct Gateway {
     splitter: Splitter,
     decoder: Decoder,
     cards: CardRules,
-    rules: Rules,
+    rules: CheckRules,
     stores: Interner,
     terminals: Interner,
     keys: Vec<Bytes>,
-    events: Buckets,
-    bytes: Buckets,
+    events: TokenBuckets,
+    bytes: TokenBuckets,
     topics: Topics,
     offset: u64,
     words: Words,
@@ -72,19 +72,19 @@ struct Words {
 
 impl Gateway {
     fn new(body: &Arc<Vec<u8>>, topics: &Topics) -> Self {
-        let limit = Limit { per_second: RATE, burst: RATE };
+        let limit = RateLimit { per_second: RATE, burst: RATE };
         Self {
             body: Arc::clone(body),
             read: 0,
             splitter: Splitter::new(Format::Lines, MAX_EVENT_BYTES, CHUNK_EVENTS),
             decoder: Decoder::new(),
             cards: CardRules::default(),
-            rules: Rules::default(),
+            rules: CheckRules::default(),
             stores: Interner::new(1 << 20),
             terminals: Interner::new(1 << 20),
             keys: Vec::new(),
-            events: Buckets::new(limit, 1),
-            bytes: Buckets::new(limit, 1 << 10),
+            events: TokenBuckets::new(limit, 1),
+            bytes: TokenBuckets::new(limit, 1 << 10),
             topics: topics.clone(),
             offset: 0,
             words: Words::default(),
@@ -148,7 +148,7 @@ impl Words {
             admission: Admission::Live,
             gateway: "gw-1".into(),
             traceparent: None,
-            settled: None,
+            source_verdict: None,
             data,
         }
     }

@@ -99,7 +99,7 @@ impl Fleet {
             admission: Admission::Live,
             gateway: "gw-1".into(),
             traceparent: None,
-            settled: None,
+            source_verdict: None,
             data: data.as_bytes(),
         }
         .write(&mut value);

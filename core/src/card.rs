@@ -1,16 +1,15 @@
-//! Card data is never stored: finding it, refusing it, masking it.
+//! Card data, which is never stored: detection, rejection and masking.
 //!
 //! A card number is a run of 12 to 19 digits, single spaces or dashes inside allowed, that passes the
 //! Luhn check *and* whose first digits and length belong to an issuer range that the networks
-//! published; or such a run after zeros, or before its expiry date or security code. Luhn alone would refuse every tenth
+//! published; or such a run after zeros, or before its expiry date or security code. Luhn alone would reject every tenth
 //! barcode. Exempt are GTINs, UUIDs, times, and ranges that a tenant declares; `docs/CARD_DATA.md` has the figures.
 //!
-//! Where it stands: [`mask`] before the decoder, for tenants that mask; [`CardRules`] within
-//! [`Decoder::admit`](crate::decode::Decoder::admit), which refuses whatever card data it still
-//! meets, whatever the policy; `blind` where an event is hashed; [`redact`] before an original is kept for people or
-//! logged.
+//! It has four users: [`mask`] runs before the decoder, for tenants that mask; [`CardRules`] within
+//! [`Decoder::admit`](crate::decode::Decoder::admit), which rejects all card data that is left, whatever the policy; `blind`
+//! before an event is hashed; [`redact`] before an original is stored for people or logged.
 //!
-//! It does not look for card numbers in other digits than ASCII's, nor in spelled-out text.
+//! It does not search for card numbers in other digits than ASCII's, nor in spelled-out text.
 
 mod blind;
 mod digits;
@@ -25,14 +24,14 @@ pub use redact::redact;
 pub use rules::{CardPolicy, CardRules, ExemptRange, ExemptRangeError};
 pub(crate) use rules::{TextClass, is_authentication_name, is_identity_name};
 
-/// Tells whether a text has as many digits, masked ones included, as a card number; where not, there is no card data in it,
-/// and never was.
+/// Tells whether a text has as many digits, masked ones included, as a card number; otherwise it contains no card data, and
+/// never did.
 #[inline]
 pub(crate) fn may_hold_card(text: &str) -> bool {
     text.len() >= MIN_DIGITS && has_many_digits(text.as_bytes())
 }
 
-/// Tells whether there is card data in a text that is kept beside an event, such as a header; nothing is exempt in it.
+/// Tells whether there is card data in a text that is stored beside an event, such as a header; nothing is exempt in it.
 pub fn holds_card_data(text: &str) -> bool {
     may_hold_card(text) && CardRules::default().finding(text, TextClass::Free).is_some()
 }
@@ -42,11 +41,11 @@ fn has_many_digits(text: &[u8]) -> bool {
         >= MIN_DIGITS
 }
 
-/// What stands for a digit that was masked.
+/// The byte that replaces a masked digit.
 const MASKED: u8 = b'*';
 /// Fewest digits of a card number.
 pub(crate) const MIN_DIGITS: usize = 12;
-/// The least integer with as many.
+/// The least integer with as many digits.
 pub(crate) const MIN_INTEGER: i64 = 100_000_000_000;
 /// Most digits of a card number.
 const MAX_DIGITS: usize = 19;

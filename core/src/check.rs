@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{RejectCode, Rejection};
 use crate::event::{Event, Kind, LineType};
 
-/// What follows when an event breaks a rule.
+/// The action when an event breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleAction {
-    /// The event is refused.
+    /// The event is rejected.
     Reject,
     /// The event is accepted, and its envelope says which rule it breaks.
     #[default]
@@ -29,7 +29,7 @@ pub enum RuleAction {
 /// A tenant's settings of the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Rules {
+pub struct CheckRules {
     /// `totals.total` is the sum of what the lines say.
     pub totals: RuleAction,
     /// The tenders add up to `totals.total`.
@@ -38,16 +38,16 @@ pub struct Rules {
     pub line_count: RuleAction,
 }
 
-impl Default for Rules {
+impl Default for CheckRules {
     fn default() -> Self {
         let flag = RuleAction::default();
         Self { totals: flag, tenders: flag, line_count: flag }
     }
 }
 
-/// Rules that an event breaks. Prints as the envelope carries them: names, commas between.
+/// The rules that an event breaks. Displayed as in the envelope: names, separated by commas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Flags {
+pub struct CheckFlags {
     broken: u8,
 }
 
@@ -55,7 +55,7 @@ pub struct Flags {
 const RULES: [RejectCode; 3] =
     [RejectCode::TotalsMismatch, RejectCode::TendersMismatch, RejectCode::LineCountMismatch];
 
-impl Flags {
+impl CheckFlags {
     /// Tells whether no rule is broken.
     pub fn is_empty(self) -> bool {
         self.broken == 0
@@ -63,19 +63,19 @@ impl Flags {
 
     /// Tells whether a rule is broken.
     pub fn contains(self, rule: RejectCode) -> bool {
-        RULES.iter().enumerate().any(|(place, known)| *known == rule && self.has(place))
+        RULES.iter().enumerate().any(|(index, known)| *known == rule && self.has(index))
     }
 
-    fn has(self, place: usize) -> bool {
-        self.broken & (1 << place) != 0
+    fn has(self, index: usize) -> bool {
+        self.broken & (1 << index) != 0
     }
 }
 
-impl fmt::Display for Flags {
+impl fmt::Display for CheckFlags {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut comma = "";
-        for (place, rule) in RULES.iter().enumerate() {
-            if self.has(place) {
+        for (index, rule) in RULES.iter().enumerate() {
+            if self.has(index) {
                 write!(formatter, "{comma}{rule}")?;
                 comma = ",";
             }
@@ -84,27 +84,27 @@ impl fmt::Display for Flags {
     }
 }
 
-type Agrees = fn(&Event<'_>) -> bool;
+type Comparison = fn(&Event<'_>) -> bool;
 
 /// Checks an event by a tenant's rules.
 ///
 /// # Errors
-/// The first broken rule that the tenant wants refused, with the pointer of the total it breaks.
-pub fn check(event: &Event<'_>, rules: &Rules) -> Result<Flags, Rejection> {
-    let checks: [(RuleAction, Agrees, &str); RULES.len()] = [
+/// The first broken rule for which the tenant wants rejection, with the pointer of the total.
+pub fn check(event: &Event<'_>, rules: &CheckRules) -> Result<CheckFlags, Rejection> {
+    let checks: [(RuleAction, Comparison, &str); RULES.len()] = [
         (rules.totals, totals_agree, "total"),
         (rules.tenders, tenders_agree, "total"),
         (rules.line_count, line_count_agrees, "line_count"),
     ];
-    let mut flags = Flags::default();
-    for (place, ((action, agrees, name), rule)) in checks.into_iter().zip(RULES).enumerate() {
+    let mut flags = CheckFlags::default();
+    for (index, ((action, agrees, name), rule)) in checks.into_iter().zip(RULES).enumerate() {
         if action == RuleAction::Ignore || agrees(event) {
             continue;
         }
         if action == RuleAction::Reject {
             return Err(Rejection::in_totals(rule, name));
         }
-        flags.broken |= 1 << place;
+        flags.broken |= 1 << index;
     }
     Ok(flags)
 }
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::decode::Decoder;
 
-    fn checked(kind: &str, more: &str, rules: Rules) -> Result<String, (RejectCode, String)> {
+    fn checked(kind: &str, more: &str, rules: CheckRules) -> Result<String, (RejectCode, String)> {
         let text = format!(
             r#"{{"store":"1","terminal":"2","event_id":"3","kind":"{kind}","occurred_at":"2026-11-27T08:15:30Z",
             "business_date":"2026-11-27","currency":"EUR","reference":{{"sequence":1}},{more}}}"#
@@ -160,7 +160,7 @@ mod tests {
         {"line":3,"type":"sale","sku":"c","quantity":"1","void":true}]"#;
 
     fn flagged(kind: &str, rest: &str) -> String {
-        checked(kind, &format!("{LINES},{rest}"), Rules::default()).unwrap()
+        checked(kind, &format!("{LINES},{rest}"), CheckRules::default()).unwrap()
     }
 
     #[test]
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(flagged("post_void", r#""totals":{"total":"-5.35"}"#), "");
         assert_eq!(flagged("sale", r#""totals":{"line_count":3}"#), "");
         assert_eq!(
-            checked("close", r#""totals":{"total":"9000"}"#, Rules::default()),
+            checked("close", r#""totals":{"total":"9000"}"#, CheckRules::default()),
             Ok(String::new())
         );
     }
@@ -200,25 +200,25 @@ mod tests {
     fn an_amount_that_is_missing_leaves_the_total_unchecked() {
         let more =
             r#""lines":[{"line":1,"type":"sale","sku":"a","quantity":"1"}],"totals":{"total":"1"}"#;
-        assert_eq!(checked("sale", more, Rules::default()), Ok(String::new()));
+        assert_eq!(checked("sale", more, CheckRules::default()), Ok(String::new()));
     }
 
     #[test]
     fn a_tenant_decides_what_follows() {
         let bad = format!(r#"{LINES},"totals":{{"total":"1","line_count":2}}"#);
-        let rules = Rules { totals: RuleAction::Ignore, ..Rules::default() };
+        let rules = CheckRules { totals: RuleAction::Ignore, ..CheckRules::default() };
         assert_eq!(checked("sale", &bad, rules), Ok("line_count_mismatch".to_owned()));
-        let rules = Rules { line_count: RuleAction::Reject, ..rules };
+        let rules = CheckRules { line_count: RuleAction::Reject, ..rules };
         let refused = (RejectCode::LineCountMismatch, "/totals/line_count".to_owned());
         assert_eq!(checked("sale", &bad, rules), Err(refused));
-        let rules = Rules { totals: RuleAction::Reject, ..rules };
+        let rules = CheckRules { totals: RuleAction::Reject, ..rules };
         let refused = (RejectCode::TotalsMismatch, "/totals/total".to_owned());
         assert_eq!(checked("sale", &bad, rules), Err(refused));
     }
 
     #[test]
     fn flags_can_be_asked_for() {
-        let flags = Flags { broken: 0b101 };
+        let flags = CheckFlags { broken: 0b101 };
         assert!(
             flags.contains(RejectCode::TotalsMismatch)
                 && flags.contains(RejectCode::LineCountMismatch)

@@ -27,8 +27,8 @@ mod unknown_members;
 use simd_json::{Buffers, ErrorType, Tape};
 
 use crate::card::CardRules;
+use crate::content_hash::Fingerprint;
 use crate::event::{Event, EventBuffers};
-use crate::hash::Fingerprint;
 use fast_path::FastPath;
 
 pub use fast_path::MemberIndex;

@@ -1,10 +1,10 @@
 //! The `CloudEvents` 1.0 envelope that every record of `pos.events` and `pos.transactions` carries as its value.
 //!
-//! Attributes stand in one fixed order without white space, `data` last, so that reading is one pass over
-//! what we wrote ourselves. What a tenant's settings decide for later stages is written here once, at the gateway.
+//! Attributes have one fixed order without white space, `data` last, so that the parser makes one pass over what we wrote
+//! ourselves. The envelope includes what a tenant's settings decide for later stages, so that only the gateway reads those.
 //!
-//! Reading is not checking: `data` is passed on as it stands. Written between the token buckets and the
-//! log; read by the aggregator, by sinks and by `verify`.
+//! The parser does not check `data`, and returns it unchanged. The gateway writes envelopes, between the token buckets and
+//! the log; the aggregator, sinks and `verify` read them.
 
 mod parse;
 mod write;
@@ -16,14 +16,14 @@ pub use parse::EnvelopeError;
 
 /// The schema that `data` follows; another major stops a consumer.
 pub const DATA_SCHEMA: &str = "urn:tillrace:event:v1";
-/// What stands before the kind in the type of an event.
+/// The prefix of the kind in the type of an event.
 pub const TYPE_PREFIX: &str = "tillrace.pos.";
-/// The type of a refused event's marker.
+/// The type of a rejected event's marker.
 pub const TYPE_REFUSED: &str = "tillrace.pos.refused";
 /// The type of an operator's release.
 pub const TYPE_RELEASE: &str = "tillrace.pos.release";
 
-/// One envelope; text borrows from the record where it holds no escape.
+/// One envelope; text without an escape borrows from the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Envelope<'a> {
     /// The sequence number in decimal, or `id:` and the percent-encoded event id.
@@ -48,13 +48,13 @@ pub struct Envelope<'a> {
     pub event_id: Option<Cow<'a, str>>,
     /// Business date as `YYYY-MM-DD`.
     pub business_date: Option<Cow<'a, str>>,
-    /// When the gateway had it, RFC 3339 UTC.
+    /// When the gateway received it, RFC 3339 UTC.
     pub received_time: Cow<'a, str>,
     /// Content hash, version h1; absent on markers and releases.
     pub content_hash: Option<u128>,
     /// How the tenant numbers events.
     pub scope: Scope,
-    /// Revision of the policies the event was checked by.
+    /// Revision of the policies that the gateway applied.
     pub policy_revision: Cow<'a, str>,
     /// Validation flags, comma separated.
     pub flags: Option<Cow<'a, str>>,
@@ -65,7 +65,7 @@ pub struct Envelope<'a> {
     /// W3C trace context, where the client sent one.
     pub traceparent: Option<Cow<'a, str>>,
     /// Verdict and source position, on `pos.transactions` only.
-    pub settled: Option<Settled>,
+    pub source_verdict: Option<SourceVerdict>,
     /// The event's JSON text.
     pub data: &'a [u8],
 }
@@ -108,20 +108,20 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Whether an event is of now or of a backlog.
+/// Whether an event is live or part of a backlog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Admission {
-    /// Of a terminal that is online.
+    /// From a terminal that is online.
     Live,
-    /// Of a terminal that was offline and catches up.
+    /// From a terminal that was offline and catches up.
     Flood,
 }
 
-/// What the aggregator adds on `pos.transactions`.
+/// The verdict and the position on `pos.events`, which the aggregator adds on `pos.transactions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
+pub struct SourceVerdict {
     /// `first` or `released`.
-    pub verdict: SettledVerdict,
+    pub verdict: VerdictKind,
     /// Partition of `pos.events`.
     pub partition: u32,
     /// Offset on `pos.events`.
@@ -130,10 +130,10 @@ pub struct Settled {
 
 /// The verdicts that reach `pos.transactions`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SettledVerdict {
+pub enum VerdictKind {
     /// The first event under its identity.
     First,
-    /// Let through by an operator under a new identity.
+    /// Released by an operator under a new identity.
     Released,
 }
 

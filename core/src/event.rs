@@ -56,9 +56,9 @@ const TRADE_MICROS: std::ops::Range<i64> = 631_152_000_000_000..253_402_214_400_
 const TRADE_DAYS: std::ops::Range<i32> = 7_305..2_932_896;
 
 impl Event<'_> {
-    /// Tells whether the event's time and business date can be those of trade. They can not where a clock was never set: programs
-    /// then say year 1, 1601, 1900, 1970 or 1980. Both are compared as they are in UTC, offset included, so that what follows from them
-    /// has a year of four digits.
+    /// Tells whether the event's time and business date can be those of trade. They can not if a clock was never set: programs
+    /// then say year 1, 1601, 1900, 1970 or 1980. Both are compared in UTC, offset included, so that every derived time has a year
+    /// of four digits.
     pub fn is_time_of_trade(&self) -> bool {
         TRADE_MICROS.contains(&self.occurred_at.micros)
             && TRADE_DAYS.contains(&self.business_date.0)

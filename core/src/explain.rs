@@ -1,11 +1,11 @@
-//! What an operator is told about an error beside its text: a code that stays, what it means, and what to do.
+//! Explanations of errors for operators: a stable code, what the error means, and what to do.
 //!
-//! The words stand beside the enum they explain, one entry a variant, which the compiler checks; `docs/errors.md` is made
-//! of them. What a text says of one occurrence (which topic, which file) is the error's own `Display`.
+//! An explanation is beside the enum that it explains, one entry for each variant, which the compiler checks; `docs/errors.md`
+//! is generated from them. The error's own `Display` describes one occurrence (which topic, which file).
 
 use std::error::Error;
 
-/// What is known of one kind of error.
+/// The explanation of one kind of error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explanation {
     /// Stable name, which a search of `docs/errors.md` finds.
@@ -21,14 +21,14 @@ pub trait Explained: Error {
     /// The explanations of all kinds, in the order of the variants.
     const EXPLANATIONS: &'static [Explanation];
 
-    /// Returns what is known of this one.
+    /// Returns the explanation of this one.
     fn explanation(&self) -> &'static Explanation;
 }
 
 /// Explains the variants of an error enum.
 ///
 /// `=>` lists tuple variants whose content has an explanation of its own. With `via METHOD` a method of the enum is
-/// asked first: it returns the explanation of a cause that tells more, or `None`.
+/// called first: it returns the explanation of a more specific cause, or `None`.
 #[macro_export]
 macro_rules! explain {
     ($enum:ident $(via $method:ident)? {

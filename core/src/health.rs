@@ -1,9 +1,9 @@
-//! What stands still in this process, told in three places at once: `/readyz`, a metric and a log line with the remedy.
+//! The conditions of this process, reported in three places at once: `/readyz`, a metric and a log line with the remedy.
 //!
-//! A part that cannot go on, or goes on with less than it promises, raises a [`Condition`] and clears it when the cause is
-//! gone. Raising logs once, whatever the number of tries, so that a long outage is two lines and not thousands. What a
-//! condition means for readiness is decided by who raises it: a gateway must lose its traffic when the log takes nothing,
-//! and must keep it when a back end is down.
+//! A component that cannot go on, or goes on degraded, raises a [`Condition`] and clears it when the cause is gone. Raising
+//! logs once, whatever the number of tries, so that a long outage is two lines and not thousands. The component decides what
+//! the condition means for readiness: a gateway must lose its traffic when the log takes no records, and must keep it when a
+//! back end is down.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,18 +23,18 @@ use serde::Serialize;
 pub enum Impact {
     /// The process should get no traffic: `/readyz` answers 503.
     NotReady,
-    /// The process does its work, but something in it stands still: `/readyz` answers 200 and names it.
+    /// The process works, but a part of it has stopped: `/readyz` answers 200 and names it.
     Degraded,
 }
 
-/// Something that stands still, why, and what to do about it.
+/// A part that has stopped, why, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Condition {
     /// Part of the process: `gateway`, `aggregator`, `sink/erp`, `local_log`, `kafka`.
     pub component: String,
-    /// What kind of trouble it is, such as `partition_halted`; one of a small, documented set.
+    /// The kind of condition, such as `partition_halted`; one of a small, documented set.
     pub code: &'static str,
-    /// What exactly, such as `partition 3`; empty where there is only one of it.
+    /// Which part of the component, such as `partition 3`; empty if there is only one.
     pub subject: String,
     /// What it means for the process.
     pub impact: Impact,
@@ -44,7 +44,7 @@ pub struct Condition {
     pub remedy: String,
 }
 
-/// Where a process is in its life.
+/// The phase of a process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Phase {
     /// It opens its log and starts its roles, and can do nothing for anybody yet.
@@ -59,14 +59,14 @@ pub enum Phase {
 /// Whether a process should get traffic, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum ReadinessStatus {
     /// It should.
     Ready,
     /// Not yet.
     Starting,
     /// No more.
     Draining,
-    /// Not as long as a condition holds whose impact is `not_ready`.
+    /// Not as long as a condition is active whose impact is `not_ready`.
     NotReady,
 }
 
@@ -74,29 +74,29 @@ pub enum Status {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
     /// Whether the process should get traffic.
-    pub status: Status,
-    /// Everything that stands still.
-    pub conditions: Vec<Standing>,
+    pub status: ReadinessStatus,
+    /// All active conditions.
+    pub conditions: Vec<ActiveCondition>,
 }
 
 impl Readiness {
     /// Tells whether the process should get traffic.
     pub fn is_ready(&self) -> bool {
-        self.status == Status::Ready
+        self.status == ReadinessStatus::Ready
     }
 
-    /// Adds a condition that its component finds out when it is asked.
-    pub fn add(&mut self, standing: Standing) {
-        if self.is_ready() && standing.condition.impact == Impact::NotReady {
-            self.status = Status::NotReady;
+    /// Adds a condition that its component determines on request.
+    pub fn add(&mut self, active: ActiveCondition) {
+        if self.is_ready() && active.condition.impact == Impact::NotReady {
+            self.status = ReadinessStatus::NotReady;
         }
-        self.conditions.push(standing);
+        self.conditions.push(active);
     }
 }
 
-/// A condition and since when it holds.
+/// A condition that was raised and not cleared, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Standing {
+pub struct ActiveCondition {
     /// The condition.
     #[serde(flatten)]
     pub condition: Condition,
@@ -113,7 +113,7 @@ pub struct Health {
 #[derive(Default)]
 struct Shared {
     phase: RwLock<Phase>,
-    conditions: RwLock<BTreeMap<Key, Standing>>,
+    conditions: RwLock<BTreeMap<Key, ActiveCondition>>,
     gauges: Family<Labels, Gauge>,
 }
 
@@ -137,13 +137,13 @@ impl Health {
         let health = Self::default();
         registry.register(
             "tillrace_conditions",
-            "Things that stand still, by component and code; /readyz has cause and remedy of each",
+            "Active conditions, by component and code; /readyz has cause and remedy of each",
             health.shared.gauges.clone(),
         );
         health
     }
 
-    /// Takes note of a condition. The first time it is logged, as an error; a changed cause replaces the old one silently.
+    /// Raises a condition. Logs it the first time, as an error; a changed cause replaces the old one silently.
     pub fn raise(&self, condition: Condition) {
         let key = Key {
             component: condition.component.clone(),
@@ -151,49 +151,49 @@ impl Health {
             subject: condition.subject.clone(),
         };
         let mut conditions = self.shared.conditions.write();
-        if let Some(standing) = conditions.get_mut(&key) {
-            standing.condition = condition;
+        if let Some(active) = conditions.get_mut(&key) {
+            active.condition = condition;
             return;
         }
         let Condition { component, code, subject, cause, remedy, .. } = &condition;
-        tracing::error!(component, code, subject, cause, remedy, "something stands still");
+        tracing::error!(component, code, subject, cause, remedy, "condition raised");
         let labels = Labels { component: component.clone(), code };
         self.shared.gauges.get_or_create(&labels).inc();
-        conditions.insert(key, Standing { condition, since_ms: now_ms() });
+        conditions.insert(key, ActiveCondition { condition, since_ms: now_ms() });
     }
 
-    /// Takes note that a condition is gone; logs it if it was raised.
+    /// Clears a condition; logs that if it was raised.
     pub fn clear(&self, component: &str, code: &'static str, subject: &str) {
         let key = Key { component: component.to_owned(), code, subject: subject.to_owned() };
-        // Most calls find nothing: a part clears what it might have raised whenever its work succeeds.
+        // Most calls find nothing: a component clears what it might have raised whenever its work succeeds.
         if !self.shared.conditions.read().contains_key(&key) {
             return;
         }
-        let Some(standing) = self.shared.conditions.write().remove(&key) else { return };
-        let stood_ms = now_ms().saturating_sub(standing.since_ms);
-        tracing::info!(component, code, subject, stood_ms, "it goes on");
+        let Some(active) = self.shared.conditions.write().remove(&key) else { return };
+        let duration_ms = now_ms().saturating_sub(active.since_ms);
+        tracing::info!(component, code, subject, duration_ms, "condition cleared");
         self.shared.gauges.get_or_create(&Labels { component: component.to_owned(), code }).dec();
     }
 
-    /// Returns every condition that holds, in the order of components.
-    pub fn standing(&self) -> Vec<Standing> {
+    /// Returns all active conditions, in the order of components.
+    pub fn active_conditions(&self) -> Vec<ActiveCondition> {
         self.shared.conditions.read().values().cloned().collect()
     }
 
-    /// Takes note of where the process is in its life.
+    /// Sets the phase of the process.
     pub fn enter(&self, phase: Phase) {
         *self.shared.phase.write() = phase;
     }
 
-    /// Tells whether the process should get traffic, and everything that stands still.
+    /// Returns whether the process should get traffic, and all active conditions.
     pub fn readiness(&self) -> Readiness {
         let status = match *self.shared.phase.read() {
-            Phase::Starting => Status::Starting,
-            Phase::Serving => Status::Ready,
-            Phase::Draining => Status::Draining,
+            Phase::Starting => ReadinessStatus::Starting,
+            Phase::Serving => ReadinessStatus::Ready,
+            Phase::Draining => ReadinessStatus::Draining,
         };
         let mut readiness = Readiness { status, conditions: Vec::new() };
-        self.standing().into_iter().for_each(|standing| readiness.add(standing));
+        self.active_conditions().into_iter().for_each(|active| readiness.add(active));
         readiness
     }
 
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_condition_stands_until_it_is_cleared() {
+    fn a_condition_is_active_until_it_is_cleared() {
         let mut registry = Registry::default();
         let health = Health::register(&mut registry);
         health.raise(halted("partition 3", Impact::Degraded));
@@ -248,16 +248,16 @@ mod tests {
             cause: "changed".to_owned(),
             ..halted("partition 3", Impact::Degraded)
         });
-        let standing = health.standing();
-        assert_eq!(standing.len(), 2);
-        assert_eq!(standing[0].condition.cause, "changed");
+        let active = health.active_conditions();
+        assert_eq!(active.len(), 2);
+        assert_eq!(active[0].condition.cause, "changed");
         let line = r#"tillrace_conditions{component="sink/erp",code="partition_halted"}"#;
         assert_eq!(gauge(&registry).unwrap(), format!("{line} 2"));
 
         health.clear("sink/erp", "partition_halted", "partition 3");
         health.clear("sink/erp", "partition_halted", "never raised");
         assert_eq!(gauge(&registry).unwrap(), format!("{line} 1"));
-        assert_eq!(health.standing()[0].condition.subject, "partition 4");
+        assert_eq!(health.active_conditions()[0].condition.subject, "partition 4");
     }
 
     #[test]
@@ -267,10 +267,10 @@ mod tests {
         assert!(health.is_ready());
         health.clone().raise(halted("partition 4", Impact::NotReady));
         assert!(!health.is_ready());
-        assert_eq!(health.readiness().status, Status::NotReady);
+        assert_eq!(health.readiness().status, ReadinessStatus::NotReady);
         health.clear("sink/erp", "partition_halted", "partition 4");
         assert!(health.is_ready());
-        assert_eq!(health.readiness().conditions, health.standing());
+        assert_eq!(health.readiness().conditions, health.active_conditions());
     }
 
     #[test]
@@ -281,8 +281,11 @@ mod tests {
             health.enter(phase);
             told.push((health.is_ready(), health.readiness().status));
         }
-        let expected =
-            [(false, Status::Starting), (true, Status::Ready), (false, Status::Draining)];
+        let expected = [
+            (false, ReadinessStatus::Starting),
+            (true, ReadinessStatus::Ready),
+            (false, ReadinessStatus::Draining),
+        ];
         assert_eq!(told, expected);
     }
 }

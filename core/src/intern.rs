@@ -1,11 +1,11 @@
-//! Names to dense ids: after this, what is kept for a store or a terminal is an array slot.
+//! Interning of names: dense ids, so that the state of a store or a terminal is an array slot.
 //!
-//! An [`Interner`] is bounded, so that no client can fill memory with names: past its limit new
-//! names are refused and known ones go on. It never forgets, and ids are those of one process:
-//! nothing durable may hold one. There is one interner a tenant for stores and one for terminals.
+//! An [`Interner`] is bounded, so that no client can fill memory with names: past its limit it refuses new names, and known
+//! ones still work. It never removes a name, and ids are valid within one process: nothing durable may contain one. Each
+//! tenant has one interner for stores and one for terminals.
 //!
-//! Stands after the decoder, before token buckets. It is read far more often than written, by every
-//! connection at once; a sharded map serves that, and what a thread has met once it can keep to itself.
+//! The gateway uses it after the decoder, before the token buckets. All connections read it far more often than they write,
+//! which a sharded map serves well; a thread can cache what it has looked up.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,11 +15,11 @@ use dashmap::{DashMap, Entry};
 const STACK_BYTES: usize = 68;
 const PARENT_BYTES: usize = 4;
 
-/// The interner holds as many names as it may.
+/// The interner is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no room for another name, {limit} are known")]
 pub struct TooManyNames {
-    /// Names it may hold.
+    /// Its limit.
     pub limit: u32,
 }
 
@@ -32,7 +32,7 @@ pub struct Interner {
 }
 
 impl Interner {
-    /// Makes an empty interner for at most `limit` names. Memory grows with the names it meets.
+    /// Makes an empty interner for at most `limit` names. Memory grows with its names.
     pub fn new(limit: u32) -> Self {
         Self { ids: DashMap::new(), next: AtomicU32::new(0), limit }
     }
@@ -90,7 +90,7 @@ impl Interner {
     }
 }
 
-/// Does something with the key of a name, which is looked up without allocating unless it is long.
+/// Calls a function with the key of a name, which allocates only for a long name.
 fn with_key<T>(parent: u32, name: &str, use_key: impl FnOnce(&[u8]) -> T) -> T {
     let mut stack = [0_u8; STACK_BYTES];
     let length = PARENT_BYTES + name.len();

@@ -1,7 +1,7 @@
 //! The Tillrace engine: what happens to a point-of-sale event between the wire and a sink.
 //!
-//! The modules stand in the order an event meets them. There is no async runtime and no HTTP
-//! here; Kafka is known only inside [`log`].
+//! The modules are in the order in which an event meets them. There is no async runtime and no HTTP
+//! here; only [`log`] knows Kafka.
 
 pub mod text;
 
@@ -9,7 +9,7 @@ pub mod card;
 
 pub mod decode;
 
-mod hash;
+mod content_hash;
 
 pub mod event;
 
@@ -21,7 +21,7 @@ pub mod envelope;
 
 pub mod intern;
 
-pub mod bucket;
+pub mod token_bucket;
 
 pub mod explain;
 

@@ -1,8 +1,8 @@
-//! How large records get: every kind that any role writes fits the log by construction.
+//! The largest size of each kind of record: every record that any role writes fits the log by construction.
 //!
-//! A record that the log refuses would end the role that writes it, and again after each restart. So none grows with what a
-//! sender names: what does is cut, or stands in parts of fixed size. [`RECORD_KINDS`] says of each kind how large it gets and
-//! why not larger. The tests of whoever writes a kind build its largest and hold it against this table, which
+//! A record that the log rejects would stop the role that writes it, and again after each restart. So no record grows with
+//! the names that a sender chooses: it is truncated, or split into parts of fixed size. [`RECORD_KINDS`] has the largest size
+//! of each kind and its bound. The tests of each writer build its largest record and compare it with this table, which
 //! `docs/RECORDS.md` shows.
 
 /// Bytes of key and value that every log takes: `max.message.bytes` of the topics on Kafka, the least `record_bytes` of the
@@ -57,7 +57,7 @@ pub const RECORD_KINDS: &[RecordKind] = &[
     ),
     kind(
         "pos.rejected.v1",
-        "refusal",
+        "rejected event",
         400 * KIB,
         "64 KiB of the text at most, each byte six as an escape",
     ),
@@ -80,7 +80,7 @@ pub const RECORD_KINDS: &[RecordKind] = &[
     kind("store.days.v1", "part of a day's terminals", 20 * KIB, "32 terminals"),
     kind("store.days.v1", "amendment", 24 * KIB, "16 currencies, 64 tender types"),
     kind("terminal.ledger.v1", "ledger", 12 * KIB, "64 missing ranges and 64 jumps"),
-    kind("state.v1", "terminal", 8 * KIB, "64 spans of numbers; blocks of them apart"),
+    kind("state.v1", "terminal", 8 * KIB, "64 intervals of numbers; blocks of them apart"),
     kind(
         "state.v1",
         "block of a terminal's numbers",
@@ -121,7 +121,7 @@ pub fn largest(topic: &str, kind: &str) -> usize {
 mod tests {
     use super::*;
     use crate::decode::MAX_EVENT_BYTES;
-    use crate::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+    use crate::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
     use crate::topics::key;
 
     const ID: &str = "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"";
@@ -148,7 +148,7 @@ mod tests {
             admission: Admission::Flood,
             gateway: ID.into(),
             traceparent: Some(ID.into()),
-            settled: None,
+            source_verdict: None,
             data,
         }
     }
@@ -169,8 +169,8 @@ mod tests {
         assert!(size(&event) <= largest("pos.events.v1", "event"), "{}", size(&event));
         let released = Envelope {
             id: format!("{}~r{}", event.id, u64::MAX).into(),
-            settled: Some(Settled {
-                verdict: SettledVerdict::Released,
+            source_verdict: Some(SourceVerdict {
+                verdict: VerdictKind::Released,
                 partition: u32::MAX,
                 offset: u64::MAX,
             }),
@@ -202,6 +202,6 @@ mod tests {
             format!("| `{topic}` | {kind} | {} KiB | {bound} |\n", largest_bytes / KIB)
         });
         let table: String = rows.collect();
-        assert!(shown.contains(&table), "docs/RECORDS.md should hold\n{table}");
+        assert!(shown.contains(&table), "docs/RECORDS.md should have\n{table}");
     }
 }

@@ -1,7 +1,7 @@
-//! The restart policy of a role: what ended it is told, and whether and when it starts again.
+//! The restart policy of a role: it reports why the role exited, and decides whether and when it starts again.
 //!
-//! Waits are exponential with jitter, so that what failed together does not come back together (M. Brooker, “Exponential
-//! Backoff and Jitter”, 2015: equal jitter). A role that has worked for a while counts as well again. See ADR 83.
+//! Backoff is exponential with jitter, so that roles that failed together do not come back together (M. Brooker, “Exponential
+//! Backoff and Jitter”, 2015: equal jitter). A role that has worked for a while counts as stable again. See ADR 83.
 
 use std::time::{Duration, Instant};
 
@@ -10,12 +10,12 @@ use crate::health::{Condition, Health, Impact};
 
 const RESTARTING: &str = RESTARTING_ROLE.code;
 const STOPPED: &str = STOPPED_ROLE.code;
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Work without an end after which a role is well: longer than a start that fails by time limits.
-const WELL_AFTER: Duration = Duration::from_mins(1);
+const INITIAL_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// How long a role must work to be stable: longer than a start that fails by time limits.
+const STABLE_AFTER: Duration = Duration::from_mins(1);
 
-/// A role that ended and will start again.
+/// A role that exited and will start again.
 pub const RESTARTING_ROLE: Explanation = Explanation {
     code: "role_restarting",
     meaning: "A role of the process ended and starts again by itself, after half a second to half a minute. It begins where the \
@@ -23,7 +23,7 @@ pub const RESTARTING_ROLE: Explanation = Explanation {
     remedy: "See its cause, and the code that its remedy names on this page.",
 };
 
-/// A role that ended for good.
+/// A role that exited for good.
 pub const STOPPED_ROLE: Explanation = Explanation {
     code: "role_stopped",
     meaning: "A role of the process met what no restart helps and has stopped; the other roles go on. What it would have done \
@@ -39,7 +39,7 @@ pub const PANICKED: Explanation = Explanation {
     remedy: "Report it with the text and the lines before. If it repeats, the same record may be the cause each time.",
 };
 
-/// Waits between tries of one thing: each twice the last, up to half a minute, with jitter.
+/// Exponential backoff: each wait twice the last, up to half a minute, with jitter.
 #[derive(Debug, Clone)]
 pub struct Backoff {
     wait: Duration,
@@ -47,7 +47,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { wait: FIRST_WAIT }
+        Self { wait: INITIAL_WAIT }
     }
 }
 
@@ -56,19 +56,19 @@ impl Backoff {
     pub fn next_wait(&mut self, random: u64) -> Duration {
         let half = self.wait / 2;
         let jitter_ms = random % u64::try_from(half.as_millis()).unwrap_or(u64::MAX).max(1);
-        self.wait = (self.wait * 2).min(LONGEST_WAIT);
+        self.wait = (self.wait * 2).min(MAX_WAIT);
         half + Duration::from_millis(jitter_ms)
     }
 }
 
-/// What ended a role.
+/// Why a role exited.
 #[derive(Debug, Clone, Copy)]
-pub struct Ending<'a> {
+pub struct RoleExit<'a> {
     /// The error's text, its causes included.
     pub cause: &'a str,
-    /// What is known of it.
+    /// The explanation of the error.
     pub explanation: &'static Explanation,
-    /// Whether starting again may help.
+    /// Whether a restart may help.
     pub is_restartable: bool,
 }
 
@@ -79,7 +79,7 @@ pub struct RestartPolicy {
     impact: Impact,
     health: Health,
     backoff: Backoff,
-    /// When it started to work, unless it has ended.
+    /// When it started to work, unless it has exited.
     working_since: Option<Instant>,
     failed: bool,
 }
@@ -100,45 +100,45 @@ impl RestartPolicy {
         }
     }
 
-    /// Takes note that the role ended by itself. Returns how long to wait before it starts again, `None` if it never will.
+    /// Records that the role exited by itself. Returns how long to wait before it starts again, `None` if it never will.
     /// `random` is any number, a fresh one each time.
-    pub fn ended(&mut self, ending: Ending<'_>, now: Instant, random: u64) -> Option<Duration> {
+    pub fn ended(&mut self, exit: RoleExit<'_>, now: Instant, random: u64) -> Option<Duration> {
         self.observe(now);
         self.working_since = None;
         self.failed = true;
-        let code = if ending.is_restartable { RESTARTING } else { STOPPED };
+        let code = if exit.is_restartable { RESTARTING } else { STOPPED };
         self.health.raise(Condition {
             component: self.component.clone(),
             code,
             subject: String::new(),
             impact: self.impact,
-            cause: ending.cause.to_owned(),
+            cause: exit.cause.to_owned(),
             remedy: format!(
                 "{} See docs/errors.md, {}.",
-                ending.explanation.remedy, ending.explanation.code
+                exit.explanation.remedy, exit.explanation.code
             ),
         });
-        if !ending.is_restartable {
+        if !exit.is_restartable {
             self.give_up();
             return None;
         }
         Some(self.backoff.next_wait(random))
     }
 
-    /// Takes note that the role does not start again, for a reason that is told elsewhere.
+    /// Records that the role does not start again, for a reason that is reported elsewhere.
     pub fn give_up(&self) {
         self.health.clear(&self.component, RESTARTING, "");
     }
 
-    /// Takes note that the role starts again.
+    /// Records that the role starts again.
     pub fn started(&mut self, now: Instant) {
         self.working_since = Some(now);
     }
 
-    /// Looks whether the role has worked for long enough to count as well; to be called now and then.
+    /// Checks whether the role has worked for long enough to count as stable; to be called now and then.
     pub fn observe(&mut self, now: Instant) {
         let worked = self.working_since.map(|since| now.saturating_duration_since(since));
-        if self.failed && worked.is_some_and(|worked| worked >= WELL_AFTER) {
+        if self.failed && worked.is_some_and(|worked| worked >= STABLE_AFTER) {
             self.failed = false;
             self.backoff = Backoff::default();
             self.health.clear(&self.component, RESTARTING, "");
@@ -153,13 +153,13 @@ mod tests {
     const KNOWN: Explanation =
         Explanation { code: "log_unavailable", meaning: "", remedy: "Look at the brokers." };
 
-    fn ending(is_restartable: bool) -> Ending<'static> {
+    fn exit(is_restartable: bool) -> RoleExit<'static> {
         static EXPLANATION: Explanation = KNOWN;
-        Ending { cause: "no broker", explanation: &EXPLANATION, is_restartable }
+        RoleExit { cause: "no broker", explanation: &EXPLANATION, is_restartable }
     }
 
     fn told(health: &Health) -> Vec<(&'static str, String)> {
-        let standing = health.standing().into_iter();
+        let standing = health.active_conditions().into_iter();
         standing.map(|standing| (standing.condition.code, standing.condition.remedy)).collect()
     }
 
@@ -168,7 +168,7 @@ mod tests {
         let (health, now) = (Health::default(), Instant::now());
         let mut policy = RestartPolicy::new("aggregator", Impact::NotReady, health.clone(), now);
         let mut wait = |now, random| {
-            let wait = policy.ended(ending(true), now, random).map(|wait| wait.as_millis());
+            let wait = policy.ended(exit(true), now, random).map(|wait| wait.as_millis());
             policy.started(now);
             wait
         };
@@ -180,7 +180,7 @@ mod tests {
         let remedy = "Look at the brokers. See docs/errors.md, log_unavailable.".to_owned();
         assert_eq!(told(&health), [(RESTARTING, remedy.clone())]);
         assert!(!health.is_ready());
-        assert_eq!(wait(now + WELL_AFTER, 0), Some(250), "it was well in between");
+        assert_eq!(wait(now + STABLE_AFTER, 0), Some(250), "it was well in between");
         assert_eq!(told(&health), [(RESTARTING, remedy)]);
     }
 
@@ -188,13 +188,13 @@ mod tests {
     fn the_condition_goes_when_the_role_has_worked_for_a_while() {
         let (health, now) = (Health::default(), Instant::now());
         let mut policy = RestartPolicy::new("sink/erp", Impact::Degraded, health.clone(), now);
-        assert!(policy.ended(ending(true), now, 7).is_some());
-        policy.observe(now + 2 * WELL_AFTER);
+        assert!(policy.ended(exit(true), now, 7).is_some());
+        policy.observe(now + 2 * STABLE_AFTER);
         assert_eq!(told(&health).len(), 1, "it does not work while it waits");
-        policy.started(now + WELL_AFTER);
-        policy.observe(now + WELL_AFTER + WELL_AFTER.mul_f32(0.99));
+        policy.started(now + STABLE_AFTER);
+        policy.observe(now + STABLE_AFTER + STABLE_AFTER.mul_f32(0.99));
         assert_eq!(told(&health).len(), 1);
-        policy.observe(now + 2 * WELL_AFTER);
+        policy.observe(now + 2 * STABLE_AFTER);
         assert_eq!(told(&health), []);
     }
 
@@ -202,9 +202,9 @@ mod tests {
     fn what_no_restart_helps_stops_the_role_for_good() {
         let (health, now) = (Health::default(), Instant::now());
         let mut policy = RestartPolicy::new("aggregator", Impact::Degraded, health.clone(), now);
-        policy.ended(ending(true), now, 0);
-        assert_eq!(policy.ended(ending(false), now, 0), None);
-        policy.observe(now + WELL_AFTER);
+        policy.ended(exit(true), now, 0);
+        assert_eq!(policy.ended(exit(false), now, 0), None);
+        policy.observe(now + STABLE_AFTER);
         assert_eq!(told(&health).iter().map(|(code, _)| *code).collect::<Vec<_>>(), [STOPPED]);
         assert!(health.is_ready(), "a degraded process keeps its traffic");
     }

@@ -1,10 +1,10 @@
-//! What can be wrong with a setting, and how it is said: one type for every section of the configuration.
+//! Errors in settings: one type for every section of the configuration.
 //!
-//! A section goes through its keys and notes what cannot be ([`Inspection`]); it does not stop at the first fault, so that
-//! an operator reads all of them at once. Bounds are stated where they are checked and nowhere else: the reference of the
-//! configuration is made from the same statements.
+//! A section checks its keys and collects the errors ([`Inspection`]); it does not stop at the first, so that an operator
+//! reads all of them at once. Bounds are stated only where they are checked: the reference of the configuration is generated
+//! from the same statements.
 //!
-//! Reading files and the environment is left to the executable.
+//! The executable reads files and the environment.
 
 mod inspection;
 mod quantity;
@@ -23,7 +23,7 @@ pub use secret::{Secret, SecretError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {fault}; {remedy}")]
 pub struct SettingError {
-    /// Where it stands in the configuration, such as `sinks[0].flow.retry.initial`.
+    /// Its path in the configuration, such as `sinks[0].flow.retry.initial`.
     pub path: String,
     /// What is wrong with it. Never holds a secret.
     pub fault: Cow<'static, str>,
@@ -52,8 +52,8 @@ impl SettingErrors {
 
 impl fmt::Display for SettingErrors {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, error) in self.0.iter().enumerate() {
-            if place > 0 {
+        for (index, error) in self.0.iter().enumerate() {
+            if index > 0 {
                 formatter.write_str("\n")?;
             }
             error.fmt(formatter)?;

@@ -1,13 +1,13 @@
-//! The one table that says what an event does to stock.
+//! The table of what an event does to stock.
 //!
-//! Kind × line type → sign of the effect on stock and on each column of a delta. The engine folds
-//! by it, the documentation prints it. A pair that is not in the table moves nothing.
+//! Kind × line type → sign of the effect on stock and on each column of a delta. The fold and the documentation use it. A pair
+//! that is not in the table moves nothing.
 
 use crate::event::{Disposition, Kind, Line, LineType};
 
 /// What one line does, in millionths of its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Effect {
+pub struct StockEffect {
     /// Change of stock on hand.
     pub stock: i64,
     /// Quantity sold; negative when a sale is reversed.
@@ -20,7 +20,7 @@ pub struct Effect {
 
 /// A row of the table: the signs applied to a line's quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule {
+pub struct StockRule {
     /// Kind of event.
     pub kind: Kind,
     /// Type of line.
@@ -35,13 +35,13 @@ pub struct Rule {
     pub adjusted: i64,
 }
 
-const fn rule(kind: Kind, line_type: LineType, signs: [i64; 4]) -> Rule {
+const fn rule(kind: Kind, line_type: LineType, signs: [i64; 4]) -> StockRule {
     let [stock, sold, returned, adjusted] = signs;
-    Rule { kind, line_type, stock, sold, returned, adjusted }
+    StockRule { kind, line_type, stock, sold, returned, adjusted }
 }
 
 /// Every pair that moves stock: signs for stock, sold, returned, adjusted.
-pub const TABLE: [Rule; 11] = [
+pub const TABLE: [StockRule; 11] = [
     rule(Kind::Sale, LineType::Sale, [-1, 1, 0, 0]),
     rule(Kind::Sale, LineType::Return, [1, 0, 1, 0]),
     rule(Kind::Return, LineType::Return, [1, 0, 1, 0]),
@@ -58,18 +58,18 @@ pub const TABLE: [Rule; 11] = [
 /// Returns what a line does to the stock of its store.
 ///
 /// Quantities are bounded by the decoder, so the products cannot overflow.
-pub fn effect(kind: Kind, line: &Line<'_>) -> Effect {
+pub fn effect(kind: Kind, line: &Line<'_>) -> StockEffect {
     if line.void {
-        return Effect::default();
+        return StockEffect::default();
     }
     let Some(rule) =
         TABLE.iter().find(|rule| rule.kind == kind && rule.line_type == line.line_type)
     else {
-        return Effect::default();
+        return StockEffect::default();
     };
     let quantity = line.quantity.0;
     let restocked = line.line_type != LineType::Return || line.disposition == Disposition::Restock;
-    Effect {
+    StockEffect {
         stock: if restocked { rule.stock * quantity } else { 0 },
         sold: rule.sold * quantity,
         returned: rule.returned * quantity,
@@ -153,10 +153,11 @@ mod tests {
     }
 
     #[test]
-    fn no_pair_stands_in_the_table_twice() {
-        for (place, rule) in TABLE.iter().enumerate() {
-            let same = |other: &&Rule| (other.kind, other.line_type) == (rule.kind, rule.line_type);
-            assert_eq!(TABLE.iter().position(|other| same(&other)), Some(place));
+    fn no_pair_is_in_the_table_twice() {
+        for (index, rule) in TABLE.iter().enumerate() {
+            let same =
+                |other: &&StockRule| (other.kind, other.line_type) == (rule.kind, rule.line_type);
+            assert_eq!(TABLE.iter().position(|other| same(&other)), Some(index));
         }
     }
 }

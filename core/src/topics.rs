@@ -23,7 +23,7 @@ pub struct Topics {
 }
 
 impl Topics {
-    /// Names the topics of a namespace; an empty one adds nothing, another stands before a dot.
+    /// Names the topics of a namespace, which precedes each name with a dot; an empty one adds nothing.
     pub fn new(namespace: &str) -> Self {
         let topic = |name: &str| Topic::new(&prefixed(namespace, name));
         Self {
@@ -94,8 +94,8 @@ pub fn key(ids: &[&str]) -> String {
 
 /// Appends a record key to a text.
 pub fn push_key(ids: &[&str], text: &mut String) {
-    for (place, id) in ids.iter().enumerate() {
-        if place > 0 {
+    for (index, id) in ids.iter().enumerate() {
+        if index > 0 {
             text.push('/');
         }
         percent_encode(id, text);
@@ -109,7 +109,7 @@ pub fn partition_of(tenant: &str, store: &str, partitions: Partition) -> Partiti
 
 /// Returns the partition of a store by its key, `tenant/store`.
 ///
-/// Murmur2, as the default partitioner of Kafka's Java client has it
+/// Murmur2, as in the default partitioner of Kafka's Java client
 /// (`org.apache.kafka.common.utils.Utils.murmur2`, sign bit cleared, modulo the count).
 pub fn partition_of_key(key: &str, partitions: Partition) -> Partition {
     (murmur2(key.as_bytes()) & 0x7fff_ffff) % partitions
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_namespace_stands_before_every_name() {
+    fn a_namespace_precedes_every_name() {
         let topics = Topics::new("eu");
         assert_eq!(topics.events.as_str(), "eu.pos.events.v1");
         assert_eq!(topics.dead("erp").as_str(), "eu.erp.dead.v1");

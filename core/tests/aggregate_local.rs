@@ -88,7 +88,7 @@ fn row(topics: &Topics, event: &Value, refused: bool) -> Row {
         admission: Admission::Live,
         gateway: "test".into(),
         traceparent: None,
-        settled: None,
+        source_verdict: None,
         data: if refused { br#"{"code":"invalid_money","pointer":""}"# } else { &data },
     };
     let mut value = Vec::new();

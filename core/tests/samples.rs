@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 use tillrace_core::card::CardRules;
-use tillrace_core::check::{RuleAction, Rules, check};
+use tillrace_core::check::{CheckRules, RuleAction, check};
 use tillrace_core::decode::{Decoder, MAX_EVENT_BYTES, RejectCode, Rejection};
 use tillrace_core::event::{Event, Kind};
 use tillrace_core::stock;
 
-const STRICT: Rules = Rules {
+const STRICT: CheckRules = CheckRules {
     totals: RuleAction::Reject,
     tenders: RuleAction::Reject,
     line_count: RuleAction::Reject,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
 use tillrace_core::explain::Explanation;
-use tillrace_core::health::{self, Condition, Impact, Readiness, Standing};
+use tillrace_core::health::{self, ActiveCondition, Condition, Impact, Readiness};
 
 use crate::clock::{Clock, Now};
 use crate::settings::Durability;
@@ -102,7 +102,7 @@ fn stands(since_ms: &AtomicI64, now: Now, stands_ms: i64) -> bool {
     now.wall_ms.saturating_sub(since_ms.load(Ordering::Relaxed)) < stands_ms
 }
 
-fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> Standing {
+fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> ActiveCondition {
     let condition = Condition {
         component: "gateway".to_owned(),
         code: WEAK_SETTINGS.code,
@@ -114,14 +114,14 @@ fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> Standing {
         cause: weaknesses.sentences.join("; "),
         remedy: WEAK_SETTINGS.remedy.to_owned(),
     };
-    Standing { condition, since_ms: weaknesses.since_ms }
+    ActiveCondition { condition, since_ms: weaknesses.since_ms }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use tillrace_core::health::Status;
+    use tillrace_core::health::ReadinessStatus;
 
     use super::*;
 
@@ -136,9 +136,9 @@ mod tests {
         (Health::new(health::Health::default(), durability, manual), clock)
     }
 
-    fn told(health: &Health) -> (Status, Vec<(&'static str, Impact, i64)>) {
+    fn told(health: &Health) -> (ReadinessStatus, Vec<(&'static str, Impact, i64)>) {
         let readiness = health.readiness();
-        let of = |standing: &Standing| {
+        let of = |standing: &ActiveCondition| {
             (standing.condition.code, standing.condition.impact, standing.since_ms)
         };
         (readiness.status, readiness.conditions.iter().map(of).collect())
@@ -147,11 +147,11 @@ mod tests {
     #[test]
     fn weak_settings_fail_readiness_unless_development_is_meant() {
         for (durability, status, impact) in [
-            (Durability::Brokers, Status::NotReady, Impact::NotReady),
-            (Durability::Development, Status::Ready, Impact::Degraded),
+            (Durability::Brokers, ReadinessStatus::NotReady, Impact::NotReady),
+            (Durability::Development, ReadinessStatus::Ready, Impact::Degraded),
         ] {
             let (health, clock) = health(durability);
-            assert_eq!(told(&health), (Status::Ready, vec![]));
+            assert_eq!(told(&health), (ReadinessStatus::Ready, vec![]));
             clock.store(7, Ordering::Relaxed);
             health.note_weaknesses(vec!["replication is 1".to_owned(), "acks is 1".to_owned()]);
             assert_eq!(told(&health), (status, vec![("weak_settings", impact, 7)]));

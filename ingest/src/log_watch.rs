@@ -270,7 +270,11 @@ mod tests {
         }
 
         fn codes(&self) -> Vec<&'static str> {
-            self.process.standing().iter().map(|standing| standing.condition.code).collect()
+            self.process
+                .active_conditions()
+                .iter()
+                .map(|standing| standing.condition.code)
+                .collect()
         }
     }
 
@@ -286,7 +290,7 @@ mod tests {
         bench.pass(250, &silent());
         assert_eq!(bench.codes(), ["log_down"]);
         assert!(!bench.process.is_ready());
-        let cause = &bench.process.standing()[0].condition.cause;
+        let cause = &bench.process.active_conditions()[0].condition.cause;
         assert_eq!(
             cause,
             "2 of 2 partitions: timed out while waiting to reach the Kafka cluster (log_timed_out)"

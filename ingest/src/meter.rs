@@ -1,15 +1,15 @@
 //! How much a tenant, its stores and its keys may send: rates as settings, and as buckets.
 //!
 //! An event takes from every bucket it comes under or from none. The buckets themselves are
-//! [`tillrace_core::bucket`]; which they are for one event is decided here.
+//! [`tillrace_core::token_bucket`]; which they are for one event is decided here.
 
 use std::num::NonZeroU64;
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_core::bucket::{Buckets, Exhausted, Limit};
 use tillrace_core::setting::{Inspection, SizeText};
+use tillrace_core::token_bucket::{RateExceeded, RateLimit, TokenBuckets};
 
 /// Largest event: a byte bucket must be able to hold one.
 const EVENT_BYTES: NonZeroU64 =
@@ -56,17 +56,17 @@ impl RateSettings {
         found.range_of("bytes_burst", self.bytes_burst, ByteSize::b(EVENT_BYTES.get())..);
     }
 
-    fn events(&self) -> Option<Limit> {
+    fn events(&self) -> Option<RateLimit> {
         let per_second = self.events_per_second?;
         let burst = self.events_burst.unwrap_or(per_second.saturating_mul(TWO));
-        Some(Limit { per_second, burst })
+        Some(RateLimit { per_second, burst })
     }
 
-    fn bytes(&self) -> Option<Limit> {
+    fn bytes(&self) -> Option<RateLimit> {
         let Some(per_second) = self.bytes_per_second else {
-            let Limit { per_second, burst } = self.events()?;
+            let RateLimit { per_second, burst } = self.events()?;
             let bytes = |events: NonZeroU64| events.saturating_mul(BYTES_PER_EVENT);
-            return Some(Limit {
+            return Some(RateLimit {
                 per_second: bytes(per_second),
                 burst: bytes(burst).max(EVENT_BYTES),
             });
@@ -74,7 +74,7 @@ impl RateSettings {
         let per_second = NonZeroU64::new(per_second.as_u64())?;
         let burst = self.bytes_burst.and_then(|burst| NonZeroU64::new(burst.as_u64()));
         let burst = burst.unwrap_or(per_second.saturating_mul(TWO)).max(EVENT_BYTES);
-        Some(Limit { per_second, burst })
+        Some(RateLimit { per_second, burst })
     }
 }
 
@@ -104,17 +104,17 @@ pub(crate) struct Meter {
 /// Buckets of one kind, and what each holds at most.
 #[derive(Debug)]
 struct Kind {
-    buckets: Buckets,
+    buckets: TokenBuckets,
     burst: u64,
 }
 
 impl Kind {
-    fn new(limit: Limit, count: u32) -> Self {
-        Self { buckets: Buckets::new(limit, count as usize), burst: limit.burst.get() }
+    fn new(limit: RateLimit, count: u32) -> Self {
+        Self { buckets: TokenBuckets::new(limit, count as usize), burst: limit.burst.get() }
     }
 
     /// Nothing is there to be had from any bucket, an overdrawn one too.
-    fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), Exhausted> {
+    fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), RateExceeded> {
         if amount == 0 { Ok(()) } else { self.buckets.take(id, amount, now_ns) }
     }
 }
@@ -133,25 +133,25 @@ impl Meter {
     }
 
     /// Takes a cost from both buckets of `id`, or nothing from either.
-    fn take(&self, id: u32, cost: Cost, now_ns: u64) -> Result<(), Exhausted> {
+    fn take(&self, id: u32, cost: Cost, now_ns: u64) -> Result<(), RateExceeded> {
         if let Some(events) = &self.events {
             events.take(id, cost.events, now_ns)?;
         }
         let Some(bytes) = &self.bytes else { return Ok(()) };
         bytes.take(id, cost.bytes, now_ns).inspect_err(|_| {
             if let Some(events) = &self.events {
-                events.buckets.give_back(id, cost.events);
+                events.buckets.refund(id, cost.events);
             }
         })
     }
 
     /// Puts a cost back.
-    fn give_back(&self, id: u32, cost: Cost) {
+    fn refund(&self, id: u32, cost: Cost) {
         if let Some(events) = &self.events {
-            events.buckets.give_back(id, cost.events);
+            events.buckets.refund(id, cost.events);
         }
         if let Some(bytes) = &self.bytes {
-            bytes.buckets.give_back(id, cost.bytes);
+            bytes.buckets.refund(id, cost.bytes);
         }
     }
 }
@@ -165,7 +165,11 @@ pub(crate) fn all_can_hold(accounts: &[Account<'_>], cost: Cost) -> bool {
 }
 
 /// Takes a cost from each account, or nothing from any.
-pub(crate) fn take_all(accounts: &[Account<'_>], cost: Cost, now_ns: u64) -> Result<(), Exhausted> {
+pub(crate) fn take_all(
+    accounts: &[Account<'_>],
+    cost: Cost,
+    now_ns: u64,
+) -> Result<(), RateExceeded> {
     for (place, (meter, id)) in accounts.iter().enumerate() {
         if let Err(exhausted) = meter.take(*id, cost, now_ns) {
             give_back_all(accounts.get(..place).unwrap_or_default(), cost);
@@ -178,7 +182,7 @@ pub(crate) fn take_all(accounts: &[Account<'_>], cost: Cost, now_ns: u64) -> Res
 /// Puts a cost back into each account.
 pub(crate) fn give_back_all(accounts: &[Account<'_>], cost: Cost) {
     for (meter, id) in accounts {
-        meter.give_back(*id, cost);
+        meter.refund(*id, cost);
     }
 }
 

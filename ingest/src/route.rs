@@ -9,9 +9,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
-use tillrace_core::bucket::Exhausted;
 use tillrace_core::card::holds_card_data;
 use tillrace_core::log::{Log, LogError};
+use tillrace_core::token_bucket::RateExceeded;
 use tillrace_core::topics::Topics;
 
 use crate::body::{
@@ -191,7 +191,7 @@ async fn admit(
     let Some(encoding) = media::encoding(headers) else {
         return Err(turn_down(request, Problem::UnsupportedEncoding));
     };
-    if let Err(Exhausted { wait }) = caller.can_pay(front.clock.now().steady_ns) {
+    if let Err(RateExceeded { wait }) = caller.can_pay(front.clock.now().steady_ns) {
         return Err(put_off(front, request, Setback::Limited(wait)));
     }
     if !front.publisher.log.lets_through() {

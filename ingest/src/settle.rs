@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tillrace_core::bucket::Exhausted;
 use tillrace_core::log::{LogError, Offset, Row};
+use tillrace_core::token_bucket::RateExceeded;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -93,7 +93,7 @@ impl Request<'_> {
     pub(crate) fn pay_for_blank(&self, bytes: u64) -> Result<(), Setback> {
         self.front.metrics.text_bytes.inc_by(bytes);
         let paid = self.caller.pay(bytes, &[], self.front.clock.now().steady_ns);
-        paid.exhausted.map_or(Ok(()), |Exhausted { wait }| Err(Setback::Limited(wait)))
+        paid.exhausted.map_or(Ok(()), |RateExceeded { wait }| Err(Setback::Limited(wait)))
     }
 
     /// Waits for the outcomes of submitted events and counts them.

@@ -10,7 +10,7 @@ use tillrace_core::explain;
 use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{self, Impact};
 use tillrace_core::log::{Log, LogError, Partition};
-use tillrace_core::restart::{Ending, RestartPolicy};
+use tillrace_core::restart::{RestartPolicy, RoleExit};
 use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
@@ -316,8 +316,8 @@ fn pause_after(error: &SinkError, policy: &mut RestartPolicy) -> Option<Duration
         return None;
     }
     let (cause, explanation) = (ErrorChain(error).to_string(), log.explanation());
-    let ending = Ending { cause: &cause, explanation, is_restartable: true };
-    policy.ended(ending, Instant::now(), rand::random())
+    let exit = RoleExit { cause: &cause, explanation, is_restartable: true };
+    policy.ended(exit, Instant::now(), rand::random())
 }
 
 /// Makes the connector of a sink.

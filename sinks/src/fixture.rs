@@ -7,7 +7,7 @@ use std::time::Duration;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tempfile::TempDir;
-use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
 use tillrace_core::health::Health;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::log::{Entry, Log, Offset, Partition, Row, Topic};
@@ -148,7 +148,8 @@ impl Fixture {
 
     /// The conditions that stand, each as `code subject`.
     pub(crate) fn standing(&self) -> Vec<String> {
-        let standing = self.health.standing().into_iter().map(|standing| standing.condition);
+        let standing =
+            self.health.active_conditions().into_iter().map(|standing| standing.condition);
         standing.map(|found| format!("{} {}", found.code, found.subject)).collect()
     }
 
@@ -188,7 +189,11 @@ pub(crate) fn envelope(store: &str, kind: &str, sequence: u64, data: &str) -> Ve
         admission: Admission::Live,
         gateway: "gw-1".into(),
         traceparent: None,
-        settled: Some(Settled { verdict: SettledVerdict::First, partition: 0, offset: sequence }),
+        source_verdict: Some(SourceVerdict {
+            verdict: VerdictKind::First,
+            partition: 0,
+            offset: sequence,
+        }),
         data: data.as_bytes(),
     };
     let mut value = Vec::new();

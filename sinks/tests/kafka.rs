@@ -15,7 +15,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
-use tillrace_core::envelope::{Admission, Envelope, Scope, Settled, SettledVerdict};
+use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
 use tillrace_core::health::Health;
 use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::log::{
@@ -357,7 +357,11 @@ fn sale(store: &str, sequence: u64) -> Vec<u8> {
         admission: Admission::Live,
         gateway: "gw-1".into(),
         traceparent: None,
-        settled: Some(Settled { verdict: SettledVerdict::First, partition: 0, offset: sequence }),
+        source_verdict: Some(SourceVerdict {
+            verdict: VerdictKind::First,
+            partition: 0,
+            offset: sequence,
+        }),
         data: b"{}",
     };
     let mut value = Vec::new();

@@ -234,7 +234,7 @@ fn order(kept: &Kept, operator: &str, reason: Option<&str>) -> anyhow::Result<Ve
         admission: Admission::Live,
         gateway: "tillrace-release".into(),
         traceparent: None,
-        settled: None,
+        source_verdict: None,
         data: &data,
     };
     let mut value = Vec::new();

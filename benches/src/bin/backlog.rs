@@ -143,7 +143,7 @@ fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) ->
         admission: Admission::Flood,
         gateway: "backlog".into(),
         traceparent: None,
-        settled: None,
+        source_verdict: None,
         data: event.as_bytes(),
     };
     envelope.write(&mut value);

@@ -12,7 +12,7 @@ use super::json_text::{integer, put};
 use super::store::Store;
 use super::windows::{Delta, Unit};
 use crate::log::{Offset, Partition};
-use crate::stock::Effect;
+use crate::stock::StockEffect;
 use crate::text::{Date, Decimal, Timestamp, escape, is_number, percent_encode};
 
 /// The part of the journal that a flush covers, which all its deltas name.
@@ -149,8 +149,8 @@ fn fill<const N: usize>(text: &mut Vec<u8>, parts: [&[u8]; N]) {
 }
 
 /// Writes the quantities, and the name of the member after them.
-fn quantities(text: &mut BytesMut, effect: Effect) {
-    let Effect { stock, sold, returned, adjusted } = effect;
+fn quantities(text: &mut BytesMut, effect: StockEffect) {
+    let StockEffect { stock, sold, returned, adjusted } = effect;
     decimal(text, stock);
     text.extend_from_slice(br#"","sold":""#);
     decimal(text, sold);
@@ -291,7 +291,7 @@ mod tests {
             unit in prop_oneof![Just(*b"C62\0"), Just(*b"KG\0\0")],
             events: u32,
         ) -> Delta {
-            let effect = Effect { stock, sold, returned, adjusted };
+            let effect = StockEffect { stock, sold, returned, adjusted };
             Delta::sample(store, window * 60, Date(date), unit, effect, events)
         }
     }

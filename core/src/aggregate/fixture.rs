@@ -138,7 +138,7 @@ impl Sample {
             admission: Admission::Live,
             gateway: "gw".into(),
             traceparent: None,
-            settled: None,
+            source_verdict: None,
             data,
         }
     }

@@ -19,7 +19,7 @@ use crate::decode::Decoder;
 use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
 use crate::event::Event;
 use crate::log::{Entry, LogError, Offset};
-use crate::stock::{Effect, effect, is_count};
+use crate::stock::{StockEffect, effect, is_count};
 use crate::topics::Topics;
 
 /// The text between the attributes of the envelope and the event.
@@ -272,7 +272,7 @@ impl Partition {
         };
         for line in &event.lines {
             let effect = effect(event.kind, line);
-            if effect != Effect::default()
+            if effect != StockEffect::default()
                 && self.buffer.windows.add(key, line.sku, line.unit, effect)
             {
                 self.buffer.size.add(1, DELTA_BYTES + names + 9 * line.sku.len());

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::fold::{EventContext, FoldContext, FoldError};
 use super::partition::Partition;
 use super::unreadable::{self, UnreadableReason};
-use crate::envelope::{Envelope, Settled, SettledVerdict};
+use crate::envelope::{Envelope, SourceVerdict, VerdictKind};
 use crate::log::{self, Entry, Offset};
 
 #[derive(Debug, Deserialize)]
@@ -90,11 +90,11 @@ impl Partition {
             return None;
         }
         let offset = original.offset;
-        let settled =
-            Settled { verdict: SettledVerdict::Released, partition: self.number, offset };
+        let source_verdict =
+            SourceVerdict { verdict: VerdictKind::Released, partition: self.number, offset };
         let renamed = Envelope {
             id: format!("{}~r{offset}", envelope.id).into(),
-            settled: Some(settled),
+            source_verdict: Some(source_verdict),
             ..envelope.clone()
         };
         let mut text = Vec::with_capacity(value.len() + 128);

@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::index::Index;
 use crate::log::Offset;
-use crate::stock::Effect;
+use crate::stock::StockEffect;
 use crate::text::{Date, Timestamp, shorter};
 
 /// The sum at which a flush is due, so that no later line can overflow it: one event moves at most 2,000 lines of 10^12
@@ -25,7 +25,7 @@ pub(super) struct Delta {
     pub(super) date: Date,
     /// Seconds since the Unix epoch.
     pub(super) window_start: i64,
-    pub(super) effect: Effect,
+    pub(super) effect: StockEffect,
     pub(super) events: u32,
     last_source: Offset,
 }
@@ -58,7 +58,13 @@ impl Windows {
     }
 
     /// Adds a line's effect; returns whether that is a new delta.
-    pub(super) fn add(&mut self, key: WindowKey, sku: &str, unit: &str, effect: Effect) -> bool {
+    pub(super) fn add(
+        &mut self,
+        key: WindowKey,
+        sku: &str,
+        unit: &str,
+        effect: StockEffect,
+    ) -> bool {
         let (deltas, skus) = (&self.deltas, &self.skus);
         let unit = pack(unit);
         let next = u32::try_from(deltas.len()).unwrap_or(u32::MAX - 1);
@@ -109,7 +115,7 @@ impl Delta {
             unit,
             date: key.date,
             window_start: key.window_start,
-            effect: Effect::default(),
+            effect: StockEffect::default(),
             events: 0,
             last_source: Offset::MAX,
         }
@@ -122,7 +128,7 @@ impl Delta {
         window_start: i64,
         date: Date,
         unit: Unit,
-        effect: Effect,
+        effect: StockEffect,
         events: u32,
     ) -> Self {
         let key = WindowKey { store, date, window_start, source: 0 };
@@ -140,7 +146,7 @@ impl Delta {
         skus.get(from..from + usize::from(self.sku_bytes)).unwrap_or_default()
     }
 
-    fn add(&mut self, source: Offset, effect: Effect) {
+    fn add(&mut self, source: Offset, effect: StockEffect) {
         self.effect.stock += effect.stock;
         self.effect.sold += effect.sold;
         self.effect.returned += effect.returned;
@@ -150,7 +156,7 @@ impl Delta {
     }
 
     fn largest(&self) -> u64 {
-        let Effect { stock, sold, returned, adjusted } = self.effect;
+        let StockEffect { stock, sold, returned, adjusted } = self.effect;
         [stock, sold, returned, adjusted].map(i64::unsigned_abs).into_iter().max().unwrap_or(0)
     }
 }
@@ -188,8 +194,8 @@ mod tests {
         WindowKey { store, date: Date(20_000), window_start, source }
     }
 
-    fn sold(quantity: i64) -> Effect {
-        Effect { stock: -quantity, sold: quantity, ..Effect::default() }
+    fn sold(quantity: i64) -> StockEffect {
+        StockEffect { stock: -quantity, sold: quantity, ..StockEffect::default() }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! What the content hash sees of digits that could be a card number: that they were there, and not which.
+//! Blinding for the content hash: it depends on the presence of digits that could be a card number, not on their values.
 //!
-//! Which numbers are masked depends on the issuer table and the ranges of the day. Were the hash made of what is stored,
-//! a retry after either has changed would be another event under the same number. So it is made of texts in which *every*
-//! run that some table could mask is masked, and masked runs count as they are.
+//! Which numbers are masked depends on the issuer table and the tenant's ranges at the time. If the hash covered the stored
+//! text, a retry after either has changed would be another event under the same number. So the hash covers texts in which
+//! *every* run that some table could mask is masked.
 
-use super::digits::{Grouping, Number, for_each_candidate};
+use super::digits::{DigitString, Grouping, for_each_candidate};
 use super::rules::{TextClass, is_exempt, whole_double};
 use super::{MASKED, MIN_DIGITS, MIN_INTEGER};
 
@@ -62,7 +62,7 @@ fn is_suspect(run: &[u8]) -> bool {
     }
     let mut is_suspect = false;
     for_each_candidate(run, Grouping::Any, |candidate| {
-        is_suspect |= Number::is_checked(candidate.number);
+        is_suspect |= DigitString::has_check_digit(candidate.number);
     });
     is_suspect
 }
@@ -109,7 +109,7 @@ mod tests {
                 let mut masked = text.clone().into_bytes();
                 let mut count = 0;
                 for_each_candidate(text.as_bytes(), grouping, |candidate| {
-                    if candidate.number.is_checked() && choices >> (count % 64) & 1 == 1 {
+                    if candidate.number.has_check_digit() && choices >> (count % 64) & 1 == 1 {
                         masked[candidate.range.clone()].iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|byte| *byte = MASKED);
                     }
                     count += 1;

@@ -6,20 +6,21 @@ use super::issuer::is_issued;
 use super::{MAX_DIGITS, MIN_DIGITS};
 use crate::text::is_gtin;
 
-/// Most digits in one piece in which a number with something glued to it, or padded with zeros, is looked for.
+/// Longest group of digits that is searched for a number with a suffix, or padded with zeros.
 const MAX_PIECE: usize = 64;
 
 /// Up to 19 digits, which a `u64` always holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Number {
+pub(super) struct DigitString {
     pub(super) value: u64,
     /// How many, leading zeros included.
     pub(super) digits: u32,
-    /// What the check of ISO/IEC 7812-1, annex B, sums up: every other digit doubled, the last one not; and the last one too.
+    /// The sums of the check of ISO/IEC 7812-1, annex B: with every other digit doubled but not the last one, and with the last
+    /// one too. Both are kept, because the next digit swaps them.
     sums: [u32; 2],
 }
 
-impl Number {
+impl DigitString {
     /// Appends digits; `None` when there are more than a card number has.
     pub(super) fn join(self, digits: &[u8]) -> Option<Self> {
         if self.digits as usize + digits.len() > MAX_DIGITS {
@@ -43,14 +44,14 @@ impl Number {
     }
 
     /// Tells whether it is as long as a card number and has a valid check digit, which one number in ten has.
-    pub(super) fn is_checked(self) -> bool {
+    pub(super) fn has_check_digit(self) -> bool {
         let [sum, _] = self.sums;
         (MIN_DIGITS..=MAX_DIGITS).contains(&(self.digits as usize)) && sum.is_multiple_of(10)
     }
 
     /// Tells whether it is a card number: with a valid check digit, and of an issuer.
     pub(super) fn is_card(self) -> bool {
-        self.is_checked() && is_issued(self)
+        self.has_check_digit() && is_issued(self)
     }
 }
 
@@ -59,24 +60,24 @@ impl Number {
 pub(super) enum Grouping {
     /// By single spaces or dashes anywhere.
     Any,
-    /// Only as cards are printed: in fours, or 4-6-4 and 4-6-5. In ids, dashes join numbers that have
-    /// nothing to do with each other: store, date, sequence.
+    /// Only as cards are printed: in fours, or 4-6-4 and 4-6-5. In ids, dashes join numbers that are
+    /// unrelated: store, date, sequence.
     Printed,
 }
 
 /// Digits in a text that could be a card number.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    /// All that belongs to it: the number, zeros before it, and what is glued to it.
+    /// The number, zeros before it, and digits appended to it.
     pub(super) range: Range<usize>,
-    /// The number without either.
-    pub(super) number: Number,
-    /// The digits as they stand, if they are no more than a card number has.
-    pub(super) whole: Option<Number>,
+    /// The number alone.
+    pub(super) number: DigitString,
+    /// All of the digits, if they are no more than a card number has.
+    pub(super) whole: Option<DigitString>,
 }
 
-/// Calls `visit` for each 12 to 19 digits that begin and end at the bounds of digit groups, and for what stands in one
-/// long group: a number after zeros, or one before its expiry date or security code.
+/// Calls `visit` for each 12 to 19 digits that begin and end at the bounds of digit groups, and for numbers within one
+/// long group: after zeros, or before an expiry date or security code.
 ///
 /// A group of 12 or 13 digits that is a GTIN is none: `docs/CARD_DATA.md` has the figures.
 pub(super) fn for_each_candidate(
@@ -87,8 +88,8 @@ pub(super) fn for_each_candidate(
     let mut at = 0;
     while let Some(first) = group_from(text, at) {
         at = first.end;
-        let mut sizes = Sizes::default();
-        let mut number = Number::default();
+        let mut sizes = GroupSizes::default();
+        let mut number = DigitString::default();
         let piece = text.get(first.clone()).unwrap_or_default();
         for_each_in_piece(piece, |number, whole| {
             visit(&Candidate { range: first.clone(), number, whole });
@@ -112,43 +113,43 @@ pub(super) fn for_each_candidate(
 }
 
 /// Calls `visit` for numbers that are a part of one group of digits, with the group as a number where it is one.
-fn for_each_in_piece(piece: &[u8], mut visit: impl FnMut(Number, Option<Number>)) {
+fn for_each_in_piece(piece: &[u8], mut visit: impl FnMut(DigitString, Option<DigitString>)) {
     if !(MIN_DIGITS + 3..=MAX_PIECE).contains(&piece.len()) {
         return;
     }
-    let whole = Number::default().join(piece);
+    let whole = DigitString::default().join(piece);
     let zeros = piece.iter().take_while(|&&digit| digit == b'0').count();
     let (number, rest) = piece.split_at(zeros);
     // Fixed-width fields are as long as the longest number (ISO 8583, field 2).
     if zeros > 0 && piece.len() >= MAX_DIGITS {
-        Number::default().join(rest).into_iter().for_each(|number| visit(number, whole));
+        DigitString::default().join(rest).into_iter().for_each(|number| visit(number, whole));
     }
     if !number.is_empty() {
         return;
     }
-    for digits in GLUED {
-        if let Some((number, glued)) = piece.split_at_checked(digits)
-            && is_expiry_or_code(number, glued)
-            && let Some(number) = Number::default().join(number)
+    for digits in LENGTHS_WITH_SUFFIX {
+        if let Some((number, suffix)) = piece.split_at_checked(digits)
+            && is_expiry_or_code(number, suffix)
+            && let Some(number) = DigitString::default().join(number)
         {
             visit(number, whole);
         }
     }
 }
 
-/// Lengths of the numbers that have an expiry date or a code glued to them: those that cards are printed with.
-const GLUED: [usize; 4] = [14, 15, 16, 19];
+/// Lengths of numbers that can have an expiry date or a code appended: those that cards are printed with.
+const LENGTHS_WITH_SUFFIX: [usize; 4] = [14, 15, 16, 19];
 
 /// Tells whether digits are an expiry date, a security code, or the one and then the other. Of numbers of 15 digits those of
 /// American Express count alone, whose codes have four digits: nanoseconds since 1970 begin as JCB's did.
-fn is_expiry_or_code(number: &[u8], glued: &[u8]) -> bool {
+fn is_expiry_or_code(number: &[u8], suffix: &[u8]) -> bool {
     let is_express = matches!(number, [b'3', b'4' | b'7', ..]);
-    match (number.len(), glued.len()) {
+    match (number.len(), suffix.len()) {
         (15, 4) => is_express,
-        (15, 8) => is_express && is_expiry(glued),
+        (15, 8) => is_express && is_expiry(suffix),
         (15, _) => false,
         (_, 3) => true,
-        (_, 4 | 7) => is_expiry(glued),
+        (_, 4 | 7) => is_expiry(suffix),
         _ => false,
     }
 }
@@ -165,15 +166,15 @@ fn is_expiry(digits: &[u8]) -> bool {
 
 /// Sizes of the groups of a run.
 #[derive(Debug, Default)]
-struct Sizes {
+struct GroupSizes {
     sizes: [usize; MAX_DIGITS],
     count: usize,
 }
 
-impl Sizes {
+impl GroupSizes {
     fn push(&mut self, size: usize) {
-        if let Some(place) = self.sizes.get_mut(self.count) {
-            *place = size;
+        if let Some(slot) = self.sizes.get_mut(self.count) {
+            *slot = size;
             self.count += 1;
         }
     }

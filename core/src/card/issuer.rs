@@ -5,9 +5,9 @@
 //! Elo, Verve, Napas, `UzCard`, Humo, Borica, `UkrCard`, Bancontact, Meeza, mada, `ArCa`, Belkart). Left out are ranges that no till meets (UATP, and
 //! the withdrawn `InterPayment` and `InstaPayment`, which loyalty cards have since been given).
 
-use super::digits::Number;
+use super::digits::DigitString;
 
-struct Range {
+struct IssuerRange {
     /// First digits, from and to, both included.
     from: u64,
     to: u64,
@@ -17,15 +17,15 @@ struct Range {
     lengths: &'static [u32],
 }
 
-const fn range(from: u64, to: u64, prefix_digits: u32, lengths: &'static [u32]) -> Range {
-    Range { from, to, prefix_digits, lengths }
+const fn range(from: u64, to: u64, prefix_digits: u32, lengths: &'static [u32]) -> IssuerRange {
+    IssuerRange { from, to, prefix_digits, lengths }
 }
 
 const SIXTEEN_TO_NINETEEN: &[u32] = &[16, 17, 18, 19];
 const FOURTEEN_TO_NINETEEN: &[u32] = &[14, 15, 16, 17, 18, 19];
 const MAESTRO: &[u32] = &[12, 13, 14, 15, 16, 17, 18, 19];
 
-const RANGES: [Range; 60] = [
+const RANGES: [IssuerRange; 60] = [
     // Visa
     range(4, 4, 1, &[13, 16, 19]),
     // Mastercard
@@ -122,10 +122,10 @@ const LENGTHS: [u32; 100] = {
         if pair_of(range.from, range.prefix_digits) <= pair as u64
             && pair as u64 <= pair_of(range.to * 10 + 9, range.prefix_digits + 1)
         {
-            let mut place = 0;
-            while place < range.lengths.len() {
-                table[pair] |= 1 << range.lengths[place];
-                place += 1;
+            let mut index = 0;
+            while index < range.lengths.len() {
+                table[pair] |= 1 << range.lengths[index];
+                index += 1;
             }
         }
         entry += 1;
@@ -139,7 +139,7 @@ const fn pair_of(number: u64, digits: u32) -> u64 {
 }
 
 /// Tells whether a number has the first digits and the length of some network's cards.
-pub(super) fn is_issued(number: Number) -> bool {
+pub(super) fn is_issued(number: DigitString) -> bool {
     let lengths = LENGTHS.get(usize::try_from(number.prefix(2)).unwrap_or_default());
     if lengths.is_none_or(|lengths| lengths & 1 << number.digits == 0) {
         return false;

@@ -1,7 +1,7 @@
 //! Masking card numbers in an event's text before it is decoded.
 //!
-//! It walks the text as JSON but does not check it: the decoder does, and refuses whatever card data
-//! was left. So this can only fail to mask, never let a number through.
+//! It walks the text as JSON without checking it: the decoder does that, and rejects all card data that is left. A defect here
+//! can thus fail to mask a number, but not let one through.
 
 use std::borrow::Cow;
 
@@ -21,9 +21,10 @@ pub fn mask<'t>(text: &'t [u8], rules: &CardRules) -> Cow<'t, [u8]> {
     if rules.policy != CardPolicy::Mask {
         return Cow::Borrowed(text);
     }
-    let mut masker = Masker { text, rules, hidden: Vec::new(), token: Token::default() };
+    let mut masker =
+        Masker { text, rules, replacements: Vec::new(), token: StringToken::default() };
     match masker.walk() {
-        Some(()) if !masker.hidden.is_empty() => Cow::Owned(masker.masked()),
+        Some(()) if !masker.replacements.is_empty() => Cow::Owned(masker.masked()),
         _ => Cow::Borrowed(text),
     }
 }
@@ -31,23 +32,23 @@ pub fn mask<'t>(text: &'t [u8], rules: &CardRules) -> Cow<'t, [u8]> {
 struct Masker<'t, 'r> {
     text: &'t [u8],
     rules: &'r CardRules,
-    /// Stretches to replace, in order, with what stands for them.
-    hidden: Vec<(usize, usize, u8)>,
-    token: Token,
+    /// Ranges to replace, in order, each with its replacement.
+    replacements: Vec<(usize, usize, u8)>,
+    token: StringToken,
 }
 
 /// The object or array that the walk is in.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct Container {
     is_object: bool,
-    /// What the member last named is, or for an array what the array is.
+    /// The member named last, or for an array the member that it is.
     member: Member,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Member {
     class: TextClass,
-    /// Part of what says which event this is.
+    /// Part of the event's identity.
     is_identity: bool,
     is_authentication: bool,
 }
@@ -66,33 +67,33 @@ impl Member {
 }
 
 impl Masker<'_, '_> {
-    /// Finds what to hide; `None` if the text is malformed or is to be refused as a whole.
+    /// Finds what to replace; `None` if the text is malformed or must be rejected as a whole.
     fn walk(&mut self) -> Option<()> {
-        let mut frames: Vec<Frame> = Vec::with_capacity(8);
+        let mut containers: Vec<Container> = Vec::with_capacity(8);
         let mut at = 0;
         while let Some(&byte) = self.text.get(at) {
-            let member = frames.last().map_or(Member::NONE, |frame| frame.member);
+            let member = containers.last().map_or(Member::NONE, |container| container.member);
             match byte {
                 b'{' | b'[' => {
-                    if member.is_authentication || frames.len() == MAX_DEPTH {
+                    if member.is_authentication || containers.len() == MAX_DEPTH {
                         return None;
                     }
                     let is_object = byte == b'{';
-                    frames.push(Frame {
+                    containers.push(Container {
                         is_object,
                         member: if is_object { Member::NONE } else { member },
                     });
                     at += 1;
                 }
                 b'}' | b']' => {
-                    frames.pop();
+                    containers.pop();
                     at += 1;
                 }
                 b'"' => {
                     let end = self.token.read(self.text, at + 1)?;
-                    let is_name = frames.last().is_some_and(|frame| frame.is_object)
+                    let is_name = containers.last().is_some_and(|container| container.is_object)
                         && self.next_is_colon(end);
-                    let member = if is_name { self.name(&mut frames) } else { member };
+                    let member = if is_name { self.name(&mut containers) } else { member };
                     self.string(member, is_name)?;
                     at = end;
                 }
@@ -110,11 +111,11 @@ impl Masker<'_, '_> {
     }
 
     /// Takes the token as the name of the member whose value comes next; a name is text like any other.
-    fn name(&self, frames: &mut [Frame]) -> Member {
-        let depth = frames.len();
+    fn name(&self, containers: &mut [Container]) -> Member {
+        let depth = containers.len();
         let name = std::str::from_utf8(&self.token.bytes).unwrap_or_default();
-        if let Some(frame) = frames.last_mut() {
-            frame.member = Member::named(name, depth);
+        if let Some(container) = containers.last_mut() {
+            container.member = Member::named(name, depth);
         }
         Member::NONE
     }
@@ -128,19 +129,19 @@ impl Masker<'_, '_> {
         }
         let token = &self.token;
         let mut digits = Vec::new();
-        let mut refused = false;
+        let mut must_reject = false;
         self.rules.for_each_finding(&token.bytes, member.class, |code, candidate| {
-            refused |= code == RejectCode::AuthenticationData;
+            must_reject |= code == RejectCode::AuthenticationData;
             let inside = candidate.range.clone();
             digits.extend(inside.filter(|&at| token.bytes.get(at).is_some_and(u8::is_ascii_digit)));
         });
-        if refused {
+        if must_reject {
             return None;
         }
         digits.sort_unstable();
         digits.dedup();
-        let spans = digits.iter().filter_map(|&at| token.span(at));
-        self.hidden.extend(spans.map(|(from, to)| (from, to, b'*')));
+        let ranges = digits.iter().filter_map(|&at| token.source_range(at));
+        self.replacements.extend(ranges.map(|(from, to)| (from, to, b'*')));
         Some(())
     }
 
@@ -156,7 +157,7 @@ impl Masker<'_, '_> {
         let end = start + length;
         let number = std::str::from_utf8(rest.get(..length)?).ok()?;
         if !member.is_identity && self.rules.is_card_literal(number) {
-            self.hidden.push((start, end, b'0'));
+            self.replacements.push((start, end, b'0'));
         }
         Some(end)
     }
@@ -164,9 +165,9 @@ impl Masker<'_, '_> {
     fn masked(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.text.len());
         let mut at = 0;
-        for &(from, to, stand_in) in &self.hidden {
+        for &(from, to, replacement) in &self.replacements {
             out.extend_from_slice(self.text.get(at..from).unwrap_or_default());
-            out.push(stand_in);
+            out.push(replacement);
             at = to;
         }
         out.extend_from_slice(self.text.get(at..).unwrap_or_default());
@@ -174,16 +175,16 @@ impl Masker<'_, '_> {
     }
 }
 
-/// A JSON string without its escapes, and where each byte of it came from.
+/// A JSON string with its escapes decoded, and the offset of each of its bytes in the text.
 #[derive(Debug, Default)]
-struct Token {
+struct StringToken {
     bytes: Vec<u8>,
     starts: Vec<usize>,
     end: usize,
 }
 
-impl Token {
-    /// Reads a string's inside; returns the place after its closing quote.
+impl StringToken {
+    /// Reads the content of a string; returns the offset after its closing quote.
     ///
     /// Of escapes only ASCII's matter here; another one becomes a byte that is in no number.
     fn read(&mut self, text: &[u8], start: usize) -> Option<usize> {
@@ -210,8 +211,8 @@ impl Token {
         Some(at + 1)
     }
 
-    /// Returns where in the text a byte of the token stands.
-    fn span(&self, at: usize) -> Option<(usize, usize)> {
+    /// Returns the range of the text that a byte of the token came from.
+    fn source_range(&self, at: usize) -> Option<(usize, usize)> {
         let from = *self.starts.get(at)?;
         Some((from, self.starts.get(at + 1).copied().unwrap_or(self.end)))
     }

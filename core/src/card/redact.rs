@@ -1,7 +1,7 @@
-//! Taking out of any bytes whatever could be card data, before people or logs see them.
+//! Redaction of all possible card data from any bytes, before people or logs see them.
 //!
-//! The bytes may be no JSON at all, so nothing here relies on structure, and nothing is exempt: it
-//! would rather hide a barcode than show a card. Text that is not UTF-8 is replaced.
+//! The bytes may not be JSON, so that redaction relies on no structure, and nothing is exempt: it is better to hide a barcode
+//! than to show a card number. Text that is not UTF-8 is replaced.
 
 use super::MIN_DIGITS;
 use super::rules::is_authentication_name;
@@ -17,24 +17,24 @@ pub fn redact(text: &[u8]) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// A byte, or an escape of JSON that stands for one.
+/// A byte, or a JSON escape of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
+enum Symbol {
     Digit,
     Joint,
     Other,
 }
 
-/// Reads the unit at a place; returns it and its length.
-fn unit(text: &[u8], at: usize) -> Option<(Unit, usize)> {
+/// Reads the symbol at an offset; returns it and its length.
+fn symbol(text: &[u8], at: usize) -> Option<(Symbol, usize)> {
     let rest = text.get(at..)?;
     Some(match rest {
-        [b'\\', b'u', b'0', b'0', b'3', b'0'..=b'9', ..] => (Unit::Digit, 6),
-        [b'\\', b'u', b'0', b'0', b'2', b'0' | b'd' | b'D', ..] => (Unit::Joint, 6),
-        [b'\\', b'\\', ..] => (Unit::Other, 2),
-        [b'0'..=b'9', ..] => (Unit::Digit, 1),
-        [b' ' | b'-', ..] => (Unit::Joint, 1),
-        [_, ..] => (Unit::Other, 1),
+        [b'\\', b'u', b'0', b'0', b'3', b'0'..=b'9', ..] => (Symbol::Digit, 6),
+        [b'\\', b'u', b'0', b'0', b'2', b'0' | b'd' | b'D', ..] => (Symbol::Joint, 6),
+        [b'\\', b'\\', ..] => (Symbol::Other, 2),
+        [b'0'..=b'9', ..] => (Symbol::Digit, 1),
+        [b' ' | b'-', ..] => (Symbol::Joint, 1),
+        [_, ..] => (Symbol::Other, 1),
         [] => return None,
     })
 }
@@ -42,17 +42,17 @@ fn unit(text: &[u8], at: usize) -> Option<(Unit, usize)> {
 fn hide_runs(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;
-    while let Some((first, length)) = unit(text, at) {
-        let (end, digits) = if first == Unit::Digit { run(text, at) } else { (at + length, 0) };
+    while let Some((first, length)) = symbol(text, at) {
+        let (end, digits) = if first == Symbol::Digit { run(text, at) } else { (at + length, 0) };
         if digits < MIN_DIGITS {
             out.extend_from_slice(text.get(at..end).unwrap_or_default());
             at = end;
             continue;
         }
         while at < end {
-            let (what, length) = unit(text, at).unwrap_or((Unit::Other, 1));
+            let (what, length) = symbol(text, at).unwrap_or((Symbol::Other, 1));
             let shown = text.get(at..at + length).unwrap_or_default();
-            out.extend_from_slice(if what == Unit::Digit { b"*" } else { shown });
+            out.extend_from_slice(if what == Symbol::Digit { b"*" } else { shown });
             at += length;
         }
         at = hide_stripe(text, at, &mut out);
@@ -63,16 +63,16 @@ fn hide_runs(text: &[u8]) -> Vec<u8> {
 /// Returns where the run of digits that begins here ends, and how many it has.
 fn run(text: &[u8], start: usize) -> (usize, usize) {
     let (mut at, mut end, mut digits, mut joints) = (start, start, 0, 0);
-    while let Some((what, length)) = unit(text, at) {
+    while let Some((what, length)) = symbol(text, at) {
         at += length;
         match what {
-            Unit::Digit => {
+            Symbol::Digit => {
                 digits += 1;
                 joints = 0;
                 end = at;
             }
-            Unit::Joint if joints == 0 => joints = 1,
-            Unit::Joint | Unit::Other => break,
+            Symbol::Joint if joints == 0 => joints = 1,
+            Symbol::Joint | Symbol::Other => break,
         }
     }
     (end, digits)
@@ -94,7 +94,7 @@ fn hide_stripe(text: &[u8], at: usize, out: &mut Vec<u8>) -> usize {
 
 /// Replaces the values of members that authenticate a card's holder.
 ///
-/// Every quote may be the first of a name, as in broken text nobody knows which ones are.
+/// Every quote may begin a name, because broken text does not show which ones do.
 fn hide_members(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut at = 0;

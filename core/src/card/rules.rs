@@ -1,21 +1,21 @@
-//! What a tenant's policy says about card data, and what a text breaks of it.
+//! A tenant's policy on card data, and its check of a text.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::digits::{Candidate, Grouping, Number, for_each_candidate};
+use super::digits::{Candidate, DigitString, Grouping, for_each_candidate};
 use super::{MAX_DIGITS, MIN_DIGITS, MIN_INTEGER};
 use crate::decode::RejectCode;
 
-/// What happens to an event in which a card number stands.
+/// The action for an event that contains a card number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CardPolicy {
-    /// It is refused.
+    /// It is rejected.
     #[default]
     Refuse,
-    /// Its digits are replaced before anything is stored; the event is kept and flagged. Card
-    /// authentication data, and a card number in the event's own identity, are refused all the same.
+    /// Its digits are replaced before anything is stored; the event is accepted and flagged. Card
+    /// authentication data, and a card number in the event's own identity, are rejected all the same.
     Mask,
 }
 
@@ -23,9 +23,9 @@ pub enum CardPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CardRules {
-    /// What happens to an event in which a card number stands.
+    /// The action for an event that contains a card number.
     pub policy: CardPolicy,
-    /// Numbers of the tenant's own that look like card numbers and are none: loyalty, gift cards.
+    /// Numbers of the tenant that look like card numbers and are none: loyalty, gift cards.
     pub exempt: Vec<ExemptRange>,
 }
 
@@ -64,7 +64,7 @@ impl ExemptRange {
         let number = |text: &str| {
             let is_number = (MIN_DIGITS..=MAX_DIGITS).contains(&text.len())
                 && text.bytes().all(|byte| byte.is_ascii_digit());
-            if is_number { Number::default().join(text.as_bytes()) } else { None }
+            if is_number { DigitString::default().join(text.as_bytes()) } else { None }
         };
         let (from, to) =
             (number(from).ok_or(ExemptRangeError)?, number(to).ok_or(ExemptRangeError)?);
@@ -74,7 +74,7 @@ impl ExemptRange {
         Ok(Self { digits: from.digits, from: from.value, to: to.value })
     }
 
-    fn contains(&self, number: Number) -> bool {
+    fn contains(&self, number: DigitString) -> bool {
         number.digits == self.digits && (self.from..=self.to).contains(&number.value)
     }
 }
@@ -87,19 +87,19 @@ impl TryFrom<ExemptRangeText> for ExemptRange {
     }
 }
 
-/// What kind of text a member holds.
+/// The kind of text of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TextClass {
     /// Anything people or programs write.
     Free,
-    /// An id: its dashes join numbers that have nothing to do with each other.
+    /// An id: its dashes join unrelated numbers.
     Id,
     /// An article's number: a GTIN is exempt, of 14 digits too.
     Barcode,
 }
 
 impl TextClass {
-    /// Returns the class of a member by its name, wherever it stands.
+    /// Returns the class of a member by its name, at any depth.
     pub(crate) fn of(name: &str) -> Self {
         const IDS: [&str; 11] = [
             "tenant",
@@ -123,7 +123,7 @@ impl TextClass {
 }
 
 impl CardRules {
-    /// Tells what card data stands in a text, the worse first.
+    /// Returns the code for card data in a text; authentication data before card numbers.
     pub(crate) fn finding(&self, text: &str, class: TextClass) -> Option<RejectCode> {
         let mut worst = None;
         if text.len() >= MIN_DIGITS {
@@ -191,7 +191,7 @@ impl CardRules {
     }
 }
 
-/// Whether a number stands in the data of a magnetic stripe (ISO/IEC 7813).
+/// Whether a number is part of the data of a magnetic stripe (ISO/IEC 7813).
 struct Track {
     /// Both sentinel and separator are there, so that the number need not be a known issuer's.
     is_certain: bool,

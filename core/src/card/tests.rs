@@ -98,9 +98,9 @@ fn masking() -> CardRules {
 }
 
 /// Numbers without a pattern, the same in every run.
-struct Dice(u64);
+struct TestRng(u64);
 
-impl Dice {
+impl TestRng {
     fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -171,10 +171,10 @@ impl Dice {
 
 /// Asserts that none of so many baskets is refused or masked.
 fn assert_none_refused(baskets: u32) {
-    let (mut dice, mut decoder) = (Dice(0x5eed), Decoder::new());
+    let (mut rng, mut decoder) = (TestRng(0x5eed), Decoder::new());
     let (refusing, masking) = (CardRules::default(), masking());
     for _ in 0..baskets {
-        let text = dice.basket().to_string();
+        let text = rng.basket().to_string();
         match decoder.admit(text.as_bytes(), &refusing) {
             Err(rejection) => panic!("{rejection}: {text}"),
             Ok(event) => {

@@ -5,7 +5,7 @@
 
 use simd_json::{Node, StaticNode};
 
-use crate::hash::Scalar;
+use crate::content_hash::Scalar;
 
 /// A value on the tape: a list of nodes of which it is the first, with what belongs to it.
 #[derive(Debug, Clone, Copy)]

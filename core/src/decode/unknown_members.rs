@@ -5,7 +5,7 @@ use super::json_pointer::JsonPointer;
 use super::tape::{Members, Shape, Value};
 use super::{RejectCode, Rejection, Scratch};
 use crate::card::{CardRules, TextClass, is_authentication_name};
-use crate::hash::{MemberSum, Scalar};
+use crate::content_hash::{MemberSum, Scalar};
 
 /// Names of objects with fewer members are sorted on the stack.
 const FEW_MEMBERS: usize = 32;

@@ -1,7 +1,7 @@
 //! Reading an envelope back: one pass over a fixed order of attributes.
 //!
-//! Where `data` begins is looked for first: its name can stand in no attribute, whose quotes would be
-//! escaped. What stands before is checked to be UTF-8 once and then only cut.
+//! The parser searches for the beginning of `data` first: no attribute can contain that text, because its quotes would be
+//! escaped. It checks once that the attributes before it are UTF-8, and then only slices them.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use wide::u8x16;
 
-use super::{Admission, DATA_SCHEMA, Envelope, Scope, Settled, SettledVerdict};
+use super::{Admission, DATA_SCHEMA, Envelope, Scope, SourceVerdict, VerdictKind};
 use crate::text::thirty_two_hex_digits;
 
 /// Why a record's value is not an envelope of ours.
@@ -26,7 +26,7 @@ pub enum EnvelopeError {
     UnknownSchema,
 }
 
-/// An attribute: its name, and what stands before its value, with and without a quote.
+/// An attribute: its name, and the text before its value, with and without a quote.
 #[derive(Clone, Copy)]
 struct Attribute {
     name: &'static str,
@@ -47,16 +47,16 @@ macro_rules! attribute {
 impl<'a> Envelope<'a> {
     /// Reads an envelope written by [`Envelope::write`].
     ///
-    /// `data` is returned as it stands and is not looked into.
+    /// Returns `data` unchanged and unchecked.
     ///
     /// # Errors
     /// [`EnvelopeError::UnknownSchema`] for another `dataschema`; otherwise the attribute that is not as expected.
     pub fn parse(value: &'a [u8]) -> Result<Self, EnvelopeError> {
-        let place = BEFORE_DATA.find(value).unwrap_or(value.len());
-        let (head, data) = value.split_at_checked(place).unwrap_or_default();
+        let split = BEFORE_DATA.find(value).unwrap_or(value.len());
+        let (head, data) = value.split_at_checked(split).unwrap_or_default();
         let (head, data) = match simdutf8::compat::from_utf8(head) {
             Ok(head) => (head, data),
-            // Cut where it stops being UTF-8, it fails at the attribute that is to be named.
+            // Truncated where it stops being UTF-8, it fails at the attribute that the error should name.
             Err(error) => {
                 let valid = head.get(..error.valid_up_to()).unwrap_or_default();
                 (std::str::from_utf8(valid).unwrap_or_default(), [].as_slice())
@@ -96,7 +96,7 @@ impl<'a> Envelope<'a> {
             admission: cursor.admission()?,
             gateway: cursor.text(attribute!("gateway"))?,
             traceparent: cursor.optional(attribute!("traceparent"))?,
-            settled: cursor.settled()?,
+            source_verdict: cursor.source_verdict()?,
             data: cursor.data(data)?,
         })
     }
@@ -106,13 +106,13 @@ const fn fault(attribute: &'static str) -> EnvelopeError {
     EnvelopeError::Attribute { attribute }
 }
 
-/// What stands before the event.
+/// The text before the event.
 static BEFORE_DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(br#","data":"#));
 
 /// The two attributes that are the same in every envelope.
 const FIXED: &str = r#","dataschema":"urn:tillrace:event:v1","datacontenttype":"application/json""#;
 
-/// A place in the attributes.
+/// An offset in the attributes.
 struct Cursor<'a> {
     /// The whole record, of which the attributes are the head.
     value: &'a [u8],
@@ -122,14 +122,14 @@ struct Cursor<'a> {
 
 #[expect(clippy::inline_always, reason = "names are then compared as the constants that they are")]
 impl<'a> Cursor<'a> {
-    /// Tells whether a text comes next.
+    /// Tells whether a text is next.
     #[inline(always)]
     fn is_at(&self, text: &str) -> bool {
         let rest = self.head.as_bytes().get(self.at..);
         rest.is_some_and(|rest| rest.starts_with(text.as_bytes()))
     }
 
-    /// Steps over a text if it comes next.
+    /// Skips a text if it is next.
     #[inline(always)]
     fn follows(&mut self, text: &str) -> bool {
         let follows = self.is_at(text);
@@ -154,7 +154,7 @@ impl<'a> Cursor<'a> {
         if self.is_at(attribute.before) { Err(fault(attribute.name)) } else { Ok(None) }
     }
 
-    /// Takes a text up to its closing quote, sixteen bytes at a time. The last look may reach into the event.
+    /// Reads a text up to its closing quote, sixteen bytes at a time. The last block may reach into the event.
     #[inline(always)]
     fn value(&mut self) -> Option<Cow<'a, str>> {
         const BLOCK: usize = 16;
@@ -223,19 +223,23 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    fn settled(&mut self) -> Result<Option<Settled>, EnvelopeError> {
+    fn source_verdict(&mut self) -> Result<Option<SourceVerdict>, EnvelopeError> {
         let Some(verdict) = self.optional(attribute!("verdict"))? else { return Ok(None) };
         let verdict = match &*verdict {
-            "first" => SettledVerdict::First,
-            "released" => SettledVerdict::Released,
+            "first" => VerdictKind::First,
+            "released" => VerdictKind::Released,
             _ => return Err(fault("verdict")),
         };
         let partition = u32::try_from(self.integer(attribute!("sourcepartition"))?)
             .map_err(|_too_large| fault("sourcepartition"))?;
-        Ok(Some(Settled { verdict, partition, offset: self.integer(attribute!("sourceoffset"))? }))
+        Ok(Some(SourceVerdict {
+            verdict,
+            partition,
+            offset: self.integer(attribute!("sourceoffset"))?,
+        }))
     }
 
-    /// Takes what follows the last attribute, if it is the event.
+    /// Reads the event after the last attribute.
     fn data(&self, rest: &'a [u8]) -> Result<&'a [u8], EnvelopeError> {
         let data = rest.strip_prefix(br#","data":"#).filter(|_| self.at == self.head.len());
         let data = data.and_then(|data| data.strip_suffix(b"}"));

@@ -32,9 +32,9 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn settled()(is_first: bool, partition: u32, offset: u64) -> Settled {
-        let verdict = if is_first { SettledVerdict::First } else { SettledVerdict::Released };
-        Settled { verdict, partition, offset }
+    fn source_verdict()(is_first: bool, partition: u32, offset: u64) -> SourceVerdict {
+        let verdict = if is_first { VerdictKind::First } else { VerdictKind::Released };
+        SourceVerdict { verdict, partition, offset }
     }
 }
 
@@ -48,14 +48,14 @@ prop_compose! {
         content_hash: Option<u128>,
         scope in scope(),
         is_live: bool,
-        settled in proptest::option::of(settled()),
+        source_verdict in proptest::option::of(source_verdict()),
     ) -> Envelope<'static> {
         let admission = if is_live { Admission::Live } else { Admission::Flood };
         let data = br#"{"kind":"sale","x":"}\"\\"}"#;
         Envelope {
             id, source, event_type, time, tenant, store, terminal, epoch, sequence, event_id,
             business_date, received_time, content_hash, scope, policy_revision, flags, admission,
-            gateway, traceparent, settled, data,
+            gateway, traceparent, source_verdict, data,
         }
     }
 }
@@ -180,8 +180,8 @@ fn largest(data: &str) -> Envelope<'_> {
         admission: Admission::Flood,
         gateway: id.into(),
         traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
-        settled: Some(Settled {
-            verdict: SettledVerdict::Released,
+        source_verdict: Some(SourceVerdict {
+            verdict: VerdictKind::Released,
             partition: u32::MAX,
             offset: u64::MAX,
         }),

@@ -1,8 +1,8 @@
 //! Writing an envelope: attributes in their order, without white space.
 //!
-//! A head ends the attribute before it and begins its own, so that an attribute is two pieces to append.
+//! Each constant piece ends one attribute and begins the next, so that an attribute is two appends.
 
-use super::{Admission, DATA_SCHEMA, Envelope, Scope, SettledVerdict};
+use super::{Admission, DATA_SCHEMA, Envelope, Scope, VerdictKind};
 use crate::text::escape;
 
 impl Envelope<'_> {
@@ -40,13 +40,13 @@ impl Envelope<'_> {
         });
         text(out, br#"","gateway":""#, &self.gateway);
         optional(out, br#"","traceparent":""#, self.traceparent.as_deref());
-        if let Some(settled) = self.settled {
-            out.extend_from_slice(match settled.verdict {
-                SettledVerdict::First => br#"","verdict":"first"#,
-                SettledVerdict::Released => br#"","verdict":"released"#,
+        if let Some(source_verdict) = self.source_verdict {
+            out.extend_from_slice(match source_verdict.verdict {
+                VerdictKind::First => br#"","verdict":"first"#,
+                VerdictKind::Released => br#"","verdict":"released"#,
             });
-            number(out, br#"","sourcepartition":"#, settled.partition.into());
-            number(out, br#","sourceoffset":"#, settled.offset);
+            number(out, br#"","sourcepartition":"#, source_verdict.partition.into());
+            number(out, br#","sourceoffset":"#, source_verdict.offset);
         } else {
             out.push(b'"');
         }
@@ -56,14 +56,14 @@ impl Envelope<'_> {
     }
 }
 
-/// Writes a number; `head` is what stands before it.
+/// Writes a number after `head`.
 #[inline]
 fn number<const N: usize>(out: &mut Vec<u8>, head: &[u8; N], value: u64) {
     out.extend_from_slice(head);
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Writes a text; `head` is what stands before it, its first quotation mark included.
+/// Writes a text after `head`, which includes its first quotation mark.
 #[inline]
 fn text<const N: usize>(out: &mut Vec<u8>, head: &[u8; N], value: &str) {
     out.extend_from_slice(head);

@@ -1,4 +1,4 @@
-//! Going through settings, and noting what cannot be.
+//! The inspection of settings, which collects their errors and bounds.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::ops::{Bound, RangeBounds};
 
 use super::{Quantity, Secret, SettingError, SettingErrors};
 
-/// What was found in the settings that were gone through so far.
+/// What was found in the settings so far.
 #[derive(Debug, Default)]
 pub struct Inspection {
     section: String,
@@ -27,7 +27,7 @@ pub struct Bounds {
 }
 
 impl Inspection {
-    /// Goes through one section by itself.
+    /// Inspects one section by itself.
     ///
     /// # Errors
     /// Everything in it that cannot be used.
@@ -37,7 +37,7 @@ impl Inspection {
         SettingErrors::check(found.errors)
     }
 
-    /// Goes through a section below the one at hand.
+    /// Inspects a section below the current one.
     pub fn within(&mut self, section: &str, inspect: impl FnOnce(&mut Self)) {
         let outer = self.section.len();
         self.section = self.path(section);
@@ -45,19 +45,19 @@ impl Inspection {
         self.section.truncate(outer);
     }
 
-    /// Goes through each item of a list below the section at hand.
+    /// Inspects each item of a list below the current section.
     pub fn each<'a, T>(
         &mut self,
         list: &str,
         items: &'a [T],
         mut inspect: impl FnMut(&mut Self, &'a T),
     ) {
-        for (place, item) in items.iter().enumerate() {
-            self.within(&format!("{list}[{place}]"), |found| inspect(found, item));
+        for (index, item) in items.iter().enumerate() {
+            self.within(&format!("{list}[{index}]"), |found| inspect(found, item));
         }
     }
 
-    /// Notes a setting that cannot be used.
+    /// Adds an error: a setting that cannot be used.
     pub fn error(
         &mut self,
         key: &str,
@@ -68,7 +68,7 @@ impl Inspection {
         self.errors.push(SettingError { path, fault: fault.into(), remedy: remedy.into() });
     }
 
-    /// Notes a setting that can be used, and that is hardly meant.
+    /// Adds a warning: a setting that can be used, and is probably a mistake.
     pub fn warning(
         &mut self,
         key: &str,
@@ -79,7 +79,7 @@ impl Inspection {
         self.warnings.push(SettingError { path, fault: fault.into(), remedy: remedy.into() });
     }
 
-    /// Notes a setting unless something holds.
+    /// Adds an error unless a condition holds.
     pub fn require(
         &mut self,
         holds: bool,
@@ -92,7 +92,7 @@ impl Inspection {
         }
     }
 
-    /// Notes a quantity that is outside its bounds, and remembers the bounds for the reference.
+    /// Adds an error for a quantity outside of its bounds, and keeps the bounds for the reference.
     pub fn range<T: Quantity>(&mut self, key: &str, value: T, range: impl RangeBounds<T>) {
         let bounds = Bounds { least: least(&range), most: most(&range) };
         if !range.contains(&value) {
@@ -104,11 +104,11 @@ impl Inspection {
             };
             self.error(key, format!("{} is out of bounds", value.written()), remedy);
         }
-        let path = without_places(&self.path(key));
+        let path = without_indices(&self.path(key));
         self.bounds.insert(path, bounds);
     }
 
-    /// Does [`Inspection::range`] where there is a value; for the reference, where there is none too.
+    /// Does [`Inspection::range`] if there is a value, and keeps the bounds for the reference in any case.
     pub fn range_of<T: Quantity>(
         &mut self,
         key: &str,
@@ -125,7 +125,7 @@ impl Inspection {
         }
     }
 
-    /// Notes a secret that cannot be sent, and remembers one that is written out.
+    /// Adds an error for a secret that cannot be sent, and keeps the path of a literal one.
     pub fn secret(&mut self, key: &str, secret: &Secret) {
         if secret.is_literal() {
             let path = self.path(key);
@@ -136,22 +136,22 @@ impl Inspection {
         }
     }
 
-    /// Returns what cannot be used.
+    /// Returns the errors.
     pub fn errors(&self) -> &[SettingError] {
         &self.errors
     }
 
-    /// Returns what can be used and is hardly meant.
+    /// Returns the warnings.
     pub fn warnings(&self) -> &[SettingError] {
         &self.warnings
     }
 
-    /// Returns where secrets stand written out, instead of being named by `env:` or `file:`.
+    /// Returns the paths of literal secrets, which are not named by `env:` or `file:`.
     pub fn literal_secrets(&self) -> &[String] {
         &self.literal_secrets
     }
 
-    /// Returns the bounds of every quantity that was looked at, by its path; list places are left out: `sinks[].name`.
+    /// Returns the bounds of every inspected quantity by its path, without list indices: `sinks[].name`.
     pub fn bounds(&self) -> &BTreeMap<String, Bounds> {
         &self.bounds
     }
@@ -179,7 +179,7 @@ fn most<T: Quantity>(range: &impl RangeBounds<T>) -> Option<String> {
     }
 }
 
-fn without_places(path: &str) -> String {
+fn without_indices(path: &str) -> String {
     let mut inside = false;
     path.chars()
         .filter(|letter| {

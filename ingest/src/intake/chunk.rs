@@ -8,12 +8,12 @@ use std::cell::OnceCell;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use tillrace_core::bucket::Exhausted;
 use tillrace_core::card::{self, CardRules};
 use tillrace_core::check;
 use tillrace_core::decode::{Decoder, RejectCode, Rejection};
 use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
+use tillrace_core::token_bucket::RateExceeded;
 
 use super::known::{Known, Source};
 use super::rows::{Draft, Rows};
@@ -111,7 +111,7 @@ impl<'a> Chunk<'a> {
         let mut flight = Flight::new(Arc::clone(&intake.recent));
         let mut settling = Settling::default();
         let mut fates = Vec::with_capacity(pieces.len());
-        let mut setback = paid.exhausted.map(|Exhausted { wait }| Setback::Limited(wait));
+        let mut setback = paid.exhausted.map(|RateExceeded { wait }| Setback::Limited(wait));
         let looked_at = views.len();
         for (view, piece) in views.into_iter().zip(pieces) {
             let claim = view.mark().and_then(|_mark| claims.next());
@@ -293,7 +293,7 @@ impl Settling {
         let charge = |store: Option<u32>| {
             let Some(store) = store else { return Ok(()) };
             let charged = context.caller.charge_store(store, piece, context.now.steady_ns);
-            charged.map_err(|Exhausted { wait }| Setback::Limited(wait))
+            charged.map_err(|RateExceeded { wait }| Setback::Limited(wait))
         };
         let row = self.drafts.len();
         match (view, claim) {

@@ -204,7 +204,7 @@ impl<'a> Rows<'a> {
             admission: Admission::Live,
             gateway: Cow::Borrowed(self.gateway),
             traceparent: self.context.traceparent.map(Cow::Borrowed),
-            settled: None,
+            source_verdict: None,
             data,
         }
     }
@@ -256,7 +256,7 @@ mod tests {
             original: &original,
         };
         let bytes = json(&record).len() + key(&[&id, &id]).len();
-        let largest = tillrace_core::record_size::largest("pos.rejected.v1", "refusal");
+        let largest = tillrace_core::record_size::largest("pos.rejected.v1", "rejected event");
         assert!(bytes <= largest, "{bytes}");
     }
 }

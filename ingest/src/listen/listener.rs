@@ -125,14 +125,14 @@ mod tests {
             trouble.failed(&full, begun + PAUSE * tenths);
             trouble.accepted(begun + PAUSE * tenths);
         }
-        let [standing] = health.standing().try_into().unwrap();
+        let [standing] = health.active_conditions().try_into().unwrap();
         assert_eq!(
             (standing.condition.code, standing.condition.impact),
             (ACCEPT_FAILING.code, Impact::Degraded)
         );
         assert!(standing.condition.cause.contains("Too many open files"), "{standing:?}");
         trouble.accepted(begun + PAUSE * 299 + CALM);
-        assert_eq!(health.standing(), []);
+        assert_eq!(health.active_conditions(), []);
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@
 //! An event that turns out to be a known duplicate, or is put off, gets back its token and three quarters of its bytes:
 //! it was looked at and not kept. The store, which is known only then, is charged for what is kept.
 
-use tillrace_core::bucket::Exhausted;
+use tillrace_core::token_bucket::RateExceeded;
 
 use super::{Caller, Tenant};
 use crate::meter::{Account, Cost, Meter, all_can_hold, give_back_all, take_all};
@@ -20,7 +20,7 @@ pub(crate) struct Paid {
     /// Pieces, from the first.
     pub(crate) pieces: usize,
     /// Why no more.
-    pub(crate) exhausted: Option<Exhausted>,
+    pub(crate) exhausted: Option<RateExceeded>,
 }
 
 impl Caller {
@@ -46,8 +46,8 @@ impl Caller {
     /// Tells whether it could pay for the least event; a request is not read if it could not.
     ///
     /// # Errors
-    /// [`Exhausted`] says when it can.
-    pub(crate) fn can_pay(&self, now_ns: u64) -> Result<(), Exhausted> {
+    /// [`RateExceeded`] says when it can.
+    pub(crate) fn can_pay(&self, now_ns: u64) -> Result<(), RateExceeded> {
         let accounts = self.accounts();
         let least = Cost { events: 1, bytes: 1 };
         take_all(&accounts, least, now_ns).map(|()| give_back_all(&accounts, least))
@@ -63,13 +63,13 @@ impl Caller {
     /// Takes tokens for one event from its store.
     ///
     /// # Errors
-    /// [`Exhausted`] when it has too few; none is taken then.
+    /// [`RateExceeded`] when it has too few; none is taken then.
     pub(crate) fn charge_store(
         &self,
         store: u32,
         piece: &Piece,
         now_ns: u64,
-    ) -> Result<(), Exhausted> {
+    ) -> Result<(), RateExceeded> {
         take_all(&[(&self.tenant.store_meter, store)], cost_of(piece), now_ns)
     }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tillrace_core::card::CardRules;
-use tillrace_core::check::Rules;
+use tillrace_core::check::CheckRules;
 use tillrace_core::envelope::Scope;
 use tillrace_core::setting::{DurationText, Inspection, Secret};
 use tillrace_core::text::check_id;
@@ -29,7 +29,7 @@ pub struct TenantSettings {
     pub cards: CardRules,
     /// What becomes of events whose sums do not agree.
     #[serde(default)]
-    pub rules: Rules,
+    pub rules: CheckRules,
     /// How far a terminal's clock may be ahead of the gateway's before its events are flagged.
     #[serde(default = "default_clock_skew", with = "humantime_serde")]
     #[schemars(with = "DurationText")]

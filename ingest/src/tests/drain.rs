@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus_client::registry::Registry;
-use tillrace_core::health::{Health, Status};
+use tillrace_core::health::{Health, ReadinessStatus};
 use tillrace_core::log::Log;
 use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::topics::Topics;
@@ -34,7 +34,7 @@ async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
     let drain = tokio::spawn(bench.gateway.drain());
     assert!(read_answer(&mut idle).await.is_none(), "an idle connection is closed");
     assert!(!drain.is_finished());
-    assert_eq!(process.readiness().status, Status::Draining);
+    assert_eq!(process.readiness().status, ReadinessStatus::Draining);
     log.release(Mood::Writes);
     let answer = read_answer(&mut busy).await.unwrap();
     assert_eq!(answer.status, 202);

@@ -136,7 +136,7 @@ impl Conditions {
     pub(crate) fn engine_ended(&self) {
         let its_own = [BREAKER_OPEN, DELIVERY_STALLED, AUDIT_NOT_WRITTEN, TOPIC_NOT_READ];
         for Condition { component, code, subject, .. } in
-            self.health.standing().into_iter().map(|standing| standing.condition)
+            self.health.active_conditions().into_iter().map(|standing| standing.condition)
         {
             if component == self.component && its_own.iter().any(|one| one.code == code) {
                 self.health.clear(&component, code, &subject);
@@ -268,11 +268,11 @@ mod tests {
         conditions.dead_letters(0, &letters, start);
         conditions.dead_letters(0, &letters, start + Duration::from_mins(30));
         conditions.grow_old(start + Duration::from_mins(89));
-        let told = health.standing().remove(0).condition;
+        let told = health.active_conditions().remove(0).condition;
         assert_eq!(told.code, "dead_letters");
         assert!(told.cause.starts_with("2 since the start"), "{}", told.cause);
         conditions.grow_old(start + Duration::from_mins(90));
-        assert_eq!(health.standing(), []);
+        assert_eq!(health.active_conditions(), []);
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         ended.dead_letters(0, &[(record, cause)], Instant::now());
         new("erp").engine_ended();
         let standing: Vec<_> = health
-            .standing()
+            .active_conditions()
             .into_iter()
             .map(|one| (one.condition.component, one.condition.code))
             .collect();

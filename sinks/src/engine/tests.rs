@@ -539,14 +539,14 @@ async fn an_open_breaker_and_dead_letters_are_conditions_of_the_process() {
     let flow = Flow { breaker: BreakerSettings { failures: 2, open_for: millis(5) }, ..quick() };
     let delivery = fixture.start_wired(vec![wiring(&backend, flow)], &mut registry).unwrap();
     until("the breaker is open", || fixture.standing() == ["breaker_open "]).await;
-    let condition = fixture.health.standing().remove(0).condition;
+    let condition = fixture.health.active_conditions().remove(0).condition;
     assert_eq!(condition.component, "sink/erp");
     assert!(condition.cause.starts_with("server_error. The backend"), "{}", condition.cause);
     assert_eq!(condition.remedy, FailureCode::ServerError.explanation().remedy);
     assert!(fixture.health.is_ready(), "a backend that is down takes no gateway from its tills");
     down.store(false, Atomic::Relaxed);
     until("it is closed again", || fixture.standing() == ["dead_letters "]).await;
-    let condition = fixture.health.standing().remove(0).condition;
+    let condition = fixture.health.active_conditions().remove(0).condition;
     assert_eq!(
         condition.cause,
         "1 since the start, the last of partition 0, offset 0: rejected, closed"
@@ -732,7 +732,7 @@ async fn pass(span: Duration) {
 /// Lets time pass until a stall is told, and returns its cause.
 async fn stall_told(fixture: &Fixture, expected: &str) -> String {
     for _ in 0..100 {
-        if let [standing] = &fixture.health.standing()[..] {
+        if let [standing] = &fixture.health.active_conditions()[..] {
             assert_eq!(fixture.standing(), [expected]);
             assert!(fixture.health.is_ready());
             return standing.condition.cause.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tillrace_core::envelope::{Settled, SettledVerdict};
+use tillrace_core::envelope::{SourceVerdict, VerdictKind};
 use tillrace_core::log::{Offset, Partition};
 
 use crate::audit::hex;
@@ -56,8 +56,10 @@ pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Un
     let transaction = Transaction::read(record)?;
     let id = transaction.identity();
     let envelope = &transaction.envelope;
-    let released =
-        matches!(envelope.settled, Some(Settled { verdict: SettledVerdict::Released, .. }));
+    let released = matches!(
+        envelope.source_verdict,
+        Some(SourceVerdict { verdict: VerdictKind::Released, .. })
+    );
     let document = Document {
         id: &id,
         kind: transaction.kind.as_str(),

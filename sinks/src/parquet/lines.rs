@@ -9,7 +9,7 @@ use arrow_array::builder::{
     TimestampMicrosecondBuilder,
 };
 use tillrace_core::decode::Decoder;
-use tillrace_core::envelope::SettledVerdict;
+use tillrace_core::envelope::VerdictKind;
 use tillrace_core::event::{Event, Line};
 use tillrace_core::stock;
 use tillrace_core::text::{Currency, Timestamp};
@@ -124,9 +124,9 @@ impl Heads {
     fn append(&mut self, head: &Head<'_>) {
         let Head { transaction, event, .. } = head;
         let envelope = &transaction.envelope;
-        let verdict = envelope.settled.map(|settled| match settled.verdict {
-            SettledVerdict::First => "first",
-            SettledVerdict::Released => "released",
+        let verdict = envelope.source_verdict.map(|source_verdict| match source_verdict.verdict {
+            VerdictKind::First => "first",
+            VerdictKind::Released => "released",
         });
         self.topic.append_value(head.topic);
         self.partition.append_value(head.partition);

@@ -17,7 +17,7 @@ use tillrace_core::aggregate::{self, AggregateError, AggregateMetrics, Aggregate
 use tillrace_core::explain::Explained as _;
 use tillrace_core::health::Health;
 use tillrace_core::log::Log;
-use tillrace_core::restart::{Ending, PANICKED, RestartPolicy};
+use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::topics::Topics;
 
 /// How often a pause looks whether it should end.
@@ -118,16 +118,16 @@ fn pause_after(policy: &Mutex<RestartPolicy>, error: &AggregateError) -> Option<
         error => error.is_retryable(),
     };
     let (cause, explanation) = (error.to_string(), error.explanation());
-    let ending = Ending { cause: &cause, explanation, is_restartable };
-    policy.lock().ended(ending, Instant::now(), rand::random())
+    let exit = RoleExit { cause: &cause, explanation, is_restartable };
+    policy.lock().ended(exit, Instant::now(), rand::random())
 }
 
 fn pause_after_panic(policy: &Mutex<RestartPolicy>, panic: &(dyn Any + Send)) -> Option<Duration> {
     let said = panic.downcast_ref::<&str>().copied();
     let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     let cause = format!("the aggregator panicked: {}", said.unwrap_or("without a word"));
-    let ending = Ending { cause: &cause, explanation: &PANICKED, is_restartable: true };
-    policy.lock().ended(ending, Instant::now(), rand::random())
+    let exit = RoleExit { cause: &cause, explanation: &PANICKED, is_restartable: true };
+    policy.lock().ended(exit, Instant::now(), rand::random())
 }
 
 fn rest(pause: Duration, stop: &AtomicBool) {
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn codes(health: &Health) -> Vec<&'static str> {
-        health.standing().iter().map(|standing| standing.condition.code).collect()
+        health.active_conditions().iter().map(|standing| standing.condition.code).collect()
     }
 
     fn cut_off() -> AggregateError {
@@ -181,7 +181,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(codes(&health), [RESTARTING_ROLE.code]);
-        let panicked = || health.standing()[0].condition.cause.contains("a defect");
+        let panicked = || health.active_conditions()[0].condition.cause.contains("a defect");
         while !panicked() {
             tokio::task::yield_now().await;
         }
@@ -200,7 +200,7 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(codes(&health), [STOPPED_ROLE.code]);
-        assert!(health.standing()[0].condition.remedy.contains("position_lost"));
+        assert!(health.active_conditions()[0].condition.remedy.contains("position_lost"));
         let error = aggregator.drain().await.unwrap_err();
         assert!(format!("{error:#}").contains("offset 2 is outside 4..=10"), "{error:#}");
     }

@@ -163,7 +163,7 @@ mod tests {
     }
 
     fn told(health: &Health) -> Vec<(&'static str, String)> {
-        let standing = health.standing().into_iter().map(|standing| standing.condition);
+        let standing = health.active_conditions().into_iter().map(|standing| standing.condition);
         standing.map(|condition| (condition.code, condition.cause)).collect()
     }
 

@@ -19,7 +19,7 @@ use crate::decode::Decoder;
 use crate::envelope::Scope;
 use crate::event::Kind;
 use crate::record_size::largest;
-use crate::stock::Effect;
+use crate::stock::StockEffect;
 use crate::text::Date;
 
 const DATE: Date = Date(20_000);
@@ -197,7 +197,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         window_seconds: 86_400,
     });
     let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
-    let effect = Effect { stock, sold, returned, adjusted };
+    let effect = StockEffect { stock, sold, returned, adjusted };
     let delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
     let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
     let bytes = size(key, |text| {

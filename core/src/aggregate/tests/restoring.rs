@@ -17,7 +17,7 @@ fn until_stopped(rig: &Rig) -> (String, String) {
     for _ in 0..10 {
         engine.step(rig.now).unwrap();
     }
-    let standing = rig.health.standing();
+    let standing = rig.health.active_conditions();
     assert_eq!((standing.len(), standing[0].condition.code), (1, "partition_stopped"));
     (standing[0].condition.cause.clone(), standing[0].condition.remedy.clone())
 }

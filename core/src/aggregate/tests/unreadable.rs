@@ -93,7 +93,7 @@ fn records_that_can_not_be_read_are_told_of_for_an_hour() {
     let at = rig.log.append(&rig.topics.events, 0, "demo/1", b"{\"a\":1}".to_vec(), FRIDAY_MS);
     let mut engine = rig.join();
     rig.drain(&mut engine).unwrap();
-    let standing = rig.health.standing();
+    let standing = rig.health.active_conditions();
     let condition = &standing[0].condition;
     assert_eq!((condition.code, &*condition.subject), ("records_unreadable", "partition 0"));
     assert_eq!(condition.impact, Impact::Degraded);
@@ -103,9 +103,9 @@ fn records_that_can_not_be_read_are_told_of_for_an_hour() {
     );
     assert!(condition.remedy.contains("tap pos.conflicts.v1"), "{condition:?}");
     engine.step(rig.now + Duration::from_mins(59)).unwrap();
-    assert_eq!(rig.health.standing().len(), 1);
+    assert_eq!(rig.health.active_conditions().len(), 1);
     engine.step(rig.now + Duration::from_hours(1)).unwrap();
-    assert_eq!(rig.health.standing().len(), 0);
+    assert_eq!(rig.health.active_conditions().len(), 0);
 }
 
 #[test]
@@ -235,12 +235,12 @@ fn a_partition_whose_state_can_not_be_read_stands_still_alone() {
     assert_eq!(rig.log.group_offset(0), Some(first));
     let other = crate::log::LogView::bounds(&rig.log, &rig.topics.events, 1).unwrap().end;
     assert_eq!(rig.log.group_offset(1), Some(other));
-    let standing = rig.health.standing();
+    let standing = rig.health.active_conditions();
     assert_eq!((standing.len(), standing[0].condition.code), (1, "partition_stopped"));
     assert!(standing[0].condition.cause.contains("terminal/demo/1/b/"), "{standing:?}");
     assert!(!standing[0].condition.remedy.is_empty());
     drop(engine);
-    assert_eq!(rig.health.standing().len(), 0);
+    assert_eq!(rig.health.active_conditions().len(), 0);
 }
 
 /// Sizes are bounded by construction; should one be wrong, the others do not pay for it.
@@ -266,7 +266,7 @@ fn a_record_that_the_log_would_not_take_stops_its_partition_alone() {
         crate::log::LogView::bounds(&rig.log, &rig.topics.events, partition).unwrap().end
     };
     assert_eq!((rig.log.group_offset(0), rig.log.group_offset(1)), (Some(0), Some(end(1))));
-    let standing = rig.health.standing();
+    let standing = rig.health.active_conditions();
     assert_eq!((standing.len(), standing[0].condition.code), (1, "partition_stopped"));
     assert!(standing[0].condition.cause.contains("pos.transactions.v1"), "{standing:?}");
 }

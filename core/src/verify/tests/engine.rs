@@ -132,7 +132,7 @@ fn blank<'a>(store: &'a str, event_type: &'a str, data: &'a [u8]) -> Envelope<'a
         admission: Admission::Live,
         gateway: "gw".into(),
         traceparent: None,
-        settled: None,
+        source_verdict: None,
         data,
     }
 }

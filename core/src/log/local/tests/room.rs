@@ -22,7 +22,7 @@ fn until_refused(world: &World) -> LogError {
 }
 
 fn codes(health: &Health) -> Vec<(&'static str, Impact)> {
-    let standing = health.standing();
+    let standing = health.active_conditions();
     standing.iter().map(|one| (one.condition.code, one.condition.impact)).collect()
 }
 
@@ -121,7 +121,7 @@ fn a_disk_that_fills_within_days_is_told_long_before() {
     }
     space::watch(&world.log.keeper.shared);
     assert_eq!(codes(&health), [("disk_filling", Impact::Degraded)]);
-    let cause = &health.standing()[0].condition.cause;
+    let cause = &health.active_conditions()[0].condition.cause;
     assert!(cause.contains("simulated/") && cause.contains("full in 0."), "{cause}");
     let mut page = String::new();
     prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
@@ -140,7 +140,7 @@ fn a_failed_write_is_told() {
     assert!(send(&world.log, vec![row("in", "a")])[0].is_err());
     space::watch(&world.log.keeper.shared);
     assert_eq!(codes(&health), [("write_failed", Impact::NotReady)]);
-    assert!(health.standing()[0].condition.cause.contains("simulated/0000000001"));
+    assert!(health.active_conditions()[0].condition.cause.contains("simulated/0000000001"));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn what_a_group_has_not_read_is_above_the_bound() {
     world.upkeep();
     assert_eq!(world.start("in"), 0, "nothing was read");
     assert_eq!(codes(&health), [("retention_exceeded", Impact::Degraded)]);
-    let cause = health.standing()[0].condition.cause.clone();
+    let cause = health.active_conditions()[0].condition.cause.clone();
     assert!(cause.contains("slow on in"), "{cause}");
     let committed = Committed { offset: 100, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();

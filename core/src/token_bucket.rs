@@ -1,11 +1,11 @@
 //! Token buckets: how much a tenant, a store or a key may send.
 //!
-//! One [`Buckets`] is a dense array with one limit for all its buckets, indexed by interned id: 8
+//! One [`TokenBuckets`] is a dense array with one rate limit for all its buckets, indexed by interned id: 8
 //! bytes a bucket, no lock, no allocation after creation, no clock of its own (the caller reads the
-//! time once for many takes). It does not know whom it limits, and it never waits: a refusal says
+//! time once for many takes). It does not know whom it limits, and it never waits: its error says
 //! how long to wait.
 //!
-//! Stands between the duplicate check and the envelope.
+//! The gateway uses it between the duplicate check and the envelope.
 //!
 //! The algorithm is the generic cell rate algorithm (ITU-T I.371, annex A) in its virtual scheduling
 //! form. A bucket is one number, the time at which it will be full again; taking moves it into the
@@ -18,21 +18,20 @@ use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Time is kept in sixteenths of a nanosecond, so that one byte at 10 GB/s still costs something;
-/// 64 bits of them last 36 years.
+/// Time is in sixteenths of a nanosecond, so that one byte at 10 GB/s still has a cost; 64 bits of them last 36 years.
 const TICKS_PER_NANO: u64 = 16;
 const TICKS_PER_SECOND: u128 = 16_000_000_000;
 
-/// A rate and how far it may be exceeded for a moment.
+/// A rate, and the burst by which it may be exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct RateLimit {
     /// Tokens that come back each second.
     pub per_second: NonZeroU64,
-    /// Tokens a full bucket holds.
+    /// Tokens of a full bucket.
     pub burst: NonZeroU64,
 }
 
-impl Limit {
+impl RateLimit {
     /// Time that `amount` tokens take to come back, in ticks. Rounded up, so that a bucket is never
     /// too generous; a burst taken in many small parts can be one token short.
     fn ticks(self, amount: u64) -> u64 {
@@ -42,25 +41,25 @@ impl Limit {
     }
 }
 
-/// Why a take was refused: come back after this long, if nobody else takes in the meantime.
+/// The rate limit was exceeded: the same take passes after this long, if nobody else takes in the meantime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("rate exceeded, tokens are back in {wait:?}")]
-pub struct Exhausted {
+pub struct RateExceeded {
     /// Time until the same take would pass.
     pub wait: Duration,
 }
 
 /// An array of token buckets with one limit, all full at first.
 #[derive(Debug)]
-pub struct Buckets {
-    limit: Limit,
+pub struct TokenBuckets {
+    limit: RateLimit,
     burst_ticks: u64,
     full_at: Box<[AtomicU64]>,
 }
 
-impl Buckets {
+impl TokenBuckets {
     /// Makes `count` full buckets.
-    pub fn new(limit: Limit, count: usize) -> Self {
+    pub fn new(limit: RateLimit, count: usize) -> Self {
         Self {
             limit,
             burst_ticks: limit.ticks(limit.burst.get()),
@@ -70,20 +69,20 @@ impl Buckets {
 
     /// Takes `amount` tokens from bucket `id` at `now_ns`, nanoseconds since any fixed origin.
     ///
-    /// More than a whole burst is let through when the bucket is full, and leaves it in debt: such
-    /// a take is slowed like any other, but never refused for ever.
+    /// A take of more than a whole burst passes when the bucket is full, and leaves it in debt: it is slowed like any other,
+    /// but not refused for ever.
     ///
     /// A bucket is one atomic that carries no other data, so relaxed ordering is enough: all takes
-    /// from a bucket stand in its modification order, and each is judged against the one before.
+    /// from a bucket are in its modification order, and each sees the result of the one before.
     /// A `now_ns` a little behind that of another thread is harmless; it only sees fewer tokens.
     ///
     /// # Errors
-    /// [`Exhausted`] when fewer are left; nothing is taken then.
+    /// [`RateExceeded`] when fewer are left; nothing is taken then.
     ///
     /// # Panics
     /// When `id` is not below the count.
     #[inline]
-    pub fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), Exhausted> {
+    pub fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), RateExceeded> {
         let cost = self.limit.ticks(amount);
         let now = now_ns.saturating_mul(TICKS_PER_NANO);
         let latest = now.saturating_add(self.burst_ticks.saturating_sub(cost));
@@ -93,7 +92,7 @@ impl Buckets {
             let start = full_at.max(now);
             if start > latest {
                 let wait = Duration::from_nanos((start - latest).div_ceil(TICKS_PER_NANO));
-                return Err(Exhausted { wait });
+                return Err(RateExceeded { wait });
             }
             let next = start.saturating_add(cost);
             match bucket.compare_exchange_weak(full_at, next, Ordering::Relaxed, Ordering::Relaxed)
@@ -104,12 +103,11 @@ impl Buckets {
         }
     }
 
-    /// Puts back what a [`take`](Self::take) of the same `amount` took, because another bucket
-    /// refused.
+    /// Refunds a [`take`](Self::take) of the same `amount`, because another bucket refused.
     ///
     /// # Panics
     /// When `id` is not below the count.
-    pub fn give_back(&self, id: u32, amount: u64) {
+    pub fn refund(&self, id: u32, amount: u64) {
         let cost = self.limit.ticks(amount);
         let bucket = &self.full_at[id as usize];
         let mut full_at = bucket.load(Ordering::Relaxed);

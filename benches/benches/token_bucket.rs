@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
-use tillrace_core::bucket::{Buckets, Limit};
+use tillrace_core::token_bucket::{RateLimit, TokenBuckets};
 
 const BUCKETS: u32 = 100_000;
 /// Steps through all ids in an order that no prefetcher guesses.
@@ -34,8 +34,8 @@ impl Locked {
     }
 }
 
-fn atomics() -> Buckets {
-    Buckets::new(Limit { per_second: RATE, burst: RATE }, BUCKETS as usize)
+fn atomics() -> TokenBuckets {
+    TokenBuckets::new(RateLimit { per_second: RATE, burst: RATE }, BUCKETS as usize)
 }
 
 fn mutexes() -> Vec<Mutex<Locked>> {

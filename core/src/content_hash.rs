@@ -1,38 +1,39 @@
 //! The content hash of an event, version `h1`.
 //!
-//! It tells a retry from another event under the same number. It covers what the decoder read, not
-//! the bytes: order of members, white space, escapes and trailing zeros do not change it. `docs/adr/0010`
-//! states the exact bytes that are hashed. `sent_at` and `attempt` are left out, as a retry changes them.
+//! It tells a retry from another event under the same number. It covers what the decoder read, not the bytes: order of
+//! members, white space, escapes and trailing zeros do not change it. `docs/adr/0010` states the exact bytes that are hashed.
+//! It does not cover `sent_at` and `attempt`, as a retry changes them.
 //!
-//! XXH3 keeps accidents apart, not forgers: a sender who looks for a collision can only spoil the
-//! events of its own terminals.
+//! XXH3 is not cryptographic: it keeps accidents apart, and a sender who constructs a collision can only spoil the events of
+//! its own terminals.
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::card::{self, TextClass};
 use crate::text::short;
 
-/// Ends a member of a list; no field has it for a tag.
+/// Ends a member of a list; no field has this tag.
 const END: u8 = 0;
-/// Stands before the sum of the members that the schema does not know.
+/// Precedes the sum of the members that the schema does not know.
 const UNKNOWN: u8 = 0xff;
 
-/// Longest field that is written as a whole, whatever its length.
-const SHORT: usize = 16;
+/// Longest field that is written in full width, whatever its length.
+const SHORT_BYTES: usize = 16;
 /// A short field with its tag and length.
-const ROOM: usize = 5 + SHORT;
+const FIELD_BYTES: usize = 5 + SHORT_BYTES;
 
 /// Collects the normalised fields of one event and hashes them.
 ///
-/// Fields are short and many, so that each is written in full width and only its own bytes are kept.
+/// Fields are short and many. Each is written in full width, which is one store instead of a loop, and the next one overwrites
+/// what is not its own.
 #[derive(Debug, Default)]
 pub(crate) struct Fingerprint {
     bytes: Vec<u8>,
-    /// How many of the bytes are the event's. Of 32 bits, which lets the compiler see that no sum of them overflows.
+    /// How many of the bytes are the event's. 32 bits let the compiler see that no sum of them overflows.
     used: u32,
 }
 
-/// Sum of the hashes of an object's members: the same in whatever order they stand.
+/// Sum of the hashes of an object's members, which is the same for every order of them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct MemberSum {
     count: u32,
@@ -56,7 +57,7 @@ impl Fingerprint {
     #[inline]
     pub(crate) fn text(&mut self, tag: u8, text: &str) {
         let text = text.as_bytes();
-        if text.len() <= SHORT {
+        if text.len() <= SHORT_BYTES {
             self.short_text(tag, short(text), text.len());
         } else {
             self.head(tag, text.len());
@@ -64,7 +65,7 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a field of text, digits that could be a card number's masked: see `card::blind`.
+    /// Adds a field of text with digits masked that could be a card number: see `card::blind`.
     pub(crate) fn blind_text(&mut self, tag: u8, text: &str, class: TextClass) {
         self.head(tag, text.len());
         self.append_blind(text, class);
@@ -79,27 +80,27 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a field of text of at most sixteen bytes. It is written in full width, and only its own bytes are kept.
+    /// Adds a field of text of at most sixteen bytes. It is written in full width; the next field overwrites the rest.
     #[inline]
     pub(crate) fn short_text(&mut self, tag: u8, head: u128, bytes: usize) {
         // The upper bytes of the length are overwritten by the text.
         let begin = u64::from(tag) | (bytes as u64) << 8;
-        self.put(5 + bytes, |room| {
-            room[..8].copy_from_slice(&begin.to_le_bytes());
-            room[5..].copy_from_slice(&head.to_le_bytes());
+        self.put(5 + bytes, |field| {
+            field[..8].copy_from_slice(&begin.to_le_bytes());
+            field[5..].copy_from_slice(&head.to_le_bytes());
         });
     }
 
-    /// Adds a field that is an integer once it is decoded: amounts, quantities, dates, times, numbers.
+    /// Adds a field that is decoded to an integer: an amount, a quantity, a date, a time, a number.
     #[inline]
     pub(crate) fn integer(&mut self, tag: u8, value: i64) {
-        self.put(9, |room| {
-            room[0] = tag;
-            room[1..9].copy_from_slice(&value.to_le_bytes());
+        self.put(9, |field| {
+            field[0] = tag;
+            field[1..9].copy_from_slice(&value.to_le_bytes());
         });
     }
 
-    /// Adds the head of a list; each of its members ends with [`Self::end`].
+    /// Adds the header of a list; each of its members ends with [`Self::end`].
     #[inline]
     pub(crate) fn list(&mut self, tag: u8, members: usize) {
         self.head(tag, members);
@@ -108,10 +109,10 @@ impl Fingerprint {
     /// Ends a member of a list, or an object.
     #[inline]
     pub(crate) fn end(&mut self) {
-        self.put(1, |room| room[0] = END);
+        self.put(1, |field| field[0] = END);
     }
 
-    /// Adds an object's members that the schema does not know; nothing where there are none.
+    /// Adds the sum of an object's members that the schema does not know; nothing if there are none.
     pub(crate) fn unknown(&mut self, members: MemberSum) {
         if members.count > 0 {
             self.append(&[UNKNOWN]);
@@ -119,7 +120,7 @@ impl Fingerprint {
         }
     }
 
-    /// Adds a value of unknown meaning, of a member whose name says what kind of text it may hold.
+    /// Adds a value of unknown meaning; the member's name says what kind of text it may be.
     pub(crate) fn value(&mut self, value: Scalar<'_>, class: TextClass) {
         match value {
             Scalar::Null => self.append(b"n"),
@@ -140,7 +141,7 @@ impl Fingerprint {
         }
     }
 
-    /// Adds the head of an array of unknown meaning; its elements follow.
+    /// Adds the header of an array of unknown meaning; its elements follow.
     pub(crate) fn array(&mut self, elements: usize) {
         self.head(b'a', elements);
     }
@@ -152,18 +153,18 @@ impl Fingerprint {
     }
 
     /// Begins a member of an object of unknown meaning; its value follows.
-    pub(crate) fn begin_member(&mut self, name: &str) -> Begun {
-        let begun = Begun(self.used);
+    pub(crate) fn begin_member(&mut self, name: &str) -> MemberStart {
+        let start = MemberStart(self.used);
         self.append(&size(name.len()));
         self.append_blind(name, TextClass::Free);
-        begun
+        start
     }
 
-    /// Takes the begun member out again and returns its hash.
-    pub(crate) fn end_member(&mut self, begun: Begun) -> u128 {
+    /// Removes the member again and returns its hash.
+    pub(crate) fn end_member(&mut self, start: MemberStart) -> u128 {
         let hash =
-            xxh3_128(self.bytes.get(begun.0 as usize..self.used as usize).unwrap_or_default());
-        self.used = begun.0;
+            xxh3_128(self.bytes.get(start.0 as usize..self.used as usize).unwrap_or_default());
+        self.used = start.0;
         hash
     }
 
@@ -177,18 +178,19 @@ impl Fingerprint {
         self.append(&members.sum.to_le_bytes());
     }
 
-    /// Adds one short field, of which `bytes` are kept.
+    /// Adds one short field of `bytes` bytes.
     #[expect(clippy::inline_always, reason = "some seventy calls an event")]
     #[inline(always)]
-    fn put(&mut self, bytes: usize, write: impl Fn(&mut [u8; ROOM])) {
+    fn put(&mut self, bytes: usize, write: impl Fn(&mut [u8; FIELD_BYTES])) {
         let used = self.used as usize;
-        if let Some(room) = self.bytes.get_mut(used..used + ROOM).and_then(<[u8]>::first_chunk_mut)
+        if let Some(field) =
+            self.bytes.get_mut(used..used + FIELD_BYTES).and_then(<[u8]>::first_chunk_mut)
         {
-            write(room);
+            write(field);
         } else {
-            self.grow(ROOM);
-            let room = self.bytes.get_mut(used..).and_then(<[u8]>::first_chunk_mut);
-            room.into_iter().for_each(write);
+            self.grow(FIELD_BYTES);
+            let field = self.bytes.get_mut(used..).and_then(<[u8]>::first_chunk_mut);
+            field.into_iter().for_each(write);
         }
         self.used += bytes_of(bytes);
     }
@@ -198,8 +200,8 @@ impl Fingerprint {
         if self.bytes.len() < end {
             self.grow(bytes.len());
         }
-        if let Some(room) = self.bytes.get_mut(used..end) {
-            room.copy_from_slice(bytes);
+        if let Some(field) = self.bytes.get_mut(used..end) {
+            field.copy_from_slice(bytes);
         }
         self.used += bytes_of(bytes.len());
     }
@@ -212,28 +214,28 @@ impl Fingerprint {
     #[inline]
     fn head(&mut self, tag: u8, length: usize) {
         let [a, b, c, d] = size(length);
-        self.put(5, |room| room[..5].copy_from_slice(&[tag, a, b, c, d]));
+        self.put(5, |field| field[..5].copy_from_slice(&[tag, a, b, c, d]));
     }
 }
 
-/// A size as it is hashed.
+/// Returns a size as it is hashed.
 #[inline]
 fn size(size: usize) -> [u8; 4] {
     bytes_of(size).to_le_bytes()
 }
 
-/// A number of bytes. An event has at most 256 KiB, so that every size in it fits.
+/// Returns a number of bytes in 32 bits. An event has at most 256 KiB, so that every size in it fits.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "far fewer than that")]
 fn bytes_of(size: usize) -> u32 {
     size as u32
 }
 
-/// Where a member began.
+/// The offset at which a member began.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Begun(u32);
+pub(crate) struct MemberStart(u32);
 
-/// A value without an inside.
+/// A value that is neither an array nor an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Scalar<'a> {
     Null,
@@ -246,8 +248,8 @@ pub(crate) enum Scalar<'a> {
 /// Returns a double as an integer if it is one that every JSON writer may also write as such.
 #[expect(clippy::cast_possible_truncation, reason = "whole and within 53 bits, so exact")]
 fn whole(value: f64) -> Option<i128> {
-    const MOST: f64 = 9_007_199_254_740_992.0;
-    (value.fract() == 0.0 && value.abs() <= MOST).then_some(value as i128)
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    (value.fract() == 0.0 && value.abs() <= MAX_EXACT).then_some(value as i128)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn limit(per_second: u64, burst: u64) -> Limit {
-    Limit {
+fn limit(per_second: u64, burst: u64) -> RateLimit {
+    RateLimit {
         per_second: NonZeroU64::new(per_second).unwrap(),
         burst: NonZeroU64::new(burst).unwrap(),
     }
@@ -13,17 +13,17 @@ fn limit(per_second: u64, burst: u64) -> Limit {
 
 /// The textbook bucket: a level that rises with time, in billionths of a token, exact.
 struct Oracle {
-    limit: Limit,
+    limit: RateLimit,
     level: i128,
     at_ns: u64,
 }
 
 impl Oracle {
-    fn new(limit: Limit) -> Self {
+    fn new(limit: RateLimit) -> Self {
         Self { limit, level: Self::full(limit), at_ns: 0 }
     }
 
-    fn full(limit: Limit) -> i128 {
+    fn full(limit: RateLimit) -> i128 {
         i128::from(limit.burst.get()) * i128::from(SECOND)
     }
 
@@ -53,7 +53,7 @@ proptest! {
         burst in 1_u64..50,
         takes in takes(),
     ) {
-        let buckets = Buckets::new(limit(rate, burst), 1);
+        let buckets = TokenBuckets::new(limit(rate, burst), 1);
         let mut oracle = Oracle::new(limit(rate, burst));
         let mut now = 0;
         for (pause, amount) in takes {
@@ -69,11 +69,11 @@ proptest! {
         burst in 40_u64..1_000_000,
         takes in takes(),
     ) {
-        let buckets = Buckets::new(limit(rate, burst), 1);
+        let buckets = TokenBuckets::new(limit(rate, burst), 1);
         let (mut now, mut passed) = (0_u64, 0_u128);
         for (pause, amount) in takes {
             now += pause / 1_000;
-            if let Err(Exhausted { wait }) = buckets.take(0, amount, now) {
+            if let Err(RateExceeded { wait }) = buckets.take(0, amount, now) {
                 now += u64::try_from(wait.as_nanos()).unwrap();
                 prop_assert_eq!(buckets.take(0, amount, now), Ok(()));
             }
@@ -90,12 +90,12 @@ proptest! {
         first in 1_u64..20,
         second in 1_u64..20,
     ) {
-        let buckets = Buckets::new(limit(rate, first + second), 1);
+        let buckets = TokenBuckets::new(limit(rate, first + second), 1);
         let now = 5 * SECOND;
         buckets.take(0, first, now).unwrap();
         buckets.take(0, second, now).unwrap();
         prop_assert!(buckets.take(0, 1, now).is_err());
-        buckets.give_back(0, second);
+        buckets.refund(0, second);
         prop_assert_eq!(buckets.take(0, second, now), Ok(()));
         prop_assert!(buckets.take(0, 1, now).is_err());
     }
@@ -103,24 +103,24 @@ proptest! {
 
 #[test]
 fn buckets_of_one_array_do_not_share_tokens() {
-    let buckets = Buckets::new(limit(1, 2), 3);
+    let buckets = TokenBuckets::new(limit(1, 2), 3);
     assert_eq!(buckets.take(1, 2, 0), Ok(()));
-    assert_eq!(buckets.take(1, 1, 0), Err(Exhausted { wait: Duration::from_secs(1) }));
+    assert_eq!(buckets.take(1, 1, 0), Err(RateExceeded { wait: Duration::from_secs(1) }));
     assert_eq!(buckets.take(0, 2, 0), Ok(()));
     assert_eq!(buckets.take(2, 2, 0), Ok(()));
 }
 
 #[test]
 fn more_than_a_burst_passes_a_full_bucket_and_leaves_a_debt() {
-    let buckets = Buckets::new(limit(10, 5), 1);
+    let buckets = TokenBuckets::new(limit(10, 5), 1);
     assert_eq!(buckets.take(0, 25, 0), Ok(()));
-    assert_eq!(buckets.take(0, 1, 0), Err(Exhausted { wait: Duration::from_millis(2_100) }));
+    assert_eq!(buckets.take(0, 1, 0), Err(RateExceeded { wait: Duration::from_millis(2_100) }));
     assert_eq!(buckets.take(0, 1, 2_100_000_000), Ok(()));
 }
 
 #[test]
 fn threads_together_get_one_burst() {
-    let buckets = Buckets::new(limit(1, 10_000), 1);
+    let buckets = TokenBuckets::new(limit(1, 10_000), 1);
     let passed: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| scope.spawn(|| (0..5_000).filter(|_| buckets.take(0, 1, 7).is_ok()).count()))

@@ -1,5 +1,5 @@
 //! Every interleaving of a few takes, by loom: `RUSTFLAGS="--cfg loom" cargo test -p tillrace-core
-//! --lib bucket`.
+//! --lib token_bucket`.
 
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -7,10 +7,12 @@ use loom::thread;
 
 use super::*;
 
-fn buckets(burst: u64) -> Arc<Buckets> {
-    let limit =
-        Limit { per_second: NonZeroU64::new(1).unwrap(), burst: NonZeroU64::new(burst).unwrap() };
-    Arc::new(Buckets::new(limit, 1))
+fn buckets(burst: u64) -> Arc<TokenBuckets> {
+    let limit = RateLimit {
+        per_second: NonZeroU64::new(1).unwrap(),
+        burst: NonZeroU64::new(burst).unwrap(),
+    };
+    Arc::new(TokenBuckets::new(limit, 1))
 }
 
 /// Two threads take two each out of a burst of three: three pass, whoever comes first.
@@ -36,17 +38,17 @@ fn a_burst_is_handed_out_once() {
     });
 }
 
-/// One thread takes and gives back while another takes: in the end exactly what the other took is
+/// One thread takes and is refunded while another takes: in the end exactly what the other took is
 /// missing.
 #[test]
-fn what_is_given_back_is_not_lost() {
+fn a_refund_is_not_lost() {
     loom::model(|| {
         let buckets = buckets(2);
         let undone = {
             let buckets = Arc::clone(&buckets);
             thread::spawn(move || {
                 if buckets.take(0, 1, 9).is_ok() {
-                    buckets.give_back(0, 1);
+                    buckets.refund(0, 1);
                 }
             })
         };
