@@ -23,7 +23,6 @@ mod flush_buffer;
 mod fold;
 mod hashes;
 mod ids;
-mod index;
 mod json_text;
 mod ledger;
 #[cfg(test)]
@@ -38,6 +37,7 @@ mod released_offsets;
 mod restore;
 mod sequence_set;
 mod settings;
+mod slot_index;
 mod state;
 mod store;
 mod terminal_days;

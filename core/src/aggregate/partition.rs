@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::days::part_of;
 use super::flush_buffer::FlushBuffer;
-use super::index::Index;
 use super::ledger::PendingWrites;
 use super::released_offsets;
 use super::settings::FoldRules;
+use super::slot_index::SlotIndex;
 use super::store::{DayChange, Store, Terminal, key_hash};
 use super::terminal_days::TerminalDays;
 use super::verdict::VerdictTotals;
@@ -53,7 +53,7 @@ pub(super) struct Partition {
     /// Where the last flush ended.
     pub(super) flushed_to: Offset,
     pub(super) stores: Vec<Store>,
-    by_key: Index,
+    by_key: SlotIndex,
     pub(super) buffer: FlushBuffer,
     pub(super) rules: FoldRules,
     /// Store at which the next sweep begins, and the clock of the last one that was completed.
@@ -69,7 +69,7 @@ impl Partition {
             swept_ms: checkpoint.clock_ms,
             checkpoint,
             stores: Vec::new(),
-            by_key: Index::new(),
+            by_key: SlotIndex::default(),
             buffer: FlushBuffer::new(number),
             rules,
             sweep_from: 0,
@@ -100,7 +100,7 @@ impl Partition {
     fn add_store(&mut self, tenant: &str, name: &str) -> u32 {
         let store = Store::new(tenant, name);
         let next = u32::try_from(self.stores.len()).unwrap_or(u32::MAX - 1);
-        self.by_key.find_or_enter(key_hash(&store.key), next, |_| false);
+        self.by_key.find_or_insert(key_hash(&store.key), next, |_| false);
         self.stores.push(store);
         next
     }

@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use super::days::{Day, DaySummary, part_of};
 use super::ids::EventIds;
-use super::index::Index;
 use super::ledger::Ledger;
 use super::released_offsets::ReleasedOffsets;
+use super::slot_index::SlotIndex;
 use super::terminal_days::{CloseMove, TerminalDay, TerminalDays};
 use crate::envelope::Scope;
 use crate::event::Kind;
@@ -29,7 +29,7 @@ pub(super) struct Store {
     /// `tenant/store`, the key of its records.
     pub(super) key: Bytes,
     pub(super) terminals: Vec<Terminal>,
-    by_name: Index,
+    by_name: SlotIndex,
     pub(super) days: BTreeMap<Date, Day>,
     pub(super) ids: EventIds,
     /// Offsets that an operator released.
@@ -63,7 +63,7 @@ impl Store {
             name: name.into(),
             key: topics::key(&[tenant, name]).into(),
             terminals: Vec::new(),
-            by_name: Index::new(),
+            by_name: SlotIndex::default(),
             days: BTreeMap::new(),
             ids: EventIds::default(),
             released: ReleasedOffsets::default(),
@@ -89,7 +89,7 @@ impl Store {
             days: TerminalDays::default(),
             changed: false,
         });
-        self.by_name.find_or_enter(name_hash(name, epoch), slot, |_| false);
+        self.by_name.find_or_insert(name_hash(name, epoch), slot, |_| false);
         slot
     }
 
@@ -116,7 +116,8 @@ impl Store {
             }
             let slot = u32::try_from(self.terminals.len()).unwrap_or(u32::MAX - 1);
             moved.push(Some(slot));
-            self.by_name.find_or_enter(name_hash(&terminal.name, &terminal.epoch), slot, |_| false);
+            self.by_name
+                .find_or_insert(name_hash(&terminal.name, &terminal.epoch), slot, |_| false);
             self.terminals.push(terminal);
         }
         for day in self.days.values_mut() {

@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::index::Index;
+use super::slot_index::SlotIndex;
 use crate::log::Offset;
 use crate::stock::StockEffect;
 use crate::text::{Date, Timestamp, shorter};
@@ -46,7 +46,7 @@ pub(super) struct WindowKey {
 /// The deltas of one partition and flush.
 #[derive(Debug)]
 pub(super) struct Windows {
-    index: Index,
+    index: SlotIndex,
     deltas: Vec<Delta>,
     skus: String,
     full: bool,
@@ -54,7 +54,7 @@ pub(super) struct Windows {
 
 impl Windows {
     pub(super) fn new() -> Self {
-        Self { index: Index::new(), deltas: Vec::new(), skus: String::new(), full: false }
+        Self { index: SlotIndex::default(), deltas: Vec::new(), skus: String::new(), full: false }
     }
 
     /// Adds a line's effect; returns whether that is a new delta.
@@ -68,7 +68,7 @@ impl Windows {
         let (deltas, skus) = (&self.deltas, &self.skus);
         let unit = pack(unit);
         let next = u32::try_from(deltas.len()).unwrap_or(u32::MAX - 1);
-        let (slot, new) = self.index.find_or_enter(hash(key, sku, unit), next, |slot| {
+        let (slot, new) = self.index.find_or_insert(hash(key, sku, unit), next, |slot| {
             let delta = &deltas[slot as usize];
             delta.store == key.store
                 && delta.window_start == key.window_start
