@@ -3,6 +3,7 @@
 //! Each part keeps the settings it understands; this file only puts them side by side. With no file it makes a
 //! development set-up: one tenant `demo`, Parquet files below the data folder.
 
+mod core_schema;
 mod development;
 mod environment;
 mod inspect;

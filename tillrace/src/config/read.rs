@@ -11,7 +11,8 @@ use serde::de::{
     MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 
-use super::node::{Content, Node, Scalar};
+use super::core_schema::Number;
+use super::node::{Content, Node};
 
 /// What is wrong with a value, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,49 +104,6 @@ fn one_of(names: &[&str]) -> String {
         [] => "nothing".to_owned(),
         [only] => format!("`{only}`"),
         [most @ .., last] => format!("`{}` or `{last}`", most.join("`, `")),
-    }
-}
-
-/// A whole number by the core schema.
-enum Number {
-    Unsigned(u64),
-    Signed(i64),
-}
-
-impl Scalar {
-    fn boolean(&self) -> Option<bool> {
-        match self.text.as_str() {
-            "true" | "True" | "TRUE" if self.plain => Some(true),
-            "false" | "False" | "FALSE" if self.plain => Some(false),
-            _ => None,
-        }
-    }
-
-    fn number(&self) -> Option<Number> {
-        let text = self.text.as_str();
-        let digits = |digits: &str, radix| {
-            let sound =
-                !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            sound.then(|| u64::from_str_radix(digits, radix).ok()).flatten()
-        };
-        if !self.plain {
-            None
-        } else if let Some(octal) = text.strip_prefix("0o") {
-            digits(octal, 8).map(Number::Unsigned)
-        } else if let Some(hexadecimal) = text.strip_prefix("0x") {
-            digits(hexadecimal, 16).map(Number::Unsigned)
-        } else if let Some(negative) = text.strip_prefix('-') {
-            let sound = negative.bytes().all(|byte| byte.is_ascii_digit());
-            sound.then(|| text.parse().ok()).flatten().map(Number::Signed)
-        } else {
-            digits(text.strip_prefix('+').unwrap_or(text), 10).map(Number::Unsigned)
-        }
-    }
-
-    fn float(&self) -> Option<f64> {
-        let is_float = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-        let is_float = self.plain && self.text.bytes().all(is_float);
-        is_float.then(|| self.text.parse().ok()).flatten()
     }
 }
 
