@@ -2,6 +2,10 @@
 //!
 //! A server that takes a head another one reads differently is what request smuggling lives on, even where, as here,
 //! nothing depends on the host.
+//!
+//! A request with both Content-Length and Transfer-Encoding is not refused here, as hyper takes the length away before it hands
+//! the head over: it reads the chunks alone and closes the connection after the answer, as RFC 9112, section 6.3, demands. A
+//! test on a socket holds it to that.
 
 use http::header::{HOST, TRANSFER_ENCODING};
 use http::{Request, Version};

@@ -141,6 +141,37 @@ async fn wrong_lengths_and_smuggled_requests_get_nowhere() {
     bench.assert_neighbour_unharmed().await;
 }
 
+/// RFC 9112, section 6.3: chunked overrides a length, and a connection on which both were sent is closed.
+#[tokio::test]
+async fn of_a_length_and_chunks_the_chunks_count_and_the_connection_is_closed() {
+    let bench = start(|_| {}).await;
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for (sequence, lengths) in [
+        format!("Content-Length: 4\r\n{chunked}"),
+        format!("{chunked}Content-Length: 4\r\n"),
+        format!("Content-Length: 100000\r\n{chunked}"),
+        format!("Content-Length: 4\r\n{chunked}Connection: keep-alive\r\n"),
+        format!("{chunked}Content-Length: none\r\n"),
+        format!("{chunked}Content-Length: 4\r\nContent-Length: 5\r\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let sale = event("7", sequence as u64);
+        let head = head("/v1/events", &[KeyOf(KEY).header(), JSON]);
+        let chunk = format!("{:x}\r\n{sale}\r\n0\r\n\r\n", sale.len());
+        let next = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut stream = bench.connect().await;
+        stream.write_all(format!("{head}{lengths}\r\n{chunk}{next}").as_bytes()).await.unwrap();
+        let answer = read_answer(&mut stream).await.unwrap();
+        assert_eq!(answer.status, 202, "{lengths:?}: {answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{lengths:?}");
+        let more = stream.read(&mut [0; 1]).await.unwrap_or(0);
+        assert_eq!(more, 0, "what follows is not answered: {lengths:?}");
+    }
+    bench.assert_neighbour_unharmed().await;
+}
+
 #[tokio::test]
 async fn a_head_of_any_size_is_bounded() {
     let bench = start(|_| {}).await;
