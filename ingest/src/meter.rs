@@ -56,6 +56,11 @@ impl RateSettings {
         found.range_of("bytes_burst", self.bytes_burst, ByteSize::b(EVENT_BYTES.get())..);
     }
 
+    /// Tells whether there is a rate, of events or of bytes.
+    pub(crate) fn limits_anything(&self) -> bool {
+        self.events_per_second.is_some() || self.bytes_per_second.is_some()
+    }
+
     fn events(&self) -> Option<RateLimit> {
         let per_second = self.events_per_second?;
         let burst = self.events_burst.unwrap_or(per_second.saturating_mul(TWO));

@@ -75,6 +75,11 @@ fn default_max_terminals_per_store() -> u32 {
 }
 
 /// Rates of a tenant, of each of its stores, and of each of its keys.
+///
+/// A rate of events limits bytes too: 4 KiB for each event, unless a rate of bytes is given. Where neither the tenant nor its key
+/// has a rate, nothing follows, and the key may send as many events and bytes as the machine takes; only the memory of its
+/// requests is bounded, by `ingest.in_flight` and its shares. That is right for one tenant alone. With more than one, give each a
+/// rate, or it slows the others down: `tillrace check` warns of one that has none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitSettings {
@@ -136,6 +141,13 @@ impl TenantSettings {
     /// Returns every secret, with its path within the tenant.
     pub fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
         self.loyalty_secret.iter_mut().map(|secret| ("loyalty_secret".to_owned(), secret)).collect()
+    }
+
+    /// Tells whether each of its keys comes under a rate, whatever the store. A rate of bytes alone counts: events have bytes.
+    fn is_limited(&self) -> bool {
+        let key_is_limited =
+            |key: &KeySettings| key.limit.unwrap_or(self.limits.key).limits_anything();
+        self.limits.tenant.limits_anything() || self.keys.iter().all(key_is_limited)
     }
 
     /// Returns how its terminals number their events.
@@ -200,6 +212,13 @@ pub fn inspect(tenants: &[TenantSettings], found: &mut Inspection) {
     let (mut ids, mut hashes) = (HashSet::new(), HashSet::new());
     found.each("tenants", tenants, |found, tenant| {
         tenant.inspect(found);
+        if tenants.len() > 1 && !tenant.is_limited() {
+            found.warning(
+                "limits",
+                "have no rate for a key of this tenant, which may take all that the machine does from the other tenants",
+                "set events_per_second below `tenant` or `key`; a limit of bytes follows from it",
+            );
+        }
         found.require(
             ids.insert(&tenant.id),
             "id",

@@ -120,3 +120,34 @@ fn the_policy_revision_follows_the_settings_and_shows_no_secret() {
     assert_ne!(plain, revision(json!({"clock_skew": "1m"})));
     assert_ne!(plain, revision(json!({"loyalty_secret": "sixteen bytes or more"})));
 }
+
+#[test]
+fn a_tenant_without_a_rate_beside_others_is_a_warning() {
+    let rate = json!({"events_per_second": 5});
+    let key = |name: &str, limit: Value| {
+        let mut key = key(name, name, &["*"]);
+        key["limit"] = limit;
+        key
+    };
+    let warned = |first: Value| -> Vec<String> {
+        let mut second = first.clone();
+        second["id"] = json!("b");
+        second["keys"] = json!([key("b", rate.clone())]);
+        let mut alone = Inspection::default();
+        inspect(&serde_json::from_value::<Vec<_>>(json!([first])).unwrap(), &mut alone);
+        assert_eq!(alone.warnings(), [], "one tenant has the machine to itself");
+        let both: Vec<TenantSettings> = serde_json::from_value(json!([first, second])).unwrap();
+        let mut found = Inspection::default();
+        inspect(&both, &mut found);
+        assert_eq!(found.errors(), []);
+        found.warnings().iter().map(|warning| warning.path.clone()).collect()
+    };
+    let with =
+        |limits: Value, keys: Value| warned(json!({"id": "a", "limits": limits, "keys": keys}));
+    let (limited, unlimited) = (key("k1", rate.clone()), key("k2", json!(null)));
+    assert_eq!(with(json!({}), json!([limited, unlimited])), ["tenants[0].limits"]);
+    assert_eq!(with(json!({"store": rate}), json!([unlimited])), ["tenants[0].limits"]);
+    assert_eq!(with(json!({}), json!([limited])), [""; 0]);
+    assert_eq!(with(json!({"key": rate}), json!([unlimited])), [""; 0]);
+    assert_eq!(with(json!({"tenant": {"bytes_per_second": "1MiB"}}), json!([unlimited])), [""; 0]);
+}
