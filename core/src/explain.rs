@@ -25,6 +25,11 @@ pub trait Explained: Error {
     fn explanation(&self) -> &'static Explanation;
 }
 
+/// Returns the code of an error, for a log line.
+pub fn code_of(error: &impl Explained) -> &'static str {
+    error.explanation().code
+}
+
 /// Explains the variants of an error enum.
 ///
 /// `=>` lists tuple variants whose content has an explanation of its own. With `via METHOD` a method of the enum is

@@ -19,6 +19,8 @@ pub use quantity::Quantity;
 pub use schema::{DurationText, SizeText};
 pub use secret::{Secret, SecretError};
 
+use crate::explain::{Explained, Explanation};
+
 /// One setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {fault}; {remedy}")]
@@ -34,6 +36,20 @@ pub struct SettingError {
 /// Every setting of a section that cannot be used, in the order of its keys; never empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettingErrors(Vec<SettingError>);
+
+const UNUSABLE: Explanation = Explanation {
+    code: "setting_unusable",
+    meaning: "A setting cannot be used. Nothing was started.",
+    remedy: "Set each key that the text names as it says; docs/configuration.md has the bounds of every key.",
+};
+
+impl Explained for SettingErrors {
+    const EXPLANATIONS: &'static [Explanation] = &[UNUSABLE];
+
+    fn explanation(&self) -> &'static Explanation {
+        &UNUSABLE
+    }
+}
 
 impl SettingErrors {
     /// Takes errors, unless there are none.

@@ -1,12 +1,13 @@
 //! The gateway as a whole: started on a log, drained without losing a reply.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::registry::Registry;
+use tillrace_core::explain;
+use tillrace_core::explain::Explanation;
 use tillrace_core::health::{self, Phase, Readiness};
 use tillrace_core::log::{Log, LogError};
 use tillrace_core::setting::SettingErrors;
@@ -17,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
 use crate::health::Health;
-use crate::listen::{self, Listener, Stage};
+use crate::listen::{self, ListenError, Listener, Stage};
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
 use crate::route::Front;
@@ -45,6 +46,14 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
+/// Connections were cut at the end.
+pub const CONNECTIONS_CUT: Explanation = Explanation {
+    code: "connections_cut",
+    meaning: "The process was told to end, and after `ingest.drain_timeout` clients still held connections open, which were cut. \
+              What was not answered was not acknowledged, and is sent again.",
+    remedy: "Nothing, if clients were slow or gone. To wait longer, raise `ingest.drain_timeout`.",
+};
+
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
@@ -52,22 +61,33 @@ pub enum GatewayError {
     #[error(transparent)]
     Settings(#[from] SettingErrors),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// The log did not give a producer.
     #[error("cannot open a producer on the log")]
     Log(#[from] LogError),
 }
 
-/// The log did not take in time what it was given. None of it was acknowledged to its sender.
+explain!(GatewayError {
+    => Listen, Log;
+    Settings: "gateway_settings",
+        "A value below `ingest` cannot be used. Nothing was started.",
+        "Set each key that the text names as it says; `tillrace check` names its line.";
+});
+
+/// Why a gateway did not end cleanly.
 #[derive(Debug, thiserror::Error)]
-#[error("rows were still on their way to the log")]
-pub struct DrainError(#[from] LogError);
+pub enum DrainError {
+    /// The log did not take in time what it was given. None of it was acknowledged to its sender.
+    #[error("rows were still on their way to the log")]
+    Unanswered(#[from] LogError),
+}
+
+explain!(DrainError {
+    Unanswered: "drain_unanswered",
+        "The process ended before the log had answered for all events that it was given. None of them was acknowledged, so their          senders send them again; what did reach the log is told as a duplicate then.",
+        "Look at the brokers, or the disk of a local log: see the code of the log's error in the text. If they are well and only          slow, raise `ingest.drain_timeout`.";
+});
 
 impl Gateway {
     /// Starts a gateway on the current runtime: when this returns, it accepts connections.
@@ -102,9 +122,8 @@ impl Gateway {
     ) -> Result<Self, GatewayError> {
         settings.validate()?;
         let address = settings.listen;
-        let listen_error = |source| GatewayError::Listen { address, source };
-        let listener = Listener::bind(address, process.clone(), "gateway").map_err(listen_error)?;
-        let local_addr = listener.local_addr().map_err(listen_error)?;
+        let listener = Listener::bind(address, process.clone(), "gateway")?;
+        let local_addr = listener.local_addr();
         let metrics = Metrics::register(metrics);
         let health = Arc::new(Health::new(process.clone(), settings.durability, clock.clone()));
         let events = topics.events.clone();
@@ -187,7 +206,8 @@ impl Gateway {
                 cut = u64::try_from(self.front.metrics.connections.get()).unwrap_or_default();
                 self.stage.send_replace(Stage::Cut);
                 finished.await;
-                tracing::warn!(cut, waited = ?self.drain_timeout, "cut connections still open");
+                let (code, waited) = (CONNECTIONS_CUT.code, self.drain_timeout);
+                tracing::warn!(code, cut, ?waited, "cut connections still open");
             }
         }
         let (front, wait) = (self.front, self.drain_timeout);

@@ -42,9 +42,9 @@ mod problem;
 mod reply;
 mod tally;
 
-pub use gateway::{DrainError, Gateway, GatewayError};
+pub use gateway::{CONNECTIONS_CUT, DrainError, Gateway, GatewayError};
 pub use health::{Health, TOO_MANY_NAMES, WEAK_SETTINGS};
-pub use listen::{ACCEPT_FAILING, BoundedStream, Listener, RESERVED_CONNECTIONS};
+pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener, RESERVED_CONNECTIONS};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
 pub use meter::RateSettings;
 pub use problem::{Problem, Reason, Remedy};

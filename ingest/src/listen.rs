@@ -5,6 +5,7 @@
 //! ADR 54 adds up.
 
 mod activity;
+mod error;
 mod limiter;
 mod listener;
 mod stream;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use self::activity::{Activity, Stall};
+pub use self::error::ListenError;
 pub use self::limiter::RESERVED_CONNECTIONS;
 use self::limiter::{Admission, ConnectionLimiter, Slot};
 pub use self::listener::{ACCEPT_FAILING, Listener};

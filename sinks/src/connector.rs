@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tillrace_core::explain::{Explained, Explanation};
 use tillrace_core::log::{Offset, Partition};
 
 use crate::failure::{ErrorChain, FailureCode};
@@ -111,6 +112,17 @@ impl Verdict {
     }
 }
 
+const THROTTLED: Explanation = Explanation {
+    code: "backend_throttles",
+    meaning: "The backend asks for fewer calls (429). Calls wait as long as it says.",
+    remedy: "Lower the sink's `flow.rate` to what the backend takes, or raise the backend's limit.",
+};
+const REFUSED: Explanation = Explanation {
+    code: "backend_refuses",
+    meaning: "The backend refuses the content of a call; its words are in the text.",
+    remedy: "See in the backend's log what it refuses, correct that there, and use `tillrace redrive`.",
+};
+
 /// A call that failed as a whole. Nothing is known about its records.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -148,4 +160,16 @@ pub enum CallError {
         /// Where, and what exactly.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Explained for CallError {
+    const EXPLANATIONS: &'static [Explanation] = &[THROTTLED, REFUSED];
+
+    fn explanation(&self) -> &'static Explanation {
+        match self {
+            Self::Unavailable { code, .. } | Self::Stop { code, .. } => code.explanation(),
+            Self::Throttled { .. } => &THROTTLED,
+            Self::Refused { .. } => &REFUSED,
+        }
+    }
 }

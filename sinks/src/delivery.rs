@@ -10,7 +10,7 @@ use tillrace_core::explain;
 use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{self, Impact};
 use tillrace_core::log::{Log, LogError, Partition};
-use tillrace_core::restart::{RestartPolicy, RoleExit};
+use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
 use tokio::sync::watch;
@@ -20,7 +20,7 @@ use crate::connector::Connector;
 use crate::crm::CrmPoints;
 use crate::engine::{Conditions, DeliveryMetrics, Engine, JournalError, SinkError, Wiring};
 use crate::erp::Erp;
-use crate::failure::{ErrorChain, FailureCode};
+use crate::failure::ErrorChain;
 use crate::http::BackendError;
 use crate::parquet::{OwnerError, ParquetFiles, PlaceError};
 use crate::settings::{self, SinkSettings, Target};
@@ -95,9 +95,10 @@ impl StartError {
     fn told_by_source(&self) -> Option<&'static Explanation> {
         match self {
             Self::Log { source, .. } => Some(source.explanation()),
-            Self::Place { source, .. } => Some(source.code().explanation()),
-            Self::Owner { .. } => Some(FailureCode::PlaceTaken.explanation()),
-            Self::Settings(_) | Self::Backend { .. } => None,
+            Self::Place { source, .. } => Some(source.explanation()),
+            Self::Owner { source, .. } => Some(source.explanation()),
+            Self::Backend { source, .. } => Some(source.explanation()),
+            Self::Settings(_) => None,
         }
     }
 }
@@ -208,7 +209,8 @@ impl Delivery {
         let mut ends = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks {
             if let Err(error) = sink.task.await {
-                tracing::error!(sink = sink.name, %error, "watching over a sink failed");
+                let (code, sink) = (PANICKED.code, &sink.name);
+                tracing::error!(code, sink, %error, "watching over a sink failed");
             }
             let health = sink.health.borrow().clone();
             ends.push((sink.name, health));

@@ -14,6 +14,7 @@ use reqwest::{Certificate, Client, StatusCode, Url, redirect};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tillrace_core::explain;
 use tillrace_core::setting::{DurationText, Inspection, Secret};
 
 use crate::connector::{CallError, LONGEST_RETRY_AFTER, Verdict};
@@ -72,6 +73,21 @@ pub enum BackendError {
     #[error("make an HTTP client; see that `ca_file` holds certificates in PEM")]
     Client(#[from] reqwest::Error),
 }
+
+explain!(BackendError {
+    Token: "backend_token",
+        "The token of a sink cannot stand in a header: it is empty, holds a line break, or still is the name of a variable.",
+        "Name a variable or file as the sink's `token` that holds one line of text.";
+    Url: "backend_url",
+        "The `url` of a sink is no URL.",
+        "Write it with its scheme, host and path: `https://erp.example/documents`.";
+    CaFile: "backend_ca_file",
+        "The file of certificate authorities that a sink names cannot be read.",
+        "Put a PEM file there and let this process's user read it, or correct the sink's `ca_file`.";
+    Client: "backend_client",
+        "The client of a sink's backend cannot be made: `ca_file` holds no certificates, or TLS cannot be used on this machine.",
+        "See that the sink's `ca_file` holds certificates in PEM.";
+});
 
 /// A client of one backend.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tillrace_core::explain;
+use tillrace_core::explain::{Explained as _, Explanation};
 use tokio::time::timeout;
 
 use crate::http::{Backend, BackendError, BackendSettings};
@@ -48,6 +50,31 @@ pub enum ProbeError {
         place: String,
     },
 }
+
+impl ProbeError {
+    fn told_by_source(&self) -> Option<&'static Explanation> {
+        match self {
+            Self::Place { source, .. } => Some(source.explanation()),
+            _ => None,
+        }
+    }
+}
+
+explain!(ProbeError via told_by_source {
+    => Backend;
+    Unreachable: "probe_unanswered",
+        "The backend of a sink gave no answer to `tillrace check --probe`; the words of the system are in the text.",
+        "Start the backend, or correct host and port of the sink's `url`, or this machine's DNS, routes and `ca_file`.";
+    NotLetIn: "probe_not_let_in",
+        "The backend of a sink does not accept its token (401 or 403).",
+        "Renew the token in the variable or file that the sink's `token` names, or its rights.";
+    Place: "probe_place",
+        "The place for a sink's files cannot be used.",
+        "See the code in the text.";
+    TimedOut: "probe_timed_out",
+        "Nothing was heard for 15 seconds from where a sink delivers to.",
+        "See whether it is up, and whether a firewall drops what is sent there.";
+});
 
 /// Asks a backend for its head, or looks into the place for files, and says what came of it.
 ///

@@ -11,83 +11,29 @@
 //!
 //! Deliberately absent: a consumer group. The sink itself may run meanwhile.
 
+mod due;
+mod error;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use tillrace_core::log::{Entry, Log, LogError, LogView, Offset, Partition, Topic};
+use tillrace_core::log::{Log, LogError, LogView, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tokio::time::Instant;
 
+pub use self::due::{Due, due};
+use self::due::{READ_WAIT, read_letter, refuse_files};
+pub use self::error::RedriveError;
 use crate::audit::{self, Chain, Outcome};
-use crate::connector::{Answer, Batch, CallError, Connector, Ordering, Verdict};
-use crate::dead::{self, Letter};
-use crate::delivery::{StartError, connect};
-use crate::engine::{Journal, JournalError, Pacer, wall_clock};
+use crate::connector::{Answer, Batch, CallError, Connector, Verdict};
+use crate::dead;
+use crate::delivery::connect;
+use crate::engine::{Journal, Pacer, wall_clock};
 use crate::failure::{ErrorChain, FailureCode};
 use crate::filter::Filter;
 use crate::record::{Record, Source, Unreadable};
 use crate::settings::{Retry, SinkSettings};
-
-const RECORDS_A_READ: usize = 500;
-/// Longest wait for a read of what is known to be there.
-const READ_WAIT: Duration = Duration::from_secs(30);
-
-/// Why letters cannot be sent again.
-#[derive(Debug, thiserror::Error)]
-pub enum RedriveError {
-    /// Files go on without their dead letters.
-    #[error(
-        "sink {sink} writes files, which went on without its dead letters: no row can hold them"
-    )]
-    Files {
-        /// The sink.
-        sink: String,
-    },
-    /// The log failed.
-    #[error("read dead letters and audit")]
-    Log(#[from] LogError),
-    /// A letter that this version cannot read.
-    #[error("{topic}/{partition}: offset {offset} is no dead letter")]
-    Unreadable {
-        /// Topic of dead letters.
-        topic: Topic,
-        /// Partition.
-        partition: Partition,
-        /// Offset of the letter.
-        offset: Offset,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// The connector cannot be made.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The backend failed as often as it may. What was delivered before is in the audit.
-    #[error("the backend cannot be used now; run it again when it can")]
-    Backend(#[source] CallError),
-    /// The audit cannot be written.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-}
-
-/// A letter that is due: where it stands, what it stands for, and why it is dead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
-    /// Partition of the letter and of its record.
-    pub partition: Partition,
-    /// Offset of the letter.
-    pub letter: Offset,
-    /// Offset of the record on its topic.
-    pub offset: Offset,
-    /// Key of the record.
-    pub key: String,
-    /// `rejected`, `exhausted`, `parked`, `unreadable` or `set_aside`.
-    pub reason: String,
-    /// What the backend said.
-    pub error: String,
-}
 
 /// What became of a letter that was sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,28 +53,6 @@ pub struct Redriven {
     pub delivered: u64,
     /// Left among the dead letters, those not tried included.
     pub left: u64,
-}
-
-/// Lists the letters of a sink that are due, in the order in which they would be sent.
-///
-/// # Errors
-/// When the sink writes files, the log fails, or a letter cannot be read.
-pub fn due(
-    view: &dyn LogView,
-    topics: &Topics,
-    sink: &SinkSettings,
-) -> Result<Vec<Due>, RedriveError> {
-    let mut due = Vec::new();
-    for partition in 0..view.partitions() {
-        let mut letters = dead_in(view, topics, sink, partition)?;
-        if !letters.is_empty() {
-            forget_delivered(view, topics, sink, partition, &mut letters)?;
-        }
-        let mut letters: Vec<Due> = letters.into_values().collect();
-        letters.sort_by_key(|letter| letter.letter);
-        due.extend(letters);
-    }
-    Ok(due)
 }
 
 /// Sends letters again and tells `heard` of each.
@@ -164,13 +88,6 @@ pub async fn redrive(
         heard(letter, &fate);
     }
     Ok(total)
-}
-
-fn refuse_files(sink: &SinkSettings) -> Result<(), RedriveError> {
-    if sink.to.ordering() == Ordering::Partition {
-        return Err(RedriveError::Files { sink: sink.name.clone() });
-    }
-    Ok(())
 }
 
 /// What a run needs, from the first letter to the last.
@@ -327,100 +244,6 @@ fn judge(result: Result<Answer, CallError>) -> Result<(Answer, Verdict), CallErr
         }
         Err(error) => Err(error),
     }
-}
-
-fn read_letter(entry: &Entry) -> Result<Letter<'_>, RedriveError> {
-    serde_json::from_slice(entry.value.as_deref().unwrap_or_default()).map_err(|source| {
-        let (topic, partition) = (entry.topic.clone(), entry.partition);
-        RedriveError::Unreadable { topic, partition, offset: entry.offset, source }
-    })
-}
-
-/// Lists the letters of a partition by the offset of their record; of two the later stands.
-fn dead_in(
-    view: &dyn LogView,
-    topics: &Topics,
-    sink: &SinkSettings,
-    partition: Partition,
-) -> Result<BTreeMap<Offset, Due>, RedriveError> {
-    refuse_files(sink)?;
-    let mut letters = BTreeMap::new();
-    scan(view, &topics.dead(&sink.name), partition, &mut |entry| {
-        let letter = read_letter(entry)?;
-        let due = Due {
-            partition,
-            letter: entry.offset,
-            offset: letter.offset,
-            key: letter.key.into_owned(),
-            reason: letter.reason.into_owned(),
-            error: letter.error.into_owned(),
-        };
-        letters.insert(due.offset, due);
-        Ok(())
-    })?;
-    Ok(letters)
-}
-
-/// What is read of an audit record.
-#[derive(Deserialize)]
-struct Audited<'a> {
-    #[serde(borrow)]
-    sink: &'a str,
-    topic: &'a str,
-    outcome: &'a str,
-    offsets: Vec<(Offset, Offset)>,
-}
-
-/// Takes out what the audit says was delivered after all.
-fn forget_delivered(
-    view: &dyn LogView,
-    topics: &Topics,
-    sink: &SinkSettings,
-    partition: Partition,
-    letters: &mut BTreeMap<Offset, Due>,
-) -> Result<(), RedriveError> {
-    let source = sink.to.source().topic(topics);
-    scan(view, &topics.audit, partition, &mut |entry| {
-        let value = entry.value.as_deref().unwrap_or_default();
-        // What cannot be read says nothing of a delivery; finding it is the work of `verify`.
-        let Ok(record) = serde_json::from_slice::<Audited<'_>>(value) else { return Ok(()) };
-        if record.sink != sink.name
-            || record.topic != source.as_str()
-            || record.outcome != "delivered"
-        {
-            return Ok(());
-        }
-        for (from, to) in record.offsets {
-            let delivered: Vec<Offset> =
-                letters.range(from..to.max(from)).map(|(&offset, _)| offset).collect();
-            for offset in delivered {
-                letters.remove(&offset);
-            }
-        }
-        Ok(())
-    })
-}
-
-/// Reads all records of a partition that are there now.
-fn scan(
-    view: &dyn LogView,
-    topic: &Topic,
-    partition: Partition,
-    take: &mut dyn FnMut(&Entry) -> Result<(), RedriveError>,
-) -> Result<(), RedriveError> {
-    let bounds = view.bounds(topic, partition)?;
-    let mut reader = view.reader(topic, partition, bounds.start)?;
-    while reader.position() < bounds.stable_end {
-        let before = reader.position();
-        let entries = reader.read(RECORDS_A_READ, READ_WAIT)?;
-        if entries.is_empty() && reader.position() == before {
-            return Err(LogError::TimedOut { action: "read a topic to its end" }.into());
-        }
-        for entry in entries.iter().filter(|entry| entry.offset < bounds.stable_end) {
-            take(entry)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

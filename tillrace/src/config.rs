@@ -6,6 +6,7 @@
 mod core_schema;
 mod development;
 mod environment;
+mod error;
 mod inspect;
 mod load;
 mod node;
@@ -29,6 +30,7 @@ use tillrace_ingest::{GatewaySettings, TenantSettings};
 use tillrace_sinks::SinkSettings;
 
 pub(crate) use self::development::DevelopmentKey;
+pub(crate) use self::error::ConfigurationError;
 use self::load::Surroundings;
 pub(crate) use self::report::Report;
 use crate::cli::Source;
@@ -129,7 +131,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be read or the configuration cannot be used: all that is wrong, by its keys.
-    pub(crate) fn load(source: &Source) -> anyhow::Result<Self> {
+    pub(crate) fn load(source: &Source) -> Result<Self, ConfigurationError> {
         Self::load_with_warnings(source).map(|(settings, _warnings)| settings)
     }
 
@@ -137,13 +139,15 @@ impl Settings {
     ///
     /// # Errors
     /// As for [`Settings::load`].
-    pub(crate) fn load_with_warnings(source: &Source) -> anyhow::Result<(Self, Vec<String>)> {
+    pub(crate) fn load_with_warnings(
+        source: &Source,
+    ) -> Result<(Self, Vec<String>), ConfigurationError> {
         let (settings, report) = Self::examine(source)?;
         match settings {
             Some(settings) if report.errors().is_empty() => {
                 Ok((settings, report.warnings().iter().map(ToString::to_string).collect()))
             }
-            _ => anyhow::bail!("the configuration cannot be used:{report}"),
+            _ => Err(ConfigurationError::Unusable(report)),
         }
     }
 
@@ -151,7 +155,7 @@ impl Settings {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(crate) fn examine(source: &Source) -> anyhow::Result<(Option<Self>, Report)> {
+    pub(crate) fn examine(source: &Source) -> Result<(Option<Self>, Report), ConfigurationError> {
         load::examine(source, &Surroundings::of_process())
     }
 

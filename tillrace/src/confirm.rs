@@ -2,7 +2,9 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
+
+use crate::usage::UsageError;
 
 /// Tells whether to go on: `--yes` says so, else a person at a terminal does.
 ///
@@ -12,7 +14,9 @@ pub(crate) fn confirm(question: &str, yes: bool) -> anyhow::Result<bool> {
     if yes {
         return Ok(true);
     }
-    ensure!(io::stdin().is_terminal(), "there is no terminal to ask on: add --yes, or --dry-run");
+    if !io::stdin().is_terminal() {
+        return Err(UsageError::NoTerminal.into());
+    }
     let mut out = io::stdout().lock();
     write!(out, "{question} [y/N] ").and_then(|()| out.flush()).context("ask")?;
     let mut answer = String::new();

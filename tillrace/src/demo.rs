@@ -5,6 +5,7 @@
 //! what they know, none believing another: the fleet what was acknowledged, the log's own recount
 //! what it holds, and the backends what they booked. The exit code is 0 only if all agree.
 
+mod error;
 mod reader;
 mod report;
 mod screen;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
 use tillrace_core::log::LogView;
@@ -25,6 +26,7 @@ use tillrace_loadtest::client::{self, Outcome};
 use tillrace_loadtest::fleet::Fleet;
 use tillrace_loadtest::verify::{self as sender, VerifySettings};
 
+pub(crate) use self::error::DemoError;
 use self::reader::ViewReader;
 use self::report::DemoReport;
 use self::screen::Screen;
@@ -70,7 +72,7 @@ pub(crate) async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let report = tokio::select! {
         report = play(&args, folder.path()) => report?,
         // Ending here, not by the signal, removes the folder.
-        _interrupted = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _interrupted = tokio::signal::ctrl_c() => return Err(DemoError::Interrupted.into()),
     };
     let text = if args.quiet && report.holds { String::new() } else { report.to_string() };
     output::report(text, args.json.as_deref().map(|path| (path, &report)))?;
@@ -106,7 +108,7 @@ async fn send(
         screen.sending(progress);
     });
     tokio::select! {
-        outcome = sending => outcome.context("send the fleet's events"),
+        outcome = sending => Ok(outcome.map_err(DemoError::from)?),
         error = stage.stopped() => Err(error.context("a role stopped while the tills were sending")),
     }
 }
@@ -122,7 +124,8 @@ async fn deliver(stage: &mut Stage, screen: &Screen) -> anyhow::Result<()> {
         error = stage.stopped() => return Err(error.context("a role stopped before it was done")),
     };
     if let Some(stuck) = left.first() {
-        bail!("{} has {} records to go, and stands still", stuck.name, stuck.records);
+        let (what, records) = (stuck.name.clone(), stuck.records);
+        return Err(DemoError::StandsStill { what, records }.into());
     }
     Ok(())
 }
@@ -142,7 +145,7 @@ async fn check(
         };
         let mut reader = ViewReader::new(Arc::clone(&view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
-            .context("compare the log with what was acknowledged")?;
+            .map_err(DemoError::from)?;
         let recount = crate::verify::recount(&settings, &view)?;
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });

@@ -3,16 +3,41 @@
 //! A connection that takes the last one takes it from the log, whose next segment then cannot be opened. So connections
 //! get what is left when files and the listeners' reserves are taken care of, whatever the configuration asks for.
 
-use anyhow::{Context, ensure};
+use std::io;
+
 use rlimit::Resource;
+use tillrace_core::explain;
 use tillrace_ingest::{GatewaySettings, RESERVED_CONNECTIONS};
 
+use crate::lines::LIMIT_NOT_RAISED;
 use crate::status;
 
 /// Descriptors for the log's files or its connections to brokers, and for files and calls of the sinks.
 const FILES: usize = 256;
 /// Fewer connections than this are no gateway.
 const LEAST_CONNECTIONS: usize = 64;
+
+/// Why there are not enough descriptors to start with.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DescriptorError {
+    #[error("read the limit of open files")]
+    Unknown(#[source] io::Error),
+    #[error(
+        "the limit of open files is {limit}, and a gateway needs {least} at least: raise it (LimitNOFILE of systemd, \
+         ulimit -n)"
+    )]
+    TooFew { limit: usize, least: usize },
+}
+
+explain!(DescriptorError {
+    Unknown: "descriptors_unknown",
+        "The system does not tell how many files this process may open. Nothing was started.",
+        "See the words of the system in the text: a sandbox may forbid the call `getrlimit`.";
+    TooFew: "descriptors_too_few",
+        "The limit of open files leaves next to nothing for connections once the log's files and the reserves are taken off. \
+         Nothing was started.",
+        "Raise it: `LimitNOFILE` of systemd, `ulimit -n` of a shell, `--ulimit nofile` of a container.";
+});
 
 /// What the process may open.
 #[derive(Debug, Clone, Copy)]
@@ -25,12 +50,12 @@ impl Descriptors {
     ///
     /// # Errors
     /// When the limit cannot be read.
-    pub(crate) fn raise() -> anyhow::Result<Self> {
+    pub(crate) fn raise() -> Result<Self, DescriptorError> {
         let limit = match rlimit::increase_nofile_limit(u64::MAX) {
             Ok(limit) => limit,
             Err(error) => {
-                tracing::warn!(%error, "cannot raise the limit of open files");
-                Resource::NOFILE.get_soft().context("read the limit of open files")?
+                tracing::warn!(code = LIMIT_NOT_RAISED.code, %error, "cannot raise the limit of open files");
+                Resource::NOFILE.get_soft().map_err(DescriptorError::Unknown)?
             }
         };
         Ok(Self { limit: usize::try_from(limit).unwrap_or(usize::MAX) })
@@ -40,16 +65,16 @@ impl Descriptors {
     ///
     /// # Errors
     /// When next to nothing is left.
-    pub(crate) fn hold(self, settings: &mut GatewaySettings) -> anyhow::Result<Option<String>> {
+    pub(crate) fn hold(
+        self,
+        settings: &mut GatewaySettings,
+    ) -> Result<Option<String>, DescriptorError> {
         let taken = FILES + status::MAX_CONNECTIONS + RESERVED_CONNECTIONS;
         let limit = self.limit;
         let room = limit.saturating_sub(taken);
-        ensure!(
-            room >= LEAST_CONNECTIONS,
-            "the limit of open files is {limit}, and a gateway needs {} at least: raise it (LimitNOFILE of systemd, \
-             ulimit -n)",
-            taken + LEAST_CONNECTIONS
-        );
+        if room < LEAST_CONNECTIONS {
+            return Err(DescriptorError::TooFew { limit, least: taken + LEAST_CONNECTIONS });
+        }
         let wanted = settings.max_connections;
         settings.max_connections = wanted.min(room);
         Ok((wanted > room).then(|| {
@@ -66,7 +91,10 @@ impl Descriptors {
 mod tests {
     use super::*;
 
-    fn held(limit: usize, max_connections: usize) -> anyhow::Result<(usize, Option<String>)> {
+    fn held(
+        limit: usize,
+        max_connections: usize,
+    ) -> Result<(usize, Option<String>), DescriptorError> {
         let mut settings = GatewaySettings { max_connections, ..GatewaySettings::default() };
         let said = Descriptors { limit }.hold(&mut settings)?;
         Ok((settings.max_connections, said))

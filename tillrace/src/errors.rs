@@ -1,43 +1,80 @@
 //! The remedy of an error that ends a command, and the page of all of them.
 
+mod system;
+
 use std::error::Error;
 use std::sync::Arc;
 
 use tillrace_core::aggregate::AggregateError;
 use tillrace_core::explain::{Explained, Explanation};
 use tillrace_core::log::LogError;
-use tillrace_sinks::StartError;
-use tillrace_sinks::engine::SinkError;
+use tillrace_core::setting::{SecretError, SettingErrors};
+use tillrace_ingest::{DrainError, GatewayError, ListenError};
+use tillrace_sinks::connector::CallError;
+use tillrace_sinks::engine::{JournalError, SinkError};
+use tillrace_sinks::http::BackendError;
+use tillrace_sinks::parquet::{OwnerError, PlaceError, RecountError};
+use tillrace_sinks::redrive::RedriveError;
+use tillrace_sinks::{ProbeError, StartError};
 
-/// Returns what is known of the first cause that is explained.
-pub(crate) fn explanation(error: &anyhow::Error) -> Option<&'static Explanation> {
-    fn of<E: Explained + 'static>(cause: &(dyn Error + 'static)) -> Option<&'static Explanation> {
-        cause.downcast_ref::<E>().map(Explained::explanation)
-    }
-    error.chain().find_map(|cause| {
-        let sink = || cause.downcast_ref::<Arc<SinkError>>().map(|error| error.explanation());
-        of::<AggregateError>(cause)
-            .or_else(|| of::<LogError>(cause))
-            .or_else(|| of::<StartError>(cause))
-            .or_else(sink)
-    })
+use crate::config::ConfigurationError;
+use crate::demo::DemoError;
+use crate::descriptors::DescriptorError;
+use crate::lines::DEFECT;
+use crate::release::ReleaseError;
+use crate::roles::RoleError;
+use crate::telemetry::TelemetryError;
+use crate::usage::UsageError;
+
+/// Lists the types that can be the cause of a failed command, each with its explanations.
+macro_rules! operator_errors {
+    ($($error:ident)+) => {
+        /// Returns what is known of one cause.
+        fn of_cause(cause: &(dyn Error + 'static)) -> Option<&'static Explanation> {
+            $(if let Some(error) = cause.downcast_ref::<$error>() {
+                return Some(error.explanation());
+            })+
+            cause.downcast_ref::<Arc<SinkError>>().map(|error| error.explanation())
+        }
+
+        #[cfg(test)]
+        const OPERATOR_ERRORS: &[(&str, &[Explanation])] =
+            &[$((stringify!($error), $error::EXPLANATIONS)),+];
+    };
+}
+
+operator_errors! {
+    UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError
+    GatewayError DrainError RoleError AggregateError LogError
+    StartError BackendError PlaceError OwnerError SinkError JournalError CallError
+    ProbeError RecountError RedriveError ReleaseError DemoError
+}
+
+/// Returns what is known of the first cause that is explained, or of what the system said.
+pub(crate) fn explanation(error: &anyhow::Error) -> &'static Explanation {
+    let of_system = || error.chain().find_map(|cause| cause.downcast_ref().map(system::of_io));
+    error.chain().find_map(of_cause).or_else(of_system).unwrap_or(&DEFECT)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
     use std::fmt::Write as _;
+    use std::io;
     use std::path::Path;
 
     use tillrace_core::aggregate::{PARTITION_STOPPED, RECORDS_UNREADABLE};
-    use tillrace_core::log::kafka::KafkaFault;
+    use tillrace_core::log::kafka::{self, KafkaFault};
     use tillrace_core::log::local::{self, FileError, LocalFault};
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
-    use tillrace_ingest::{ACCEPT_FAILING, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS};
-    use tillrace_sinks::engine::{JournalError, SINK_CONDITIONS};
+    use tillrace_ingest::{
+        ACCEPT_FAILING, CONNECTIONS_CUT, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
+    };
+    use tillrace_sinks::engine::SINK_CONDITIONS;
     use tillrace_sinks::failure::FailureCode;
 
     use super::*;
+    use crate::lines::LINES;
     use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
     const HEAD: &str = "\
@@ -50,6 +87,13 @@ and what to do. What happened where is in the text beside the code. Made from th
     /// Every enum whose errors reach an operator.
     fn sections() -> Vec<(&'static str, &'static [Explanation])> {
         vec![
+            ("Starting: the configuration", ConfigurationError::EXPLANATIONS),
+            ("Starting: a setting", SettingErrors::EXPLANATIONS),
+            ("Starting: secrets", SecretError::EXPLANATIONS),
+            ("Starting: log lines", TelemetryError::EXPLANATIONS),
+            ("Starting: open files", DescriptorError::EXPLANATIONS),
+            ("Starting: addresses", ListenError::EXPLANATIONS),
+            ("Starting: the gateway", GatewayError::EXPLANATIONS),
             ("The log", LogError::EXPLANATIONS),
             ("Apache Kafka", KafkaFault::EXPLANATIONS),
             ("The local log", LocalFault::EXPLANATIONS),
@@ -59,12 +103,26 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Partitions of the aggregator", &[PARTITION_STOPPED, RECORDS_UNREADABLE]),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES]),
             ("Delivery: starting", StartError::EXPLANATIONS),
+            ("Delivery: the client of a backend", BackendError::EXPLANATIONS),
             ("Delivery: calls and files", FailureCode::EXPLANATIONS),
+            ("Delivery: what a backend says of a call", CallError::EXPLANATIONS),
             ("Delivery: what stands still", SINK_CONDITIONS),
             ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
             ("Delivery: its audit", JournalError::EXPLANATIONS),
             ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
             ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
+            ("Ending", DrainError::EXPLANATIONS),
+            ("Ending: connections", &[CONNECTIONS_CUT]),
+            ("Ending unasked", RoleError::EXPLANATIONS),
+            ("Commands: how they are called", UsageError::EXPLANATIONS),
+            ("Commands: check", ProbeError::EXPLANATIONS),
+            ("Commands: release", ReleaseError::EXPLANATIONS),
+            ("Commands: redrive", RedriveError::EXPLANATIONS),
+            ("Commands: demo", DemoError::EXPLANATIONS),
+            ("The system", system::EXPLANATIONS),
+            ("Log lines: Apache Kafka", kafka::LINES),
+            ("Log lines: the local log", local::LINES),
+            ("Log lines: the process", LINES),
         ]
     }
 
@@ -108,6 +166,163 @@ and what to do. What happened where is in the text beside the code. Made from th
         let cause = Arc::new(KafkaFault::ShutOut);
         let log = LogError::ClientEnded { cause };
         let error = anyhow::Error::new(AggregateError::Log(log)).context("the aggregator stopped");
-        assert_eq!(explanation(&error).map(|known| known.code), Some("kafka_shut_out"));
+        assert_eq!(explanation(&error).code, "kafka_shut_out");
+    }
+
+    #[test]
+    fn every_error_of_a_command_has_a_remedy() {
+        let io = |kind: io::ErrorKind| anyhow::Error::new(io::Error::from(kind)).context("print");
+        assert_eq!(explanation(&io(io::ErrorKind::BrokenPipe)).code, "system_output_closed");
+        assert_eq!(explanation(&io(io::ErrorKind::Other)).code, "system_failed");
+        assert_eq!(explanation(&anyhow::Error::msg("what nobody foresaw")).code, "defect");
+        let typed = UsageError::NoTerminal;
+        assert_eq!(
+            explanation(&anyhow::Error::new(typed).context("ask")).code,
+            "usage_no_terminal"
+        );
+    }
+
+    #[test]
+    fn what_a_command_can_fail_with_is_on_the_page() {
+        let page: BTreeSet<&str> =
+            sections().into_iter().flat_map(|(_, list)| list).map(|one| one.code).collect();
+        for (name, explanations) in OPERATOR_ERRORS {
+            for Explanation { code, .. } in *explanations {
+                assert!(page.contains(code), "{name}: {code}");
+            }
+        }
+    }
+
+    /// Error types that reach no operator as such, and why.
+    const CAUSES: &[(&str, &str)] = &[
+        ("KafkaFault", "the cause in a LogError, which asks it for its explanation"),
+        ("LocalFault", "the cause in a LogError, which asks it for its explanation"),
+        ("FileError", "the cause in a LogError, which asks it for its explanation"),
+        ("OwnerSays", "the cause in a LogError"),
+        ("StateError", "the cause in AggregateError::State"),
+        (
+            "Unreadable",
+            "the text of a record kept aside, of a dead letter, or of SinkError::Unreadable",
+        ),
+        ("EnvelopeError", "the cause in Unreadable"),
+        ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
+        ("YamlError", "a line of a Report, with a remedy of its own"),
+        ("ExemptRangeError", "a line of SettingErrors, with a remedy of its own"),
+        ("IdError", "a line of SettingErrors, or what a sender is told: docs/problems.md"),
+        (
+            "BodyError",
+            "what a sender is told: docs/problems.md; of a Parquet file, FailureCode::EncodeFailed",
+        ),
+        ("ChainError", "the cause of FailureCode::ForeignFile, or of the code of its PlaceError"),
+        ("RowError", "the text of a dead letter"),
+        ("Stopped", "the cause of FailureCode::FilesMissing and BelowCommitted"),
+        ("FileFault", "a difference that a recount finds"),
+        ("Malformed", "what a sender is told: docs/problems.md"),
+        ("Refusal", "what a sender is told: docs/problems.md"),
+        ("Exhausted", "what a sender is told: docs/problems.md"),
+        ("NoCredit", "what a sender is told: docs/problems.md"),
+        ("TooManyNames", "what a sender is told: docs/problems.md; the condition too_many_names"),
+        ("HungUp", "simulated"),
+    ];
+
+    #[test]
+    fn every_error_type_is_explained_or_known_to_be_a_cause() {
+        let explained: BTreeSet<&str> = OPERATOR_ERRORS.iter().map(|(name, _)| *name).collect();
+        let causes: BTreeSet<&str> = CAUSES.iter().map(|(name, _)| *name).collect();
+        let found = error_types();
+        let unknown: Vec<_> = found
+            .iter()
+            .filter(|(name, _)| {
+                let name = name.as_str();
+                !explained.contains(name) && !causes.contains(name)
+            })
+            .collect();
+        assert!(
+            unknown.is_empty(),
+            "explain these, or say in CAUSES why no operator meets them: {unknown:#?}"
+        );
+        for (name, _) in CAUSES {
+            assert!(
+                found.iter().any(|(known, _)| known == name),
+                "{name} is no error type any more"
+            );
+        }
+    }
+
+    /// What ends a command has a type: an error that is only text has no remedy.
+    #[test]
+    fn no_error_of_the_executable_is_only_text() {
+        for (path, text) in sources(&["tillrace/src".to_owned()]) {
+            for word in ["bail!(", "ensure!(", "anyhow!("] {
+                assert!(!text.contains(word), "{path}: {word} has no remedy; make it a variant");
+            }
+        }
+    }
+
+    /// A line that an operator reads can be looked up on the page.
+    #[test]
+    fn every_warning_and_error_line_has_a_code() {
+        let mut lines = 0;
+        for (path, text) in sources(&programs()) {
+            for macro_name in ["tracing::warn!(", "tracing::error!("] {
+                for line in text.split(macro_name).skip(1) {
+                    let line = line.split(");").next().unwrap_or_default();
+                    let mut words = line.split(|byte: char| !byte.is_alphanumeric() && byte != '_');
+                    assert!(words.any(|word| word == "code"), "{path}: {macro_name}{line})");
+                    lines += 1;
+                }
+            }
+        }
+        assert!(lines > 30, "{lines}");
+    }
+
+    /// Every type of the programs that derives an error, with its file.
+    fn error_types() -> Vec<(String, String)> {
+        let mut types = Vec::new();
+        for (path, text) in sources(&programs()) {
+            let mut is_error = false;
+            for line in text.lines() {
+                is_error |= line.contains("thiserror::Error");
+                let mut words = line.split(|byte: char| !byte.is_alphanumeric() && byte != '_');
+                if is_error && words.any(|word| word == "enum" || word == "struct") {
+                    types.extend(words.next().map(|name| (name.to_owned(), path.clone())));
+                    is_error = false;
+                }
+            }
+        }
+        assert!(types.len() > 30, "{types:?}");
+        types
+    }
+
+    /// Source folders of the crates that an operator runs.
+    fn programs() -> Vec<String> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let crates = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap());
+        let crates = crates.filter(|entry| entry.path().join("Cargo.toml").exists());
+        let names = crates.map(|entry| entry.file_name().into_string().unwrap());
+        names
+            .filter(|name| !["benches", "fuzz", "loadtest"].contains(&name.as_str()))
+            .map(|name| format!("{name}/src"))
+            .collect()
+    }
+
+    /// The files of those folders without their tests.
+    fn sources(folders: &[String]) -> Vec<(String, String)> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut left: Vec<_> = folders.iter().map(|folder| root.join(folder)).collect();
+        let mut files = Vec::new();
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                left.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            } else if path.extension().is_some_and(|kind| kind == "rs")
+                && !path.ends_with("tests.rs")
+            {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let text =
+                    text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+                files.push((path.display().to_string(), text));
+            }
+        }
+        files
     }
 }

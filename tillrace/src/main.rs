@@ -7,6 +7,7 @@ mod confirm;
 mod demo;
 mod descriptors;
 mod errors;
+mod lines;
 mod output;
 mod redrive;
 mod release;
@@ -17,6 +18,7 @@ mod tap;
 mod telemetry;
 mod terminal;
 mod up;
+mod usage;
 mod verify;
 
 use std::io::{self, Write};
@@ -42,13 +44,10 @@ const ABANDON_AFTER: Duration = Duration::from_secs(2);
 
 fn main() -> anyhow::Result<ExitCode> {
     keep_files_private();
-    run().map_err(|error| match errors::explanation(&error) {
-        // anyhow prints context first; the remedy is what is read first.
-        Some(known) => {
-            let (text, code, remedy) = (format!("{error:#}"), known.code, known.remedy);
-            anyhow::anyhow!("{text}\n\nRemedy ({code}, docs/errors.md): {remedy}")
-        }
-        None => error,
+    run().map_err(|error| {
+        let known = errors::explanation(&error);
+        let (text, code, remedy) = (format!("{error:#}"), known.code, known.remedy);
+        anyhow::Error::msg(format!("{text}\n\nRemedy ({code}, docs/errors.md): {remedy}"))
     })
 }
 

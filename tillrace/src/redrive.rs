@@ -14,6 +14,7 @@ use crate::cli::RedriveArgs;
 use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::terminal::printable;
+use crate::usage::UsageError;
 use crate::{roles, telemetry};
 
 /// Says what is due, asks, and sends it; the exit code is 1 when something stays dead.
@@ -21,11 +22,10 @@ pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&args.source)?;
     telemetry::start(&settings.telemetry)?;
     let topics = settings.topics();
-    let sink = settings
-        .sinks
-        .iter()
-        .find(|sink| sink.name == args.sink)
-        .with_context(|| format!("there is no sink {}; {}", args.sink, names(&settings)))?;
+    let sink =
+        settings.sinks.iter().find(|sink| sink.name == args.sink).ok_or_else(|| {
+            UsageError::NoSink { name: args.sink.clone(), known: names(&settings) }
+        })?;
     if args.consent.dry_run {
         let view = roles::open_view(&settings)?;
         let due = redrive::due(view.as_ref(), &topics, sink)?;
@@ -80,5 +80,5 @@ fn list(due: &[Due], sink: &str) -> io::Result<()> {
 
 fn names(settings: &Settings) -> String {
     let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
-    format!("configured are {}", if names.is_empty() { "none".into() } else { names.join(", ") })
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -3,12 +3,14 @@
 //! The order is a control record on the journal, beside the events of its store: it stays there as
 //! the record of who released what, when and why. The aggregator follows it, once.
 
+mod error;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_RELEASE};
 use tillrace_core::log::{Entry, Log, LogError, LogView, Offset, Partition, Row, Topic};
@@ -16,11 +18,13 @@ use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{self, Topics};
 use uuid::Uuid;
 
+pub(crate) use self::error::ReleaseError;
 use crate::cli::{Place, ReleaseArgs};
 use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::roles;
 use crate::terminal::printable;
+use crate::usage::UsageError;
 
 const READ_WAIT: Duration = Duration::from_secs(30);
 const LONGEST_OPERATOR: usize = 256;
@@ -78,12 +82,8 @@ pub(crate) fn current_user() -> String {
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
 pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     // An order is a record, and records fit the log by construction.
-    ensure!(
-        args.operator.len() <= LONGEST_OPERATOR,
-        "--operator: use {LONGEST_OPERATOR} bytes at most"
-    );
-    let reason = args.reason.as_deref().unwrap_or_default();
-    ensure!(reason.len() <= LONGEST_REASON, "--reason: use {LONGEST_REASON} bytes at most");
+    hold("--operator", &args.operator, LONGEST_OPERATOR)?;
+    hold("--reason", args.reason.as_deref().unwrap_or_default(), LONGEST_REASON)?;
     let settings = Settings::load(&args.source)?;
     let topics = settings.topics();
     if args.consent.dry_run {
@@ -111,6 +111,10 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+fn hold(option: &'static str, value: &str, most: usize) -> Result<(), UsageError> {
+    if value.len() > most { Err(UsageError::TooLong { option, most }) } else { Ok(()) }
+}
+
 /// Reads the records that the operator names, and prints each.
 fn read_all(view: &dyn LogView, topics: &Topics, places: &[Place]) -> anyhow::Result<Vec<Kept>> {
     let mut all = Vec::with_capacity(places.len());
@@ -131,26 +135,24 @@ fn read_all(view: &dyn LogView, topics: &Topics, places: &[Place]) -> anyhow::Re
 fn read(view: &dyn LogView, topics: &Topics, place: Place) -> anyhow::Result<Kept> {
     let Place { partition, offset } = place;
     let count = view.partitions();
-    ensure!(partition < count, "{place}: there are {count} partitions, numbered from 0");
+    if partition >= count {
+        return Err(UsageError::NoPartition { place: place.to_string(), count }.into());
+    }
     let topic = &topics.conflicts;
-    let missing = || format!("{topic} holds no record at {place}; `tillrace tap` shows its places");
-    let entry = entry_at(view, topic, partition, offset)?.with_context(missing)?;
+    let entry = entry_at(view, topic, partition, offset)?
+        .ok_or_else(|| ReleaseError::NotKept { topic: topic.clone(), place })?;
     let value = entry.value.as_deref().unwrap_or_default();
-    let read = || format!("read {topic} at {place}");
-    let Why { reason, detail } = serde_json::from_slice(value).with_context(read)?;
-    ensure!(
-        reason != "unreadable" && detail != "time_implausible",
-        "{place}: {reason} ({detail}) cannot be released: it would count at no time or not at all; \
-         have it sent again as it should be, under a number of its own"
-    );
-    let kept: Kept = serde_json::from_slice(value).with_context(read)?;
+    let unreadable = |source| ReleaseError::Unreadable { topic: topic.clone(), place, source };
+    let Why { reason, detail } = serde_json::from_slice(value).map_err(unreadable)?;
+    if reason == "unreadable" || detail == "time_implausible" {
+        return Err(ReleaseError::NeverCounts { place, reason, detail }.into());
+    }
+    let kept: Kept = serde_json::from_slice(value).map_err(unreadable)?;
     let journal =
         view.bounds(&topics.events, kept.partition).context("read the journal's bounds")?;
-    ensure!(
-        kept.offset >= journal.start,
-        "{place}: the journal no longer holds the event, and the aggregator takes it from there; \
-         send it again from its `data` under a number of its own"
-    );
+    if kept.offset < journal.start {
+        return Err(ReleaseError::NoLongerHeld { place }.into());
+    }
     Ok(kept)
 }
 
@@ -194,7 +196,7 @@ fn write(
     });
     let producer = log.producer().context("open a producer")?;
     if producer.send(rows, done).is_err() {
-        bail!("too many records at once: release fewer");
+        return Err(ReleaseError::TooMany.into());
     }
     let outcomes = told.recv().context("hear from the log")?;
     kept.into_iter()

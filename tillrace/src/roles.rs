@@ -4,6 +4,7 @@
 //! sinks finish the calls under way. Nothing here knows how a role works.
 
 mod aggregator;
+mod error;
 pub(crate) mod starting;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,11 +18,12 @@ use tillrace_core::log::kafka::KafkaLog;
 use tillrace_core::log::local::{self, LocalLog, Serving};
 use tillrace_core::log::{Log, LogView, TopicSpec, Weaknesses};
 use tillrace_core::restart::RestartPolicy;
-use tillrace_ingest::{Gateway, Tenants};
+use tillrace_ingest::{Gateway, Tenants, WEAK_SETTINGS};
 use tillrace_sinks::Delivery;
 use tokio::task::JoinSet;
 
 use self::aggregator::Aggregator;
+pub(crate) use self::error::RoleError;
 use self::starting::Comparing;
 use crate::config::Settings;
 use crate::status::Status;
@@ -200,14 +202,12 @@ impl Running {
                 return anyhow::Error::new(error).context("the log can do nothing more");
             }
             if self.gateway.as_ref().is_some_and(Gateway::has_stopped) {
-                return anyhow::anyhow!(
-                    "a task of the gateway ended unasked: a defect; the lines before say where"
-                );
+                return RoleError::GatewayEnded.into();
             }
             let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
             let delivery = self.delivery.as_ref().is_none_or(has_stopped);
             if self.gateway.is_none() && aggregator && delivery {
-                return anyhow::anyhow!("no role of this process can work any more");
+                return RoleError::NoneLeft.into();
             }
             tokio::time::sleep(LOOK_AROUND).await;
         }
@@ -305,7 +305,7 @@ async fn ensure_topics(
         None => make().context(STEP)?,
     };
     for weakness in &weaknesses.found {
-        tracing::warn!(weakness, "the log is weaker than promised");
+        tracing::warn!(code = WEAK_SETTINGS.code, weakness, "the log is weaker than promised");
     }
     Ok(weaknesses)
 }

@@ -7,9 +7,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::SystemTime;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use tillrace_core::text::Timestamp;
 use uuid::Uuid;
+
+use crate::usage::UsageError;
 
 macro_rules! samples {
     ($($name:literal)*) => {
@@ -28,8 +30,8 @@ const SAMPLES: [(&str, &str); 30] = samples![
 /// Prints the sample of that name.
 pub(crate) fn run(name: &str) -> anyhow::Result<ExitCode> {
     let Some((_, sample)) = SAMPLES.iter().find(|(known, _)| *known == name) else {
-        let names: Vec<&str> = SAMPLES.iter().map(|(name, _)| *name).collect();
-        bail!("there is no sample {name}; there are {}", names.join(", "));
+        let known: Vec<&str> = SAMPLES.iter().map(|(name, _)| *name).collect();
+        return Err(UsageError::NoSample { name: name.to_owned(), known: known.join(", ") }.into());
     };
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
     let now = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX)).to_string();

@@ -10,7 +10,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use anyhow::Context;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
@@ -19,13 +18,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tillrace_core::health::{Health, Readiness};
-use tillrace_ingest::{BoundedStream, Listener};
+use tillrace_ingest::{BoundedStream, ListenError, Listener};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use self::page::MetricsPage;
+use crate::lines::DEFECT;
 
 /// Monitoring and probes need a few; more are closed.
 pub(crate) const MAX_CONNECTIONS: usize = 64;
@@ -63,13 +63,9 @@ impl Status {
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub(crate) fn start(address: SocketAddr, health: Health) -> anyhow::Result<Self> {
-        let listener = Listener::bind(address, health.clone(), "status").with_context(|| {
-            format!(
-                "listen on the status address {address}; choose another with --status or `status`"
-            )
-        })?;
-        let local_addr = listener.local_addr().context("read the status listener's address")?;
+    pub(crate) fn start(address: SocketAddr, health: Health) -> Result<Self, ListenError> {
+        let listener = Listener::bind(address, health.clone(), "status")?;
+        let local_addr = listener.local_addr();
         let shared = Arc::new(Shared { health, started: OnceLock::new() });
         let acceptor = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { local_addr, shared, acceptor })
@@ -88,7 +84,7 @@ impl Status {
         let metrics = MetricsPage::new(registry);
         let started = Started { metrics, readiness: Box::new(readiness) };
         if self.shared.started.set(started).is_err() {
-            tracing::warn!("the metrics are exposed already");
+            tracing::warn!(code = DEFECT.code, "the metrics are exposed already");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tillrace_core::log::{Entry, LogView, Reader};
@@ -15,6 +15,7 @@ use crate::cli::{From, TapArgs};
 use crate::config::Settings;
 use crate::roles;
 use crate::terminal::printable;
+use crate::usage::UsageError;
 
 const RECORDS_A_READ: usize = 1_000;
 const WAIT_FOR_MORE: Duration = Duration::from_millis(200);
@@ -63,8 +64,10 @@ impl Tap {
 fn open_taps(args: &TapArgs, settings: &Settings, view: &dyn LogView) -> anyhow::Result<Vec<Tap>> {
     let topic = Topics::new(&settings.namespace).named(&args.topic);
     let count = view.partitions();
-    if let Some(partition) = args.partition {
-        ensure!(partition < count, "--partition {partition}: there are {count}, numbered from 0");
+    if let Some(partition) = args.partition.filter(|&partition| partition >= count) {
+        return Err(
+            UsageError::NoPartition { place: format!("--partition {partition}"), count }.into()
+        );
     }
     (0..count)
         .filter(|partition| args.partition.is_none_or(|only| only == *partition))

@@ -3,14 +3,16 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Source;
 use crate::config::{DevelopmentKey, Settings};
 use crate::descriptors::Descriptors;
+use crate::lines::{CONNECTIONS_FEW, SETTING_UNLIKELY};
 use crate::roles::{Roles, Running};
-use crate::telemetry;
+use crate::usage::UsageError;
+use crate::{errors, telemetry};
 
 /// Runs until SIGTERM or SIGINT, or until no role can go on.
 ///
@@ -21,22 +23,26 @@ pub(crate) async fn run(
     roles: Roles,
     adopt_checkpoints: bool,
 ) -> anyhow::Result<ExitCode> {
-    ensure!(
-        roles.ingest || source.listen.is_none(),
-        "--listen is the gateway's address, and this role has none; --status is where it answers /readyz and /metrics"
-    );
+    if source.listen.is_some() && !roles.ingest {
+        return Err(UsageError::NoGateway.into());
+    }
     let (mut settings, warnings) = Settings::load_with_warnings(source)?;
     settings.aggregate.adopt_checkpoints = adopt_checkpoints;
     telemetry::start(&settings.telemetry)?;
     for warning in warnings {
-        tracing::warn!(%warning, "a setting is hardly meant");
+        tracing::warn!(code = SETTING_UNLIKELY.code, %warning, "a setting is hardly meant");
     }
     let key = if roles.ingest { settings.add_development_tenant()? } else { None };
     let descriptors = Descriptors::raise()?;
     if roles.ingest
         && let Some(held) = descriptors.hold(&mut settings.ingest)?
     {
-        tracing::warn!(held, "the limit of open files is low for the connections that are wanted");
+        let code = CONNECTIONS_FEW.code;
+        tracing::warn!(
+            code,
+            held,
+            "the limit of open files is low for the connections that are wanted"
+        );
     }
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
@@ -61,7 +67,8 @@ pub(crate) async fn run(
         error = running.stopped() => Some(error),
     };
     if let Some(error) = &failure {
-        tracing::error!(error = format!("{error:#}"), "nothing can go on; the process ends");
+        let code = errors::explanation(error).code;
+        tracing::error!(code, error = format!("{error:#}"), "nothing can go on; the process ends");
     }
     running.drain().await?;
     failure.map_or(Ok(ExitCode::SUCCESS), Err)

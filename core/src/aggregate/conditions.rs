@@ -96,6 +96,7 @@ impl Conditions {
         let LastUnreadable { offset, cause } = last;
         let (journal, conflicts) = (&self.journal, &self.conflicts);
         tracing::error!(
+            code = UNREADABLE,
             topic = journal,
             partition,
             offset,

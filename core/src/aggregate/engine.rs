@@ -22,6 +22,7 @@ use super::settings::AggregateSettings;
 use super::state;
 use super::verdict::VerdictTotals;
 use crate::decode::Decoder;
+use crate::explain::code_of;
 use crate::health::Health;
 use crate::log::{
     self, Committed, Entry, Log, LogError, Offset, Polled, Position, Row, TransactionalConsumer,
@@ -321,7 +322,8 @@ impl<'a> Engine<'a> {
     ) -> Result<(), AggregateError> {
         self.aborts += 1;
         self.metrics.aborted();
-        tracing::warn!(%error, partitions = positions.len(), "flush aborted, restoring");
+        let (code, partitions) = (code_of(error), positions.len());
+        tracing::warn!(code, %error, partitions, "flush aborted, restoring");
         for position in positions {
             let number = position.partition;
             self.partitions.insert(number, PartitionState::Restoring(Restore::new(number, now)));

@@ -16,6 +16,7 @@ mod client;
 mod courier;
 mod entry;
 mod fault;
+mod lines;
 mod member;
 mod producer;
 mod promise;
@@ -35,6 +36,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use self::fault::KafkaFault;
+pub use self::lines::LINES;
 use self::member::Member;
 use self::producer::KafkaProducer;
 use self::reader::KafkaReader;

@@ -8,6 +8,8 @@ use std::{fmt, fs, io};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::explain;
+
 const VARIABLE: &str = "env:";
 const FILE: &str = "file:";
 
@@ -48,6 +50,15 @@ pub enum SecretError {
         source: io::Error,
     },
 }
+
+explain!(SecretError {
+    Unset: "secret_unset",
+        "A secret names an environment variable (`env:NAME`) that is not set, or whose value is no UTF-8. Nothing was started.",
+        "Set the variable for this process, or name another with `env:NAME` or `file:PATH`.";
+    File: "secret_file_unreadable",
+        "A secret names a file (`file:PATH`) that is missing, may not be read, or is no UTF-8. Nothing was started.",
+        "Put the file there and let this process's user read it, or name another with `env:NAME` or `file:PATH`.";
+});
 
 impl Secret {
     /// Makes a secret from its text.

@@ -9,6 +9,8 @@ use tillrace_core::health::{Condition, Health, Impact};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
+use super::error::ListenError;
+
 /// Connections the kernel queues before they are accepted; it cuts this down to `net.core.somaxconn`.
 const BACKLOG: u32 = u16::MAX as u32;
 /// Pause when the process has no descriptor or no memory for another connection.
@@ -29,6 +31,7 @@ pub const ACCEPT_FAILING: Explanation = Explanation {
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    local_addr: SocketAddr,
     trouble: Trouble,
 }
 
@@ -37,24 +40,20 @@ impl Listener {
     ///
     /// # Errors
     /// When the address is taken, or not one of this machine.
-    pub fn bind(address: SocketAddr, health: Health, component: &'static str) -> io::Result<Self> {
-        let socket = match address {
-            SocketAddr::V4(_) => TcpSocket::new_v4(),
-            SocketAddr::V6(_) => TcpSocket::new_v6(),
-        }?;
-        // As `TcpListener::bind` does: a restart need not wait for connections of the process before.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
+    pub fn bind(
+        address: SocketAddr,
+        health: Health,
+        component: &'static str,
+    ) -> Result<Self, ListenError> {
         let trouble = Trouble { health, component, failed_at: None };
-        Ok(Self { socket: socket.listen(BACKLOG)?, trouble })
+        let (socket, local_addr) =
+            listen(address).map_err(|source| ListenError { component, address, source })?;
+        Ok(Self { socket, local_addr, trouble })
     }
 
     /// Returns the address it listens on, with the port that was taken.
-    ///
-    /// # Errors
-    /// When the system does not know it.
-    pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
     }
 
     /// Waits for the next connection, however often accepting one fails.
@@ -74,6 +73,19 @@ impl Listener {
             }
         }
     }
+}
+
+fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // As `TcpListener::bind` does: a restart need not wait for connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    let socket = socket.listen(BACKLOG)?;
+    let local_addr = socket.local_addr()?;
+    Ok((socket, local_addr))
 }
 
 fn is_of_one_connection(error: &io::Error) -> bool {
@@ -113,6 +125,8 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use tillrace_core::explain::Explained as _;
+
     use super::*;
 
     #[test]
@@ -139,13 +153,14 @@ mod tests {
     async fn the_queue_is_as_long_as_the_system_allows() {
         let address = "127.0.0.1:0".parse().unwrap();
         let listener = Listener::bind(address, Health::default(), "gateway").unwrap();
-        let address = listener.local_addr().unwrap();
+        let address = listener.local_addr();
         // More than a common default of 128, none of them accepted. Past the queue a connection would wait for seconds.
         let mut waiting = Vec::new();
         for _ in 0..300 {
             let connected = tokio::time::timeout(CALM, TcpStream::connect(address)).await;
             waiting.push(connected.expect("there is room in the queue").unwrap());
         }
-        assert!(Listener::bind(address, Health::default(), "gateway").is_err(), "it is taken");
+        let taken = Listener::bind(address, Health::default(), "gateway").unwrap_err();
+        assert_eq!(taken.explanation().code, "listen_address_in_use");
     }
 }

@@ -1,5 +1,6 @@
 //! Commits: one at a time, ordered from the thread that owns the membership.
 
+use tillrace_core::explain::code_of;
 use tillrace_core::log::{LogError, Position};
 use tokio::time::Instant;
 
@@ -39,7 +40,8 @@ impl Engine {
         self.forget_commits();
         // Fenced: another member owns a partition, and its revocation is on its way to us.
         if error.is_retryable() || matches!(error, LogError::Fenced { .. }) {
-            tracing::warn!(sink = self.wiring.name, %error, "commit failed, trying again");
+            let (code, sink) = (code_of(&error), &self.wiring.name);
+            tracing::warn!(code, sink, %error, "commit failed, trying again");
             return Ok(());
         }
         Err(error.into())

@@ -58,6 +58,12 @@ const AUDIT_NOT_WRITTEN: Explanation = Explanation {
     meaning: "Audit records and dead letters of a sink do not become durable; what they settle is not committed.",
     remedy: "See the condition of the log.",
 };
+pub(super) const DRAIN_CUT: Explanation = Explanation {
+    code: "sink_drain_cut",
+    meaning: "A sink was told to end and had records in hand after `flow.drain_within`. They are not committed, and are delivered \
+              after the next start under the same idempotency keys.",
+    remedy: "Nothing, if the backend was slow or away. To wait longer, raise the sink's `flow.drain_within`.",
+};
 const TOPIC_NOT_READ: Explanation = Explanation {
     code: "topic_not_read",
     meaning: "A sink's topic cannot be read for a while.",
@@ -73,6 +79,7 @@ pub const SINK_CONDITIONS: &[Explanation] = &[
     DEAD_LETTERS,
     AUDIT_NOT_WRITTEN,
     TOPIC_NOT_READ,
+    DRAIN_CUT,
 ];
 
 /// One sink's part of the process's health.

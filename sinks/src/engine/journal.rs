@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tillrace_core::explain;
+use tillrace_core::explain::code_of;
 use tillrace_core::log::{LogError, Partition, Producer, Row, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -150,7 +151,8 @@ async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), Jour
                 let outcomes: Vec<Result<_, LogError>> =
                     answered.await.map_err(|_dropped| JournalError::Unanswered)?;
                 let Some(error) = keep_failed(&mut rows, outcomes)? else { return Ok(()) };
-                tracing::warn!(%error, rows = rows.len(), "audit not durable yet, writing it again");
+                let (code, rows) = (code_of(&error), rows.len());
+                tracing::warn!(code, %error, rows, "audit not durable yet, writing it again");
             }
             Err(full) => drop(full),
         }

@@ -15,9 +15,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tillrace_core::explain::code_of;
 use tillrace_core::log::{
     Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic,
 };
+use tillrace_core::restart::PANICKED;
 use tokio::sync::mpsc;
 
 use crate::failure::ErrorChain;
@@ -155,7 +157,7 @@ impl Reader {
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!("the reading thread of a sink panicked");
+                tracing::error!(code = PANICKED.code, "the reading thread of a sink panicked");
             }
         }
     }
@@ -203,7 +205,8 @@ impl Reading {
             outage.error = error;
             return;
         }
-        tracing::warn!(topic = %self.topic, %error, "reading failed, trying until it succeeds");
+        let (code, topic) = (code_of(&error), &self.topic);
+        tracing::warn!(code, %topic, %error, "reading failed, trying until it succeeds");
         *outage = Some(Outage { since: Instant::now(), error });
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use parking_lot::Mutex;
+use tillrace_core::explain::code_of;
 use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tokio::sync::Semaphore;
@@ -113,8 +114,8 @@ impl ParquetFiles {
             Ok(Err(error)) if !error.is_passing() => Err(error),
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
-                let (sink, error) = (&self.files.sink, ErrorChain(&error));
-                tracing::warn!(sink, %error, "whose the place is cannot be told yet");
+                let (code, sink, error) = (code_of(&error), &self.files.sink, ErrorChain(&error));
+                tracing::warn!(code, sink, %error, "whose the place is cannot be told yet");
                 Ok(())
             }
             Err(_elapsed) => Ok(()),

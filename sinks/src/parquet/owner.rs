@@ -6,9 +6,11 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tillrace_core::explain::{Explained, Explanation};
 use tillrace_core::log::LogError;
 
 use super::place::{Place, PlaceError};
+use crate::failure::FailureCode;
 
 /// Readers of tables pass over names that begin with an underscore.
 pub(super) const OWNER_FILE: &str = "_tillrace.json";
@@ -69,6 +71,21 @@ impl OwnerError {
     }
 }
 
+impl Explained for OwnerError {
+    /// Those of its causes, and of [`FailureCode::PlaceTaken`].
+    const EXPLANATIONS: &'static [Explanation] = &[];
+
+    fn explanation(&self) -> &'static Explanation {
+        match self {
+            Self::Taken { .. } | Self::OtherFiles { .. } | Self::Unreadable { .. } => {
+                FailureCode::PlaceTaken.explanation()
+            }
+            Self::Place(error) => error.explanation(),
+            Self::Log(error) => error.explanation(),
+        }
+    }
+}
+
 impl Owner {
     /// Holds what the file in a place says against this owner.
     pub(super) fn compare(&self, place: &Place, content: &[u8]) -> Result<(), OwnerError> {
@@ -100,6 +117,7 @@ impl Owner {
             }
             let others = files.len() - ours;
             tracing::warn!(
+                code = FailureCode::PlaceTaken.as_str(),
                 place,
                 file,
                 others,

@@ -15,6 +15,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions, RetryConfig};
 use rustix::fs::Access;
+use tillrace_core::explain::{Explained, Explanation};
 use uuid::Uuid;
 
 use super::settings::{ParquetSettings, S3Settings};
@@ -65,6 +66,15 @@ impl PlaceError {
             Self::Bucket { source, .. } => of_bucket(source),
             Self::Thread => FailureCode::Cancelled,
         }
+    }
+}
+
+impl Explained for PlaceError {
+    /// Those of its [`FailureCode`].
+    const EXPLANATIONS: &'static [Explanation] = &[];
+
+    fn explanation(&self) -> &'static Explanation {
+        self.code().explanation()
     }
 }
 

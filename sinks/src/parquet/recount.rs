@@ -12,6 +12,7 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
+use tillrace_core::explain;
 use tillrace_core::log::{LogError, LogView, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tillrace_core::verify::{Amount, Check, Difference};
@@ -36,6 +37,10 @@ pub enum RecountError {
     #[error("read the log")]
     Log(#[from] LogError),
 }
+
+explain!(RecountError {
+    => Place, Log;
+});
 
 /// What is wrong with one file.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@
 //! one tenant `demo` whose one key is good for all stores. Weaker durability is accepted, and said.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
@@ -19,8 +19,9 @@ use tillrace_sinks::record::Source;
 use tillrace_sinks::settings::Target;
 use uuid::Uuid;
 
-use super::Settings;
 use super::load::Surroundings;
+use super::{ConfigurationError, Settings};
+use crate::lines::KEY_NOT_PRIVATE;
 
 /// The development tenant.
 const TENANT: &str = "demo";
@@ -39,7 +40,7 @@ pub(crate) enum DevelopmentKey {
 }
 
 /// Adds the development sinks where the settings have none.
-pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
+pub(super) fn complete(settings: &mut Settings) -> Result<(), ConfigurationError> {
     settings.ingest.durability = Durability::Development;
     // No load balancer looks.
     settings.ingest.drain_delay = Duration::ZERO;
@@ -52,7 +53,8 @@ pub(super) fn complete(settings: &mut Settings) -> anyhow::Result<()> {
         let parquet = settings.data.join(folder);
         for (name, source) in [("transactions", Source::Transactions), ("deltas", Source::Deltas)] {
             let folder = parquet.join(name);
-            let folder = folder.to_str().context("the data folder's path is not UTF-8")?;
+            let folder =
+                folder.to_str().ok_or_else(|| ConfigurationError::DataFolder(parquet.clone()))?;
             let to = Target::Parquet(ParquetSettings::local(source, folder));
             settings.sinks.push(SinkSettings::new(name, to));
         }
@@ -80,14 +82,14 @@ pub(super) fn add_tenant(
     Ok(shown)
 }
 
-fn kept_key(data: &Path) -> anyhow::Result<String> {
+fn kept_key(data: &Path) -> Result<String, ConfigurationError> {
     let path = data.join(KEY_FILE);
     match fs::read_to_string(&path) {
         Ok(key) => {
             // Earlier versions left it readable by all.
             if let Err(error) = fs::set_permissions(&path, fs::Permissions::from_mode(0o600)) {
-                let path = path.display();
-                tracing::warn!(%error, %path, "the development key cannot be kept to its owner");
+                let (code, path) = (KEY_NOT_PRIVATE.code, path.display());
+                tracing::warn!(code, %error, %path, "the development key cannot be kept to its owner");
             }
             Ok(key.trim().to_owned())
         }
@@ -98,16 +100,21 @@ fn kept_key(data: &Path) -> anyhow::Result<String> {
                 .recursive(true)
                 .mode(0o700)
                 .create(data)
-                .with_context(|| format!("make the folder {}", data.display()))?;
+                .map_err(failed("make the folder", data))?;
             let mut file = fs::OpenOptions::new();
             file.write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(&path)
                 .and_then(|mut file| file.write_all(key.as_bytes()))
-                .with_context(|| format!("keep the key in {}", path.display()))?;
+                .map_err(failed("keep the key in", &path))?;
             Ok(key)
         }
-        Err(error) => Err(error).with_context(|| format!("read the key in {}", path.display())),
+        Err(error) => Err(failed("read the key in", &path)(error)),
     }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> ConfigurationError {
+    let path = path.to_owned();
+    move |source| ConfigurationError::DevelopmentKey { action, path, source }
 }

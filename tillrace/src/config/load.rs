@@ -2,12 +2,11 @@
 
 use std::ffi::OsString;
 
-use anyhow::Context;
 use serde::Deserialize;
 use tillrace_core::setting::{Inspection, Secret, SettingError};
 
 use super::node::{Content, Node, Origin};
-use super::{Report, Settings, development, environment, inspect, yaml};
+use super::{ConfigurationError, Report, Settings, development, environment, inspect, yaml};
 use crate::cli::Source;
 
 /// What the process was started with, besides its command line.
@@ -35,7 +34,7 @@ impl Surroundings {
 pub(super) fn examine(
     source: &Source,
     surroundings: &Surroundings,
-) -> anyhow::Result<(Option<Settings>, Report)> {
+) -> Result<(Option<Settings>, Report), ConfigurationError> {
     let mut report = Report::new(source.config.clone());
     let Some(mut tree) = read_file(source, &mut report)? else { return Ok((None, report)) };
     for error in environment::overlay(&mut tree, surroundings.variables.iter().cloned()) {
@@ -68,11 +67,11 @@ pub(super) fn examine(
     Ok((Some(settings), report))
 }
 
-fn read_file(source: &Source, report: &mut Report) -> anyhow::Result<Option<Node>> {
+fn read_file(source: &Source, report: &mut Report) -> Result<Option<Node>, ConfigurationError> {
     let Some(path) = &source.config else { return Ok(Some(Node::empty())) };
     let name = path.display();
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("read configuration {name}"))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| ConfigurationError::File { path: path.clone(), source })?;
     match yaml::parse(&text, Origin::Line) {
         Ok(tree) if tree.is_null() => Ok(Some(Node::empty())),
         Ok(tree) if matches!(tree.content, Content::Map(_)) => Ok(Some(tree)),

@@ -20,6 +20,8 @@ use tillrace_core::log::Log;
 use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::topics::Topics;
 
+use super::error::RoleError;
+
 /// How often a pause looks whether it should end.
 const PAUSE_STEP: Duration = Duration::from_millis(100);
 
@@ -76,7 +78,7 @@ impl Aggregator {
         let joined = tokio::task::spawn_blocking(move || thread.join());
         match joined.await.context("wait for the aggregator")? {
             Ok(outcome) => outcome,
-            Err(_panic) => anyhow::bail!("the aggregator's thread panicked"),
+            Err(_panic) => Err(RoleError::AggregatorPanicked.into()),
         }
     }
 }
@@ -99,7 +101,7 @@ fn persist(
         };
         let ended = match outcome {
             Ok(outcome) => outcome.context("the aggregator stopped"),
-            Err(_panic) => Err(anyhow::anyhow!("the aggregator panicked")),
+            Err(_panic) => Err(RoleError::AggregatorPanicked.into()),
         };
         match pause {
             Some(pause) if !is_last => rest(pause, stop),

@@ -11,6 +11,7 @@ use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{Condition, Health, Impact};
 use tillrace_core::log::{LogError, Weaknesses};
 use tillrace_core::restart::Backoff;
+use tillrace_ingest::WEAK_SETTINGS;
 
 const COMPONENT: &str = "kafka";
 
@@ -103,7 +104,8 @@ impl<N: Fn(Vec<String>)> Comparing<N> {
                 }
             };
             for weakness in found.iter().filter(|one| !self.known.contains(one)) {
-                tracing::warn!(weakness, "the log is weaker than promised");
+                let code = WEAK_SETTINGS.code;
+                tracing::warn!(code, weakness, "the log is weaker than promised");
             }
             self.known.clone_from(&found);
             (self.note)(found);

@@ -11,6 +11,8 @@ use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 use tokio::time::Instant;
 
+use crate::lines::DEFECT;
+
 /// How long a page is good for.
 const FRESH: Duration = Duration::from_secs(1);
 
@@ -35,7 +37,7 @@ impl MetricsPage {
         }
         let mut text = String::new();
         if let Err(error) = text::encode(&mut text, &self.registry) {
-            tracing::warn!(%error, "cannot write the metrics");
+            tracing::warn!(code = DEFECT.code, %error, "cannot write the metrics");
         }
         let page = Bytes::from(text);
         *written = Some((now, page.clone()));

@@ -1,5 +1,6 @@
 //! The status listener over a real socket.
 
+use tillrace_core::explain::Explained as _;
 use tillrace_core::health::{Condition, Impact, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -88,7 +89,9 @@ async fn a_taken_address_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
     let error = Status::start(address, Health::default()).err().unwrap();
-    let expected =
-        format!("listen on the status address {address}; choose another with --status or `status`");
+    let expected = format!("the status listener cannot listen on {address}");
     assert_eq!(error.to_string(), expected);
+    let known = error.explanation();
+    assert_eq!(known.code, "listen_address_in_use");
+    assert!(known.remedy.contains("`status` or --status for the status listener"), "{known:?}");
 }

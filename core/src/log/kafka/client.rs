@@ -12,8 +12,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::types::RDKafkaConfRes;
 
 use super::fault::KafkaFault;
-use super::repeats;
 use super::settings::{Compression, KafkaSettings};
+use super::{lines, repeats};
 use crate::log::{LogError, Topic};
 
 /// Largest record batch, and so about the largest record, on every topic.
@@ -307,7 +307,7 @@ pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
         | RDKafkaLogLevel::Error
         | RDKafkaLogLevel::Warning => {
             if let Some(suppressed) = repeats::of_line(facility, line) {
-                tracing::warn!(facility, line, suppressed, "librdkafka");
+                tracing::warn!(code = lines::CLIENT.code, facility, line, suppressed, "librdkafka");
             } else {
                 tracing::debug!(facility, line, "librdkafka");
             }
@@ -327,14 +327,14 @@ pub(super) fn report_line(level: RDKafkaLogLevel, facility: &str, line: &str) {
 /// passes.
 pub(super) fn report_error(error: &KafkaError, reason: &str) {
     let Some(code) = error.rdkafka_error_code() else {
-        tracing::warn!(%error, reason, "Kafka client");
+        tracing::warn!(code = lines::CLIENT.code, %error, reason, "Kafka client");
         return;
     };
     if code == RDKafkaErrorCode::PartitionEOF {
         return;
     }
     if let Some(suppressed) = repeats::of_error(code) {
-        tracing::warn!(%error, reason, suppressed, "Kafka client");
+        tracing::warn!(code = lines::CLIENT.code, %error, reason, suppressed, "Kafka client");
     } else {
         tracing::debug!(%error, reason, "Kafka client");
     }

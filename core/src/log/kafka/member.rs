@@ -20,6 +20,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{create, joining, native_offset, native_partition};
 use super::entry::Copier;
 use super::fault::{KafkaFault, ended, failure, failure_on, passes};
+use super::lines;
 use super::queue::{BELL, Queue, Said, ringing};
 use super::rebalance::{Group, Rebalance};
 use super::view::{View, stable_place};
@@ -237,7 +238,8 @@ impl Member {
             return Ok(());
         };
         self.view.bounds_around(&self.topic, partition, next)?;
-        tracing::warn!(topic = %self.topic, partition, offset = next, "fetching stopped");
+        let code = lines::FETCHING_STOPPED.code;
+        tracing::warn!(code, topic = %self.topic, partition, offset = next, "fetching stopped");
         self.subscribe()
     }
 

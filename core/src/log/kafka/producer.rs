@@ -20,7 +20,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{MAX_MESSAGE_BYTES, Shared, producing};
 use super::courier::{Courier, Holds, Reported};
 use super::fault::{KafkaFault, failure_on};
+use super::lines;
 use super::room::{Room, size_of};
+use crate::explain::code_of;
 use crate::log::{Full, LogError, OnDurable, Producer, Row};
 
 const ACTION: &str = "write to the log";
@@ -59,7 +61,9 @@ impl KafkaProducer {
                     drop(line);
                     drop(dead);
                 }
-                Err(error) => tracing::error!(%error, "replace a Kafka producer"),
+                Err(error) => {
+                    tracing::error!(code = code_of(&error), %error, "replace a Kafka producer");
+                }
             }
         }
     }
@@ -146,7 +150,7 @@ impl Drop for Line {
         // A callback may be what drops this; the thread then ends by itself.
         let other = thread.filter(|thread| thread.thread().id() != std::thread::current().id());
         if other.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the producer's thread panicked");
+            tracing::error!(code = lines::THREAD_PANICKED.code, "the producer's thread panicked");
         }
     }
 }

@@ -14,6 +14,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{report_error, report_line};
+use super::lines;
 use crate::log::Partition;
 
 /// How long the callback waits for the group's places. They stay unknown for longer while a dead
@@ -74,7 +75,7 @@ impl ConsumerContext for Group {
         };
         if let Err(error) = outcome {
             // The partitions then fail to start, which is what the role hears of.
-            tracing::error!(%error, "answer a rebalance");
+            tracing::error!(code = lines::REBALANCE_FAILED.code, %error, "answer a rebalance");
         }
         self.rebalances.lock().push_back(rebalance);
     }

@@ -25,9 +25,11 @@ use super::client::{
 };
 use super::courier::{Courier, Reported, Reports};
 use super::fault::{KafkaFault, ended, failure, failure_on, says_nothing, shared};
+use super::lines;
 use super::member::Member;
 use super::room::{Room, size_of};
 use super::view::View;
+use crate::explain::code_of;
 use crate::log::{
     Committed, Consumer, LogError, Offset, Partition, Polled, Position, Row, Topic,
     TransactionalConsumer,
@@ -158,7 +160,8 @@ impl TransactionalMember {
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
                     tries += 1;
                     if tries == 1 {
-                        tracing::warn!(%error, "ask again for a transaction's outcome");
+                        let code = lines::OUTCOME_ASKED.code;
+                        tracing::warn!(code, %error, "ask again for a transaction's outcome");
                     }
                 }
                 Err(error) if is_retriable(&error) => {
@@ -184,7 +187,8 @@ impl TransactionalMember {
                     self.courier.serve(SERVE);
                 }
                 Err(error) if is_retriable(&error) => {
-                    tracing::warn!(%error, "an aborted transaction is not confirmed yet");
+                    let code = code_of(&KafkaFault::AbortPending);
+                    tracing::warn!(code, %error, "an aborted transaction is not confirmed yet");
                     return Ok(());
                 }
                 Err(error) => {

@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::frame::Lane;
+use super::lines;
 use super::segment::{self, SegmentName};
 use super::state::{Located, Shared, State};
+use crate::explain::code_of;
 use crate::log::{LogError, Offset, Topic};
 
 /// A registered group on one topic.
@@ -104,7 +106,8 @@ pub(super) fn watch(shared: &Arc<Shared>, known: &mut HashSet<(String, Topic)>) 
     let reports = match report(shared) {
         Ok(reports) => reports,
         Err(error) => {
-            tracing::warn!(%error, "could not look at the local log's consumer groups");
+            let code = code_of(&error);
+            tracing::warn!(code, %error, "could not look at the local log's consumer groups");
             return;
         }
     };
@@ -115,6 +118,7 @@ pub(super) fn watch(shared: &Arc<Shared>, known: &mut HashSet<(String, Topic)>) 
     for report in reports.into_iter().filter(|report| report.stalled) {
         if known.insert((report.group.clone(), report.topic.clone())) {
             tracing::error!(
+                code = lines::GROUP_STALLED.code,
                 group = report.group,
                 topic = %report.topic,
                 unread = report.unread,

@@ -17,6 +17,7 @@ use super::catalog::Control;
 use super::disk::Disk;
 use super::errors::{LocalFault, unavailable};
 use super::frame::FRAME_OVERHEAD;
+use super::lines;
 use super::metrics::Metrics;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
@@ -185,7 +186,8 @@ impl Drop for Keeper {
         }
         for thread in threads {
             if thread.join().is_err() {
-                tracing::error!("a thread of the local log panicked");
+                let code = lines::THREAD_PANICKED.code;
+                tracing::error!(code, "a thread of the local log panicked");
             }
         }
     }

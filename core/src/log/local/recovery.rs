@@ -26,11 +26,13 @@ use super::frame::{
     Frame, FrameKind, FrameWriter, Records, Salt, SectionHead, SectionKind, parse_frame,
 };
 use super::index::{self, Index};
+use super::lines;
 use super::scan::{self, Scanned};
 use super::segment::{self, Draft, Listed, Segment, SegmentName};
 use super::state::{Active, State};
 use super::wire::Fields;
 use super::writer::{Tail, write_snapshot};
+use crate::explain::code_of;
 use crate::log::{LogError, Partition};
 
 /// What opening found.
@@ -151,6 +153,7 @@ fn open_segment(
             return Ok(Segment { name, salt, length, lanes, listed: Listed::Sidecar(listing) });
         }
         tracing::warn!(
+            code = lines::INDEX_UNREADABLE.code,
             file = disk.place(&file),
             "a segment's index cannot be read; it is made anew by a scan of the segment"
         );
@@ -167,7 +170,8 @@ fn open_segment(
         }
         Err(error) => {
             // What is only derived is no reason not to open; upkeep tries again.
-            tracing::warn!(%error, "could not write the index of a segment yet");
+            let code = code_of(&error);
+            tracing::warn!(code, %error, "could not write the index of a segment yet");
             Ok(in_memory)
         }
     }
@@ -231,6 +235,7 @@ impl ScannedTail {
     ) -> Result<Recovered, LogError> {
         if let Some(fault) = self.scanned.fault {
             tracing::warn!(
+                code = lines::TORN_TAIL.code,
                 file = disk.place(&self.name.log()),
                 position = self.scanned.end,
                 cut_bytes = self.bytes.len() as u64 - self.scanned.end,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::frame::Lane;
 use super::index::{Index, Run};
+use super::lines;
 use super::scan;
 use super::segment::{Listed, Segment};
 use super::state::Shared;
@@ -45,6 +46,7 @@ impl Shared {
         };
         let file = self.disk.place(&name.index(listing.saturating_sub(1)));
         tracing::warn!(
+            code = lines::INDEX_UNREADABLE.code,
             file,
             error = %cause,
             "a segment's index cannot be read; it is made anew by a scan of the segment"

@@ -22,6 +22,7 @@ use super::keeper;
 use super::segment::{Listed, Segment, SegmentName};
 use super::state::{Shared, State};
 use super::{forget, merge, space};
+use crate::explain::code_of;
 use crate::log::LogError;
 
 /// How soon a full disk is looked at again.
@@ -61,7 +62,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 fn warn(outcome: Result<(), LogError>, action: &'static str) {
     if let Err(error) = outcome {
-        tracing::warn!(%error, action, "upkeep of the local log failed; it is tried again");
+        let code = code_of(&error);
+        tracing::warn!(code, %error, action, "upkeep of the local log failed; it is tried again");
     }
 }
 

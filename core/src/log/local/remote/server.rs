@@ -18,6 +18,7 @@ use super::protocol::{self, Answer, Request};
 use super::{PATH_BYTES, POINTER, SOCKET};
 use crate::log::local::LocalLog;
 use crate::log::local::errors::unavailable;
+use crate::log::local::lines;
 use crate::log::{LogError, LogView, Reader};
 
 /// Connections at a time; more are closed at once.
@@ -105,7 +106,8 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener) {
             Ok(())
         });
         if let Err(error) = accepted {
-            tracing::warn!(%error, "could not serve a reader of the local log");
+            let code = lines::READER_NOT_SERVED.code;
+            tracing::warn!(code, %error, "could not serve a reader of the local log");
         }
     }
 }
@@ -160,14 +162,16 @@ impl Drop for Serving {
             && woken
             && accepting.join().is_err()
         {
-            tracing::error!("the thread that serves the local log panicked");
+            let code = lines::THREAD_PANICKED.code;
+            tracing::error!(code, "the thread that serves the local log panicked");
         }
         let connections = std::mem::take(&mut *self.shared.connections.lock());
         for (connection, session) in connections {
             // It may be gone already, which is as good.
             drop(connection.shutdown(Shutdown::Both));
             if session.join().is_err() {
-                tracing::error!("a session of the local log panicked");
+                let code = lines::THREAD_PANICKED.code;
+                tracing::error!(code, "a session of the local log panicked");
             }
         }
         let private = self.socket.parent().filter(|parent| *parent != self.shared.log.dir);
@@ -175,7 +179,8 @@ impl Drop for Serving {
             .and_then(|()| remove(&self.shared.log.dir.join(POINTER)))
             .and_then(|()| private.map_or(Ok(()), fs::remove_dir));
         if let Err(error) = removed {
-            tracing::warn!(%error, "could not remove the socket of the local log");
+            let code = lines::SOCKET_LEFT.code;
+            tracing::warn!(code, %error, "could not remove the socket of the local log");
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Tail, Writer};
+use crate::explain::code_of;
 use crate::log::LogError;
 use crate::log::local::catalog::Control;
 use crate::log::local::frame::{FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
@@ -20,7 +21,8 @@ impl Writer {
         }
         if let Err(error) = self.write_seal() {
             let fault = self.poison(error);
-            tracing::error!(error = %fault, "could not seal the local log");
+            let code = code_of(&fault);
+            tracing::error!(code, error = %fault, "could not seal the local log");
         }
         self.tail.sealed = true;
     }

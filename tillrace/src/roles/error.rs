@@ -1,0 +1,29 @@
+//! Why a process that worked cannot go on.
+
+use tillrace_core::explain;
+
+/// Why a process that worked cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RoleError {
+    #[error("a task of the gateway ended unasked: a defect; the lines before say where")]
+    GatewayEnded,
+    #[error("no role of this process can work any more")]
+    NoneLeft,
+    #[error("the aggregator panicked")]
+    AggregatorPanicked,
+}
+
+explain!(RoleError {
+    GatewayEnded: "gateway_ended",
+        "A task of the gateway ended although nobody had told it to: a defect. What was acknowledged is kept; the process ends, so \
+         that a supervisor starts it anew.",
+        "Start the process again, and report the lines before.";
+    NoneLeft: "no_role_left",
+        "Every role of the process has met what no restart helps, so it ends. What was acknowledged is kept in the log.",
+        "See the conditions that were logged before, each with its code, and do what their remedies say; then start the process \
+         again.";
+    AggregatorPanicked: "aggregator_panicked",
+        "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
+         last flush when it is started again.",
+        "Start the process again, and report the text and the lines before.";
+});
