@@ -3,7 +3,8 @@
 //! Kafka is the distributed engine: replication, partitioning, group membership, transactions. The
 //! files stand in the order in which a record meets them: `producer` (with `courier` and `room`), `member` and
 //! `transaction` (with `rebalance` and `entry`), `reader`; `view` asks the cluster, `topics` makes and compares
-//! (with `promise`), `client` configures librdkafka, `fault` says what its errors mean.
+//! (with `promise`), `client` configures librdkafka, `diagnostics` pass on what it says, `fault` says what its errors
+//! mean.
 //!
 //! “Durable” here means replicated: acknowledged by all in-sync replicas, two of three at least. It
 //! does not mean that any of them has synced its disk.
@@ -14,6 +15,7 @@
 mod answer;
 mod client;
 mod courier;
+mod diagnostics;
 mod entry;
 mod fault;
 mod lines;

@@ -13,7 +13,8 @@ use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::client::{Diagnostics, create, native_offset, native_partition, reading};
+use super::client::{create, native_offset, native_partition, reading};
+use super::diagnostics::Diagnostics;
 use super::entry::Copier;
 use super::fault::{failure_on, passes};
 use super::queue::{BELL, Queue, Said, ringing};

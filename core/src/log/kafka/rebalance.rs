@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
-use super::client::{report_error, report_line};
+use super::diagnostics::{report_error, report_line};
 use super::lines;
 use crate::log::Partition;
 

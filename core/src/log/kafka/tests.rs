@@ -11,9 +11,10 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::client::{
-    Diagnostics, Isolation, asking, asking_for, create, joining, producing, reading, reserved,
-    transacting, transactional_id,
+    Isolation, asking, asking_for, create, joining, producing, reading, reserved, transacting,
+    transactional_id,
 };
+use super::diagnostics::Diagnostics;
 use super::*;
 use crate::log::{Cleanup, Entry, Full, Polled, Position, Row};
 

@@ -10,7 +10,8 @@ use rdkafka::admin::{
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::answer::wait_for;
-use super::client::{Diagnostics, Isolation, asking, create};
+use super::client::{Isolation, asking, create};
+use super::diagnostics::Diagnostics;
 use super::fault::{KafkaFault, failure, may_pass, passes};
 use super::promise::{TopicPromise, offsets_kept, weaker_offsets};
 use super::settings::{Durability, KafkaSettings, PROMISED_REPLICATION};

@@ -13,7 +13,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::MetadataPartition;
 use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
-use super::client::{Diagnostics, Isolation, Shared, asking, asking_for, create, native_partition};
+use super::client::{Isolation, Shared, asking, asking_for, create, native_partition};
+use super::diagnostics::Diagnostics;
 use super::fault::{KafkaFault, failure, failure_on, passes};
 use crate::log::{Bounds, Committed, LogError, Offset, Partition, Topic};
 

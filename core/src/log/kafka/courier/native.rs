@@ -30,7 +30,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use rdkafka::types::RDKafkaRespErr;
 
 use super::hold::{Holds, OnReported, Outcome, name};
-use crate::log::kafka::client::{report_error, report_line};
+use crate::log::kafka::diagnostics::{report_error, report_line};
 use crate::log::{Row, Topic};
 
 /// Reports settled under one lock.
