@@ -165,19 +165,8 @@ impl Place {
 
     /// Returns the last of the names that begin so, in the order of their bytes.
     pub(super) async fn last(&self, start: &str) -> Result<Option<String>, PlaceError> {
-        match self {
-            Self::Folder(folder) => {
-                let (folder, start) = (folder.clone(), start.to_owned());
-                let names = beside(move || names_in(&folder)).await?;
-                Ok(names.into_iter().filter(|name| name.starts_with(&start)).max())
-            }
-            Self::Bucket { store, prefix, .. } => {
-                let listed =
-                    store.list_with_delimiter(Some(prefix)).await.map_err(refused("list files"))?;
-                let names = listed.objects.iter().filter_map(|object| object.location.filename());
-                Ok(names.filter(|name| name.starts_with(start)).max().map(str::to_owned))
-            }
-        }
+        let names = self.names().await?;
+        Ok(names.into_iter().filter(|name| name.starts_with(start)).max())
     }
 
     /// Returns all names.
