@@ -7,6 +7,7 @@ use super::super::day_records::{
     write_amendment, write_part, write_part_state, write_state as write_day_state, write_totals,
 };
 use super::super::deltas::{DeltaWriter, FlushRange};
+use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig};
 use super::super::json_text::integer;
 use super::super::partition::Checkpoint;
 use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
@@ -15,8 +16,8 @@ use super::super::store::Store;
 use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_terminal_state};
 use super::super::windows::Delta;
 use super::super::{VerdictTotals, days::PART_TERMINALS};
-use crate::decode::Decoder;
-use crate::envelope::Scope;
+use crate::decode::{Decoder, MAX_EVENT_BYTES};
+use crate::envelope::{Admission, Envelope, Scope};
 use crate::event::Kind;
 use crate::record_size::largest;
 use crate::stock::StockEffect;
@@ -209,6 +210,64 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     assert_eq!(decimal.len(), 20);
 }
 
+/// A count of as much as can be, as long as an event may be, in an envelope of which every attribute is so; `note` makes two of one
+/// identity differ.
+fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
+    let (time, epoch) = ("2026-11-27T08:15:30.123456789+05:45", till.repeat(128 / till.len()));
+    let event = serde_json::json!({
+        "store": name, "terminal": till, "epoch": epoch, "sequence": u32::MAX, "event_id": till,
+        "kind": "inventory_count", "occurred_at": time, "business_date": "2026-11-27", "operator_id": note,
+        "lines": [{"line": 1_000_000, "type": "count", "sku": sku, "unit": "KGM", "quantity": "999999999.999999"}],
+    });
+    let mut data = serde_json::to_vec(&event).unwrap();
+    data.resize(MAX_EVENT_BYTES, b' ');
+    let envelope = Envelope {
+        id: format!("id:{}", crate::topics::key(&[till])).into(),
+        source: format!("/{}", crate::topics::key(&[tenant, name, till, &epoch])).into(),
+        event_type: "tillrace.pos.inventory_count".into(),
+        time: Some(time.into()),
+        tenant: tenant.into(),
+        store: name.into(),
+        terminal: Some(till.into()),
+        epoch: Some((&*epoch).into()),
+        sequence: Some(u64::from(u32::MAX)),
+        event_id: Some(till.into()),
+        business_date: Some("2026-11-27".into()),
+        received_time: "2026-11-27T08:15:30.123456Z".into(),
+        content_hash: Some(Decoder::new().decode(&data).unwrap().hash),
+        scope: Scope::Wrapping(u64::MAX),
+        policy_revision: "1".into(),
+        flags: None,
+        admission: Admission::Flood,
+        gateway: "gw".into(),
+        traceparent: None,
+        settled: None,
+        data: &data,
+    };
+    let mut value = Vec::new();
+    envelope.write(&mut value);
+    value
+}
+
+/// What follows one event directly is not made in a flush of its own: the whole engine writes it.
+fn check_what_follows_an_event(names: [&str; 4]) {
+    let rig = Rig::new(1);
+    let key = crate::topics::key(&names[..2]);
+    for note in ["first", "other"] {
+        let at_ms = FRIDAY_MS + DAY_MS / 2;
+        rig.log.append(&rig.topics.events, 0, &key, counted(names, note), at_ms);
+    }
+    rig.run();
+    let topics = &rig.topics;
+    for (topic, kind) in
+        [(&topics.counts, "count"), (&topics.conflicts, "event"), (&topics.transactions, "event")]
+    {
+        let entries = rig.log.entries(topic);
+        let [entry] = &entries[..] else { panic!("{topic} has {} records", entries.len()) };
+        fits(topic.as_str(), kind, entry.key.len() + entry.value.as_ref().unwrap().len());
+    }
+}
+
 #[test]
 fn the_bounds_are_those_of_what_can_be() {
     let store = store(&"\"".repeat(64), &"\"".repeat(64), &"\"".repeat(64));
@@ -229,5 +288,6 @@ proptest! {
         check_days(&store);
         check_terminals(&mut store);
         check_the_rest(&mut store, &sku);
+        check_what_follows_an_event([&tenant, &name, &till, &sku]);
     }
 }
