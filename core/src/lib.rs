@@ -37,6 +37,8 @@ pub mod record_size;
 
 pub mod log;
 
+pub mod log_calls;
+
 pub mod aggregate;
 
 pub mod verify;

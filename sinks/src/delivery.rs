@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,7 @@ use tillrace_core::explain;
 use tillrace_core::explain::{Explained as _, Explanation};
 use tillrace_core::health::{self, Impact};
 use tillrace_core::log::{Log, LogError, Partition};
+use tillrace_core::log_calls::LogCalls;
 use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
@@ -174,13 +176,15 @@ impl Delivery {
             let name = wiring.name.clone();
             let ordering = wiring.connector.ordering();
             let (tell, health) = watch::channel(Health::default());
+            let calls = LogCalls::new(component(&name), Impact::Degraded, process.clone());
             let parts = Parts {
                 wiring,
-                log: Arc::clone(log),
+                log: calls.watch(Arc::clone(log)),
                 topics: topics.clone(),
                 metrics: metrics.clone(),
                 process: process.clone(),
                 tell,
+                calls,
             };
             // What passes is waited out by the sink's own policy, as later.
             let engine = match parts.engine() {
@@ -234,6 +238,8 @@ struct Parts {
     metrics: DeliveryMetrics,
     process: health::Health,
     tell: watch::Sender<Health>,
+    /// The calls that its engine makes to the log, whose threads can not tell of them while they wait.
+    calls: LogCalls,
 }
 
 impl Parts {
@@ -251,11 +257,12 @@ async fn watch_over(
     mut stop: watch::Receiver<bool>,
     conditions: Conditions,
 ) {
-    let (component, process) = (format!("sink/{}", parts.wiring.name), parts.process.clone());
+    let (component, process) = (component(&parts.wiring.name), parts.process.clone());
     let mut policy = RestartPolicy::new(component, Impact::Degraded, process, Instant::now());
+    let calls = &parts.calls;
     loop {
         let error = match started {
-            Ok(engine) => match run(engine, &stop, &mut policy).await {
+            Ok(engine) => match run(engine, &stop, &mut policy, calls).await {
                 None => return conditions.engine_ended(),
                 Some(error) => error,
             },
@@ -280,7 +287,8 @@ async fn watch_over(
         let again = Arc::clone(&parts);
         let starting = tokio::task::spawn_blocking(move || again.engine());
         let panicked = LogError::TimedOut { action: "start a sink again" };
-        started = starting.await.unwrap_or(Err(panicked));
+        let looked_at = looking(starting, || calls.observe(Instant::now()));
+        started = looked_at.await.unwrap_or(Err(panicked));
         policy.started(Instant::now());
     }
 }
@@ -290,21 +298,35 @@ async fn run(
     engine: Engine,
     stop: &watch::Receiver<bool>,
     policy: &mut RestartPolicy,
+    calls: &LogCalls,
 ) -> Option<SinkError> {
     // The engine ends with the set, and the set with this task.
     let mut work = JoinSet::new();
     work.spawn(engine.run(stop.clone()));
-    let ended = loop {
-        tokio::select! {
-            ended = work.join_next() => break ended,
-            () = tokio::time::sleep(LOOK_EVERY) => policy.observe(Instant::now()),
-        }
+    let look = || {
+        let now = Instant::now();
+        policy.observe(now);
+        calls.observe(now);
     };
-    match ended {
+    match looking(work.join_next(), look).await {
         Some(Ok(Ok(()))) if *stop.borrow() || stop.has_changed().is_err() => None,
         Some(Ok(Ok(()))) | None => Some(SinkError::Ended),
         Some(Ok(Err(error))) => Some(error),
         Some(Err(gone)) => Some(SinkError::Panicked(Arc::new(gone))),
+    }
+}
+
+/// Waits for work, and looks around meanwhile and after it.
+async fn looking<T>(work: impl Future<Output = T>, mut look: impl FnMut()) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                look();
+                return done;
+            }
+            () = tokio::time::sleep(LOOK_EVERY) => look(),
+        }
     }
 }
 
@@ -320,6 +342,11 @@ fn pause_after(error: &SinkError, policy: &mut RestartPolicy) -> Option<Duration
     let (cause, explanation) = (ErrorChain(error).to_string(), log.explanation());
     let exit = RoleExit { cause: &cause, explanation, is_restartable: true };
     policy.ended(exit, Instant::now(), rand::random())
+}
+
+/// What a sink is called where its process tells of it.
+fn component(sink: &str) -> String {
+    format!("sink/{sink}")
 }
 
 /// Makes the connector of a sink.

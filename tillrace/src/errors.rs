@@ -66,6 +66,7 @@ mod tests {
     use tillrace_core::aggregate::{PARTITION_STOPPED, RECORDS_UNREADABLE};
     use tillrace_core::log::kafka::{self, KafkaFault};
     use tillrace_core::log::local::{self, FileError, LocalFault};
+    use tillrace_core::log_calls::LOG_NOT_ANSWERING;
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{
         ACCEPT_FAILING, CONNECTIONS_CUT, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
@@ -110,7 +111,10 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
             ("Delivery: its audit", JournalError::EXPLANATIONS),
             ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
-            ("Any part", &[RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
+            (
+                "Any part",
+                &[LOG_NOT_ANSWERING, RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING],
+            ),
             ("Ending", DrainError::EXPLANATIONS),
             ("Ending: connections", &[CONNECTIONS_CUT]),
             ("Ending unasked", RoleError::EXPLANATIONS),

@@ -9,7 +9,7 @@ pub(crate) mod starting;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
@@ -106,13 +106,12 @@ impl Running {
         } else {
             None
         };
-        let policy =
-            RestartPolicy::new("aggregator", roles.impact(), health.clone(), Instant::now());
         let aggregator = roles
             .aggregate
             .then(|| {
                 let (log, topics) = (Arc::clone(&log), topics.clone());
-                Aggregator::start(log, topics, folding, policy, &mut registry, health.clone())
+                let impact = roles.impact();
+                Aggregator::start(log, topics, folding, impact, &mut registry, health.clone())
             })
             .transpose()?;
         let mut running = Self {

@@ -1,4 +1,4 @@
-//! All roles in one process, and a link to the brokers that swallows everything for a while.
+//! A link to the brokers that swallows everything for a while: before all roles in one process, and before each alone.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read an answer has failed")]
 
@@ -11,7 +11,9 @@ use std::time::SystemTime;
 use kafka_cluster::Cluster;
 use kafka_cluster::proxy::Proxy;
 use process::{CommandLine, Tillrace, sale, until};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tillrace_sinks::simulate::{Faults, SimulatedBackend};
+use tokio::runtime::Runtime;
 
 /// More than the timeouts of transaction and session below.
 const GIVEN_UP_AFTER_MS: u128 = 12_000;
@@ -74,4 +76,54 @@ fn a_black_hole_to_the_brokers_ends_no_role_for_good_and_loses_nothing() {
     assert_eq!(tillrace.wait_for("pos.transactions.v1", 40).len(), 40);
     command_line.assert_verified();
     assert!(tillrace.terminate().success());
+}
+
+/// A process without a gateway has nobody who waits for an acknowledgement, and its own threads wait for the log.
+#[test]
+fn a_role_alone_in_a_black_hole_says_so_until_the_log_answers() {
+    let proxy = Proxy::start();
+    let Some(cluster) = Cluster::start_proxied("roles alone in a black hole", &proxy) else {
+        return;
+    };
+    let runtime = Runtime::new().unwrap();
+    let backend = runtime.block_on(SimulatedBackend::start(Faults::default())).unwrap();
+    let sinks = json!([{
+        "name": "erp",
+        "to": {"kind": "erp_documents", "backend": {"url": backend.documents_url()}, "form": "batch"},
+        // Long enough for the black hole to begin before the commit.
+        "flow": {"commit_every": "3s"},
+    }]);
+    let folder = tempfile::tempdir().unwrap();
+    let command_line = CommandLine::new(folder.path(), &["--kafka", &cluster.servers])
+        .with("TILLRACE__SINKS", &sinks.to_string())
+        .with("TILLRACE__AGGREGATE__FLUSH_INTERVAL", "1s");
+    let ingest = command_line.start("ingest");
+    let aggregate = command_line.start("aggregate");
+    let deliver = command_line.start("deliver");
+    let booked = || backend.read(|books| books.booked.len());
+    for sequence in 1..=20 {
+        sell_until_taken(&ingest, sequence);
+    }
+    until("all of it is booked", || (booked() == 20).then_some(()));
+
+    sell_until_taken(&ingest, 21);
+    proxy.set_black_hole(true);
+    let said = "log_not_answering".to_owned();
+    until("the aggregator says so", || {
+        (conditions(&aggregate) == (503, vec![said.clone()])).then_some(())
+    });
+    until("the sink says so", || conditions(&deliver).1.contains(&said).then_some(()));
+    let series = "tillrace_conditions{component=\"aggregator\",code=\"log_not_answering\"}";
+    assert!((aggregate.metric(series) - 1.0).abs() < f64::EPSILON);
+
+    proxy.set_black_hole(false);
+    for role in [&aggregate, &deliver] {
+        until("the role goes on", || (!conditions(role).1.contains(&said)).then_some(()));
+    }
+    sell_until_taken(&ingest, 22);
+    until("all of it is booked", || (booked() == 22).then_some(()));
+    for role in [ingest, aggregate, deliver] {
+        assert!(role.terminate().success());
+    }
+    command_line.assert_verified();
 }

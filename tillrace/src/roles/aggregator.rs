@@ -1,7 +1,7 @@
 //! The aggregator's thread, and what becomes of it when it fails.
 //!
 //! It starts again by the restart policy and restores itself from the log. What no restart helps stops it for good; the
-//! other roles of the process go on.
+//! other roles of the process go on. A call to the log that does not return is told from here, as its thread can not.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::{self, AggregateError, AggregateMetrics, AggregateSettings};
 use tillrace_core::explain::Explained as _;
-use tillrace_core::health::Health;
+use tillrace_core::health::{Health, Impact};
 use tillrace_core::log::Log;
+use tillrace_core::log_calls::LogCalls;
 use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::topics::Topics;
 
@@ -24,11 +25,13 @@ use super::error::RoleError;
 
 /// How often a pause looks whether it should end.
 const PAUSE_STEP: Duration = Duration::from_millis(100);
+const COMPONENT: &str = "aggregator";
 
 /// The aggregator at work.
 pub(super) struct Aggregator {
     stop: Arc<AtomicBool>,
     policy: Arc<Mutex<RestartPolicy>>,
+    calls: LogCalls,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
@@ -37,20 +40,24 @@ impl Aggregator {
         log: Arc<dyn Log>,
         topics: Topics,
         settings: AggregateSettings,
-        policy: RestartPolicy,
+        impact: Impact,
         registry: &mut Registry,
         health: Health,
     ) -> anyhow::Result<Self> {
         let metrics = AggregateMetrics::register(registry);
+        let policy = RestartPolicy::new(COMPONENT, impact, health.clone(), Instant::now());
+        let calls = LogCalls::new(COMPONENT, impact, health.clone());
+        let log = calls.watch(log);
         let work = move |stop: &AtomicBool| {
             aggregate::run(Arc::clone(&log), &topics, &settings, stop, &metrics, &health)
         };
-        Self::start_work(work, policy)
+        Self::start_work(work, policy, calls)
     }
 
     fn start_work(
         work: impl Fn(&AtomicBool) -> Result<(), AggregateError> + Send + 'static,
         policy: RestartPolicy,
+        calls: LogCalls,
     ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let policy = Arc::new(Mutex::new(policy));
@@ -59,12 +66,15 @@ impl Aggregator {
             .name("aggregate".to_owned())
             .spawn(move || persist(&work, &told_to_stop, &judge))
             .context("start the aggregator's thread")?;
-        Ok(Self { stop, policy, thread: Some(thread) })
+        Ok(Self { stop, policy, calls, thread: Some(thread) })
     }
 
-    /// Tells whether it has stopped for good; to be asked now and then, as it also sees that a restarted one is well.
+    /// Tells whether it has stopped for good; to be asked now and then, as it also sees that a restarted one is well, and that
+    /// the log does not answer.
     pub(super) fn has_stopped(&self) -> bool {
-        self.policy.lock().observe(Instant::now());
+        let now = Instant::now();
+        self.policy.lock().observe(now);
+        self.calls.observe(now);
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
@@ -143,7 +153,6 @@ fn rest(pause: Duration, stop: &AtomicBool) {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::health::{Health, Impact};
     use tillrace_core::log::{LogError, Topic};
     use tillrace_core::restart::{RESTARTING_ROLE, STOPPED_ROLE};
 
@@ -153,7 +162,8 @@ mod tests {
     fn start(failures: Vec<fn() -> AggregateError>) -> (Aggregator, Health) {
         let health = Health::default();
         let policy =
-            RestartPolicy::new("aggregator", Impact::Degraded, health.clone(), Instant::now());
+            RestartPolicy::new(COMPONENT, Impact::Degraded, health.clone(), Instant::now());
+        let calls = LogCalls::new(COMPONENT, Impact::Degraded, health.clone());
         let failures = Mutex::new(failures.into_iter());
         let work = move |stop: &AtomicBool| {
             if let Some(failure) = failures.lock().next() {
@@ -164,7 +174,7 @@ mod tests {
             }
             Ok(())
         };
-        (Aggregator::start_work(work, policy).unwrap(), health)
+        (Aggregator::start_work(work, policy, calls).unwrap(), health)
     }
 
     fn codes(health: &Health) -> Vec<&'static str> {

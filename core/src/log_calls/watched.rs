@@ -1,0 +1,167 @@
+//! The log that notes calls: each trait of the log once more, around what the log itself hands out.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Calls;
+use crate::log::{
+    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
+    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+};
+
+const AT_ONCE: Duration = Duration::ZERO;
+
+/// A log, and the calls to it.
+pub(super) struct WatchedLog {
+    log: Arc<dyn Log>,
+    calls: Arc<Calls>,
+}
+
+impl WatchedLog {
+    pub(super) fn new(log: Arc<dyn Log>, calls: Arc<Calls>) -> Self {
+        Self { log, calls }
+    }
+
+    fn call<T>(
+        &self,
+        action: &'static str,
+        call: impl FnOnce(&(dyn Log + 'static)) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        self.calls.run(action, AT_ONCE, || call(&*self.log), |_| true)
+    }
+
+    fn watched<T: ?Sized>(&self, inner: Box<T>) -> Box<Watched<T>> {
+        Box::new(Watched { inner, calls: Arc::clone(&self.calls) })
+    }
+}
+
+impl LogView for WatchedLog {
+    fn identity(&self) -> Result<String, LogError> {
+        self.call("ask which log it is", LogView::identity)
+    }
+
+    fn partitions(&self) -> Partition {
+        self.log.partitions()
+    }
+
+    fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
+        self.call("ask where a partition ends", |log| log.bounds(topic, partition))
+    }
+
+    fn reader(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Box<dyn Reader>, LogError> {
+        let reader = self.call("open a reader", |log| log.reader(topic, partition, from))?;
+        Ok(self.watched(reader))
+    }
+
+    fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: Partition,
+    ) -> Result<Option<Committed>, LogError> {
+        self.call("ask for a group's place", |log| LogView::committed(log, group, topic, partition))
+    }
+}
+
+impl Log for WatchedLog {
+    fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        self.call("make topics", |log| log.ensure_topics(topics))
+    }
+
+    fn compare_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
+        self.call("compare topics", |log| log.compare_topics(topics))
+    }
+
+    fn failure(&self) -> Option<LogError> {
+        self.log.failure()
+    }
+
+    fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
+        self.call("ask which partitions take rows", |log| log.unwritable(topic))
+    }
+
+    /// A producer's rows are answered by callback; who waits for that tells when it does not come.
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        self.call("open a producer", Log::producer)
+    }
+
+    fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
+        let consumer = self.call("join a group", |log| log.consumer(group, topic))?;
+        Ok(self.watched(consumer))
+    }
+
+    fn transactional_consumer(
+        &self,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
+        let consumer = self.call("join a group", |log| log.transactional_consumer(group, topic))?;
+        Ok(self.watched(consumer))
+    }
+}
+
+impl fmt::Debug for WatchedLog {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WatchedLog").field("calls", &self.calls).finish_non_exhaustive()
+    }
+}
+
+/// A reader or a member of a group.
+struct Watched<T: ?Sized> {
+    inner: Box<T>,
+    calls: Arc<Calls>,
+}
+
+impl<T: ?Sized> Watched<T> {
+    fn call<R>(
+        &mut self,
+        action: &'static str,
+        call: impl FnOnce(&mut T) -> Result<R, LogError>,
+    ) -> Result<R, LogError> {
+        self.calls.run(action, AT_ONCE, || call(&mut self.inner), |_| true)
+    }
+}
+
+impl<T: Reader + ?Sized> Reader for Watched<T> {
+    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+        let inner = &mut self.inner;
+        self.calls.run("read records", wait, || inner.read(max_records, wait), |_| true)
+    }
+
+    fn position(&self) -> Offset {
+        self.inner.position()
+    }
+}
+
+impl<T: Consumer + ?Sized> Consumer for Watched<T> {
+    /// A poll that brought nothing says nothing of the log: one that can not be reached brings nothing either.
+    fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
+        let inner = &mut self.inner;
+        let brought = |polled: &Polled| !matches!(polled, Polled::Idle);
+        self.calls.run("poll records", wait, || inner.poll(max_records, wait), brought)
+    }
+
+    fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
+        self.call("ask for the group's place", |inner| inner.committed(partition))
+    }
+
+    fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
+        self.call("start a partition", |inner| inner.start(partition, offset))
+    }
+
+    fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
+        self.call("commit the group's places", |inner| inner.commit(positions))
+    }
+}
+
+impl<T: TransactionalConsumer + ?Sized> TransactionalConsumer for Watched<T> {
+    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+        self.call("commit outputs and places", |inner| inner.commit_with(rows, positions))
+    }
+}
