@@ -76,6 +76,7 @@ mod tests {
 
     use super::*;
     use crate::lines::LINES;
+    use crate::roles::local_log::LOG_HELD;
     use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
     const HEAD: &str = "\
@@ -111,6 +112,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
             ("Delivery: its audit", JournalError::EXPLANATIONS),
             ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
+            ("Starting on the local log", &[LOG_HELD]),
             (
                 "Any part",
                 &[LOG_NOT_ANSWERING, RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING],

@@ -5,6 +5,7 @@
 
 mod aggregator;
 mod error;
+pub(crate) mod local_log;
 pub(crate) mod starting;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -257,7 +258,7 @@ impl Running {
 pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>> {
     Ok(match &settings.log.kafka {
         Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
-        None => local::open_view(&settings.local_log().dir).context("open the local log")?,
+        None => local_log::open_view(&settings.local_log().dir).context("open the local log")?,
     })
 }
 
@@ -273,7 +274,7 @@ pub(crate) fn open_to_write(settings: &Settings) -> anyhow::Result<Arc<dyn Log>>
     })
 }
 
-/// Opens the log; brokers that are away are waited for. A local log is not: nothing of it mends itself.
+/// Opens the log; brokers that are away are waited for, and so is who reads a local log for a while.
 async fn open_log(
     settings: &Settings,
     registry: &mut Registry,
@@ -283,7 +284,7 @@ async fn open_log(
         let connect = move || KafkaLog::connect(kafka.clone());
         return Ok((starting::persist(health, "connect to Kafka", connect).await?, None));
     }
-    let log = LocalLog::open(settings.local_log()).context("open the local log")?;
+    let log = local_log::open(&settings.local_log(), health).await.context("open the local log")?;
     log.register(registry);
     log.report_to(health.clone());
     let serving = local::serve(&log).context("let others read the local log")?;

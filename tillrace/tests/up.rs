@@ -86,6 +86,30 @@ fn a_second_owner_of_a_local_log_is_refused_and_says_why() {
     assert!(complaint.contains("another process owns"), "{complaint}");
 }
 
+/// A command that reads the log's files in the moment of a start has it open for that long.
+#[test]
+fn a_start_waits_for_whoever_reads_the_log_and_then_lets_all_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let command_line = CommandLine::new(folder.path(), &[]);
+    let tillrace = command_line.up();
+    tillrace.sell(1, "plums", "2");
+    assert!(tillrace.terminate().success());
+
+    let mut reader = command_line.follow("pos.events.v1");
+    let status = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let child = command_line.spawn("up", &status);
+    let told = until("the process says that it waits", || {
+        Some(try_status(&status, "/readyz")?.1).filter(|body| body.contains("local_log_held"))
+    });
+    assert!(told.contains(&format!("process {}, which reads", reader.id())), "{told}");
+    reader.kill().and_then(|()| reader.wait()).unwrap();
+    let tillrace = command_line.await_started(child);
+    tillrace.sell(2, "plums", "2");
+    assert_eq!(tillrace.wait_for("pos.transactions.v1", 2).len(), 2);
+    assert!(tillrace.terminate().success());
+    command_line.assert_verified();
+}
+
 #[test]
 fn every_role_tells_its_readiness_and_metrics_where_it_alone_answers() {
     for role in ["up", "ingest", "aggregate", "deliver"] {

@@ -23,6 +23,7 @@ pub mod identity;
 mod index;
 mod keeper;
 mod lines;
+mod lock;
 mod merge;
 mod metrics;
 mod producer;
@@ -58,9 +59,10 @@ pub use self::errors::{FileError, LocalFault};
 pub use self::groups::GroupReport;
 use self::keeper::Keeper;
 pub use self::lines::LINES;
+pub use self::lock::{Holder, Purpose};
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
-pub use self::remote::{RemoteView, Serving, open_view, serve};
+pub use self::remote::{RemoteView, Serving, is_served, open_view, serve};
 pub use self::settings::{LocalSettings, LocalTuning};
 pub use self::space::{CONDITIONS, Outlook, outlook};
 use crate::health::Health;
@@ -86,7 +88,7 @@ impl LocalLog {
     /// [`LogError::PartitionCount`] when its topics have another number of partitions;
     /// [`LogError::Unavailable`] when the disk fails.
     pub fn open(settings: LocalSettings) -> Result<Arc<Self>, LogError> {
-        let lock = keeper::lock(&settings)?;
+        let lock = lock::lock(&settings.dir, Purpose::Own)?;
         identity::ensure(&settings.dir)?;
         let disk = Arc::new(RealDisk::open(&settings.dir)?);
         let LocalSettings { dir, partitions, tuning, keep_by_age } = settings;

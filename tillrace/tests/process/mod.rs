@@ -110,6 +110,16 @@ impl CommandLine {
             .collect()
     }
 
+    /// Prints a topic from its start until it is killed; returns when the first record was printed.
+    pub(super) fn follow(&self, topic: &str) -> Child {
+        let mut command = self.command(&["tap", topic, "--from", "start", "--json"]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("start tillrace");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        lines.next().expect("a record").expect("text");
+        thread::spawn(move || lines.for_each(drop));
+        child
+    }
+
     /// Runs `tillrace verify`.
     pub(super) fn verify(&self) -> Output {
         self.run(&["verify"])

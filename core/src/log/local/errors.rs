@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use rustix::io::Errno;
 
+use super::lock::Holder;
 use crate::explain;
 use crate::explain::{Explained, Explanation};
 use crate::log::{LogError, Partition, Topic};
@@ -105,10 +106,12 @@ pub enum LocalFault {
     #[error(transparent)]
     Settings(#[from] SettingErrors),
     /// Another process has the log open.
-    #[error("another process owns {dir}; stop it, or read through it")]
+    #[error("another process owns {dir}{}; wait for it or stop it", in_brackets(.holder.as_ref()))]
     Owned {
         /// The folder.
         dir: PathBuf,
+        /// Who it is, where it has said so.
+        holder: Option<Holder>,
     },
     /// A segment has a format that this program does not read.
     #[error(
@@ -207,7 +210,8 @@ explain!(LocalFault {
         "Set each key that the text names as it says; `tillrace check` names its line.";
     Owned: "local_log_owned",
         "Another process has this local log open; it has one owner at a time.",
-        "Stop that process (`fuser FOLDER/lock` names it), or use another `data` folder. `tap` and `verify` read beside an owner.";
+        "Stop that process, whose number is in the text, or use another `data` folder. `tap` and `verify` read beside a process that \
+         runs on the log; without one they have it open themselves until they end.";
     Format: "local_log_format",
         "A segment has a format that this program does not read. Nothing was changed.",
         "Run the version that wrote it, or choose another folder (`data`). Format 1 was never released.";
@@ -242,7 +246,17 @@ explain!(LocalFault {
         "Report a defect.";
 });
 
+fn in_brackets(holder: Option<&Holder>) -> String {
+    holder.map(|holder| format!(" ({holder})")).unwrap_or_default()
+}
+
 impl LocalFault {
+    /// Tells whether a log could not be opened because another process has it open.
+    pub fn is_owned(error: &LogError) -> bool {
+        let LogError::Refused { cause, .. } = error else { return false };
+        matches!(cause.downcast_ref(), Some(Self::Owned { .. }))
+    }
+
     /// Wraps it as the log's final refusal.
     pub(super) fn refusing(self, action: &'static str) -> LogError {
         LogError::Refused { action, cause: Arc::new(self) }

@@ -3,8 +3,7 @@
 //! The log, its producers, readers and consumers all hold the keeper; the last one to go closes
 //! the queue, waits until everything handed over is written and answered, and seals the tail.
 
-use std::fs::{self, File, TryLockError};
-use std::path::Path;
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -21,7 +20,7 @@ use super::lines;
 use super::metrics::Metrics;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
-use super::settings::{LocalSettings, LocalTuning};
+use super::settings::LocalTuning;
 use super::signal::Signal;
 use super::state::{Clock, Shared};
 use super::upkeep;
@@ -30,7 +29,6 @@ use crate::log::{LogError, Partition, Row, Topic};
 
 /// Acknowledgements on their way; past it the writer waits for the callbacks.
 const ACKNOWLEDGEMENTS: usize = 1_024;
-const LOCK_FILE: &str = "lock";
 
 /// The owner of an open log.
 #[derive(Debug)]
@@ -39,32 +37,6 @@ pub(super) struct Keeper {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held locked; the system lets go of it when the process ends, however it ends.
     _lock: Option<File>,
-}
-
-/// Makes the folder if need be and takes its lock.
-///
-/// # Errors
-/// [`LogError::Refused`] when another process has it.
-pub(super) fn lock(settings: &LocalSettings) -> Result<File, LogError> {
-    let path = settings.dir.join(LOCK_FILE);
-    let failed = unavailable("open the local log", || path.display().to_string());
-    if !settings.dir.exists() {
-        fs::create_dir_all(&settings.dir).map_err(&failed)?;
-        let parent = settings.dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))
-            .and_then(|parent| parent.sync_all())
-            .map_err(&failed)?;
-    }
-    let file =
-        File::options().create(true).truncate(false).write(true).open(&path).map_err(&failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            let dir = settings.dir.clone();
-            Err(LocalFault::Owned { dir }.refusing("open the local log"))
-        }
-        Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
 }
 
 impl Keeper {

@@ -11,6 +11,7 @@ mod server;
 
 use std::fs;
 use std::io;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,9 +19,10 @@ pub use self::client::RemoteView;
 pub use self::server::{Serving, serve};
 use super::disk::RealDisk;
 use super::errors::unavailable;
-use super::keeper::{self, Keeper};
+use super::keeper::Keeper;
+use super::lock::{self, Purpose};
 use super::settings::LocalTuning;
-use super::{LocalLog, LocalSettings, now_ms};
+use super::{LocalLog, now_ms};
 use crate::log::{LogError, LogView};
 
 const SOCKET: &str = "socket";
@@ -47,11 +49,16 @@ pub fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
         let place = || dir.display().to_string();
         return Err(unavailable("open the folder of the local log", place)(missing));
     }
-    let lock = keeper::lock(&LocalSettings::new(dir, 1))?;
+    let lock = lock::lock(dir, Purpose::Read)?;
     let disk = Arc::new(RealDisk::open(dir)?);
     let tuning = LocalTuning::default();
     let keeper = Keeper::start_writing(disk, None, &tuning, Arc::new(now_ms), Some(lock))?;
     Ok(Arc::new(LocalLog { keeper: Arc::new(keeper), dir: dir.to_owned() }))
+}
+
+/// Tells whether a process runs on the log in a folder and lets others read it.
+pub fn is_served(dir: &Path) -> bool {
+    socket_of(dir).and_then(UnixStream::connect).is_ok()
 }
 
 /// Where the owner of a folder listens, as a reader finds it.
