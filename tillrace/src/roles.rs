@@ -18,7 +18,6 @@ use tillrace_core::health::{Health, Impact, Phase, Readiness};
 use tillrace_core::log::kafka::KafkaLog;
 use tillrace_core::log::local::{self, LocalLog, Serving};
 use tillrace_core::log::{Log, LogView, TopicSpec, Weaknesses};
-use tillrace_core::restart::RestartPolicy;
 use tillrace_ingest::{Gateway, Tenants, WEAK_SETTINGS};
 use tillrace_sinks::Delivery;
 use tokio::task::JoinSet;

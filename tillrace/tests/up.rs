@@ -6,7 +6,9 @@
 mod kafka_cluster;
 mod process;
 
-use process::{CommandLine, sale, until};
+use std::net::TcpListener;
+
+use process::{CommandLine, sale, try_status, until};
 use serde_json::Value;
 
 fn net(deltas: &[Value], sku: &str) -> i64 {

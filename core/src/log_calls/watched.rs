@@ -31,8 +31,8 @@ impl WatchedLog {
         self.calls.run(action, AT_ONCE, || call(&*self.log), |_| true)
     }
 
-    fn watched<T: ?Sized>(&self, inner: Box<T>) -> Box<Watched<T>> {
-        Box::new(Watched { inner, calls: Arc::clone(&self.calls) })
+    fn watched<T: ?Sized>(&self, inner: Box<T>) -> Watched<T> {
+        Watched { inner, calls: Arc::clone(&self.calls) }
     }
 }
 
@@ -56,7 +56,7 @@ impl LogView for WatchedLog {
         from: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
         let reader = self.call("open a reader", |log| log.reader(topic, partition, from))?;
-        Ok(self.watched(reader))
+        Ok(Box::new(self.watched(reader)))
     }
 
     fn committed(
@@ -93,7 +93,7 @@ impl Log for WatchedLog {
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
         let consumer = self.call("join a group", |log| log.consumer(group, topic))?;
-        Ok(self.watched(consumer))
+        Ok(Box::new(self.watched(consumer)))
     }
 
     fn transactional_consumer(
@@ -102,7 +102,7 @@ impl Log for WatchedLog {
         topic: &Topic,
     ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
         let consumer = self.call("join a group", |log| log.transactional_consumer(group, topic))?;
-        Ok(self.watched(consumer))
+        Ok(Box::new(self.watched(consumer)))
     }
 }
 

@@ -13,8 +13,9 @@ use tillrace_core::log::{self, Bounds, Committed, Consumer, LogView, Polled, Pos
 use super::*;
 use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
 use crate::delivery::Delivery;
+use crate::failure::FailureCode;
 use crate::fixture::{Fixture, assert_valid, until};
-use crate::record::Record;
+use crate::record::{Record, Unreadable};
 use crate::settings::{self, BreakerSettings, InHand, Retry};
 
 type Script = dyn Fn(&Batch) -> Result<Vec<Verdict>, CallError> + Send + Sync;

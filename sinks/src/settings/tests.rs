@@ -1,6 +1,10 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytesize::ByteSize;
 
 use super::*;
+use crate::record::Source;
 
 /// Settings as the executable reads them.
 fn read(yaml: &str) -> Result<SinkSettings, String> {

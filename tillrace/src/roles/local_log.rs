@@ -148,7 +148,7 @@ mod tests {
     fn a_reader_waits_for_a_start_to_let_it_read() {
         let (folder, settings) = log();
         let log = LocalLog::open(settings).unwrap();
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             let reading = scope.spawn(|| open_view(folder.path()).map(|view| view.partitions()));
             let _serving = local::serve(&log).unwrap();
             assert_eq!(reading.join().unwrap().unwrap(), 1);
