@@ -70,8 +70,10 @@ pub struct Verification {
     pub acknowledged: u64,
     /// Those among them that are counted.
     pub counted: u64,
-    /// Acknowledged, but absent from the journal, or neither counted nor set aside.
+    /// Acknowledged, but absent from the journal.
     pub lost: u64,
+    /// Acknowledged and in the journal, but neither counted nor set aside by the end of the wait.
+    pub without_verdict: u64,
     /// Counted again.
     pub double_counted: u64,
     /// Counted with other bytes than were sent.
@@ -90,7 +92,7 @@ pub struct Verification {
     pub stock_differing: u64,
     /// The first of them.
     pub stock_examples: Vec<StockDifference>,
-    /// The first lost identities.
+    /// The first identities that are lost or without a verdict.
     pub lost_examples: Vec<String>,
     /// Numbers that the ledger reports as missing.
     pub missing_ranges: Vec<MissingRange>,
@@ -136,6 +138,7 @@ impl Verification {
     /// Says whether conservation holds in every respect.
     pub fn holds(&self) -> bool {
         let faults = self.lost
+            + self.without_verdict
             + self.double_counted
             + self.altered
             + self.strangers
@@ -275,13 +278,17 @@ fn conclude(
     for identity in outcome.acks.iter() {
         let counted = sheet.on_transactions.contains(identity);
         let set_aside = sheet.set_aside.contains(identity);
-        if !sheet.on_events.contains(identity) || !(counted || set_aside) {
-            verification.lost += 1;
-            if verification.lost_examples.len() < EXAMPLES {
-                verification.lost_examples.push(name(outcome, identity));
-            }
-        } else if !counted {
-            verification.not_counted += 1;
+        let missing = if !sheet.on_events.contains(identity) {
+            &mut verification.lost
+        } else if !(counted || set_aside) {
+            &mut verification.without_verdict
+        } else {
+            verification.not_counted += u64::from(!counted);
+            continue;
+        };
+        *missing += 1;
+        if verification.lost_examples.len() < EXAMPLES {
+            verification.lost_examples.push(name(outcome, identity));
         }
     }
     for ((store, sku, unit), sent, found) in differences(expected, &sheet.deltas) {

@@ -83,7 +83,7 @@ pub(crate) fn judge(stage: &mut Stage<'_>) -> anyhow::Result<Counts> {
     }
     Ok(Counts {
         acknowledged: verification.acknowledged,
-        lost: verification.lost + verification.not_counted,
+        lost: verification.lost + verification.without_verdict + verification.not_counted,
         double_counted: verification.double_counted,
         silent_halts: stage.notes.silent_halts,
         most_memory_bytes: stage.watch.most_memory_bytes(),
@@ -135,10 +135,11 @@ fn judge_books(stage: &mut Stage<'_>, found: &Verification) {
         return;
     }
     stage.fault(format!(
-        "of {} acknowledged: {} lost {:?}, {} not counted, {} double-counted, {} altered, {} strangers, {} unreadable, \
+        "of {} acknowledged: {} lost, {} without a verdict {:?}, {} not counted, {} double-counted, {} altered, {} strangers, {} unreadable, \
          {} stock sums differ, {} missing ranges wrong",
         found.acknowledged,
         found.lost,
+        found.without_verdict,
         found.lost_examples,
         found.not_counted,
         found.double_counted,
@@ -203,12 +204,18 @@ fn stop(stage: &mut Stage<'_>) -> anyhow::Result<()> {
 fn judge_verify(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let output = run_verify(stage, &stage.site.config())?;
     if !output.status.success() {
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        std::fs::write(stage.site.folder.join("verify.txt"), &text).context("keep the report")?;
-        let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
-        stage.fault(format!("tillrace verify does not agree ({}): {last}", output.status));
+        blame_verify(stage, output, "tillrace verify does not agree")?;
     }
+    Ok(())
+}
+
+/// Notes a fault with what `tillrace verify` said last, and keeps all of it.
+fn blame_verify(stage: &mut Stage<'_>, output: Output, what: &str) -> anyhow::Result<()> {
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    std::fs::write(stage.site.folder.join("verify.txt"), &text).context("keep the report")?;
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or_default();
+    stage.fault(format!("{what} ({}): {last}", output.status));
     Ok(())
 }
 
@@ -239,13 +246,15 @@ fn redrive(stage: &mut Stage<'_>) -> anyhow::Result<()> {
             stage.fault(format!("tillrace redrive {sink}: {}: {text}", output.status));
         }
     }
-    if is_local {
-        for process in &mut stage.processes {
-            process.start()?;
-            // Whoever reads the log before its owner has it would be taken for the owner.
-            let port = process.launch.listen;
-            until("it serves after a redrive", || probe::get(port, "/healthz").is_some())?;
-        }
+    if !is_local {
+        // A sink that waits as long as its back end asked tries at once when its process starts again.
+        stop(stage)?;
+    }
+    for process in &mut stage.processes {
+        process.start()?;
+        // Whoever reads the log before its owner has it would be taken for the owner.
+        let port = process.launch.status;
+        until("it serves after a redrive", || probe::get(port, "/healthz").is_some())?;
     }
     Ok(())
 }

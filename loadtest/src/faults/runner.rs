@@ -55,7 +55,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<bool> {
         None => drawn_seed()?,
     };
     say(format_args!("seed {seed}: repeat with --seed {seed}"));
-    let run = Run { cli, log, runtime: runtime()?, cluster: start_cluster(log, seed)? };
+    let run = Run { cli, log, runtime: runtime()?, cluster: start_cluster(log)? };
     let mut report = Report::new(log, seed);
     run.play_all(&mut chosen, seed, &mut report)?;
     std::io::stdout().write_all(report.to_string().as_bytes()).context("print the report")?;
@@ -71,13 +71,11 @@ fn runtime() -> anyhow::Result<Runtime> {
 }
 
 /// Starts the brokers on Kafka; ports for proxies are chosen before, since brokers announce them.
-fn start_cluster(log: LogKind, seed: u64) -> anyhow::Result<Option<Cluster>> {
+fn start_cluster(log: LogKind) -> anyhow::Result<Option<Cluster>> {
     if log == LogKind::Local {
         return Ok(None);
     }
-    let mut dice = Dice::seed_from_u64(seed);
-    let ports: Vec<u16> =
-        (0..BROKERS).map(|_| free_port(&mut dice)).collect::<anyhow::Result<_>>()?;
+    let ports: Vec<u16> = (0..BROKERS).map(|_| free_port()).collect::<anyhow::Result<_>>()?;
     say("starting three brokers");
     Cluster::start(&ports).map(Some)
 }

@@ -4,10 +4,8 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use rand::RngExt as _;
 use serde_json::{Value, json};
 
-use crate::runner::Dice;
 use crate::scenario::overlay;
 
 /// The honest fleet's key, and its SHA-256 as the configuration has it.
@@ -121,10 +119,10 @@ fn base(site: &Site, backends: u16) -> Value {
     tree
 }
 
-/// Finds a port that nobody listens on.
-pub(crate) fn free_port(dice: &mut Dice) -> anyhow::Result<u16> {
+/// Finds a port that nobody listens on. The seed has no say in it: two runs of one seed side by side would meet.
+pub(crate) fn free_port() -> anyhow::Result<u16> {
     (0..200)
-        .map(|_| dice.random_range(PORTS))
+        .map(|_| rand::random_range(PORTS))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .context("find a free port")
 }

@@ -84,7 +84,7 @@ impl<'a> Stage<'a> {
                 .collect::<anyhow::Result<_>>()?,
             _ => Vec::new(),
         };
-        let mut processes = processes(&site, &plan, &mut dice)?;
+        let mut processes = processes(&site, &plan)?;
         let faults = start_all(&mut processes)?;
         let gateways = processes.iter().filter(|process| process.launch.role.has_gateway());
         let gateways: Vec<u16> = gateways.map(|process| process.launch.listen).collect();
@@ -196,7 +196,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-fn processes(site: &Site, plan: &Plan, dice: &mut Dice) -> anyhow::Result<Vec<Process>> {
+fn processes(site: &Site, plan: &Plan) -> anyhow::Result<Vec<Process>> {
     let mut variables = plan.variables.clone();
     if !plan.preload.is_empty() {
         let paths: Vec<String> =
@@ -208,7 +208,7 @@ fn processes(site: &Site, plan: &Plan, dice: &mut Dice) -> anyhow::Result<Vec<Pr
         let number = processes.iter().filter(|process| process.launch.role == role).count() + 1;
         let name = format!("{}-{number}", role.command());
         let output = site.folder.join(format!("{name}.log"));
-        let launch = launch(site, role, variables.clone(), output, dice)?;
+        let launch = launch(site, role, variables.clone(), output)?;
         processes.push(Process::new(name, launch));
     }
     Ok(processes)
@@ -244,14 +244,13 @@ pub(crate) fn launch(
     role: Role,
     variables: Vec<(String, String)>,
     output: std::path::PathBuf,
-    dice: &mut Dice,
 ) -> anyhow::Result<Launch> {
     Ok(Launch {
         program: site.program.clone(),
         role,
         config: site.config(),
-        listen: free_port(dice)?,
-        status: free_port(dice)?,
+        listen: free_port()?,
+        status: free_port()?,
         variables,
         output,
     })

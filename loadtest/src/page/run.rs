@@ -301,6 +301,7 @@ fn conservation(verification: Option<&Verification>, page: &mut Markup) {
     row(page, "counted", (class, count(found.counted)));
     for (name, faults) in [
         ("lost", found.lost),
+        ("in the journal, without a verdict", found.without_verdict),
         ("double-counted", found.double_counted),
         ("altered", found.altered),
         ("counted, never acknowledged", found.strangers),

@@ -117,6 +117,7 @@ impl Display for Verification {
         row(f, "counted", count(self.counted), self.counted != self.acknowledged)?;
         for (name, faults) in [
             ("lost", self.lost),
+            ("in the journal, without a verdict", self.without_verdict),
             ("double-counted", self.double_counted),
             ("altered", self.altered),
             ("counted, never acknowledged", self.strangers),
@@ -126,7 +127,7 @@ impl Display for Verification {
             row(f, name, count(faults), faults > 0)?;
         }
         for example in self.lost_examples.iter().take(SHOWN) {
-            paragraph(f, 4, format_args!("lost: {example}"))?;
+            paragraph(f, 4, format_args!("missing: {example}"))?;
         }
         for (reason, number) in &self.set_aside {
             row(f, format_args!("  set aside: {reason}"), count(*number), false)?;

@@ -91,6 +91,7 @@ impl Report {
         let of = |number: fn(&crate::verify::Verification) -> u64| found.map_or(0, number);
         let counted = [
             (of(|found| found.lost), "lost"),
+            (of(|found| found.without_verdict), "without a verdict"),
             (of(|found| found.double_counted), "double-counted"),
             (of(|found| found.altered), "altered"),
             (of(|found| found.strangers), "counted unacknowledged"),

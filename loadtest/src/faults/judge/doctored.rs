@@ -8,7 +8,7 @@ use rand::RngExt as _;
 use rand::seq::IndexedRandom as _;
 use serde_json::json;
 
-use super::run_verify;
+use super::{blame_verify, run_verify};
 use crate::runner::Dice;
 use crate::scenario::overlay;
 use crate::site::{copy_folder, files_below};
@@ -40,9 +40,10 @@ pub(super) fn judge(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let copy = stage.site.folder.join("doctored");
     // A recount that refuses every copy would detect nothing.
     let config = copy_of(stage, &copy)?;
-    if !run_verify(stage, &config)?.status.success() {
-        stage.fault("tillrace verify does not agree with a copy that nobody doctored");
-        return Ok(());
+    let recount = run_verify(stage, &config)?;
+    if !recount.status.success() {
+        let what = "tillrace verify does not agree with a copy that nobody doctored";
+        return blame_verify(stage, recount, what);
     }
     for &way in ways {
         if copy.exists() {

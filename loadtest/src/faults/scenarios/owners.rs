@@ -45,7 +45,7 @@ impl Scenario for TwoOwners {
 
 fn second_owner(stage: &mut Stage<'_>, role: Role, beside: &str) -> anyhow::Result<()> {
     let output = stage.site.folder.join("second-owner.log");
-    let launch = launch(&stage.site, role, Vec::new(), output.clone(), &mut stage.dice)?;
+    let launch = launch(&stage.site, role, Vec::new(), output.clone())?;
     let before = fs::read_to_string(&output).unwrap_or_default().len();
     let mut second = Process::new("the second owner".to_owned(), launch);
     second.start()?;

@@ -3,12 +3,15 @@
 // The monotonic clocks are left alone: one that jumps is none. The kernel is asked directly, since looking a function up
 // may allocate, and an allocator may ask for the time while it starts (libfaketime hangs with jemalloc over this).
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -44,4 +47,28 @@ time_t time(time_t *now) {
     if (clock_gettime(CLOCK_REALTIME, &wall) != 0) return -1;
     if (now) *now = wall.tv_sec;
     return wall.tv_sec;
+}
+
+// Who waits until an instant of the wall clock took it from the clock above; the kernel knows the true one. Without this a
+// wait of a second would last as long as the clock has jumped, which no machine does whose clock is set.
+static struct timespec true_instant(const struct timespec *until) {
+    struct timespec instant = *until;
+    if (offset) instant.tv_sec -= *offset;
+    return instant;
+}
+
+// librdkafka waits by these two, and always by the wall clock.
+int pthread_cond_timedwait(pthread_cond_t *restrict condition, pthread_mutex_t *restrict mutex,
+                           const struct timespec *restrict until) {
+    static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "pthread_cond_timedwait");
+    struct timespec instant = true_instant(until);
+    return real(condition, mutex, &instant);
+}
+
+int cnd_timedwait(cnd_t *restrict condition, mtx_t *restrict mutex, const struct timespec *restrict until) {
+    static int (*real)(cnd_t *, mtx_t *, const struct timespec *);
+    if (!real) real = dlsym(RTLD_NEXT, "cnd_timedwait");
+    struct timespec instant = true_instant(until);
+    return real(condition, mutex, &instant);
 }
