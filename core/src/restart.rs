@@ -105,6 +105,11 @@ impl RestartPolicy {
     pub fn ended(&mut self, exit: RoleExit<'_>, now: Instant, random: u64) -> Option<Duration> {
         self.observe(now);
         self.working_since = None;
+        if self.failed {
+            // The condition, which is told once, stands already.
+            let (component, cause) = (&self.component, ending.cause);
+            tracing::warn!(code = ending.explanation.code, component, cause, "it ended again");
+        }
         self.failed = true;
         let code = if exit.is_restartable { RESTARTING } else { STOPPED };
         self.health.raise(Condition {

@@ -309,6 +309,11 @@ pub(super) fn may_pass(code: RDKafkaErrorCode) -> bool {
     matches!(meaning(code), Meaning::Passing | Meaning::TimedOut | Meaning::UnknownTopic)
 }
 
+/// Tells whether a broker says that it does not know a topic.
+pub(super) fn is_unknown_topic(code: RDKafkaErrorCode) -> bool {
+    matches!(meaning(code), Meaning::UnknownTopic)
+}
+
 /// Keeps an error as the cause of another.
 pub(super) fn shared(error: KafkaError) -> Arc<dyn Error + Send + Sync> {
     Arc::new(KafkaFault::from(error))

@@ -112,7 +112,7 @@ impl KafkaReader {
             code,
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         ) {
-            return Err(failure_on(&self.topic, ACTION, error));
+            return Err(self.view.failure_on(&self.topic, ACTION, error));
         }
         // librdkafka fetches no more until it is told to.
         let within = self.view.bounds_around(&self.topic, self.partition, self.position);
@@ -130,7 +130,7 @@ impl KafkaReader {
         if !down && passes(&error) {
             return Ok(());
         }
-        Err(failure_on(&self.topic, ACTION, error))
+        Err(self.view.failure_on(&self.topic, ACTION, error))
     }
 }
 

@@ -24,7 +24,7 @@ use super::client::{
     MAX_MESSAGE_BYTES, TRANSACTION_BYTES, TRANSACTION_ROWS, transacting, transactional_id,
 };
 use super::courier::{Courier, Reported, Reports};
-use super::fault::{KafkaFault, ended, failure, failure_on, says_nothing, shared};
+use super::fault::{KafkaFault, ended, failure, is_unknown_topic, says_nothing, shared};
 use super::lines;
 use super::member::Member;
 use super::room::{Room, size_of};
@@ -227,10 +227,13 @@ impl TransactionalMember {
             }),
             // A row before it failed and took the transaction with it.
             RDKafkaErrorCode::State => Stopped::Abort(shared(error)),
-            _ => match failure_on(&failed.topic, ACTION, error.clone()) {
-                unknown @ LogError::UnknownTopic { .. } => Stopped::Refuse(unknown),
-                _ => self.judge(error),
-            },
+            _ if is_unknown_topic(failed.code) => {
+                match self.view.failure_on(&failed.topic, ACTION, error.clone()) {
+                    missing @ LogError::UnknownTopic { .. } => Stopped::Refuse(missing),
+                    _ => Stopped::Abort(shared(error)),
+                }
+            }
+            _ => self.judge(error),
         }
     }
 
@@ -247,6 +250,7 @@ impl TransactionalMember {
         if says_nothing(code)
             && let Some(topic) = self.missing_topic()
         {
+            tracing::warn!(code = lines::CLIENT.code, %error, %topic, "a producer ended");
             return LogError::UnknownTopic { topic };
         }
         ended(ACTION, code, error, settings.instance.is_some() && in_time)

@@ -130,6 +130,22 @@ impl View {
         self.least_in_sync.lock().insert(topic.clone(), replicas);
     }
 
+    /// Says what a failure on a topic means to a role. A broker that was away may say of a topic that it does not know it;
+    /// that is missing only what the whole cluster does not know.
+    pub(super) fn failure_on(
+        &self,
+        topic: &Topic,
+        action: &'static str,
+        error: KafkaError,
+    ) -> LogError {
+        match failure_on(topic, action, error.clone()) {
+            LogError::UnknownTopic { .. } if !matches!(self.layout(topic), Ok(None)) => {
+                KafkaFault::from(error).passing(action)
+            }
+            meant => meant,
+        }
+    }
+
     /// Partitions that would take no row now: they have no leader, or too few replicas are in sync.
     pub(super) fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
         const ACTION: &str = "ask which partitions take rows";
@@ -181,7 +197,7 @@ impl View {
         let asked = ask_on(wait, || client.fetch_watermarks(topic.as_str(), number, wait));
         serve(client);
         let (low, high) =
-            asked.map_err(|error| failure_on(topic, "ask for a partition's bounds", error))?;
+            asked.map_err(|error| self.failure_on(topic, "ask for a partition's bounds", error))?;
         Ok((Offset::try_from(low).unwrap_or_default(), Offset::try_from(high).unwrap_or_default()))
     }
 
