@@ -198,7 +198,7 @@ mod tests {
 
     fn told(calls: &LogCalls, health: &Health, after: Duration) -> Vec<String> {
         calls.observe(Instant::now() + after);
-        health.standing().into_iter().map(|standing| standing.condition.cause).collect()
+        health.active_conditions().into_iter().map(|active| active.condition.cause).collect()
     }
 
     fn call(calls: &LogCalls, outcome: Result<u8, LogError>) {
@@ -273,6 +273,6 @@ mod tests {
         call(&calls, Err(timed_out()));
         assert_eq!(told(&calls, &health, TOLD_AFTER).len(), 1);
         drop(calls);
-        assert_eq!(health.standing(), []);
+        assert_eq!(health.active_conditions(), []);
     }
 }

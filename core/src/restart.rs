@@ -107,8 +107,8 @@ impl RestartPolicy {
         self.working_since = None;
         if self.failed {
             // The condition, which is told once, stands already.
-            let (component, cause) = (&self.component, ending.cause);
-            tracing::warn!(code = ending.explanation.code, component, cause, "it ended again");
+            let (component, cause) = (&self.component, exit.cause);
+            tracing::warn!(code = exit.explanation.code, component, cause, "it ended again");
         }
         self.failed = true;
         let code = if exit.is_restartable { RESTARTING } else { STOPPED };

@@ -108,17 +108,17 @@ mod tests {
             let health = health.clone();
             async move { open(&settings, &health).await }
         });
-        while health.standing().is_empty() {
+        while health.active_conditions().is_empty() {
             tokio::time::sleep(STEP).await;
         }
-        let told = health.standing().remove(0).condition;
+        let told = health.active_conditions().remove(0).condition;
         let holder = format!("process {}, which reads its files", std::process::id());
         assert_eq!(told.code, LOG_HELD.code);
         assert!(told.cause.contains(&holder), "{}", told.cause);
         assert!(!health.is_ready());
         drop(reader);
         assert!(opening.await.unwrap().is_ok());
-        assert_eq!(health.standing(), []);
+        assert_eq!(health.active_conditions(), []);
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +129,7 @@ mod tests {
         let error = open(&settings, &health).await.err().unwrap();
         assert!(LocalFault::is_owned(&error), "{error}");
         assert!(began.elapsed() >= PATIENCE);
-        assert_eq!(health.standing(), []);
+        assert_eq!(health.active_conditions(), []);
     }
 
     #[tokio::test(start_paused = true)]

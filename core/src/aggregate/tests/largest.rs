@@ -241,7 +241,7 @@ fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
         admission: Admission::Flood,
         gateway: "gw".into(),
         traceparent: None,
-        settled: None,
+        source_verdict: None,
         data: &data,
     };
     let mut value = Vec::new();
