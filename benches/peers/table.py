@@ -3,8 +3,8 @@
 usage: table.py RESULTS MEASURE JOB/WHO=FLOOR… [-- COLUMN…]
 
 RESULTS has one JSON object a line, in the order measured: `job`, `who`, and figures. The n-th measurement of a rival is
-compared with the n-th of Tillrace at the same job. A ratio above 1 means that Tillrace's MEASURE is the lower one. Jobs without a floor are left out,
-and so is who has not got the measure.
+compared with the n-th of Tillrace at the same job. A ratio above 1 means that Tillrace's MEASURE is the lower one. Jobs that
+are not named are left out, and so is who has not got the measure. A FLOOR may be empty: its ratio is shown and held to nothing.
 """
 
 import json
