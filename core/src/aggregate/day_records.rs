@@ -6,9 +6,8 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::days::{ControlTotals, Day, DaySummary, Status};
-use super::json_text::write_json;
-use super::json_text::{integer, optional};
+use super::days::{ControlTotals, Day, DayStatus, DaySummary};
+use super::json_text::{integer, optional, write_json};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use super::terminal_days::TerminalDay;
@@ -80,7 +79,7 @@ pub(super) fn write_amendment(
     from: Offset,
     source: RecordOrigin,
 ) {
-    totals(text, store, (date, Status::Sealed), control);
+    totals(text, store, (date, DayStatus::Sealed), control);
     text.extend_from_slice(br#","partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","from_offset":"#);
@@ -139,7 +138,7 @@ fn state_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[u32]
 fn totals(
     text: &mut BytesMut,
     store: &Store,
-    (date, status): (Date, Status),
+    (date, status): (Date, DayStatus),
     control: &ControlTotals,
 ) {
     text.put_u8(b'{');
@@ -214,7 +213,7 @@ mod tests {
         tenant: &'a str,
         store: &'a str,
         business_date: String,
-        status: Status,
+        status: DayStatus,
         #[serde(flatten)]
         control: PublishedTotals<'a>,
         terminal_count: u64,
@@ -330,7 +329,7 @@ mod tests {
             for (till, epoch) in &tills {
                 store.add_terminal(till, epoch, Scope::Terminal);
             }
-            store.days.insert(date, Day::restored(ControlTotals::default(), Status::OpenEnded));
+            store.days.insert(date, Day::restored(ControlTotals::default(), DayStatus::OpenEnded));
             for (terminal, close, number) in acts {
                 let Some(till) = store.terminals.get_mut(terminal as usize) else { continue };
                 if let Some(number) = number {

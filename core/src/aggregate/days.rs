@@ -34,7 +34,7 @@ pub(super) const PART_TERMINALS: usize = 32;
 /// How far a store-day has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Status {
+pub(super) enum DayStatus {
     /// Not over, and not complete.
     #[default]
     Open,
@@ -196,7 +196,7 @@ pub(super) struct Day {
     /// Slots of the terminals that took part, in the order in which they came.
     terminals: Vec<u32>,
     /// Status last written.
-    pub(super) status: Status,
+    pub(super) status: DayStatus,
     /// Is in the list of days that the next flush writes.
     pub(super) changed: bool,
     /// Whether the next flush writes each further part of its terminals; it writes the first part with the day itself.
@@ -214,7 +214,7 @@ pub(super) struct DaySummary {
 
 impl Day {
     /// Makes a day of its state, without its terminals.
-    pub(super) fn restored(control: ControlTotals, status: Status) -> Self {
+    pub(super) fn restored(control: ControlTotals, status: DayStatus) -> Self {
         Self { control, status, ..Self::default() }
     }
 
@@ -264,23 +264,23 @@ impl Day {
 
     /// Tells whether its status has changed by time alone.
     pub(super) fn is_overdue(&self, date: Date, today: Date) -> bool {
-        is_sealed(date, today) || (self.status == Status::Open && is_over(date, today))
+        is_sealed(date, today) || (self.status == DayStatus::Open && is_over(date, today))
     }
 }
 
 impl DaySummary {
     /// Returns the status of a day with this summary.
-    pub(super) fn status(self, date: Date, today: Date) -> Status {
+    pub(super) fn status(self, date: Date, today: Date) -> DayStatus {
         if is_sealed(date, today) {
-            return Status::Sealed;
+            return DayStatus::Sealed;
         }
         if self.missing == 0 && self.closed == self.terminals {
-            return Status::Complete;
+            return DayStatus::Complete;
         }
         if is_over(date, today) {
-            return Status::OpenEnded;
+            return DayStatus::OpenEnded;
         }
-        Status::Open
+        DayStatus::Open
     }
 }
 

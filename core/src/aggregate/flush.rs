@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::arena::RecordArena;
 use super::day_records;
-use super::days::{Day, Status, is_sealed};
+use super::days::{Day, DayStatus, is_sealed};
 use super::deltas::{self, DeltaWriter};
 use super::flush_buffer::FlushSize;
 use super::json_text::put;
@@ -319,7 +319,7 @@ impl Partition {
     /// Writes a day for the last time and removes it.
     fn seal(&mut self, slot: u32, date: Date, topics: &Topics, arena: &mut RecordArena) {
         let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { return };
-        day.status = Status::Sealed;
+        day.status = DayStatus::Sealed;
         let store = &self.stores[slot as usize];
         let (source, summary) = (self.origin(), store.summary(date));
         let Some(day) = store.days.get(&date) else { return };

@@ -20,8 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::BufMut;
 use serde::{Deserialize, Serialize};
 
-use super::json_text::integer;
-use super::json_text::write_json;
+use super::json_text::{integer, write_json};
 use bitmap::{BLOCK_NUMBERS, bounds_of};
 
 pub(super) use bitmap::BitmapBlock;
@@ -283,11 +282,8 @@ impl SequenceSet {
     /// the range reaches below the floor.
     pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
         let count = self.known_missing(from, to);
-        if self.floor > from { count + self.given_up() } else { count }
-    }
-
-    fn given_up(&self) -> u64 {
-        self.missing - self.known_missing(0, u64::MAX)
+        let given_up = || self.missing - self.known_missing(0, u64::MAX);
+        if self.floor > from { count + given_up() } else { count }
     }
 
     /// Counts the missing numbers of a range above the floor.

@@ -19,7 +19,7 @@ pub(super) use self::keys::{
     write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
 };
 use self::keys::{PARTS, part_number, parts};
-use super::days::{ControlTotals, Day, PART_TERMINALS, Status};
+use super::days::{ControlTotals, Day, DayStatus, PART_TERMINALS};
 use super::partition::{Checkpoint, Partition};
 use super::sequence_set::SequenceSet;
 use super::settings::FoldRules;
@@ -72,7 +72,7 @@ struct DayState<'a> {
     #[serde(borrow)]
     store: Cow<'a, str>,
     date: i32,
-    status: Status,
+    status: DayStatus,
     control: Cow<'a, ControlTotals>,
     #[serde(borrow)]
     terminals: Vec<AttendanceState<'a>>,

@@ -6,8 +6,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::json_text::write_json;
-use super::json_text::{boolean, integer, optional, put};
+use super::json_text::{boolean, integer, optional, put, write_json};
 use super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::state::VERSION;
 use super::store::{Store, Terminal};

@@ -1,8 +1,7 @@
 //! An object's members by the names of the schema, each read with its rule.
 //!
-//! Every method reads one member: it rejects a wrong value, adds the decoded one to the fingerprint and returns it. `null`
-//! counts as absent, as the schema says of optional members. The tag of a field in the fingerprint is its index in the list
-//! of names, counted from 1.
+//! Every method reads one member: it rejects a wrong value, hashes the decoded one and returns it. `null` counts as absent, as
+//! the schema says of optional members. The tag of a field in the fingerprint is its index among the names, counted from 1.
 
 #![expect(clippy::inline_always, reason = "a call for each member costs decoding a third")]
 

@@ -19,11 +19,11 @@ const FILE: &str = "file:";
 #[schemars(with = "String", inline)]
 pub struct Secret {
     text: String,
-    state: State,
+    state: SecretState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum SecretState {
     /// The secret itself, as it was written.
     Literal,
     /// The name of a variable or file.
@@ -65,7 +65,7 @@ impl Secret {
     pub fn new(text: impl Into<String>) -> Self {
         let text = text.into();
         let named = text.starts_with(VARIABLE) || text.starts_with(FILE);
-        Self { text, state: if named { State::Named } else { State::Literal } }
+        Self { text, state: if named { SecretState::Named } else { SecretState::Literal } }
     }
 
     /// Puts the secret in place of the name of its variable or file; leaves one that is written out alone. The line break
@@ -74,7 +74,7 @@ impl Secret {
     /// # Errors
     /// When `lookup` knows no such variable, or the file cannot be read.
     pub fn resolve(&mut self, lookup: &dyn Fn(&str) -> Option<String>) -> Result<(), SecretError> {
-        if self.state != State::Named {
+        if self.state != SecretState::Named {
             return Ok(());
         }
         let secret = if let Some(name) = self.text.strip_prefix(VARIABLE) {
@@ -90,7 +90,7 @@ impl Secret {
             }
             secret
         };
-        *self = Self { text: secret, state: State::Resolved };
+        *self = Self { text: secret, state: SecretState::Resolved };
         Ok(())
     }
 
@@ -101,12 +101,12 @@ impl Secret {
 
     /// Tells whether it still is the name of a variable or file.
     pub fn is_unresolved(&self) -> bool {
-        self.state == State::Named
+        self.state == SecretState::Named
     }
 
     /// Tells whether it is written out, instead of being named.
     pub fn is_literal(&self) -> bool {
-        self.state == State::Literal
+        self.state == SecretState::Literal
     }
 
     /// Says why it can be no token, key or password: it is empty, or no single line of text.

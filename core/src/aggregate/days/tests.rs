@@ -153,11 +153,11 @@ fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
     let status = |closed, missing, today: i32| {
         DaySummary { terminals: 2, closed, missing }.status(date, Date(today))
     };
-    assert_eq!(status(1, 0, 100), Status::Open);
-    assert_eq!(status(2, 0, 100), Status::Complete);
-    assert_eq!(status(2, 1, 100), Status::Open);
-    assert_eq!(status(2, 1, 101), Status::Open);
-    assert_eq!(status(2, 1, 102), Status::OpenEnded);
-    assert_eq!(status(2, 0, 134), Status::Complete);
-    assert_eq!(status(2, 0, 135), Status::Sealed);
+    assert_eq!(status(1, 0, 100), DayStatus::Open);
+    assert_eq!(status(2, 0, 100), DayStatus::Complete);
+    assert_eq!(status(2, 1, 100), DayStatus::Open);
+    assert_eq!(status(2, 1, 101), DayStatus::Open);
+    assert_eq!(status(2, 1, 102), DayStatus::OpenEnded);
+    assert_eq!(status(2, 0, 134), DayStatus::Complete);
+    assert_eq!(status(2, 0, 135), DayStatus::Sealed);
 }
