@@ -1,25 +1,25 @@
-//! The conservation law, recounted from the log alone: nothing lost, nothing counted twice.
+//! Verifies the conservation law with a recount of the log alone: nothing lost, nothing counted twice.
 //!
 //! Four checks, each against an oracle of its own:
-//! - (b) *verdicts*: every record of the journal has exactly one verdict, every first stands once
-//!   on `pos.transactions`, and the aggregator's totals say the same;
+//! - (b) *verdicts*: every record of the journal has exactly one verdict, every first is on
+//!   `pos.transactions` once, and the aggregator's totals agree;
 //! - (c) *stock*: the effects of all firsts and released events add up to the committed deltas,
 //!   per store, SKU and unit, and every counted line is on `stock.counts`;
 //! - (d) *sinks*: every record below a sink's committed offset is delivered, dead, parked or
 //!   filtered;
 //! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range.
 //!
-//! Check (a), that what was acknowledged is in the log, belongs to the sender that kept its
+//! Check (a), that every acknowledged event is in the log, belongs to the sender, which keeps its
 //! acknowledgements.
 //!
 //! The recount shares no fold with the stages that it checks, only the parsing of decimals, dates
-//! and times, and the decoder for the one thing that defines the content hash. It reads the published records with `serde_json`, and has a table of stock
-//! effects of its own. It works while everything runs: the end of what it covers is the
-//! aggregator's committed offset, read once. Memory follows the keys of stock, the ranges of
-//! numbers and the repeats of one partition at a time, not the events.
+//! and times, and the decoder, which defines the content hash. It reads the published records with
+//! `serde_json`, and has a table of stock effects of its own. It works while everything runs: its
+//! coverage ends at the aggregator's committed offset, read once. Memory follows the keys of stock,
+//! the ranges of numbers and the repeats of one partition at a time, not the events.
 //!
-//! It does not look into the aggregator's private state, but for the checkpoints, and it does not
-//! compare store-days: those are sums for people, made from the same firsts.
+//! It reads only the checkpoints of the aggregator's private state, and it does not compare
+//! store-days: those are sums for people, made from the same firsts.
 
 mod ranges;
 
@@ -29,11 +29,11 @@ mod record;
 
 mod totals;
 
-mod cut;
+mod coverage;
 
-mod claims;
+mod sourced_records;
 
-mod subject;
+mod journal_record;
 
 mod journal;
 
@@ -58,13 +58,13 @@ mod check;
 mod report;
 
 pub use check::{Amount, Check, Difference, Figure};
-pub use report::{Covered, Gaps, Report, SinkCounts, VerdictCounts};
+pub use report::{CoveredOffsets, Gaps, Report, SinkCounts, VerdictCounts};
 pub use sinks::{SinkUnderTest, audited_sinks};
 
 use crate::log::{LogError, LogView, Offset, Partition};
 use crate::topics::Topics;
 
-use cut::Cut;
+use coverage::Coverage;
 use journal::{Checks, Journal};
 use ledger::{Comparison, LedgerTotals, Ledgers};
 use scan::Scan;
@@ -72,7 +72,7 @@ use sinks::SinkRecount;
 use stock::{Stock, StockTotals};
 use totals::Checkpoints;
 
-/// How far a recount is.
+/// Progress of a recount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
     /// What is being recounted.
@@ -85,22 +85,22 @@ pub struct Progress {
     pub records: u64,
 }
 
-/// What a recount does.
+/// A step of a recount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// Passing the journal, for (b), (c) and (e).
+    /// Scans the journal, for (b), (c) and (e).
     Journal,
-    /// Passing the audit and the sinks' topics, for (d).
+    /// Scans the audit and the sinks' topics, for (d).
     Sinks,
 }
 
-/// Recounts the log and says whether it is consistent.
+/// Recounts the log and reports whether it is consistent.
 ///
-/// Nothing that was appended since `kept_since_ms`, in milliseconds since the Unix epoch, can have been deleted by
-/// retention: what is missing of it is lost.
+/// Retention cannot have deleted records appended since `kept_since_ms`, in milliseconds since the Unix epoch: those that
+/// are missing are lost.
 ///
 /// # Errors
-/// When the log cannot be read. What is wrong with its contents is part of the report.
+/// When the log cannot be read. Differences are part of the report instead.
 pub fn verify(
     view: &dyn LogView,
     topics: &Topics,
@@ -126,8 +126,8 @@ pub fn verify(
     Ok(recount.report(sinks))
 }
 
-/// What the aggregator says of one partition, and where it says so.
-struct Claimed {
+/// The ledger records and checkpoints that the aggregator published for one partition.
+struct AggregatorRecords {
     ledger_scan: Scan,
     ledgers: Ledgers,
     state_scan: Scan,
@@ -135,13 +135,13 @@ struct Claimed {
     committed: Option<Offset>,
 }
 
-/// A recount at work.
+/// A recount in progress.
 struct Recount<'a> {
     view: &'a dyn LogView,
     topics: &'a Topics,
     kept_since_ms: i64,
-    claimed: Vec<Claimed>,
-    covered: Vec<Covered>,
+    published: Vec<AggregatorRecords>,
+    covered: Vec<CoveredOffsets>,
     counts: VerdictCounts,
     recorded: VerdictCounts,
     stock_totals: StockTotals,
@@ -152,8 +152,8 @@ struct Recount<'a> {
 }
 
 impl<'a> Recount<'a> {
-    /// Reads what the aggregator has said so far, before its offsets are asked for: all of it is
-    /// then at or below them.
+    /// Reads what the aggregator has published so far, before its offsets are read: all of it is then
+    /// at or below them.
     fn open(
         view: &'a dyn LogView,
         topics: &'a Topics,
@@ -163,7 +163,7 @@ impl<'a> Recount<'a> {
             view,
             topics,
             kept_since_ms,
-            claimed: Vec::new(),
+            published: Vec::new(),
             covered: Vec::new(),
             counts: VerdictCounts::default(),
             recorded: VerdictCounts::default(),
@@ -174,52 +174,52 @@ impl<'a> Recount<'a> {
             ledgers: Check::new("(e) ledgers"),
         };
         for partition in 0..view.partitions() {
-            let mut claimed = Claimed {
+            let mut published = AggregatorRecords {
                 ledger_scan: Scan::whole(view, &topics.ledger, partition)?,
                 ledgers: Ledgers::default(),
                 state_scan: Scan::whole(view, &topics.state, partition)?,
                 checkpoints: Checkpoints::default(),
                 committed: None,
             };
-            recount.read_claims(&mut claimed, partition, None)?;
-            recount.claimed.push(claimed);
+            recount.read_published(&mut published, partition, None)?;
+            recount.published.push(published);
         }
         Ok(recount)
     }
 
-    /// Asks where the aggregator is, which ends what is covered, and reads what it said since.
+    /// Reads the aggregator's offsets, which end the coverage, and what it published since.
     fn fix_end(&mut self) -> Result<(), LogError> {
         let group = self.topics.group("aggregate");
-        let mut all = std::mem::take(&mut self.claimed);
-        for (partition, claimed) in (0..).zip(&mut all) {
+        let mut all = std::mem::take(&mut self.published);
+        for (partition, published) in (0..).zip(&mut all) {
             let committed = self.view.committed(&group, &self.topics.events, partition)?;
-            claimed.committed = committed.map(|committed| committed.offset);
+            published.committed = committed.map(|committed| committed.offset);
         }
-        for (partition, claimed) in (0..).zip(&mut all) {
-            claimed.ledger_scan.extend(self.view, &self.topics.ledger, partition)?;
-            claimed.state_scan.extend(self.view, &self.topics.state, partition)?;
-            let limit = claimed.committed.unwrap_or(0);
-            self.read_claims(claimed, partition, Some(limit))?;
+        for (partition, published) in (0..).zip(&mut all) {
+            published.ledger_scan.extend(self.view, &self.topics.ledger, partition)?;
+            published.state_scan.extend(self.view, &self.topics.state, partition)?;
+            let limit = published.committed.unwrap_or(0);
+            self.read_published(published, partition, Some(limit))?;
         }
-        self.claimed = all;
+        self.published = all;
         Ok(())
     }
 
-    fn read_claims(
+    fn read_published(
         &mut self,
-        claimed: &mut Claimed,
+        published: &mut AggregatorRecords,
         partition: Partition,
         limit: Option<Offset>,
     ) -> Result<(), LogError> {
-        claimed.ledgers.read(
-            &mut claimed.ledger_scan,
+        published.ledgers.read(
+            &mut published.ledger_scan,
             limit,
             &self.topics.ledger,
             partition,
             &mut self.ledgers,
         )?;
-        claimed.checkpoints.read(
-            &mut claimed.state_scan,
+        published.checkpoints.read(
+            &mut published.state_scan,
             &self.topics.state,
             partition,
             &mut self.verdicts,
@@ -233,10 +233,10 @@ impl<'a> Recount<'a> {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), LogError> {
         let (view, topics) = (self.view, self.topics);
-        let Some(claimed) = self.claimed.get_mut(partition as usize) else { return Ok(()) };
-        let checkpoints = &mut claimed.checkpoints;
-        let committed = claimed.committed;
-        let cut = Cut::choose(
+        let Some(published) = self.published.get_mut(partition as usize) else { return Ok(()) };
+        let checkpoints = &mut published.checkpoints;
+        let committed = published.committed;
+        let coverage = Coverage::choose(
             view,
             topics,
             partition,
@@ -245,32 +245,34 @@ impl<'a> Recount<'a> {
             checkpoints,
             &mut self.verdicts,
         )?;
-        checkpoints.keep_within(cut);
+        checkpoints.keep_within(coverage);
         let generation = checkpoints.generation();
-        let stock = Stock::from_deltas(view, topics, partition, cut, generation, &mut self.stock)?;
-        let mut journal = Journal::new(view, topics, partition, cut, stock);
+        let stock =
+            Stock::from_deltas(view, topics, partition, coverage, generation, &mut self.stock)?;
+        let mut journal = Journal::new(view, topics, partition, coverage, stock);
         let mut checks = Checks { verdicts: &mut self.verdicts, stock: &mut self.stock };
         journal.pass(&mut checks, checkpoints, progress)?;
-        let firsts_given = checkpoints.compare(&topics.state, partition, cut, &mut self.verdicts);
+        let firsts_given =
+            checkpoints.compare(&topics.state, partition, coverage, &mut self.verdicts);
         let newest_ms = journal.newest_ms;
-        self.covered.push(Covered {
+        self.covered.push(CoveredOffsets {
             partition,
-            from: cut.from,
-            to: cut.to,
+            from: coverage.from,
+            to: coverage.to,
             firsts_given,
             newest_ms,
         });
         self.counts.add(&journal.counts);
-        self.recorded.add(&checkpoints.since_first(cut));
+        self.recorded.add(&checkpoints.since_first(coverage));
         self.stock_totals.add(&journal.stock.compare(&mut self.stock));
         let mut comparison = Comparison {
             topic: &topics.ledger,
             partition,
-            cut,
+            coverage,
             check: &mut self.ledgers,
             totals: &mut self.ledger_totals,
         };
-        comparison.run(&journal.terminals, &claimed.ledgers);
+        comparison.run(&journal.terminals, &published.ledgers);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The chains of audit records: each carries its number, its hash and that of the one before.
+//! The hash chains of audit records: each carries its number, its hash and the hash of the previous one.
 //!
 //! A writer's records lie in several partitions, so that they are not met in order. Numbers are
 //! kept as ranges; the links are compared by sums of hashes over (number, hash) and (number − 1,
@@ -18,8 +18,8 @@ use super::record::AuditRecord;
 /// What closes an audit record: `,"hash":"` and 64 digits and `"}`.
 const HASH_MEMBER: &str = ",\"hash\":\"";
 
-/// Numbers of a writer that is at work which are not judged: its records reach several partitions,
-/// and those of the one may be seen before those of the other.
+/// Latest numbers of an active writer that are not compared: its records are in several partitions, and
+/// some may be read before others.
 const UNSETTLED: u64 = 1_024;
 
 /// All writers' chains.
@@ -41,8 +41,8 @@ struct Writer {
 }
 
 impl Chains {
-    /// Takes a record in. False if its writer's number was met before: it was written twice, and
-    /// counts once.
+    /// Adds a record. Returns false if its writer's number was seen before: the record was written twice,
+    /// and counts once.
     pub(super) fn add(&mut self, record: &AuditRecord) -> bool {
         let writer = self.writers.entry(record.writer.clone()).or_default();
         if !writer.numbers.insert(record.number) {
@@ -63,7 +63,7 @@ impl Chains {
         true
     }
 
-    /// Tells whether a record's hash is that of its text.
+    /// Tells whether a record's hash matches its text.
     pub(super) fn is_whole(entry: &Entry, record: &AuditRecord) -> bool {
         let Some(text) = entry.value.as_deref().and_then(|value| str::from_utf8(value).ok()) else {
             return false;
@@ -74,14 +74,14 @@ impl Chains {
         rest.is_empty() && pairs.len() == digest.len() && pairs.iter().zip(digest).all(is_byte)
     }
 
-    /// Reports records that are missing from a sink's chains. `at_work` tells that sinks went on
-    /// writing during the recount, `cut` that old audit records are deleted already.
+    /// Reports records that are missing from a sink's chains. `at_work` tells that sinks wrote during the
+    /// recount, `truncated` that old audit records are deleted already.
     pub(super) fn compare(
         &self,
         sink: &str,
         topic: &Topic,
         at_work: bool,
-        cut: bool,
+        truncated: bool,
         check: &mut Check,
     ) {
         for (name, writer) in self.writers.iter().filter(|(_, writer)| writer.sink == sink) {
@@ -90,7 +90,7 @@ impl Chains {
                 continue;
             };
             let judged = if at_work { highest.saturating_sub(UNSETTLED) } else { highest };
-            let gaps = writer.numbers.gaps(if cut { lowest } else { 0 }, judged);
+            let gaps = writer.numbers.gaps(if truncated { lowest } else { 0 }, judged);
             for (from, to) in &gaps {
                 let what = "audit records are missing from a writer's chain";
                 let place = Difference::new(topic, None, what).of(name.as_str());
@@ -98,7 +98,7 @@ impl Chains {
             }
             let linked = writer.hashes.wrapping_sub(last) == writer.previous.wrapping_sub(before);
             if gaps.is_empty() && judged == highest && !linked {
-                let what = "a link of a writer's chain does not fit the record before it";
+                let what = "a link of a writer's chain does not match the previous record";
                 check.differs(Difference::new(topic, None, what).of(name.as_str()));
             }
         }

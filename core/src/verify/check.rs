@@ -1,4 +1,4 @@
-//! One check's findings: figures of either side, and every difference with its place.
+//! The findings of one check: figures of both sides, and every difference with its position.
 
 use std::fmt;
 
@@ -13,9 +13,9 @@ const LISTED: usize = 20;
 /// One check of the conservation law.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
-    /// Its letter and what it is about.
+    /// Its letter and subject.
     pub name: String,
-    /// What was counted on either side.
+    /// Figures of both sides.
     pub figures: Vec<Figure>,
     /// The first differences.
     pub differences: Vec<Difference>,
@@ -42,7 +42,7 @@ impl Check {
         self.differences_total == 0
     }
 
-    /// Notes a difference.
+    /// Adds a difference.
     pub fn differs(&mut self, difference: Difference) {
         self.differences_total += 1;
         if self.differences.len() < LISTED {
@@ -50,7 +50,7 @@ impl Check {
         }
     }
 
-    /// Notes what was counted on either side.
+    /// Adds a figure of both sides.
     pub fn figure(&mut self, what: impl Into<String>, recounted: Amount, recorded: Amount) {
         self.figures.push(Figure { what: what.into(), recounted, recorded });
     }
@@ -75,7 +75,7 @@ pub enum Amount {
     Count(u64),
     /// Millionths of a unit.
     Quantity(i128),
-    /// The log does not say.
+    /// Unknown from the log.
     Unknown,
 }
 
@@ -100,7 +100,7 @@ impl From<Amount> for serde_json::Value {
     }
 }
 
-/// One thing that is not as it must be.
+/// One difference between recount and log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Topic it was seen on.
@@ -109,7 +109,7 @@ pub struct Difference {
     pub partition: Option<Partition>,
     /// Its offset, where it is about one record.
     pub offset: Option<Offset>,
-    /// Whose it is: an event's, a key's or a writer's identity.
+    /// The identity of the event, key or writer.
     pub identity: String,
     /// What is wrong.
     pub what: &'static str,
@@ -120,7 +120,7 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// Describes what is wrong at a place.
+    /// Describes a difference on a topic.
     pub fn new(topic: &Topic, partition: impl Into<Option<Partition>>, what: &'static str) -> Self {
         Self {
             topic: topic.as_str().to_owned(),
@@ -133,14 +133,14 @@ impl Difference {
         }
     }
 
-    /// Names the record.
+    /// Sets the offset of the record.
     #[must_use]
     pub fn at(mut self, offset: Offset) -> Self {
         self.offset = Some(offset);
         self
     }
 
-    /// Names whose it is.
+    /// Sets the identity.
     #[must_use]
     pub fn of(mut self, identity: impl Into<String>) -> Self {
         self.identity = identity.into();

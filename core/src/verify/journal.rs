@@ -1,9 +1,9 @@
-//! Check (b): one pass over a journal partition, with everything that claims its records.
+//! Check (b): one pass over a journal partition, with all records derived from it.
 //!
-//! Each record is exactly one of first, duplicate, conflict, quarantined, refused or control. What
-//! a record is, its outputs say; whether that can be, is recounted here: a first has no first
-//! before it, its copy says what the original says, and whatever else is accepted repeats an
-//! identity that has a first. The pass also feeds the other checks: stock effects and numbers.
+//! Each record is exactly one of first, duplicate, conflict, quarantined, refused or control. Its
+//! outputs tell its verdict; this pass checks whether the verdict is possible: a first has no earlier
+//! first, its copy matches the original, and every other accepted record repeats an identity that has
+//! a first. The pass also feeds the other checks: stock effects and numbers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -14,26 +14,26 @@ use crate::log::{Entry, LogError, LogView, Offset, Partition};
 use crate::topics::{self, Topics};
 
 use super::check::{Check, Difference};
-use super::claims::Claims;
-use super::cut::{Cut, conflict_source, count_source, transaction_source};
+use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
+use super::journal_record::{JournalRecord, hash_of};
 use super::record::{ConflictRecord, Envelope, EventText, ReleaseOrder};
-use super::repeats::{HashStart, Repeats};
+use super::repeats::{HashPrefix, Repeats};
 use super::report::VerdictCounts;
 use super::scan::Scan;
+use super::sourced_records::SourcedRecords;
 use super::stock::Stock;
-use super::subject::{Record, hash_of};
-use super::terminals::{Scope, Terminal};
+use super::terminals::{Scope, TerminalNumbers};
 use super::totals::Checkpoints;
 use super::unreadable::is_unreadable;
 
-/// What a pass leaves for the other checks.
+/// The state of a pass, which the other checks read.
 pub(super) struct Journal<'a> {
     pub(super) view: &'a dyn LogView,
     pub(super) topics: &'a Topics,
     pub(super) partition: Partition,
-    pub(super) cut: Cut,
+    pub(super) coverage: Coverage,
     pub(super) stock: Stock,
-    pub(super) terminals: HashMap<String, Terminal>,
+    pub(super) terminals: HashMap<String, TerminalNumbers>,
     pub(super) counts: VerdictCounts,
     /// When the newest record was appended.
     pub(super) newest_ms: Option<i64>,
@@ -41,13 +41,13 @@ pub(super) struct Journal<'a> {
     /// Identities of firsts that have no number.
     unnumbered: HashSet<u128>,
     pub(super) repeats: Repeats,
-    /// Records kept aside, which may be released, and whose they are.
+    /// Quarantined and conflicting records, which may be released, with their keys.
     kept: HashMap<Offset, Bytes>,
-    /// Counts that were met with a record which is no first.
+    /// Counts whose source is not a first.
     counts_apart: Vec<(Offset, Entry)>,
     /// Offsets that an operator released.
     pub(super) released: BTreeSet<Offset>,
-    /// The same, of offsets before the covered part: whether they were kept is not known.
+    /// Released offsets before the coverage; whether those records were quarantined is unknown.
     pub(super) released_given: BTreeSet<Offset>,
 }
 
@@ -63,14 +63,14 @@ impl<'a> Journal<'a> {
         view: &'a dyn LogView,
         topics: &'a Topics,
         partition: Partition,
-        cut: Cut,
+        coverage: Coverage,
         stock: Stock,
     ) -> Self {
         Self {
             view,
             topics,
             partition,
-            cut,
+            coverage,
             stock,
             terminals: HashMap::new(),
             counts: VerdictCounts::default(),
@@ -85,7 +85,7 @@ impl<'a> Journal<'a> {
         }
     }
 
-    /// Makes the pass.
+    /// Runs the pass.
     ///
     /// # Errors
     /// When the log fails.
@@ -95,53 +95,60 @@ impl<'a> Journal<'a> {
         checkpoints: &mut Checkpoints,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), LogError> {
-        let open = |topic, source| Claims::open(self.view, topic, self.partition, self.cut, source);
+        let open = |topic, source| {
+            SourcedRecords::open(self.view, topic, self.partition, self.coverage, source)
+        };
         let mut transactions = open(&self.topics.transactions, transaction_source)?;
         let mut conflicts = open(&self.topics.conflicts, conflict_source)?;
         let mut counts = open(&self.topics.counts, count_source)?;
-        let mut scan =
-            Scan::open(self.view, &self.topics.events, self.partition, self.cut.from, self.cut.to)?;
+        let mut scan = Scan::open(
+            self.view,
+            &self.topics.events,
+            self.partition,
+            self.coverage.from,
+            self.coverage.to,
+        )?;
         let mut read = 0;
         while let Some(entry) = scan.next()? {
             checkpoints.pass(entry.offset, &self.counts);
             self.newest_ms = self.newest_ms.max(Some(entry.appended_ms));
-            let claims = Claimed {
+            let derived = DerivedRecords {
                 transactions: transactions.at(entry.offset, checks.verdicts)?,
                 conflicts: conflicts.at(entry.offset, checks.verdicts)?,
                 counts: counts.at(entry.offset, checks.stock)?,
             };
-            self.record(&entry, &claims, checks);
+            self.record(&entry, &derived, checks);
             read += 1;
             if read % 4_096 == 0 {
                 progress(read);
             }
         }
         progress(read);
-        checkpoints.pass(self.cut.to, &self.counts);
+        checkpoints.pass(self.coverage.to, &self.counts);
         let transactions = transactions.finish(checks.verdicts)?;
-        self.astray(transactions.astray, checks.verdicts);
-        self.astray(conflicts.finish(checks.verdicts)?.astray, checks.verdicts);
-        let mut counts = counts.finish(checks.stock)?.astray;
+        self.orphaned(transactions.orphaned, checks.verdicts);
+        self.orphaned(conflicts.finish(checks.verdicts)?.orphaned, checks.verdicts);
+        let mut counts = counts.finish(checks.stock)?.orphaned;
         counts.append(&mut self.counts_apart);
-        self.compare_released(&transactions.apart, counts, checks)?;
+        self.compare_released(&transactions.out_of_order, counts, checks)?;
         self.compare_repeats(checks.verdicts)
     }
 }
 
-/// Everything that names one journal record as its source.
-pub(super) struct Claimed {
+/// All records that name one journal record as their source.
+pub(super) struct DerivedRecords {
     pub(super) transactions: Vec<Entry>,
     pub(super) conflicts: Vec<Entry>,
     pub(super) counts: Vec<Entry>,
 }
 
 impl Journal<'_> {
-    fn record(&mut self, entry: &Entry, claimed: &Claimed, checks: &mut Checks<'_>) {
-        if let Some(kept) = claimed.conflicts.iter().find(|kept| is_unreadable(kept)) {
-            self.unreadable(entry, kept, claimed, checks);
+    fn record(&mut self, entry: &Entry, derived: &DerivedRecords, checks: &mut Checks<'_>) {
+        if let Some(kept) = derived.conflicts.iter().find(|kept| is_unreadable(kept)) {
+            self.unreadable(entry, kept, derived, checks);
             return;
         }
-        let Some(record) = Record::read(entry) else {
+        let Some(record) = JournalRecord::read(entry) else {
             checks.verdicts.differs(self.difference(entry, "cannot be read"));
             return;
         };
@@ -151,12 +158,12 @@ impl Journal<'_> {
             .map(|store| topics::key(&[&record.tenant, &store]))
             .unwrap_or_default();
         if expected_key.as_bytes() != entry.key {
-            let what = "the record key does not say what the envelope says";
+            let what = "the record key does not match the envelope";
             checks.verdicts.differs(self.difference(entry, what).of(record.name()));
         }
-        let silent = claimed.transactions.is_empty()
-            && claimed.conflicts.is_empty()
-            && claimed.counts.is_empty();
+        let silent = derived.transactions.is_empty()
+            && derived.conflicts.is_empty()
+            && derived.counts.is_empty();
         match record.envelope.kind().as_deref() {
             None => checks.verdicts.differs(self.difference(entry, "its type cannot be read")),
             Some("refused" | "release") if !silent => {
@@ -165,11 +172,11 @@ impl Journal<'_> {
             }
             Some("refused") => self.refused(&record, checks),
             Some("release") => self.release(&record, checks),
-            Some(_) => self.event(&record, claimed, checks),
+            Some(_) => self.event(&record, derived, checks),
         }
     }
 
-    fn refused(&mut self, record: &Record<'_>, checks: &mut Checks<'_>) {
+    fn refused(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
         self.counts.refused += 1;
         let (Some(sequence), Some(scope)) = (record.sequence, record.scope()) else {
             let what = "a refusal names no number or no scope";
@@ -182,11 +189,11 @@ impl Journal<'_> {
         }
     }
 
-    fn release(&mut self, record: &Record<'_>, checks: &mut Checks<'_>) {
+    fn release(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
         self.counts.control += 1;
         match serde_json::from_str::<ReleaseOrder>(record.envelope.data()) {
             Ok(order) if order.partition == self.partition => {
-                if order.offset < self.cut.from {
+                if order.offset < self.coverage.from {
                     self.released_given.insert(order.offset);
                 } else if self.kept.get(&order.offset) == Some(&record.entry.key)
                     && self.released.insert(order.offset)
@@ -199,27 +206,32 @@ impl Journal<'_> {
         }
     }
 
-    fn event(&mut self, record: &Record<'_>, claimed: &Claimed, checks: &mut Checks<'_>) {
+    fn event(
+        &mut self,
+        record: &JournalRecord<'_>,
+        derived: &DerivedRecords,
+        checks: &mut Checks<'_>,
+    ) {
         let Some(scope) = record.scope() else {
             checks.verdicts.differs(self.difference(record.entry, "its scope cannot be read"));
             return;
         };
         if !self.content_is_whole(record) {
-            let what = "its content is not that of its hash";
+            let what = "its content does not match its hash";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
-        if claimed.transactions.len() + claimed.conflicts.len() > 1 {
+        if derived.transactions.len() + derived.conflicts.len() > 1 {
             let what = "has more than one verdict";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
-        if let Some(copy) = claimed.transactions.first() {
-            self.first(record, scope, copy, &claimed.counts, checks);
+        if let Some(copy) = derived.transactions.first() {
+            self.first(record, scope, copy, &derived.counts, checks);
         } else {
-            // Of a released event they come much later in the log; but they may be the first.
+            // The copy of a released event comes much later in the log, but these counts may belong to it.
             let source = record.entry.offset;
-            let counts = claimed.counts.iter().cloned();
+            let counts = derived.counts.iter().cloned();
             self.counts_apart.extend(counts.map(|count| (source, count)));
-            if let Some(conflict) = claimed.conflicts.first() {
+            if let Some(conflict) = derived.conflicts.first() {
                 self.conflict(record, conflict, checks);
             } else {
                 self.counts.duplicate += 1;
@@ -230,10 +242,10 @@ impl Journal<'_> {
         }
     }
 
-    /// A first has none before it; its copy, its event and its counts say the same.
+    /// A first has no earlier first; its copy, its event and its counts match it.
     fn first(
         &mut self,
-        record: &Record<'_>,
+        record: &JournalRecord<'_>,
         scope: Scope,
         copy: &Entry,
         counts: &[Entry],
@@ -257,7 +269,7 @@ impl Journal<'_> {
             return;
         };
         if !record.describes(&event) {
-            let what = "the envelope does not say what its event says";
+            let what = "the envelope does not match its event";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
         if !self.stock.add_event(&record.tenant, &event) {
@@ -266,7 +278,7 @@ impl Journal<'_> {
         self.compare_counts(record, &event, counts, checks.stock);
     }
 
-    fn conflict(&mut self, record: &Record<'_>, kept: &Entry, checks: &mut Checks<'_>) {
+    fn conflict(&mut self, record: &JournalRecord<'_>, kept: &Entry, checks: &mut Checks<'_>) {
         let value = kept.value.as_deref().unwrap_or_default();
         let Ok(conflict) = serde_json::from_slice::<ConflictRecord<'_>>(value) else {
             let what = "cannot be read";
@@ -275,11 +287,11 @@ impl Journal<'_> {
             return;
         };
         let same = conflict.data.get() == record.envelope.data()
-            && record.says("tenant", &conflict.tenant)
-            && record.says("store", &conflict.store)
-            && record.says("terminal", &conflict.terminal)
-            && record.says("eventid", &conflict.eventid)
-            && record.says("contenthash", &conflict.contenthash)
+            && record.has_text("tenant", &conflict.tenant)
+            && record.has_text("store", &conflict.store)
+            && record.has_text("terminal", &conflict.terminal)
+            && record.has_text("eventid", &conflict.eventid)
+            && record.has_text("contenthash", &conflict.contenthash)
             && kept.key == record.entry.key;
         let difference = |what| {
             Difference::new(&self.topics.conflicts, self.partition, what)
@@ -287,16 +299,16 @@ impl Journal<'_> {
                 .of(record.name())
         };
         if !same {
-            checks.verdicts.differs(difference("does not say what the journal says"));
+            checks.verdicts.differs(difference("does not match the journal"));
         }
-        // What has no time of trade cannot be released.
+        // Events without a plausible time cannot be released.
         if conflict.detail != "time_implausible" {
             self.kept.insert(record.entry.offset, record.entry.key.clone());
         }
         match conflict.reason.as_ref() {
             "conflict" => {
                 self.counts.conflict += 1;
-                let known = conflict.known_hash.as_deref().and_then(HashStart::parse);
+                let known = conflict.known_hash.as_deref().and_then(HashPrefix::parse);
                 self.repeats.conflict(
                     record.identity,
                     record.entry.offset,
@@ -314,15 +326,15 @@ impl Journal<'_> {
         }
     }
 
-    /// Tells whether the event is still the one that was accepted. A hash of a later version than
-    /// the decoder's says nothing.
-    fn content_is_whole(&mut self, record: &Record<'_>) -> bool {
+    /// Tells whether the event still is the accepted one. A hash of a later version than the decoder's
+    /// cannot be compared.
+    fn content_is_whole(&mut self, record: &JournalRecord<'_>) -> bool {
         let Some(hash) = hash_of(&record.envelope) else { return true };
         self.decoder.decode(record.envelope.data().as_bytes()).is_ok_and(|event| event.hash == hash)
     }
 
-    /// What repeats an identity needs a first before it: otherwise it is counted nowhere.
-    fn known(&self, record: &Record<'_>, checks: &mut Checks<'_>) {
+    /// A repeat of an identity needs an earlier first: otherwise its event is counted nowhere.
+    fn known(&self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
         let known = match record.sequence {
             Some(sequence) => self
                 .terminals
@@ -330,15 +342,15 @@ impl Journal<'_> {
                 .is_some_and(|terminal| terminal.has_first(sequence)),
             None => self.unnumbered.contains(&record.identity),
         };
-        if !known && self.cut.is_whole() {
-            let what = "counted nowhere: no first of its identity stands before it";
+        if !known && self.coverage.is_complete() {
+            let what = "counted nowhere: its identity has no earlier first";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
     }
 
     fn compare_copy(
         &self,
-        record: &Record<'_>,
+        record: &JournalRecord<'_>,
         copy: &Entry,
         apart: &[&str],
         checks: &mut Checks<'_>,
@@ -352,29 +364,29 @@ impl Journal<'_> {
         if let Some(member) = record.envelope.differs_from(&envelope, apart) {
             checks
                 .verdicts
-                .differs(difference("does not say what the journal says").between(member, member));
+                .differs(difference("does not match the journal").between(member, member));
         }
         if copy.key != record.entry.key {
-            checks.verdicts.differs(difference("stands under another key than in the journal"));
+            checks.verdicts.differs(difference("has another key than in the journal"));
         }
     }
 
-    fn terminal(&mut self, record: &Record<'_>, scope: Scope) -> &mut Terminal {
+    fn terminal(&mut self, record: &JournalRecord<'_>, scope: Scope) -> &mut TerminalNumbers {
         // Not `entry`: its owned key would be allocated for every record.
         if !self.terminals.contains_key(&record.terminal) {
-            self.terminals.insert(record.terminal.clone(), Terminal::new(scope));
+            self.terminals.insert(record.terminal.clone(), TerminalNumbers::new(scope));
         }
         self.terminals.entry(record.terminal.clone()).or_default()
     }
 
-    /// Reports records that come from no record of the journal at their place.
-    pub(super) fn astray(
+    /// Reports records whose source the journal does not hold.
+    pub(super) fn orphaned(
         &self,
         entries: impl IntoIterator<Item = (Offset, Entry)>,
         check: &mut Check,
     ) {
         for (source, entry) in entries {
-            let what = "comes from no record of the journal at its place";
+            let what = "orphaned: the journal does not hold its source";
             check.differs(
                 Difference::new(&entry.topic, self.partition, what)
                     .at(entry.offset)

@@ -11,17 +11,17 @@ use crate::log::{LogError, Offset, Partition, Topic};
 use crate::topics;
 
 use super::check::{Amount, Check, Difference};
-use super::cut::Cut;
+use super::coverage::Coverage;
 use super::ranges::Ranges;
 use super::record::LedgerRecord;
 use super::report::Gaps;
 use super::scan::Scan;
-use super::terminals::{Scope, Terminal};
+use super::terminals::{Scope, TerminalNumbers};
 
 /// Ranges that a ledger record lists at most.
 const LISTED_RANGES: usize = 64;
 
-/// The latest ledger record of each terminal at or below the cut.
+/// The latest ledger record of each terminal within the coverage.
 #[derive(Default)]
 pub(super) struct Ledgers {
     latest: BTreeMap<String, (Offset, LedgerRecord)>,
@@ -30,8 +30,8 @@ pub(super) struct Ledgers {
 }
 
 impl Ledgers {
-    /// Takes in what a scan of `terminal.ledger` brings. `limit` is the aggregator's committed
-    /// offset; `None` while it has not been asked for: every record is then at or below it.
+    /// Reads records from a scan of `terminal.ledger`. `limit` is the aggregator's committed offset;
+    /// `None` before it is read: every record is then at or below it.
     ///
     /// # Errors
     /// When the log fails.
@@ -97,18 +97,18 @@ impl LedgerTotals {
 pub(super) struct Comparison<'a> {
     pub(super) topic: &'a Topic,
     pub(super) partition: Partition,
-    pub(super) cut: Cut,
+    pub(super) coverage: Coverage,
     pub(super) check: &'a mut Check,
     pub(super) totals: &'a mut LedgerTotals,
 }
 
 impl Comparison<'_> {
     /// Compares every terminal that either side knows.
-    pub(super) fn run(&mut self, terminals: &HashMap<String, Terminal>, ledgers: &Ledgers) {
-        let sorted: BTreeMap<&String, &Terminal> = terminals.iter().collect();
+    pub(super) fn run(&mut self, terminals: &HashMap<String, TerminalNumbers>, ledgers: &Ledgers) {
+        let sorted: BTreeMap<&String, &TerminalNumbers> = terminals.iter().collect();
         for (key, terminal) in sorted {
             if let Some((offset, record)) = ledgers.latest.get(key) {
-                self.terminal(&Named { key, offset: *offset }, terminal, record);
+                self.terminal(&LedgerEntry { key, offset: *offset }, terminal, record);
             } else if ledgers.moved_on.contains(key) {
                 self.check.notes.push(format!("{key} moved on during the recount: not compared"));
             } else {
@@ -116,54 +116,59 @@ impl Comparison<'_> {
                 self.check.differs(Difference::new(self.topic, self.partition, what).of(key));
             }
         }
-        if !self.cut.is_whole() {
+        if !self.coverage.is_complete() {
             return;
         }
         for (key, (offset, record)) in &ledgers.latest {
             let empty = record.firsts == 0 && record.high_water.is_none();
             if !terminals.contains_key(key) && !empty {
-                let what = "the journal knows no such terminal";
+                let what = "the journal has no such terminal";
                 let place = Difference::new(self.topic, self.partition, what).at(*offset);
                 self.check.differs(place.of(key));
             }
         }
     }
 
-    fn terminal(&mut self, named: &Named<'_>, terminal: &Terminal, record: &LedgerRecord) {
+    fn terminal(
+        &mut self,
+        entry: &LedgerEntry<'_>,
+        terminal: &TerminalNumbers,
+        record: &LedgerRecord,
+    ) {
         self.totals.gaps.terminals += 1;
         if Scope::parse(&record.scope) != Some(terminal.scope()) {
-            self.differs(named, "scope", terminal.scope(), &record.scope);
+            self.differs(entry, "scope", terminal.scope(), &record.scope);
         }
         let seen = terminal.seen();
         match (record.baseline, record.high_water) {
             (Some(baseline), Some(high)) if baseline <= high => {
-                self.marks(named, terminal.scope(), &seen, (baseline, high));
-                self.missing(named, &seen, (baseline, high), record);
+                self.marks(entry, terminal.scope(), &seen, (baseline, high));
+                self.missing(entry, &seen, (baseline, high), record);
             }
             _ if seen.count() == 0 => {}
-            _ => self.differs(named, "marks", "both, in order", "missing or crossed"),
+            _ => self.differs(entry, "marks", "both, in order", "missing or crossed"),
         }
-        if self.cut.is_whole() {
-            self.counts(named, terminal, record);
+        if self.coverage.is_complete() {
+            self.counts(entry, terminal, record);
         } else if let (Some(baseline), Some(high)) = (record.baseline, record.high_water) {
-            // How many firsts have no number is not known; those with one fill the range at most.
+            // The number of firsts without a number is unknown; those with one fill the range at most.
             let span = high.saturating_sub(baseline).saturating_add(1);
             let without_first = record.refused.saturating_add(record.missing_count);
             let together = without_first.saturating_add(record.firsts);
             if without_first > span || together < span {
                 let recorded = format_args!("{} and {without_first}", record.firsts);
-                self.differs(named, "firsts, and refused and missing ones, fill", span, recorded);
+                self.differs(entry, "firsts, and refused and missing ones, fill", span, recorded);
             }
         }
     }
 
     /// The lowest and the highest number.
-    fn marks(&mut self, named: &Named<'_>, scope: Scope, seen: &Ranges, marks: (u64, u64)) {
+    fn marks(&mut self, entry: &LedgerEntry<'_>, scope: Scope, seen: &Ranges, marks: (u64, u64)) {
         let (baseline, high) = marks;
         let (Some(lowest), Some(highest)) = (seen.first(), seen.last()) else {
-            if self.cut.is_whole() {
+            if self.coverage.is_complete() {
                 self.differs(
-                    named,
+                    entry,
                     "marks",
                     "no number seen",
                     format_args!("{baseline} to {high}"),
@@ -171,13 +176,13 @@ impl Comparison<'_> {
             }
             return;
         };
-        let whole = self.cut.is_whole();
+        let whole = self.coverage.is_complete();
         if highest > high || (whole && highest != high) {
-            self.differs(named, "highest number", highest, high);
+            self.differs(entry, "highest number", highest, high);
         }
         let lowest = if scope == Scope::BusinessDate && whole { lowest.min(1) } else { lowest };
         if lowest < baseline || (whole && lowest != baseline) {
-            self.differs(named, "baseline", lowest, baseline);
+            self.differs(entry, "baseline", lowest, baseline);
         }
         self.totals.span = self.totals.span.saturating_add((high - baseline).saturating_add(1));
     }
@@ -186,7 +191,7 @@ impl Comparison<'_> {
     /// rest, and the lowest ranges of either only; it counts all.
     fn missing(
         &mut self,
-        named: &Named<'_>,
+        entry: &LedgerEntry<'_>,
         seen: &Ranges,
         (baseline, high): (u64, u64),
         record: &LedgerRecord,
@@ -196,13 +201,13 @@ impl Comparison<'_> {
             let inside = baseline <= from && from <= to && to <= high;
             if !inside || seen.gaps(from, to) != [(from, to)] {
                 let recorded = format_args!("{from} to {to}");
-                self.differs(named, "missing, but seen or out of range", "not missing", recorded);
+                self.differs(entry, "missing, but seen or out of range", "not missing", recorded);
             } else if !listed.insert_span(from, to).is_empty() {
                 let recorded = format_args!("{from} to {to}");
-                self.differs(named, "listed as missing twice", "once", recorded);
+                self.differs(entry, "listed as missing twice", "once", recorded);
             }
         }
-        if !self.cut.is_whole() {
+        if !self.coverage.is_complete() {
             self.totals.gaps.add(record.missing.len() + record.jumps.len(), record.missing_count);
             return;
         }
@@ -212,23 +217,28 @@ impl Comparison<'_> {
         self.totals.missing[0] += numbers;
         self.totals.missing[1] = self.totals.missing[1].saturating_add(record.missing_count);
         if numbers != record.missing_count {
-            self.differs(named, "how many numbers are missing", numbers, record.missing_count);
+            self.differs(entry, "how many numbers are missing", numbers, record.missing_count);
         }
         let complete = !record.missing_truncated && record.jumps.len() < LISTED_RANGES;
         let listed: Vec<_> = listed.spans().collect();
         if complete && listed != gaps {
-            self.differs(named, "which numbers are missing", Spans(&gaps), Spans(&listed));
+            self.differs(entry, "which numbers are missing", RangeList(&gaps), RangeList(&listed));
         }
     }
 
-    fn counts(&mut self, named: &Named<'_>, terminal: &Terminal, record: &LedgerRecord) {
+    fn counts(
+        &mut self,
+        entry: &LedgerEntry<'_>,
+        terminal: &TerminalNumbers,
+        record: &LedgerRecord,
+    ) {
         let firsts = terminal.numbered() + terminal.without_number();
         let refused = terminal.refused_only();
         if firsts != record.firsts {
-            self.differs(named, "firsts", firsts, record.firsts);
+            self.differs(entry, "firsts", firsts, record.firsts);
         }
         if refused != record.refused {
-            self.differs(named, "refused without a first", refused, record.refused);
+            self.differs(entry, "refused without a first", refused, record.refused);
         }
         self.totals.firsts[0] += terminal.numbered();
         self.totals.firsts[1] += record.firsts.saturating_sub(terminal.without_number());
@@ -238,37 +248,37 @@ impl Comparison<'_> {
 
     fn differs(
         &mut self,
-        named: &Named<'_>,
+        entry: &LedgerEntry<'_>,
         what: &'static str,
         recounted: impl fmt::Display,
         recorded: impl fmt::Display,
     ) {
         self.check.differs(
             Difference::new(self.topic, self.partition, what)
-                .at(named.offset)
-                .of(named.key)
+                .at(entry.offset)
+                .of(entry.key)
                 .between(recounted, recorded),
         );
     }
 }
 
-/// A terminal, and where its ledger record stands.
-struct Named<'a> {
+/// The key of a terminal, and the offset of its ledger record.
+struct LedgerEntry<'a> {
     key: &'a str,
     offset: Offset,
 }
 
-/// Writes the first few ranges.
-struct Spans<'a>(&'a [(u64, u64)]);
+/// Formats the first few ranges.
+struct RangeList<'a>(&'a [(u64, u64)]);
 
-impl fmt::Display for Spans<'_> {
+impl fmt::Display for RangeList<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 5;
         if self.0.is_empty() {
             return formatter.write_str("none");
         }
-        for (place, (from, to)) in self.0.iter().take(SHOWN).enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
+        for (index, (from, to)) in self.0.iter().take(SHOWN).enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
             write!(formatter, "{comma}{from}-{to}")?;
         }
         if self.0.len() > SHOWN {

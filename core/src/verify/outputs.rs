@@ -1,4 +1,4 @@
-//! What else a pass over the journal compares: counts of stock, released payloads, repeats.
+//! Further comparisons of a pass over the journal: counts of stock, released payloads, repeats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,24 +6,24 @@ use crate::log::{Entry, LogError, Offset};
 use crate::text::Decimal;
 
 use super::check::{Check, Difference};
-use super::claims::Source;
-use super::cut::transaction_source;
+use super::coverage::transaction_source;
 use super::journal::{Checks, Journal};
+use super::journal_record::{JournalRecord, hash_of, identity_of};
 use super::record::{CountRecord, Envelope, EventText, ReleaseOrder};
 use super::scan::Scan;
-use super::subject::{Record, hash_of, identity_of};
+use super::sourced_records::RecordSource;
 
-/// What a released payload may say otherwise than the original.
+/// Members of a released record that may differ from the original.
 const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceoffset"];
 
 /// Records of `stock.counts` by the journal record they name.
 type Counts = BTreeMap<Offset, Vec<Entry>>;
 
 impl Journal<'_> {
-    /// Each count line of a first stands once on `stock.counts`, as it was counted.
+    /// Each count line of a first is on `stock.counts` once, with its values.
     pub(super) fn compare_counts(
         &self,
-        record: &Record<'_>,
+        record: &JournalRecord<'_>,
         event: &EventText<'_>,
         counts: &[Entry],
         check: &mut Check,
@@ -43,11 +43,11 @@ impl Journal<'_> {
             };
             let value = entry.value.as_deref().unwrap_or_default();
             let Ok(count) = serde_json::from_slice::<CountRecord<'_>>(value) else { continue };
-            let Some(place) = expected.iter().position(|line| line.line == count.line) else {
+            let Some(index) = expected.iter().position(|line| line.line == count.line) else {
                 check.differs(difference("counts a line that was not counted, or twice"));
                 continue;
             };
-            let line = expected.swap_remove(place);
+            let line = expected.swap_remove(index);
             let quantity = |text: &str| Decimal::parse(text.as_bytes());
             let same = count.tenant == record.tenant
                 && count.store == event.store
@@ -57,11 +57,11 @@ impl Journal<'_> {
                 && event.happened_at(&count.counted_at)
                 && count.business_date == event.business_date;
             if !same {
-                check.differs(difference("does not say what was counted"));
+                check.differs(difference("does not match the counted line"));
             }
         }
         for line in expected {
-            let what = "a counted line is not on the counts' topic";
+            let what = "a counted line is missing from the topic of counts";
             check.differs(self.difference(record.entry, what).of(format!(
                 "{} line {}",
                 record.name(),
@@ -70,8 +70,8 @@ impl Journal<'_> {
         }
     }
 
-    /// Each payload that an operator released stands once more on `pos.transactions`, and moves
-    /// stock; nothing else does.
+    /// Each payload that an operator released is on `pos.transactions` once more, and moves stock;
+    /// no other payload does.
     ///
     /// # Errors
     /// When the log fails.
@@ -86,9 +86,9 @@ impl Journal<'_> {
         } else {
             self.later_orders()?
         };
-        let (mut counts, strays) = self.counts_of_released(counts);
-        let strays = strays.into_iter().filter(|(source, _)| !later.contains(source));
-        self.astray(strays, checks.stock);
+        let (mut counts, orphaned) = self.counts_of_released(counts);
+        let orphaned = orphaned.into_iter().filter(|(source, _)| !later.contains(source));
+        self.orphaned(orphaned, checks.stock);
         let mut due = std::mem::take(&mut self.released);
         let mut given = std::mem::take(&mut self.released_given);
         let mut done = BTreeSet::new();
@@ -112,12 +112,12 @@ impl Journal<'_> {
                 self.compare_release(offset, &envelope, copy, &counts, checks)?;
             } else if done.contains(&offset) {
                 checks.verdicts.differs(difference("released twice"));
-            } else if !later.contains(&offset) && self.cut.is_whole() {
+            } else if !later.contains(&offset) && self.coverage.is_complete() {
                 checks.verdicts.differs(difference("released without an order to do so"));
             }
         }
         for offset in due {
-            let what = "an operator released it, but it did not go out";
+            let what = "an operator released it, but it was not published";
             checks
                 .verdicts
                 .differs(Difference::new(&self.topics.events, self.partition, what).at(offset));
@@ -125,7 +125,7 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// The payload is that of the journal, as long as the journal holds it.
+    /// Compares a released payload with the journal, as long as the journal holds the original.
     fn compare_release(
         &mut self,
         offset: Offset,
@@ -134,22 +134,22 @@ impl Journal<'_> {
         counts: &[Entry],
         checks: &mut Checks<'_>,
     ) -> Result<(), LogError> {
-        let original = self.journal_record(offset)?;
-        let record = original.as_ref().and_then(Record::read);
+        let original = self.read_journal_at(offset)?;
+        let record = original.as_ref().and_then(JournalRecord::read);
         let member = record
             .as_ref()
             .and_then(|record| record.envelope.differs_from(envelope, &RELEASED_APART));
         let difference =
             |what| Difference::new(&self.topics.transactions, self.partition, what).at(copy.offset);
         if let Some(member) = member {
-            let what = "a released record does not say what the journal says";
+            let what = "a released record does not match the journal";
             checks.verdicts.differs(difference(what).between(member, member));
         }
         let payload = record.as_ref().map_or(envelope, |record| &record.envelope);
         let event = serde_json::from_str::<EventText<'_>>(payload.data()).ok();
         let tenant = payload.text("tenant").unwrap_or_default();
-        // Where counts begin later than the journal, those of released events before are not seen.
-        if let (Some(record), Some(event), true) = (&record, &event, offset >= self.cut.from) {
+        // Counts of events released before the coverage are unknown.
+        if let (Some(record), Some(event), true) = (&record, &event, offset >= self.coverage.from) {
             self.compare_counts(record, event, counts, checks.stock);
         }
         if !event.is_some_and(|event| self.stock.add_event(&tenant, &event)) {
@@ -159,19 +159,19 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Sorts counts out that stand out of the journal's order: those of released events do.
+    /// Separates the counts of released events, which are outside the journal's order, from orphaned ones.
     fn counts_of_released(&self, counts: Vec<(Offset, Entry)>) -> (Counts, Vec<(Offset, Entry)>) {
-        let (released, strays): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(source, _)| {
+        let (released, orphaned): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(source, _)| {
             self.released.contains(source) || self.released_given.contains(source)
         });
         let mut by_source = Counts::new();
         for (source, entry) in released {
             by_source.entry(source).or_default().push(entry);
         }
-        (by_source, strays)
+        (by_source, orphaned)
     }
 
-    fn journal_record(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
+    fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
         let bounds = self.view.bounds(&self.topics.events, self.partition)?;
         if !(bounds.start..bounds.end).contains(&offset) {
             return Ok(None);
@@ -179,11 +179,11 @@ impl Journal<'_> {
         Scan::open(self.view, &self.topics.events, self.partition, offset, offset + 1)?.next()
     }
 
-    /// Offsets released above the covered part, whose payloads may stand on `pos.transactions`.
+    /// Returns offsets released above the coverage, whose payloads may be on `pos.transactions`.
     fn later_orders(&self) -> Result<BTreeSet<Offset>, LogError> {
         let end = self.view.bounds(&self.topics.events, self.partition)?.stable_end;
         let mut orders = BTreeSet::new();
-        let from = self.cut.to.min(end);
+        let from = self.coverage.to.min(end);
         let mut scan = Scan::open(self.view, &self.topics.events, self.partition, from, end)?;
         while let Some(entry) = scan.next()? {
             let order = entry
@@ -197,7 +197,7 @@ impl Journal<'_> {
         Ok(orders)
     }
 
-    /// Looks the firsts of all repeats up, and compares their contents.
+    /// Looks up the firsts of all repeats, and compares their contents.
     ///
     /// # Errors
     /// When the log fails.
@@ -208,7 +208,7 @@ impl Journal<'_> {
         let mut scan = Scan::whole(self.view, &self.topics.transactions, self.partition)?;
         while let Some(entry) = scan.next()? {
             let value = entry.value.as_deref().unwrap_or_default();
-            let Source::At(_, offset) = transaction_source(value) else { continue };
+            let RecordSource::At(_, offset) = transaction_source(value) else { continue };
             let Some(envelope) = Envelope::parse(value) else { continue };
             if let Some(identity) = identity_of(&envelope) {
                 self.repeats.first(identity, offset, hash_of(&envelope));

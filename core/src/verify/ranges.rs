@@ -1,6 +1,6 @@
-//! Sets of whole numbers kept as ranges: what a terminal sent, which offsets a sink settled.
+//! A set of whole numbers kept as ranges, such as a terminal's numbers or the offsets that a sink settled.
 //!
-//! Memory follows the number of ranges, not of members: an unbroken run is one entry.
+//! Memory follows the number of ranges, not of members.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ pub(super) struct Ranges {
 }
 
 impl Ranges {
-    /// Adds one number; false if it was there already.
+    /// Adds one number; returns false if it was in the set already.
     pub(super) fn insert(&mut self, number: u64) -> bool {
         self.insert_span(number, number).is_empty()
     }
 
-    /// Adds `from` to `to`, both included, and returns what of it was there already.
+    /// Adds `from` to `to`, both included, and returns the parts that were in the set already.
     pub(super) fn insert_span(&mut self, from: u64, to: u64) -> Vec<(u64, u64)> {
         let mut overlaps = Vec::new();
         let (mut merged_from, mut merged_to) = (from, to);

@@ -1,7 +1,7 @@
-//! The records as the recount reads them: by `serde_json`, from the published contracts alone.
+//! Record types of the recount, read with `serde_json` from the published contracts alone.
 //!
-//! Nothing here is shared with the code that writes them. Members that a recount has no use for
-//! are not named, and new ones do not disturb it.
+//! Nothing here is shared with the code that writes the records. Members that the recount does not
+//! use are not named, and new members do not disturb it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -188,9 +188,9 @@ pub(super) struct ConflictRecord<'a> {
     pub(super) data: &'a RawValue,
 }
 
-/// Where a record of `pos.conflicts` comes from, and what it is: of an event, or of a record that cannot be read.
+/// The source and the reason of any record of `pos.conflicts`.
 #[derive(Deserialize)]
-pub(super) struct KeptAside<'a> {
+pub(super) struct ConflictSource<'a> {
     #[serde(borrow)]
     pub(super) reason: Cow<'a, str>,
     pub(super) partition: u32,

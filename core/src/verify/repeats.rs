@@ -1,7 +1,7 @@
-//! Repeats of an identity: whether a duplicate has the content of its first, a conflict another.
+//! Repeats of an identity: a duplicate must have the content of its first, a conflict another.
 //!
-//! The hash of a first is not kept while passing the journal, because nobody knows yet whether it
-//! will be repeated. Repeats are few; they are kept, and the firsts are looked through once more.
+//! The pass over the journal keeps the few repeats instead of the hashes of all firsts. A second pass
+//! over the firsts looks up those that were repeated.
 
 use std::collections::HashMap;
 
@@ -18,28 +18,28 @@ pub(super) struct Repeats {
 struct Repeat {
     offset: Offset,
     hash: Option<u128>,
-    claim: Claim,
+    verdict: RepeatVerdict,
     /// Hash of the last first before it, once that was looked up.
     first: Option<u128>,
 }
 
-/// What the aggregator said of a repeat.
+/// The aggregator's verdict on a repeat.
 #[derive(Debug, Clone, Copy)]
-enum Claim {
+enum RepeatVerdict {
     /// The same content.
     Duplicate,
-    /// Other content, than a hash that begins like this if the record names one.
-    Conflict(Option<HashStart>),
+    /// Different content; with the prefix of the first's hash, if the record names it.
+    Conflict(Option<HashPrefix>),
 }
 
 /// The leading digits of a content hash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct HashStart {
+pub(super) struct HashPrefix {
     digits: u128,
     bits: u32,
 }
 
-impl HashStart {
+impl HashPrefix {
     /// Reads `h1:` and up to 32 hexadecimal digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix("h1:")?;
@@ -54,20 +54,23 @@ impl HashStart {
 }
 
 impl Repeats {
-    /// Notes a record that counts as a duplicate.
+    /// Adds a record that counts as a duplicate.
     pub(super) fn duplicate(&mut self, identity: u128, offset: Offset, hash: Option<u128>) {
-        self.add(identity, Repeat { offset, hash, claim: Claim::Duplicate, first: None });
+        self.add(identity, Repeat { offset, hash, verdict: RepeatVerdict::Duplicate, first: None });
     }
 
-    /// Notes a record that counts as a conflict with a first whose hash begins with `known`.
+    /// Adds a record that counts as a conflict with a first whose hash has the prefix `known`.
     pub(super) fn conflict(
         &mut self,
         identity: u128,
         offset: Offset,
         hash: Option<u128>,
-        known: Option<HashStart>,
+        known: Option<HashPrefix>,
     ) {
-        self.add(identity, Repeat { offset, hash, claim: Claim::Conflict(known), first: None });
+        self.add(
+            identity,
+            Repeat { offset, hash, verdict: RepeatVerdict::Conflict(known), first: None },
+        );
     }
 
     /// Tells whether there is nothing to look up.
@@ -75,8 +78,8 @@ impl Repeats {
         self.by_identity.is_empty()
     }
 
-    /// Takes note of a first. Called in the order of the journal, so that a number that came round
-    /// again is compared with the first of its own round.
+    /// Records a first. Called in the order of the journal, so that a number that wrapped around is
+    /// compared with the first of its own round.
     pub(super) fn first(&mut self, identity: u128, offset: Offset, hash: Option<u128>) {
         for repeat in self.by_identity.get_mut(&identity).into_iter().flatten() {
             if repeat.offset > offset {
@@ -85,7 +88,7 @@ impl Repeats {
         }
     }
 
-    /// Lists the offsets of repeats that are not what the aggregator said, and what is wrong.
+    /// Lists the offsets of repeats with a wrong verdict, and the reason.
     pub(super) fn wrong(&self) -> Vec<(Offset, &'static str)> {
         let mut wrong: Vec<_> = self
             .by_identity
@@ -103,18 +106,18 @@ impl Repeats {
 }
 
 impl Repeat {
-    /// Without its first, a repeat cannot be judged: that there is one is checked elsewhere.
+    /// A repeat without a known first cannot be checked here; another check reports it.
     fn flaw(&self) -> Option<&'static str> {
         let first = self.first?;
-        match self.claim {
-            Claim::Duplicate if self.hash != Some(first) => {
-                Some("passed over as a duplicate, but its content is not that of its first")
+        match self.verdict {
+            RepeatVerdict::Duplicate if self.hash != Some(first) => {
+                Some("called a duplicate, but its content differs from its first")
             }
-            Claim::Conflict(_) if self.hash == Some(first) => {
-                Some("called a conflict, but its content is that of its first")
+            RepeatVerdict::Conflict(_) if self.hash == Some(first) => {
+                Some("called a conflict, but its content equals its first")
             }
-            Claim::Conflict(Some(known)) if !known.begins(first) => {
-                Some("the conflict names another hash than that of its first")
+            RepeatVerdict::Conflict(Some(known)) if !known.begins(first) => {
+                Some("the conflict names a hash that is not its first's")
             }
             _ => None,
         }
@@ -126,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repeats_are_held_against_the_last_first_before_them() {
+    fn repeats_are_compared_with_the_last_first_before_them() {
         let mut repeats = Repeats::default();
         assert!(repeats.is_empty());
         repeats.duplicate(1, 10, Some(7));
@@ -147,12 +150,12 @@ mod tests {
         for (known, is_wrong) in [("h1:abcdef01", false), ("h1:abcdef02", true), ("h1:abcd", false)]
         {
             let mut repeats = Repeats::default();
-            repeats.conflict(1, 10, Some(3), HashStart::parse(known));
+            repeats.conflict(1, 10, Some(3), HashPrefix::parse(known));
             repeats.first(1, 5, Some(first));
             assert_eq!(!repeats.wrong().is_empty(), is_wrong, "{known}");
         }
         for text in ["", "h1:", "h2:ab", "h1:xy", &format!("h1:{}", "0".repeat(33))] {
-            assert_eq!(HashStart::parse(text), None, "{text}");
+            assert_eq!(HashPrefix::parse(text), None, "{text}");
         }
     }
 }

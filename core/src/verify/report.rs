@@ -1,4 +1,4 @@
-//! What a recount found, all together.
+//! The report of a recount.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::check::Check;
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
     /// What was recounted, partition by partition.
-    pub covered: Vec<Covered>,
+    pub covered: Vec<CoveredOffsets>,
     /// Records of the journal by verdict, as recounted.
     pub verdicts: VerdictCounts,
     /// What became of the records behind each sink's committed offsets.
@@ -30,9 +30,9 @@ impl Report {
     }
 }
 
-/// The part of the journal that was recounted in one partition.
+/// The offsets of the journal that were recounted in one partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Covered {
+pub struct CoveredOffsets {
     /// Partition.
     pub partition: Partition,
     /// First offset recounted: 0, or a flush's end that all topics still hold.
@@ -175,7 +175,7 @@ impl Report {
                 "covered: all {records} records that were consumed, in {partitions} partitions"
             );
         }
-        for Covered { partition, from, to, firsts_given, .. } in &self.covered {
+        for CoveredOffsets { partition, from, to, firsts_given, .. } in &self.covered {
             write!(formatter, "covered: partition {partition}, offsets {from} to {to}")?;
             match firsts_given {
                 Some(0) => writeln!(formatter)?,

@@ -1,15 +1,15 @@
 //! Reading a partition from one offset to another, record by record.
 //!
-//! The end is fixed when the scan is opened: what is written while the recount runs is not read.
+//! The end is fixed when the scan is opened: records written during the recount are not read.
 
 use std::time::Duration;
 
 use crate::log::{Entry, LogError, LogView, Offset, Partition, Reader, Topic};
 
-const BATCH: usize = 1_024;
-const WAIT: Duration = Duration::from_millis(100);
-/// Empty answers in a row, [`WAIT`] each, before a scan gives up on reaching its end.
-const PATIENCE: u32 = 600;
+const BATCH_RECORDS: usize = 1_024;
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
+/// Consecutive empty reads, [`READ_TIMEOUT`] each, before a scan gives up.
+const MAX_EMPTY_READS: u32 = 600;
 
 /// A pass over one partition.
 pub(super) struct Scan {
@@ -33,8 +33,8 @@ impl Scan {
 
     /// Opens a pass over everything that the partition holds now.
     ///
-    /// The end is that of everything written, open transactions included: their outcome is waited
-    /// for, because a group's offsets may be visible before the records committed with them.
+    /// The end includes open transactions: the scan waits for their outcome, because a group's offsets
+    /// may be visible before the records committed with them.
     pub(super) fn whole(
         view: &dyn LogView,
         topic: &Topic,
@@ -58,11 +58,11 @@ impl Scan {
     /// Returns the next record, `None` at the end.
     ///
     /// # Errors
-    /// When the log fails, or holds back what stands before the end for a minute.
+    /// When the log fails, or does not deliver records before the end for a minute.
     pub(super) fn next(&mut self) -> Result<Option<Entry>, LogError> {
-        for _ in 0..PATIENCE {
+        for _ in 0..MAX_EMPTY_READS {
             if let Some(entry) = self.batch.next() {
-                // A batch may run past an end that is moved up later: keep what lies beyond.
+                // A batch may reach beyond the end, which may be extended later: keep the rest.
                 if entry.offset >= self.until {
                     let mut rest = vec![entry];
                     rest.extend(&mut self.batch);
@@ -74,7 +74,7 @@ impl Scan {
             if self.reader.position() >= self.until {
                 return Ok(None);
             }
-            self.batch = self.reader.read(BATCH, WAIT)?.into_iter();
+            self.batch = self.reader.read(BATCH_RECORDS, READ_TIMEOUT)?.into_iter();
         }
         Err(LogError::TimedOut { action: "read up to the end of a partition" })
     }

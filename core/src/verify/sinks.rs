@@ -13,7 +13,7 @@ use crate::topics::Topics;
 
 use super::chains::Chains;
 use super::check::{Amount, Check, Difference};
-use super::cut::within;
+use super::coverage::clamp_committed;
 use super::ranges::Ranges;
 use super::record::{AuditRecord, DeadLetter, Outcome};
 use super::report::SinkCounts;
@@ -45,7 +45,7 @@ pub fn audited_sinks(
         let mut scan = Scan::whole(view, &topics.audit, partition)?;
         while let Some(entry) = scan.next()? {
             let value = entry.value.as_deref().unwrap_or_default();
-            // What cannot be read is reported by the recount itself.
+            // The recount itself reports records that cannot be read.
             if let Ok(record) = serde_json::from_slice::<AuditRecord>(value) {
                 sinks.insert((record.sink, record.topic));
             }
@@ -54,17 +54,17 @@ pub fn audited_sinks(
     Ok(sinks)
 }
 
-/// What the audit of one partition says of one sink.
+/// The offsets that one sink settled in one partition, according to the audit.
 #[derive(Default)]
-struct Settled {
-    /// What was delivered at least once, at least twice, and so on.
+struct SettledRanges {
+    /// Offsets delivered at least once, at least twice, and so on.
     delivered: Vec<Ranges>,
     dead: Ranges,
     parked: Ranges,
     filtered: Ranges,
 }
 
-impl Settled {
+impl SettledRanges {
     fn add(&mut self, record: &AuditRecord) {
         for &(from, end) in &record.offsets {
             let Some(to) = end.checked_sub(1).filter(|&to| to >= from) else { continue };
@@ -78,7 +78,7 @@ impl Settled {
     }
 }
 
-impl Settled {
+impl SettledRanges {
     fn deliver(&mut self, before: usize, (from, to): (Offset, Offset)) {
         if self.delivered.len() == before {
             self.delivered.push(Ranges::default());
@@ -106,7 +106,7 @@ impl<'a> SinkRecount<'a> {
     /// Reads a sink's committed offsets.
     ///
     /// # Errors
-    /// When the log cannot be asked.
+    /// When the log fails.
     pub(super) fn open(
         view: &dyn LogView,
         under_test: &'a SinkUnderTest,
@@ -165,19 +165,19 @@ impl<'a> SinkRecount<'a> {
         }
     }
 
-    /// Holds every record of a partition below the committed offset against the audit.
+    /// Compares every record of a partition below the committed offset with the audit.
     fn compare(
         &mut self,
         view: &dyn LogView,
         topics: &Topics,
         partition: Partition,
-        settled: &Settled,
+        settled: &SettledRanges,
         given_before_ms: i64,
     ) -> Result<(), LogError> {
         let committed = self.committed.get(partition as usize).copied().flatten();
         let topic = &self.under_test.topic;
         let bounds = view.bounds(topic, partition)?;
-        let end = within(bounds, committed, topic, partition, &mut self.check);
+        let end = clamp_committed(bounds, committed, topic, partition, &mut self.check);
         let mut letters = self.dead_letters(view, topics, partition)?;
         let mut scan = Scan::open(view, topic, partition, bounds.start, end)?;
         while let Some(entry) = scan.next()? {
@@ -205,14 +205,14 @@ impl<'a> SinkRecount<'a> {
         Ok(())
     }
 
-    /// What was given up stands among the dead letters as it was.
+    /// Checks that a record which was given up is among the dead letters, unchanged.
     fn compare_letter(
         &mut self,
         topics: &Topics,
         partition: Partition,
         entry: &Entry,
         given_up: bool,
-        letter: Option<Letter>,
+        letter: Option<DeadLetterEntry>,
     ) {
         match letter {
             None if given_up => {
@@ -221,7 +221,7 @@ impl<'a> SinkRecount<'a> {
                 self.check.differs(Difference::new(topic, partition, what).at(entry.offset));
             }
             Some(letter) if !letter.content.is_of(entry.value.as_deref().unwrap_or_default()) => {
-                let what = "a dead letter does not hold the record it stands for";
+                let what = "a dead letter does not hold its record";
                 let topic = topics.dead(&self.under_test.name);
                 self.check.differs(Difference::new(&topic, partition, what).at(letter.offset));
             }
@@ -234,7 +234,7 @@ impl<'a> SinkRecount<'a> {
         view: &dyn LogView,
         topics: &Topics,
         partition: Partition,
-    ) -> Result<BTreeMap<Offset, Letter>, LogError> {
+    ) -> Result<BTreeMap<Offset, DeadLetterEntry>, LogError> {
         let topic = topics.dead(&self.under_test.name);
         let mut letters = BTreeMap::new();
         let mut scan = Scan::whole(view, &topic, partition)?;
@@ -249,9 +249,9 @@ impl<'a> SinkRecount<'a> {
                 && letter.topic == self.under_test.topic.as_str()
                 && letter.partition == partition;
             if here {
-                let whole = || Content::Whole(xxh3_128(letter.value.get().as_bytes()));
-                let content = letter.value_sha256.map_or_else(whole, Content::Digest);
-                letters.insert(letter.offset, Letter { offset: entry.offset, content });
+                let whole = || ContentProof::Whole(xxh3_128(letter.value.get().as_bytes()));
+                let content = letter.value_sha256.map_or_else(whole, ContentProof::Digest);
+                letters.insert(letter.offset, DeadLetterEntry { offset: entry.offset, content });
             } else {
                 let what = "a dead letter of another sink, topic or partition";
                 self.check.differs(Difference::new(&topic, partition, what).at(entry.offset));
@@ -261,21 +261,21 @@ impl<'a> SinkRecount<'a> {
     }
 }
 
-/// A dead letter: where it stands, and what tells the record it stands for.
-struct Letter {
+/// A dead letter: its offset, and what identifies the value of its record.
+struct DeadLetterEntry {
     offset: Offset,
-    content: Content,
+    content: ContentProof,
 }
 
-/// What tells a record's value from others.
-enum Content {
+/// What identifies the value of a record.
+enum ContentProof {
     /// A hash of the value, which the letter holds.
     Whole(u128),
     /// Its SHA-256 as the letter gives it, in hexadecimal digits: the letter holds a part of it.
     Digest(String),
 }
 
-impl Content {
+impl ContentProof {
     fn is_of(&self, value: &[u8]) -> bool {
         match self {
             Self::Whole(hash) => *hash == xxh3_128(value),
@@ -304,10 +304,10 @@ pub(super) fn recount(
     progress: &mut dyn FnMut(Partition),
 ) -> Result<(), LogError> {
     let mut chains = Chains::default();
-    let (mut at_work, mut cut) = (false, false);
+    let (mut at_work, mut truncated) = (false, false);
     for partition in 0..view.partitions() {
         let bounds = view.bounds(&topics.audit, partition)?;
-        let mut settled: BTreeMap<&str, Settled> = BTreeMap::new();
+        let mut settled: BTreeMap<&str, SettledRanges> = BTreeMap::new();
         let mut audited_since_ms = i64::MIN;
         let mut scan = Scan::open(view, &topics.audit, partition, bounds.start, bounds.end)?;
         while let Some(entry) = scan.next()? {
@@ -323,7 +323,7 @@ pub(super) fn recount(
             };
             let Some(sink) = sinks.iter_mut().find(|sink| sink.reads(&record)) else { continue };
             if !Chains::is_whole(&entry, &record) {
-                sink.differs(topics, partition, &entry, "its hash is not that of its text");
+                sink.differs(topics, partition, &entry, "its hash does not match its text");
             } else if record.partition != partition {
                 sink.differs(topics, partition, &entry, "comes from another partition");
             } else if chains.add(&record) {
@@ -331,14 +331,14 @@ pub(super) fn recount(
             }
         }
         for sink in &mut *sinks {
-            let nothing = Settled::default();
+            let nothing = SettledRanges::default();
             let settled = settled.get(sink.under_test.name.as_str()).unwrap_or(&nothing);
-            // What was audited since then, retention may not have deleted.
+            // Retention cannot have deleted audit records written since then.
             let given_before_ms = audited_since_ms.min(kept_since_ms);
             sink.compare(view, topics, partition, settled, given_before_ms)?;
         }
         at_work |= view.bounds(&topics.audit, partition)?.end > bounds.end;
-        cut |= bounds.start > 0;
+        truncated |= bounds.start > 0;
         progress(partition);
     }
     for sink in sinks {
@@ -347,7 +347,7 @@ pub(super) fn recount(
             let note = format!("{repeated} audit records were written twice, and count once");
             sink.check.notes.push(note);
         }
-        chains.compare(&sink.under_test.name, &topics.audit, at_work, cut, &mut sink.check);
+        chains.compare(&sink.under_test.name, &topics.audit, at_work, truncated, &mut sink.check);
         sink.figures();
     }
     Ok(())

@@ -14,23 +14,27 @@ use crate::text::{Date, Decimal, Timestamp};
 use crate::topics::{self, Topics};
 
 use super::check::{Amount, Check, Difference};
-use super::cut::Cut;
+use super::coverage::Coverage;
 use super::record::{Delta, EventText, LineText};
 use super::scan::Scan;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// What `+1` of a line does, in this order: stock, sold, returned, adjusted.
-pub(super) type Signs = [i64; 4];
+/// The effect of a quantity of 1, in this order: stock, sold, returned, adjusted.
+pub(super) type StockEffect = [i64; 4];
 
-/// The names of the columns, in the order of [`Signs`].
+/// The names of the columns, in the order of [`StockEffect`].
 const COLUMNS: [&str; 4] = ["net", "sold", "returned", "adjusted"];
 
 /// The recount's own table of stock effects.
 ///
-/// Counts are absolute and move nothing; so do services, struck lines and every kind that is not
-/// named here.
-pub(super) fn signs(kind: &str, line_type: &str, disposition: Option<&str>, void: bool) -> Signs {
+/// Counts are absolute and move nothing; neither do services, voided lines and all other kinds.
+pub(super) fn stock_effect(
+    kind: &str,
+    line_type: &str,
+    disposition: Option<&str>,
+    void: bool,
+) -> StockEffect {
     let restocked = i64::from(disposition.unwrap_or("restock") == "restock");
     match (void, kind, line_type) {
         (false, "sale" | "exchange", "sale") => [-1, 1, 0, 0],
@@ -50,29 +54,29 @@ pub(super) fn signs(kind: &str, line_type: &str, disposition: Option<&str>, void
 struct Sums {
     columns: [i128; 4],
     events: u64,
-    places: u64,
+    windows: u64,
 }
 
 impl Sums {
-    fn add(&mut self, place: &Place, columns: [i64; 4], events: u64) {
+    fn add(&mut self, window: &StockWindow, columns: [i64; 4], events: u64) {
         self.events += events;
         for (index, quantity) in columns.into_iter().enumerate() {
             self.columns[index] += i128::from(quantity);
-            let weight = place.weight(index as u64);
-            self.places = self.places.wrapping_add(weight.wrapping_mul(quantity.cast_unsigned()));
+            let weight = window.weight(index as u64);
+            self.windows = self.windows.wrapping_add(weight.wrapping_mul(quantity.cast_unsigned()));
         }
-        let weight = place.weight(COLUMNS.len() as u64);
-        self.places = self.places.wrapping_add(weight.wrapping_mul(events));
+        let weight = window.weight(COLUMNS.len() as u64);
+        self.windows = self.windows.wrapping_add(weight.wrapping_mul(events));
     }
 }
 
-/// Where in time a movement belongs.
-struct Place {
+/// The window and business date of a movement.
+struct StockWindow {
     window_start_s: i64,
     date: Date,
 }
 
-impl Place {
+impl StockWindow {
     fn weight(&self, column: u64) -> u64 {
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&self.window_start_s.to_le_bytes());
@@ -104,7 +108,7 @@ impl Stock {
         view: &dyn LogView,
         topics: &Topics,
         partition: Partition,
-        cut: Cut,
+        coverage: Coverage,
         generation: Option<&str>,
         check: &mut Check,
     ) -> Result<Self, LogError> {
@@ -112,7 +116,7 @@ impl Stock {
             topic: topics.deltas.clone(),
             partition,
             keys: BTreeMap::new(),
-            window_seconds: window_seconds(view, topics, partition, cut)?,
+            window_seconds: window_seconds(view, topics, partition, coverage)?,
             deltas: 0,
             generation: generation.map(str::to_owned),
         };
@@ -126,11 +130,11 @@ impl Stock {
                 check.differs(difference("cannot be read"));
                 continue;
             };
-            if delta.from_offset >= cut.to || delta.to_offset <= cut.from {
+            if delta.from_offset >= coverage.to || delta.to_offset <= coverage.from {
                 continue;
             }
             flushes.insert((delta.from_offset, delta.to_offset), entry.offset);
-            if let Some(what) = stock.flaw(&delta, &entry.key, cut) {
+            if let Some(what) = stock.flaw(&delta, &entry.key, coverage) {
                 check.differs(difference(what).of(delta.id.as_ref()));
             }
             if !stock.add_delta(&delta) {
@@ -141,7 +145,7 @@ impl Stock {
         Ok(stock)
     }
 
-    /// Adds what an event does to its store's stock; false if its lines cannot be read.
+    /// Adds the stock effects of an event; returns false if its lines cannot be read.
     pub(super) fn add_event(&mut self, tenant: &str, event: &EventText<'_>) -> bool {
         let (Some(occurred_at), Some(date)) = (
             Timestamp::parse(event.occurred_at.as_bytes()),
@@ -149,7 +153,7 @@ impl Stock {
         ) else {
             return false;
         };
-        let place = self.place(occurred_at, date);
+        let window = self.window(occurred_at, date);
         let mut moved: BTreeMap<String, [i64; 4]> = BTreeMap::new();
         for line in event.lines.iter().flatten() {
             let Some(columns) = moved_by(&event.kind, line) else { return false };
@@ -163,7 +167,7 @@ impl Stock {
             }
         }
         for (key, columns) in moved {
-            self.keys.entry(key).or_default()[RECOUNTED].add(&place, columns, 1);
+            self.keys.entry(key).or_default()[RECOUNTED].add(&window, columns, 1);
         }
         true
     }
@@ -191,7 +195,7 @@ impl Stock {
             }
             let same_sums =
                 recounted.columns == recorded.columns && recounted.events == recorded.events;
-            if same_sums && recounted.places != recorded.places {
+            if same_sums && recounted.windows != recorded.windows {
                 check
                     .differs(difference("the sums agree, but not their windows or business dates"));
             }
@@ -210,16 +214,16 @@ impl Stock {
         ) else {
             return false;
         };
-        let place = self.place(start, date);
+        let window = self.window(start, date);
         let key = stock_key(&delta.tenant, &delta.store, &delta.sku, Some(&delta.unit));
         let sums = &mut self.keys.entry(key).or_default()[RECORDED];
-        sums.add(&place, [net, sold, returned, adjusted], delta.events);
+        sums.add(&window, [net, sold, returned, adjusted], delta.events);
         self.deltas += 1;
         true
     }
 
-    /// Names what is wrong with a delta by itself.
-    fn flaw(&self, delta: &Delta<'_>, key: &[u8], cut: Cut) -> Option<&'static str> {
+    /// Returns what is wrong with a delta by itself.
+    fn flaw(&self, delta: &Delta<'_>, key: &[u8], coverage: Coverage) -> Option<&'static str> {
         let store_key = topics::key(&[&delta.tenant, &delta.store, &delta.sku]);
         let id = format!(
             "{}:{}:{}:{}:{}:{}:{store_key}/{}",
@@ -238,13 +242,13 @@ impl Stock {
                 .is_some_and(|window| window > 0 && start.micros.rem_euclid(window) == 0)
         });
         if delta.id != id {
-            Some("the id does not say what the record says")
+            Some("the id does not match the record")
         } else if store_key.as_bytes() != key {
-            Some("the record key does not say what the record says")
+            Some("the record key does not match the record")
         } else if delta.partition != self.partition {
             Some("comes from another partition")
-        } else if delta.from_offset < cut.from || delta.to_offset > cut.to {
-            Some("its flush lies across an end of what the aggregator committed")
+        } else if delta.from_offset < coverage.from || delta.to_offset > coverage.to {
+            Some("its flush crosses the end of a committed range")
         } else if !aligned {
             Some("its window does not begin at a multiple of its length")
         } else if self.generation.as_ref().is_some_and(|generation| delta.generation != *generation)
@@ -255,7 +259,7 @@ impl Stock {
         }
     }
 
-    /// The offsets that flushes consumed follow each other; they never overlap.
+    /// Checks that the offset ranges of flushes never overlap.
     fn compare_flushes(&self, flushes: &BTreeMap<(u64, u64), u64>, check: &mut Check) {
         let mut end = 0;
         for (&(from, to), &offset) in flushes {
@@ -273,7 +277,7 @@ impl Stock {
         }
     }
 
-    fn place(&self, time: Timestamp, date: Date) -> Place {
+    fn window(&self, time: Timestamp, date: Date) -> StockWindow {
         let window_micros = self
             .window_seconds
             .and_then(|seconds| i64::try_from(seconds).ok())
@@ -282,7 +286,7 @@ impl Stock {
         let window_start_s = window_micros
             .filter(|&window| window > 0)
             .map_or(0, |window| time.micros.div_euclid(window) * (window / MICROS_PER_SECOND));
-        Place { window_start_s, date }
+        StockWindow { window_start_s, date }
     }
 }
 
@@ -315,12 +319,12 @@ impl StockTotals {
     }
 }
 
-/// What a line moves, in the order of [`COLUMNS`]; `None` if it cannot be read.
+/// Returns what a line moves, in the order of [`COLUMNS`]; `None` if it cannot be read.
 fn moved_by(kind: &str, line: &LineText<'_>) -> Option<[i64; 4]> {
     let void = line.void.unwrap_or(false);
-    let signs = signs(kind, &line.line_type, line.disposition.as_deref(), void);
+    let effect = stock_effect(kind, &line.line_type, line.disposition.as_deref(), void);
     let quantity = Decimal::parse(line.quantity.as_bytes())?.0;
-    Some(signs.map(|sign| sign * quantity))
+    Some(effect.map(|sign| sign * quantity))
 }
 
 fn stock_key(tenant: &str, store: &str, sku: &str, unit: Option<&str>) -> String {
@@ -332,14 +336,14 @@ fn window_seconds(
     view: &dyn LogView,
     topics: &Topics,
     partition: Partition,
-    cut: Cut,
+    coverage: Coverage,
 ) -> Result<Option<u64>, LogError> {
     let mut found = None;
     let mut scan = Scan::whole(view, &topics.deltas, partition)?;
     while let Some(entry) = scan.next()? {
         let value = entry.value.as_deref().unwrap_or_default();
         let Ok(delta) = serde_json::from_slice::<Delta<'_>>(value) else { continue };
-        let covered = delta.from_offset < cut.to && delta.to_offset > cut.from;
+        let covered = delta.from_offset < coverage.to && delta.to_offset > coverage.from;
         if covered && *found.get_or_insert(delta.window_seconds) != delta.window_seconds {
             return Ok(None);
         }

@@ -1,18 +1,17 @@
-//! The numbers of each terminal as the recount sees them, kept as ranges.
+//! The numbers of each terminal as recounted, kept as ranges.
 //!
-//! Whether a record is a first is not decided here: the topics say so, and this says whether that
-//! can be.
+//! The topics tell which record is a first; this module tells whether that is possible.
 
 use std::fmt;
 
 use super::ranges::Ranges;
 
-/// A baseline is lowered by at most this.
-const LARGEST_STEP: u64 = 10_000;
+/// Most by which a ledger lowers its baseline.
+const MAX_BASELINE_STEP: u64 = 10_000;
 
 /// The numbers of one terminal, as recounted.
 #[derive(Debug, Default)]
-pub(super) struct Terminal {
+pub(super) struct TerminalNumbers {
     scope: Scope,
     firsts: Ranges,
     refused: Ranges,
@@ -23,10 +22,10 @@ pub(super) struct Terminal {
     unnumbered: u64,
 }
 
-/// How a terminal's numbers run.
+/// The sequence of a terminal's numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Scope {
-    /// Rising by one for ever.
+    /// Rising by one without end.
     #[default]
     Terminal,
     /// From 1, every business date anew.
@@ -59,13 +58,13 @@ impl Scope {
     }
 }
 
-impl Terminal {
+impl TerminalNumbers {
     /// Opens a terminal with the scope its first record names.
     pub(super) fn new(scope: Scope) -> Self {
         Self { scope, ..Self::default() }
     }
 
-    /// Counts a first; false if its number had one before.
+    /// Counts a first; returns false if its number had one before.
     pub(super) fn first(&mut self, sequence: u64) -> bool {
         let number = self.unwrapped(sequence).unwrap_or(sequence);
         self.reach(number);
@@ -77,12 +76,12 @@ impl Terminal {
         self.unnumbered += 1;
     }
 
-    /// Counts a number that was refused, unless it lies so far off that no ledger would take it.
+    /// Counts a refused number, unless it is so far off that no ledger accepts it.
     pub(super) fn refuse(&mut self, sequence: u64) {
         let Some(number) = self.unwrapped(sequence) else { return };
         let lowest = match (self.scope, self.opened) {
             (Scope::BusinessDate, _) => 1,
-            (_, Some(opened)) => opened.saturating_sub(LARGEST_STEP),
+            (_, Some(opened)) => opened.saturating_sub(MAX_BASELINE_STEP),
             (_, None) => 0,
         };
         if number >= lowest {
@@ -152,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_number_has_one_first_and_a_refused_one_may_still_get_it() {
-        let mut terminal = Terminal::new(Scope::Terminal);
+        let mut terminal = TerminalNumbers::new(Scope::Terminal);
         terminal.refuse(7);
         assert!(!terminal.has_first(7));
         assert!(terminal.first(7));
@@ -163,7 +162,7 @@ mod tests {
 
     #[test]
     fn wrapping_numbers_go_into_the_nearest_round() {
-        let mut terminal = Terminal::new(Scope::Wrapping(1_000));
+        let mut terminal = TerminalNumbers::new(Scope::Wrapping(1_000));
         for sequence in [998, 999, 0, 1] {
             assert!(terminal.first(sequence));
         }

@@ -1,29 +1,29 @@
-//! The aggregator's own totals, as its checkpoints have them, against the recount.
+//! Compares the aggregator's totals, as its checkpoints have them, with the recount.
 //!
-//! Every kept checkpoint is a place to compare: between two of them, each verdict must have been
-//! given as often as the recount says. The last one stands where the group's offset stands.
+//! Between two kept checkpoints, each verdict must occur as often as the recount says. The last
+//! checkpoint must be at the group's committed offset.
 
 use crate::log::{LogError, Offset, Partition, Topic};
 
 use super::check::{Check, Difference};
-use super::cut::Cut;
+use super::coverage::Coverage;
 use super::record::Checkpoint;
 use super::report::VerdictCounts;
 use super::scan::Scan;
 
 const KEY_PREFIX: &[u8] = b"checkpoint/";
 
-/// The kept checkpoints of one partition, and what the recount had counted when it passed them.
+/// The kept checkpoints of one partition, with the counts of the recount at each.
 #[derive(Debug, Default)]
 pub(super) struct Checkpoints {
-    /// In rising order of their place in the journal; several may share one.
+    /// In rising order of their journal offset; several may share one.
     kept: Vec<(Offset, Checkpoint)>,
-    /// What was counted at each, as far as the recount came.
+    /// Counts at each checkpoint that the recount has passed.
     counted: Vec<VerdictCounts>,
 }
 
 impl Checkpoints {
-    /// Takes in what a scan of `state` brings.
+    /// Reads checkpoints from a scan of `state`.
     ///
     /// # Errors
     /// When the log fails.
@@ -51,8 +51,8 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// Places in the journal where a checkpoint stands, rising.
-    pub(super) fn places(&self) -> impl Iterator<Item = Offset> + '_ {
+    /// Returns the journal offsets of all checkpoints, rising.
+    pub(super) fn offsets(&self) -> impl Iterator<Item = Offset> + '_ {
         self.kept.iter().map(|(_, checkpoint)| checkpoint.next_offset)
     }
 
@@ -61,12 +61,14 @@ impl Checkpoints {
         self.kept.last().map(|(_, checkpoint)| checkpoint.generation.as_str())
     }
 
-    /// Forgets checkpoints outside of what is covered.
-    pub(super) fn keep_within(&mut self, cut: Cut) {
-        self.kept.retain(|(_, checkpoint)| (cut.from..=cut.to).contains(&checkpoint.next_offset));
+    /// Drops checkpoints outside the coverage.
+    pub(super) fn keep_within(&mut self, coverage: Coverage) {
+        self.kept.retain(|(_, checkpoint)| {
+            (coverage.from..=coverage.to).contains(&checkpoint.next_offset)
+        });
     }
 
-    /// Notes what was counted below `offset`, for every checkpoint up to there.
+    /// Records the counts below `offset` for every checkpoint up to it.
     pub(super) fn pass(&mut self, offset: Offset, counts: &VerdictCounts) {
         while let Some((_, checkpoint)) = self.kept.get(self.counted.len())
             && checkpoint.next_offset <= offset
@@ -75,16 +77,16 @@ impl Checkpoints {
         }
     }
 
-    /// Compares, and returns how many firsts stand before the covered part, if that is known.
+    /// Compares checkpoints with the recount, and returns the number of firsts before the coverage, if known.
     pub(super) fn compare(
         &self,
         topic: &Topic,
         partition: Partition,
-        cut: Cut,
+        coverage: Coverage,
         check: &mut Check,
     ) -> Option<u64> {
         let mut base = (VerdictCounts::default(), VerdictCounts::default());
-        let mut given = cut.is_whole().then_some(0);
+        let mut given = coverage.is_complete().then_some(0);
         for ((offset, checkpoint), counted) in self.kept.iter().zip(&self.counted) {
             if given.is_none() {
                 given = checkpoint.totals.first.checked_sub(counted.first);
@@ -96,8 +98,8 @@ impl Checkpoints {
             for (((verdict, ours), (_, theirs)), ((_, our_base), (_, their_base))) in
                 sides.zip(bases)
             {
-                // A payload kept before the covered part may be released in it, unseen here.
-                if verdict == "released" && !cut.is_whole() {
+                // A payload quarantined before the coverage may be released within it, unknown here.
+                if verdict == "released" && !coverage.is_complete() {
                     continue;
                 }
                 if ours.wrapping_sub(our_base) != theirs.wrapping_sub(their_base) {
@@ -113,21 +115,21 @@ impl Checkpoints {
                 }
             }
         }
-        let last = self.places().last();
-        if last != Some(cut.to) && cut.from < cut.to {
-            let what = "no checkpoint stands where the aggregator's group stands";
+        let last = self.offsets().last();
+        if last != Some(coverage.to) && coverage.from < coverage.to {
+            let what = "no checkpoint is at the aggregator's committed offset";
             let last = last.map_or_else(|| "none".to_owned(), |last| last.to_string());
-            check.differs(Difference::new(topic, partition, what).between(cut.to, last));
+            check.differs(Difference::new(topic, partition, what).between(coverage.to, last));
         }
         given
     }
 
-    /// What the aggregator counted in the covered part: its last totals, less those of the first
-    /// checkpoint where not everything is covered.
-    pub(super) fn since_first(&self, cut: Cut) -> VerdictCounts {
+    /// Returns what the aggregator counted within the coverage: its last totals, less those of the first
+    /// checkpoint if the coverage is not complete.
+    pub(super) fn since_first(&self, coverage: Coverage) -> VerdictCounts {
         let Some((_, last)) = self.kept.last() else { return VerdictCounts::default() };
         match self.kept.first() {
-            Some((_, first)) if !cut.is_whole() => last.totals.less(&first.totals),
+            Some((_, first)) if !coverage.is_complete() => last.totals.less(&first.totals),
             _ => last.totals,
         }
     }

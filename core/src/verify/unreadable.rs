@@ -1,4 +1,4 @@
-//! Records of the journal that the aggregator kept aside because they cannot be read: whether that is so.
+//! Checks journal records that the aggregator quarantined as unreadable.
 
 use serde::Deserialize;
 
@@ -8,11 +8,11 @@ use crate::record_size::EVENT_RECORD_BYTES;
 use crate::topics;
 
 use super::check::Difference;
-use super::journal::{Checks, Claimed, Journal};
-use super::record::{KeptAside, ReleaseOrder, UnreadableRecord};
-use super::subject::Record;
+use super::journal::{Checks, DerivedRecords, Journal};
+use super::journal_record::JournalRecord;
+use super::record::{ConflictSource, ReleaseOrder, UnreadableRecord};
 
-/// Who ordered a release, where that is said.
+/// The operator of a release order, if named.
 #[derive(Deserialize)]
 struct Operator {
     #[serde(default, rename = "operator")]
@@ -22,45 +22,46 @@ struct Operator {
 /// Tells whether a record of `pos.conflicts` is about one that cannot be read.
 pub(super) fn is_unreadable(kept: &Entry) -> bool {
     let value = kept.value.as_deref().unwrap_or_default();
-    serde_json::from_slice::<KeptAside<'_>>(value).is_ok_and(|kept| kept.reason == "unreadable")
+    serde_json::from_slice::<ConflictSource<'_>>(value)
+        .is_ok_and(|kept| kept.reason == "unreadable")
 }
 
 impl Journal<'_> {
-    /// A record that was kept aside as unreadable is none that could have been counted, and nothing else comes of it.
+    /// Checks that an unreadable record could not have been counted, and has no other outputs.
     pub(super) fn unreadable(
         &mut self,
         entry: &Entry,
         kept: &Entry,
-        claimed: &Claimed,
+        derived: &DerivedRecords,
         checks: &mut Checks<'_>,
     ) {
         self.counts.unreadable += 1;
-        let others = claimed.transactions.len() + claimed.conflicts.len() + claimed.counts.len();
+        let others = derived.transactions.len() + derived.conflicts.len() + derived.counts.len();
         if others > 1 {
-            let what = "kept aside as unreadable, and has other outputs too";
+            let what = "quarantined as unreadable, but has other outputs too";
             checks.verdicts.differs(self.difference(entry, what));
         }
         if self.could_be_counted(entry) {
-            let what = "kept aside as unreadable, but can be read";
+            let what = "quarantined as unreadable, but can be read";
             checks.verdicts.differs(self.difference(entry, what));
         }
         let value = kept.value.as_deref().unwrap_or_default();
         let bytes = serde_json::from_slice::<UnreadableRecord>(value).ok().map(|kept| kept.bytes);
         let length = entry.value.as_ref().map_or(0, |value| value.len() as u64);
         if bytes != Some(length) {
-            let what = "does not say what the journal says";
+            let what = "does not match the journal";
             let difference = Difference::new(&self.topics.conflicts, self.partition, what);
             checks.verdicts.differs(difference.at(kept.offset));
         }
     }
 
     fn could_be_counted(&mut self, entry: &Entry) -> bool {
-        let Some(record) = Record::read(entry) else { return false };
+        let Some(record) = JournalRecord::read(entry) else { return false };
         let text = |member: &str| record.envelope.text(member).unwrap_or_default();
         let fits = entry.value.as_ref().is_some_and(|value| value.len() <= EVENT_RECORD_BYTES)
             && text("terminal").len() <= 64
             && text("epoch").len() <= 128;
-        // Attributes in another order are an envelope, but none of ours: the reader of envelopes says so.
+        // The reader of envelopes rejects attributes in another order.
         let value = entry.value.as_deref().unwrap_or_default();
         let is_ours = text("dataschema") == DATA_SCHEMA
             && envelope::Envelope::parse(value).is_ok()

@@ -48,7 +48,7 @@ fn the_engines_table_and_this_one_agree() {
                 for void in [false, true] {
                     let engine = stock::effect(kind, &line(line_type, disposition, void));
                     let engine = [engine.stock, engine.sold, engine.returned, engine.adjusted];
-                    let own = signs(kind.as_str(), type_name, Some(disposition_name), void)
+                    let own = stock_effect(kind.as_str(), type_name, Some(disposition_name), void)
                         .map(|sign| sign * Decimal::ONE.0);
                     assert_eq!(own, engine, "{kind:?} {type_name} {disposition_name} {void}");
                     moving += usize::from(own != [0; 4]);
@@ -57,5 +57,5 @@ fn the_engines_table_and_this_one_agree() {
         }
     }
     assert_eq!(moving, 4 * 10);
-    assert_eq!(signs("return", "return", None, false), [1, 0, 1, 0]);
+    assert_eq!(stock_effect("return", "return", None, false), [1, 0, 1, 0]);
 }

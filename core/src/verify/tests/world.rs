@@ -30,7 +30,7 @@ pub(super) struct World {
 
 /// What a journal record is to become.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum EventOutcome {
     First,
     Duplicate,
     Conflict,
@@ -47,14 +47,14 @@ struct Scripted {
     id: &'static str,
     kind: &'static str,
     lines: Vec<Value>,
-    fate: Fate,
+    outcome: EventOutcome,
     scope: &'static str,
 }
 
 impl Scripted {
-    fn new(sequence: u64, kind: &'static str, lines: Vec<Value>, fate: Fate) -> Self {
+    fn new(sequence: u64, kind: &'static str, lines: Vec<Value>, outcome: EventOutcome) -> Self {
         let (terminal, scope) = ("1", "terminal");
-        Self { terminal, sequence: Some(sequence), id: "e", kind, lines, fate, scope }
+        Self { terminal, sequence: Some(sequence), id: "e", kind, lines, outcome, scope }
     }
 
     fn unnumbered(self, id: &'static str) -> Self {
@@ -71,7 +71,7 @@ fn line(number: u64, line_type: &str, sku: &str, quantity: &str) -> Value {
 }
 
 fn script() -> Vec<Scripted> {
-    use Fate::{Conflict, Duplicate, First, Quarantined, Refused, Release};
+    use EventOutcome::{Conflict, Duplicate, First, Quarantined, Refused, Release};
     let new = Scripted::new;
     let sale = || vec![line(1, "sale", "milk", "2"), line(2, "sale", "rice", "0.734")];
     let mut damaged = line(2, "return", "cup", "1");
@@ -235,9 +235,9 @@ impl<'a> Aggregator<'a> {
         let key = topics::key(&["acme", self.store]);
         let minute = scripted.sequence.unwrap_or(0) % 3;
         let time = format!("2026-11-27T23:5{minute}:30+01:00");
-        let data = match scripted.fate {
-            Fate::Refused => json!({"code": "invalid_date", "pointer": "/business_date"}),
-            Fate::Release => {
+        let data = match scripted.outcome {
+            EventOutcome::Refused => json!({"code": "invalid_date", "pointer": "/business_date"}),
+            EventOutcome::Release => {
                 let offset = self.quarantined.as_ref().map(|(offset, _)| *offset);
                 json!({"partition": self.partition, "offset": offset, "operator": "kim"})
             }
@@ -247,11 +247,11 @@ impl<'a> Aggregator<'a> {
                 "reference": {"sequence": 1, "transfer_id": "t-1"}}),
         };
         let decoded = self.decoder.decode(data.to_string().as_bytes()).map(|event| event.hash);
-        let hash = match scripted.fate {
-            Fate::Refused | Fate::Release => 0,
+        let hash = match scripted.outcome {
+            EventOutcome::Refused | EventOutcome::Release => 0,
             _ => decoded.unwrap(),
         };
-        if scripted.fate == Fate::First {
+        if scripted.outcome == EventOutcome::First {
             self.last_first = hash;
         }
         let mut envelope = json!({
@@ -281,8 +281,8 @@ impl<'a> Aggregator<'a> {
         let till = self.tills.entry((scripted.terminal, epoch)).or_default();
         till.scope = scripted.scope;
         till.changed = true;
-        let verdict = match scripted.fate {
-            Fate::First => {
+        let verdict = match scripted.outcome {
+            EventOutcome::First => {
                 match scripted.sequence {
                     Some(sequence) => drop(till.firsts.insert(sequence)),
                     None => till.unnumbered += 1,
@@ -290,18 +290,21 @@ impl<'a> Aggregator<'a> {
                 self.put_out(offset, key, envelope, "first", None);
                 "first"
             }
-            Fate::Duplicate => "duplicate",
-            Fate::Conflict | Fate::Quarantined => {
-                let reason =
-                    if scripted.fate == Fate::Conflict { "conflict" } else { "quarantined" };
+            EventOutcome::Duplicate => "duplicate",
+            EventOutcome::Conflict | EventOutcome::Quarantined => {
+                let reason = if scripted.outcome == EventOutcome::Conflict {
+                    "conflict"
+                } else {
+                    "quarantined"
+                };
                 self.keep(offset, key, envelope, reason);
                 reason
             }
-            Fate::Refused => {
+            EventOutcome::Refused => {
                 till.refused.insert(scripted.sequence.unwrap());
                 "refused"
             }
-            Fate::Release => {
+            EventOutcome::Release => {
                 let (released, original) = self.quarantined.take().unwrap();
                 self.put_out(released, key, &original, "released", Some(released));
                 *self.totals.entry("released").or_default() += 1;

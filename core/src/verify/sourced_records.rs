@@ -1,69 +1,69 @@
-//! Records that name their source, read in step with the journal.
+//! Derived records that name their source, read in step with the journal.
 //!
-//! The aggregator writes what it derives in the order of the journal, so that one pass over both
-//! is enough: at each journal record, everything that claims it as its source is at hand.
+//! The aggregator writes derived records in the order of the journal, so one pass over both is
+//! enough: at each journal record, all records that name it as their source are available.
 
 use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
 use super::check::{Check, Difference};
-use super::cut::Cut;
+use super::coverage::Coverage;
 use super::scan::Scan;
 
-/// Where a record says it comes from.
+/// The source that a record names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum RecordSource {
     /// A record of the journal, in order.
     At(Partition, Offset),
-    /// Something that does not stand in the journal's order; kept apart.
-    Apart,
-    /// It cannot be read.
+    /// A record outside the journal's order, such as a released one.
+    OutOfOrder,
+    /// The record cannot be read.
     Unreadable,
 }
 
-/// A derived topic's partition on its way along the journal.
-pub(super) struct Claims {
+/// One partition of a derived topic, read in step with the journal.
+pub(super) struct SourcedRecords {
     scan: Scan,
     topic: Topic,
     partition: Partition,
-    cut: Cut,
-    source: fn(&[u8]) -> Source,
+    coverage: Coverage,
+    source: fn(&[u8]) -> RecordSource,
     next: Option<(Offset, Entry)>,
     entered: bool,
-    left: Left,
+    unmatched: UnmatchedRecords,
 }
 
-/// Records that were not met with their source.
+/// Records that were not matched with their source.
 #[derive(Default)]
-pub(super) struct Left {
-    /// Those that do not stand in the journal's order, by what they say.
-    pub(super) apart: Vec<Entry>,
-    /// Those that should, and the source they name.
-    pub(super) astray: Vec<(Offset, Entry)>,
+pub(super) struct UnmatchedRecords {
+    /// Records outside the journal's order, such as released ones.
+    pub(super) out_of_order: Vec<Entry>,
+    /// Records whose source the journal does not hold, with the source that they name.
+    pub(super) orphaned: Vec<(Offset, Entry)>,
 }
 
-impl Claims {
+impl SourcedRecords {
     /// Opens a derived topic for the covered part of the journal.
     pub(super) fn open(
         view: &dyn LogView,
         topic: &Topic,
         partition: Partition,
-        cut: Cut,
-        source: fn(&[u8]) -> Source,
+        coverage: Coverage,
+        source: fn(&[u8]) -> RecordSource,
     ) -> Result<Self, LogError> {
         Ok(Self {
             scan: Scan::whole(view, topic, partition)?,
             topic: topic.clone(),
             partition,
-            cut,
+            coverage,
             source,
             next: None,
             entered: false,
-            left: Left::default(),
+            unmatched: UnmatchedRecords::default(),
         })
     }
 
-    /// Takes the records that name `offset`. Those naming a lower one go astray: the journal has no
-    /// such record, or it was passed already.
+    /// Returns the records that name `offset` as their source. Those that name a lower one are orphaned:
+    /// the journal has no such record, or the scan has passed it.
     ///
     /// # Errors
     /// When the log fails.
@@ -77,25 +77,24 @@ impl Claims {
             if source == offset {
                 here.push(entry);
             } else {
-                self.left.astray.push((source, entry));
+                self.unmatched.orphaned.push((source, entry));
             }
         }
         Ok(here)
     }
 
-    /// Reads to the end, and returns what did not come in the journal's order. Behind records of
-    /// later flushes there may be, in a damaged log, one that names an offset passed already:
-    /// nothing is left unread.
+    /// Reads to the end, and returns the unmatched records. Every record is read, because in a damaged log
+    /// one that names an earlier offset may follow records of later flushes.
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn finish(mut self, check: &mut Check) -> Result<Left, LogError> {
+    pub(super) fn finish(mut self, check: &mut Check) -> Result<UnmatchedRecords, LogError> {
         while let Some((source, entry)) = self.peek(check)? {
-            if source < self.cut.to {
-                self.left.astray.push((source, entry));
+            if source < self.coverage.to {
+                self.unmatched.orphaned.push((source, entry));
             }
         }
-        Ok(self.left)
+        Ok(self.unmatched)
     }
 
     fn peek(&mut self, check: &mut Check) -> Result<Option<(Offset, Entry)>, LogError> {
@@ -104,21 +103,21 @@ impl Claims {
         }
         while let Some(entry) = self.scan.next()? {
             match (self.source)(entry.value.as_deref().unwrap_or_default()) {
-                Source::At(partition, offset) if partition == self.partition => {
-                    if offset >= self.cut.from {
+                RecordSource::At(partition, offset) if partition == self.partition => {
+                    if offset >= self.coverage.from {
                         self.entered = true;
                     } else if !self.entered {
                         continue;
                     }
                     return Ok(Some((offset, entry)));
                 }
-                Source::At(partition, _) => check.differs(
+                RecordSource::At(partition, _) => check.differs(
                     Difference::new(&self.topic, self.partition, "comes from another partition")
                         .at(entry.offset)
                         .between(self.partition, partition),
                 ),
-                Source::Apart => self.left.apart.push(entry),
-                Source::Unreadable => check.differs(
+                RecordSource::OutOfOrder => self.unmatched.out_of_order.push(entry),
+                RecordSource::Unreadable => check.differs(
                     Difference::new(&self.topic, self.partition, "cannot be read").at(entry.offset),
                 ),
             }

@@ -1,9 +1,9 @@
-//! What a recount covers: from where, and up to which offset of the journal.
+//! The coverage of a recount: its first and last offset of the journal.
 //!
 //! The end is the aggregator's committed offset, read once. Everything that its flushes wrote was
-//! committed with it, so that below it journal and outputs must agree to the last unit while both
-//! go on growing above. The start is 0 as long as nothing is deleted; afterwards it is the first
-//! end of a flush that all topics still hold. What is younger than the retention no topic may have lost:
+//! committed with it, so journal and outputs must agree exactly below it, while both go on growing
+//! above. The start is 0 as long as nothing is deleted; afterwards it is the first end of a flush
+//! whose outputs all topics still hold. No topic may have lost records younger than the retention:
 //! from the first such record of the journal on, nothing is taken as given.
 
 use serde::Deserialize;
@@ -12,25 +12,25 @@ use crate::log::{Bounds, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::check::{Check, Difference};
-use super::claims::Source;
-use super::record::{CountRecord, Delta, Envelope, KeptAside};
+use super::record::{ConflictSource, CountRecord, Delta, Envelope};
 use super::scan::Scan;
+use super::sourced_records::RecordSource;
 use super::totals::Checkpoints;
 
 /// The covered offsets of one journal partition, `to` excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(super) struct Coverage {
     pub(super) from: Offset,
     pub(super) to: Offset,
 }
 
-impl Cut {
-    /// Tells whether everything from the very first event is covered.
-    pub(super) fn is_whole(self) -> bool {
+impl Coverage {
+    /// Tells whether the coverage begins with the first event.
+    pub(super) fn is_complete(self) -> bool {
         self.from == 0
     }
 
-    /// Chooses the covered offsets of a partition, given where the aggregator is.
+    /// Chooses the coverage of a partition, given the aggregator's committed offset.
     ///
     /// # Errors
     /// When the log fails.
@@ -45,7 +45,7 @@ impl Cut {
     ) -> Result<Self, LogError> {
         let bounds = view.bounds(&topics.events, partition)?;
         let mut lowest = bounds.start;
-        let to = within(bounds, committed, &topics.events, partition, check);
+        let to = clamp_committed(bounds, committed, &topics.events, partition, check);
         let outputs: [(&Topic, EndOfFlush); 4] = [
             (&topics.transactions, after_transaction),
             (&topics.conflicts, after_conflict),
@@ -57,25 +57,26 @@ impl Cut {
             if start == 0 {
                 continue;
             }
-            let must_hold = first_since(view, topics, partition, bounds, kept_since_ms)?;
+            let must_hold = first_kept_since(view, topics, partition, bounds, kept_since_ms)?;
             if must_hold == 0 {
-                let what = "its first records are gone, but not what they were made of";
+                let what = "its first records are missing, but their sources are not";
                 check.differs(Difference::new(topic, partition, what).between(0, start));
             }
-            lowest = lowest.max(first_whole(view, topic, partition, after)?.min(must_hold));
+            lowest =
+                lowest.max(first_complete_flush(view, topic, partition, after)?.min(must_hold));
         }
         if lowest == 0 {
             return Ok(Self { from: 0, to });
         }
-        let by_checkpoint = checkpoints.places().find(|&next| next >= lowest);
+        let by_checkpoint = checkpoints.offsets().find(|&next| next >= lowest);
         let by_delta = first_flush_from(view, topics, partition, lowest)?;
         let from = by_checkpoint.into_iter().chain(by_delta).min().unwrap_or(to);
         Ok(Self { from: from.min(to), to })
     }
 }
 
-/// The first offset of the journal at which a record is too young to have been deleted anywhere.
-fn first_since(
+/// Returns the first offset of the journal whose record retention cannot have deleted anywhere.
+fn first_kept_since(
     view: &dyn LogView,
     topics: &Topics,
     partition: Partition,
@@ -83,7 +84,7 @@ fn first_since(
     kept_since_ms: i64,
 ) -> Result<Offset, LogError> {
     let mut scan = Scan::open(view, &topics.events, partition, bounds.start, bounds.stable_end)?;
-    // Before the first record there is nothing, whatever its offset is.
+    // Nothing precedes the first record, whatever its offset is.
     let mut from = bounds.start;
     while let Some(entry) = scan.next()? {
         if entry.appended_ms >= kept_since_ms {
@@ -94,9 +95,9 @@ fn first_since(
     Ok(from)
 }
 
-/// Returns a group's offset, cut to what the topic holds. Beyond the end it says that records are
-/// gone which the group has consumed.
-pub(super) fn within(
+/// Clamps a group's offset to the bounds of its topic. Reports an offset beyond the end, because
+/// consumed records are missing then.
+pub(super) fn clamp_committed(
     bounds: Bounds,
     committed: Option<Offset>,
     topic: &Topic,
@@ -105,19 +106,19 @@ pub(super) fn within(
 ) -> Offset {
     let committed = committed.unwrap_or(bounds.start);
     if committed > bounds.end {
-        let what = "consumed beyond its end: records are gone";
+        let what = "consumed beyond its end: records are missing";
         check.differs(Difference::new(topic, partition, what).between(bounds.end, committed));
     }
     committed.clamp(bounds.start, bounds.end)
 }
 
-/// Returns the lowest journal offset whose flush a record's topic holds whole, if that record is
-/// the first kept one.
+/// Returns the lowest journal offset whose outputs a topic holds completely, given its first kept
+/// record.
 type EndOfFlush = fn(&[u8]) -> Option<Offset>;
 
-/// The lowest offset that the first kept record of a cut topic leaves whole. A cut topic that is
-/// empty says nothing: should something be missing from it, the recount reports it.
-fn first_whole(
+/// Returns the lowest offset whose outputs a truncated topic holds completely. An empty topic gives no
+/// bound: the recount reports what is missing from it.
+fn first_complete_flush(
     view: &dyn LogView,
     topic: &Topic,
     partition: Partition,
@@ -132,7 +133,7 @@ fn first_whole(
     Ok(0)
 }
 
-/// The first flush whose deltas begin at `lowest` or later.
+/// Returns the first flush whose deltas begin at `lowest` or later.
 fn first_flush_from(
     view: &dyn LogView,
     topics: &Topics,
@@ -149,29 +150,29 @@ fn first_flush_from(
     Ok(None)
 }
 
-/// Tells which journal record a transaction comes from.
-pub(super) fn transaction_source(value: &[u8]) -> Source {
-    let Some(envelope) = Envelope::parse(value) else { return Source::Unreadable };
+/// Returns the source of a transaction.
+pub(super) fn transaction_source(value: &[u8]) -> RecordSource {
+    let Some(envelope) = Envelope::parse(value) else { return RecordSource::Unreadable };
     if envelope.text("verdict").as_deref() == Some("released") {
-        return Source::Apart;
+        return RecordSource::OutOfOrder;
     }
     let partition = envelope.whole("sourcepartition").and_then(|number| number.try_into().ok());
     match (partition, envelope.whole("sourceoffset")) {
-        (Some(partition), Some(offset)) => Source::At(partition, offset),
-        _ => Source::Unreadable,
+        (Some(partition), Some(offset)) => RecordSource::At(partition, offset),
+        _ => RecordSource::Unreadable,
     }
 }
 
-/// Tells which journal record was kept aside.
-pub(super) fn conflict_source(value: &[u8]) -> Source {
-    read::<KeptAside<'_>>(value)
-        .map_or(Source::Unreadable, |kept| Source::At(kept.partition, kept.offset))
+/// Returns the source of a conflict.
+pub(super) fn conflict_source(value: &[u8]) -> RecordSource {
+    read::<ConflictSource<'_>>(value)
+        .map_or(RecordSource::Unreadable, |kept| RecordSource::At(kept.partition, kept.offset))
 }
 
-/// Tells which journal record a count comes from.
-pub(super) fn count_source(value: &[u8]) -> Source {
+/// Returns the source of a count.
+pub(super) fn count_source(value: &[u8]) -> RecordSource {
     read::<CountRecord<'_>>(value)
-        .map_or(Source::Unreadable, |count| Source::At(count.partition, count.offset))
+        .map_or(RecordSource::Unreadable, |count| RecordSource::At(count.partition, count.offset))
 }
 
 fn after_transaction(value: &[u8]) -> Option<Offset> {
@@ -190,10 +191,10 @@ fn after_delta(value: &[u8]) -> Option<Offset> {
     read::<Delta<'_>>(value).map(|delta| delta.to_offset)
 }
 
-fn after(source: Source) -> Option<Offset> {
+fn after(source: RecordSource) -> Option<Offset> {
     match source {
-        Source::At(_, offset) => Some(offset + 1),
-        Source::Apart | Source::Unreadable => None,
+        RecordSource::At(_, offset) => Some(offset + 1),
+        RecordSource::OutOfOrder | RecordSource::Unreadable => None,
     }
 }
 

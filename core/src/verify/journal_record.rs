@@ -1,4 +1,4 @@
-//! A journal record and whose it is: its terminal, its number, its content.
+//! One journal record: its terminal, its number, its content.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -8,8 +8,8 @@ use crate::topics;
 use super::record::{Envelope, EventText};
 use super::terminals::Scope;
 
-/// A journal record and what it says of itself.
-pub(super) struct Record<'a> {
+/// A journal record with the fields of its envelope.
+pub(super) struct JournalRecord<'a> {
     pub(super) entry: &'a Entry,
     pub(super) envelope: Envelope<'a>,
     /// Key of its terminal's ledger.
@@ -20,7 +20,7 @@ pub(super) struct Record<'a> {
     pub(super) identity: u128,
 }
 
-impl<'a> Record<'a> {
+impl<'a> JournalRecord<'a> {
     /// Reads a record of the journal.
     pub(super) fn read(entry: &'a Entry) -> Option<Self> {
         let envelope = Envelope::parse(entry.value.as_deref()?)?;
@@ -34,7 +34,7 @@ impl<'a> Record<'a> {
         Some(Self { entry, envelope, terminal, tenant, sequence, identity })
     }
 
-    /// Names it for people.
+    /// Returns the record's name for people.
     pub(super) fn name(&self) -> String {
         match self.sequence {
             Some(sequence) => format!("{}#{sequence}", self.terminal),
@@ -46,18 +46,18 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// Tells whether a member of the envelope is this text.
-    pub(super) fn says(&self, member: &str, text: &str) -> bool {
+    /// Tells whether a member of the envelope has this text.
+    pub(super) fn has_text(&self, member: &str, text: &str) -> bool {
         self.envelope.text(member).is_some_and(|member| member == text)
     }
 
-    /// Tells whether the envelope says of the event what it says of itself.
+    /// Tells whether the attributes of the envelope match the event.
     pub(super) fn describes(&self, event: &EventText<'_>) -> bool {
-        self.says("store", &event.store)
-            && self.says("terminal", &event.terminal)
-            && self.says("eventid", &event.event_id)
+        self.has_text("store", &event.store)
+            && self.has_text("terminal", &event.terminal)
+            && self.has_text("eventid", &event.event_id)
             && self.envelope.text("time").is_some_and(|time| event.happened_at(&time))
-            && self.says("businessdate", &event.business_date)
+            && self.has_text("businessdate", &event.business_date)
             && self.envelope.kind().is_some_and(|kind| kind == event.kind)
             && self.sequence == event.sequence
     }
@@ -88,7 +88,7 @@ fn terminal_of(envelope: &Envelope<'_>) -> Option<String> {
     ]))
 }
 
-/// Hashes what names an event: its terminal and number, or its terminal and event id.
+/// Hashes the identity of an event: its terminal and number, or its terminal and event id.
 pub(super) fn identity_of(envelope: &Envelope<'_>) -> Option<u128> {
     let mut name = terminal_of(envelope)?;
     if let Some(sequence) = envelope.text("sequence") {
