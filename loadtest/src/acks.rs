@@ -1,14 +1,14 @@
-//! What the sender remembers: which identities were acknowledged, and what they do to stock.
+//! Acknowledgements: which identities were acknowledged, and their stock effects.
 //!
-//! Four bytes an event: a fingerprint of the bytes sent, zero where nothing was acknowledged. A
-//! record on a topic can so be checked for being ours, for being there once, and for being what was
-//! sent. This is check (a) of the conservation law, which only a sender can make.
+//! Takes four bytes an event: a fingerprint of the bytes sent, zero if not acknowledged. With it, a
+//! record on a topic is checked to be the sender's, to be there once, and to be unchanged. This is
+//! check (a) of the conservation law, which only a sender can make.
 
 use std::collections::{BTreeMap, HashMap};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::source::{Effect, Movement, Roster, TerminalIndex};
+use crate::source::{Directory, Movement, StockEffect, TerminalIndex};
 
 /// Acknowledged events by terminal and number.
 #[derive(Debug, Default)]
@@ -24,16 +24,16 @@ pub fn fingerprint(text: &[u8]) -> u32 {
 }
 
 impl Acks {
-    /// Notes an acknowledgement; returns whether it is the first for this number.
+    /// Records an acknowledgement; returns whether it is the first for this number.
     pub fn acknowledge(&mut self, terminal: TerminalIndex, sequence: u64, print: u32) -> bool {
-        let Ok(place) = usize::try_from(sequence) else { return false };
+        let Ok(index) = usize::try_from(sequence) else { return false };
         let prints = self.terminals.entry(terminal).or_default();
-        if prints.len() <= place {
-            prints.resize(place + 1, 0);
+        if prints.len() <= index {
+            prints.resize(index + 1, 0);
         }
-        let first = prints[place] == 0;
+        let first = prints[index] == 0;
         if first {
-            prints[place] = print;
+            prints[index] = print;
             self.count += 1;
         }
         first
@@ -41,8 +41,8 @@ impl Acks {
 
     /// Returns the fingerprint that was acknowledged for a number.
     pub fn get(&self, terminal: TerminalIndex, sequence: u64) -> Option<u32> {
-        let place = usize::try_from(sequence).ok()?;
-        self.terminals.get(&terminal)?.get(place).copied().filter(|&print| print != 0)
+        let index = usize::try_from(sequence).ok()?;
+        self.terminals.get(&terminal)?.get(index).copied().filter(|&print| print != 0)
     }
 
     /// Counts the acknowledged events.
@@ -50,7 +50,7 @@ impl Acks {
         self.count
     }
 
-    /// Says whether nothing was acknowledged.
+    /// Tells whether nothing was acknowledged.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
@@ -62,7 +62,7 @@ impl Acks {
         })
     }
 
-    /// Takes over what another sender of other terminals remembers.
+    /// Merges the acknowledgements of another sender with other terminals.
     pub fn merge(&mut self, other: Self) {
         for (terminal, prints) in other.terminals {
             for (sequence, print) in (0_u64..).zip(prints).filter(|(_, print)| *print != 0) {
@@ -72,18 +72,18 @@ impl Acks {
     }
 }
 
-/// What the acknowledged events do to stock, summed by store, SKU and unit.
+/// Stock effects of the acknowledged events, summed by store, SKU and unit.
 #[derive(Debug, Default)]
-pub struct Moved {
+pub struct StockMovements {
     sums: HashMap<(u32, u32, &'static str), Movement>,
 }
 
 /// Sums of movements by names: store, SKU, unit.
 pub type NamedMovements = BTreeMap<(String, String, String), Movement>;
 
-impl Moved {
+impl StockMovements {
     /// Adds the effects of one event of a store.
-    pub fn add(&mut self, store: u32, effects: &[Effect]) {
+    pub fn add(&mut self, store: u32, effects: &[StockEffect]) {
         for effect in effects {
             self.sums.entry((store, effect.sku, effect.unit)).or_default().add(effect.movement);
         }
@@ -97,13 +97,13 @@ impl Moved {
     }
 
     /// Returns the sums under their names, those of nothing left out.
-    pub fn named(&self, roster: &Roster) -> NamedMovements {
+    pub fn named(&self, directory: &Directory) -> NamedMovements {
         self.sums
             .iter()
             .filter(|(_, movement)| !movement.is_zero())
             .map(|((store, sku, unit), movement)| {
-                let store = roster.stores[*store as usize].clone();
-                ((store, roster.skus[*sku as usize].clone(), (*unit).to_owned()), *movement)
+                let store = directory.stores[*store as usize].clone();
+                ((store, directory.skus[*sku as usize].clone(), (*unit).to_owned()), *movement)
             })
             .collect()
     }
@@ -136,20 +136,20 @@ mod tests {
 
     #[test]
     fn sums_of_nothing_are_left_out() {
-        let roster = Roster {
+        let directory = Directory {
             stores: vec!["s".into()],
             skus: vec!["a".into(), "b".into()],
             ..Default::default()
         };
-        let effect = |sku, net| Effect {
+        let effect = |sku, net| StockEffect {
             sku,
             unit: "C62",
             movement: Movement { net, sold: -net, ..Default::default() },
         };
-        let mut moved = Moved::default();
+        let mut moved = StockMovements::default();
         moved.add(0, &[effect(0, -2), effect(1, 4)]);
         moved.add(0, &[effect(0, 2)]);
-        let named = moved.named(&roster);
+        let named = moved.named(&directory);
         assert_eq!(named.len(), 1);
         assert_eq!(named[&("s".into(), "b".into(), "C62".into())].net, 4);
     }

@@ -1,15 +1,15 @@
-//! Sends traffic over HTTP as a fleet would, and remembers what came of it.
+//! Sends traffic over HTTP as a fleet would, and records the outcomes.
 //!
-//! A maker writes batches ahead of their time, a pacer hands each to its lane when it is due, and a
-//! lane sends it. Latency runs from the moment a batch was due, not from the moment it could be sent,
-//! so that a gateway which stalls is charged for all who had to wait. While the gateway is away, restarts or
-//! answers 429 or 503, each connection retries what is not settled: after the time it was asked to
-//! wait, or with growing, jittered pauses. Where the stated limit is passed, the run ends and says
-//! so. TLS is not spoken here.
+//! A generator prepares batches ahead of time, a pacer hands each to its connection when it is due, and
+//! the connection sends it. Latency counts from the time a batch was due, not from the time it could be
+//! sent, so that a stall of the gateway counts for all events that had to wait. While the gateway is
+//! unavailable, restarts or answers 429 or 503, each connection retries unsettled events: after the
+//! requested wait, or with jittered exponential backoff. When the retry limit is exceeded, the run ends
+//! with an error. TLS is not supported.
 
+mod connection;
 mod cpu;
-mod lane;
-mod maker;
+mod generator;
 mod pacer;
 mod post;
 mod reply;
@@ -28,22 +28,22 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::lane::{Lane, Learnt};
-use self::maker::{Made, Maker};
+use self::connection::{Connection, ConnectionTotals};
+use self::generator::{BatchGenerator, GeneratorTotals};
 use self::pacer::Pacer;
-use self::post::Post;
+use self::post::EventPoster;
 pub use self::shared::Progress;
-use self::shared::Shared;
-use crate::acks::{Acks, Moved};
-use crate::course::Course;
+use self::shared::RunState;
+use crate::acks::{Acks, StockMovements};
 use crate::schedule::Schedule;
-use crate::source::{Effect, Gap, Planned, Roster, Source};
-use crate::traffic::{Passage, Traffic, TrafficSettings};
+use crate::source::{Directory, Gap, PlannedEvent, Source, StockEffect};
+use crate::timeline::Timeline;
+use crate::traffic::{Traffic, TrafficSettings, TransmissionKind};
 
-/// Most events in a batch: a reply lists as many exceptions, so that each can be told apart.
+/// Most events in a batch: a reply lists at most as many exceptions.
 pub const MAX_BATCH_EVENTS: usize = 1_000;
 
-/// Stands for the status of a request that was not answered: its connection broke, or it took too long.
+/// Status of a request without an answer: its connection broke, or it took too long.
 pub const NO_ANSWER: &str = "none";
 
 /// Batches that wait for each connection.
@@ -59,7 +59,7 @@ pub struct ClientSettings {
     pub target: String,
     /// The API key.
     pub key: String,
-    /// Speak HTTP/2 (all lanes over one connection) instead of HTTP/1.1.
+    /// Use HTTP/2 (all streams over one connection) instead of HTTP/1.1.
     pub http2: bool,
     /// Connections, or streams of HTTP/2; each has one request under way at most.
     pub connections: usize,
@@ -98,7 +98,7 @@ impl Default for ClientSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The target does not parse.
-    #[error("target {target:?} is no address")]
+    #[error("target {target:?} is not an address")]
     Target {
         /// As given.
         target: String,
@@ -106,13 +106,13 @@ pub enum ClientError {
         source: http::uri::InvalidUri,
     },
     /// The target is not plain HTTP.
-    #[error("target {target:?} must be http://host:port; TLS is not spoken here")]
+    #[error("target {target:?} must be http://host:port; TLS is not supported")]
     Scheme {
         /// As given.
         target: String,
     },
     /// The key cannot be sent.
-    #[error("the key cannot stand in a header")]
+    #[error("key is not valid in a header")]
     Key {
         /// What is wrong with it.
         source: http::header::InvalidHeaderValue,
@@ -126,8 +126,8 @@ pub enum ClientError {
     /// There must be a connection.
     #[error("at least one connection is needed")]
     Connections,
-    /// A whole request was refused in a way that no retry mends.
-    #[error("the gateway refused a request for good: status {status}, {body}")]
+    /// The gateway refused a whole request for good.
+    #[error("gateway refused a request for good: status {status}, {body}")]
     Refused {
         /// HTTP status.
         status: u16,
@@ -135,19 +135,19 @@ pub enum ClientError {
         body: String,
     },
     /// The limit for retries has passed.
-    #[error("gave up a batch that was not settled within {after:?}")]
+    #[error("batch was not settled within {after:?}")]
     GaveUp {
         /// The limit.
         after: Duration,
     },
-    /// A lane ended before its work did.
-    #[error("a connection's task ended unexpectedly")]
-    LaneLost,
+    /// The task of a connection ended early.
+    #[error("task of a connection ended unexpectedly")]
+    ConnectionLost,
 }
 
-/// An event that was not treated as planned.
+/// An event with another outcome than planned.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Surprise {
+pub struct UnexpectedOutcome {
     /// Store id.
     pub store: String,
     /// Terminal id.
@@ -160,24 +160,24 @@ pub struct Surprise {
     pub code: Option<String>,
 }
 
-/// An event whose fate the sender does not know.
+/// An event with an unknown outcome.
 #[derive(Debug, Clone)]
-pub struct Unsettled {
+pub struct UnsettledEvent {
     /// The event.
-    pub planned: Planned,
+    pub planned: PlannedEvent,
     /// Whether it was a copy.
-    pub passage: Passage,
+    pub kind: TransmissionKind,
     /// Fingerprint of its text.
     pub fingerprint: u32,
-    /// What it does to stock if it was counted after all.
-    pub effects: Vec<Effect>,
+    /// Its stock effects, if it was counted after all.
+    pub effects: Vec<StockEffect>,
 }
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Debug)]
 pub struct Outcome {
     /// Names behind the indices.
-    pub roster: Arc<Roster>,
+    pub directory: Arc<Directory>,
     /// Numbers left out on purpose.
     pub planted_gaps: Vec<Gap>,
     /// Events sent, copies left out.
@@ -188,31 +188,31 @@ pub struct Outcome {
     pub late: u64,
     /// Acknowledged identities.
     pub acks: Acks,
-    /// What they do to stock.
-    pub moved: Moved,
+    /// Their stock effects.
+    pub moved: StockMovements,
     /// Events refused for good, by code.
     pub refused: BTreeMap<String, u64>,
-    /// Events the gateway said it had before.
+    /// Events that the gateway answered as duplicates.
     pub answered_duplicate: u64,
-    /// The first hundred events not treated as planned.
-    pub surprises: Vec<Surprise>,
-    /// All events not treated as planned.
+    /// The first hundred events with another outcome than planned.
+    pub surprises: Vec<UnexpectedOutcome>,
+    /// All events with another outcome than planned.
     pub surprise_count: u64,
-    /// Events whose fate is unknown; none unless the run was aborted.
-    pub unsettled: Vec<Unsettled>,
+    /// Events with an unknown outcome; none unless the run was aborted.
+    pub unsettled: Vec<UnsettledEvent>,
     /// Requests sent.
     pub requests: u64,
     /// Requests sent again, in whole or in part.
     pub retries: u64,
-    /// Those by the status that was answered; [`NO_ANSWER`] where there was none.
+    /// Retries by the status of the reply; [`NO_ANSWER`] if there was none.
     pub retries_by_status: BTreeMap<String, u64>,
     /// When events were due.
     pub schedule: Schedule,
-    /// Latencies, and what happened when.
-    pub course: Course,
+    /// Rates and latencies over time.
+    pub timeline: Timeline,
     /// From the first event to the last reply.
     pub elapsed: Duration,
-    /// CPU time that this process took for the run; `None` where the system does not say.
+    /// CPU time of this process for the run; `None` if the system does not tell.
     pub sender_cpu: Option<Duration>,
     /// Why the run ended early.
     pub aborted: Option<ClientError>,
@@ -223,7 +223,7 @@ pub struct Outcome {
 /// `stop` winds the source down from outside. `progress` is called several times a second.
 ///
 /// # Errors
-/// The settings do not hold. What goes wrong later stands in [`Outcome::aborted`].
+/// When a setting is invalid. Later failures are in [`Outcome::aborted`].
 pub async fn run(
     source: Box<dyn Source>,
     settings: &ClientSettings,
@@ -236,14 +236,15 @@ pub async fn run(
     if settings.connections == 0 {
         return Err(ClientError::Connections);
     }
-    let post = Post::new(settings)?;
+    let post = EventPoster::new(settings)?;
     let schedule = source.schedule().clone();
-    let shared = Arc::new(Shared::new(schedule.phases()));
+    let shared = Arc::new(RunState::new(schedule.phases()));
     let begun = Instant::now();
     let cpu_before = cpu::of_this_process();
-    let (lanes, queues) = start_lanes(settings, &post, &source.roster(), &shared, begun);
-    let (ready, prepared) = mpsc::channel(maker::ahead(settings.batch));
-    let maker = Maker {
+    let (connections, queues) =
+        start_connections(settings, &post, &source.directory(), &shared, begun);
+    let (ready, prepared) = mpsc::channel(generator::ahead(settings.batch));
+    let generator = BatchGenerator {
         traffic: Traffic::new(source, settings.traffic),
         shared: Arc::clone(&shared),
         stop,
@@ -254,18 +255,18 @@ pub async fn run(
         linger: settings.linger,
         ready,
     };
-    let pacer = Pacer { shared: Arc::clone(&shared), begun, lanes: queues };
-    let lane_count = settings.connections;
+    let pacer = Pacer { shared: Arc::clone(&shared), begun, connections: queues };
+    let connection_count = settings.connections;
     let work = async {
-        let making = tokio::task::spawn_blocking(move || maker.run(lane_count));
+        let making = tokio::task::spawn_blocking(move || generator.run(connection_count));
         let pacing = tokio::task::spawn_blocking(move || pacer.run(prepared));
-        let made = making.await;
+        let generated = making.await;
         let all_handed_over = pacing.await;
-        let mut learnt = Vec::with_capacity(lanes.len());
-        for lane in lanes {
-            learnt.push(lane.await);
+        let mut totals = Vec::with_capacity(connections.len());
+        for connection in connections {
+            totals.push(connection.await);
         }
-        all_handed_over.and(made).map(|made| (made, learnt))
+        all_handed_over.and(generated).map(|generated| (generated, totals))
     };
     let mut work = std::pin::pin!(work);
     let mut tick = tokio::time::interval(PROGRESS_EVERY);
@@ -277,10 +278,10 @@ pub async fn run(
     };
     let last = shared.progress(begun.elapsed());
     progress(&last);
-    let ((made, mut traffic), learnt) = done.map_err(|_ended| ClientError::LaneLost)?;
-    let mut outcome = outcome(made, &mut traffic, last, shared.course());
-    for learnt in learnt {
-        outcome.absorb(learnt.map_err(|_ended| ClientError::LaneLost)?);
+    let ((generated, mut traffic), totals) = done.map_err(|_ended| ClientError::ConnectionLost)?;
+    let mut outcome = outcome(generated, &mut traffic, last, shared.timeline());
+    for totals in totals {
+        outcome.absorb(totals.map_err(|_ended| ClientError::ConnectionLost)?);
     }
     outcome.sender_cpu =
         cpu::of_this_process().zip(cpu_before).map(|(now, then)| now.saturating_sub(then));
@@ -288,40 +289,45 @@ pub async fn run(
     Ok(outcome)
 }
 
-type LaneTask = tokio::task::JoinHandle<Learnt>;
+type ConnectionTask = tokio::task::JoinHandle<ConnectionTotals>;
 
-fn start_lanes(
+fn start_connections(
     settings: &ClientSettings,
-    post: &Post,
-    roster: &Arc<Roster>,
-    shared: &Arc<Shared>,
+    post: &EventPoster,
+    directory: &Arc<Directory>,
+    shared: &Arc<RunState>,
     run_begun: Instant,
-) -> (Vec<LaneTask>, Vec<mpsc::Sender<lane::Batch>>) {
+) -> (Vec<ConnectionTask>, Vec<mpsc::Sender<connection::RequestBatch>>) {
     (0..settings.connections as u64)
         .map(|number| {
             let (queue, batches) = mpsc::channel(QUEUED_BATCHES);
-            let lane = Lane {
+            let connection = Connection {
                 post: post.clone(),
-                roster: Arc::clone(roster),
+                directory: Arc::clone(directory),
                 shared: Arc::clone(shared),
                 run_begun,
                 give_up_after: settings.give_up_after,
-                dice: Xoshiro256PlusPlus::seed_from_u64(settings.traffic.seed ^ number),
+                rng: Xoshiro256PlusPlus::seed_from_u64(settings.traffic.seed ^ number),
             };
-            (tokio::spawn(lane.run(batches)), queue)
+            (tokio::spawn(connection.run(batches)), queue)
         })
         .unzip()
 }
 
-fn outcome(made: Made, traffic: &mut Traffic, last: Progress, course: Course) -> Outcome {
+fn outcome(
+    generated: GeneratorTotals,
+    traffic: &mut Traffic,
+    last: Progress,
+    timeline: Timeline,
+) -> Outcome {
     Outcome {
-        roster: traffic.source().roster(),
+        directory: traffic.source().directory(),
         planted_gaps: traffic.source().planted_gaps(),
-        sent: made.sent,
-        copies: made.copies,
-        late: made.late,
+        sent: generated.sent,
+        copies: generated.copies,
+        late: generated.late,
         acks: Acks::default(),
-        moved: Moved::default(),
+        moved: StockMovements::default(),
         refused: BTreeMap::new(),
         answered_duplicate: 0,
         surprises: Vec::new(),
@@ -331,7 +337,7 @@ fn outcome(made: Made, traffic: &mut Traffic, last: Progress, course: Course) ->
         retries: last.retries,
         retries_by_status: BTreeMap::new(),
         schedule: traffic.source().schedule().clone(),
-        course,
+        timeline,
         elapsed: last.elapsed,
         sender_cpu: None,
         aborted: None,
@@ -339,19 +345,19 @@ fn outcome(made: Made, traffic: &mut Traffic, last: Progress, course: Course) ->
 }
 
 impl Outcome {
-    fn absorb(&mut self, learnt: Learnt) {
-        self.acks.merge(learnt.acks);
-        self.moved.merge(learnt.moved);
-        for (code, count) in learnt.refused {
+    fn absorb(&mut self, totals: ConnectionTotals) {
+        self.acks.merge(totals.acks);
+        self.moved.merge(totals.moved);
+        for (code, count) in totals.refused {
             *self.refused.entry(code).or_default() += count;
         }
-        self.answered_duplicate += learnt.answered_duplicate;
-        self.surprises.extend(learnt.surprises);
-        self.surprises.truncate(lane::KEPT_SURPRISES);
-        self.surprise_count += learnt.surprise_count;
-        self.unsettled.extend(learnt.unsettled);
-        self.requests += learnt.requests;
-        for (status, count) in learnt.retries_by_status {
+        self.answered_duplicate += totals.answered_duplicate;
+        self.surprises.extend(totals.surprises);
+        self.surprises.truncate(connection::MAX_EXAMPLES);
+        self.surprise_count += totals.surprise_count;
+        self.unsettled.extend(totals.unsettled);
+        self.requests += totals.requests;
+        for (status, count) in totals.retries_by_status {
             *self.retries_by_status.entry(status).or_default() += count;
         }
     }

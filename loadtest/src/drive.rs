@@ -22,22 +22,22 @@ use tillrace_loadtest::schedule::{Profile, Schedule};
 use tillrace_loadtest::source::Source;
 use tillrace_loadtest::topics::kafka::KafkaReader;
 use tillrace_loadtest::topics::tap::TapReader;
-use tillrace_loadtest::topics::{Marks, TopicNames, TopicReader};
+use tillrace_loadtest::topics::{StartPositions, TopicNames, TopicReader};
 use tillrace_loadtest::traffic::{Traffic, TrafficSettings};
 use tillrace_loadtest::verify::{Verification, VerifySettings, verify};
 
 use crate::cli::{Cli, ProfileName, VerifyFrom};
 
-/// How long a fleet trades when nothing says otherwise.
+/// Default duration of a fleet's trade.
 const FLEET_DURATION: Duration = Duration::from_secs(30);
 
-/// Share of the stores that an outage cuts off when nothing says otherwise.
+/// Default share of the stores that an outage cuts off.
 const OUTAGE: f64 = 0.2;
 
-/// Does what the command line asks for; returns the exit code that says what came of it.
+/// Does what the command line asks for; returns the exit code of the verdict.
 ///
 /// # Errors
-/// It could not be tried: a file, a target, the brokers.
+/// When the run cannot start: a file, a target, the brokers.
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<u8> {
     if cli.knee.find_knee {
         return steps::find_knee(cli);
@@ -48,17 +48,17 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<u8> {
         return Ok(0);
     }
     let mut reader = reader(cli)?;
-    let marks = match &mut reader {
+    let start = match &mut reader {
         Some(reader) if begins_now(cli) => {
-            Marks::take(reader.as_mut(), &TopicNames::new(&cli.verify.namespace))
+            StartPositions::take(reader.as_mut(), &TopicNames::new(&cli.verify.namespace))
                 .context("read the topics' ends")?
         }
-        _ => Marks::default(),
+        _ => StartPositions::default(),
     };
     let about = about::about(cli)?;
     let outcome = Sender::new()?.send(cli, source, planned_events(cli))?;
     let verification = match &mut reader {
-        Some(reader) => Some(check(cli, &outcome, reader.as_mut(), marks)?),
+        Some(reader) => Some(check(cli, &outcome, reader.as_mut(), start)?),
         None => None,
     };
     let report = Report::new(&outcome, verification);
@@ -259,7 +259,7 @@ async fn stop_on_interrupt(stop: Arc<AtomicBool>) {
     }
 }
 
-/// Shows how far the sender is; the least important stands last, where a narrow terminal ends.
+/// Shows the progress of the sender; the least important comes last, where a narrow terminal ends.
 fn show(bar: &ProgressBar, progress: &Progress) {
     let Progress { acknowledged, refused, retries, .. } = *progress;
     bar.set_position(acknowledged + refused);
@@ -270,11 +270,11 @@ fn check(
     cli: &Cli,
     outcome: &Outcome,
     reader: &mut dyn TopicReader,
-    marks: Marks,
+    start: StartPositions,
 ) -> anyhow::Result<Verification> {
     let settings = VerifySettings {
         namespace: cli.verify.namespace.clone(),
-        marks,
+        start,
         settle_for: cli.verify.settle,
         ..VerifySettings::default()
     };

@@ -1,10 +1,10 @@
-//! A made-up fleet: stores with terminals that trade as real ones do, the same for the same seed.
+//! A simulated fleet: stores with terminals that trade as real ones do, reproducible by a seed.
 //!
 //! Each terminal opens its day, sells, takes goods back, voids, suspends and resumes, counts and
-//! moves stock, and closes, its sequence numbers rising by one. On request some terminals lose
-//! their network for a while, or an outage cuts off some stores, and what they held comes in a burst
-//! when they are back; some numbers are left out; and some events are bad on purpose. Sending,
-//! repeating and disordering happen elsewhere.
+//! moves stock, and closes, with sequence numbers rising by one. On request some terminals lose
+//! their network for a while, or an outage cuts off some stores, and their held events come in a burst
+//! when they are back; some numbers are left out; and some events are bad on purpose. Other modules
+//! send, duplicate and reorder events.
 
 mod bad;
 mod basket;
@@ -12,7 +12,7 @@ mod catalogue;
 mod country;
 mod receipt;
 mod script;
-mod till;
+mod terminal;
 
 #[cfg(test)]
 mod tests;
@@ -25,20 +25,20 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use self::basket::Line;
 use self::catalogue::Catalogue;
-use self::till::{Spell, Till};
+use self::terminal::{OfflineSpan, TerminalState};
 use crate::schedule::{Outage, Profile, Schedule};
-use crate::source::{Effect, Gap, Planned, Roster, Source, Terminal, TerminalIndex};
+use crate::source::{Directory, Gap, PlannedEvent, Source, StockEffect, Terminal, TerminalIndex};
 
-/// The generator: named, so that a seed means the same fleet in every release.
-type Dice = rand::rngs::Xoshiro256PlusPlus;
+/// The random number generator: a fixed algorithm, so that a seed gives the same fleet in every release.
+type FleetRng = rand::rngs::Xoshiro256PlusPlus;
 
-/// Nanoseconds of the run that an event takes in a fleet that has no schedule.
+/// Nanoseconds between two events of a fleet without a schedule.
 const UNSCHEDULED_EVENT_NS: u64 = 100_000;
 
 /// Without a known end one number is left out for every so many events, until all gaps are planted.
 const GAP_EVERY_EVENTS: u64 = 2_000;
 
-/// What a fleet is made of.
+/// Settings of a fleet.
 #[derive(Debug, Clone)]
 pub struct FleetSettings {
     /// Stores, at least one.
@@ -47,7 +47,7 @@ pub struct FleetSettings {
     pub terminals: u32,
     /// Items in the catalogue.
     pub skus: u32,
-    /// The same seed makes the same events.
+    /// The same seed gives the same events.
     pub seed: u64,
     /// Epoch that every event carries: another run's events then are other events.
     pub epoch: Option<String>,
@@ -97,17 +97,17 @@ impl Default for FleetSettings {
 pub struct Fleet {
     settings: FleetSettings,
     schedule: Schedule,
-    roster: Arc<Roster>,
+    directory: Arc<Directory>,
     catalogue: Catalogue,
-    dice: Dice,
-    tills: Vec<Till>,
-    /// Tills whose day is open, each of which must close.
+    rng: FleetRng,
+    states: Vec<TerminalState>,
+    /// Terminals whose day is open, each of which must close.
     open: BTreeSet<TerminalIndex>,
     /// Transfers on their way, by the store they go to.
     transfers: Vec<VecDeque<Transfer>>,
     transfers_sent: u64,
-    /// Events of terminals without network, by the moment it comes back and by number.
-    held: BTreeMap<(Duration, u64), Held>,
+    /// Events of offline terminals, by the time their network is back and by number.
+    held: BTreeMap<(Duration, u64), HeldEvent>,
     made: u64,
     closing: bool,
     planted: Vec<Gap>,
@@ -121,37 +121,37 @@ struct Transfer {
 }
 
 #[derive(Debug)]
-struct Held {
-    planned: Planned,
+struct HeldEvent {
+    planned: PlannedEvent,
     text: Vec<u8>,
-    effects: Vec<Effect>,
+    effects: Vec<StockEffect>,
 }
 
 impl Fleet {
     /// Draws a fleet.
     pub fn new(settings: FleetSettings) -> Self {
-        let mut dice = Dice::seed_from_u64(settings.seed);
-        let catalogue = Catalogue::draw(settings.skus, &mut dice);
+        let mut rng = FleetRng::seed_from_u64(settings.seed);
+        let catalogue = Catalogue::draw(settings.skus, &mut rng);
         let stores = settings.stores.max(1);
         let terminals = settings.terminals.max(1);
-        let mut tills: Vec<Till> = (0..stores * terminals)
-            .map(|index| Till {
+        let mut states: Vec<TerminalState> = (0..stores * terminals)
+            .map(|index| TerminalState {
                 store: index / terminals,
-                offline: spell(&settings, &mut dice),
-                ..Till::default()
+                offline: offline_span(&settings, &mut rng),
+                ..TerminalState::default()
             })
             .collect();
         if let Some(outage) = settings.profile.outage() {
-            for store in tills.chunks_mut(terminals as usize) {
-                cut_off(store, outage, &mut dice);
+            for store in states.chunks_mut(terminals as usize) {
+                cut_off(store, outage, &mut rng);
             }
         }
         Self {
-            roster: Arc::new(roster(&settings, &catalogue)),
+            directory: Arc::new(directory(&settings, &catalogue)),
             schedule: Schedule::new(settings.rate, settings.profile),
             catalogue,
-            dice,
-            tills,
+            rng,
+            states,
             open: BTreeSet::new(),
             transfers: (0..stores).map(|_| VecDeque::new()).collect(),
             transfers_sent: 0,
@@ -186,7 +186,11 @@ impl Fleet {
     }
 
     /// Releases the oldest event of a terminal whose network is back.
-    fn release(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned> {
+    fn release(
+        &mut self,
+        text: &mut Vec<u8>,
+        effects: &mut Vec<StockEffect>,
+    ) -> Option<PlannedEvent> {
         let held = self.held.pop_first()?.1;
         text.extend_from_slice(&held.text);
         effects.extend_from_slice(&held.effects);
@@ -197,13 +201,13 @@ impl Fleet {
         self.held.first_key_value().is_some_and(|((until, _), _)| *until <= self.elapsed())
     }
 
-    /// Picks the till that trades next, busy stores more often; at the end of the day the next one
-    /// to close, and `None` when all are closed.
+    /// Picks the next terminal to trade, busy stores more often; at the end of the day the next one to
+    /// close, and `None` when all are closed.
     ///
-    /// As many events are kept for the end as there are tills to close. When one more is left, no
-    /// other till may open.
+    /// One event is reserved for each open terminal to close. When only one more event is left, no
+    /// other terminal may open.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a u32")]
-    fn next_till(&mut self) -> Option<TerminalIndex> {
+    fn next_terminal(&mut self) -> Option<TerminalIndex> {
         let left = self.settings.events.map(|events| events.saturating_sub(self.made));
         let open = self.open.len() as u64;
         self.closing |= left.is_some_and(|left| left <= open);
@@ -214,33 +218,33 @@ impl Fleet {
             return self.open.last().copied();
         }
         let stores = self.transfers.len() as u32;
-        let share: f64 = self.dice.random();
+        let share: f64 = self.rng.random();
         let store = ((share.powf(1.6) * f64::from(stores)) as u32).min(stores - 1);
-        let terminals = self.tills.len() as u32 / stores;
-        Some(store * terminals + self.dice.random_range(0..terminals))
+        let terminals = self.states.len() as u32 / stores;
+        Some(store * terminals + self.rng.random_range(0..terminals))
     }
 
-    /// Leaves out numbers of a till that is in the middle of its day, when it is time for a gap.
+    /// Leaves out numbers of a terminal in the middle of its day, when a gap is due.
     fn plant_gap(&mut self, terminal: TerminalIndex) {
         let planted = self.planted.len() as u64;
         let gaps = u64::from(self.settings.gaps);
         let every = self.settings.events.map_or(GAP_EVERY_EVENTS, |events| events / (gaps + 1));
-        let till = &mut self.tills[terminal as usize];
-        if planted < gaps && self.made >= every * (planted + 1) && till.sequence > 0 {
-            let from = till.sequence + 1;
-            till.sequence += self.dice.random_range(1..=9);
-            self.planted.push(Gap { terminal, from, to: till.sequence });
+        let state = &mut self.states[terminal as usize];
+        if planted < gaps && self.made >= every * (planted + 1) && state.sequence > 0 {
+            let from = state.sequence + 1;
+            state.sequence += self.rng.random_range(1..=9);
+            self.planted.push(Gap { terminal, from, to: state.sequence });
         }
     }
 }
 
 impl Source for Fleet {
-    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned> {
+    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<StockEffect>) -> Option<PlannedEvent> {
         loop {
             if self.is_network_back() {
                 return self.release(text, effects);
             }
-            let Some(terminal) = self.next_till() else {
+            let Some(terminal) = self.next_terminal() else {
                 return self.release(text, effects);
             };
             self.plant_gap(terminal);
@@ -248,12 +252,12 @@ impl Source for Fleet {
             let due = self.due(elapsed);
             let (sequence, expected) = self.compose(terminal, text, effects);
             self.made += 1;
-            let planned = Planned { due, terminal, sequence, expected, held: false };
-            let Some(until) = self.tills[terminal as usize].offline_until(elapsed) else {
+            let planned = PlannedEvent { due, terminal, sequence, expected, held: false };
+            let Some(until) = self.states[terminal as usize].offline_until(elapsed) else {
                 return Some(planned);
             };
-            let held = Held {
-                planned: Planned { due: self.due(until), held: true, ..planned },
+            let held = HeldEvent {
+                planned: PlannedEvent { due: self.due(until), held: true, ..planned },
                 text: text.split_off(start),
                 effects: effects.split_off(first_effect),
             };
@@ -269,8 +273,8 @@ impl Source for Fleet {
         &self.schedule
     }
 
-    fn roster(&self) -> Arc<Roster> {
-        Arc::clone(&self.roster)
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
     }
 
     fn planted_gaps(&self) -> Vec<Gap> {
@@ -278,9 +282,9 @@ impl Source for Fleet {
     }
 }
 
-fn roster(settings: &FleetSettings, catalogue: &Catalogue) -> Roster {
+fn directory(settings: &FleetSettings, catalogue: &Catalogue) -> Directory {
     let (stores, terminals) = (settings.stores.max(1), settings.terminals.max(1));
-    Roster {
+    Directory {
         stores: (0..stores).map(|store| format!("s{:04}", store + 1)).collect(),
         terminals: (0..stores * terminals)
             .map(|index| Terminal {
@@ -293,22 +297,21 @@ fn roster(settings: &FleetSettings, catalogue: &Catalogue) -> Roster {
     }
 }
 
-fn spell(settings: &FleetSettings, dice: &mut Dice) -> Option<Spell> {
+fn offline_span(settings: &FleetSettings, rng: &mut FleetRng) -> Option<OfflineSpan> {
     let span = settings.offline_for;
-    if span.is_zero() || !dice.random_bool(settings.offline.clamp(0.0, 1.0)) {
+    if span.is_zero() || !rng.random_bool(settings.offline.clamp(0.0, 1.0)) {
         return None;
     }
-    let from = span.mul_f64(dice.random());
-    Some(Spell { from, until: from + span })
+    let from = span.mul_f64(rng.random());
+    Some(OfflineSpan { from, until: from + span })
 }
 
-/// Cuts off the terminals of one store for the whole of an outage, or does not; the store is back
-/// at a random moment of those at which stores come back.
-fn cut_off(store: &mut [Till], outage: Outage, dice: &mut Dice) {
-    let back = outage.until + outage.back_by.saturating_sub(outage.until).mul_f64(dice.random());
-    if dice.random_bool(outage.share.clamp(0.0, 1.0)) {
-        for till in store {
-            till.offline = Some(Spell { from: outage.from, until: back });
+/// Decides whether an outage cuts off one store; the store is back at a random time of the recovery.
+fn cut_off(store: &mut [TerminalState], outage: Outage, rng: &mut FleetRng) {
+    let back = outage.until + outage.back_by.saturating_sub(outage.until).mul_f64(rng.random());
+    if rng.random_bool(outage.share.clamp(0.0, 1.0)) {
+        for state in store {
+            state.offline = Some(OfflineSpan { from: outage.from, until: back });
         }
     }
 }

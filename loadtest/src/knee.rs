@@ -1,9 +1,9 @@
-//! Looks for the knee: the highest rate that the gateway holds.
+//! Searches for the knee: the highest rate that the gateway sustains.
 //!
 //! A rate holds if nothing failed, as much was acknowledged as was due, and the 99th percentile of
 //! the latency, from when each event was due, kept its limit. Rates are doubled until one breaks (or
-//! halved until one holds), then the span between is bisected. The search only decides which rate
-//! comes next and what to think of a measurement; who sends and measures is the caller's business.
+//! halved until one holds), then the interval between is bisected. The search only chooses the next
+//! rate and judges measurements; the caller sends and measures.
 
 use std::fmt::{Display, Formatter};
 use std::time::Duration;
@@ -26,9 +26,9 @@ const HELD_SHARE: f64 = 0.98;
 /// Lowest and highest rate that is tried.
 const RATES: (f64, f64) = (1.0, 1e7);
 
-/// What one step found.
+/// The measurement of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Measured {
+pub struct StepMeasurement {
     /// Events a second that were due.
     pub rate: f64,
     /// Events a second that were acknowledged.
@@ -39,14 +39,14 @@ pub struct Measured {
     pub p99_us: u64,
     /// The longest.
     pub max_us: u64,
-    /// Requests sent again, events not treated as planned, events of unknown fate.
+    /// Retries, events with another outcome than planned, and events with an unknown outcome.
     pub errors: u64,
 }
 
 /// Why a rate did not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Broke {
+pub enum BreakReason {
     /// Something failed or had to be sent again.
     Errors,
     /// Less was acknowledged than was due.
@@ -55,17 +55,17 @@ pub enum Broke {
     Late,
 }
 
-/// A step and what to think of it.
+/// A step and its result.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Step {
     /// What was measured.
     #[serde(flatten)]
-    pub measured: Measured,
+    pub measured: StepMeasurement,
     /// Why the rate did not hold; `None` where it did.
-    pub broke: Option<Broke>,
+    pub broke: Option<BreakReason>,
 }
 
-/// What a search came to; its JSON has these members at the top level.
+/// The result of a search; its JSON has these members at the top level.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KneeReport {
     /// The highest rate that held; `null` where none did.
@@ -80,7 +80,7 @@ pub struct KneeReport {
 
 /// A search for the knee.
 #[derive(Debug, Clone)]
-pub struct Search {
+pub struct KneeSearch {
     p99_limit: Duration,
     rate: f64,
     /// The rate broke once: it is tried again, as one hiccup of the machine is no knee.
@@ -90,31 +90,32 @@ pub struct Search {
     steps: Vec<Step>,
 }
 
-impl Measured {
-    /// Reads off a run on [`Profile::Step`] what its measured phase came to.
+impl StepMeasurement {
+    /// Measures the measured phase of a run on [`Profile::Step`].
     #[expect(clippy::cast_precision_loss, reason = "rates for people")]
     pub fn of(rate: f64, outcome: &Outcome) -> Self {
         let errors = outcome.surprise_count
             + outcome.retries
             + outcome.unsettled.len() as u64
             + u64::from(outcome.aborted.is_some());
-        let phases = outcome.course.phases();
+        let phases = outcome.timeline.phases();
         let none = Self { rate, acknowledged_per_s: 0.0, p50_us: 0, p99_us: 0, max_us: 0, errors };
-        let Some(tally) = phases.iter().find(|tally| tally.phase.name == Profile::MEASURED) else {
+        let Some(totals) = phases.iter().find(|totals| totals.phase.name == Profile::MEASURED)
+        else {
             return none;
         };
-        let length_s = tally.phase.until.saturating_sub(tally.phase.from).as_secs_f64();
+        let length_s = totals.phase.until.saturating_sub(totals.phase.from).as_secs_f64();
         Self {
-            acknowledged_per_s: tally.acknowledged as f64 / length_s,
-            p50_us: tally.latency_us.value_at_quantile(0.5),
-            p99_us: tally.latency_us.value_at_quantile(0.99),
-            max_us: tally.latency_us.max(),
+            acknowledged_per_s: totals.acknowledged as f64 / length_s,
+            p50_us: totals.latency_us.value_at_quantile(0.5),
+            p99_us: totals.latency_us.value_at_quantile(0.99),
+            max_us: totals.latency_us.max(),
             ..none
         }
     }
 }
 
-impl Search {
+impl KneeSearch {
     /// Begins a search at a rate.
     pub fn new(first_rate: f64, p99_limit: Duration) -> Self {
         let rate = first_rate.clamp(RATES.0, RATES.1);
@@ -133,8 +134,8 @@ impl Search {
         (!found).then_some(self.rate)
     }
 
-    /// Takes what was measured at the rate that was asked for; returns the step it makes.
-    pub fn note(&mut self, measured: Measured) -> Step {
+    /// Adds the measurement at the requested rate; returns its step.
+    pub fn note(&mut self, measured: StepMeasurement) -> Step {
         let step = Step { measured, broke: self.judge(&measured) };
         self.steps.push(step);
         self.is_suspect = step.broke.is_some() && !self.is_suspect;
@@ -165,7 +166,7 @@ impl Search {
         &self.steps
     }
 
-    /// Reports what the search came to, with steps that each measured for so long.
+    /// Reports the result; `measured` is the measured duration of each step.
     pub fn report(&self, measured: Duration) -> KneeReport {
         KneeReport {
             knee_events_per_s: self.held,
@@ -175,20 +176,20 @@ impl Search {
         }
     }
 
-    fn judge(&self, measured: &Measured) -> Option<Broke> {
+    fn judge(&self, measured: &StepMeasurement) -> Option<BreakReason> {
         if measured.errors > 0 {
-            Some(Broke::Errors)
+            Some(BreakReason::Errors)
         } else if measured.acknowledged_per_s < HELD_SHARE * measured.rate {
-            Some(Broke::Behind)
+            Some(BreakReason::Behind)
         } else if Duration::from_micros(measured.p99_us) > self.p99_limit {
-            Some(Broke::Late)
+            Some(BreakReason::Late)
         } else {
             None
         }
     }
 }
 
-impl Display for Broke {
+impl Display for BreakReason {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Errors => "errors",
@@ -201,7 +202,8 @@ impl Display for Broke {
 /// A row of the table under [`KneeReport`]'s verdict.
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        let Measured { rate, acknowledged_per_s, p50_us, p99_us, max_us, errors } = self.measured;
+        let StepMeasurement { rate, acknowledged_per_s, p50_us, p99_us, max_us, errors } =
+            self.measured;
         let [due, acknowledged] = [rate, acknowledged_per_s].map(figures::rate);
         let [p50, p99, longest] = [p50_us, p99_us, max_us].map(figures::latency_us);
         let outcome = self.broke.map_or("held".to_owned(), |broke| broke.to_string());
@@ -249,12 +251,12 @@ mod tests {
 
     /// A server with one queue: latency grows as 1 / (1 - load), and past its capacity it falls
     /// behind.
-    fn served(rate: f64, capacity: f64, base_us: f64) -> Measured {
+    fn served(rate: f64, capacity: f64, base_us: f64) -> StepMeasurement {
         let load = rate / capacity;
         let p99_us = if load < 1.0 { base_us / (1.0 - load) } else { 1e9 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
         let p99_us = p99_us as u64;
-        Measured {
+        StepMeasurement {
             rate,
             acknowledged_per_s: rate.min(capacity),
             p50_us: p99_us / 4,
@@ -264,8 +266,8 @@ mod tests {
         }
     }
 
-    fn search(first_rate: f64, mut measure: impl FnMut(f64) -> Measured) -> Search {
-        let mut search = Search::new(first_rate, LIMIT);
+    fn search(first_rate: f64, mut measure: impl FnMut(f64) -> StepMeasurement) -> KneeSearch {
+        let mut search = KneeSearch::new(first_rate, LIMIT);
         while let Some(rate) = search.next_rate() {
             search.note(measure(rate));
             assert!(search.steps().len() < 200, "the search ends");
@@ -297,7 +299,7 @@ mod tests {
             let found = search(first, |rate| {
                 let hiccup = rate.to_bits() != f64::to_bits(last);
                 last = rate;
-                Measured { errors: u64::from(hiccup), ..served(rate, capacity, 100.0) }
+                StepMeasurement { errors: u64::from(hiccup), ..served(rate, capacity, 100.0) }
             });
             let calm = search(first, |rate| served(rate, capacity, 100.0));
             prop_assert_eq!(found.knee(), calm.knee());
@@ -316,20 +318,30 @@ mod tests {
 
     #[test]
     fn each_reason_to_break_is_named() {
-        let search = Search::new(100.0, LIMIT);
+        let search = KneeSearch::new(100.0, LIMIT);
         let good = served(100.0, 1e6, 100.0);
         assert_eq!(search.judge(&good), None);
-        assert_eq!(search.judge(&Measured { p99_us: 50_000, ..good }), None, "a limit is kept");
-        assert_eq!(search.judge(&Measured { p99_us: 50_001, ..good }), Some(Broke::Late));
-        let behind = Measured { acknowledged_per_s: 97.9, p99_us: 50_001, ..good };
-        assert_eq!(search.judge(&behind), Some(Broke::Behind));
-        assert_eq!(search.judge(&Measured { errors: 1, ..behind }), Some(Broke::Errors));
+        assert_eq!(
+            search.judge(&StepMeasurement { p99_us: 50_000, ..good }),
+            None,
+            "a limit is kept"
+        );
+        assert_eq!(
+            search.judge(&StepMeasurement { p99_us: 50_001, ..good }),
+            Some(BreakReason::Late)
+        );
+        let behind = StepMeasurement { acknowledged_per_s: 97.9, p99_us: 50_001, ..good };
+        assert_eq!(search.judge(&behind), Some(BreakReason::Behind));
+        assert_eq!(
+            search.judge(&StepMeasurement { errors: 1, ..behind }),
+            Some(BreakReason::Errors)
+        );
     }
 
     #[test]
     fn what_nothing_breaks_and_what_nothing_holds_ends_the_search() {
         assert_eq!(search(1e6, |rate| served(rate, 1e12, 1.0)).knee(), Some(1e7));
-        let broken = search(100.0, |rate| Measured { errors: 1, ..served(rate, 1e9, 1.0) });
+        let broken = search(100.0, |rate| StepMeasurement { errors: 1, ..served(rate, 1e9, 1.0) });
         assert_eq!(broken.knee(), None);
         assert_eq!(broken.steps().last().unwrap().measured.rate, 1.0);
     }
@@ -342,9 +354,9 @@ mod tests {
         assert_eq!(lines[0], "PASSED: the knee is at 4,967 events/s, p99 limit 50 ms");
         assert_eq!(lines[3], "  1,000   1,000   31 µs  125 µs  250 µs      0  held");
         assert!(lines[6].ends_with("fell behind"), "{text}");
-        let wide = Measured { errors: 123_456, ..served(123_456.0, 1e6, 999_000.0) };
-        let mut search = Search::new(1.0, LIMIT);
-        let late = Measured { errors: 0, ..wide };
+        let wide = StepMeasurement { errors: 123_456, ..served(123_456.0, 1e6, 999_000.0) };
+        let mut search = KneeSearch::new(1.0, LIMIT);
+        let late = StepMeasurement { errors: 0, ..wide };
         search.note(late);
         search.note(wide);
         let wide = search.report(Duration::from_secs(5)).to_string();

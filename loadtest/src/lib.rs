@@ -1,10 +1,10 @@
 //! A black-box load generator and verifier: it knows HTTP and topics, nothing of the engine.
 //!
-//! A [`source`] writes events and knows what should come of each: a made-up [`fleet`] or a
-//! [`replay`] of real data. [`traffic`] repeats and disorders them, the [`client`] sends them when
-//! the open-loop [`schedule`] has them due and keeps what was [acknowledged](acks) and the run's
-//! [`course`], [`topics`] reads back what stands in the log, [`verify`] compares, and [`report`] says
-//! how it went. [`knee`] looks for the highest rate that holds.
+//! A [`source`] generates events and knows the expected outcome of each: a simulated [`fleet`] or a
+//! [`replay`] of real data. [`traffic`] duplicates and reorders them, the [`client`] sends them on the
+//! open-loop [`schedule`] and keeps the [acknowledgements](acks) and the [`timeline`] of the run,
+//! [`topics`] reads the log back, [`verify`] compares, and [`report`] presents the results. [`knee`]
+//! searches for the highest sustainable rate.
 
 pub mod calendar;
 mod json;
@@ -20,7 +20,7 @@ pub mod traffic;
 
 pub mod acks;
 
-pub mod course;
+pub mod timeline;
 
 pub mod client;
 
@@ -38,4 +38,4 @@ pub mod text;
 pub mod page;
 
 #[cfg(test)]
-mod backbone;
+mod mock_gateway;

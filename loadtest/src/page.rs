@@ -18,9 +18,9 @@ use crate::report::Report;
 
 const STYLE: &str = include_str!("page/style.css");
 
-/// What a report says about the run it reports on.
+/// A description of the run, for its page.
 #[derive(Debug, Clone, Default)]
-pub struct About {
+pub struct RunDescription {
     /// Where events were sent.
     pub target: String,
     /// When, as people write it.
@@ -30,14 +30,14 @@ pub struct About {
 }
 
 /// Writes the page of a run.
-pub fn of_run(report: &Report, about: &About) -> String {
+pub fn of_run(report: &Report, about: &RunDescription) -> String {
     let mut page = begin("Load test", about, run::badge(report.verdict));
     run::write(report, &mut page);
     end(page, about)
 }
 
 /// Writes the page of a search for the knee.
-pub fn of_knee(report: &KneeReport, about: &About) -> String {
+pub fn of_knee(report: &KneeReport, about: &RunDescription) -> String {
     let found = report.knee_events_per_s.is_some();
     let badge = if found { ("good", "Passed") } else { ("bad", "Failed") };
     let mut page = begin("Search for the knee", about, badge);
@@ -45,7 +45,7 @@ pub fn of_knee(report: &KneeReport, about: &About) -> String {
     end(page, about)
 }
 
-fn begin(title: &str, about: &About, badge: (&str, &str)) -> Markup {
+fn begin(title: &str, about: &RunDescription, badge: (&str, &str)) -> Markup {
     let mut page = Markup::begin("<!DOCTYPE html>\n");
     page.tag("html").with("xmlns", "http://www.w3.org/1999/xhtml").with("lang", "en").open();
     page.tag("head").open();
@@ -69,7 +69,7 @@ fn begin(title: &str, about: &About, badge: (&str, &str)) -> Markup {
     page
 }
 
-fn end(mut page: Markup, about: &About) -> String {
+fn end(mut page: Markup, about: &RunDescription) -> String {
     section(&mut page, "What was asked for", "");
     page.tag("table").open();
     for (name, value) in &about.parameters {

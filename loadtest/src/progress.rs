@@ -43,12 +43,12 @@ mod tests {
 
     /// A terminal of a width that remembers the longest line it was given.
     #[derive(Debug, Clone)]
-    struct Narrow {
+    struct NarrowTerminal {
         width: u16,
         longest: Arc<Mutex<usize>>,
     }
 
-    impl TermLike for Narrow {
+    impl TermLike for NarrowTerminal {
         fn width(&self) -> u16 {
             self.width
         }
@@ -85,7 +85,7 @@ mod tests {
         for width in [60, 80, 110] {
             for total in [Some(12_345_678), None] {
                 let longest = Arc::default();
-                let terminal = Narrow { width, longest: Arc::clone(&longest) };
+                let terminal = NarrowTerminal { width, longest: Arc::clone(&longest) };
                 let line = on(ProgressDrawTarget::term_like(Box::new(terminal)), total);
                 line.set_prefix("delivering");
                 line.set_position(12_345_678);

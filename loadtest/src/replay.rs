@@ -2,13 +2,13 @@
 //!
 //! The same files make the same events, so that a replay can be repeated and counts once. Data sets
 //! are played one after the other, each in order of time; the schedule is the run's, not theirs.
-//! What each conversion decides stands in `replay/completejourney.rs` and `replay/tpcds.rs`, and in
+//! The rules of each conversion are in `replay/completejourney.rs` and `replay/tpcds.rs`, and in
 //! `loadtest/datasets/expect`, which computes the same totals from the same files without any of
 //! this code.
 
 mod columns;
 mod completejourney;
-mod tape;
+mod recording;
 mod tpcds;
 
 #[cfg(test)]
@@ -19,10 +19,10 @@ use std::sync::Arc;
 
 pub use self::columns::ReplayError;
 use self::completejourney::Baskets;
-use self::tape::{Page, Tape};
+use self::recording::{EventBuffers, Recording};
 use self::tpcds::Returns;
 use crate::schedule::{Profile, Schedule};
-use crate::source::{Effect, Expected, Gap, Planned, Roster, Source, Terminal};
+use crate::source::{Directory, ExpectedOutcome, Gap, PlannedEvent, Source, StockEffect, Terminal};
 
 /// A recorded data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,20 +49,20 @@ pub struct ReplaySettings {
 /// Recorded trade as a source.
 #[derive(Debug)]
 pub struct Replay {
-    parts: Vec<Part>,
-    roster: Arc<Roster>,
+    parts: Vec<ReplayPart>,
+    directory: Arc<Directory>,
     schedule: Schedule,
     made: u64,
     most: u64,
 }
 
-/// A data set, with its place in the common roster and how far it was played.
+/// A data set, with its offsets in the common directory and its progress.
 #[derive(Debug)]
-struct Part {
-    tape: Box<dyn Tape>,
+struct ReplayPart {
+    recording: Box<dyn Recording>,
     first_terminal: u32,
     first_sku: u32,
-    place: usize,
+    index: usize,
 }
 
 impl Replay {
@@ -71,41 +71,41 @@ impl Replay {
     /// # Errors
     /// A file is not there, is no Parquet, or is not what the data set has been.
     pub fn read(folder: &Path, settings: &ReplaySettings) -> Result<Self, ReplayError> {
-        let mut roster = Roster { epoch: settings.epoch.clone(), ..Roster::default() };
+        let mut directory = Directory { epoch: settings.epoch.clone(), ..Directory::default() };
         let mut parts = Vec::new();
         for set in &settings.sets {
-            let tape: Box<dyn Tape> = match set {
+            let recording: Box<dyn Recording> = match set {
                 DataSet::CompleteJourney => {
                     Box::new(Baskets::read(&folder.join("completejourney/transactions.parquet"))?)
                 }
                 DataSet::Tpcds => Box::new(Returns::read(&folder.join("tpcds/returns.parquet"))?),
             };
-            let (first_terminal, first_sku) = join(&mut roster, &tape.names().roster);
-            parts.push(Part { tape, first_terminal, first_sku, place: 0 });
+            let (first_terminal, first_sku) = join(&mut directory, &recording.names().directory);
+            parts.push(ReplayPart { recording, first_terminal, first_sku, index: 0 });
         }
         Ok(Self {
             parts,
-            roster: Arc::new(roster),
+            directory: Arc::new(directory),
             schedule: Schedule::new(settings.rate, Profile::Constant),
             made: 0,
             most: settings.events.unwrap_or(u64::MAX),
         })
     }
 
-    /// Says what the data sets hold, and what had to be decided while converting and how often.
+    /// Lists what the data sets hold, and what the conversion had to decide and how often.
     pub fn notes(&self) -> Vec<(&'static str, u64)> {
-        self.parts.iter().flat_map(|part| part.tape.notes()).collect()
+        self.parts.iter().flat_map(|part| part.recording.notes()).collect()
     }
 }
 
-/// Appends a tape's names to the roster; returns where its terminals and SKUs begin there.
-fn join(roster: &mut Roster, other: &Roster) -> (u32, u32) {
+/// Appends a recording's names to the directory; returns where its terminals and SKUs begin there.
+fn join(directory: &mut Directory, other: &Directory) -> (u32, u32) {
     let first = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    let first_store = first(roster.stores.len());
-    let firsts = (first(roster.terminals.len()), first(roster.skus.len()));
-    roster.stores.extend_from_slice(&other.stores);
-    roster.skus.extend_from_slice(&other.skus);
-    roster.terminals.extend(other.terminals.iter().map(|terminal| Terminal {
+    let first_store = first(directory.stores.len());
+    let firsts = (first(directory.terminals.len()), first(directory.skus.len()));
+    directory.stores.extend_from_slice(&other.stores);
+    directory.skus.extend_from_slice(&other.skus);
+    directory.terminals.extend(other.terminals.iter().map(|terminal| Terminal {
         store: first_store + terminal.store,
         name: terminal.name.clone(),
     }));
@@ -113,27 +113,27 @@ fn join(roster: &mut Roster, other: &Roster) -> (u32, u32) {
 }
 
 impl Source for Replay {
-    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned> {
+    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<StockEffect>) -> Option<PlannedEvent> {
         if self.made >= self.most {
             return None;
         }
-        let part = self.parts.iter_mut().find(|part| part.place < part.tape.len())?;
-        let epoch = self.roster.epoch.as_deref();
-        let mut page = Page { text, effects, first_sku: part.first_sku, epoch };
-        let number = part.tape.write(part.place, &mut page);
-        part.place += 1;
+        let part = self.parts.iter_mut().find(|part| part.index < part.recording.len())?;
+        let epoch = self.directory.epoch.as_deref();
+        let mut buffers = EventBuffers { text, effects, first_sku: part.first_sku, epoch };
+        let number = part.recording.write(part.index, &mut buffers);
+        part.index += 1;
         let due = self.schedule.due(self.made);
         self.made += 1;
-        Some(Planned {
+        Some(PlannedEvent {
             due,
             terminal: part.first_terminal + number.terminal,
             sequence: number.sequence,
-            expected: Expected::Accepted,
+            expected: ExpectedOutcome::Accepted,
             held: false,
         })
     }
 
-    /// A replay has nothing open: it stops where it is.
+    /// A replay has no open terminals: it stops where it is.
     fn wind_down(&mut self) {
         self.most = self.made;
     }
@@ -142,8 +142,8 @@ impl Source for Replay {
         &self.schedule
     }
 
-    fn roster(&self) -> Arc<Roster> {
-        Arc::clone(&self.roster)
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory)
     }
 
     fn planted_gaps(&self) -> Vec<Gap> {

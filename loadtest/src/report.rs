@@ -1,7 +1,7 @@
-//! What a run came to, for people and for programs.
+//! The report of a run, for people and for programs.
 
-mod pace;
 mod print;
+mod rate_check;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -9,19 +9,19 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::client::{Outcome, Surprise};
-use crate::course::{PhaseTally, Span};
+use crate::client::{Outcome, UnexpectedOutcome};
+use crate::timeline::{PhaseTotals, TimelineSpan};
 use crate::verify::{MissingRange, Verification};
 
-use self::pace::Pace;
 pub use self::print::Details;
+use self::rate_check::RateCheck;
 pub use self::verdict::Verdict;
 
 /// The report; its JSON has these members at the top level. What only verification can know is
 /// `null` where there was none.
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
-    /// What to think of the run.
+    /// The verdict on the run.
     pub verdict: Verdict,
     /// Events sent, copies left out.
     pub sent: u64,
@@ -55,7 +55,7 @@ pub struct Report {
     pub max_us: u64,
     /// Events a second that the schedule asked for on average, copies left out; `null` where there was no schedule.
     pub asked_events_per_s: Option<f64>,
-    /// Events a second that came of it.
+    /// Events a second that were reached.
     pub reached_events_per_s: f64,
     /// When the last event was due, seconds from the start; `null` where there was no schedule.
     pub due_within_s: Option<f64>,
@@ -67,13 +67,13 @@ pub struct Report {
     pub elapsed_s: f64,
     /// Events sent after later ones on purpose.
     pub late: u64,
-    /// Events that the gateway said it had before.
+    /// Events that the gateway answered as duplicates.
     pub answered_duplicate: u64,
-    /// Events not treated as planned.
+    /// Events with another outcome than planned.
     pub unexpected: u64,
     /// The first of them.
-    pub unexpected_examples: Vec<Surprise>,
-    /// Events whose fate is unknown, as the run ended early.
+    pub unexpected_examples: Vec<UnexpectedOutcome>,
+    /// Events with an unknown outcome, because the run ended early.
     pub unsettled: u64,
     /// Requests sent.
     pub requests: u64,
@@ -85,19 +85,19 @@ pub struct Report {
     pub aborted: Option<String>,
     /// Events sent that their terminals had held while they were cut off, copies included.
     pub held: u64,
-    /// CPU time that the load test itself took for the run; `null` where the system does not say.
+    /// CPU time of the load test for the run; `null` if the system does not tell.
     pub sender_cpu_s: Option<f64>,
-    /// What came of each phase of the schedule.
+    /// Totals of each phase of the schedule.
     pub phases: Vec<PhaseReport>,
     /// Rates and latencies over time.
-    pub timeline: Vec<Span>,
+    pub timeline: Vec<TimelineSpan>,
     /// Latencies at percentiles that come ever closer to 100.
     pub latency_by_percentile: Vec<Percentile>,
     /// Everything verification found.
     pub verification: Option<Verification>,
 }
 
-/// What came of a phase of the schedule.
+/// Totals of a phase of the schedule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct PhaseReport {
     /// Its name.
@@ -130,13 +130,13 @@ pub struct Percentile {
 }
 
 impl Report {
-    /// Writes down a run and what verification found of it.
+    /// Reports on a run and its verification.
     #[expect(clippy::cast_precision_loss, reason = "rates for people")]
     pub fn new(outcome: &Outcome, verification: Option<Verification>) -> Self {
-        let latencies = outcome.course.latency_us();
+        let latencies = outcome.timeline.latency_us();
         let latency = |quantile| latencies.value_at_quantile(quantile);
         let elapsed_s = outcome.elapsed.as_secs_f64();
-        let pace = Pace::of(&outcome.schedule, outcome.course.last_due(), outcome.elapsed);
+        let pace = RateCheck::of(&outcome.schedule, outcome.timeline.last_due(), outcome.elapsed);
         let per_s = |events: u64| if elapsed_s > 0.0 { events as f64 / elapsed_s } else { 0.0 };
         let report = Self {
             verdict: Verdict::Passed,
@@ -171,10 +171,10 @@ impl Report {
             retries: outcome.retries,
             retries_by_status: outcome.retries_by_status.clone(),
             aborted: outcome.aborted.as_ref().map(ToString::to_string),
-            held: outcome.course.phases().iter().map(|tally| tally.held).sum(),
+            held: outcome.timeline.phases().iter().map(|totals| totals.held).sum(),
             sender_cpu_s: outcome.sender_cpu.map(|cpu| cpu.as_secs_f64()),
-            phases: phases(outcome.course.phases(), elapsed_s),
-            timeline: outcome.course.spans(outcome.elapsed, &outcome.schedule),
+            phases: phases(outcome.timeline.phases(), elapsed_s),
+            timeline: outcome.timeline.spans(outcome.elapsed, &outcome.schedule),
             latency_by_percentile: percentiles(&latencies),
             verification,
         };
@@ -189,8 +189,8 @@ impl Report {
         }
     }
 
-    /// Says whether every event was treated as planned, at whatever rate: nothing unexpected, nothing open,
-    /// and conservation holding where it was verified.
+    /// Tells whether every event had its planned outcome, at any rate: nothing unexpected, nothing open, and
+    /// conservation holds if it was verified.
     pub fn holds(&self) -> bool {
         self.unexpected == 0
             && self.unsettled == 0
@@ -199,17 +199,17 @@ impl Report {
     }
 }
 
-fn phases(tallies: &[PhaseTally], elapsed_s: f64) -> Vec<PhaseReport> {
-    let phases = tallies.iter().map(|tally| PhaseReport {
-        phase: tally.phase.name,
-        from_s: tally.phase.from.as_secs_f64(),
-        until_s: tally.phase.until.as_secs_f64().min(elapsed_s),
-        events: tally.latency_us.len(),
-        acknowledged: tally.acknowledged,
-        held: tally.held,
-        p50_us: tally.latency_us.value_at_quantile(0.5),
-        p99_us: tally.latency_us.value_at_quantile(0.99),
-        max_us: tally.latency_us.max(),
+fn phases(phases: &[PhaseTotals], elapsed_s: f64) -> Vec<PhaseReport> {
+    let phases = phases.iter().map(|totals| PhaseReport {
+        phase: totals.phase.name,
+        from_s: totals.phase.from.as_secs_f64(),
+        until_s: totals.phase.until.as_secs_f64().min(elapsed_s),
+        events: totals.latency_us.len(),
+        acknowledged: totals.acknowledged,
+        held: totals.held,
+        p50_us: totals.latency_us.value_at_quantile(0.5),
+        p99_us: totals.latency_us.value_at_quantile(0.99),
+        max_us: totals.latency_us.max(),
     });
     phases.filter(|phase| phase.from_s < phase.until_s).collect()
 }

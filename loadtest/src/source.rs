@@ -1,9 +1,8 @@
-//! What a source of traffic is: it writes events, says when each is due, and what should come of it.
+//! Sources of traffic: they generate events with their due times and expected outcomes.
 //!
-//! A [`Source`] is the only thing that knows the truth: which terminal sent which numbers, which
-//! events must be refused and with what code, and what every accepted one does to stock. The
-//! verifier compares that with what stands on the topics. Sources do not send, do not repeat and do
-//! not disorder: that is [`crate::traffic`].
+//! Only a [`Source`] knows the truth: which terminal sent which numbers, which events must be refused
+//! and with what code, and the stock effects of every accepted one. The verifier compares that with
+//! the topics. Sources do not send, duplicate or reorder: that is [`crate::traffic`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,56 +15,56 @@ pub const QUANTITY_SCALE: u32 = 6;
 /// One unit of quantity.
 pub const ONE: i64 = 1_000_000;
 
-/// A terminal, as an index into [`Roster::terminals`].
+/// A terminal, as an index into [`Directory::terminals`].
 pub type TerminalIndex = u32;
 
 /// Yields events in the order and at the times a fleet would send them.
 pub trait Source: Send {
-    /// Appends the next event to `text` (one JSON object, no line end) and what it does to stock to
+    /// Appends the next event to `text` (one JSON object, no line end) and its stock effects to
     /// `effects`; returns `None`, having appended nothing, when there are no more.
-    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<Effect>) -> Option<Planned>;
+    fn next(&mut self, text: &mut Vec<u8>, effects: &mut Vec<StockEffect>) -> Option<PlannedEvent>;
 
-    /// Ends the day: from now on only what closes what is open.
+    /// Ends the day: from now on only events that close open terminals follow.
     fn wind_down(&mut self);
 
     /// Returns when its events are due.
     fn schedule(&self) -> &Schedule;
 
-    /// Names the stores, terminals and SKUs that indices stand for.
-    fn roster(&self) -> Arc<Roster>;
+    /// Returns the names of stores, terminals and SKUs by index.
+    fn directory(&self) -> Arc<Directory>;
 
     /// Lists the numbers left out on purpose so far: the gaps a terminal ledger should report.
     fn planted_gaps(&self) -> Vec<Gap>;
 }
 
-/// An event's plan: who sends it when, and what should come of it.
+/// A planned event: its terminal, due time and expected outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedEvent {
     /// When to send it, from the start of the run; zero where the run has no schedule.
     pub due: Duration,
-    /// Who sends it.
+    /// Its terminal.
     pub terminal: TerminalIndex,
     /// Its number on that terminal; a refused event may share it with the good one that follows.
     pub sequence: u64,
-    /// What should come of it.
-    pub expected: Expected,
-    /// Whether its terminal was cut off when it happened, and so sends it later.
+    /// Its expected outcome.
+    pub expected: ExpectedOutcome,
+    /// Whether its terminal was offline when it happened, and sends it later.
     pub held: bool,
 }
 
-/// What should come of an event.
+/// The expected outcome of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedOutcome {
     /// It is accepted, and counted once.
     Accepted,
     /// It is refused for good, with this code.
     Refused(&'static str),
 }
 
-/// What one event does to one SKU of its store.
+/// The effect of one event on one SKU of its store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Effect {
-    /// Index into [`Roster::skus`].
+pub struct StockEffect {
+    /// Index into [`Directory::skus`].
     pub sku: u32,
     /// Unit of measure, UN/ECE Recommendation 20.
     pub unit: &'static str,
@@ -95,7 +94,7 @@ impl Movement {
         self.adjusted += other.adjusted;
     }
 
-    /// Says whether nothing moved.
+    /// Tells whether nothing moved.
     pub fn is_zero(self) -> bool {
         self == Self::default()
     }
@@ -104,7 +103,7 @@ impl Movement {
 /// Numbers of a terminal that were never sent, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Gap {
-    /// Whose numbers.
+    /// The terminal.
     pub terminal: TerminalIndex,
     /// First missing number.
     pub from: u64,
@@ -112,9 +111,9 @@ pub struct Gap {
     pub to: u64,
 }
 
-/// The names behind the indices.
+/// The names of stores, terminals and SKUs, by index.
 #[derive(Debug, Clone, Default)]
-pub struct Roster {
+pub struct Directory {
     /// Store ids.
     pub stores: Vec<String>,
     /// Terminals of all stores.
@@ -128,7 +127,7 @@ pub struct Roster {
 /// A terminal of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terminal {
-    /// Index into [`Roster::stores`].
+    /// Index into [`Directory::stores`].
     pub store: u32,
     /// Its id within the store.
     pub name: String,

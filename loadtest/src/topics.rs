@@ -1,7 +1,7 @@
-//! Reads topics as any outsider would: by name, from a position to the present end.
+//! Reads topics from outside: by name, from a position to the present end.
 //!
-//! Two readers stand here: one for [Kafka](kafka), one for whatever a [command](tap) prints. A
-//! program that embeds the load test passes its own.
+//! There are two readers: one for [Kafka](kafka), one for the output of a [command](tap). A program
+//! that embeds the load test passes its own.
 
 pub mod kafka;
 pub mod tap;
@@ -20,15 +20,15 @@ pub struct Record<'a> {
     pub offset: i64,
     /// Its key, empty where there is none.
     pub key: &'a [u8],
-    /// Its value: JSON text, byte for byte as it stands in the log.
+    /// Its value: JSON text, byte for byte as the log has it.
     pub value: &'a [u8],
 }
 
 /// Why a topic could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Kafka said no.
-    #[error("read topic {topic} from Kafka")]
+    /// Kafka failed.
+    #[error("failed to read topic {topic} from Kafka")]
     Kafka {
         /// The topic.
         topic: String,
@@ -36,7 +36,7 @@ pub enum ReadError {
         source: rdkafka::error::KafkaError,
     },
     /// The command could not be run or read.
-    #[error("read the output of {command:?}")]
+    #[error("failed to read the output of {command:?}")]
     Tap {
         /// The command line.
         command: String,
@@ -51,8 +51,8 @@ pub enum ReadError {
         /// How it ended.
         status: std::process::ExitStatus,
     },
-    /// The command printed a line that is no record.
-    #[error("{command:?} printed a line that is no record: {line:?}")]
+    /// The command printed a line that is not a record.
+    #[error("{command:?} printed a line that is not a record: {line:?}")]
     TapLine {
         /// The command line.
         command: String,
@@ -62,7 +62,7 @@ pub enum ReadError {
         source: serde_json::Error,
     },
     /// A reader of another program failed.
-    #[error("read topic {topic}")]
+    #[error("failed to read topic {topic}")]
     Other {
         /// The topic.
         topic: String,
@@ -107,7 +107,7 @@ pub struct TopicNames {
 }
 
 impl TopicNames {
-    /// Names the topics of a namespace; an empty one adds nothing, another stands before a dot.
+    /// Names the topics of a namespace, which is a prefix with a dot; an empty one adds nothing.
     pub fn new(namespace: &str) -> Self {
         let dot = if namespace.is_empty() { "" } else { "." };
         let name = |topic: &str| format!("{namespace}{dot}{topic}");
@@ -129,21 +129,21 @@ impl TopicNames {
 
 /// Positions in all topics: where a run begins to count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct StartPositions {
     topics: BTreeMap<String, Positions>,
 }
 
-impl Marks {
+impl StartPositions {
     /// Takes the present ends, so that what is there already is not counted.
     ///
     /// # Errors
     /// A topic cannot be read.
     pub fn take(reader: &mut dyn TopicReader, names: &TopicNames) -> Result<Self, ReadError> {
-        let mut marks = Self::default();
+        let mut start = Self::default();
         for topic in names.all() {
-            reader.skip(topic, marks.of(topic))?;
+            reader.skip(topic, start.of(topic))?;
         }
-        Ok(marks)
+        Ok(start)
     }
 
     /// Returns the positions in one topic.

@@ -1,13 +1,13 @@
-//! Conservation as seen from outside: what was acknowledged against what stands on the topics.
+//! Verifies conservation from outside: compares the sender's acknowledgements with the topics.
 //!
-//! Every acknowledged identity must be in the journal and stand once among the transactions, byte
-//! for byte; nothing may stand there that was refused; the deltas must sum to what the sender
-//! knows it sold, took back and moved; and the ledger must report the numbers that were left out,
-//! and no others. The engine's own figures are not believed, nor is any of its code used.
+//! Every acknowledged identity must be in the journal, and once among the transactions, byte for byte;
+//! no refused event may be there; the deltas must sum to what the sender knows it sold, took back and
+//! moved; and the ledger must report exactly the numbers that were left out. Neither figures nor code of
+//! the engine are used.
 
+mod identities;
+mod observations;
 mod records;
-mod seen;
-mod sheet;
 
 #[cfg(test)]
 mod tests;
@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use self::identities::{Identity, TerminalLookup};
+use self::observations::{Observations, Offsets, count_within};
 #[cfg(test)]
 pub(crate) use self::records::micro;
-use self::seen::{Directory, Identity};
-use self::sheet::{Offsets, Sheet, count_within};
 use crate::acks::NamedMovements;
 use crate::client::Outcome;
 use crate::source::{Gap, Movement, QUANTITY_SCALE};
-use crate::topics::{Marks, ReadError, TopicNames, TopicReader};
+use crate::topics::{ReadError, StartPositions, TopicNames, TopicReader};
 
 /// Examples kept of each kind of fault; all are counted.
 const EXAMPLES: usize = 20;
@@ -35,11 +35,11 @@ const EXAMPLES: usize = 20;
 pub struct VerifySettings {
     /// Prefix of all topics; empty for none.
     pub namespace: String,
-    /// Where the run began; [`Marks::default`] for the topics' start.
-    pub marks: Marks,
-    /// The wait for what is missing ends when nothing more comes for so long.
+    /// Where the run began; [`StartPositions::default`] for the topics' start.
+    pub start: StartPositions,
+    /// The wait for missing records ends after this time without a new one.
     pub settle_for: Duration,
-    /// Pause between two looks.
+    /// Pause between two reads.
     pub poll_every: Duration,
 }
 
@@ -47,23 +47,23 @@ impl Default for VerifySettings {
     fn default() -> Self {
         Self {
             namespace: String::new(),
-            marks: Marks::default(),
+            start: StartPositions::default(),
             settle_for: Duration::from_secs(30),
             poll_every: Duration::from_millis(500),
         }
     }
 }
 
-/// How far a verification has come.
+/// Progress of a verification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Waiting {
+pub struct WaitProgress {
     /// Acknowledged events.
     pub acknowledged: u64,
     /// Those counted so far.
     pub counted: u64,
 }
 
-/// What verification found.
+/// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// Acknowledged events.
@@ -80,7 +80,7 @@ pub struct Verification {
     pub altered: u64,
     /// Counted, but never acknowledged.
     pub strangers: u64,
-    /// Records that are not what their topic promises.
+    /// Records that break the contract of their topic.
     pub unreadable: u64,
     /// Set aside as conflicts and the like, by reason, some of them counted too.
     pub set_aside: BTreeMap<String, u64>,
@@ -135,7 +135,7 @@ pub struct MissingRange {
 }
 
 impl Verification {
-    /// Says whether conservation holds in every respect.
+    /// Tells whether conservation holds in every respect.
     pub fn holds(&self) -> bool {
         let faults = self.lost
             + self.without_verdict
@@ -158,26 +158,27 @@ pub fn verify(
     outcome: &Outcome,
     reader: &mut dyn TopicReader,
     settings: &VerifySettings,
-    mut progress: impl FnMut(&Waiting),
+    mut progress: impl FnMut(&WaitProgress),
 ) -> Result<Verification, ReadError> {
     let names = TopicNames::new(&settings.namespace);
-    let mut marks = settings.marks.clone();
-    let mut sheet = Sheet::new(Directory::new(&outcome.roster), uncertain(outcome));
-    let sent = outcome.moved.named(&outcome.roster);
+    let mut start = settings.start.clone();
+    let mut observations =
+        Observations::new(TerminalLookup::new(&outcome.directory), uncertain(outcome));
+    let sent = outcome.moved.named(&outcome.directory);
     let acknowledged = outcome.acks.len();
     let mut last_new = Instant::now();
     loop {
-        let before = marks.clone();
-        look(outcome, reader, &names, &mut marks, &mut sheet)?;
-        progress(&Waiting { acknowledged, counted: sheet.counted });
-        if marks != before {
+        let before = start.clone();
+        look(outcome, reader, &names, &mut start, &mut observations)?;
+        progress(&WaitProgress { acknowledged, counted: observations.counted });
+        if start != before {
             last_new = Instant::now();
         }
         let is_over = last_new.elapsed() >= settings.settle_for;
-        if is_over || sheet.counted == acknowledged {
-            let expected = with_uncertain(&sent, outcome, &sheet);
-            if is_over || differences(&expected, &sheet.deltas).next().is_none() {
-                return Ok(conclude(outcome, &sheet, &expected, &names));
+        if is_over || observations.counted == acknowledged {
+            let expected = with_uncertain(&sent, outcome, &observations);
+            if is_over || differences(&expected, &observations.deltas).next().is_none() {
+                return Ok(conclude(outcome, &observations, &expected, &names));
             }
         }
         std::thread::sleep(settings.poll_every);
@@ -190,20 +191,24 @@ fn look(
     outcome: &Outcome,
     reader: &mut dyn TopicReader,
     names: &TopicNames,
-    marks: &mut Marks,
-    sheet: &mut Sheet,
+    start: &mut StartPositions,
+    observations: &mut Observations,
 ) -> Result<(), ReadError> {
     let acks = &outcome.acks;
-    reader.read(&names.events, marks.of(&names.events), &mut |record| sheet.event(record, acks))?;
-    reader.read(&names.transactions, marks.of(&names.transactions), &mut |record| {
-        sheet.transaction(record, acks);
+    reader.read(&names.events, start.of(&names.events), &mut |record| {
+        observations.event(record, acks)
     })?;
-    reader.read(&names.conflicts, marks.of(&names.conflicts), &mut |record| {
-        sheet.conflict(record);
+    reader.read(&names.transactions, start.of(&names.transactions), &mut |record| {
+        observations.transaction(record, acks);
     })?;
-    reader.read(&names.deltas, marks.of(&names.deltas), &mut |record| sheet.delta(record))?;
-    reader.read(&names.ledger, marks.of(&names.ledger), &mut |record| sheet.ledger(record))?;
-    reader.read(&names.audit, marks.of(&names.audit), &mut |record| sheet.audit(record))
+    reader.read(&names.conflicts, start.of(&names.conflicts), &mut |record| {
+        observations.conflict(record);
+    })?;
+    reader
+        .read(&names.deltas, start.of(&names.deltas), &mut |record| observations.delta(record))?;
+    reader
+        .read(&names.ledger, start.of(&names.ledger), &mut |record| observations.ledger(record))?;
+    reader.read(&names.audit, start.of(&names.audit), &mut |record| observations.audit(record))
 }
 
 /// Events that were sent and may or may not have arrived.
@@ -219,20 +224,23 @@ fn uncertain(outcome: &Outcome) -> HashMap<Identity, u32> {
 fn with_uncertain<'a>(
     sent: &'a NamedMovements,
     outcome: &Outcome,
-    sheet: &Sheet,
+    observations: &Observations,
 ) -> Cow<'a, NamedMovements> {
     let mut expected = Cow::Borrowed(sent);
     let mut added = BTreeSet::new();
     for event in &outcome.unsettled {
         let identity = (event.planned.terminal, event.planned.sequence);
         let acknowledged = outcome.acks.get(identity.0, identity.1).is_some();
-        if acknowledged || !sheet.on_transactions.contains(identity) || !added.insert(identity) {
+        if acknowledged
+            || !observations.on_transactions.contains(identity)
+            || !added.insert(identity)
+        {
             continue;
         }
-        let terminal = &outcome.roster.terminals[identity.0 as usize];
+        let terminal = &outcome.directory.terminals[identity.0 as usize];
         for effect in &event.effects {
-            let store = outcome.roster.stores[terminal.store as usize].clone();
-            let sku = outcome.roster.skus[effect.sku as usize].clone();
+            let store = outcome.directory.stores[terminal.store as usize].clone();
+            let sku = outcome.directory.skus[effect.sku as usize].clone();
             let key = (store, sku, effect.unit.to_owned());
             expected.to_mut().entry(key).or_default().add(effect.movement);
         }
@@ -257,28 +265,28 @@ fn differences<'a>(
 
 fn conclude(
     outcome: &Outcome,
-    sheet: &Sheet,
+    observations: &Observations,
     expected: &NamedMovements,
     names: &TopicNames,
 ) -> Verification {
     let mut verification = Verification {
         acknowledged: outcome.acks.len(),
-        counted: sheet.counted,
-        double_counted: sheet.double_counted,
-        altered: sheet.altered,
-        strangers: sheet.strangers,
-        unreadable: sheet.unreadable,
-        set_aside: sheet.reasons.clone(),
+        counted: observations.counted,
+        double_counted: observations.double_counted,
+        altered: observations.altered,
+        strangers: observations.strangers,
+        unreadable: observations.unreadable,
+        set_aside: observations.reasons.clone(),
         stock_keys: expected.len() as u64,
-        delivered: settled(sheet, "delivered", names),
-        dead: settled(sheet, "dead", names),
-        filtered: settled(sheet, "filtered", names),
+        delivered: settled(observations, "delivered", names),
+        dead: settled(observations, "dead", names),
+        filtered: settled(observations, "filtered", names),
         ..Verification::default()
     };
     for identity in outcome.acks.iter() {
-        let counted = sheet.on_transactions.contains(identity);
-        let set_aside = sheet.set_aside.contains(identity);
-        let missing = if !sheet.on_events.contains(identity) {
+        let counted = observations.on_transactions.contains(identity);
+        let set_aside = observations.set_aside.contains(identity);
+        let missing = if !observations.on_events.contains(identity) {
             &mut verification.lost
         } else if !(counted || set_aside) {
             &mut verification.without_verdict
@@ -291,7 +299,7 @@ fn conclude(
             verification.lost_examples.push(name(outcome, identity));
         }
     }
-    for ((store, sku, unit), sent, found) in differences(expected, &sheet.deltas) {
+    for ((store, sku, unit), sent, found) in differences(expected, &observations.deltas) {
         verification.stock_differing += 1;
         if verification.stock_examples.len() < EXAMPLES {
             let (store, sku, unit) = (store.clone(), sku.clone(), unit.clone());
@@ -300,17 +308,17 @@ fn conclude(
             verification.stock_examples.push(difference);
         }
     }
-    compare_gaps(outcome, sheet, &mut verification);
+    compare_gaps(outcome, observations, &mut verification);
     verification
 }
 
-fn compare_gaps(outcome: &Outcome, sheet: &Sheet, verification: &mut Verification) {
-    let reported: BTreeSet<Gap> = sheet.gaps.values().flatten().copied().collect();
+fn compare_gaps(outcome: &Outcome, observations: &Observations, verification: &mut Verification) {
+    let reported: BTreeSet<Gap> = observations.gaps.values().flatten().copied().collect();
     let planted: BTreeSet<Gap> = outcome.planted_gaps.iter().copied().collect();
     let range = |gap: &Gap| {
-        let terminal = &outcome.roster.terminals[gap.terminal as usize];
+        let terminal = &outcome.directory.terminals[gap.terminal as usize];
         MissingRange {
-            store: outcome.roster.stores[terminal.store as usize].clone(),
+            store: outcome.directory.stores[terminal.store as usize].clone(),
             terminal: terminal.name.clone(),
             from: gap.from,
             to: gap.to,
@@ -321,16 +329,20 @@ fn compare_gaps(outcome: &Outcome, sheet: &Sheet, verification: &mut Verificatio
 }
 
 /// Counts a sink's records of one outcome: offsets met on the topic that its audit names.
-fn settled(sheet: &Sheet, outcome: &str, names: &TopicNames) -> BTreeMap<String, u64> {
+fn settled(
+    observations: &Observations,
+    outcome: &str,
+    names: &TopicNames,
+) -> BTreeMap<String, u64> {
     let of_topic = |topic: &str| -> Option<&Offsets> {
         if topic == names.transactions {
-            Some(&sheet.transaction_offsets)
+            Some(&observations.transaction_offsets)
         } else {
-            (topic == names.deltas).then_some(&sheet.delta_offsets)
+            (topic == names.deltas).then_some(&observations.delta_offsets)
         }
     };
     let mut counts = BTreeMap::new();
-    for ((this, sink), topics) in &sheet.settled {
+    for ((this, sink), topics) in &observations.settled {
         if this == outcome {
             let count: u64 = topics
                 .iter()
@@ -349,8 +361,8 @@ fn columns(movement: Movement) -> [i64; 4] {
 }
 
 fn name(outcome: &Outcome, (terminal, sequence): Identity) -> String {
-    let terminal = &outcome.roster.terminals[terminal as usize];
-    format!("{}/{}/{sequence}", outcome.roster.stores[terminal.store as usize], terminal.name)
+    let terminal = &outcome.directory.terminals[terminal as usize];
+    format!("{}/{}/{sequence}", outcome.directory.stores[terminal.store as usize], terminal.name)
 }
 
 impl std::fmt::Display for StockDifference {

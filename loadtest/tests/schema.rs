@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use tillrace_loadtest::fleet::{Fleet, FleetSettings};
-use tillrace_loadtest::source::{Expected, Source as _};
+use tillrace_loadtest::source::{ExpectedOutcome, Source as _};
 
 const SCHEMA: &str = include_str!("../../docs/schemas/event.v1.schema.json");
 
@@ -23,7 +23,7 @@ fn every_good_event_obeys_the_published_schema() {
     let (mut text, mut effects) = (Vec::new(), Vec::new());
     let mut kinds = std::collections::BTreeSet::new();
     while let Some(planned) = fleet.next(&mut text, &mut effects) {
-        if planned.expected == Expected::Accepted {
+        if planned.expected == ExpectedOutcome::Accepted {
             let event: Value = serde_json::from_slice(&text).unwrap();
             let faults: Vec<String> =
                 validator.iter_errors(&event).map(|fault| fault.to_string()).collect();

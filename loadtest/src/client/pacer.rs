@@ -1,8 +1,7 @@
-//! Hands batches to the lanes when they are due.
+//! Hands batches to their connections when they are due.
 //!
-//! The schedule is open: a due time does not move when the gateway is slow. A full queue holds the
-//! pacer back, and what is late then is counted as late. Without a schedule the queues alone set the
-//! pace.
+//! The loop is open: a due time does not move when the gateway is slow. A full queue blocks the pacer,
+//! and batches that are late then count as late. Without a schedule, only the queues limit the rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,30 +9,30 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 
-use super::lane::Batch;
-use super::maker::Prepared;
-use super::shared::Shared;
+use super::connection::RequestBatch;
+use super::generator::ScheduledBatch;
+use super::shared::RunState;
 
-/// How long the pacer sleeps at most before it looks whether the run was aborted.
-const NAP: Duration = Duration::from_millis(100);
+/// Longest sleep of the pacer before it checks whether the run was aborted.
+const MAX_SLEEP: Duration = Duration::from_millis(100);
 
-/// Paces the lanes.
+/// Paces the connections.
 pub(super) struct Pacer {
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<RunState>,
     pub(super) begun: Instant,
-    pub(super) lanes: Vec<Sender<Batch>>,
+    pub(super) connections: Vec<Sender<RequestBatch>>,
 }
 
 impl Pacer {
-    /// Hands over all batches, at once after an abort; blocks, so it wants a thread of its own.
-    pub(super) fn run(self, mut ready: Receiver<Prepared>) {
-        while let Some(Prepared { lane, batch }) = ready.blocking_recv() {
+    /// Hands over all batches, at once after an abort. Blocks, so it needs a thread of its own.
+    pub(super) fn run(self, mut ready: Receiver<ScheduledBatch>) {
+        while let Some(ScheduledBatch { connection, batch }) = ready.blocking_recv() {
             if let Some(due) = batch.due {
                 self.wait_until(due);
             }
             self.shared.count_sent(&batch);
-            if self.lanes[lane].blocking_send(batch).is_err() {
-                self.shared.abort(super::ClientError::LaneLost);
+            if self.connections[connection].blocking_send(batch).is_err() {
+                self.shared.abort(super::ClientError::ConnectionLost);
             }
         }
     }
@@ -44,7 +43,7 @@ impl Pacer {
             if left.is_zero() || self.shared.is_aborted() {
                 return;
             }
-            std::thread::sleep(left.min(NAP));
+            std::thread::sleep(left.min(MAX_SLEEP));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP request itself: one event or a batch of lines, over a pooled connection.
+//! Sends HTTP requests: one event or a batch of lines, over a pooled connection.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-use super::reply::{Verdict, read_batch, read_single};
+use super::reply::{ReplyAction, read_batch, read_single};
 use super::{ClientError, ClientSettings};
 
 /// Longest reply that is read.
@@ -17,7 +17,7 @@ const MAX_REPLY_BYTES: usize = 1 << 20;
 
 /// Sends requests; a clone shares the pool of connections.
 #[derive(Debug, Clone)]
-pub(super) struct Post {
+pub(super) struct EventPoster {
     http: Client<HttpConnector, Full<Bytes>>,
     uri: Uri,
     authorization: HeaderValue,
@@ -25,11 +25,11 @@ pub(super) struct Post {
     timeout: Duration,
 }
 
-impl Post {
+impl EventPoster {
     /// Prepares requests to the gateway that the settings name.
     ///
     /// # Errors
-    /// The target is no plain `http` address, or the key cannot stand in a header.
+    /// When the target is not a plain `http` address, or the key is not valid in a header.
     pub(super) fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
         let batched = settings.batch > 1;
         let path = if batched { "/v1/events:batch" } else { "/v1/events" };
@@ -56,14 +56,18 @@ impl Post {
 
     /// Sends `count` events and reads the reply; a broken connection or a timeout settles nothing, and
     /// has no status.
-    pub(super) async fn send(&self, body: Bytes, count: usize) -> (Option<StatusCode>, Verdict) {
+    pub(super) async fn send(
+        &self,
+        body: Bytes,
+        count: usize,
+    ) -> (Option<StatusCode>, ReplyAction) {
         match tokio::time::timeout(self.timeout, self.exchange(body, count)).await {
-            Ok(Some((status, verdict))) => (Some(status), verdict),
-            Ok(None) | Err(_) => (None, Verdict::Again { retry_after: None }),
+            Ok(Some((status, action))) => (Some(status), action),
+            Ok(None) | Err(_) => (None, ReplyAction::Retry { retry_after: None }),
         }
     }
 
-    async fn exchange(&self, body: Bytes, count: usize) -> Option<(StatusCode, Verdict)> {
+    async fn exchange(&self, body: Bytes, count: usize) -> Option<(StatusCode, ReplyAction)> {
         let content_type = if self.batched { "application/x-ndjson" } else { "application/json" };
         let request = Request::post(self.uri.clone())
             .header(header::CONTENT_TYPE, content_type)
@@ -79,11 +83,11 @@ impl Post {
         };
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_REPLY_BYTES).collect().await.ok()?.to_bytes();
-        let verdict = if self.batched {
+        let action = if self.batched {
             read_batch(head.status, &head.headers, &body, count)
         } else {
             read_single(head.status, &head.headers, &body)
         };
-        Some((head.status, verdict))
+        Some((head.status, action))
     }
 }

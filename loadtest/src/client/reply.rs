@@ -1,4 +1,4 @@
-//! What a reply means to a sender: settled, try again, or hopeless.
+//! Interprets replies: settled, retry, or fatal.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,18 +11,18 @@ const QUOTED_CHARS: usize = 300;
 /// Longest wait that a reply can ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(1);
 
-/// What to do about a request.
+/// What to do after a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ReplyAction {
     /// Some or all events are settled.
-    Settled(Answer),
-    /// Nothing is known to be settled: send all again.
-    Again {
-        /// How long the gateway asks to wait.
+    Settled(SettledReply),
+    /// Nothing is known to be settled: all events must be sent again.
+    Retry {
+        /// The wait that the gateway asks for.
         retry_after: Option<Duration>,
     },
-    /// No resending will help.
-    Hopeless {
+    /// A retry cannot help.
+    Fatal {
         /// Status of the reply.
         status: u16,
         /// The beginning of its body.
@@ -30,25 +30,25 @@ pub(super) enum Verdict {
     },
 }
 
-/// A reply that settles something.
+/// A reply that settles events.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Answer {
-    /// This many events from the first one on are settled.
+pub(super) struct SettledReply {
+    /// Number of settled events, from the first one on.
     pub(super) settled: usize,
     /// Those refused among them.
     pub(super) exceptions: Vec<Exception>,
-    /// Events the gateway says it had before.
+    /// Events that the gateway answered as duplicates.
     pub(super) duplicates: u64,
-    /// How long the gateway asks to wait before the rest.
+    /// The wait that the gateway asks for before the rest.
     pub(super) retry_after: Option<Duration>,
 }
 
 /// A refused event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Exception {
-    /// Its place in the batch.
+    /// Its index in the batch.
     pub(super) index: usize,
-    /// Why.
+    /// The reason.
     pub(super) code: String,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Exception {
 struct BatchBody {
     #[serde(default)]
     duplicate: u64,
-    /// Required: a problem document without it says nothing about single events.
+    /// Required: a problem document without it is not about single events.
     retry: u64,
     resume_from: Option<usize>,
     #[serde(default)]
@@ -77,26 +77,26 @@ pub(super) fn read_batch(
     headers: &HeaderMap,
     body: &[u8],
     count: usize,
-) -> Verdict {
+) -> ReplyAction {
     let retry_after = retry_after(headers);
     match status {
         StatusCode::ACCEPTED | StatusCode::OK => match serde_json::from_slice(body) {
-            Ok(body) => Verdict::Settled(answer(body, count, retry_after)),
-            Err(_) => hopeless(status, body),
+            Ok(body) => ReplyAction::Settled(answer(body, count, retry_after)),
+            Err(_) => fatal(status, body),
         },
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
             match serde_json::from_slice(body) {
-                Ok(body) => Verdict::Settled(answer(body, count, retry_after)),
-                Err(_) => Verdict::Again { retry_after },
+                Ok(body) => ReplyAction::Settled(answer(body, count, retry_after)),
+                Err(_) => ReplyAction::Retry { retry_after },
             }
         }
-        _ if is_passing(status) => Verdict::Again { retry_after },
-        _ => hopeless(status, body),
+        _ if is_retryable(status) => ReplyAction::Retry { retry_after },
+        _ => fatal(status, body),
     }
 }
 
 /// Reads the reply to a single event.
-pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Verdict {
+pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ReplyAction {
     let parsed: Option<SingleBody> = serde_json::from_slice(body).ok();
     let code = parsed.as_ref().and_then(|body| body.code.clone());
     match (status, parsed) {
@@ -105,42 +105,46 @@ pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
             Some(SingleBody { outcome: Some(outcome), .. }),
         ) => {
             let duplicates = u64::from(outcome == "duplicate");
-            Verdict::Settled(Answer { settled: 1, duplicates, ..Answer::default() })
+            ReplyAction::Settled(SettledReply { settled: 1, duplicates, ..SettledReply::default() })
         }
-        _ if is_passing(status) => Verdict::Again { retry_after: retry_after(headers) },
-        _ if is_about_the_sender(status) => hopeless(status, body),
+        _ if is_retryable(status) => ReplyAction::Retry { retry_after: retry_after(headers) },
+        _ if is_about_the_sender(status) => fatal(status, body),
         (status, _) if status.is_client_error() => match code {
             Some(code) => {
                 let exceptions = vec![Exception { index: 0, code }];
-                Verdict::Settled(Answer { settled: 1, exceptions, ..Answer::default() })
+                ReplyAction::Settled(SettledReply {
+                    settled: 1,
+                    exceptions,
+                    ..SettledReply::default()
+                })
             }
-            None => hopeless(status, body),
+            None => fatal(status, body),
         },
-        _ => hopeless(status, body),
+        _ => fatal(status, body),
     }
 }
 
-/// A batch's settled part ends where the gateway says, and where its list of exceptions does if
-/// that was cut: past it, a refusal could not be told from an acceptance.
-fn answer(body: BatchBody, count: usize, retry_after: Option<Duration>) -> Answer {
+/// The settled part of a batch ends where the gateway says, or where a truncated list of exceptions ends:
+/// beyond it, a refused event would look accepted.
+fn answer(body: BatchBody, count: usize, retry_after: Option<Duration>) -> SettledReply {
     let all_settled = if body.retry == 0 { count } else { 0 };
     let mut settled = body.resume_from.unwrap_or(all_settled).min(count);
     if body.exceptions_truncated {
         let listed = body.exceptions.iter().map(|exception| exception.index + 1).max();
         settled = settled.min(listed.unwrap_or(0));
     }
-    Answer { settled, exceptions: body.exceptions, duplicates: body.duplicate, retry_after }
+    SettledReply { settled, exceptions: body.exceptions, duplicates: body.duplicate, retry_after }
 }
 
-/// Says whether a status speaks of the moment rather than of the request.
-fn is_passing(status: StatusCode) -> bool {
+/// Tells whether a status may change with a retry.
+fn is_retryable(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS
     ) || status.is_server_error()
 }
 
-/// Says whether a status blames the sender's settings, whatever the event.
+/// Tells whether a status is about the sender's settings, not about the event.
 fn is_about_the_sender(status: StatusCode) -> bool {
     matches!(
         status,
@@ -165,24 +169,24 @@ fn wait_asked(text: &str, now: SystemTime) -> Option<Duration> {
     Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
-fn hopeless(status: StatusCode, body: &[u8]) -> Verdict {
+fn fatal(status: StatusCode, body: &[u8]) -> ReplyAction {
     let body = String::from_utf8_lossy(body).chars().take(QUOTED_CHARS).collect();
-    Verdict::Hopeless { status: status.as_u16(), body }
+    ReplyAction::Fatal { status: status.as_u16(), body }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn batch(status: u16, body: &str) -> Verdict {
+    fn batch(status: u16, body: &str) -> ReplyAction {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, http::HeaderValue::from_static("2"));
         read_batch(StatusCode::from_u16(status).unwrap(), &headers, body.as_bytes(), 10)
     }
 
-    fn settled(verdict: Verdict) -> Answer {
-        match verdict {
-            Verdict::Settled(answer) => answer,
+    fn settled(action: ReplyAction) -> SettledReply {
+        match action {
+            ReplyAction::Settled(answer) => answer,
             other => panic!("{other:?}"),
         }
     }
@@ -218,20 +222,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cut_list_does_not_show_is_not_settled() {
+    fn what_a_truncated_list_does_not_show_is_not_settled() {
         let body = r#"{"retry":0,"resume_from":null,"exceptions":[{"index":1,"code":"x"},{"index":5,"code":"x"}],"exceptions_truncated":true}"#;
         assert_eq!(settled(batch(202, body)).settled, 6);
     }
 
     #[test]
     fn a_proxy_in_trouble_is_passing_and_a_wrong_key_is_not() {
-        let again = Verdict::Again { retry_after: Some(Duration::from_secs(2)) };
+        let again = ReplyAction::Retry { retry_after: Some(Duration::from_secs(2)) };
         for status in [408, 425, 429, 500, 502, 503, 504] {
             assert_eq!(batch(status, "<html>"), again, "{status}");
             assert_eq!(batch(status, r#"{"code":"unavailable"}"#), again, "{status}");
         }
         for status in [400, 401, 403, 404, 413, 415] {
-            assert!(matches!(batch(status, "{}"), Verdict::Hopeless { .. }), "{status}");
+            assert!(matches!(batch(status, "{}"), ReplyAction::Fatal { .. }), "{status}");
         }
     }
 
@@ -245,9 +249,12 @@ mod tests {
         assert_eq!(settled(read(202, r#"{"outcome":"duplicate"}"#)).duplicates, 1);
         let refused = settled(read(422, r#"{"code":"card_data","pointer":"/note"}"#));
         assert_eq!(refused.exceptions[0].code, "card_data");
-        assert_eq!(read(503, r#"{"code":"unavailable"}"#), Verdict::Again { retry_after: None });
-        assert_eq!(read(429, ""), Verdict::Again { retry_after: None });
-        assert!(matches!(read(401, r#"{"code":"unauthorized"}"#), Verdict::Hopeless { .. }));
-        assert!(matches!(read(202, "?"), Verdict::Hopeless { .. }));
+        assert_eq!(
+            read(503, r#"{"code":"unavailable"}"#),
+            ReplyAction::Retry { retry_after: None }
+        );
+        assert_eq!(read(429, ""), ReplyAction::Retry { retry_after: None });
+        assert!(matches!(read(401, r#"{"code":"unauthorized"}"#), ReplyAction::Fatal { .. }));
+        assert!(matches!(read(202, "?"), ReplyAction::Fatal { .. }));
     }
 }

@@ -1,4 +1,4 @@
-//! What a run's tasks share: a few counters, the run's course, and the reason to stop early.
+//! State that the tasks of a run share: counters, the timeline, and the reason to stop early.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -6,26 +6,26 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ClientError;
-use super::lane::Batch;
-use crate::course::{Course, Settled};
+use super::connection::RequestBatch;
 use crate::schedule::Phase;
-use crate::traffic::Passage;
+use crate::timeline::{SettledEvents, Timeline};
+use crate::traffic::TransmissionKind;
 
 /// The counters only ever rise. They are read for display alone, so `Relaxed` is enough; the results
-/// travel with the lanes' return values, and in the course, which is locked twice for a batch.
+/// are in the return values of connections and in the timeline, which is locked twice for a batch.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct RunState {
     sent: AtomicU64,
     copies: AtomicU64,
     acknowledged: AtomicU64,
     refused: AtomicU64,
     retries: AtomicU64,
-    course: Mutex<Course>,
+    timeline: Mutex<Timeline>,
     aborted: AtomicBool,
     reason: Mutex<Option<ClientError>>,
 }
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Time since the run began.
@@ -42,7 +42,7 @@ pub struct Progress {
     pub retries: u64,
 }
 
-impl Shared {
+impl RunState {
     pub(super) fn new(phases: &[Phase]) -> Self {
         Self {
             sent: AtomicU64::default(),
@@ -50,31 +50,31 @@ impl Shared {
             acknowledged: AtomicU64::default(),
             refused: AtomicU64::default(),
             retries: AtomicU64::default(),
-            course: Mutex::new(Course::new(phases)),
+            timeline: Mutex::new(Timeline::new(phases)),
             aborted: AtomicBool::default(),
             reason: Mutex::default(),
         }
     }
 
-    pub(super) fn count_sent(&self, batch: &Batch) {
-        let is_copy = |item: &&super::lane::Item| item.passage == Passage::Copy;
+    pub(super) fn count_sent(&self, batch: &RequestBatch) {
+        let is_copy = |item: &&super::connection::BatchItem| item.kind == TransmissionKind::Copy;
         let copies = batch.items.iter().filter(is_copy).count() as u64;
         self.copies.fetch_add(copies, Relaxed);
         self.sent.fetch_add(batch.items.len() as u64 - copies, Relaxed);
     }
 
-    /// Notes that events go out for the first time.
+    /// Records events that are sent for the first time.
     pub(super) fn note_sent(&self, at: Duration, events: u64) {
-        self.course.lock().sent(at, events);
+        self.timeline.lock().sent(at, events);
     }
 
-    /// Notes a reply.
-    pub(super) fn note_settled(&self, settled: &Settled) {
-        self.course.lock().settled(settled);
+    /// Records a reply.
+    pub(super) fn note_settled(&self, settled: &SettledEvents) {
+        self.timeline.lock().settled(settled);
     }
 
-    pub(super) fn course(&self) -> Course {
-        self.course.lock().clone()
+    pub(super) fn timeline(&self) -> Timeline {
+        self.timeline.lock().clone()
     }
 
     pub(super) fn count_settled(&self, acknowledged: u64, refused: u64) {
@@ -86,7 +86,7 @@ impl Shared {
         self.retries.fetch_add(1, Relaxed);
     }
 
-    /// Stops the run; the first reason stands.
+    /// Aborts the run; the first reason is kept.
     pub(super) fn abort(&self, reason: ClientError) {
         self.reason.lock().get_or_insert(reason);
         self.aborted.store(true, Relaxed);

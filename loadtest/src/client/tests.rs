@@ -1,6 +1,6 @@
 use super::*;
-use crate::backbone::{Faults, serve};
 use crate::fleet::{Fleet, FleetSettings};
+use crate::mock_gateway::{Faults, serve};
 
 fn fleet(events: u64) -> FleetSettings {
     FleetSettings { stores: 8, skus: 100, rate: 0.0, events: Some(events), ..Default::default() }
@@ -10,8 +10,8 @@ async fn play(
     fleet: FleetSettings,
     faults: Faults,
     adapt: impl FnOnce(ClientSettings) -> ClientSettings,
-) -> (Outcome, crate::backbone::Handle) {
-    let (addr, backbone) = serve(faults).await;
+) -> (Outcome, crate::mock_gateway::Handle) {
+    let (addr, gateway) = serve(faults).await;
     let settings = adapt(ClientSettings {
         target: format!("http://{addr}"),
         key: "k1".to_owned(),
@@ -22,7 +22,7 @@ async fn play(
     });
     let source = Box::new(Fleet::new(fleet));
     let outcome = run(source, &settings, Arc::default(), |_| {}).await.unwrap();
-    (outcome, backbone)
+    (outcome, gateway)
 }
 
 fn bad_network() -> TrafficSettings {
@@ -32,7 +32,7 @@ fn bad_network() -> TrafficSettings {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_event_is_acknowledged_once_whatever_the_network_does() {
     let faults = Faults { half_every: 3, lose_reply_every: 5, proxy_every: 7, ..Faults::default() };
-    let (outcome, backbone) = play(fleet(2_000), faults, |settings| ClientSettings {
+    let (outcome, gateway) = play(fleet(2_000), faults, |settings| ClientSettings {
         traffic: bad_network(),
         ..settings
     })
@@ -43,23 +43,23 @@ async fn every_event_is_acknowledged_once_whatever_the_network_does() {
     assert!(outcome.copies > 50 && outcome.late > 50 && outcome.retries > 10);
     assert!(outcome.answered_duplicate >= outcome.copies, "lost replies make more of them");
     assert_eq!(
-        outcome.course.latency_us().len(),
+        outcome.timeline.latency_us().len(),
         2_000 + outcome.copies,
         "one latency an event sent"
     );
-    let backbone = backbone.lock();
-    assert_eq!(backbone.requests, outcome.requests);
-    assert_eq!(backbone.topics["pos.transactions.v1"].len(), 2_000);
-    assert_eq!(backbone.keys.iter().collect::<Vec<_>>(), ["Bearer k1"]);
+    let gateway = gateway.lock();
+    assert_eq!(gateway.requests, outcome.requests);
+    assert_eq!(gateway.topics["pos.transactions.v1"].len(), 2_000);
+    assert_eq!(gateway.keys.iter().collect::<Vec<_>>(), ["Bearer k1"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn single_events_are_posted_one_by_one() {
     let faults = Faults { lose_reply_every: 50, proxy_every: 70, ..Faults::default() };
-    let (outcome, backbone) =
+    let (outcome, gateway) =
         play(fleet(300), faults, |settings| ClientSettings { batch: 1, ..settings }).await;
     assert_eq!(outcome.acks.len(), 300);
-    assert!(backbone.lock().requests >= 300);
+    assert!(gateway.lock().requests >= 300);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,9 +72,9 @@ async fn http2_carries_the_same() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_terminals_events_arrive_in_their_order() {
     let faults = Faults { half_every: 2, ..Faults::default() };
-    let (_, backbone) = play(fleet(1_000), faults, |settings| settings).await;
+    let (_, gateway) = play(fleet(1_000), faults, |settings| settings).await;
     let mut last: BTreeMap<String, u64> = BTreeMap::new();
-    for (_, value) in &backbone.lock().topics["pos.events.v1"] {
+    for (_, value) in &gateway.lock().topics["pos.events.v1"] {
         let envelope: serde_json::Value = serde_json::from_str(value).unwrap();
         let terminal = format!("{}/{}", envelope["store"], envelope["terminal"]);
         let sequence = envelope["sequence"].as_str().unwrap().parse().unwrap();
@@ -90,7 +90,7 @@ async fn refusals_are_counted_by_code_and_compared_with_the_plan() {
     let mut fleet = Fleet::new(bad);
     let (mut text, mut effects) = (Vec::new(), Vec::new());
     while let Some(plan) = fleet.next(&mut text, &mut effects) {
-        if let crate::source::Expected::Refused(code) = plan.expected {
+        if let crate::source::ExpectedOutcome::Refused(code) = plan.expected {
             *planned.entry(code).or_default() += 1;
         }
     }
@@ -129,7 +129,7 @@ async fn a_gateway_that_stays_away_is_given_up_within_the_limit() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_that_is_stopped_closes_what_is_open() {
-    let (addr, backbone) = serve(Faults::default()).await;
+    let (addr, gateway) = serve(Faults::default()).await;
     let settings = ClientSettings { target: format!("http://{addr}"), ..ClientSettings::default() };
     let stop = Arc::new(AtomicBool::new(false));
     let source = Box::new(Fleet::new(FleetSettings { events: None, ..fleet(0) }));
@@ -142,7 +142,7 @@ async fn a_run_that_is_stopped_closes_what_is_open() {
     assert_eq!(outcome.acks.len(), outcome.sent);
     let count = |kind: &str| {
         let kind = format!(r#""kind":"{kind}""#);
-        let topics = &backbone.lock().topics;
+        let topics = &gateway.lock().topics;
         topics["pos.transactions.v1"].iter().filter(|(_, value)| value.contains(&kind)).count()
     };
     assert_eq!(count("open"), count("close"));

@@ -4,13 +4,13 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use clap::ValueEnum as _;
-use tillrace_loadtest::page::About;
+use tillrace_loadtest::page::RunDescription;
 
 use super::{OUTAGE, duration, is_replay};
 use crate::cli::{Cli, ProfileName};
 
 /// Lists what matters about a run, with what was left to defaults.
-pub(super) fn about(cli: &Cli) -> anyhow::Result<About> {
+pub(super) fn about(cli: &Cli) -> anyhow::Result<RunDescription> {
     let mut parameters = vec![("tillrace-loadtest", env!("CARGO_PKG_VERSION").to_owned())];
     let cores = std::thread::available_parallelism().context("count the processors")?;
     parameters.push(("processors of the sender", cores.to_string()));
@@ -20,7 +20,7 @@ pub(super) fn about(cli: &Cli) -> anyhow::Result<About> {
     let version = if gateway.http2 { "HTTP/2, streams" } else { "HTTP/1.1, connections" };
     parameters.push((version, gateway.connections.to_string()));
     parameters.push(("events in a request, at most", gateway.batch.to_string()));
-    Ok(About {
+    Ok(RunDescription {
         target: gateway.target.clone(),
         at: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         parameters,

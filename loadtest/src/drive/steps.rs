@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tillrace_loadtest::client::ClientError;
 use tillrace_loadtest::figures::{self, latency_us};
-use tillrace_loadtest::knee::{Measured, Search};
+use tillrace_loadtest::knee::{KneeSearch, StepMeasurement};
 use tillrace_loadtest::page;
 use tillrace_loadtest::schedule::{Profile, Schedule};
 
@@ -23,7 +23,7 @@ const REST: Duration = Duration::from_secs(1);
 pub(super) fn find_knee(cli: &Cli) -> anyhow::Result<u8> {
     let about = about::about(cli)?;
     let sender = Sender::new()?;
-    let mut search = Search::new(cli.schedule.rate, cli.knee.p99_limit);
+    let mut search = KneeSearch::new(cli.schedule.rate, cli.knee.p99_limit);
     while let Some(rate) = search.next_rate() {
         if !search.steps().is_empty() {
             std::thread::sleep(REST);
@@ -43,7 +43,7 @@ pub(super) fn find_knee(cli: &Cli) -> anyhow::Result<u8> {
 
 /// Sends one step, with identities that no other step has.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative")]
-fn measure(cli: &Cli, sender: &Sender, rate: f64) -> anyhow::Result<Measured> {
+fn measure(cli: &Cli, sender: &Sender, rate: f64) -> anyhow::Result<StepMeasurement> {
     let (warm_up, measured) = (cli.knee.warm_up, cli.knee.step);
     let profile = Profile::Step { warm_up, measured };
     let events = Schedule::new(rate, profile).events_by(warm_up + measured) as u64;
@@ -53,7 +53,9 @@ fn measure(cli: &Cli, sender: &Sender, rate: f64) -> anyhow::Result<Measured> {
         bail!("interrupted");
     }
     match outcome.aborted {
-        Some(error @ (ClientError::Refused { .. } | ClientError::LaneLost)) => Err(error.into()),
-        _ => Ok(Measured::of(rate, &outcome)),
+        Some(error @ (ClientError::Refused { .. } | ClientError::ConnectionLost)) => {
+            Err(error.into())
+        }
+        _ => Ok(StepMeasurement::of(rate, &outcome)),
     }
 }

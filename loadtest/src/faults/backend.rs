@@ -1,6 +1,6 @@
 //! Back ends with books of their own: what they stored, under which key, with what content, in which order.
 //!
-//! How a back end answers is its [`Conduct`]; whatever it answers, its [`Ledger`] tells what it has.
+//! How a back end answers is its [`Behavior`]; whatever it answers, its [`Ledger`] tells what it has.
 
 mod ledger;
 mod server;
@@ -12,11 +12,11 @@ use rand::SeedableRng as _;
 use tokio::runtime::Handle;
 
 pub(crate) use self::ledger::Ledger;
-use crate::runner::Dice;
+use crate::runner::FaultRng;
 
 /// How a back end answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Conduct {
+pub(crate) enum Behavior {
     /// As the contract says.
     Honest,
     /// Stores all, then answers 500.
@@ -39,8 +39,8 @@ pub(crate) enum Conduct {
 
 /// How a back end answers now.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mood {
-    pub(crate) conduct: Conduct,
+pub(crate) struct BehaviorMix {
+    pub(crate) behavior: Behavior,
     /// Share of calls, 0 to 1, that meet it; the others are answered honestly.
     pub(crate) share: f64,
 }
@@ -58,8 +58,8 @@ struct Shared {
     documents: Mutex<Ledger>,
     movements: Mutex<Ledger>,
     points: Mutex<Ledger>,
-    mood: Mutex<Mood>,
-    dice: Mutex<Dice>,
+    behavior_mix: Mutex<BehaviorMix>,
+    rng: Mutex<FaultRng>,
 }
 
 /// A back end.
@@ -80,16 +80,16 @@ impl Backends {
             documents: Mutex::default(),
             movements: Mutex::default(),
             points: Mutex::default(),
-            mood: Mutex::new(Mood { conduct: Conduct::Honest, share: 0.0 }),
-            dice: Mutex::new(Dice::seed_from_u64(seed)),
+            behavior_mix: Mutex::new(BehaviorMix { behavior: Behavior::Honest, share: 0.0 }),
+            rng: Mutex::new(FaultRng::seed_from_u64(seed)),
         });
         let port = server::start(runtime, Arc::clone(&shared))?;
         Ok(Self { port, shared })
     }
 
     /// Changes how they answer.
-    pub(crate) fn set(&self, conduct: Conduct, share: f64) {
-        *self.shared.mood.lock() = Mood { conduct, share };
+    pub(crate) fn set(&self, behavior: Behavior, share: f64) {
+        *self.shared.behavior_mix.lock() = BehaviorMix { behavior, share };
     }
 
     /// Reads a back end's books.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rand::RngExt as _;
 
-use crate::runner::Dice;
+use crate::runner::FaultRng;
 use crate::shim;
 use crate::site::files_below;
 
@@ -115,7 +115,7 @@ pub(crate) fn power_cut(
     from: &Path,
     to: &Path,
     synced: &HashMap<u64, u64>,
-    dice: &mut Dice,
+    rng: &mut FaultRng,
 ) -> anyhow::Result<u64> {
     fs::create_dir_all(to).with_context(|| format!("make {}", to.display()))?;
     let mut at_mercy = 0;
@@ -123,7 +123,7 @@ pub(crate) fn power_cut(
         let entry = entry?;
         let (kind, target) = (entry.file_type()?, to.join(entry.file_name()));
         if kind.is_dir() {
-            at_mercy += power_cut(&entry.path(), &target, synced, dice)?;
+            at_mercy += power_cut(&entry.path(), &target, synced, rng)?;
         }
         if !kind.is_file() {
             continue;
@@ -132,22 +132,22 @@ pub(crate) fn power_cut(
             .with_context(|| format!("copy {}", entry.path().display()))?;
         let durable = synced.get(&entry.metadata()?.ino()).copied().unwrap_or(0);
         let file = OpenOptions::new().read(true).write(true).open(&target)?;
-        at_mercy += tear(&file, durable, dice)?;
+        at_mercy += tear(&file, durable, rng)?;
     }
     Ok(at_mercy)
 }
 
 /// Tears what lies beyond a length: the file ends at a random place, and before it a random run of bytes may be zero.
-fn tear(file: &File, durable: u64, dice: &mut Dice) -> anyhow::Result<u64> {
+fn tear(file: &File, durable: u64, rng: &mut FaultRng) -> anyhow::Result<u64> {
     let length = file.metadata()?.len();
     if length <= durable {
         return Ok(0);
     }
-    let end = dice.random_range(durable..=length);
+    let end = rng.random_range(durable..=length);
     file.set_len(end)?;
-    if end > durable && dice.random_bool(0.5) {
-        let from = dice.random_range(durable..end);
-        let run = dice.random_range(1..=(end - from).min(4_096));
+    if end > durable && rng.random_bool(0.5) {
+        let from = rng.random_range(durable..end);
+        let run = rng.random_range(1..=(end - from).min(4_096));
         file.write_all_at(&vec![0; usize::try_from(run)?], from)?;
     }
     Ok(length - durable)
@@ -170,8 +170,8 @@ mod tests {
         let mut lengths = std::collections::BTreeSet::new();
         for seed in 0..20 {
             let to = folder.path().join(format!("to-{seed}"));
-            let mut dice = Dice::seed_from_u64(seed);
-            assert_eq!(power_cut(&from, &to, &synced, &mut dice).unwrap(), 4_000);
+            let mut rng = FaultRng::seed_from_u64(seed);
+            assert_eq!(power_cut(&from, &to, &synced, &mut rng).unwrap(), 4_000);
             let left = fs::read(to.join("log")).unwrap();
             assert!(left[..6_000].iter().all(|byte| *byte == 7), "synced bytes are as they were");
             lengths.insert(left.len());

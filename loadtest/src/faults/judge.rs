@@ -107,7 +107,7 @@ fn judge_fleet(stage: &mut Stage<'_>, outcome: &Outcome) {
 #[expect(clippy::cast_precision_loss, reason = "a ratio for people")]
 fn judge_latency(stage: &mut Stage<'_>, outcome: &Outcome) {
     let Some([beside_dummy, beside_product]) = stage.notes.attacks.clone() else { return };
-    let latency_us = |span| outcome.course.latency_between(span);
+    let latency_us = |span| outcome.timeline.latency_between(span);
     let (dummy_us, product_us) = (latency_us(beside_dummy), latency_us(beside_product));
     if dummy_us.is_empty() || product_us.is_empty() {
         stage.fact(

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 /// What happens to bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Passage {
+pub(crate) enum LinkMode {
     /// They pass.
     Open,
     /// They are taken and kept; so are new connections. When the proxy opens again, they go on.
@@ -27,7 +27,7 @@ pub(crate) enum Passage {
 pub(crate) struct Proxy {
     /// Where it listens.
     pub(crate) port: u16,
-    passage: watch::Sender<Passage>,
+    mode: watch::Sender<LinkMode>,
 }
 
 impl Proxy {
@@ -36,18 +36,18 @@ impl Proxy {
         let listen = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         let listener = runtime.block_on(listen).context("start a proxy")?;
         let port = listener.local_addr().context("start a proxy")?.port();
-        let (passage, mode) = watch::channel(Passage::Open);
-        runtime.spawn(accept(listener, targets, mode));
-        Ok(Self { port, passage })
+        let (mode, current) = watch::channel(LinkMode::Open);
+        runtime.spawn(accept(listener, targets, current));
+        Ok(Self { port, mode })
     }
 
     /// Changes what happens, to connections that stand too.
-    pub(crate) fn set(&self, passage: Passage) {
-        self.passage.send_replace(passage);
+    pub(crate) fn set(&self, mode: LinkMode) {
+        self.mode.send_replace(mode);
     }
 }
 
-async fn accept(listener: TcpListener, targets: Vec<u16>, mode: watch::Receiver<Passage>) {
+async fn accept(listener: TcpListener, targets: Vec<u16>, mode: watch::Receiver<LinkMode>) {
     let mut turn = 0;
     loop {
         let Ok((client, _)) = listener.accept().await else {
@@ -62,7 +62,7 @@ async fn accept(listener: TcpListener, targets: Vec<u16>, mode: watch::Receiver<
     }
 }
 
-async fn carry(mut client: TcpStream, targets: Vec<u16>, mut mode: watch::Receiver<Passage>) {
+async fn carry(mut client: TcpStream, targets: Vec<u16>, mut mode: watch::Receiver<LinkMode>) {
     if !may_pass(&mut mode).await {
         reset(&client);
         return;
@@ -78,7 +78,7 @@ async fn carry(mut client: TcpStream, targets: Vec<u16>, mut mode: watch::Receiv
         let back = pump(server_read, client_write, mode.clone());
         tokio::select! {
             _both = async { tokio::join!(there, back) } => false,
-            _asked = mode.wait_for(|passage| *passage == Passage::Reset) => true,
+            _asked = mode.wait_for(|mode| *mode == LinkMode::Reset) => true,
         }
     };
     if is_reset {
@@ -105,7 +105,7 @@ fn reset(stream: &TcpStream) {
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
-    mut mode: watch::Receiver<Passage>,
+    mut mode: watch::Receiver<LinkMode>,
 ) {
     let mut buffer = vec![0; 16 * 1_024];
     while let Ok(count) = from.read(&mut buffer).await {
@@ -119,17 +119,17 @@ async fn pump(
 }
 
 /// Waits as long as bytes may not pass; `false` where they never will.
-async fn may_pass(mode: &mut watch::Receiver<Passage>) -> bool {
+async fn may_pass(mode: &mut watch::Receiver<LinkMode>) -> bool {
     loop {
-        let passage = *mode.borrow_and_update();
-        match passage {
-            Passage::Open => return true,
-            Passage::Reset => return false,
-            Passage::Delay(time) => {
+        let current = *mode.borrow_and_update();
+        match current {
+            LinkMode::Open => return true,
+            LinkMode::Reset => return false,
+            LinkMode::Delay(time) => {
                 tokio::time::sleep(time).await;
                 return true;
             }
-            Passage::BlackHole => {
+            LinkMode::BlackHole => {
                 if mode.changed().await.is_err() {
                     return false;
                 }
@@ -152,16 +152,16 @@ mod tests {
         let proxy = Proxy::start(runtime.handle(), 0, vec![target]).unwrap();
         let mut client = std::net::TcpStream::connect(("127.0.0.1", proxy.port)).unwrap();
         let (mut taken, _) = server.accept().unwrap();
-        proxy.set(Passage::BlackHole);
+        proxy.set(LinkMode::BlackHole);
         client.write_all(b"late").unwrap();
         taken.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let mut buffer = [0; 4];
         assert!(taken.read_exact(&mut buffer).is_err());
-        proxy.set(Passage::Open);
+        proxy.set(LinkMode::Open);
         taken.set_read_timeout(None).unwrap();
         taken.read_exact(&mut buffer).unwrap();
         assert_eq!(&buffer, b"late");
-        proxy.set(Passage::Reset);
+        proxy.set(LinkMode::Reset);
         assert_eq!(
             client.read(&mut buffer).unwrap_err().kind(),
             std::io::ErrorKind::ConnectionReset

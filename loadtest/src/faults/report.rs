@@ -28,7 +28,7 @@ pub(crate) enum Verdict {
 
 /// One scenario, played once.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Play {
+pub(crate) struct ScenarioReport {
     pub(crate) scenario: &'static str,
     pub(crate) seed: u64,
     #[serde(flatten)]
@@ -47,7 +47,7 @@ pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) commit: String,
     pub(crate) machine: String,
-    pub(crate) plays: Vec<Play>,
+    pub(crate) plays: Vec<ScenarioReport>,
 }
 
 impl Report {
@@ -57,8 +57,8 @@ impl Report {
 
     /// Says whether all that was tried held, and something was.
     pub(crate) fn holds(&self) -> bool {
-        let failed = |play: &Play| matches!(play.verdict, Verdict::Failed { .. });
-        let held = |play: &Play| matches!(play.verdict, Verdict::Held);
+        let failed = |play: &ScenarioReport| matches!(play.verdict, Verdict::Failed { .. });
+        let held = |play: &ScenarioReport| matches!(play.verdict, Verdict::Held);
         !self.plays.iter().any(failed) && self.plays.iter().any(held)
     }
 
@@ -69,10 +69,10 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = |play: &&Play| matches!(play.verdict, Verdict::Failed { .. });
-        let not_run = |play: &&Play| matches!(play.verdict, Verdict::NotRun { .. });
-        let failures: Vec<&Play> = self.plays.iter().filter(failed).collect();
-        let missing: Vec<&Play> = self.plays.iter().filter(not_run).collect();
+        let failed = |play: &&ScenarioReport| matches!(play.verdict, Verdict::Failed { .. });
+        let not_run = |play: &&ScenarioReport| matches!(play.verdict, Verdict::NotRun { .. });
+        let failures: Vec<&ScenarioReport> = self.plays.iter().filter(failed).collect();
+        let missing: Vec<&ScenarioReport> = self.plays.iter().filter(not_run).collect();
         let tried = self.plays.len() - missing.len();
         let verdict = if self.holds() { "All that was tried held." } else { "NOT all held." };
         writeln!(f, "{verdict}")?;

@@ -15,14 +15,14 @@ use crate::cli::{Cli, LogKind};
 use crate::cluster::{BROKERS, Cluster};
 use crate::console::say;
 use crate::judge::{self, Counts};
-use crate::report::{Play, Report, Verdict};
+use crate::report::{Report, ScenarioReport, Verdict};
 use crate::scenario::{Plan, Scenario, Tool};
 use crate::scenarios;
 use crate::site::{Site, free_port};
 use crate::stage::{Notes, Stage};
 
 /// The generator of all random choices: named, so that a seed means the same in every release.
-pub(crate) type Dice = rand::rngs::Xoshiro256PlusPlus;
+pub(crate) type FaultRng = rand::rngs::Xoshiro256PlusPlus;
 
 /// What all plays of a run share.
 struct Run<'a> {
@@ -105,10 +105,10 @@ impl Run<'_> {
     ) -> anyhow::Result<()> {
         let deadline =
             self.cli.minutes.map(|minutes| Instant::now() + Duration::from_mins(minutes));
-        let mut dice = Dice::seed_from_u64(seed);
+        let mut rng = FaultRng::seed_from_u64(seed);
         for round in 0.. {
             if deadline.is_some() {
-                chosen.shuffle(&mut dice);
+                chosen.shuffle(&mut rng);
             }
             for scenario in chosen.iter() {
                 // Each play has a seed of its own, so that one of a long run can be repeated alone: the first round's is
@@ -129,7 +129,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn play(&self, scenario: &dyn Scenario, seed: u64) -> anyhow::Result<Play> {
+    fn play(&self, scenario: &dyn Scenario, seed: u64) -> anyhow::Result<ScenarioReport> {
         let begun = Instant::now();
         let name = scenario.name();
         let missing = scenario.tools().iter().find_map(|&tool| missing(tool));
@@ -141,7 +141,7 @@ impl Run<'_> {
         };
         let recoveries_ms =
             notes.recoveries.iter().map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let play = Play {
+        let play = ScenarioReport {
             scenario: name,
             seed,
             counts,
@@ -168,8 +168,8 @@ impl Run<'_> {
         }
         fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
         let site = self.site(&folder, name, seed)?;
-        let dice = Dice::seed_from_u64(seed ^ u64::from(fingerprint(name.as_bytes())));
-        let (counts, mut notes) = match self.perform(scenario, site, dice) {
+        let rng = FaultRng::seed_from_u64(seed ^ u64::from(fingerprint(name.as_bytes())));
+        let (counts, mut notes) = match self.perform(scenario, site, rng) {
             Ok(judged) => judged,
             Err(error) => {
                 let faults = vec![format!("{error:#}")];
@@ -206,7 +206,7 @@ impl Run<'_> {
         &self,
         scenario: &dyn Scenario,
         mut site: Site,
-        dice: Dice,
+        rng: FaultRng,
     ) -> anyhow::Result<(Counts, Notes)> {
         let mut plan = Plan::new(self.log);
         // Each copy costs a recount: the short set has one scenario for it.
@@ -218,7 +218,7 @@ impl Run<'_> {
             site.brokers = Some(proxied.join(","));
         }
         let runtime = self.runtime.handle();
-        let mut stage = Stage::set(site, plan, self.cluster.as_ref(), runtime, dice)?;
+        let mut stage = Stage::set(site, plan, self.cluster.as_ref(), runtime, rng)?;
         stage.pause(1_000..2_500);
         let played = scenario.inject(&mut stage).context("inject the fault").and_then(|()| {
             stage.pause(500..1_500);
@@ -251,7 +251,7 @@ fn missing(tool: Tool) -> Option<String> {
     }
 }
 
-fn tell(play: &Play) {
+fn tell(play: &ScenarioReport) {
     let Counts { acknowledged, lost, double_counted, .. } = play.counts;
     match &play.verdict {
         Verdict::NotRun { reason } => say(format_args!("NOT RUN {}: {reason}", play.scenario)),

@@ -13,7 +13,7 @@ use crate::fleet::HonestFleet;
 use crate::probe;
 use crate::process::{Launch, Process, Role};
 use crate::proxy::Proxy;
-use crate::runner::Dice;
+use crate::runner::FaultRng;
 use crate::scenario::Plan;
 use crate::site::{Site, free_port};
 use crate::watch::Watch;
@@ -40,7 +40,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) broker_proxies: Vec<Proxy>,
     pub(crate) backends: Backends,
     pub(crate) watch: Watch,
-    pub(crate) dice: Dice,
+    pub(crate) rng: FaultRng,
     pub(crate) cluster: Option<&'a Cluster>,
     pub(crate) runtime: Handle,
     pub(crate) notes: Notes,
@@ -71,9 +71,9 @@ impl<'a> Stage<'a> {
         plan: Plan,
         cluster: Option<&'a Cluster>,
         runtime: &Handle,
-        mut dice: Dice,
+        mut rng: FaultRng,
     ) -> anyhow::Result<Self> {
-        let backends = Backends::start(runtime, dice.random())?;
+        let backends = Backends::start(runtime, rng.random())?;
         let backend_proxy = Proxy::start(runtime, 0, vec![backends.port])?;
         site.write_config(&site.config(), backend_proxy.port, &plan.settings)?;
         let broker_proxies = match cluster {
@@ -89,7 +89,7 @@ impl<'a> Stage<'a> {
         let gateways = processes.iter().filter(|process| process.launch.role.has_gateway());
         let gateways: Vec<u16> = gateways.map(|process| process.launch.listen).collect();
         let till_proxy = Proxy::start(runtime, 0, gateways)?;
-        let (seed, http2) = (dice.random(), dice.random());
+        let (seed, http2) = (rng.random(), rng.random());
         let fleet = HonestFleet::start(runtime, till_proxy.port, plan.rate, seed, http2)?;
         let watch = Watch::start(&processes, fleet.progress());
         until("a till is served", || fleet.acknowledged() > 0)?;
@@ -102,7 +102,7 @@ impl<'a> Stage<'a> {
             broker_proxies,
             backends,
             watch,
-            dice,
+            rng,
             cluster,
             runtime: runtime.clone(),
             notes: Notes { faults, ..Notes::default() },
@@ -129,12 +129,12 @@ impl<'a> Stage<'a> {
 
     /// Waits a random time.
     pub(crate) fn pause(&mut self, ms: std::ops::Range<u64>) {
-        std::thread::sleep(Duration::from_millis(self.dice.random_range(ms)));
+        std::thread::sleep(Duration::from_millis(self.rng.random_range(ms)));
     }
 
     /// Picks one of so many.
     pub(crate) fn pick(&mut self, count: usize) -> usize {
-        self.dice.random_range(0..count.max(1))
+        self.rng.random_range(0..count.max(1))
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {

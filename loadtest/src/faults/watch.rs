@@ -65,7 +65,7 @@ struct Shared {
 }
 
 #[derive(Debug)]
-struct Subject {
+struct WatchedProcess {
     id: Arc<AtomicU32>,
     status: u16,
     output: PathBuf,
@@ -75,9 +75,9 @@ struct Subject {
 impl Watch {
     /// Begins to watch processes and the progress of a fleet.
     pub(crate) fn start(processes: &[Process], progress: Arc<Mutex<Progress>>) -> Self {
-        let subjects: Vec<Subject> = processes
+        let subjects: Vec<WatchedProcess> = processes
             .iter()
-            .map(|process| Subject {
+            .map(|process| WatchedProcess {
                 id: Arc::clone(&process.id),
                 status: process.launch.status,
                 output: process.launch.output.clone(),
@@ -137,7 +137,7 @@ impl Drop for Watch {
     }
 }
 
-fn look_on(shared: &Shared, mut subjects: Vec<Subject>, progress: &Mutex<Progress>) {
+fn look_on(shared: &Shared, mut subjects: Vec<WatchedProcess>, progress: &Mutex<Progress>) {
     let mut loud_lines = 0;
     while !shared.done.load(Relaxed) {
         let mut readiness = Readiness::Ready;
@@ -154,7 +154,7 @@ fn look_on(shared: &Shared, mut subjects: Vec<Subject>, progress: &Mutex<Progres
     }
 }
 
-impl Subject {
+impl WatchedProcess {
     /// Asks `/readyz` on the status listener.
     fn readiness(&self, conditions: &Mutex<BTreeSet<String>>) -> Readiness {
         let Some((status, body)) = probe::get(self.status, "/readyz") else {

@@ -6,7 +6,7 @@
 
 use rand::RngExt as _;
 
-use super::Dice;
+use super::FleetRng;
 use super::receipt::{Header, write_money};
 use crate::json;
 
@@ -17,13 +17,13 @@ pub(super) struct Fault {
     pub(super) code: &'static str,
     /// Whether the terminal's next event has the next number.
     pub(super) uses_number: bool,
-    spoil: Spoil,
+    spoil: Mutation,
     weight: u32,
 }
 
 /// Where the fault is put in.
 #[derive(Debug, Clone, Copy)]
-enum Spoil {
+enum Mutation {
     /// Another value for one member of an otherwise good sale.
     Replace(&'static str, &'static str),
     /// A member too many.
@@ -46,60 +46,66 @@ enum Spoil {
 
 const GOOD_LINE: &str = r#"{"line":1,"type":"sale","sku":"100001","quantity":"1","amount":"1"}"#;
 
-const fn fault(code: &'static str, weight: u32, spoil: Spoil) -> Fault {
+const fn fault(code: &'static str, weight: u32, spoil: Mutation) -> Fault {
     Fault { code, uses_number: true, spoil, weight }
 }
 
-const fn unreadable(code: &'static str, weight: u32, spoil: Spoil) -> Fault {
+const fn unreadable(code: &'static str, weight: u32, spoil: Mutation) -> Fault {
     Fault { code, uses_number: false, spoil, weight }
 }
 
 /// The faults and how often each occurs among bad events.
 const FAULTS: [Fault; 20] = [
-    fault("card_data", 6, Spoil::Tender(r#","token":"4111111111111111""#)),
-    fault("card_data", 3, Spoil::Append(r#","note":"paid with 5555-5555-5555-4444""#)),
-    fault("authentication_data", 3, Spoil::Tender(r#","cvv":"123""#)),
-    fault("unknown_kind", 4, Spoil::Replace("kind", r#""sail""#)),
-    fault("invalid_time", 4, Spoil::Replace("occurred_at", r#""2026-02-30T10:00:00Z""#)),
-    fault("invalid_date", 4, Spoil::Replace("business_date", r#""2026-13-01""#)),
-    fault("invalid_currency", 3, Spoil::Replace("currency", r#""EURO""#)),
-    fault("reference_required", 4, Spoil::Replace("kind", r#""post_void""#)),
-    fault("lines_not_allowed", 3, Spoil::Replace("kind", r#""no_sale""#)),
-    fault("missing_field", 4, Spoil::Replace("lines", "null")),
-    fault("wrong_type", 3, Spoil::Replace("lines", r#""none""#)),
+    fault("card_data", 6, Mutation::Tender(r#","token":"4111111111111111""#)),
+    fault("card_data", 3, Mutation::Append(r#","note":"paid with 5555-5555-5555-4444""#)),
+    fault("authentication_data", 3, Mutation::Tender(r#","cvv":"123""#)),
+    fault("unknown_kind", 4, Mutation::Replace("kind", r#""sail""#)),
+    fault("invalid_time", 4, Mutation::Replace("occurred_at", r#""2026-02-30T10:00:00Z""#)),
+    fault("invalid_date", 4, Mutation::Replace("business_date", r#""2026-13-01""#)),
+    fault("invalid_currency", 3, Mutation::Replace("currency", r#""EURO""#)),
+    fault("reference_required", 4, Mutation::Replace("kind", r#""post_void""#)),
+    fault("lines_not_allowed", 3, Mutation::Replace("kind", r#""no_sale""#)),
+    fault("missing_field", 4, Mutation::Replace("lines", "null")),
+    fault("wrong_type", 3, Mutation::Replace("lines", r#""none""#)),
     fault(
         "invalid_gtin",
         4,
-        Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","gtin":"4006381333932","quantity":"1"}"#),
+        Mutation::Line(
+            r#"{"line":1,"type":"sale","sku":"1","gtin":"4006381333932","quantity":"1"}"#,
+        ),
     ),
-    fault("quantity_sign", 4, Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"-1"}"#)),
+    fault(
+        "quantity_sign",
+        4,
+        Mutation::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"-1"}"#),
+    ),
     fault(
         "invalid_quantity",
         3,
-        Spoil::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"1.0000001"}"#),
+        Mutation::Line(r#"{"line":1,"type":"sale","sku":"1","quantity":"1.0000001"}"#),
     ),
-    fault("duplicate_line", 3, Spoil::SecondLine(GOOD_LINE)),
-    unreadable("duplicate_member", 3, Spoil::Append(r#","store":"elsewhere""#)),
-    unreadable("tenant_mismatch", 2, Spoil::Append(r#","tenant":"somebody.else""#)),
-    unreadable("invalid_json", 4, Spoil::Cut),
-    unreadable("invalid_utf8", 3, Spoil::Byte),
-    unreadable("too_deep", 2, Spoil::Deep),
+    fault("duplicate_line", 3, Mutation::SecondLine(GOOD_LINE)),
+    unreadable("duplicate_member", 3, Mutation::Append(r#","store":"elsewhere""#)),
+    unreadable("tenant_mismatch", 2, Mutation::Append(r#","tenant":"somebody.else""#)),
+    unreadable("invalid_json", 4, Mutation::Cut),
+    unreadable("invalid_utf8", 3, Mutation::Byte),
+    unreadable("too_deep", 2, Mutation::Deep),
 ];
 
 /// Kept apart, as it costs a quarter of a megabyte to send.
-const TOO_LARGE: Fault = unreadable("event_too_large", 0, Spoil::Long);
+const TOO_LARGE: Fault = unreadable("event_too_large", 0, Mutation::Long);
 
 /// One bad event in this many is too large.
 const TOO_LARGE_ONE_IN: u32 = 500;
 
 impl Fault {
     /// Draws a way of being bad.
-    pub(super) fn draw(dice: &mut Dice) -> &'static Self {
-        if dice.random_range(0..TOO_LARGE_ONE_IN) == 0 {
+    pub(super) fn draw(rng: &mut FleetRng) -> &'static Self {
+        if rng.random_range(0..TOO_LARGE_ONE_IN) == 0 {
             return &TOO_LARGE;
         }
         let all: u32 = FAULTS.iter().map(|fault| fault.weight).sum();
-        let mut ticket = dice.random_range(0..all);
+        let mut ticket = rng.random_range(0..all);
         for fault in &FAULTS {
             if ticket < fault.weight {
                 return fault;
@@ -115,34 +121,34 @@ impl Fault {
         header.write(out);
         json::member(out, "lines");
         match self.spoil {
-            Spoil::Line(line) => out.extend(format!("[{line}]").bytes()),
-            Spoil::SecondLine(line) => out.extend(format!("[{GOOD_LINE},{line}]").bytes()),
+            Mutation::Line(line) => out.extend(format!("[{line}]").bytes()),
+            Mutation::SecondLine(line) => out.extend(format!("[{GOOD_LINE},{line}]").bytes()),
             _ => out.extend(format!("[{GOOD_LINE}]").bytes()),
         }
         json::member(out, "tenders");
         out.extend_from_slice(b"[{");
         json::text_member(out, "type", "card");
         write_money(out, "amount", 1, header.country);
-        if let Spoil::Tender(member) = self.spoil {
+        if let Mutation::Tender(member) = self.spoil {
             out.extend_from_slice(member.as_bytes());
         }
         out.extend_from_slice(b"}]");
         match self.spoil {
-            Spoil::Replace(name, value) => replace(out, start, name, value),
-            Spoil::Append(member) => out.extend_from_slice(member.as_bytes()),
-            Spoil::Byte => out.extend_from_slice(b",\"note\":\"caf\xe9\""),
-            Spoil::Deep => {
+            Mutation::Replace(name, value) => replace(out, start, name, value),
+            Mutation::Append(member) => out.extend_from_slice(member.as_bytes()),
+            Mutation::Byte => out.extend_from_slice(b",\"note\":\"caf\xe9\""),
+            Mutation::Deep => {
                 out.extend_from_slice(b",\"note\":");
                 out.extend(std::iter::repeat_n(b'[', 80));
                 out.extend(std::iter::repeat_n(b']', 80));
             }
-            Spoil::Long => {
+            Mutation::Long => {
                 out.extend_from_slice(b",\"note\":\"");
                 out.extend(std::iter::repeat_n(b'x', 262_144));
                 out.push(b'"');
             }
-            Spoil::Cut => return,
-            Spoil::Line(_) | Spoil::SecondLine(_) | Spoil::Tender(_) => {}
+            Mutation::Cut => return,
+            Mutation::Line(_) | Mutation::SecondLine(_) | Mutation::Tender(_) => {}
         }
         out.push(b'}');
     }

@@ -2,7 +2,7 @@
 
 use rand::RngExt as _;
 
-use super::Dice;
+use super::FleetRng;
 use super::catalogue::{Catalogue, quantile};
 use super::country::Country;
 use crate::source::ONE;
@@ -73,44 +73,44 @@ const LINE_QUANTILES: [(f64, f64); 16] = [
 
 /// Where a draw of lines takes place: what is for sale, and at whose prices.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shelf<'a> {
+pub(super) struct Assortment<'a> {
     pub(super) catalogue: &'a Catalogue,
     pub(super) country: &'static Country,
 }
 
-impl Shelf<'_> {
+impl Assortment<'_> {
     /// Draws the number of lines of a basket.
-    pub(super) fn line_count(dice: &mut Dice) -> usize {
-        usize::try_from(quantile(&LINE_QUANTILES, dice.random())).unwrap_or(1).max(1)
+    pub(super) fn line_count(rng: &mut FleetRng) -> usize {
+        usize::try_from(quantile(&LINE_QUANTILES, rng.random())).unwrap_or(1).max(1)
     }
 
     /// Fills `lines` with a basket of `count` lines as a customer would have it.
-    pub(super) fn draw_sale(&self, count: usize, lines: &mut Vec<Line>, dice: &mut Dice) {
+    pub(super) fn draw_sale(&self, count: usize, lines: &mut Vec<Line>, rng: &mut FleetRng) {
         for _ in 0..count {
-            let mut line = self.draw_goods(dice);
-            if dice.random_bool(0.02) {
+            let mut line = self.draw_goods(rng);
+            if rng.random_bool(0.02) {
                 line.what = LineType::Service;
             }
-            line.void = dice.random_bool(0.015);
+            line.void = rng.random_bool(0.015);
             lines.push(line);
         }
     }
 
     /// Appends lines brought back by a customer, drawn afresh.
-    pub(super) fn draw_return(&self, count: usize, lines: &mut Vec<Line>, dice: &mut Dice) {
+    pub(super) fn draw_return(&self, count: usize, lines: &mut Vec<Line>, rng: &mut FleetRng) {
         for _ in 0..count {
-            let line = self.draw_goods(dice);
-            lines.push(Line { what: LineType::Return(disposition(dice)), ..line });
+            let line = self.draw_goods(rng);
+            lines.push(Line { what: LineType::Return(disposition(rng)), ..line });
         }
     }
 
     /// Fills `lines` with goods that move or are counted without being sold: no money, and a
     /// quantity below zero only for an adjustment.
-    pub(super) fn draw_stock(&self, kind: LineType, lines: &mut Vec<Line>, dice: &mut Dice) {
-        for _ in 0..dice.random_range(1..=12_u32) {
-            let item = self.catalogue.pick(dice);
-            let pieces = dice.random_range(0..=48_i64);
-            let lost = kind == LineType::Adjustment && dice.random_bool(0.7);
+    pub(super) fn draw_stock(&self, kind: LineType, lines: &mut Vec<Line>, rng: &mut FleetRng) {
+        for _ in 0..rng.random_range(1..=12_u32) {
+            let item = self.catalogue.pick(rng);
+            let pieces = rng.random_range(0..=48_i64);
+            let lost = kind == LineType::Adjustment && rng.random_bool(0.7);
             let quantity = if lost { -ONE * (pieces % 6) } else { ONE * pieces };
             lines.push(Line {
                 item,
@@ -126,18 +126,18 @@ impl Shelf<'_> {
         }
     }
 
-    fn draw_goods(&self, dice: &mut Dice) -> Line {
-        let index = self.catalogue.pick(dice);
+    fn draw_goods(&self, rng: &mut FleetRng) -> Line {
+        let index = self.catalogue.pick(rng);
         let item = self.catalogue.item(index);
         let (quantity, pieces) = if item.weighed {
-            (dice.random_range(50..2_500_i64) * (ONE / 1_000), dice.random_range(1..9_u8))
+            (rng.random_range(50..2_500_i64) * (ONE / 1_000), rng.random_range(1..9_u8))
         } else {
-            (ONE * pieces_bought(dice), 0)
+            (ONE * pieces_bought(rng), 0)
         };
         let unit_price = self.country.price(item.price_cents);
         let amount = (unit_price * quantity + ONE / 2) / ONE;
         let discount =
-            if dice.random_bool(0.15) { amount * dice.random_range(5..40) / 100 } else { 0 };
+            if rng.random_bool(0.15) { amount * rng.random_range(5..40) / 100 } else { 0 };
         let rate = &self.country.rates[usize::from(item.reduced_tax)];
         let tax = self.country.tax(amount - discount, rate);
         Line {
@@ -155,9 +155,9 @@ impl Shelf<'_> {
 }
 
 /// Turns sold lines into the same lines brought back.
-pub(super) fn bring_back(lines: &mut [Line], dice: &mut Dice) {
+pub(super) fn bring_back(lines: &mut [Line], rng: &mut FleetRng) {
     for line in lines {
-        line.what = LineType::Return(disposition(dice));
+        line.what = LineType::Return(disposition(rng));
     }
 }
 
@@ -176,18 +176,18 @@ pub(super) fn bill(lines: &[Line], country: &Country, reversed: bool) -> Bill {
     bill
 }
 
-fn pieces_bought(dice: &mut Dice) -> i64 {
-    match dice.random_range(0..100_u32) {
+fn pieces_bought(rng: &mut FleetRng) -> i64 {
+    match rng.random_range(0..100_u32) {
         0..75 => 1,
         75..90 => 2,
         90..95 => 3,
-        95..99 => dice.random_range(4..=5),
-        _ => dice.random_range(6..=24),
+        95..99 => rng.random_range(4..=5),
+        _ => rng.random_range(6..=24),
     }
 }
 
-fn disposition(dice: &mut Dice) -> Disposition {
-    match dice.random_range(0..100_u32) {
+fn disposition(rng: &mut FleetRng) -> Disposition {
+    match rng.random_range(0..100_u32) {
         0..80 => Disposition::Restock,
         80..92 => Disposition::Damaged,
         92..97 => Disposition::Vendor,
@@ -203,8 +203,9 @@ mod tests {
 
     #[test]
     fn basket_sizes_are_those_of_a_real_grocer() {
-        let mut dice = Dice::seed_from_u64(11);
-        let mut counts: Vec<usize> = (0..200_000).map(|_| Shelf::line_count(&mut dice)).collect();
+        let mut rng = FleetRng::seed_from_u64(11);
+        let mut counts: Vec<usize> =
+            (0..200_000).map(|_| Assortment::line_count(&mut rng)).collect();
         counts.sort_unstable();
         let at = |share: usize| counts[counts.len() * share / 100];
         assert_eq!((at(50), at(90), at(99)), (5, 24, 59));
@@ -214,31 +215,31 @@ mod tests {
 
     #[test]
     fn a_bill_gives_back_what_a_sale_took() {
-        let mut dice = Dice::seed_from_u64(5);
-        let catalogue = Catalogue::draw(200, &mut dice);
+        let mut rng = FleetRng::seed_from_u64(5);
+        let catalogue = Catalogue::draw(200, &mut rng);
         let country = Country::of_store(1);
-        let shelf = Shelf { catalogue: &catalogue, country };
+        let shelf = Assortment { catalogue: &catalogue, country };
         let mut lines = Vec::new();
-        shelf.draw_sale(40, &mut lines, &mut dice);
+        shelf.draw_sale(40, &mut lines, &mut rng);
         let sale = bill(&lines, country, false);
         assert!(sale.total > 0);
         assert_eq!(sale.total, sale.lines - sale.discounts + sale.taxes, "taxes come on top");
         assert_eq!(bill(&lines, country, true).total, -sale.total);
         lines.retain(|line| line.what == LineType::Sale);
         let goods = bill(&lines, country, false);
-        bring_back(&mut lines, &mut dice);
+        bring_back(&mut lines, &mut rng);
         assert_eq!(bill(&lines, country, false).total, -goods.total);
     }
 
     #[test]
     fn only_adjustments_go_below_zero() {
-        let mut dice = Dice::seed_from_u64(5);
-        let catalogue = Catalogue::draw(50, &mut dice);
-        let shelf = Shelf { catalogue: &catalogue, country: Country::of_store(0) };
+        let mut rng = FleetRng::seed_from_u64(5);
+        let catalogue = Catalogue::draw(50, &mut rng);
+        let shelf = Assortment { catalogue: &catalogue, country: Country::of_store(0) };
         let mut lowest = |kind| {
             let mut lines = Vec::new();
             for _ in 0..100 {
-                shelf.draw_stock(kind, &mut lines, &mut dice);
+                shelf.draw_stock(kind, &mut lines, &mut rng);
             }
             lines.iter().map(|line| line.quantity).min().unwrap()
         };

@@ -5,7 +5,7 @@
 
 use rand::RngExt as _;
 
-use super::Dice;
+use super::FleetRng;
 use crate::json;
 
 /// All items.
@@ -57,8 +57,8 @@ const WORDS: [&str; 12] = [
 
 impl Catalogue {
     /// Draws `count` items (at least one).
-    pub(super) fn draw(count: u32, dice: &mut Dice) -> Self {
-        Self { items: (0..count.max(1)).map(|number| Item::draw(number, dice)).collect() }
+    pub(super) fn draw(count: u32, rng: &mut FleetRng) -> Self {
+        Self { items: (0..count.max(1)).map(|number| Item::draw(number, rng)).collect() }
     }
 
     /// Returns the item of an index below [`Catalogue::len`].
@@ -74,28 +74,28 @@ impl Catalogue {
     /// Picks an item as customers do: a few very often, most seldom.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a u32")]
     #[expect(clippy::cast_precision_loss, reason = "a catalogue is small")]
-    pub(super) fn pick(&self, dice: &mut Dice) -> u32 {
-        let uniform: f64 = dice.random();
+    pub(super) fn pick(&self, rng: &mut FleetRng) -> u32 {
+        let uniform: f64 = rng.random();
         ((uniform * uniform * uniform * self.items.len() as f64) as u32)
             .min(self.items.len() as u32 - 1)
     }
 }
 
 impl Item {
-    fn draw(number: u32, dice: &mut Dice) -> Self {
+    fn draw(number: u32, rng: &mut FleetRng) -> Self {
         let weighed = number % 12 == 5;
         let mut members = Vec::with_capacity(96);
         json::text_member(&mut members, "sku", &sku(number));
-        let gtin = gtin(number, dice);
+        let gtin = gtin(number, rng);
         if !weighed {
             json::text_member(&mut members, "gtin", &gtin);
         }
-        if dice.random_bool(0.6) {
-            let word = WORDS[dice.random_range(0..WORDS.len())];
+        if rng.random_bool(0.6) {
+            let word = WORDS[rng.random_range(0..WORDS.len())];
             json::text_member(&mut members, "description", &format!("{word} No. {number}"));
         }
         members.remove(0);
-        let price_cents = quantile(&PRICE_QUANTILES, dice.random());
+        let price_cents = quantile(&PRICE_QUANTILES, rng.random());
         Self { members, price_cents, weighed, reduced_tax: number % 5 < 3 }
     }
 }
@@ -106,15 +106,15 @@ pub(super) fn sku(number: u32) -> String {
 }
 
 /// Draws a trade item number: GTIN-13 mostly, with its check digit.
-fn gtin(number: u32, dice: &mut Dice) -> String {
+fn gtin(number: u32, rng: &mut FleetRng) -> String {
     const PREFIXES: [u64; 8] = [400, 426, 301, 376, 500, 539, 76, 871];
-    let company = dice.random_range(10_000..99_999_u64);
+    let company = rng.random_range(10_000..99_999_u64);
     let body = match number % 10 {
         0 => format!("{:07}", 4_000_000 + u64::from(number) % 1_000_000),
         1 | 2 => format!("0{company:05}{:05}", number % 100_000),
         3 => format!("1{:03}{company:05}{:04}", PREFIXES[0], number % 10_000),
         _ => {
-            let prefix = PREFIXES[dice.random_range(0..PREFIXES.len())];
+            let prefix = PREFIXES[rng.random_range(0..PREFIXES.len())];
             format!("{prefix:03}{company:05}{:04}", number % 10_000)
         }
     };
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn every_item_is_json_with_a_valid_barcode_of_a_known_length() {
-        let catalogue = Catalogue::draw(500, &mut Dice::seed_from_u64(3));
+        let catalogue = Catalogue::draw(500, &mut FleetRng::seed_from_u64(3));
         let mut lengths = std::collections::BTreeSet::new();
         for item in &catalogue.items {
             let text = format!("{{{}}}", String::from_utf8_lossy(&item.members));

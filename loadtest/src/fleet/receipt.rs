@@ -2,13 +2,13 @@
 
 use rand::RngExt as _;
 
-use super::Dice;
+use super::FleetRng;
 use super::basket::{Bill, Disposition, Line, LineType, bill};
 use super::catalogue::Catalogue;
 use super::country::Country;
 use crate::calendar::{Date, write_instant};
 use crate::json;
-use crate::source::{Effect, Movement, QUANTITY_SCALE};
+use crate::source::{Movement, QUANTITY_SCALE, StockEffect};
 
 /// Kinds of event that fleets send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,12 +98,17 @@ fn reversed(movement: Movement) -> Movement {
 }
 
 /// Appends what an event does to stock.
-pub(super) fn effects(kind: Kind, lines: &[Line], catalogue: &Catalogue, out: &mut Vec<Effect>) {
+pub(super) fn effects(
+    kind: Kind,
+    lines: &[Line],
+    catalogue: &Catalogue,
+    out: &mut Vec<StockEffect>,
+) {
     for line in lines {
         let movement = kind.movement(line);
         if !movement.is_zero() {
             let unit = unit(catalogue, line);
-            out.push(Effect { sku: line.item, unit, movement });
+            out.push(StockEffect { sku: line.item, unit, movement });
         }
     }
 }
@@ -272,12 +277,12 @@ pub(super) fn write_payment(
     lines: &[Line],
     country: &Country,
     reversed: bool,
-    dice: &mut Dice,
+    rng: &mut FleetRng,
 ) {
     let bill = bill(lines, country, reversed);
     json::member(out, "tenders");
     out.push(b'[');
-    write_tenders(out, bill.total, country, dice);
+    write_tenders(out, bill.total, country, rng);
     out.push(b']');
     write_totals(out, &bill, lines.len(), country);
 }
@@ -295,14 +300,14 @@ fn write_totals(out: &mut Vec<u8>, bill: &Bill, line_count: usize, country: &Cou
 }
 
 /// Pays a bill: a third in cash with change, most by card, a few with a gift card first.
-fn write_tenders(out: &mut Vec<u8>, total: i64, country: &Country, dice: &mut Dice) {
+fn write_tenders(out: &mut Vec<u8>, total: i64, country: &Country, rng: &mut FleetRng) {
     let mut rest = total;
-    if total > 0 && dice.random_bool(0.04) {
+    if total > 0 && rng.random_bool(0.04) {
         let part = (total / 2).max(1);
         write_tender(out, "gift_card", part, country);
         rest -= part;
     }
-    if rest > 0 && dice.random_bool(0.33) {
+    if rest > 0 && rng.random_bool(0.33) {
         let note = 10_i64.pow(country.exponent) * 5;
         let given = (rest + note - 1) / note * note;
         write_tender(out, "cash", given, country);
@@ -310,7 +315,7 @@ fn write_tenders(out: &mut Vec<u8>, total: i64, country: &Country, dice: &mut Di
             write_tender(out, "change", rest - given, country);
         }
     } else if rest != 0 || total == 0 {
-        write_card(out, rest, country, dice);
+        write_card(out, rest, country, rng);
     }
 }
 
@@ -322,13 +327,13 @@ fn write_tender(out: &mut Vec<u8>, name: &str, amount: i64, country: &Country) {
 }
 
 /// A payment provider's token: letters only, so that it can never look like a card number.
-fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, dice: &mut Dice) {
+fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, rng: &mut FleetRng) {
     open_element(out);
     json::text_member(out, "type", "card");
     write_money(out, "amount", amount, country);
     json::member(out, "token");
     out.extend_from_slice(b"\"tok_");
-    let mut bits: u64 = dice.random();
+    let mut bits: u64 = rng.random();
     for _ in 0..13 {
         out.push(b'a' + u8::try_from(bits % 26).unwrap_or(0));
         bits /= 26;
@@ -336,7 +341,7 @@ fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, dice: &mut Dice
     out.push(b'"');
     json::member(out, "last_four");
     out.push(b'"');
-    json::padded(out, dice.random_range(0..10_000), 4);
+    json::padded(out, rng.random_range(0..10_000), 4);
     out.extend_from_slice(b"\"}");
 }
 

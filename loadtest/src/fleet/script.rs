@@ -1,16 +1,16 @@
-//! What a till writes when it does the next thing: header, body, and what it remembers of it.
+//! Writes the next event of a terminal: header, body, and the new state.
 
 use rand::RngExt as _;
 
 use super::bad::Fault;
-use super::basket::{Line, LineType, Shelf, bring_back};
+use super::basket::{Assortment, Line, LineType, bring_back};
 use super::country::Country;
 use super::receipt::{self, Header, Kind};
-use super::till::Sale;
+use super::terminal::Sale;
 use super::{Fleet, Transfer};
 use crate::calendar::Date;
 use crate::json;
-use crate::source::{Effect, Expected, TerminalIndex};
+use crate::source::{ExpectedOutcome, StockEffect, TerminalIndex};
 
 /// Hours after midnight that still belong to yesterday's trading day.
 const DAY_ENDS_AT_HOUR: i32 = 4;
@@ -19,49 +19,49 @@ const DAY_ENDS_AT_HOUR: i32 = 4;
 const RETURNED_LINES: usize = 3;
 
 impl Fleet {
-    /// Appends the next event of a till; returns its number and what should come of it.
+    /// Appends the next event of a terminal; returns its number and expected outcome.
     pub(super) fn compose(
         &mut self,
         terminal: TerminalIndex,
         text: &mut Vec<u8>,
-        effects: &mut Vec<Effect>,
-    ) -> (u64, Expected) {
+        effects: &mut Vec<StockEffect>,
+    ) -> (u64, ExpectedOutcome) {
         let now_ms = self.now_ms();
-        let till = &self.tills[terminal as usize];
-        let country = Country::of_store(till.store);
+        let state = &self.states[terminal as usize];
+        let country = Country::of_store(state.store);
         let today = Date::of(now_ms, country.offset_minutes - DAY_ENDS_AT_HOUR * 60);
         let kind = if self.closing {
             Kind::Close
         } else {
-            let incoming = !self.transfers[till.store as usize].is_empty();
-            till.next_kind(today, incoming, &mut self.dice)
+            let incoming = !self.transfers[state.store as usize].is_empty();
+            state.next_kind(today, incoming, &mut self.rng)
         };
-        let bad = kind == Kind::Sale && self.dice.random_bool(self.settings.bad.clamp(0.0, 1.0));
-        let roster = std::sync::Arc::clone(&self.roster);
+        let bad = kind == Kind::Sale && self.rng.random_bool(self.settings.bad.clamp(0.0, 1.0));
+        let directory = std::sync::Arc::clone(&self.directory);
         let header = Header {
-            store: &roster.stores[till.store as usize],
-            terminal: &roster.terminals[terminal as usize].name,
-            epoch: roster.epoch.as_deref(),
-            sequence: till.sequence + 1,
+            store: &directory.stores[state.store as usize],
+            terminal: &directory.terminals[terminal as usize].name,
+            epoch: directory.epoch.as_deref(),
+            sequence: state.sequence + 1,
             kind,
             occurred_ms: now_ms,
-            business_date: if kind == Kind::Close { till.day.unwrap_or(today) } else { today },
+            business_date: if kind == Kind::Close { state.day.unwrap_or(today) } else { today },
             country,
             operator: terminal % 97 + 1,
         };
         if bad {
-            let fault = Fault::draw(&mut self.dice);
+            let fault = Fault::draw(&mut self.rng);
             fault.write(&header, text);
-            self.tills[terminal as usize].sequence += u64::from(fault.uses_number);
-            return (header.sequence, Expected::Refused(fault.code));
+            self.states[terminal as usize].sequence += u64::from(fault.uses_number);
+            return (header.sequence, ExpectedOutcome::Refused(fault.code));
         }
-        self.tills[terminal as usize].sequence = header.sequence;
+        self.states[terminal as usize].sequence = header.sequence;
         header.write(text);
         self.write_body(terminal, &header, text);
         text.push(b'}');
         receipt::effects(kind, &self.lines, &self.catalogue, effects);
         self.lines.clear();
-        (header.sequence, Expected::Accepted)
+        (header.sequence, ExpectedOutcome::Accepted)
     }
 
     /// Writes what follows the header; leaves the event's lines in `self.lines`.
@@ -76,18 +76,18 @@ impl Fleet {
                 self.write_uncounted(terminal, header, text);
             }
             Kind::Resume => {
-                if let Some(suspended) = self.tills[terminal as usize].suspended.take() {
+                if let Some(suspended) = self.states[terminal as usize].suspended.take() {
                     write_reference(text, header, suspended, header.business_date);
                 }
             }
             Kind::NoSale => {}
             Kind::Open => {
-                self.tills[terminal as usize].day = Some(header.business_date);
+                self.states[terminal as usize].day = Some(header.business_date);
                 self.open.insert(terminal);
                 self.write_amount(country, text);
             }
             Kind::Close => {
-                self.tills[terminal as usize].day = None;
+                self.states[terminal as usize].day = None;
                 self.open.remove(&terminal);
                 self.write_amount(country, text);
             }
@@ -103,44 +103,44 @@ impl Fleet {
 
     fn write_sale(&mut self, terminal: TerminalIndex, header: &Header<'_>, text: &mut Vec<u8>) {
         self.draw_sale(header.country);
-        if self.dice.random_bool(0.45) {
+        if self.rng.random_bool(0.45) {
             json::member(text, "loyalty_id");
             text.extend_from_slice(b"\"928");
-            json::padded(text, self.dice.random_range(0..10_000_000_000_000_000), 16);
+            json::padded(text, self.rng.random_range(0..10_000_000_000_000_000), 16);
             text.push(b'"');
         }
         self.write_lines_and_payment(header.country, false, text);
-        let till = &mut self.tills[terminal as usize];
-        till.sale_lines.clone_from(&self.lines);
-        till.last_sale =
+        let state = &mut self.states[terminal as usize];
+        state.sale_lines.clone_from(&self.lines);
+        state.last_sale =
             Some(Sale { sequence: header.sequence, business_date: header.business_date });
     }
 
     /// Brings back part of the last sale, or, one time in ten and where there is none, goods
     /// without a receipt.
     fn write_return(&mut self, terminal: TerminalIndex, header: &Header<'_>, text: &mut Vec<u8>) {
-        let blind = self.dice.random_bool(0.1);
-        let till = &mut self.tills[terminal as usize];
+        let blind = self.rng.random_bool(0.1);
+        let state = &mut self.states[terminal as usize];
         let goods = |line: &&Line| line.what == LineType::Sale && !line.void;
-        let sale = till.last_sale.filter(|_| !blind && till.sale_lines.iter().any(|l| goods(&l)));
+        let sale = state.last_sale.filter(|_| !blind && state.sale_lines.iter().any(|l| goods(&l)));
         if let Some(sale) = sale {
-            till.last_sale = None;
-            self.lines.extend(till.sale_lines.iter().filter(goods).take(RETURNED_LINES).copied());
-            bring_back(&mut self.lines, &mut self.dice);
+            state.last_sale = None;
+            self.lines.extend(state.sale_lines.iter().filter(goods).take(RETURNED_LINES).copied());
+            bring_back(&mut self.lines, &mut self.rng);
             write_reference(text, header, sale.sequence, sale.business_date);
         } else {
             json::member(text, "blind");
             text.extend_from_slice(b"true");
-            let assortment = Shelf { catalogue: &self.catalogue, country: header.country };
-            assortment.draw_return(1, &mut self.lines, &mut self.dice);
+            let assortment = Assortment { catalogue: &self.catalogue, country: header.country };
+            assortment.draw_return(1, &mut self.lines, &mut self.rng);
         }
         self.write_lines_and_payment(header.country, false, text);
     }
 
     fn write_exchange(&mut self, country: &'static Country, text: &mut Vec<u8>) {
-        let assortment = Shelf { catalogue: &self.catalogue, country };
-        assortment.draw_return(1, &mut self.lines, &mut self.dice);
-        assortment.draw_sale(2, &mut self.lines, &mut self.dice);
+        let assortment = Assortment { catalogue: &self.catalogue, country };
+        assortment.draw_return(1, &mut self.lines, &mut self.rng);
+        assortment.draw_sale(2, &mut self.lines, &mut self.rng);
         self.write_lines_and_payment(country, false, text);
     }
 
@@ -150,11 +150,11 @@ impl Fleet {
         header: &Header<'_>,
         text: &mut Vec<u8>,
     ) {
-        let till = &mut self.tills[terminal as usize];
-        if let Some(sale) = till.last_sale.take() {
+        let state = &mut self.states[terminal as usize];
+        if let Some(sale) = state.last_sale.take() {
             write_reference(text, header, sale.sequence, sale.business_date);
         }
-        self.lines.append(&mut till.sale_lines);
+        self.lines.append(&mut state.sale_lines);
         self.write_lines_and_payment(header.country, true, text);
     }
 
@@ -166,21 +166,21 @@ impl Fleet {
         text: &mut Vec<u8>,
     ) {
         self.draw_sale(header.country);
-        if header.kind == Kind::Void && self.dice.random_bool(0.4) {
+        if header.kind == Kind::Void && self.rng.random_bool(0.4) {
             for line in &mut self.lines {
                 line.quantity = -line.quantity;
             }
         }
         if header.kind == Kind::Suspend {
-            self.tills[terminal as usize].suspended = Some(header.sequence);
+            self.states[terminal as usize].suspended = Some(header.sequence);
         }
         receipt::write_lines(text, &self.lines, &self.catalogue, header.country);
     }
 
     fn draw_sale(&mut self, country: &'static Country) {
-        let count = Shelf::line_count(&mut self.dice);
-        let assortment = Shelf { catalogue: &self.catalogue, country };
-        assortment.draw_sale(count, &mut self.lines, &mut self.dice);
+        let count = Assortment::line_count(&mut self.rng);
+        let assortment = Assortment { catalogue: &self.catalogue, country };
+        assortment.draw_sale(count, &mut self.lines, &mut self.rng);
     }
 
     fn write_lines_and_payment(
@@ -190,27 +190,27 @@ impl Fleet {
         text: &mut Vec<u8>,
     ) {
         receipt::write_lines(text, &self.lines, &self.catalogue, country);
-        receipt::write_payment(text, &self.lines, country, reversed, &mut self.dice);
+        receipt::write_payment(text, &self.lines, country, reversed, &mut self.rng);
     }
 
     fn write_amount(&mut self, country: &Country, text: &mut Vec<u8>) {
-        let amount = country.price(self.dice.random_range(1_000..40_000));
+        let amount = country.price(self.rng.random_range(1_000..40_000));
         receipt::write_money(text, "amount", amount, country);
     }
 
     fn write_stock(&mut self, line_type: LineType, country: &'static Country, text: &mut Vec<u8>) {
-        let assortment = Shelf { catalogue: &self.catalogue, country };
-        assortment.draw_stock(line_type, &mut self.lines, &mut self.dice);
+        let assortment = Assortment { catalogue: &self.catalogue, country };
+        assortment.draw_stock(line_type, &mut self.lines, &mut self.rng);
         receipt::write_lines(text, &self.lines, &self.catalogue, country);
     }
 
     fn write_transfer_out(&mut self, country: &'static Country, text: &mut Vec<u8>) {
         self.transfers_sent += 1;
-        let epoch = self.roster.epoch.as_deref().unwrap_or("transfer");
+        let epoch = self.directory.epoch.as_deref().unwrap_or("transfer");
         let id = format!("{epoch}.{}", self.transfers_sent);
         write_transfer_id(text, &id);
         self.write_stock(LineType::Transfer, country, text);
-        let destination = self.dice.random_range(0..self.transfers.len());
+        let destination = self.rng.random_range(0..self.transfers.len());
         self.transfers[destination].push_back(Transfer { id, lines: self.lines.clone() });
     }
 
@@ -220,7 +220,7 @@ impl Fleet {
         country: &'static Country,
         text: &mut Vec<u8>,
     ) {
-        let store = self.tills[terminal as usize].store as usize;
+        let store = self.states[terminal as usize].store as usize;
         if let Some(transfer) = self.transfers[store].pop_front() {
             write_transfer_id(text, &transfer.id);
             self.lines = transfer.lines;

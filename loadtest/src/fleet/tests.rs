@@ -3,21 +3,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::*;
-use crate::source::{Expected, Movement};
+use crate::source::{ExpectedOutcome, Movement};
 
-struct Sent {
-    planned: Planned,
+struct SentEvent {
+    planned: PlannedEvent,
     text: Vec<u8>,
-    effects: Vec<Effect>,
+    effects: Vec<StockEffect>,
 }
 
-fn play(settings: FleetSettings) -> (Vec<Sent>, Fleet) {
+fn play(settings: FleetSettings) -> (Vec<SentEvent>, Fleet) {
     let mut fleet = Fleet::new(settings);
     let mut sent = Vec::new();
     loop {
         let (mut text, mut effects) = (Vec::new(), Vec::new());
         let Some(planned) = fleet.next(&mut text, &mut effects) else { break };
-        sent.push(Sent { planned, text, effects });
+        sent.push(SentEvent { planned, text, effects });
     }
     (sent, fleet)
 }
@@ -32,7 +32,7 @@ fn settings(events: u64) -> FleetSettings {
     }
 }
 
-fn json(sent: &Sent) -> Value {
+fn json(sent: &SentEvent) -> Value {
     serde_json::from_slice(&sent.text).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn numbers_rise_by_one_and_days_open_and_close() {
         kinds.push(json(sent)["kind"].as_str().unwrap().to_owned());
         assert_eq!(sent.planned.sequence, kinds.len() as u64, "numbers rise by one from 1");
     }
-    assert_eq!(terminals.len(), fleet.tills.len());
+    assert_eq!(terminals.len(), fleet.states.len());
     for kinds in terminals.values() {
         assert_eq!(kinds.first().unwrap(), "open");
         assert_eq!(kinds.last().unwrap(), "close");
@@ -87,9 +87,9 @@ fn every_kind_is_sent_and_names_itself_as_its_plan_does() {
     let mut ids = BTreeSet::new();
     for sent in &sent {
         let event = json(sent);
-        let terminal = &fleet.roster.terminals[sent.planned.terminal as usize];
+        let terminal = &fleet.directory.terminals[sent.planned.terminal as usize];
         assert_eq!(event["terminal"], terminal.name.as_str());
-        assert_eq!(event["store"], fleet.roster.stores[terminal.store as usize].as_str());
+        assert_eq!(event["store"], fleet.directory.stores[terminal.store as usize].as_str());
         assert_eq!(event["sequence"], sent.planned.sequence);
         assert_eq!(event["epoch"], "e7");
         assert!(ids.insert(event["event_id"].as_str().unwrap().to_owned()));
@@ -176,7 +176,7 @@ fn the_stated_effects_are_those_of_the_written_lines() {
     for sent in &sent {
         let mut stated: BTreeMap<_, [i64; 4]> = BTreeMap::new();
         for effect in &sent.effects {
-            let sku = fleet.roster.skus[effect.sku as usize].clone();
+            let sku = fleet.directory.skus[effect.sku as usize].clone();
             let sum = stated.entry((sku, effect.unit.to_owned())).or_default();
             let Movement { net, sold, returned, adjusted } = effect.movement;
             for (sum, change) in sum.iter_mut().zip([net, sold, returned, adjusted]) {
@@ -196,7 +196,7 @@ fn planted_gaps_are_the_only_numbers_missing() {
     let (sent, fleet) = play(FleetSettings { gaps: 5, ..settings(6_000) });
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
     let mut missing = Vec::new();
-    for Planned { terminal, sequence, .. } in sent.iter().map(|sent| sent.planned) {
+    for PlannedEvent { terminal, sequence, .. } in sent.iter().map(|sent| sent.planned) {
         let before = last.insert(terminal, sequence).unwrap_or(0);
         if sequence > before + 1 {
             missing.push(Gap { terminal, from: before + 1, to: sequence - 1 });
@@ -212,14 +212,14 @@ fn bad_events_carry_no_effect_and_most_use_their_number() {
     let codes: BTreeSet<&str> = sent
         .iter()
         .filter_map(|sent| match sent.planned.expected {
-            Expected::Refused(code) => Some(code),
-            Expected::Accepted => None,
+            ExpectedOutcome::Refused(code) => Some(code),
+            ExpectedOutcome::Accepted => None,
         })
         .collect();
     assert_eq!(codes.len(), 20, "{codes:?}");
     let mut last: BTreeMap<u32, u64> = BTreeMap::new();
-    for Sent { planned, effects, .. } in &sent {
-        if planned.expected != Expected::Accepted {
+    for SentEvent { planned, effects, .. } in &sent {
+        if planned.expected != ExpectedOutcome::Accepted {
             assert!(effects.is_empty());
         }
         let before = last.insert(planned.terminal, planned.sequence).unwrap_or(0);
@@ -232,16 +232,16 @@ fn a_terminal_without_network_sends_all_it_held_when_it_is_back() {
     let offline_for = Duration::from_secs(2);
     let (sent, fleet) = play(FleetSettings { offline: 0.3, offline_for, ..settings(8_000) });
     assert_eq!(sent.len(), 8_000);
-    let away = fleet.tills.iter().filter(|till| till.offline.is_some()).count();
+    let away = fleet.states.iter().filter(|state| state.offline.is_some()).count();
     assert!((8..=30).contains(&away), "{away} of 60 terminals");
     let mut flooded = 0;
     for pair in sent.windows(2) {
         assert!(pair[0].planned.due <= pair[1].planned.due, "sent in the order it is due");
         flooded += usize::from(pair[0].planned.due == pair[1].planned.due);
     }
-    for Sent { planned, .. } in &sent {
-        let till = &fleet.tills[planned.terminal as usize];
-        assert_eq!(till.offline_until(planned.due), None, "nothing is sent without network");
+    for SentEvent { planned, .. } in &sent {
+        let state = &fleet.states[planned.terminal as usize];
+        assert_eq!(state.offline_until(planned.due), None, "nothing is sent without network");
     }
     assert!(flooded > 100, "{flooded}");
 }
@@ -252,16 +252,20 @@ fn an_outage_cuts_off_whole_stores_and_they_come_back_one_after_another() {
     let profile = Profile::BlackFriday { over, outage: 0.4 };
     let (sent, fleet) = play(FleetSettings { profile, rate: 1_000.0, ..settings(17_000) });
     let outage = profile.outage().unwrap();
-    let away: BTreeSet<u32> =
-        fleet.tills.iter().filter(|till| till.offline.is_some()).map(|till| till.store).collect();
+    let away: BTreeSet<u32> = fleet
+        .states
+        .iter()
+        .filter(|state| state.offline.is_some())
+        .map(|state| state.store)
+        .collect();
     assert!((4..=14).contains(&away.len()), "{} of 20 stores", away.len());
     let mut returns = BTreeSet::new();
-    for Sent { planned, .. } in &sent {
-        let till = &fleet.tills[planned.terminal as usize];
+    for SentEvent { planned, .. } in &sent {
+        let state = &fleet.states[planned.terminal as usize];
         let cut_off = (outage.from..outage.until).contains(&planned.due);
-        assert!(!(cut_off && away.contains(&till.store)), "nothing is sent without network");
+        assert!(!(cut_off && away.contains(&state.store)), "nothing is sent without network");
         if planned.held {
-            assert_eq!(Some(planned.due), till.offline.map(|spell| spell.until));
+            assert_eq!(Some(planned.due), state.offline.map(|offline_span| offline_span.until));
             assert!((outage.until..outage.back_by).contains(&planned.due));
             returns.insert(planned.due);
         }
@@ -290,5 +294,5 @@ fn a_fleet_without_end_closes_when_it_is_wound_down() {
         assert!(String::from_utf8_lossy(&text).contains(r#""kind":"close""#));
         closes += 1;
     }
-    assert_eq!(closes, fleet.tills.iter().filter(|till| till.sequence > 0).count());
+    assert_eq!(closes, fleet.states.iter().filter(|state| state.sequence > 0).count());
 }

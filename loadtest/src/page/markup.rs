@@ -68,7 +68,7 @@ impl Markup {
 
     fn escaped(&mut self, text: impl Display) {
         // Writing to a `String` does not fail.
-        if write!(Escaped(&mut self.text), "{text}").is_err() {
+        if write!(EscapingWriter(&mut self.text), "{text}").is_err() {
             tracing::error!("a value of the report cannot be written");
         }
     }
@@ -107,9 +107,9 @@ impl Tag<'_> {
 }
 
 /// Writes what XML 1.0 allows of a text, with its five special characters as references.
-struct Escaped<'a>(&'a mut String);
+struct EscapingWriter<'a>(&'a mut String);
 
-impl std::fmt::Write for Escaped<'_> {
+impl std::fmt::Write for EscapingWriter<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         for character in text.chars() {
             match character {

@@ -4,9 +4,9 @@ use super::markup::Markup;
 use super::plot::{Axis, Band, Hover, Plot, Series};
 use super::scale::Scale;
 use super::{head, row, section, tiles};
-use crate::course::{Span, SpanLatency};
 use crate::figures::{count, latency, latency_us, moment, rate, short};
 use crate::report::{Report, Verdict};
+use crate::timeline::{SpanLatency, TimelineSpan};
 use crate::verify::Verification;
 
 /// The phase in which stores are cut off, and the one in which they are back.
@@ -89,15 +89,15 @@ fn bands(report: &Report) -> Vec<Band> {
 fn through(
     report: &Report,
     (class, name): (&'static str, &'static str),
-    value: impl Fn(&Span) -> Option<f64>,
+    value: impl Fn(&TimelineSpan) -> Option<f64>,
 ) -> Series {
-    let middle = |span: &Span| f64::midpoint(span.from_s, span.until_s);
+    let middle = |span: &TimelineSpan| f64::midpoint(span.from_s, span.until_s);
     let points = report.timeline.iter().map(|span| Some((middle(span), value(span)?))).collect();
     Series { class, name, points, is_filled: false, marks: Vec::new() }
 }
 
 fn throughput(report: &Report) -> Plot {
-    let rates = |span: &Span| {
+    let rates = |span: &TimelineSpan| {
         let scheduled = span.scheduled_per_s.unwrap_or(0.0);
         scheduled.max(span.sent_per_s).max(span.acknowledged_per_s)
     };
@@ -111,7 +111,7 @@ fn throughput(report: &Report) -> Plot {
     if report.timeline.iter().any(|span| span.scheduled_per_s.is_some()) {
         series.push(through(report, ("due", "by the schedule"), |span| span.scheduled_per_s));
     }
-    let hover = |span: &Span| {
+    let hover = |span: &TimelineSpan| {
         let scheduled =
             span.scheduled_per_s.map(|per_s| format!("by the schedule {}\n", rate(per_s)));
         let (sent, acknowledged) = (rate(span.sent_per_s), rate(span.acknowledged_per_s));
@@ -134,7 +134,7 @@ fn latencies(report: &Report) -> Plot {
     let seen: Vec<SpanLatency> = report.timeline.iter().filter_map(|span| span.latency).collect();
     let lowest = seen.iter().map(|latency| latency.p50_us).min().unwrap_or(1);
     let highest = seen.iter().map(|latency| latency.max_us).max().unwrap_or(10);
-    let hover = |span: &Span| {
+    let hover = |span: &TimelineSpan| {
         span.latency.map_or("nothing was due".to_owned(), |latency| {
             let SpanLatency { p50_us, p99_us, max_us } = latency;
             let [p50, p99, max] = [p50_us, p99_us, max_us].map(latency_us);
@@ -142,7 +142,7 @@ fn latencies(report: &Report) -> Plot {
         })
     };
     let of = |latency: fn(SpanLatency) -> u64| {
-        move |span: &Span| span.latency.map(|found| latency(found) as f64)
+        move |span: &TimelineSpan| span.latency.map(|found| latency(found) as f64)
     };
     Plot {
         title: "Median, 99th percentile and longest latency over the run",
@@ -159,8 +159,8 @@ fn latencies(report: &Report) -> Plot {
     }
 }
 
-fn hovers(report: &Report, text: impl Fn(&Span) -> String) -> Vec<Hover> {
-    let hover = |span: &Span| {
+fn hovers(report: &Report, text: impl Fn(&TimelineSpan) -> String) -> Vec<Hover> {
+    let hover = |span: &TimelineSpan| {
         let (from, until) = (span.from_s, span.until_s);
         let text = format!("{} to {}\n{}", moment(from), moment(until), text(span));
         Hover { from, until, text }

@@ -4,16 +4,16 @@ use std::time::Duration;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::*;
-use crate::backbone::{Faults, serve};
 use crate::client::{self, ClientSettings, Outcome};
 use crate::figures;
 use crate::fleet::{Fleet, FleetSettings};
-use crate::knee::{Measured, Search};
+use crate::knee::{KneeSearch, StepMeasurement};
+use crate::mock_gateway::{Faults, serve};
 use crate::schedule::Profile;
 use crate::verify::Verification;
 
-fn about() -> About {
-    About {
+fn about() -> RunDescription {
+    RunDescription {
         target: "http://gateway:8080".to_owned(),
         at: "2026-11-27T06:00:00Z".to_owned(),
         parameters: vec![("replay of", "<b>\"Tom & Jerry's\"</b>".to_owned())],
@@ -127,11 +127,18 @@ async fn conservation_is_shown_as_it_was_found() {
 
 #[test]
 fn the_page_of_a_search_shows_its_steps_and_the_knee() {
-    let mut search = Search::new(1_000.0, Duration::from_millis(50));
+    let mut search = KneeSearch::new(1_000.0, Duration::from_millis(50));
     while let Some(rate) = search.next_rate() {
         let p99_us = if rate > 3_000.0 { 90_000 } else { 2_500 };
         let (p50_us, max_us) = (p99_us / 10, p99_us * 2);
-        search.note(Measured { rate, acknowledged_per_s: rate, p50_us, p99_us, max_us, errors: 0 });
+        search.note(StepMeasurement {
+            rate,
+            acknowledged_per_s: rate,
+            p50_us,
+            p99_us,
+            max_us,
+            errors: 0,
+        });
     }
     let report = search.report(Duration::from_secs(5));
     let text = of_knee(&report, &about());
@@ -148,7 +155,7 @@ fn the_page_of_a_search_shows_its_steps_and_the_knee() {
 
 #[test]
 fn a_search_without_any_measurement_still_makes_a_page() {
-    let search = Search::new(5.0, Duration::from_millis(50));
+    let search = KneeSearch::new(5.0, Duration::from_millis(50));
     let text = of_knee(&search.report(Duration::from_secs(1)), &about());
     assert!(words(parsed(&text).root_element()).contains("Failed"));
 }

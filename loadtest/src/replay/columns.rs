@@ -18,7 +18,7 @@ const BATCH_ROWS: usize = 16_384;
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The file is not there or cannot be opened.
-    #[error("open {path:?} (the script loadtest/datasets/install makes it)")]
+    #[error("failed to open {path:?} (the script loadtest/datasets/install makes it)")]
     Open {
         /// The file.
         path: PathBuf,
@@ -26,7 +26,7 @@ pub enum ReplayError {
         source: std::io::Error,
     },
     /// The file is no Parquet, or broken.
-    #[error("read Parquet from {path:?}")]
+    #[error("failed to read Parquet from {path:?}")]
     Parquet {
         /// The file.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub enum ReplayError {
         source: parquet::errors::ParquetError,
     },
     /// A batch could not be decoded.
-    #[error("decode Parquet from {path:?}")]
+    #[error("failed to decode Parquet from {path:?}")]
     Decode {
         /// The file.
         path: PathBuf,
@@ -56,7 +56,7 @@ pub enum ReplayError {
         row: usize,
     },
     /// An amount is not a whole number of cents.
-    #[error("column {column} holds {value} in row {row}, which is no number of cents")]
+    #[error("column {column} holds {value} in row {row}, which is not a number of cents")]
     Cents {
         /// Its name.
         column: &'static str,

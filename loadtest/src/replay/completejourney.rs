@@ -19,10 +19,12 @@
 use std::path::Path;
 
 use super::columns::{Columns, ReplayError, read};
-use super::tape::{Names, Number, OFFSET_MINUTES, Page, Tape, write_cents, write_tender};
+use super::recording::{
+    EventBuffers, EventNumber, Names, OFFSET_MINUTES, Recording, write_cents, write_tender,
+};
 use crate::calendar::{Date, write_instant};
 use crate::json;
-use crate::source::{Effect, Movement, ONE};
+use crate::source::{Movement, ONE, StockEffect};
 
 const COLUMNS: [&str; 10] = [
     "household_id",
@@ -61,7 +63,7 @@ struct Row {
 
 #[derive(Debug, Clone, Copy)]
 struct Basket {
-    number: Number,
+    number: EventNumber,
     first: usize,
     end: usize,
 }
@@ -118,17 +120,17 @@ fn append(columns: &Columns, names: &mut Names, rows: &mut Vec<Row>) -> Result<(
     Ok(())
 }
 
-impl Tape for Baskets {
+impl Recording for Baskets {
     fn len(&self) -> usize {
         self.spans.len()
     }
 
-    fn write(&self, place: usize, page: &mut Page<'_>) -> Number {
-        let basket = &self.spans[place];
+    fn write(&self, index: usize, buffers: &mut EventBuffers<'_>) -> EventNumber {
+        let basket = &self.spans[index];
         let lines = self.lines(basket);
         let Row { at_ms, household, basket: ticket, .. } = lines[0];
-        self.names.write_identity(basket.number, page, &format!("cj-{ticket}"));
-        let text = &mut *page.text;
+        self.names.write_identity(basket.number, buffers, &format!("cj-{ticket}"));
+        let text = &mut *buffers.text;
         json::text_member(text, "kind", "sale");
         json::member(text, "occurred_at");
         text.push(b'"');
@@ -143,10 +145,16 @@ impl Tape for Baskets {
         self.write_lines(lines, text);
         write_payment(lines, text);
         text.push(b'}');
-        page.effects.extend(lines.iter().filter(|line| line.quantity != 0).map(|line| Effect {
-            sku: page.first_sku + line.sku,
-            unit: "C62",
-            movement: Movement { net: -line.quantity, sold: line.quantity, ..Movement::default() },
+        buffers.effects.extend(lines.iter().filter(|line| line.quantity != 0).map(|line| {
+            StockEffect {
+                sku: buffers.first_sku + line.sku,
+                unit: "C62",
+                movement: Movement {
+                    net: -line.quantity,
+                    sold: line.quantity,
+                    ..Movement::default()
+                },
+            }
         }));
         basket.number
     }
@@ -178,15 +186,15 @@ impl Baskets {
     fn write_lines(&self, lines: &[Row], text: &mut Vec<u8>) {
         json::member(text, "lines");
         text.push(b'[');
-        for (place, line) in (1..).zip(lines) {
-            if place > 1 {
+        for (index, line) in (1..).zip(lines) {
+            if index > 1 {
                 text.push(b',');
             }
             text.push(b'{');
             json::member(text, "line");
-            json::unsigned(text, place);
+            json::unsigned(text, index);
             json::text_member(text, "type", "sale");
-            json::text_member(text, "sku", &self.names.roster.skus[line.sku as usize]);
+            json::text_member(text, "sku", &self.names.directory.skus[line.sku as usize]);
             json::member(text, "quantity");
             json::shortest(text, line.quantity, 6);
             write_cents(text, "amount", line.sales_cents + line.retail_cents + line.match_cents);

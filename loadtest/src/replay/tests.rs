@@ -84,13 +84,13 @@ fn returns(folder: &Path) {
     );
 }
 
-struct Played {
-    events: Vec<(Value, Planned, Vec<Effect>)>,
-    roster: Arc<Roster>,
+struct ReplayedEvents {
+    events: Vec<(Value, PlannedEvent, Vec<StockEffect>)>,
+    directory: Arc<Directory>,
     notes: Vec<(&'static str, u64)>,
 }
 
-fn play(folder: &Path, adapt: impl FnOnce(&mut ReplaySettings)) -> Played {
+fn play(folder: &Path, adapt: impl FnOnce(&mut ReplaySettings)) -> ReplayedEvents {
     let mut settings = ReplaySettings {
         sets: vec![DataSet::CompleteJourney, DataSet::Tpcds],
         rate: 0.0,
@@ -105,7 +105,7 @@ fn play(folder: &Path, adapt: impl FnOnce(&mut ReplaySettings)) -> Played {
         let Some(planned) = replay.next(&mut text, &mut effects) else { break };
         events.push((serde_json::from_slice(&text).unwrap(), planned, effects));
     }
-    Played { events, roster: replay.roster(), notes: replay.notes() }
+    ReplayedEvents { events, directory: replay.directory(), notes: replay.notes() }
 }
 
 fn data() -> tempfile::TempDir {
@@ -137,8 +137,8 @@ fn a_basket_becomes_a_sale_to_the_cent() {
             "totals": {"lines": "6.59", "discounts": "0.60", "total": "5.99", "line_count": 2},
         })
     );
-    assert_eq!(played.roster.terminals[planned.terminal as usize].name, "t2");
-    let sold = |sku: u32, pieces: i64| Effect {
+    assert_eq!(played.directory.terminals[planned.terminal as usize].name, "t2");
+    let sold = |sku: u32, pieces: i64| StockEffect {
         sku,
         unit: "C62",
         movement: Movement { net: -pieces * ONE, sold: pieces * ONE, ..Movement::default() },
@@ -184,9 +184,12 @@ fn a_return_names_its_sale_and_restocks() {
             "totals": {"lines": "-3887.36", "taxes": "-272.11", "total": "-4159.47", "line_count": 1},
         })
     );
-    let store = played.roster.terminals[planned.terminal as usize].store;
-    assert_eq!(played.roster.stores[store as usize], "tpcds-4", "indices go on after the baskets'");
-    assert_eq!(played.roster.skus[effects[0].sku as usize], "7");
+    let store = played.directory.terminals[planned.terminal as usize].store;
+    assert_eq!(
+        played.directory.stores[store as usize], "tpcds-4",
+        "indices go on after the baskets'"
+    );
+    assert_eq!(played.directory.skus[effects[0].sku as usize], "7");
     let moved = Movement { net: 64 * ONE, returned: 64 * ONE, ..Movement::default() };
     assert_eq!(effects[0].movement, moved);
 }
@@ -228,7 +231,7 @@ fn a_replay_keeps_its_schedule_its_epoch_and_its_limit() {
     assert_eq!(played.events.len(), 4);
     assert_eq!(played.events[3].1.due, std::time::Duration::from_millis(750));
     assert!(played.events.iter().all(|(event, ..)| event["epoch"] == "again"));
-    assert_eq!(played.roster.epoch.as_deref(), Some("again"));
+    assert_eq!(played.directory.epoch.as_deref(), Some("again"));
 }
 
 #[test]

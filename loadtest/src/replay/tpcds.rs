@@ -19,10 +19,12 @@
 use std::path::Path;
 
 use super::columns::{Columns, ReplayError, read};
-use super::tape::{Names, Number, OFFSET_MINUTES, Page, Tape, write_cents, write_tender};
+use super::recording::{
+    EventBuffers, EventNumber, Names, OFFSET_MINUTES, Recording, write_cents, write_tender,
+};
 use crate::calendar::{DAY_MS, Date, write_instant};
 use crate::json;
-use crate::source::{Effect, Movement, ONE};
+use crate::source::{Movement, ONE, StockEffect};
 
 const COLUMNS: [&str; 15] = [
     "ticket",
@@ -53,13 +55,13 @@ const UNKNOWN_SECOND: i64 = 43_200;
 pub(super) struct Returns {
     names: Names,
     rows: Vec<Row>,
-    numbers: Vec<Number>,
-    decided: Decided,
+    numbers: Vec<EventNumber>,
+    decided: DecisionCounts,
 }
 
 /// What had to be decided, and how often.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Decided {
+struct DecisionCounts {
     store_of_sale: u64,
     store_unknown: u64,
     date_of_sale: u64,
@@ -95,7 +97,8 @@ impl Returns {
     /// # Errors
     /// The file cannot be read, lacks a column, or holds what it never does.
     pub(super) fn read(path: &Path) -> Result<Self, ReplayError> {
-        let (mut names, mut rows, mut decided) = (Names::default(), Vec::new(), Decided::default());
+        let (mut names, mut rows, mut decided) =
+            (Names::default(), Vec::new(), DecisionCounts::default());
         read(path, &COLUMNS, |columns| append(columns, &mut names, &mut rows, &mut decided))?;
         rows.sort_by_key(|row| (row.day, row.second, row.ticket, row.item));
         let numbers = rows.iter().map(|row| names.number(row.store, row.ticket)).collect();
@@ -107,7 +110,7 @@ fn append(
     columns: &Columns,
     names: &mut Names,
     rows: &mut Vec<Row>,
-    decided: &mut Decided,
+    decided: &mut DecisionCounts,
 ) -> Result<(), ReplayError> {
     let ticket = columns.integers("ticket")?;
     let item = columns.integers("item_sk")?;
@@ -161,7 +164,7 @@ fn or_count(value: Option<i64>, instead: i64, count: &mut u64) -> i64 {
     })
 }
 
-impl Decided {
+impl DecisionCounts {
     fn store(&mut self, store: Option<i64>, sale_store: Option<i64>) -> String {
         match (store, sale_store) {
             (Some(store), _) => format!("tpcds-{store}"),
@@ -191,16 +194,16 @@ impl Decided {
     }
 }
 
-impl Tape for Returns {
+impl Recording for Returns {
     fn len(&self) -> usize {
         self.rows.len()
     }
 
-    fn write(&self, place: usize, page: &mut Page<'_>) -> Number {
-        let (row, number) = (&self.rows[place], self.numbers[place]);
+    fn write(&self, index: usize, buffers: &mut EventBuffers<'_>) -> EventNumber {
+        let (row, number) = (&self.rows[index], self.numbers[index]);
         let event_id = format!("tpcds-{}-{}", row.ticket, row.item);
-        self.names.write_identity(number, page, &event_id);
-        let text = &mut *page.text;
+        self.names.write_identity(number, buffers, &event_id);
+        let text = &mut *buffers.text;
         json::text_member(text, "kind", "return");
         json::member(text, "occurred_at");
         text.push(b'"');
@@ -222,7 +225,11 @@ impl Tape for Returns {
         if row.quantity != 0 {
             let movement =
                 Movement { net: row.quantity, returned: row.quantity, ..Movement::default() };
-            page.effects.push(Effect { sku: page.first_sku + row.sku, unit: "C62", movement });
+            buffers.effects.push(StockEffect {
+                sku: buffers.first_sku + row.sku,
+                unit: "C62",
+                movement,
+            });
         }
         number
     }
@@ -255,7 +262,7 @@ impl Returns {
         json::member(text, "line");
         text.push(b'1');
         json::text_member(text, "type", "return");
-        json::text_member(text, "sku", &self.names.roster.skus[row.sku as usize]);
+        json::text_member(text, "sku", &self.names.directory.skus[row.sku as usize]);
         json::member(text, "quantity");
         json::shortest(text, row.quantity, 6);
         if let Some(cents) = row.price_cents {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{MissingRange, PhaseReport, Report, Surprise, Verification};
+use super::{MissingRange, PhaseReport, Report, UnexpectedOutcome, Verification};
 use crate::client::NO_ANSWER;
 use crate::figures::{count, latency_us, moment, rate, time};
 use crate::text::{paragraph, row};
@@ -20,7 +20,7 @@ impl Display for Report {
     }
 }
 
-/// What a report says behind its verdict.
+/// The figures of a report, without its verdict.
 #[derive(Debug, Clone, Copy)]
 pub struct Details<'a>(&'a Report);
 
@@ -163,7 +163,7 @@ impl Verification {
     }
 }
 
-impl Display for Surprise {
+impl Display for UnexpectedOutcome {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { store, terminal, sequence, expected, code } = self;
         let expected = expected.unwrap_or("acceptance");

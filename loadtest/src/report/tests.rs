@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::*;
-use crate::backbone::{Faults, serve};
 use crate::client::{self, ClientSettings};
 use crate::fleet::{Fleet, FleetSettings};
+use crate::mock_gateway::{Faults, serve};
 use crate::text::WIDTH;
 
-/// A short day at a backbone that takes half of some requests, as far from its schedule as `elapsed` says.
+/// A short day at a mock gateway that accepts half of some requests, as far from its schedule as `elapsed` says.
 async fn day(elapsed: Option<Duration>, verification: Option<Verification>) -> Report {
     let (addr, _backbone) = serve(Faults { half_every: 7, ..Faults::default() }).await;
     let profile =
@@ -28,7 +28,7 @@ async fn day(elapsed: Option<Duration>, verification: Option<Verification>) -> R
     let source = Box::new(Fleet::new(settings));
     let mut outcome =
         client::run(source, &client, std::sync::Arc::default(), |_| {}).await.unwrap();
-    outcome.elapsed = elapsed.unwrap_or_else(|| outcome.course.last_due());
+    outcome.elapsed = elapsed.unwrap_or_else(|| outcome.timeline.last_due());
     Report::new(&outcome, verification)
 }
 
@@ -83,7 +83,7 @@ async fn half_of_the_asked_rate_is_never_all_as_it_should_be() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_line_is_wider_than_sixty_columns_and_figures_have_units() {
     let report = day(Some(Duration::from_secs(200)), None).await;
-    let surprise = Surprise {
+    let surprise = UnexpectedOutcome {
         store: "a-store-with-a-long-name-0123456789".to_owned(),
         terminal: "12".to_owned(),
         sequence: 7,

@@ -1,4 +1,4 @@
-//! The verdict on a run, which every form of the report begins with, and why it is so.
+//! The verdict on a run, with which every form of the report begins, and its reasons.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use super::Report;
 use crate::client::NO_ANSWER;
 use crate::figures::{count, rate, time};
 
-/// Faults that the line of the verdict names; the others stand in the tables.
+/// Faults that the line of the verdict names; the others are in the tables.
 const NAMED: usize = 3;
 
 /// CPU seconds a second from which the sender itself may be what held the rate back.
@@ -27,7 +27,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Returns the exit code that stands for it.
+    /// Returns its exit code.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Passed => 0,
@@ -38,7 +38,7 @@ impl Verdict {
 }
 
 impl Report {
-    /// Says in one line whether the run passed, at which rate, and what failed.
+    /// Returns one line: whether the run passed, at which rate, and what failed.
     pub fn verdict_line(&self) -> String {
         let mut line = match self.verdict {
             Verdict::Passed => "PASSED",
@@ -61,7 +61,7 @@ impl Report {
         line + ": " + &findings
     }
 
-    /// Says what else there is to know about the verdict, a sentence or two each.
+    /// Returns explanations of the verdict, a sentence or two each.
     pub fn reasons(&self) -> Vec<String> {
         let mut reasons = Vec::new();
         if let Some(aborted) = &self.aborted {
@@ -128,7 +128,7 @@ const ALL_CONNECTIONS_WAITED: &str = "No request had to be sent again: all conne
     replies. Try more --connections or a larger --batch; if that changes nothing, the gateway, or this \
     machine, is at its limit.";
 
-/// Says of requests that were sent again what it means that they were answered so.
+/// Explains the status of requests that were sent again.
 fn answered(status: &str, requests: u64) -> String {
     let requests = count(requests);
     match status {

@@ -1,11 +1,11 @@
-//! Shapes of a run: what the rate is when, relative to a base rate.
+//! Load profiles: the rate over time, relative to a base rate.
 
 use std::time::Duration;
 
 /// How the rate changes over a run.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Profile {
-    /// It does not.
+    /// The rate does not change.
     #[default]
     Constant,
     /// The day of the year: calm, a ramp to the base rate, a spike when the doors open, a plateau,
@@ -28,7 +28,7 @@ pub enum Profile {
 /// A named part of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Phase {
-    /// What people call it.
+    /// Its name.
     pub name: &'static str,
     /// When it begins, from the start of the run.
     pub from: Duration,
@@ -51,7 +51,7 @@ pub struct Outage {
 
 /// A part of a profile over which the rate changes evenly; rates are multiples of the base rate.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Leg {
+pub(super) struct ProfileSegment {
     name: &'static str,
     pub(super) length_s: f64,
     pub(super) from: f64,
@@ -80,17 +80,23 @@ impl Profile {
     pub const MEASURED: &'static str = "measured";
 
     /// Lists the parts in their order; the last has no end.
-    pub(super) fn legs(self) -> Vec<Leg> {
-        let level = |name, length_s| Leg { name, length_s, from: 1.0, to: 1.0 };
+    pub(super) fn segments(self) -> Vec<ProfileSegment> {
+        let level = |name, length_s| ProfileSegment { name, length_s, from: 1.0, to: 1.0 };
         match self {
             Self::Constant => vec![level("run", f64::INFINITY)],
             Self::BlackFriday { over, .. } => {
                 let day_s = over.as_secs_f64();
                 let parts = BLACK_FRIDAY.iter();
                 let last = BLACK_FRIDAY[BLACK_FRIDAY.len() - 1];
-                let night = Leg { from: last.3, to: last.3, ..level(last.0, f64::INFINITY) };
+                let night =
+                    ProfileSegment { from: last.3, to: last.3, ..level(last.0, f64::INFINITY) };
                 parts
-                    .map(|&(name, share, from, to)| Leg { name, length_s: share * day_s, from, to })
+                    .map(|&(name, share, from, to)| ProfileSegment {
+                        name,
+                        length_s: share * day_s,
+                        from,
+                        to,
+                    })
                     .chain([night])
                     .collect()
             }
@@ -106,12 +112,12 @@ impl Profile {
     pub(super) fn phases(self) -> Vec<Phase> {
         let mut phases: Vec<Phase> = Vec::new();
         let (mut ends_s, mut from) = (0.0, Duration::ZERO);
-        for leg in self.legs() {
-            ends_s += leg.length_s;
+        for segment in self.segments() {
+            ends_s += segment.length_s;
             let until = Duration::try_from_secs_f64(ends_s).unwrap_or(Duration::MAX);
             match phases.last_mut() {
-                Some(last) if last.name == leg.name => last.until = until,
-                _ => phases.push(Phase { name: leg.name, from, until }),
+                Some(last) if last.name == segment.name => last.until = until,
+                _ => phases.push(Phase { name: segment.name, from, until }),
             }
             from = until;
         }

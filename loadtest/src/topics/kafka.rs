@@ -106,11 +106,11 @@ impl KafkaReader {
             assignment.add_partition_offset(topic, partition, offset)?;
         }
         self.consumer.assign(&assignment)?;
-        let mut heard = Instant::now();
+        let mut last_message_at = Instant::now();
         while !unfinished.is_empty() {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => {
-                    heard = Instant::now();
+                    last_message_at = Instant::now();
                     let (partition, offset) = (message.partition(), message.offset());
                     positions.insert(partition, offset + 1);
                     // A tombstone says that a key is gone; there is nothing in it to check.
@@ -120,14 +120,14 @@ impl KafkaReader {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    heard = Instant::now();
+                    last_message_at = Instant::now();
                     unfinished.remove(&partition);
                 }
                 Some(Err(error)) if is_fatal(&error) => return Err(error),
                 Some(Err(error)) => tracing::debug!(%error, topic, "reading goes on"),
                 None => {}
             }
-            if heard.elapsed() > SILENCE {
+            if last_message_at.elapsed() > SILENCE {
                 return Err(KafkaError::MessageConsumption(RDKafkaErrorCode::OperationTimedOut));
             }
         }

@@ -1,4 +1,4 @@
-//! The JSON of the topics, as far as the verifier reads it. Members it does not name are passed over.
+//! Record types of the verifier. Members that are not named are ignored.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -30,7 +30,7 @@ pub(super) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Says whether the record carries an event, not a mark of a refusal or an operator's order.
+    /// Tells whether the record is an event, not a refusal marker or an operator's order.
     pub(super) fn is_event(&self) -> bool {
         !matches!(&*self.kind, "tillrace.pos.refused" | "tillrace.pos.release")
     }
@@ -116,9 +116,10 @@ pub(super) struct Audit {
 }
 
 /// What sinks have settled: ranges of offsets by outcome and sink, then topic and partition.
-pub(super) type Settled = BTreeMap<(String, String), BTreeMap<(String, i32), Vec<(i64, i64)>>>;
+pub(super) type SettledRanges =
+    BTreeMap<(String, String), BTreeMap<(String, i32), Vec<(i64, i64)>>>;
 
-/// Reads a decimal string as millionths; `None` where it is none, or too fine or too large.
+/// Reads a decimal string as millionths; `None` if it is not a decimal, or is out of range.
 pub(crate) fn micro(decimal: &str) -> Option<i64> {
     let (negative, digits) = match decimal.strip_prefix('-') {
         Some(rest) => (true, rest),

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::backbone::{Backbone, Faults, Handle, MemoryReader, serve};
 use crate::client::{self, ClientSettings};
 use crate::fleet::{Fleet, FleetSettings};
+use crate::mock_gateway::{Faults, Handle, MemoryReader, MockGateway, serve};
 use crate::report::Report;
 use crate::traffic::TrafficSettings;
 
 async fn played() -> (Outcome, Handle) {
-    let (addr, backbone) = serve(Faults { half_every: 4, ..Faults::default() }).await;
+    let (addr, gateway) = serve(Faults { half_every: 4, ..Faults::default() }).await;
     let settings = ClientSettings {
         target: format!("http://{addr}"),
         traffic: TrafficSettings { duplicates: 0.05, disorder: 0.05, ..Default::default() },
@@ -24,32 +24,32 @@ async fn played() -> (Outcome, Handle) {
         ..FleetSettings::default()
     }));
     let outcome = client::run(source, &settings, Arc::default(), |_| {}).await.unwrap();
-    (outcome, backbone)
+    (outcome, gateway)
 }
 
-fn check(outcome: &Outcome, backbone: &Handle) -> Verification {
+fn check(outcome: &Outcome, gateway: &Handle) -> Verification {
     let settings = VerifySettings { settle_for: Duration::ZERO, ..VerifySettings::default() };
-    let mut reader = MemoryReader(Arc::clone(backbone));
+    let mut reader = MemoryReader(Arc::clone(gateway));
     verify(outcome, &mut reader, &settings, |_| {}).unwrap()
 }
 
 /// Spoils the topics of a good run in one way, and returns what is found.
-async fn spoilt(spoil: impl FnOnce(&mut Backbone)) -> Verification {
-    let (outcome, backbone) = played().await;
-    spoil(&mut backbone.lock());
-    let verification = check(&outcome, &backbone);
+async fn spoilt(spoil: impl FnOnce(&mut MockGateway)) -> Verification {
+    let (outcome, gateway) = played().await;
+    spoil(&mut gateway.lock());
+    let verification = check(&outcome, &gateway);
     assert!(!verification.holds(), "{verification}");
     verification
 }
 
-fn records<'a>(backbone: &'a mut Backbone, topic: &str) -> &'a mut Vec<(String, String)> {
-    backbone.topics.get_mut(topic).unwrap()
+fn records<'a>(gateway: &'a mut MockGateway, topic: &str) -> &'a mut Vec<(String, String)> {
+    gateway.topics.get_mut(topic).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_good_run_holds_and_its_planted_gaps_are_found() {
-    let (outcome, backbone) = played().await;
-    let verification = check(&outcome, &backbone);
+    let (outcome, gateway) = played().await;
+    let verification = check(&outcome, &gateway);
     assert!(verification.holds(), "{verification}");
     assert_eq!((verification.acknowledged, verification.counted), (1_200, 1_200));
     assert_eq!(verification.missing_ranges.len(), 2);
@@ -77,8 +77,8 @@ async fn a_dropped_record_is_missed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_missing_from_the_journal_is_lost() {
-    let found = spoilt(|backbone| {
-        let journal = records(backbone, "pos.events.v1");
+    let found = spoilt(|gateway| {
+        let journal = records(gateway, "pos.events.v1");
         let victim = journal[10].1.clone();
         journal.retain(|(_, value)| *value != victim);
     })
@@ -88,14 +88,14 @@ async fn an_event_missing_from_the_journal_is_lost() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_doubled_record_is_noticed() {
-    let found = spoilt(|backbone| {
-        let transactions = records(backbone, "pos.transactions.v1");
+    let found = spoilt(|gateway| {
+        let transactions = records(gateway, "pos.transactions.v1");
         transactions.push(transactions[5].clone());
     })
     .await;
     assert_eq!((found.lost, found.double_counted), (0, 1));
-    let found = spoilt(|backbone| {
-        let deltas = records(backbone, "inventory.deltas.v1");
+    let found = spoilt(|gateway| {
+        let deltas = records(gateway, "inventory.deltas.v1");
         deltas.push(deltas[5].clone());
     })
     .await;
@@ -104,8 +104,8 @@ async fn a_doubled_record_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_altered_record_is_noticed() {
-    let found = spoilt(|backbone| {
-        let value = &mut records(backbone, "pos.transactions.v1")[400].1;
+    let found = spoilt(|gateway| {
+        let value = &mut records(gateway, "pos.transactions.v1")[400].1;
         *value = value.replace("\"operator_id\":\"op-", "\"operator_id\":\"xx-");
     })
     .await;
@@ -114,8 +114,8 @@ async fn an_altered_record_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_nobody_sent_and_what_nobody_can_read_is_noticed() {
-    let found = spoilt(|backbone| {
-        let transactions = records(backbone, "pos.transactions.v1");
+    let found = spoilt(|gateway| {
+        let transactions = records(gateway, "pos.transactions.v1");
         let mut stranger = transactions[0].clone();
         let at = stranger.1.find("\"sequence\":\"").unwrap() + 12;
         stranger.1.insert_str(at, "99");
@@ -128,8 +128,8 @@ async fn what_nobody_sent_and_what_nobody_can_read_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_overlooked_and_an_invented_gap_are_noticed() {
-    let found = spoilt(|backbone| {
-        let ledger = records(backbone, "terminal.ledger.v1");
+    let found = spoilt(|gateway| {
+        let ledger = records(gateway, "terminal.ledger.v1");
         // The latest record of each terminal counts; disorder leaves gaps in earlier ones.
         let latest: BTreeMap<String, String> = ledger.iter().cloned().collect();
         let with_gap = latest.into_iter().find(|(_, value)| !value.contains(r#""missing":[]"#));
@@ -145,14 +145,14 @@ async fn an_overlooked_and_an_invented_gap_are_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_set_aside_is_not_lost_but_not_counted_either() {
-    let found = spoilt(|backbone| {
-        let (_, value) = records(backbone, "pos.transactions.v1").remove(9);
+    let found = spoilt(|gateway| {
+        let (_, value) = records(gateway, "pos.transactions.v1").remove(9);
         let envelope: serde_json::Value = serde_json::from_str(&value).unwrap();
         let conflict = serde_json::json!({
             "reason": "quarantined", "tenant": "demo", "store": envelope["store"],
             "terminal": envelope["terminal"], "epoch": "e1", "sequence": envelope["sequence"],
         });
-        backbone.topics.insert("pos.conflicts.v1", vec![("k".to_owned(), conflict.to_string())]);
+        gateway.topics.insert("pos.conflicts.v1", vec![("k".to_owned(), conflict.to_string())]);
     })
     .await;
     assert_eq!((found.lost, found.without_verdict, found.not_counted), (0, 0, 1));
@@ -161,14 +161,14 @@ async fn an_event_set_aside_is_not_lost_but_not_counted_either() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deliveries_are_counted_where_a_record_stands() {
-    let (outcome, backbone) = played().await;
+    let (outcome, gateway) = played().await;
     let audit = |outcome: &str, topic: &str, offsets: &[(i64, i64)]| {
         let record = serde_json::json!({
             "sink": "erp", "topic": topic, "partition": 0, "offsets": offsets, "outcome": outcome,
         });
         ("k".to_owned(), record.to_string())
     };
-    backbone.lock().topics.insert(
+    gateway.lock().topics.insert(
         "pos.audit.v1",
         vec![
             audit("delivered", "pos.transactions.v1", &[(0, 100), (50, 120)]),
@@ -177,7 +177,7 @@ async fn deliveries_are_counted_where_a_record_stands() {
             audit("dead", "pos.transactions.v1", &[(120, 123)]),
         ],
     );
-    let found = check(&outcome, &backbone);
+    let found = check(&outcome, &gateway);
     assert!(found.holds());
     assert_eq!(found.delivered, [("erp".to_owned(), 120 + 10 + 7)].into());
     assert_eq!(found.dead, [("erp".to_owned(), 3)].into());
@@ -185,16 +185,16 @@ async fn deliveries_are_counted_where_a_record_stands() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn marks_leave_out_what_was_there_before() {
-    let (_, backbone) = played().await;
+    let (_, gateway) = played().await;
     let names = TopicNames::new("");
-    let marks = Marks::take(&mut MemoryReader(Arc::clone(&backbone)), &names).unwrap();
+    let start = StartPositions::take(&mut MemoryReader(Arc::clone(&gateway)), &names).unwrap();
     let (later, other) = played().await;
     for (topic, records) in &other.lock().topics {
-        backbone.lock().topics.get_mut(topic).unwrap().extend(records.iter().cloned());
+        gateway.lock().topics.get_mut(topic).unwrap().extend(records.iter().cloned());
     }
     let settings =
-        VerifySettings { settle_for: Duration::ZERO, marks, ..VerifySettings::default() };
-    let mut reader = MemoryReader(Arc::clone(&backbone));
+        VerifySettings { settle_for: Duration::ZERO, start, ..VerifySettings::default() };
+    let mut reader = MemoryReader(Arc::clone(&gateway));
     assert!(verify(&later, &mut reader, &settings, |_| {}).unwrap().holds());
-    assert_eq!(check(&later, &backbone).double_counted, 1_200, "both runs, read as one");
+    assert_eq!(check(&later, &gateway).double_counted, 1_200, "both runs, read as one");
 }

@@ -14,7 +14,7 @@ use tillrace_core::verify::SinkUnderTest;
 use tillrace_ingest::{Durability, hash_key};
 use tillrace_loadtest::client::{ClientSettings, Outcome};
 use tillrace_loadtest::fleet::{Fleet, FleetSettings};
-use tillrace_loadtest::source::{Roster, Source as _};
+use tillrace_loadtest::source::{Directory, Source as _};
 use tillrace_loadtest::traffic::TrafficSettings;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::crm::PointsSettings;
@@ -116,7 +116,7 @@ pub(super) struct Ended {
 impl Stage {
     /// Starts backends and roles; data goes below `folder`.
     pub(super) async fn set(folder: &Path, fleet: &Fleet) -> anyhow::Result<Self> {
-        let backends = Backends::start(&fleet.roster()).await?;
+        let backends = Backends::start(&fleet.directory()).await?;
         let key = format!("demo-{}", Uuid::new_v4().simple());
         let settings = settings(folder, &key, &backends)?;
         let running = Running::start(&settings, Roles::ALL).await?;
@@ -157,7 +157,7 @@ impl Stage {
 }
 
 impl Backends {
-    async fn start(roster: &Roster) -> anyhow::Result<Self> {
+    async fn start(directory: &Directory) -> anyhow::Result<Self> {
         let start = async |name: &'static str, faults| {
             SimulatedBackend::start(faults)
                 .await
@@ -168,8 +168,8 @@ impl Backends {
             movements: start("movements", at_its_worst(2, 800)).await?,
             points: start("points", at_its_worst(3, 1_500)).await?,
         };
-        for terminal in roster.terminals.iter().take(UNBOOKABLE) {
-            let store = roster.stores.get(terminal.store as usize).map_or("", String::as_str);
+        for terminal in directory.terminals.iter().take(UNBOOKABLE) {
+            let store = directory.stores.get(terminal.store as usize).map_or("", String::as_str);
             let source = topics::key(&[TENANT, store, &terminal.name]);
             backends.documents.reject(&format!("/{source}#{UNBOOKABLE_SEQUENCE}"));
         }
@@ -278,7 +278,7 @@ impl Ended {
     /// Counts the stores, SKUs and units whose movements the ERP booked otherwise than the tills
     /// made them.
     fn stock_differing(&self, outcome: &Outcome) -> u64 {
-        let mut sent = outcome.moved.named(&outcome.roster);
+        let mut sent = outcome.moved.named(&outcome.directory);
         let booked = self.backends.movements.read(|books| books.stock.clone());
         let mut differing = 0;
         for (key, totals) in booked {

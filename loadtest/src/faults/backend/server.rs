@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 
 use super::ledger::Head;
-use super::{Conduct, Kind, Shared};
+use super::{Behavior, Kind, Shared};
 
 /// Seconds that no till and no sink can wait for.
 const ENDLESS_S: u64 = u64::MAX / 2;
@@ -63,27 +63,27 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>) -> Reply {
         return Err(io::ErrorKind::UnexpectedEof.into());
     };
     let body = body.to_bytes();
-    let conduct = shared.roll();
-    match conduct {
-        Conduct::Hang => std::future::pending().await,
-        Conduct::Reset => Err(io::ErrorKind::ConnectionReset.into()),
-        Conduct::Throttle => retry_later(StatusCode::TOO_MANY_REQUESTS, 1),
-        Conduct::Html => html(),
-        Conduct::EndlessRetryAfter if kind == Kind::Points => {
+    let behavior = shared.roll();
+    match behavior {
+        Behavior::Hang => std::future::pending().await,
+        Behavior::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+        Behavior::Throttle => retry_later(StatusCode::TOO_MANY_REQUESTS, 1),
+        Behavior::Html => html(),
+        Behavior::EndlessRetryAfter if kind == Kind::Points => {
             retry_later(StatusCode::SERVICE_UNAVAILABLE, ENDLESS_S)
         }
-        _ => shared.take(kind, conduct, &key, &body),
+        _ => shared.take(kind, behavior, &key, &body),
     }
 }
 
 impl Shared {
-    fn roll(&self) -> Conduct {
-        let mood = *self.mood.lock();
-        let hit = self.dice.lock().random_bool(mood.share.clamp(0.0, 1.0));
-        if hit { mood.conduct } else { Conduct::Honest }
+    fn roll(&self) -> Behavior {
+        let behavior_mix = *self.behavior_mix.lock();
+        let hit = self.rng.lock().random_bool(behavior_mix.share.clamp(0.0, 1.0));
+        if hit { behavior_mix.behavior } else { Behavior::Honest }
     }
 
-    fn take(&self, kind: Kind, conduct: Conduct, key: &str, body: &[u8]) -> Reply {
+    fn take(&self, kind: Kind, behavior: Behavior, key: &str, body: &[u8]) -> Reply {
         let Some(records) = records(kind, body) else {
             self.ledger(kind).lock().unreadable += 1;
             return reply(
@@ -91,9 +91,9 @@ impl Shared {
                 &json!({"detail": "not what the contract says"}),
             );
         };
-        let taken = match conduct {
-            Conduct::HalfABatch => records.len().div_ceil(2),
-            Conduct::EndlessRetryAfter => 0,
+        let taken = match behavior {
+            Behavior::HalfABatch => records.len().div_ceil(2),
+            Behavior::EndlessRetryAfter => 0,
             _ => records.len(),
         };
         let mut ledger = self.ledger(kind).lock();
@@ -108,10 +108,10 @@ impl Shared {
             results.push(json!({"id": head.id, "status": status}));
         }
         drop(ledger);
-        match conduct {
-            Conduct::StoreThenFail => reply(StatusCode::INTERNAL_SERVER_ERROR, &Value::Null),
-            Conduct::StoreThenReset => Err(io::ErrorKind::ConnectionReset.into()),
-            Conduct::EndlessRetryAfter => {
+        match behavior {
+            Behavior::StoreThenFail => reply(StatusCode::INTERNAL_SERVER_ERROR, &Value::Null),
+            Behavior::StoreThenReset => Err(io::ErrorKind::ConnectionReset.into()),
+            Behavior::EndlessRetryAfter => {
                 let wait = |(head, _): &(Head, &RawValue)| json!({"id": head.id, "status": "retry", "retry_after_seconds": ENDLESS_S});
                 reply(
                     StatusCode::OK,

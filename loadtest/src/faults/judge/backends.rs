@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::topics::{Place, Topics};
+use super::topics::{RecordPosition, Topics};
 use crate::backend::{Kind, Ledger};
 use crate::stage::Stage;
 
@@ -54,8 +54,8 @@ pub(super) fn judge(stage: &mut Stage<'_>, topics: &Topics) {
 /// Arranges a ledger by places on the topic; `None` where two ids have one place or a record does not read.
 fn by_place(
     ledger: &Ledger,
-    read: impl Fn(&str) -> Option<(Place, String)>,
-) -> Option<BTreeMap<Place, String>> {
+    read: impl Fn(&str) -> Option<(RecordPosition, String)>,
+) -> Option<BTreeMap<RecordPosition, String>> {
     let mut stored = BTreeMap::new();
     for (_, text) in ledger.records() {
         let (place, content) = read(text)?;

@@ -9,7 +9,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 
 use super::{blame_verify, run_verify};
-use crate::runner::Dice;
+use crate::runner::FaultRng;
 use crate::scenario::overlay;
 use crate::site::{copy_folder, files_below};
 use crate::stage::Stage;
@@ -19,7 +19,7 @@ const FLIP_EVERY_BYTES: usize = 2_048;
 
 /// What is doctored.
 #[derive(Debug, Clone, Copy)]
-enum Doctoring {
+enum Tampering {
     /// A bit in every 2 KiB of a closed segment of the local log is flipped.
     Record,
     /// A closed segment of the local log is removed.
@@ -32,10 +32,10 @@ enum Doctoring {
 
 /// Doctors a copy in each way, and asks for a recount.
 pub(super) fn judge(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    let ways: &[Doctoring] = if stage.site.brokers.is_some() {
-        &[Doctoring::File, Doctoring::Sink]
+    let ways: &[Tampering] = if stage.site.brokers.is_some() {
+        &[Tampering::File, Tampering::Sink]
     } else {
-        &[Doctoring::Record, Doctoring::Segment, Doctoring::File, Doctoring::Sink]
+        &[Tampering::Record, Tampering::Segment, Tampering::File, Tampering::Sink]
     };
     let copy = stage.site.folder.join("doctored");
     // A recount that refuses every copy would detect nothing.
@@ -50,7 +50,7 @@ pub(super) fn judge(stage: &mut Stage<'_>) -> anyhow::Result<()> {
             fs::remove_dir_all(&copy).context("remove the last copy")?;
         }
         let config = copy_of(stage, &copy)?;
-        let Some(what) = doctor(way, &copy, &mut stage.dice)? else { continue };
+        let Some(what) = doctor(way, &copy, &mut stage.rng)? else { continue };
         if run_verify(stage, &config)?.status.success() {
             stage.fault(format!("tillrace verify does not detect it: {what}"));
         }
@@ -80,30 +80,30 @@ fn copy_of(stage: &Stage<'_>, copy: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Doctors a copy; returns what was done, `None` where there was nothing to do it to.
-fn doctor(way: Doctoring, copy: &Path, dice: &mut Dice) -> anyhow::Result<Option<String>> {
+fn doctor(way: Tampering, copy: &Path, rng: &mut FaultRng) -> anyhow::Result<Option<String>> {
     let (folder, ending) = match way {
-        Doctoring::Record | Doctoring::Segment => (copy.join("data/log"), ".log"),
-        Doctoring::File | Doctoring::Sink => (copy.join("lake"), ".parquet"),
+        Tampering::Record | Tampering::Segment => (copy.join("data/log"), ".log"),
+        Tampering::File | Tampering::Sink => (copy.join("lake"), ".parquet"),
     };
     let mut files = files_below(&folder, ending)?;
-    if matches!(way, Doctoring::Record | Doctoring::Segment) {
+    if matches!(way, Tampering::Record | Tampering::Segment) {
         // In the newest segment damage may look like what a crash tore, and is cut.
         files.pop();
     }
-    let Some(path) = files.choose(dice) else { return Ok(None) };
+    let Some(path) = files.choose(rng) else { return Ok(None) };
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Some(match way {
-        Doctoring::Record => {
-            let bits = flip_bits(path, dice)?;
+        Tampering::Record => {
+            let bits = flip_bits(path, rng)?;
             format!("{bits} bits flipped in {name}")
         }
-        Doctoring::File => {
+        Tampering::File => {
             let length = fs::metadata(path)?.len();
-            let left = dice.random_range(0..length);
+            let left = rng.random_range(0..length);
             fs::OpenOptions::new().write(true).open(path)?.set_len(left)?;
             format!("{name} cut from {length} to {left} bytes")
         }
-        Doctoring::Segment | Doctoring::Sink => {
+        Tampering::Segment | Tampering::Sink => {
             fs::remove_file(path)?;
             format!("{name} removed")
         }
@@ -111,12 +111,12 @@ fn doctor(way: Doctoring, copy: &Path, dice: &mut Dice) -> anyhow::Result<Option
 }
 
 /// Flips a bit in each stretch of a file; returns how many. A single one may hit what no book holds, such as state.
-fn flip_bits(path: &Path, dice: &mut Dice) -> anyhow::Result<usize> {
+fn flip_bits(path: &Path, rng: &mut FaultRng) -> anyhow::Result<usize> {
     let mut bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
     let mut flipped = 0;
     for stretch in bytes.chunks_mut(FLIP_EVERY_BYTES) {
-        let at = dice.random_range(0..stretch.len());
-        stretch[at] ^= 1 << dice.random_range(0..8);
+        let at = rng.random_range(0..stretch.len());
+        stretch[at] ^= 1 << rng.random_range(0..8);
         flipped += 1;
     }
     fs::write(path, bytes).with_context(|| format!("write {}", path.display()))?;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::record::Field;
 
-use super::topics::{Place, Topics};
+use super::topics::{RecordPosition, Topics};
 use crate::site::files_below;
 use crate::stage::Stage;
 
@@ -28,7 +28,7 @@ pub(super) fn judge(stage: &mut Stage<'_>, topics: &Topics) -> anyhow::Result<()
         held.extend(places);
         doubled += before + count - held.len();
     }
-    let expected: BTreeSet<Place> = topics.transactions.iter().copied().collect();
+    let expected: BTreeSet<RecordPosition> = topics.transactions.iter().copied().collect();
     let missing = expected.difference(&held).count();
     let foreign = held.difference(&expected).count();
     if doubled + missing + foreign > 0 {
@@ -48,7 +48,7 @@ pub(super) fn transactions(lake: &Path) -> anyhow::Result<usize> {
 }
 
 /// Places on the topic of the transactions of one file; each has a row a line.
-fn places(path: &Path) -> anyhow::Result<BTreeSet<Place>> {
+fn places(path: &Path) -> anyhow::Result<BTreeSet<RecordPosition>> {
     let reader = SerializedFileReader::new(File::open(path).context("open")?)?;
     let mut places = BTreeSet::new();
     for row in reader.get_row_iter(None)? {

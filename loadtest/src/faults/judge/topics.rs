@@ -14,17 +14,17 @@ use crate::site::Site;
 const DOCUMENT_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
 
 /// A place on a topic: partition and offset.
-pub(super) type Place = (i32, i64);
+pub(super) type RecordPosition = (i32, i64);
 
 /// What must have reached the sinks.
 #[derive(Debug, Default)]
 pub(super) struct Topics {
     /// Every transaction.
-    pub(super) transactions: Vec<Place>,
+    pub(super) transactions: Vec<RecordPosition>,
     /// Events that are sales documents, as the till sent them.
-    pub(super) documents: BTreeMap<Place, String>,
+    pub(super) documents: BTreeMap<RecordPosition, String>,
     /// Loyalty accounts of the events that earn points.
-    pub(super) accounts: BTreeMap<Place, String>,
+    pub(super) accounts: BTreeMap<RecordPosition, String>,
     /// Deltas by their ids.
     pub(super) movements: BTreeMap<String, String>,
     /// Records that do not read as their topic promises.
@@ -89,7 +89,7 @@ impl Topics {
         Ok(topics)
     }
 
-    fn add(&mut self, place: Place, data: &str, event: Event) {
+    fn add(&mut self, place: RecordPosition, data: &str, event: Event) {
         if DOCUMENT_KINDS.contains(&event.kind.as_str()) {
             self.documents.insert(place, data.to_owned());
             if let Some(account) = event.loyalty_id {

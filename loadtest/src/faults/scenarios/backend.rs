@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::{Conduct, Kind};
+use crate::backend::{Behavior, Kind};
 use crate::scenario::{Plan, Scenario};
 use crate::site::Site;
 use crate::stage::Stage;
@@ -78,30 +78,30 @@ impl Scenario for BadBackend {
     fn inject(&self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
         match self {
             Self::Lies => {
-                for conduct in [
-                    Conduct::StoreThenFail,
-                    Conduct::StoreThenReset,
-                    Conduct::HalfABatch,
-                    Conduct::Throttle,
-                    Conduct::Html,
-                    Conduct::Reset,
+                for behavior in [
+                    Behavior::StoreThenFail,
+                    Behavior::StoreThenReset,
+                    Behavior::HalfABatch,
+                    Behavior::Throttle,
+                    Behavior::Html,
+                    Behavior::Reset,
                 ] {
-                    stage.backends.set(conduct, 0.5);
+                    stage.backends.set(behavior, 0.5);
                     stage.pause(800..1_500);
                 }
-                stage.backends.set(Conduct::Honest, 0.0);
+                stage.backends.set(Behavior::Honest, 0.0);
             }
             Self::Hangs => {
                 let since = stage.watch.now();
-                stage.backends.set(Conduct::Hang, 1.0);
+                stage.backends.set(Behavior::Hang, 1.0);
                 std::thread::sleep(Duration::from_secs(8));
-                stage.backends.set(Conduct::Honest, 0.0);
+                stage.backends.set(Behavior::Honest, 0.0);
                 stage.must_have_been_seen(since, "back ends that never answer");
             }
             Self::EndlessRetryAfter => {
-                stage.backends.set(Conduct::EndlessRetryAfter, 0.33);
+                stage.backends.set(Behavior::EndlessRetryAfter, 0.33);
                 stage.pause(3_000..5_000);
-                stage.backends.set(Conduct::Honest, 0.0);
+                stage.backends.set(Behavior::Honest, 0.0);
                 std::thread::sleep(PARKED_BY);
                 must_tell_of_its_wait(stage);
             }

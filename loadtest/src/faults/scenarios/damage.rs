@@ -10,10 +10,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rand::RngExt as _;
 
-use crate::backend::Conduct;
+use crate::backend::Behavior;
 use crate::cli::LogKind;
 use crate::probe;
-use crate::runner::Dice;
+use crate::runner::FaultRng;
 use crate::scenario::{Plan, Scenario};
 use crate::site::{Site, files_below};
 use crate::stage::Stage;
@@ -33,16 +33,16 @@ enum Damage {
 const ALL: [Damage; 4] = [Damage::Flipped, Damage::Cut, Damage::Emptied, Damage::Deleted];
 
 impl Damage {
-    fn apply(self, path: &Path, dice: &mut Dice) -> anyhow::Result<()> {
+    fn apply(self, path: &Path, rng: &mut FaultRng) -> anyhow::Result<()> {
         let mut bytes = fs::read(path).with_context(|| format!("read {}", path.display()))?;
         match self {
             Self::Flipped => {
-                let at = dice.random_range(0..bytes.len().max(1));
+                let at = rng.random_range(0..bytes.len().max(1));
                 if let Some(byte) = bytes.get_mut(at) {
-                    *byte ^= 1 << dice.random_range(0..8);
+                    *byte ^= 1 << rng.random_range(0..8);
                 }
             }
-            Self::Cut => bytes.truncate(dice.random_range(1..bytes.len().max(2))),
+            Self::Cut => bytes.truncate(rng.random_range(1..bytes.len().max(2))),
             Self::Emptied => bytes.clear(),
             Self::Deleted => {
                 return fs::remove_file(path).with_context(|| format!("remove {}", path.display()));
@@ -76,14 +76,14 @@ impl Scenario for Sidecars {
     fn inject(&self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
         for damage in ALL {
             // Sinks that are behind read closed segments, by their sidecars, when it starts again.
-            stage.backends.set(Conduct::Hang, 1.0);
+            stage.backends.set(Behavior::Hang, 1.0);
             stage.pause(1_000..2_000);
             stage.processes[0].kill()?;
-            stage.backends.set(Conduct::Honest, 0.0);
+            stage.backends.set(Behavior::Honest, 0.0);
             let sidecars = files_below(&stage.site.log(), ".idx")?;
             // Half of them, so that sound ones stand beside damaged ones.
             for path in sidecars.iter().step_by(2) {
-                damage.apply(path, &mut stage.dice)?;
+                damage.apply(path, &mut stage.rng)?;
             }
             stage.fact(format!("{} sidecars {damage:?}", sidecars.len().div_ceil(2)));
             stage.processes[0].start()?;
@@ -129,7 +129,7 @@ impl Scenario for Segments {
             };
             let copy = stage.site.folder.join("segment.copy");
             fs::copy(&path, &copy).context("copy a segment")?;
-            damage.apply(&path, &mut stage.dice)?;
+            damage.apply(&path, &mut stage.rng)?;
             must_refuse(stage, &path, damage)?;
             fs::copy(&copy, &path).context("put a segment back")?;
             stage.processes[0].start()?;

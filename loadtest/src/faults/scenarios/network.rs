@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cli::LogKind;
-use crate::proxy::{Passage, Proxy};
+use crate::proxy::{LinkMode, Proxy};
 use crate::scenario::{Plan, Scenario};
 use crate::site::Site;
 use crate::stage::Stage;
@@ -60,27 +60,27 @@ impl Scenario for Link {
     }
 
     fn inject(&self, stage: &mut Stage<'_>) -> anyhow::Result<()> {
-        self.set(stage, Passage::Delay(DELAY));
+        self.set(stage, LinkMode::Delay(DELAY));
         stage.pause(2_000..4_000);
         for _ in 0..3 {
-            self.set(stage, Passage::Reset);
+            self.set(stage, LinkMode::Reset);
             stage.pause(50..800);
-            self.set(stage, Passage::Open);
+            self.set(stage, LinkMode::Open);
             stage.await_service("resets")?;
             stage.pause(200..800);
         }
         if *self == Self::Brokers {
             let one = stage.pick(stage.broker_proxies.len());
-            stage.broker_proxies[one].set(Passage::BlackHole);
+            stage.broker_proxies[one].set(LinkMode::BlackHole);
             std::thread::sleep(SWALLOWS_BROKERS_FOR);
-            stage.broker_proxies[one].set(Passage::Open);
+            stage.broker_proxies[one].set(LinkMode::Open);
             stage.await_service("a black hole before one broker")?;
         }
         let since = stage.watch.now();
-        self.set(stage, Passage::BlackHole);
+        self.set(stage, LinkMode::BlackHole);
         let is_brokers = *self == Self::Brokers;
         std::thread::sleep(if is_brokers { SWALLOWS_BROKERS_FOR } else { SWALLOWS_FOR });
-        self.set(stage, Passage::Open);
+        self.set(stage, LinkMode::Open);
         stage.await_service("a black hole")?;
         // What happens between a till and the gateway, the gateway cannot see.
         if *self != Self::Tills {
@@ -91,8 +91,8 @@ impl Scenario for Link {
 }
 
 impl Link {
-    fn set(self, stage: &Stage<'_>, passage: Passage) {
-        let one = |proxy: &Proxy| proxy.set(passage);
+    fn set(self, stage: &Stage<'_>, mode: LinkMode) {
+        let one = |proxy: &Proxy| proxy.set(mode);
         match self {
             Self::Tills => one(&stage.till_proxy),
             Self::Backends => one(&stage.backend_proxy),

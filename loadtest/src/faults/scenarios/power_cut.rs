@@ -49,7 +49,7 @@ impl Scenario for PowerCut {
             freeze_amid_a_write(stage)?;
             let synced = stage.plan.disk.as_ref().context("prepare the disk")?.synced()?;
             let copy = stage.site.folder.join("after-the-cut");
-            at_mercy += power_cut(&torn, &copy, &synced, &mut stage.dice)?;
+            at_mercy += power_cut(&torn, &copy, &synced, &mut stage.rng)?;
             stage.processes[0].kill()?;
             fs::remove_dir_all(&torn).context("remove the disk before the cut")?;
             fs::rename(&copy, &torn).context("put the copy in its place")?;

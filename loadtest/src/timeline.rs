@@ -1,8 +1,8 @@
-//! What happened when: latencies by phase of the run, and rates and latencies over time.
+//! The timeline of a run: latencies by phase, and rates and latencies over time.
 //!
-//! Latencies belong to the moment at which an event was due, so that a stall shows where it began;
-//! what was sent and acknowledged belongs to the moment at which it was. The time axis has a bounded
-//! number of slots: when a run outgrows them, each two become one of twice the width.
+//! A latency counts at the time when its event was due, so that a stall shows where it began. Sent and
+//! acknowledged events count when they were sent and acknowledged. The time axis has a bounded number
+//! of slots: when a run outgrows them, each two are merged into one of twice the width.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 
 use crate::schedule::{Phase, Schedule};
 
-/// Longest latency that is told from longer ones.
+/// Longest latency that is recorded; longer ones count as this.
 const MAX_LATENCY_US: u64 = 3_600_000_000;
 
 /// Slots of the time axis at most; an even number, so that they pair up.
@@ -22,18 +22,18 @@ const FIRST_WIDTH: Duration = Duration::from_millis(250);
 /// Significant digits of a latency in a slot; phases keep three.
 const SLOT_DIGITS: u8 = 2;
 
-/// The course of a run.
+/// The timeline of a run.
 #[derive(Debug, Clone)]
-pub struct Course {
-    phases: Vec<PhaseTally>,
-    slots: Vec<Slot>,
+pub struct Timeline {
+    phases: Vec<PhaseTotals>,
+    slots: Vec<TimeSlot>,
     width: Duration,
     last_due: Duration,
 }
 
-/// What came of the events of a phase.
+/// Totals of a phase.
 #[derive(Debug, Clone)]
-pub struct PhaseTally {
+pub struct PhaseTotals {
     /// The phase.
     pub phase: Phase,
     /// Events due in it which their terminal had held while it was cut off.
@@ -46,7 +46,7 @@ pub struct PhaseTally {
 
 /// Events settled by one reply; times count from the start of the run.
 #[derive(Debug, Clone, Copy)]
-pub struct Settled {
+pub struct SettledEvents {
     /// When they were due; where there is no schedule, when they were sent.
     pub due: Duration,
     /// When the reply came.
@@ -60,15 +60,15 @@ pub struct Settled {
 }
 
 #[derive(Debug, Clone)]
-struct Slot {
+struct TimeSlot {
     sent: u64,
     acknowledged: u64,
     latency_us: Histogram<u64>,
 }
 
-/// A piece of the time axis.
+/// One interval of the time axis.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
-pub struct Span {
+pub struct TimelineSpan {
     /// When it begins, seconds from the start of the run.
     pub from_s: f64,
     /// When it ends.
@@ -94,39 +94,39 @@ pub struct SpanLatency {
     pub max_us: u64,
 }
 
-impl Course {
-    /// Begins the course of a run of these phases, at least one.
+impl Timeline {
+    /// Starts the timeline of a run with these phases, at least one.
     pub fn new(phases: &[Phase]) -> Self {
-        let tally = |&phase| PhaseTally {
+        let totals = |&phase| PhaseTotals {
             phase,
             held: 0,
             acknowledged: 0,
             latency_us: latency_histogram(),
         };
-        let phases = phases.iter().map(tally).collect();
+        let phases = phases.iter().map(totals).collect();
         Self { phases, slots: Vec::new(), width: FIRST_WIDTH, last_due: Duration::ZERO }
     }
 
-    /// Notes that events were sent, not counting what is sent again.
+    /// Records sent events, resends not counted.
     pub fn sent(&mut self, at: Duration, events: u64) {
         self.slot(at).sent += events;
     }
 
-    /// Notes a reply.
-    pub fn settled(&mut self, settled: &Settled) {
-        let Settled { due, at, events, acknowledged, held } = *settled;
+    /// Records a reply.
+    pub fn settled(&mut self, settled: &SettledEvents) {
+        let SettledEvents { due, at, events, acknowledged, held } = *settled;
         let latency = at.saturating_sub(due);
         let latency_us = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
         let latency_us = latency_us.clamp(1, MAX_LATENCY_US);
         self.last_due = self.last_due.max(due);
         self.slot(due).record(latency_us, events);
         self.slot(at).acknowledged += acknowledged;
-        if let Some(tally) = self.phase(due) {
-            tally.held += held;
-            tally.latency_us.saturating_record_n(latency_us, events);
+        if let Some(totals) = self.phase(due) {
+            totals.held += held;
+            totals.latency_us.saturating_record_n(latency_us, events);
         }
-        if let Some(tally) = self.phase(at) {
-            tally.acknowledged += acknowledged;
+        if let Some(totals) = self.phase(at) {
+            totals.acknowledged += acknowledged;
         }
     }
 
@@ -135,18 +135,18 @@ impl Course {
         self.last_due
     }
 
-    /// Lists what came of each phase.
-    pub fn phases(&self) -> &[PhaseTally] {
+    /// Returns the totals of each phase.
+    pub fn phases(&self) -> &[PhaseTotals] {
         &self.phases
     }
 
     /// Returns the latencies of the whole run, microseconds.
     pub fn latency_us(&self) -> Histogram<u64> {
         let mut all = latency_histogram();
-        for tally in &self.phases {
+        for totals in &self.phases {
             // All have the bounds of `latency_histogram`, so one always fits the other.
-            if let Err(error) = all.add(&tally.latency_us) {
-                tracing::error!(%error, "a phase's latencies are left out");
+            if let Err(error) = all.add(&totals.latency_us) {
+                tracing::error!(%error, "failed to merge the latencies of a phase");
             }
         }
         all
@@ -155,11 +155,11 @@ impl Course {
     /// Returns the latencies of events due in a span of the run, as exact as the time axis's slots are narrow.
     pub fn latency_between(&self, span: std::ops::Range<Duration>) -> Histogram<u64> {
         let mut all = latency_histogram();
-        for (place, slot) in self.slots.iter().enumerate() {
+        for (index, slot) in self.slots.iter().enumerate() {
             let is_within =
-                self.start_of(place) >= span.start && self.start_of(place + 1) <= span.end;
+                self.start_of(index) >= span.start && self.start_of(index + 1) <= span.end;
             if is_within && let Err(error) = all.add(&slot.latency_us) {
-                tracing::error!(%error, "a slot's latencies are left out");
+                tracing::error!(%error, "failed to merge the latencies of a slot");
             }
         }
         all
@@ -167,7 +167,7 @@ impl Course {
 
     /// Lists the time axis up to the end of the run. What is left after the last whole slot is a
     /// span of its own, or lengthens the one before it where it is less than half a slot.
-    pub fn spans(&self, elapsed: Duration, schedule: &Schedule) -> Vec<Span> {
+    pub fn spans(&self, elapsed: Duration, schedule: &Schedule) -> Vec<TimelineSpan> {
         let mut slots = self.slots.clone();
         let rest = elapsed.saturating_sub(self.start_of(slots.len().saturating_sub(1)));
         if slots.len() > 1
@@ -178,29 +178,29 @@ impl Course {
         }
         let count = slots.len();
         let until =
-            |place: usize| if place + 1 == count { elapsed } else { self.start_of(place + 1) };
+            |index: usize| if index + 1 == count { elapsed } else { self.start_of(index + 1) };
         let spans = slots.iter().enumerate();
-        spans.map(|(place, slot)| slot.span(self.start_of(place), until(place), schedule)).collect()
+        spans.map(|(index, slot)| slot.span(self.start_of(index), until(index), schedule)).collect()
     }
 
-    fn start_of(&self, place: usize) -> Duration {
-        self.width * u32::try_from(place).unwrap_or(u32::MAX)
+    fn start_of(&self, index: usize) -> Duration {
+        self.width * u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    fn phase(&mut self, at: Duration) -> Option<&mut PhaseTally> {
-        let after = self.phases.partition_point(|tally| tally.phase.from <= at);
+    fn phase(&mut self, at: Duration) -> Option<&mut PhaseTotals> {
+        let after = self.phases.partition_point(|totals| totals.phase.from <= at);
         self.phases.get_mut(after.saturating_sub(1))
     }
 
-    fn slot(&mut self, at: Duration) -> &mut Slot {
+    fn slot(&mut self, at: Duration) -> &mut TimeSlot {
         while at >= self.start_of(MAX_SLOTS) {
             self.fold();
         }
-        let place = usize::try_from(at.as_nanos() / self.width.as_nanos()).unwrap_or(0);
-        if self.slots.len() <= place {
-            self.slots.resize_with(place + 1, Slot::new);
+        let index = usize::try_from(at.as_nanos() / self.width.as_nanos()).unwrap_or(0);
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, TimeSlot::new);
         }
-        &mut self.slots[place]
+        &mut self.slots[index]
     }
 
     fn fold(&mut self) {
@@ -215,17 +215,17 @@ impl Course {
     }
 }
 
-impl Slot {
+impl TimeSlot {
     #[expect(clippy::expect_used, reason = "the number of digits is a constant and valid")]
     fn new() -> Self {
         let latency_us = Histogram::new(SLOT_DIGITS).expect("valid digits");
         Self { sent: 0, acknowledged: 0, latency_us }
     }
 
-    /// Notes latencies; the histogram grows to hold them, which saturating ones do not.
+    /// Records latencies; this histogram grows, unlike those of phases.
     fn record(&mut self, latency_us: u64, events: u64) {
         if let Err(error) = self.latency_us.record_n(latency_us, events) {
-            tracing::error!(%error, "a latency is left out");
+            tracing::error!(%error, "failed to record a latency");
         }
     }
 
@@ -233,16 +233,16 @@ impl Slot {
         self.sent += other.sent;
         self.acknowledged += other.acknowledged;
         if let Err(error) = self.latency_us.add(&other.latency_us) {
-            tracing::error!(%error, "a slot's latencies are left out");
+            tracing::error!(%error, "failed to merge the latencies of a slot");
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "rates for people")]
-    fn span(&self, from: Duration, until: Duration, schedule: &Schedule) -> Span {
+    fn span(&self, from: Duration, until: Duration, schedule: &Schedule) -> TimelineSpan {
         let length_s = until.saturating_sub(from).as_secs_f64().max(f64::MIN_POSITIVE);
         let scheduled = schedule.events_by(until) - schedule.events_by(from);
         let quantile = |quantile| self.latency_us.value_at_quantile(quantile);
-        Span {
+        TimelineSpan {
             from_s: from.as_secs_f64(),
             until_s: until.as_secs_f64(),
             scheduled_per_s: schedule.is_scheduled().then_some(scheduled / length_s),
@@ -271,24 +271,24 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn settled(due: Duration, at: Duration, events: u64) -> Settled {
-        Settled { due, at, events, acknowledged: events, held: 0 }
+    fn settled(due: Duration, at: Duration, events: u64) -> SettledEvents {
+        SettledEvents { due, at, events, acknowledged: events, held: 0 }
     }
 
     fn even(rate: f64) -> Schedule {
         Schedule::new(rate, Profile::Constant)
     }
 
-    fn constant() -> Course {
-        Course::new(even(1.0).phases())
+    fn constant() -> Timeline {
+        Timeline::new(even(1.0).phases())
     }
 
     #[test]
     fn a_stall_shows_where_its_events_were_due() {
-        let mut course = constant();
-        course.sent(SECOND / 8, 10);
-        course.settled(&settled(SECOND / 8, SECOND / 8 + SECOND, 10));
-        let spans = course.spans(SECOND + SECOND / 4, &even(1.0));
+        let mut timeline = constant();
+        timeline.sent(SECOND / 8, 10);
+        timeline.settled(&settled(SECOND / 8, SECOND / 8 + SECOND, 10));
+        let spans = timeline.spans(SECOND + SECOND / 4, &even(1.0));
         assert_eq!(spans.len(), 5);
         let latency = spans[0].latency.unwrap();
         assert!((990_000..=1_010_000).contains(&latency.p99_us), "{latency:?}");
@@ -298,30 +298,30 @@ mod tests {
 
     #[test]
     fn the_axis_stays_bounded_and_loses_nothing() {
-        let mut course = constant();
+        let mut timeline = constant();
         for second in 0..10_000 {
-            course.sent(SECOND * second, 3);
-            course.settled(&settled(SECOND * second, SECOND * second + SECOND / 100, 2));
+            timeline.sent(SECOND * second, 3);
+            timeline.settled(&settled(SECOND * second, SECOND * second + SECOND / 100, 2));
         }
-        let spans = course.spans(10_000 * SECOND, &even(3.0));
+        let spans = timeline.spans(10_000 * SECOND, &even(3.0));
         assert!((MAX_SLOTS / 2..=MAX_SLOTS).contains(&spans.len()), "{}", spans.len());
-        let all = |rate: fn(&Span) -> f64| -> f64 {
+        let all = |rate: fn(&TimelineSpan) -> f64| -> f64 {
             spans.iter().map(|span| rate(span) * (span.until_s - span.from_s)).sum()
         };
         assert_eq!(all(|span| span.scheduled_per_s.unwrap()).round(), 30_000.0);
         assert_eq!(all(|span| span.sent_per_s).round(), 30_000.0);
         assert_eq!(all(|span| span.acknowledged_per_s).round(), 20_000.0);
-        assert_eq!(course.latency_us().len(), 20_000);
-        assert_eq!(course.latency_us().value_at_quantile(0.5), 10_007, "three digits of 10 ms");
+        assert_eq!(timeline.latency_us().len(), 20_000);
+        assert_eq!(timeline.latency_us().value_at_quantile(0.5), 10_007, "three digits of 10 ms");
         assert!(spans.windows(2).all(|pair| pair[0].until_s == pair[1].from_s));
     }
 
     #[test]
     fn a_short_rest_lengthens_the_last_span() {
-        let mut course = constant();
-        course.sent(SECOND / 4, 5);
-        course.sent(SECOND / 2, 5);
-        let spans = course.spans(SECOND * 6 / 10, &even(0.0));
+        let mut timeline = constant();
+        timeline.sent(SECOND / 4, 5);
+        timeline.sent(SECOND / 2, 5);
+        let spans = timeline.spans(SECOND * 6 / 10, &even(0.0));
         assert_eq!(spans.len(), 2);
         assert_eq!((spans[1].from_s, spans[1].until_s), (0.25, 0.6));
         assert_eq!(spans[1].scheduled_per_s, None);
@@ -331,14 +331,14 @@ mod tests {
     #[test]
     fn phases_take_latencies_when_due_and_acknowledgements_when_they_come() {
         let step = Profile::Step { warm_up: SECOND, measured: SECOND };
-        let mut course = Course::new(Schedule::new(1.0, step).phases());
-        course.settled(&settled(SECOND / 2, SECOND * 3 / 2, 4));
-        let held = Settled { held: 3, acknowledged: 5, ..settled(SECOND, SECOND * 9, 6) };
-        course.settled(&held);
-        let seen: Vec<_> = course
+        let mut timeline = Timeline::new(Schedule::new(1.0, step).phases());
+        timeline.settled(&settled(SECOND / 2, SECOND * 3 / 2, 4));
+        let held = SettledEvents { held: 3, acknowledged: 5, ..settled(SECOND, SECOND * 9, 6) };
+        timeline.settled(&held);
+        let seen: Vec<_> = timeline
             .phases()
             .iter()
-            .map(|tally| (tally.latency_us.len(), tally.acknowledged, tally.held))
+            .map(|totals| (totals.latency_us.len(), totals.acknowledged, totals.held))
             .collect();
         assert_eq!(seen, [(4, 0, 0), (6, 4, 3), (0, 5, 0)]);
     }

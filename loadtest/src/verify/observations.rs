@@ -1,30 +1,30 @@
-//! What was met on the topics so far: the verifier's working sheet, one method a topic.
+//! Observations of the verifier: what it has read from the topics so far, one method a topic.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use super::records::{Audit, Conflict, Delta, Envelope, Ledger, Number, Settled, micro};
-use super::seen::{Directory, Identity, Seen};
+use super::identities::{Identity, IdentitySet, TerminalLookup};
+use super::records::{Audit, Conflict, Delta, Envelope, Ledger, Number, SettledRanges, micro};
 use crate::acks::{Acks, NamedMovements, fingerprint};
 use crate::source::{Gap, Movement};
 use crate::topics::Record;
 
-/// Offsets met, by partition.
+/// Offsets read, by partition.
 pub(super) type Offsets = BTreeMap<i32, Vec<i64>>;
 
-/// The working sheet.
+/// The observations so far.
 #[derive(Debug)]
-pub(super) struct Sheet {
-    directory: Directory,
-    /// Fingerprints of events whose fate the sender does not know.
+pub(super) struct Observations {
+    terminals: TerminalLookup,
+    /// Fingerprints of events with an outcome that the sender does not know.
     pub(super) uncertain: HashMap<Identity, u32>,
-    /// The tenant of the sender's key, learnt from the first record that is certainly ours.
+    /// The tenant of the sender's key, known from the first record that is certainly the sender's.
     pub(super) tenant: Option<String>,
-    pub(super) on_events: Seen,
-    pub(super) on_transactions: Seen,
+    pub(super) on_events: IdentitySet,
+    pub(super) on_transactions: IdentitySet,
     /// Set aside, with a reason, and not counted.
-    pub(super) set_aside: Seen,
+    pub(super) set_aside: IdentitySet,
     pub(super) reasons: BTreeMap<String, u64>,
     pub(super) counted: u64,
     pub(super) double_counted: u64,
@@ -34,20 +34,20 @@ pub(super) struct Sheet {
     pub(super) deltas: NamedMovements,
     /// Missing ranges by the key of the ledger's record, the latest of each.
     pub(super) gaps: HashMap<Vec<u8>, Vec<Gap>>,
-    pub(super) settled: Settled,
+    pub(super) settled: SettledRanges,
     pub(super) transaction_offsets: Offsets,
     pub(super) delta_offsets: Offsets,
 }
 
-impl Sheet {
-    pub(super) fn new(directory: Directory, uncertain: HashMap<Identity, u32>) -> Self {
+impl Observations {
+    pub(super) fn new(terminals: TerminalLookup, uncertain: HashMap<Identity, u32>) -> Self {
         Self {
-            directory,
+            terminals,
             uncertain,
             tenant: None,
-            on_events: Seen::default(),
-            on_transactions: Seen::default(),
-            set_aside: Seen::default(),
+            on_events: IdentitySet::default(),
+            on_transactions: IdentitySet::default(),
+            set_aside: IdentitySet::default(),
             reasons: BTreeMap::new(),
             counted: 0,
             double_counted: 0,
@@ -56,13 +56,13 @@ impl Sheet {
             unreadable: 0,
             deltas: NamedMovements::new(),
             gaps: HashMap::new(),
-            settled: Settled::new(),
+            settled: SettledRanges::new(),
             transaction_offsets: Offsets::new(),
             delta_offsets: Offsets::new(),
         }
     }
 
-    /// Notes a record of the journal.
+    /// Adds a record of the journal.
     pub(super) fn event(&mut self, record: &Record<'_>, acks: &Acks) {
         let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
         let Some(identity) = self.identify(&envelope) else { return };
@@ -75,12 +75,13 @@ impl Sheet {
         }
     }
 
-    /// Notes a record of the counted transactions.
+    /// Adds a record of the counted transactions.
     pub(super) fn transaction(&mut self, record: &Record<'_>, acks: &Acks) {
         self.transaction_offsets.entry(record.partition).or_default().push(record.offset);
         let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
         // A released event counts under an identity of its own, which no terminal sent.
-        if self.is_anothers(&envelope.tenant) || envelope.verdict.as_deref() == Some("released") {
+        if self.is_other_tenant(&envelope.tenant) || envelope.verdict.as_deref() == Some("released")
+        {
             return;
         }
         let Some(identity) = self.identify(&envelope) else { return };
@@ -99,14 +100,14 @@ impl Sheet {
         }
     }
 
-    /// Notes a record of what was set aside.
+    /// Adds a conflict record.
     pub(super) fn conflict(&mut self, record: &Record<'_>) {
         let Some(conflict) = self.parse::<Conflict<'_>>(record) else { return };
-        if self.is_anothers(&conflict.tenant) {
+        if self.is_other_tenant(&conflict.tenant) {
             return;
         }
         let terminal =
-            self.directory.find(&conflict.store, &conflict.terminal, conflict.epoch.as_deref());
+            self.terminals.find(&conflict.store, &conflict.terminal, conflict.epoch.as_deref());
         let sequence = conflict.sequence.as_ref().and_then(Number::value);
         if let Some(identity) = terminal.zip(sequence) {
             self.set_aside.insert(identity);
@@ -118,7 +119,7 @@ impl Sheet {
     pub(super) fn delta(&mut self, record: &Record<'_>) {
         self.delta_offsets.entry(record.partition).or_default().push(record.offset);
         let Some(delta) = self.parse::<Delta<'_>>(record) else { return };
-        if self.is_anothers(&delta.tenant) || !self.directory.has_store(&delta.store) {
+        if self.is_other_tenant(&delta.tenant) || !self.terminals.has_store(&delta.store) {
             return;
         }
         let movement = (|| {
@@ -137,21 +138,21 @@ impl Sheet {
         self.deltas.entry(key).or_default().add(movement);
     }
 
-    /// Takes a terminal's missing ranges for its latest.
+    /// Replaces the missing ranges of a terminal.
     pub(super) fn ledger(&mut self, record: &Record<'_>) {
         let Some(ledger) = self.parse::<Ledger<'_>>(record) else { return };
-        if self.is_anothers(&ledger.tenant) {
+        if self.is_other_tenant(&ledger.tenant) {
             return;
         }
         let terminal =
-            self.directory.find(&ledger.store, &ledger.terminal, ledger.epoch.as_deref());
+            self.terminals.find(&ledger.store, &ledger.terminal, ledger.epoch.as_deref());
         if let Some(terminal) = terminal {
             let gaps = ledger.missing.iter().map(|&(from, to)| Gap { terminal, from, to });
             self.gaps.insert(record.key.to_vec(), gaps.collect());
         }
     }
 
-    /// Notes what a sink has settled.
+    /// Adds the offsets that a sink has settled.
     pub(super) fn audit(&mut self, record: &Record<'_>) {
         let Some(audit) = self.parse::<Audit>(record) else { return };
         self.settled
@@ -169,10 +170,10 @@ impl Sheet {
         let sequence = envelope.sequence.as_deref()?.parse().ok()?;
         let terminal = envelope.terminal.as_deref()?;
         let epoch = envelope.epoch.as_deref();
-        Some((self.directory.find(&envelope.store, terminal, epoch)?, sequence))
+        Some((self.terminals.find(&envelope.store, terminal, epoch)?, sequence))
     }
 
-    fn is_anothers(&self, tenant: &str) -> bool {
+    fn is_other_tenant(&self, tenant: &str) -> bool {
         self.tenant.as_deref().is_some_and(|ours| ours != tenant)
     }
 

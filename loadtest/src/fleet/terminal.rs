@@ -1,17 +1,17 @@
-//! One terminal's day: what it has open, what it sold last, what it can therefore do next.
+//! The state of one terminal: its open day and last sale, which determine its next event.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-use super::Dice;
+use super::FleetRng;
 use super::basket::Line;
 use super::receipt::Kind;
 use crate::calendar::Date;
 
-/// A terminal's state between two of its events.
+/// The state of a terminal between two events.
 #[derive(Debug, Default)]
-pub(super) struct Till {
+pub(super) struct TerminalState {
     /// Index of its store.
     pub(super) store: u32,
     /// The last number used.
@@ -25,7 +25,7 @@ pub(super) struct Till {
     /// Number of a transaction that waits to be resumed.
     pub(super) suspended: Option<u64>,
     /// When its network is away, from the start of the run.
-    pub(super) offline: Option<Spell>,
+    pub(super) offline: Option<OfflineSpan>,
 }
 
 /// A sale that a later event may point to.
@@ -35,14 +35,14 @@ pub(super) struct Sale {
     pub(super) business_date: Date,
 }
 
-/// A time without network.
+/// An interval without network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Spell {
+pub(super) struct OfflineSpan {
     pub(super) from: Duration,
     pub(super) until: Duration,
 }
 
-/// How often each kind occurs, of a thousand transactions of an open till.
+/// Frequency of each kind, in a thousand transactions of an open terminal.
 const MIX: [(Kind, u32); 16] = [
     (Kind::Sale, 815),
     (Kind::Return, 42),
@@ -62,38 +62,38 @@ const MIX: [(Kind, u32); 16] = [
     (Kind::TransferIn, 0),
 ];
 
-impl Till {
-    /// Says what the till does next on a trading day, whether or not a transfer is on its way to
-    /// its store.
-    pub(super) fn next_kind(&self, today: Date, incoming: bool, dice: &mut Dice) -> Kind {
+impl TerminalState {
+    /// Draws the next kind of event on a trading day; `incoming` tells whether a transfer to the store is
+    /// on its way.
+    pub(super) fn next_kind(&self, today: Date, incoming: bool, rng: &mut FleetRng) -> Kind {
         match self.day {
             None => return Kind::Open,
             Some(day) if day != today => return Kind::Close,
             Some(_) => {}
         }
-        if self.suspended.is_some() && dice.random_bool(0.5) {
+        if self.suspended.is_some() && rng.random_bool(0.5) {
             return Kind::Resume;
         }
-        if incoming && dice.random_bool(0.3) {
+        if incoming && rng.random_bool(0.3) {
             return Kind::TransferIn;
         }
-        match drawn(dice) {
+        match drawn(rng) {
             Kind::PostVoid if self.last_sale.is_none() => Kind::Sale,
             Kind::Suspend if self.suspended.is_some() => Kind::Sale,
             kind => kind,
         }
     }
 
-    /// Says until when events must wait at this time of the run.
+    /// Returns the end of the offline interval at a time of the run, if it is offline then.
     pub(super) fn offline_until(&self, elapsed: Duration) -> Option<Duration> {
         self.offline
-            .filter(|spell| (spell.from..spell.until).contains(&elapsed))
-            .map(|spell| spell.until)
+            .filter(|offline_span| (offline_span.from..offline_span.until).contains(&elapsed))
+            .map(|offline_span| offline_span.until)
     }
 }
 
-fn drawn(dice: &mut Dice) -> Kind {
-    let mut ticket = dice.random_range(0..MIX.iter().map(|(_, weight)| weight).sum::<u32>());
+fn drawn(rng: &mut FleetRng) -> Kind {
+    let mut ticket = rng.random_range(0..MIX.iter().map(|(_, weight)| weight).sum::<u32>());
     for (kind, weight) in MIX {
         if ticket < weight {
             return kind;
@@ -111,24 +111,24 @@ mod tests {
 
     #[test]
     fn a_day_opens_before_it_trades_and_closes_before_the_next() {
-        let mut dice = Dice::seed_from_u64(1);
-        let mut till = Till::default();
-        assert_eq!(till.next_kind(Date(5), true, &mut dice), Kind::Open);
-        till.day = Some(Date(5));
-        assert_ne!(till.next_kind(Date(5), false, &mut dice), Kind::Open);
-        assert_eq!(till.next_kind(Date(6), true, &mut dice), Kind::Close);
+        let mut rng = FleetRng::seed_from_u64(1);
+        let mut state = TerminalState::default();
+        assert_eq!(state.next_kind(Date(5), true, &mut rng), Kind::Open);
+        state.day = Some(Date(5));
+        assert_ne!(state.next_kind(Date(5), false, &mut rng), Kind::Open);
+        assert_eq!(state.next_kind(Date(6), true, &mut rng), Kind::Close);
     }
 
     #[test]
     fn nothing_is_voided_before_there_is_a_sale() {
-        let mut dice = Dice::seed_from_u64(1);
-        let mut till = Till { day: Some(Date(5)), ..Till::default() };
-        let mut kinds = |till: &Till| -> Vec<Kind> {
-            (0..20_000).map(|_| till.next_kind(Date(5), false, &mut dice)).collect()
+        let mut rng = FleetRng::seed_from_u64(1);
+        let mut state = TerminalState { day: Some(Date(5)), ..TerminalState::default() };
+        let mut kinds = |state: &TerminalState| -> Vec<Kind> {
+            (0..20_000).map(|_| state.next_kind(Date(5), false, &mut rng)).collect()
         };
-        assert!(!kinds(&till).contains(&Kind::PostVoid));
-        till.last_sale = Some(Sale { sequence: 1, business_date: Date(5) });
-        let seen = kinds(&till);
+        assert!(!kinds(&state).contains(&Kind::PostVoid));
+        state.last_sale = Some(Sale { sequence: 1, business_date: Date(5) });
+        let seen = kinds(&state);
         for (kind, weight) in MIX {
             assert_eq!(seen.contains(&kind), weight > 0, "{kind:?}");
         }
@@ -136,10 +136,11 @@ mod tests {
 
     #[test]
     fn a_spell_ends_when_it_ends() {
-        let spell = Spell { from: Duration::from_secs(2), until: Duration::from_secs(5) };
-        let till = Till { offline: Some(spell), ..Till::default() };
-        assert_eq!(till.offline_until(Duration::from_secs(1)), None);
-        assert_eq!(till.offline_until(Duration::from_secs(2)), Some(spell.until));
-        assert_eq!(till.offline_until(Duration::from_secs(5)), None);
+        let offline_span =
+            OfflineSpan { from: Duration::from_secs(2), until: Duration::from_secs(5) };
+        let state = TerminalState { offline: Some(offline_span), ..TerminalState::default() };
+        assert_eq!(state.offline_until(Duration::from_secs(1)), None);
+        assert_eq!(state.offline_until(Duration::from_secs(2)), Some(offline_span.until));
+        assert_eq!(state.offline_until(Duration::from_secs(5)), None);
     }
 }

@@ -1,5 +1,5 @@
-//! A backbone for tests, in memory: takes events over HTTP as the contract has it, keeps topics,
-//! and has the faults of a real network on demand.
+//! A mock gateway for tests, in memory: accepts events over HTTP by the contract, keeps topics, and
+//! injects the faults of a real network on demand.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::convert::Infallible;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use crate::source::{Movement, ONE};
 use crate::topics::{Positions, ReadError, Record, TopicReader};
 
-/// What goes wrong, by number of requests.
+/// Injected faults, by number of requests.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Faults {
     /// Every so many requests only half the batch is taken, and 503 says so.
@@ -35,9 +35,9 @@ pub(crate) struct Faults {
     pub(crate) away: bool,
 }
 
-/// The backbone.
+/// The mock gateway.
 #[derive(Debug, Default)]
-pub(crate) struct Backbone {
+pub(crate) struct MockGateway {
     pub(crate) faults: Faults,
     pub(crate) requests: u64,
     pub(crate) keys: HashSet<String>,
@@ -47,11 +47,11 @@ pub(crate) struct Backbone {
     high_waters: HashMap<String, HashSet<u64>>,
 }
 
-pub(crate) type Handle = Arc<Mutex<Backbone>>;
+pub(crate) type Handle = Arc<Mutex<MockGateway>>;
 
-/// Serves a backbone on a free port.
+/// Serves a mock gateway on a free port.
 pub(crate) async fn serve(faults: Faults) -> (SocketAddr, Handle) {
-    let handle = Arc::new(Mutex::new(Backbone { faults, ..Backbone::default() }));
+    let handle = Arc::new(Mutex::new(MockGateway { faults, ..MockGateway::default() }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let shared = Arc::clone(&handle);
@@ -76,11 +76,11 @@ async fn answer(
     let batch = request.uri().path() == "/v1/events:batch";
     let key = request.headers()["authorization"].to_str().unwrap().to_owned();
     let body = request.into_body().collect().await.unwrap().to_bytes();
-    let mut backbone = handle.lock();
-    backbone.requests += 1;
-    backbone.keys.insert(key);
-    let Faults { half_every, lose_reply_every, proxy_every, wrong_key, away } = backbone.faults;
-    let number = backbone.requests;
+    let mut gateway = handle.lock();
+    gateway.requests += 1;
+    gateway.keys.insert(key);
+    let Faults { half_every, lose_reply_every, proxy_every, wrong_key, away } = gateway.faults;
+    let number = gateway.requests;
     let hits = |every: u64| every > 0 && number.is_multiple_of(every);
     if wrong_key {
         return Ok(reply(StatusCode::UNAUTHORIZED, &json!({"code": "unauthorized"})));
@@ -92,9 +92,9 @@ async fn answer(
         return Ok(Response::builder().status(502).body(Full::from("<html>")).unwrap());
     }
     let mut response = if batch {
-        backbone.take_batch(&body, hits(half_every))
+        gateway.take_batch(&body, hits(half_every))
     } else {
-        match backbone.take(&body) {
+        match gateway.take(&body) {
             Ok(outcome) => reply(StatusCode::ACCEPTED, &json!({"outcome": outcome})),
             Err(code) => reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({"code": code})),
         }
@@ -110,7 +110,7 @@ fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::from(body.to_string())).unwrap()
 }
 
-impl Backbone {
+impl MockGateway {
     fn take_batch(&mut self, body: &[u8], half: bool) -> Response<Full<Bytes>> {
         let lines: Vec<&[u8]> = body.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
         let taken = if half { lines.len() / 2 } else { lines.len() };
@@ -218,7 +218,7 @@ fn movement(event: &Value, line: &Value, quantity: i64) -> Movement {
     Movement { net, sold, returned, adjusted }
 }
 
-/// Reads the backbone's topics.
+/// Reads the mock gateway's topics.
 #[derive(Debug)]
 pub(crate) struct MemoryReader(pub(crate) Handle);
 
@@ -229,8 +229,8 @@ impl TopicReader for MemoryReader {
         positions: &mut Positions,
         each: &mut dyn FnMut(&Record<'_>),
     ) -> Result<(), ReadError> {
-        let backbone = self.0.lock();
-        let records = backbone.topics.get(topic).map_or(&[][..], Vec::as_slice);
+        let gateway = self.0.lock();
+        let records = gateway.topics.get(topic).map_or(&[][..], Vec::as_slice);
         let next = positions.entry(0).or_insert(0);
         let from = usize::try_from(*next).unwrap();
         for (offset, (key, value)) in records.iter().enumerate().skip(from) {

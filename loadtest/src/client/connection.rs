@@ -1,7 +1,7 @@
-//! One connection's work: sends its batches one after the other until each is settled.
+//! One connection: sends its batches one after the other until each is settled.
 //!
-//! All events of a terminal go through one lane, so their order on the wire is the order of the
-//! traffic. A lane owns what it learns; nothing is shared while it works but a few counters.
+//! All events of a terminal go through one connection, so they are sent in the order of the traffic.
+//! A connection owns its totals; tasks share only a few counters.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,44 +14,44 @@ use rand::rngs::Xoshiro256PlusPlus;
 use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
 
-use super::post::Post;
-use super::reply::{Answer, Exception, Verdict};
-use super::shared::Shared;
-use super::{ClientError, NO_ANSWER, Surprise, Unsettled};
-use crate::acks::{Acks, Moved, fingerprint};
-use crate::course::Settled;
-use crate::source::{Effect, Expected, Planned, Roster};
-use crate::traffic::Passage;
+use super::post::EventPoster;
+use super::reply::{Exception, ReplyAction, SettledReply};
+use super::shared::RunState;
+use super::{ClientError, NO_ANSWER, UnexpectedOutcome, UnsettledEvent};
+use crate::acks::{Acks, StockMovements, fingerprint};
+use crate::source::{Directory, ExpectedOutcome, PlannedEvent, StockEffect};
+use crate::timeline::SettledEvents;
+use crate::traffic::TransmissionKind;
 
-/// Shortest and longest wait between two tries without a Retry-After.
+/// Shortest and longest backoff without a Retry-After.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Surprises kept with their details; all are counted.
-pub(super) const KEPT_SURPRISES: usize = 100;
+/// Unexpected outcomes that are kept with details; all are counted.
+pub(super) const MAX_EXAMPLES: usize = 100;
 
 /// Events to send in one request.
 #[derive(Debug, Default)]
-pub(super) struct Batch {
+pub(super) struct RequestBatch {
     /// Their texts, a line end after each.
     pub(super) text: Vec<u8>,
-    pub(super) items: Vec<Item>,
-    pub(super) effects: Vec<Effect>,
+    pub(super) items: Vec<BatchItem>,
+    pub(super) effects: Vec<StockEffect>,
     /// When to send it, from the start of the run; `None` where there is no schedule.
     pub(super) due: Option<Duration>,
 }
 
 /// One event of a batch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Item {
-    pub(super) planned: Planned,
-    pub(super) passage: Passage,
+pub(super) struct BatchItem {
+    pub(super) planned: PlannedEvent,
+    pub(super) kind: TransmissionKind,
     /// Where its text ends, line end included.
     pub(super) text_end: usize,
     /// Where its effects end.
     pub(super) effects_end: usize,
 }
 
-impl Batch {
+impl RequestBatch {
     /// Begins another batch with room for as much as this one holds, and a little more.
     pub(super) fn another(&self) -> Self {
         let room = |length: usize| length + length / 8;
@@ -67,7 +67,7 @@ impl Batch {
         index.checked_sub(1).map_or(0, |before| self.items[before].text_end)
     }
 
-    fn effects_of(&self, index: usize) -> &[Effect] {
+    fn effects_of(&self, index: usize) -> &[StockEffect] {
         let start = index.checked_sub(1).map_or(0, |before| self.items[before].effects_end);
         &self.effects[start..self.items[index].effects_end]
     }
@@ -78,25 +78,25 @@ impl Batch {
     }
 }
 
-/// What a lane has learnt.
+/// The totals of one connection.
 #[derive(Debug)]
-pub(super) struct Learnt {
+pub(super) struct ConnectionTotals {
     pub(super) acks: Acks,
-    pub(super) moved: Moved,
+    pub(super) moved: StockMovements,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) answered_duplicate: u64,
     pub(super) requests: u64,
     pub(super) retries_by_status: BTreeMap<String, u64>,
-    pub(super) surprises: Vec<Surprise>,
+    pub(super) surprises: Vec<UnexpectedOutcome>,
     pub(super) surprise_count: u64,
-    pub(super) unsettled: Vec<Unsettled>,
+    pub(super) unsettled: Vec<UnsettledEvent>,
 }
 
-impl Learnt {
+impl ConnectionTotals {
     fn new() -> Self {
         Self {
             acks: Acks::default(),
-            moved: Moved::default(),
+            moved: StockMovements::default(),
             refused: BTreeMap::new(),
             answered_duplicate: 0,
             requests: 0,
@@ -108,28 +108,28 @@ impl Learnt {
     }
 }
 
-/// A lane at work.
-pub(super) struct Lane {
-    pub(super) post: Post,
-    pub(super) roster: Arc<Roster>,
-    pub(super) shared: Arc<Shared>,
+/// A connection with its settings and shared state.
+pub(super) struct Connection {
+    pub(super) post: EventPoster,
+    pub(super) directory: Arc<Directory>,
+    pub(super) shared: Arc<RunState>,
     /// When the run began.
     pub(super) run_begun: Instant,
     pub(super) give_up_after: Duration,
-    pub(super) dice: Xoshiro256PlusPlus,
+    pub(super) rng: Xoshiro256PlusPlus,
 }
 
-impl Lane {
-    /// Sends batches until there are no more; after an abort it only takes them off the queue.
-    pub(super) async fn run(mut self, mut batches: Receiver<Batch>) -> Learnt {
-        let mut learnt = Learnt::new();
+impl Connection {
+    /// Sends batches until there are no more; after an abort it only drains the queue.
+    pub(super) async fn run(mut self, mut batches: Receiver<RequestBatch>) -> ConnectionTotals {
+        let mut totals = ConnectionTotals::new();
         while let Some(batch) = batches.recv().await {
-            self.settle(batch, &mut learnt).await;
+            self.settle(batch, &mut totals).await;
         }
-        learnt
+        totals
     }
 
-    async fn settle(&mut self, mut batch: Batch, learnt: &mut Learnt) {
+    async fn settle(&mut self, mut batch: RequestBatch, totals: &mut ConnectionTotals) {
         let body = Bytes::from(std::mem::take(&mut batch.text));
         let begun = Instant::now();
         let sent_at = begun.duration_since(self.run_begun);
@@ -138,17 +138,17 @@ impl Lane {
         let (mut from, mut tries) = (0, 0_u32);
         while from < batch.items.len() && !self.shared.is_aborted() {
             let rest = body.slice(batch.text_start(from)..);
-            learnt.requests += 1;
-            let (status, verdict) = self.post.send(rest, batch.items.len() - from).await;
-            let wait = match verdict {
-                Verdict::Settled(answer) => {
+            totals.requests += 1;
+            let (status, action) = self.post.send(rest, batch.items.len() - from).await;
+            let wait = match action {
+                ReplyAction::Settled(answer) => {
                     tries = if answer.settled > 0 { 0 } else { tries };
-                    self.note(&batch, &body, from, &answer, due, learnt);
+                    self.note(&batch, &body, from, &answer, due, totals);
                     from += answer.settled;
                     answer.retry_after
                 }
-                Verdict::Again { retry_after } => retry_after,
-                Verdict::Hopeless { status, body } => {
+                ReplyAction::Retry { retry_after } => retry_after,
+                ReplyAction::Fatal { status, body } => {
                     self.shared.abort(ClientError::Refused { status, body });
                     break;
                 }
@@ -159,42 +159,42 @@ impl Lane {
                     break;
                 }
                 self.shared.count_retry();
-                *learnt.retries_by_status.entry(named(status)).or_default() += 1;
+                *totals.retries_by_status.entry(named(status)).or_default() += 1;
                 tokio::time::sleep(self.pause(wait, tries)).await;
                 tries += 1;
             }
         }
         for index in from..batch.items.len() {
-            learnt.unsettled.push(unsettled(&batch, &body, index));
+            totals.unsettled.push(unsettled(&batch, &body, index));
         }
     }
 
-    /// Waits as long as asked, or twice as long as the last time; up to half as long again, so that
-    /// a fleet does not come back all at once.
+    /// Returns the requested wait, or an exponential backoff, plus up to half of it as jitter, so that a
+    /// fleet does not return all at once.
     fn pause(&mut self, asked: Option<Duration>, tries: u32) -> Duration {
         let doubled = BACKOFF.0.saturating_mul(1 << tries.min(16)).min(BACKOFF.1);
         let least = asked.unwrap_or(doubled);
-        least + least.max(BACKOFF.0).mul_f64(self.dice.random_range(0.0..0.5))
+        least + least.max(BACKOFF.0).mul_f64(self.rng.random_range(0.0..0.5))
     }
 
     fn note(
         &self,
-        batch: &Batch,
+        batch: &RequestBatch,
         body: &[u8],
         from: usize,
-        answer: &Answer,
+        answer: &SettledReply,
         due: Duration,
-        learnt: &mut Learnt,
+        totals: &mut ConnectionTotals,
     ) {
         let settled = &batch.items[from..from + answer.settled];
-        self.shared.note_settled(&Settled {
+        self.shared.note_settled(&SettledEvents {
             due,
             at: self.run_begun.elapsed(),
             events: settled.len() as u64,
             acknowledged: settled.len().saturating_sub(answer.exceptions.len()) as u64,
             held: settled.iter().filter(|item| item.planned.held).count() as u64,
         });
-        learnt.answered_duplicate += answer.duplicates;
+        totals.answered_duplicate += answer.duplicates;
         let mut exceptions: Vec<&Exception> = answer.exceptions.iter().collect();
         exceptions.sort_unstable_by_key(|exception| exception.index);
         let mut exceptions = exceptions.into_iter().peekable();
@@ -204,19 +204,19 @@ impl Lane {
             let item = batch.items[index];
             let exception = exceptions.next_if(|exception| exception.index == place);
             let code = exception.map(|exception| exception.code.as_str());
-            self.compare(item.planned, code, learnt);
+            self.compare(item.planned, code, totals);
             if let Some(code) = code {
-                if item.passage != Passage::Copy {
+                if item.kind != TransmissionKind::Copy {
                     refused += 1;
-                    *learnt.refused.entry(code.to_owned()).or_default() += 1;
+                    *totals.refused.entry(code.to_owned()).or_default() += 1;
                 }
-            } else if item.planned.expected == Expected::Accepted {
-                let Planned { terminal, sequence, .. } = item.planned;
+            } else if item.planned.expected == ExpectedOutcome::Accepted {
+                let PlannedEvent { terminal, sequence, .. } = item.planned;
                 let print = fingerprint(batch.text_of(body, index));
-                if learnt.acks.acknowledge(terminal, sequence, print) {
+                if totals.acks.acknowledge(terminal, sequence, print) {
                     acknowledged += 1;
-                    let store = self.roster.terminals[terminal as usize].store;
-                    learnt.moved.add(store, batch.effects_of(index));
+                    let store = self.directory.terminals[terminal as usize].store;
+                    totals.moved.add(store, batch.effects_of(index));
                 }
             }
         }
@@ -224,19 +224,19 @@ impl Lane {
     }
 
     /// Notes an event that was not treated as planned.
-    fn compare(&self, planned: Planned, code: Option<&str>, learnt: &mut Learnt) {
+    fn compare(&self, planned: PlannedEvent, code: Option<&str>, totals: &mut ConnectionTotals) {
         let expected = match planned.expected {
-            Expected::Accepted => None,
-            Expected::Refused(code) => Some(code),
+            ExpectedOutcome::Accepted => None,
+            ExpectedOutcome::Refused(code) => Some(code),
         };
         if expected == code {
             return;
         }
-        learnt.surprise_count += 1;
-        if learnt.surprises.len() < KEPT_SURPRISES {
-            let terminal = &self.roster.terminals[planned.terminal as usize];
-            learnt.surprises.push(Surprise {
-                store: self.roster.stores[terminal.store as usize].clone(),
+        totals.surprise_count += 1;
+        if totals.surprises.len() < MAX_EXAMPLES {
+            let terminal = &self.directory.terminals[planned.terminal as usize];
+            totals.surprises.push(UnexpectedOutcome {
+                store: self.directory.stores[terminal.store as usize].clone(),
                 terminal: terminal.name.clone(),
                 sequence: planned.sequence,
                 expected,
@@ -246,15 +246,15 @@ impl Lane {
     }
 }
 
-/// Names what a request was answered.
+/// Returns the name of a reply's status.
 fn named(status: Option<StatusCode>) -> String {
     status.map_or(NO_ANSWER.to_owned(), |status| status.as_str().to_owned())
 }
 
-fn unsettled(batch: &Batch, body: &[u8], index: usize) -> Unsettled {
-    Unsettled {
+fn unsettled(batch: &RequestBatch, body: &[u8], index: usize) -> UnsettledEvent {
+    UnsettledEvent {
         planned: batch.items[index].planned,
-        passage: batch.items[index].passage,
+        kind: batch.items[index].kind,
         fingerprint: fingerprint(batch.text_of(body, index)),
         effects: batch.effects_of(index).to_vec(),
     }

@@ -12,10 +12,10 @@ const LAST_REPLY: Duration = Duration::from_secs(1);
 
 /// The rate of a run, compared with what was asked. Copies come on top of either.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Pace {
+pub(super) struct RateCheck {
     /// Events a second by the schedule, on average.
     pub(super) asked_per_s: f64,
-    /// Events a second that came of it.
+    /// Events a second that were reached.
     pub(super) reached_per_s: f64,
     /// When the last event was due, seconds from the start.
     pub(super) due_within_s: f64,
@@ -23,7 +23,7 @@ pub(super) struct Pace {
     pub(super) is_missed: bool,
 }
 
-impl Pace {
+impl RateCheck {
     /// Compares a run with its schedule; `None` where there is none, or its first event was the last.
     pub(super) fn of(schedule: &Schedule, last_due: Duration, elapsed: Duration) -> Option<Self> {
         if !schedule.is_scheduled() || last_due.is_zero() {
@@ -46,10 +46,10 @@ mod tests {
     use super::*;
     use crate::schedule::Profile;
 
-    fn pace(last_due_ms: u64, elapsed_ms: u64) -> Pace {
+    fn pace(last_due_ms: u64, elapsed_ms: u64) -> RateCheck {
         let schedule = Schedule::new(1_000.0, Profile::Constant);
         let [last_due, elapsed] = [last_due_ms, elapsed_ms].map(Duration::from_millis);
-        Pace::of(&schedule, last_due, elapsed).unwrap()
+        RateCheck::of(&schedule, last_due, elapsed).unwrap()
     }
 
     #[test]
@@ -67,8 +67,8 @@ mod tests {
     #[test]
     fn without_a_schedule_no_rate_was_asked() {
         let second = Duration::from_secs(1);
-        assert_eq!(Pace::of(&Schedule::new(0.0, Profile::Constant), second, second), None);
+        assert_eq!(RateCheck::of(&Schedule::new(0.0, Profile::Constant), second, second), None);
         let schedule = Schedule::new(5.0, Profile::Constant);
-        assert_eq!(Pace::of(&schedule, Duration::ZERO, second), None);
+        assert_eq!(RateCheck::of(&schedule, Duration::ZERO, second), None);
     }
 }
