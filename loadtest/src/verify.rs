@@ -196,7 +196,7 @@ fn look(
 ) -> Result<(), ReadError> {
     let acks = &outcome.acks;
     reader.read(&names.events, start.of(&names.events), &mut |record| {
-        observations.event(record, acks)
+        observations.event(record, acks);
     })?;
     reader.read(&names.transactions, start.of(&names.transactions), &mut |record| {
         observations.transaction(record, acks);
