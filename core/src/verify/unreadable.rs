@@ -1,4 +1,4 @@
-//! Checks journal records that the aggregator quarantined as unreadable.
+//! Checks journal records that the aggregator set aside as unreadable.
 
 use serde::Deserialize;
 
@@ -38,11 +38,11 @@ impl Journal<'_> {
         self.counts.unreadable += 1;
         let others = derived.transactions.len() + derived.conflicts.len() + derived.counts.len();
         if others > 1 {
-            let what = "quarantined as unreadable, but has other outputs too";
+            let what = "set aside as unreadable, but has other outputs too";
             checks.verdicts.differs(self.difference(entry, what));
         }
         if self.could_be_counted(entry) {
-            let what = "quarantined as unreadable, but can be read";
+            let what = "set aside as unreadable, but can be read";
             checks.verdicts.differs(self.difference(entry, what));
         }
         let value = kept.value.as_deref().unwrap_or_default();

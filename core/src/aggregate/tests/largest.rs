@@ -213,7 +213,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
 /// A count of as much as can be, as long as an event may be, in an envelope of which every attribute is so; `note` makes two of one
 /// identity differ.
 fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
-    let (time, epoch) = ("2026-11-27T08:15:30.123456789+05:45", till.repeat(128 / till.len()));
+    let (time, epoch) = ("2026-11-27T08:15:30.123456789+05:45", till.repeat(64 / till.len()));
     let event = serde_json::json!({
         "store": name, "terminal": till, "epoch": epoch, "sequence": u32::MAX, "event_id": till,
         "kind": "inventory_count", "occurred_at": time, "business_date": "2026-11-27", "operator_id": note,

@@ -83,8 +83,8 @@ fn the_recount_objects_where_a_good_event_is_said_to_be_unreadable() {
     rig.log.append(&rig.topics.conflicts, 0, "demo/1", said, FRIDAY_MS);
     let report = crate::verify::verify(&rig.log, &rig.topics, &[], 0, &mut |_| {}).unwrap();
     let report = report.to_string();
-    assert!(report.contains("kept aside as unreadable, but can be read"), "{report}");
-    assert!(report.contains("kept aside as unreadable, and has other outputs too"), "{report}");
+    assert!(report.contains("set aside as unreadable, but can be read"), "{report}");
+    assert!(report.contains("set aside as unreadable, but has other outputs too"), "{report}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{Isolation, Shared, asking, asking_for, create, native_partition};
 use super::diagnostics::Diagnostics;
-use super::fault::{KafkaFault, failure, failure_on, passes};
+use super::fault::{KafkaFault, failure, failure_on, is_unknown_topic, passes};
 use crate::log::{Bounds, Committed, LogError, Offset, Partition, Topic};
 
 /// Groups whose clients are kept; their names come from the configuration, so there are few.
@@ -194,7 +194,14 @@ impl View {
         partition: Partition,
     ) -> Result<(Offset, Offset), LogError> {
         let (wait, number) = (self.settings.request_timeout, native_partition(partition));
-        let asked = ask_on(wait, || client.fetch_watermarks(topic.as_str(), number, wait));
+        // What a client that was cut off remembers of a topic may lack the partition until it asks anew.
+        let asked = ask_on(wait, || match client.fetch_watermarks(topic.as_str(), number, wait) {
+            Err(error) if error.rdkafka_error_code().is_some_and(is_unknown_topic) => {
+                client.fetch_metadata(Some(topic.as_str()), wait)?;
+                client.fetch_watermarks(topic.as_str(), number, wait)
+            }
+            asked => asked,
+        });
         serve(client);
         let (low, high) =
             asked.map_err(|error| self.failure_on(topic, "ask for a partition's bounds", error))?;
