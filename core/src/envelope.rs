@@ -70,6 +70,9 @@ pub struct Envelope<'a> {
     pub data: &'a [u8],
 }
 
+/// Largest modulus of numbers that wrap: one more than the largest sequence that JSON carries exactly (RFC 8259, section 6).
+pub(crate) const MAX_MODULUS: u64 = 1 << 53;
+
 /// How a tenant's terminals number their events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Scope {
@@ -92,7 +95,7 @@ impl Scope {
                 .strip_prefix("wrapping:")?
                 .parse()
                 .ok()
-                .filter(|&modulus| modulus > 0)
+                .filter(|modulus| (1..=MAX_MODULUS).contains(modulus))
                 .map(Self::Wrapping),
         }
     }

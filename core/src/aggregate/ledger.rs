@@ -187,7 +187,7 @@ impl Ledger {
         let ahead = (sequence + modulus - high % modulus) % modulus;
         let behind = modulus - ahead;
         if ahead <= modulus / 4 {
-            Ok(high + ahead)
+            high.checked_add(ahead).ok_or(QuarantineReason::WrappedFar)
         } else if behind <= modulus / 4 {
             high.checked_sub(behind).ok_or(QuarantineReason::WrappedFar)
         } else {

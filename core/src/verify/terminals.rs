@@ -51,7 +51,7 @@ impl Scope {
             None if text == "terminal" => Some(Self::Terminal),
             None if text == "business_date" => Some(Self::BusinessDate),
             Some(("wrapping", modulus)) => {
-                modulus.parse().ok().filter(|&modulus| modulus > 0).map(Self::Wrapping)
+                modulus.parse().ok().filter(|of| (1..=1 << 53).contains(of)).map(Self::Wrapping)
             }
             _ => None,
         }

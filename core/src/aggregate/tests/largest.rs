@@ -17,7 +17,7 @@ use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_t
 use super::super::windows::Delta;
 use super::super::{VerdictTotals, days::PART_TERMINALS};
 use crate::decode::{Decoder, MAX_EVENT_BYTES};
-use crate::envelope::{Admission, Envelope, Scope};
+use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
 use crate::event::Kind;
 use crate::record_size::largest;
 use crate::stock::StockEffect;
@@ -217,7 +217,7 @@ fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
     let event = serde_json::json!({
         "store": name, "terminal": till, "epoch": epoch, "sequence": u32::MAX, "event_id": till,
         "kind": "inventory_count", "occurred_at": time, "business_date": "2026-11-27", "operator_id": note,
-        "lines": [{"line": 1_000_000, "type": "count", "sku": sku, "unit": "KGM", "quantity": "999999999.999999"}],
+        "lines": [{"line": 1_000_000, "type": "count", "sku": sku, "unit": "KGM", "quantity": "999999.999999"}],
     });
     let mut data = serde_json::to_vec(&event).unwrap();
     data.resize(MAX_EVENT_BYTES, b' ');
@@ -235,7 +235,7 @@ fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T08:15:30.123456Z".into(),
         content_hash: Some(Decoder::new().decode(&data).unwrap().hash),
-        scope: Scope::Wrapping(u64::MAX),
+        scope: Scope::Wrapping(MAX_MODULUS),
         policy_revision: "1".into(),
         flags: None,
         admission: Admission::Flood,
