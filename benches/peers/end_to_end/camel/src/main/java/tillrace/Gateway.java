@@ -18,7 +18,7 @@ import org.apache.camel.support.DefaultMessage;
 
 /**
  * The gateway's work in Apache Camel: lines in, each checked to be JSON and keyed by tenant and store, acknowledged by Kafka, and
- * only then answered. What is set beyond the work itself was measured to be its best.
+ * only then answered.
  *
  * <p>usage: Gateway HOST:PORT BROKERS TOPIC
  */
