@@ -16,6 +16,13 @@ pub struct Explanation {
     pub remedy: &'static str,
 }
 
+impl Explanation {
+    /// Returns the remedy, and where the page of errors has the rest.
+    pub fn remedy_and_page(&self) -> String {
+        format!("{} See docs/errors.md, {}.", self.remedy, self.code)
+    }
+}
+
 /// An error that an operator can meet.
 pub trait Explained: Error {
     /// The explanations of all kinds, in the order of the variants.

@@ -66,10 +66,7 @@ impl LogCalls {
                 subject: String::new(),
                 impact: self.impact,
                 cause,
-                remedy: format!(
-                    "{} See docs/errors.md, {}.",
-                    LOG_NOT_ANSWERING.remedy, LOG_NOT_ANSWERING.code
-                ),
+                remedy: LOG_NOT_ANSWERING.remedy_and_page(),
             }),
             None => self.health.clear(&self.component, LOG_NOT_ANSWERING.code, ""),
         }

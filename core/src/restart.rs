@@ -118,10 +118,7 @@ impl RestartPolicy {
             subject: String::new(),
             impact: self.impact,
             cause: exit.cause.to_owned(),
-            remedy: format!(
-                "{} See docs/errors.md, {}.",
-                exit.explanation.remedy, exit.explanation.code
-            ),
+            remedy: exit.explanation.remedy_and_page(),
         });
         if !exit.is_restartable {
             self.give_up();

@@ -92,22 +92,35 @@ pub(crate) enum Command {
 
 /// Where configuration and log are.
 #[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Source {
+pub(crate) struct LogSource {
     /// Configuration file (YAML). Environment variables of the form `TILLRACE__SECTION__KEY` override it.
     #[arg(long, short, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Use Apache Kafka at these bootstrap servers instead of the local log.
     #[arg(long, value_name = "BROKERS")]
     pub(crate) kafka: Option<String>,
+    /// Folder for the local log and the files that sinks write.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// The same, and where a process listens.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Source {
+    #[command(flatten)]
+    pub(crate) log: LogSource,
     /// Address the gateway listens on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
     /// Address where the process answers /healthz, /readyz and /metrics: 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
-    /// Folder for the local log and the files that sinks write.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
+}
+
+impl std::convert::From<&LogSource> for Source {
+    fn from(log: &LogSource) -> Self {
+        Self { log: log.clone(), listen: None, status: None }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -135,7 +148,7 @@ pub(crate) struct TapArgs {
     /// Topic without its namespace, such as `inventory.deltas.v1`.
     pub(crate) topic: String,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) log: LogSource,
     /// Where to begin.
     #[arg(long, value_enum, default_value_t = From::End)]
     pub(crate) from: From,
@@ -161,7 +174,7 @@ pub(crate) enum From {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) log: LogSource,
     /// Write the report to this file as JSON too; `-` is standard output, the text then goes to standard error.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
@@ -195,7 +208,7 @@ pub(crate) struct ReleaseArgs {
     #[command(flatten)]
     pub(crate) consent: Consent,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) log: LogSource,
 }
 
 #[derive(Debug, Args)]
@@ -205,7 +218,7 @@ pub(crate) struct RedriveArgs {
     #[command(flatten)]
     pub(crate) consent: Consent,
     #[command(flatten)]
-    pub(crate) source: Source,
+    pub(crate) log: LogSource,
 }
 
 /// A record's place on a topic, written `partition/offset`.
@@ -230,5 +243,21 @@ impl FromStr for Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}", self.partition, self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_serves_nothing_takes_no_address() {
+        for command in ["tap pos.events.v1", "verify", "release 0/1", "redrive erp"] {
+            for option in ["--listen", "--status"] {
+                let words = format!("tillrace {command} {option} 127.0.0.1:1");
+                let error = Cli::try_parse_from(words.split_whitespace()).unwrap_err();
+                assert_eq!(error.kind(), clap::error::ErrorKind::UnknownArgument, "{words}");
+            }
+        }
     }
 }

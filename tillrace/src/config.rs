@@ -210,7 +210,7 @@ impl Settings {
     }
 
     fn take(&mut self, source: &Source) {
-        if let Some(brokers) = &source.kafka {
+        if let Some(brokers) = &source.log.kafka {
             match &mut self.log.kafka {
                 Some(kafka) => kafka.brokers.clone_from(brokers),
                 none => *none = Some(KafkaSettings::new(brokers, self.log.partitions)),
@@ -225,7 +225,7 @@ impl Settings {
         if let Some(status) = source.status {
             self.status = Some(status);
         }
-        if let Some(data) = &source.data {
+        if let Some(data) = &source.log.data {
             self.data.clone_from(data);
         }
     }

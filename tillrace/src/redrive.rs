@@ -19,7 +19,7 @@ use crate::{roles, telemetry};
 
 /// Says what is due, asks, and sends it; the exit code is 1 when something stays dead.
 pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&args.source)?;
+    let settings = Settings::load(&(&args.log).into())?;
     telemetry::start(&settings.telemetry)?;
     let topics = settings.topics();
     let sink =

@@ -84,7 +84,7 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     // An order is a record, and records fit the log by construction.
     hold("--operator", &args.operator, LONGEST_OPERATOR)?;
     hold("--reason", args.reason.as_deref().unwrap_or_default(), LONGEST_REASON)?;
-    let settings = Settings::load(&args.source)?;
+    let settings = Settings::load(&(&args.log).into())?;
     let topics = settings.topics();
     if args.consent.dry_run {
         let view = roles::open_view(&settings)?;

@@ -22,7 +22,7 @@ const WAIT_FOR_MORE: Duration = Duration::from_millis(200);
 
 /// Prints until the topic's end with `--until-end`, otherwise until interrupted.
 pub(crate) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&args.source)?;
+    let settings = Settings::load(&(&args.log).into())?;
     let view = roles::open_view(&settings)?;
     let mut taps = open_taps(args, &settings, view.as_ref())?;
     let mut out = io::BufWriter::new(io::stdout().lock());

@@ -22,7 +22,7 @@ const RETENTION_SLACK_MS: u64 = 3_600_000;
 
 /// Prints what was looked at and the report; the exit code is 1 when a check does not hold.
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&args.source)?;
+    let settings = Settings::load(&(&args.log).into())?;
     let view = roles::open_view(&settings)?;
     let report = recount(&settings, &view)?;
     let subject = Subject::new(&settings, &report);

@@ -6,9 +6,7 @@
 //! a terminal that loses every second number has thousands of intervals, and one bit for each in a block. Past that too, the
 //! set gives up the lowest open numbers: they stay counted as missing, and an event below the floor
 //! ([`SequencePosition::Untracked`]) can no longer be told from a repeat. A terminal thus takes at most 64 intervals of
-//! 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer is exact.
-//!
-//! The state has a record for each block, written when the block changed.
+//! 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer is exact. The state has a record for each block.
 //!
 //! The set knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns positions into verdicts.
 

@@ -1,9 +1,8 @@
 //! Check (b): one pass over a journal partition, with all records derived from it.
 //!
-//! Each record is exactly one of first, duplicate, conflict, quarantined, refused or control. Its
-//! outputs tell its verdict; this pass checks whether the verdict is possible: a first has no earlier
-//! first, its copy matches the original, and every other accepted record repeats an identity that has
-//! a first. The pass also feeds the other checks: stock effects and numbers.
+//! Each record is exactly one of first, duplicate, conflict, quarantined, refused or control. Its outputs tell its verdict; this
+//! pass checks whether the verdict is possible: a first has no earlier first, its copy matches the original, and every other
+//! accepted record repeats an identity that has a first. The pass also feeds the other checks: stock effects and numbers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

@@ -17,7 +17,7 @@ pub(crate) struct Cli {
     /// Go on with scenarios in random order until so many minutes are over.
     #[arg(long, value_name = "N")]
     pub(crate) minutes: Option<u64>,
-    /// Only the quick scenarios, each once: a minute or so.
+    /// Only the quick scenarios, each once: three or four minutes.
     #[arg(long, conflicts_with_all = ["minutes", "only"])]
     pub(crate) short: bool,
     /// Seed of every random choice; printed at the start, drawn from the clock if absent.

@@ -24,7 +24,7 @@ explain!(ConfigurationError {
     File: "configuration_unread",
         "The configuration file is missing, may not be read, or is no UTF-8; the words of the system are in the text. Nothing was \
          started.",
-        "Correct the path of --config or TILLRACE_CONFIG, or let this process's user read the file.";
+        "Correct the path of --config, or let this process's user read the file.";
     Unusable: "configuration_unusable",
         "The configuration is no YAML 1.2, has keys that do not exist, lacks some, or has values that cannot be: the text has a \
          line for each, with the file's line or the variable, the key, what is wrong, and the remedy. It covers `ingest`, \

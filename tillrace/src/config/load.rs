@@ -35,7 +35,7 @@ pub(super) fn examine(
     source: &Source,
     surroundings: &Surroundings,
 ) -> Result<(Option<Settings>, Report), ConfigurationError> {
-    let mut report = Report::new(source.config.clone());
+    let mut report = Report::new(source.log.config.clone());
     let Some(mut tree) = read_file(source, &mut report)? else { return Ok((None, report)) };
     for error in environment::overlay(&mut tree, surroundings.variables.iter().cloned()) {
         report.error_as_it_is(error);
@@ -48,7 +48,7 @@ pub(super) fn examine(
         return Ok((None, report));
     };
     settings.take(source);
-    if source.config.is_none() {
+    if source.log.config.is_none() {
         settings.development = true;
         development::complete(&mut settings)?;
     }
@@ -68,7 +68,7 @@ pub(super) fn examine(
 }
 
 fn read_file(source: &Source, report: &mut Report) -> Result<Option<Node>, ConfigurationError> {
-    let Some(path) = &source.config else { return Ok(Some(Node::empty())) };
+    let Some(path) = &source.log.config else { return Ok(Some(Node::empty())) };
     let name = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigurationError::File { path: path.clone(), source })?;

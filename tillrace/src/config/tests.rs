@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::*;
+use crate::cli::LogSource;
 
 fn surroundings(variables: &[(&str, &str)]) -> Surroundings {
     let variables = variables.iter().map(|&(name, value)| (name.into(), value.into()));
@@ -14,7 +15,7 @@ const TOKENS: [(&str, &str); 3] =
     [("ERP_TOKEN", "secret"), ("CRM_TOKEN", "secret"), ("KAFKA_PASSWORD", "secret")];
 
 fn examine_file(path: &Path, variables: &[(&str, &str)]) -> (Option<Settings>, Report) {
-    let source = Source { config: Some(path.to_owned()), ..Source::default() };
+    let source = Source::from(&LogSource { config: Some(path.to_owned()), ..LogSource::default() });
     load::examine(&source, &surroundings(&[&TOKENS, variables].concat())).unwrap()
 }
 
@@ -94,11 +95,9 @@ fn the_environment_stands_above_the_file() {
 #[test]
 fn the_command_line_stands_above_all() {
     let settings = without_file(&Source {
-        kafka: Some("b:9092".to_owned()),
+        log: LogSource { config: None, kafka: Some("b:9092".to_owned()), data: Some("/d".into()) },
         listen: Some("127.0.0.1:3".parse().unwrap()),
         status: Some("127.0.0.1:4".parse().unwrap()),
-        data: Some("/d".into()),
-        config: None,
     });
     assert_eq!(settings.log.kafka.as_ref().unwrap().brokers, "b:9092");
     assert_eq!(settings.ingest.listen.port(), 3);
@@ -268,7 +267,8 @@ fn a_generated_development_key_is_kept_to_its_owner_and_a_given_one_is_not_shown
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let key = |variables: &[(&str, &str)]| {
-        let mut settings = without_file(&Source { data: Some(data.clone()), ..Source::default() });
+        let log = LogSource { data: Some(data.clone()), ..LogSource::default() };
+        let mut settings = without_file(&Source::from(&log));
         development::add_tenant(&mut settings, &surroundings(variables)).unwrap()
     };
     let bits = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;

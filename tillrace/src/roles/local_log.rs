@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 const COMPONENT: &str = "local_log";
 /// Longest wait for another process.
-const PATIENCE: Duration = Duration::from_secs(30);
-const STEP: Duration = Duration::from_millis(100);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A start that waits for another process.
 pub(crate) const LOG_HELD: Explanation = Explanation {
@@ -37,7 +37,7 @@ pub(super) async fn open(
     settings: &LocalSettings,
     health: &Health,
 ) -> Result<Arc<LocalLog>, LogError> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LOCK_TIMEOUT;
     loop {
         let outcome = LocalLog::open(settings.clone());
         match outcome {
@@ -48,7 +48,7 @@ pub(super) async fn open(
                     subject: String::new(),
                     impact: Impact::NotReady,
                     cause: error.to_string(),
-                    remedy: LOG_HELD.remedy.to_owned(),
+                    remedy: LOG_HELD.remedy_and_page(),
                 });
             }
             outcome => {
@@ -56,7 +56,7 @@ pub(super) async fn open(
                 return outcome;
             }
         }
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn open(
 /// # Errors
 /// After a while when another process has it open and lets nobody read; otherwise as [`local::open_view`].
 pub(super) fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + LOCK_TIMEOUT;
     let mut is_told = false;
     loop {
         let outcome = local::open_view(dir);
@@ -79,7 +79,7 @@ pub(super) fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
             }
             outcome => return outcome,
         }
-        thread::sleep(STEP);
+        thread::sleep(RETRY_INTERVAL);
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
             async move { open(&settings, &health).await }
         });
         while health.active_conditions().is_empty() {
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(RETRY_INTERVAL).await;
         }
         let told = health.active_conditions().remove(0).condition;
         let holder = format!("process {}, which reads its files", std::process::id());
@@ -128,7 +128,7 @@ mod tests {
         let (began, health) = (Instant::now(), Health::default());
         let error = open(&settings, &health).await.err().unwrap();
         assert!(LocalFault::is_owned(&error), "{error}");
-        assert!(began.elapsed() >= PATIENCE);
+        assert!(began.elapsed() >= LOCK_TIMEOUT);
         assert_eq!(health.active_conditions(), []);
     }
 
