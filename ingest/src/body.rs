@@ -1,13 +1,13 @@
-//! Request bodies as they come: paced by the reader, decompressed on the way, held to time limits.
+//! Reads request bodies: with flow control, decompression and time limits.
 //!
-//! Nothing is read that was not asked for, so a body waits in the client when the gateway is busy.
-//! A decoder holds its window and no output: however far a body expands, it is read in the same
-//! small steps. Two limits make bombs pointless all the same: the ratio of expansion, and time.
+//! Bytes are read only on demand, so a body waits in the client when the gateway is busy. A decoder
+//! holds its window and no output: a body is read in the same small steps however far it expands. Two
+//! limits stop decompression bombs: the ratio of expansion, and time.
 //!
-//! Room is made for what comes, not for what is announced: a step may be as long as what came
-//! before. What reading on takes of memory is said beforehand, so that it can be leased.
+//! Buffers grow with received bytes, not with announced ones: a step may be as long as what came
+//! before. The memory of the next step is known beforehand, so that a permit can cover it.
 //!
-//! Stands before the splitter.
+//! Comes before the splitter.
 
 mod zstd;
 
@@ -25,26 +25,26 @@ use tokio::io::{AsyncBufRead, AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 use self::zstd::ZstdDecoder;
-use crate::credit::{Lease, NoCredit};
+use crate::memory_budget::{BudgetExhausted, MemoryPermit};
 use crate::settings::GatewaySettings;
 
 const MIB: u64 = 1024 * 1024;
-/// What is read and thrown away of a body that was answered early, so that the client, which may
-/// still be sending, gets to see the answer.
-const LINGER_BYTES: u64 = 16 * MIB;
-const LINGER: Duration = Duration::from_secs(5);
+/// Most bytes that are read and discarded of a body that was answered early, so that the client, which
+/// may still be sending, can read the answer.
+const MAX_DRAIN_BYTES: u64 = 16 * MIB;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Length of the first step, before anything has come.
 pub(crate) const FIRST_STEP_BYTES: usize = 16 * 1024;
 /// Longest step.
 pub(crate) const STEP_BYTES: usize = 64 * 1024;
-/// Text for which room is made at once when a body says that it has as much, and has sent a first step.
-const MOST_ROOM: usize = 192 * 1024;
-/// What a gzip decoder takes: a window of 32 KiB, tables and state.
+/// Most text that is reserved at once, when a body announces as much and has sent a first step.
+const MAX_RESERVE_BYTES: usize = 192 * 1024;
+/// Memory of a gzip decoder: a window of 32 KiB, tables and state.
 pub(crate) const GZIP_BYTES: usize = 64 * 1024;
-/// What a zstd decoder takes beside the window: its context, and a block of input.
+/// Memory of a zstd decoder beside its window: its context, and a block of input.
 pub(crate) const ZSTD_BYTES: usize = 288 * 1024;
 
-/// Content encodings that are understood.
+/// Supported content encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Identity,
@@ -52,7 +52,7 @@ pub(crate) enum Encoding {
     Zstd,
 }
 
-/// How patient and how generous the gateway is with a body.
+/// Limits of a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyLimits {
     pub(crate) silence_timeout: Duration,
@@ -74,34 +74,34 @@ impl From<&GatewaySettings> for BodyLimits {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     /// The client was silent or slow for too long.
-    #[error("the body did not come in time")]
+    #[error("body did not arrive in time")]
     TimedOut,
     /// The connection broke, or the framing of the body is wrong.
-    #[error("the body was cut short")]
+    #[error("body ended early")]
     Cut,
-    /// The bytes are not of the declared content encoding.
-    #[error("the body is not of its content encoding")]
+    /// The bytes do not match the declared content encoding.
+    #[error("body does not match its Content-Encoding")]
     Malformed(#[source] io::Error),
-    /// The body grows further than a useful one does.
-    #[error("the body expands too far")]
+    /// The body expands further than a useful one does.
+    #[error("body exceeds the expansion limit")]
     Expansion,
-    /// There is no credit for more of it.
-    #[error("there is no room for the body")]
-    NoCredit,
+    /// The memory budget does not allow more of it.
+    #[error("memory budget is exhausted")]
+    MemoryLimit,
 }
 
 /// A body being read.
 pub(crate) struct BodyReader {
-    source: Source,
+    source: BodySource,
     limits: BodyLimits,
     /// Time spent waiting for the client.
     waited: Duration,
     text_bytes: usize,
 }
 
-enum Source {
-    Identity(Wire),
-    Gzip(Box<GzipDecoder<Wire>>),
+enum BodySource {
+    Identity(RawBody),
+    Gzip(Box<GzipDecoder<RawBody>>),
     Zstd(Box<ZstdDecoder>),
 }
 
@@ -111,33 +111,33 @@ impl BodyReader {
     /// # Errors
     /// When there is no memory for a decoder.
     pub(crate) fn new(body: Incoming, encoding: Encoding, limits: BodyLimits) -> io::Result<Self> {
-        let wire = Wire { body, frame: Bytes::new(), taken_bytes: 0, broken: false };
+        let wire = RawBody { body, frame: Bytes::new(), taken_bytes: 0, broken: false };
         let source = match encoding {
-            Encoding::Identity => Source::Identity(wire),
+            Encoding::Identity => BodySource::Identity(wire),
             Encoding::Gzip => {
                 let mut decoder = GzipDecoder::new(wire);
                 decoder.multiple_members(true);
-                Source::Gzip(Box::new(decoder))
+                BodySource::Gzip(Box::new(decoder))
             }
-            Encoding::Zstd => Source::Zstd(Box::new(ZstdDecoder::new(wire)?)),
+            Encoding::Zstd => BodySource::Zstd(Box::new(ZstdDecoder::new(wire)?)),
         };
         Ok(Self { source, limits, waited: Duration::ZERO, text_bytes: 0 })
     }
 
-    /// Returns the bytes that text and decoder will take when a next step was read.
+    /// Returns the bytes of text and decoder after the next step.
     pub(crate) fn memory_bytes(&self, text: &Vec<u8>) -> usize {
         let decoder_bytes = match &self.source {
-            Source::Identity(_) => 0,
-            Source::Gzip(_) => GZIP_BYTES,
-            Source::Zstd(decoder) => decoder.memory_bytes(),
+            BodySource::Identity(_) => 0,
+            BodySource::Gzip(_) => GZIP_BYTES,
+            BodySource::Zstd(decoder) => decoder.memory_bytes(),
         };
         decoder_bytes + text.capacity().max(text.len() + self.room(text))
     }
 
-    /// Appends a step of text, waiting for the client where need be; 0 is the end.
+    /// Appends a step of text, waiting for the client if necessary; 0 is the end.
     ///
     /// # Errors
-    /// [`BodyError`] when no more can be had; what was appended before is good.
+    /// [`BodyError`] when no more can be read; text appended before is valid.
     pub(crate) async fn read(&mut self, text: &mut Vec<u8>) -> Result<usize, BodyError> {
         let room = self.room(text);
         if room == 0 {
@@ -145,9 +145,9 @@ impl BodyReader {
         }
         let mib_begun = u32::try_from(self.wire().taken_bytes / MIB + 1).unwrap_or(u32::MAX);
         let allowed = self.limits.body_timeout.saturating_mul(mib_begun);
-        let patience = self.limits.silence_timeout.min(allowed.saturating_sub(self.waited));
+        let wait = self.limits.silence_timeout.min(allowed.saturating_sub(self.waited));
         let asked_at = Instant::now();
-        let read = timeout(patience, self.source.read(text, room)).await;
+        let read = timeout(wait, self.source.read(text, room)).await;
         self.waited += asked_at.elapsed();
         match read {
             Err(_elapsed) => Err(BodyError::TimedOut),
@@ -160,7 +160,7 @@ impl BodyReader {
         }
     }
 
-    /// Reads the whole body if it has no more than `most_bytes` of text, else `None`. The lease grows with it.
+    /// Reads the whole body if it has at most `max_bytes` of text, else `None`. The permit grows with it.
     ///
     /// A body that came in one piece is not copied.
     ///
@@ -168,20 +168,23 @@ impl BodyReader {
     /// [`BodyError`] when its end cannot be reached.
     pub(crate) async fn whole(
         &mut self,
-        most_bytes: usize,
-        lease: &mut Lease,
+        max_bytes: usize,
+        permit: &mut MemoryPermit,
     ) -> Result<Option<Bytes>, BodyError> {
         if let Some(bytes) = self.only_frame().await? {
-            if bytes.len() > most_bytes {
+            if bytes.len() > max_bytes {
                 return Ok(None);
             }
-            lease.resize(bytes.len() as u64).await.map_err(|NoCredit| BodyError::NoCredit)?;
+            permit
+                .resize(bytes.len() as u64)
+                .await
+                .map_err(|BudgetExhausted| BodyError::MemoryLimit)?;
             return Ok(Some(bytes));
         }
         let mut text = Vec::new();
-        while text.len() <= most_bytes {
+        while text.len() <= max_bytes {
             let memory_bytes = self.memory_bytes(&text) as u64;
-            lease.resize(memory_bytes).await.map_err(|NoCredit| BodyError::NoCredit)?;
+            permit.resize(memory_bytes).await.map_err(|BudgetExhausted| BodyError::MemoryLimit)?;
             if self.read(&mut text).await? == 0 {
                 return Ok(Some(text.into()));
             }
@@ -194,51 +197,51 @@ impl BodyReader {
         self.wire().taken_bytes
     }
 
-    /// Lets go of a body that was answered before its end: reads on for a while in the background,
-    /// because a connection closed upon a client that is still sending may take the answer with it.
-    pub(crate) fn linger(self) {
+    /// Drains a body that was answered before its end, in the background and within limits: closing the
+    /// connection of a client that is still sending may destroy the answer.
+    pub(crate) fn drain(self) {
         let wire = match self.source {
-            Source::Identity(wire) => wire,
-            Source::Gzip(decoder) => decoder.into_inner(),
-            Source::Zstd(decoder) => decoder.wire,
+            BodySource::Identity(wire) => wire,
+            BodySource::Gzip(decoder) => decoder.into_inner(),
+            BodySource::Zstd(decoder) => decoder.wire,
         };
-        linger(wire.body);
+        drain_body(wire.body);
     }
 
-    /// Returns how much is read next: what there is room for already, or else for how much room is made.
+    /// Returns how much is read next: the spare capacity, or else how much is reserved.
     fn room(&self, text: &Vec<u8>) -> usize {
         let step = match text.capacity() - text.len() {
             0 => self.text_bytes.clamp(FIRST_STEP_BYTES, STEP_BYTES),
             spare => spare,
         };
         match self.left_bytes() {
-            // For all that comes, or what is here would be moved each time that room is made.
+            // Reserves for all that comes, or the text would be copied with each reservation.
             Some(left) if self.text_bytes >= FIRST_STEP_BYTES => {
-                left.min(MOST_ROOM.saturating_sub(text.len()).max(step))
+                left.min(MAX_RESERVE_BYTES.saturating_sub(text.len()).max(step))
             }
             Some(left) => left.min(step),
             None => step,
         }
     }
 
-    /// Returns the bytes of text still to come, where the body's length is known and that of its text.
+    /// Returns the bytes of text still to come, if the length of the text is known.
     fn left_bytes(&self) -> Option<usize> {
-        let Source::Identity(wire) = &self.source else { return None };
+        let BodySource::Identity(wire) = &self.source else { return None };
         let coming = wire.body.size_hint().exact()?;
         usize::try_from(coming).ok()?.checked_add(wire.frame.len())
     }
 
-    fn wire(&self) -> &Wire {
+    fn wire(&self) -> &RawBody {
         match &self.source {
-            Source::Identity(wire) => wire,
-            Source::Gzip(decoder) => decoder.get_ref(),
-            Source::Zstd(decoder) => &decoder.wire,
+            BodySource::Identity(wire) => wire,
+            BodySource::Gzip(decoder) => decoder.get_ref(),
+            BodySource::Zstd(decoder) => &decoder.wire,
         }
     }
 
     fn check_expansion(&self) -> Result<(), BodyError> {
         let allowed = self.wire().taken_bytes.saturating_mul(self.limits.max_expansion).max(MIB);
-        let compressed = !matches!(self.source, Source::Identity(_));
+        let compressed = !matches!(self.source, BodySource::Identity(_));
         if compressed && self.text_bytes as u64 > allowed {
             Err(BodyError::Expansion)
         } else {
@@ -248,9 +251,9 @@ impl BodyReader {
 
     /// Returns the body when it is all in its first frame; otherwise the frame stays to be read.
     async fn only_frame(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let patience = self.limits.silence_timeout.min(self.limits.body_timeout);
-        let Source::Identity(wire) = &mut self.source else { return Ok(None) };
-        match timeout(patience, poll_fn(|context| wire.poll_frame(context))).await {
+        let wait = self.limits.silence_timeout.min(self.limits.body_timeout);
+        let BodySource::Identity(wire) = &mut self.source else { return Ok(None) };
+        match timeout(wait, poll_fn(|context| wire.poll_frame(context))).await {
             Err(_elapsed) => Err(BodyError::TimedOut),
             Ok(Err(_broken)) => Err(BodyError::Cut),
             Ok(Ok(())) if wire.body.is_end_stream() => {
@@ -262,8 +265,8 @@ impl BodyReader {
     }
 }
 
-impl Source {
-    /// Appends up to a step of text, when it has come; room is made for as much as is asked for.
+impl BodySource {
+    /// Appends up to a step of text, when it has arrived; reserves as much as is asked for.
     async fn read(&mut self, text: &mut Vec<u8>, room: usize) -> io::Result<usize> {
         if let Self::Identity(wire) = self {
             poll_fn(|context| wire.poll_frame(context)).await?;
@@ -278,15 +281,15 @@ impl Source {
     }
 }
 
-/// Reads on for a while and throws away, unless nothing more will come.
-pub(crate) fn linger(body: Incoming) {
+/// Reads and discards the rest of a body, within limits.
+pub(crate) fn drain_body(body: Incoming) {
     if body.is_end_stream() {
         return;
     }
     let mut body = body;
-    tokio::spawn(timeout(LINGER, async move {
+    tokio::spawn(timeout(DRAIN_TIMEOUT, async move {
         let mut thrown_away = 0;
-        while thrown_away < LINGER_BYTES {
+        while thrown_away < MAX_DRAIN_BYTES {
             let Some(Ok(frame)) = body.frame().await else { return };
             thrown_away += frame.data_ref().map_or(0, Bytes::len) as u64;
         }
@@ -294,15 +297,15 @@ pub(crate) fn linger(body: Incoming) {
 }
 
 /// The frames of a body as a stream of bytes.
-struct Wire {
+struct RawBody {
     body: Incoming,
     frame: Bytes,
     taken_bytes: u64,
-    /// The connection failed; told apart from what a decoder finds wrong.
+    /// The connection failed, as opposed to an error of a decoder.
     broken: bool,
 }
 
-impl Wire {
+impl RawBody {
     /// Makes sure that there is a frame with bytes in it, unless the body has ended.
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.frame.is_empty() {
@@ -319,7 +322,7 @@ impl Wire {
     }
 }
 
-impl AsyncBufRead for Wire {
+impl AsyncBufRead for RawBody {
     fn poll_fill_buf(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         let wire = self.get_mut();
         ready!(wire.poll_frame(context))?;
@@ -332,7 +335,7 @@ impl AsyncBufRead for Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for RawBody {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

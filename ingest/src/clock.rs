@@ -28,7 +28,7 @@ pub(crate) enum Clock {
 
 /// One reading of both clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Now {
+pub(crate) struct CurrentTime {
     /// Milliseconds since the Unix epoch.
     pub(crate) wall_ms: i64,
     /// Nanoseconds since the clock was made; never goes back.
@@ -42,11 +42,11 @@ impl Clock {
     }
 
     /// Reads both clocks.
-    pub(crate) fn now(&self) -> Now {
+    pub(crate) fn now(&self) -> CurrentTime {
         match self {
             Self::System { origin } => {
                 let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                Now {
+                CurrentTime {
                     wall_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
                     steady_ns: u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX),
                 }
@@ -55,7 +55,7 @@ impl Clock {
             Self::Manual(wall_ms) => {
                 let wall_ms = wall_ms.load(Ordering::Relaxed);
                 let since_ms = wall_ms.abs_diff(MANUAL_ORIGIN_MS);
-                Now { wall_ms, steady_ns: since_ms * 1_000_000 }
+                CurrentTime { wall_ms, steady_ns: since_ms * 1_000_000 }
             }
         }
     }

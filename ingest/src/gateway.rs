@@ -17,20 +17,20 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use crate::clock::Clock;
-use crate::health::Health;
-use crate::listen::{self, ListenError, Listener, Stage};
+use crate::health::GatewayHealth;
+use crate::listen::{self, DrainStage, ListenError, Listener};
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
-use crate::route::Front;
+use crate::route::GatewayState;
 use crate::settings::GatewaySettings;
 use crate::tenant::Tenants;
 
 /// A gateway that is listening.
 pub struct Gateway {
     local_addr: SocketAddr,
-    front: Arc<Front>,
+    state: Arc<GatewayState>,
     process: health::Health,
-    stage: watch::Sender<Stage>,
+    drain_stage: watch::Sender<DrainStage>,
     acceptor: JoinHandle<GracefulShutdown>,
     watching: AbortHandle,
     drain_delay: Duration,
@@ -64,7 +64,7 @@ pub enum GatewayError {
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The log did not give a producer.
-    #[error("cannot open a producer on the log")]
+    #[error("failed to open a producer on the log")]
     Log(#[from] LogError),
 }
 
@@ -92,8 +92,8 @@ explain!(DrainError {
 impl Gateway {
     /// Starts a gateway on the current runtime: when this returns, it accepts connections.
     ///
-    /// The topics must exist; see [`Log::ensure_topics`], and [`Health::note_weaknesses`] for what
-    /// it returns. `process` is what `/readyz` tells beside the gateway's own conditions.
+    /// The topics must exist; see [`Log::ensure_topics`], and [`GatewayHealth::note_weaknesses`] for what
+    /// it returns. `process` is the health that `/readyz` reports beside the gateway's own conditions.
     ///
     /// # Errors
     /// [`GatewayError`] when a setting cannot be used, the address is taken, or the log is away.
@@ -125,15 +125,17 @@ impl Gateway {
         let listener = Listener::bind(address, process.clone(), "gateway")?;
         let local_addr = listener.local_addr();
         let metrics = Metrics::register(metrics);
-        let health = Arc::new(Health::new(process.clone(), settings.durability, clock.clone()));
+        let health =
+            Arc::new(GatewayHealth::new(process.clone(), settings.durability, clock.clone()));
         let events = topics.events.clone();
-        let front = Front::new(&settings, log.as_ref(), topics, tenants, health, metrics, clock)?;
-        let front = Arc::new(front);
-        let log_watch = LogWatch::new(Arc::clone(&front.publisher.log), process.clone());
+        let state =
+            GatewayState::new(&settings, log.as_ref(), topics, tenants, health, metrics, clock)?;
+        let state = Arc::new(state);
+        let log_watch = LogWatch::new(Arc::clone(&state.publisher.log), process.clone());
         let watching = tokio::spawn(log_watch.run(log, events)).abort_handle();
-        let (stage, reached) = watch::channel(Stage::Open);
+        let (drain_stage, reached) = watch::channel(DrainStage::Open);
         let (drain_delay, drain_timeout) = (settings.drain_delay, settings.drain_timeout);
-        let accepting = Arc::clone(&front);
+        let accepting = Arc::clone(&state);
         let acceptor =
             tokio::spawn(
                 async move { listen::accept(listener, accepting, &settings, reached).await },
@@ -141,9 +143,9 @@ impl Gateway {
         tracing::info!(address = %local_addr, "gateway listening");
         Ok(Self {
             local_addr,
-            front,
+            state,
             process,
-            stage,
+            drain_stage,
             acceptor,
             watching,
             drain_delay,
@@ -156,27 +158,27 @@ impl Gateway {
         self.local_addr
     }
 
-    /// Returns its health, to tell it of weak settings.
-    pub fn health(&self) -> Arc<Health> {
-        Arc::clone(&self.front.health)
+    /// Returns the gateway's health, for reports of weak settings.
+    pub fn health(&self) -> Arc<GatewayHealth> {
+        Arc::clone(&self.state.health)
     }
 
-    /// Returns what tells the readiness of the process, this gateway's included, even when it has
-    /// drained.
+    /// Returns a function that reports the readiness of the process, including this gateway's, even after
+    /// a drain.
     pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
-        let health = Arc::clone(&self.front.health);
+        let health = Arc::clone(&self.state.health);
         move || health.readiness()
     }
 
-    /// Says at `/readyz` that the gateway will drain, and goes on as before for `drain_delay`: a
-    /// load balancer that looks now and then sends no more by the time that nothing is accepted.
+    /// Reports at `/readyz` that the gateway will drain, and serves for another `drain_delay`, so that
+    /// load balancers stop sending before the gateway stops accepting.
     pub async fn announce_drain(&self) {
         self.process.enter(Phase::Draining);
         sleep(self.drain_delay).await;
     }
 
-    /// Tells whether a task that it cannot do without has ended by itself: it accepts no more
-    /// connections, or no longer knows what the log takes.
+    /// Tells whether an essential task has ended by itself: the one that accepts connections, or the one
+    /// that watches the log.
     pub fn has_stopped(&self) -> bool {
         self.acceptor.is_finished() || self.watching.is_finished()
     }
@@ -198,20 +200,20 @@ impl Gateway {
     pub async fn drain(self) -> Result<u64, DrainError> {
         self.watching.abort();
         self.process.enter(Phase::Draining);
-        self.stage.send_replace(Stage::Draining);
+        self.drain_stage.send_replace(DrainStage::Draining);
         let mut cut = 0;
         if let Ok(graceful) = self.acceptor.await {
             let mut finished = Box::pin(graceful.shutdown());
             if timeout(self.drain_timeout, &mut finished).await.is_err() {
-                cut = u64::try_from(self.front.metrics.connections.get()).unwrap_or_default();
-                self.stage.send_replace(Stage::Cut);
+                cut = u64::try_from(self.state.metrics.connections.get()).unwrap_or_default();
+                self.drain_stage.send_replace(DrainStage::Cut);
                 finished.await;
                 let (code, waited) = (CONNECTIONS_CUT.code, self.drain_timeout);
                 tracing::warn!(code, cut, ?waited, "cut connections still open");
             }
         }
-        let (front, wait) = (self.front, self.drain_timeout);
-        let flush = tokio::task::spawn_blocking(move || front.publisher.producer.flush(wait));
+        let (state, wait) = (self.state, self.drain_timeout);
+        let flush = tokio::task::spawn_blocking(move || state.publisher.producer.flush(wait));
         flush.await.unwrap_or(Err(LogError::TimedOut { action: "flush the producer" }))?;
         tracing::info!(cut, "gateway drained");
         Ok(cut)

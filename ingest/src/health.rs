@@ -1,6 +1,6 @@
-//! What the gateway knows of its readiness, and the signals of pressure it gathers.
+//! The gateway's health: readiness, and signals of pressure.
 //!
-//! What stands still elsewhere in the process is in [`tillrace_core::health`]; `/readyz` tells both.
+//! Conditions of other parts of the process are in [`tillrace_core::health`]; `/readyz` reports both.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -8,64 +8,64 @@ use parking_lot::RwLock;
 use tillrace_core::explain::Explanation;
 use tillrace_core::health::{self, ActiveCondition, Condition, Impact, Readiness};
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, CurrentTime};
 use crate::settings::Durability;
-use crate::tenant::Cap;
+use crate::tenant::NameCap;
 
 /// A full queue counts as pressure for this long.
 const PRESSURE_STANDS_MS: i64 = 1_000;
 
-/// Topics keep less than was promised.
+/// Topics have weaker settings than promised.
 pub const WEAK_SETTINGS: Explanation = Explanation {
     code: "weak_settings",
     meaning: "Topics have settings that keep events less safely than the gateway promises its senders; the cause names each.",
     remedy: "Change the topics' settings, or accept weaker ones with ingest.durability: development.",
 };
 
-/// Tills whose names found no place.
+/// Names of stores or terminals exceed a cap.
 pub const TOO_MANY_NAMES: Explanation = Explanation {
     code: "too_many_names",
-    meaning: "A tenant's stores or terminals are more than the gateway may know, or more than one key may name. \
-              Events of new ones are answered 429 with Retry-After and kept by their tills; known ones go on.",
+    meaning: "A tenant has more stores or terminals than its caps on names allow, or one key named more than its part of them. \
+              Events of new ones are answered 429 with Retry-After and kept by their terminals; known ones go on.",
     remedy: "Raise the setting that the condition names and restart the gateway; or replace the key, if it \
-             makes names up.",
+             invents names.",
 };
 
 /// The gateway's health; shared, each field an independent signal (hence relaxed ordering).
 #[derive(Debug)]
-pub struct Health {
+pub struct GatewayHealth {
     process: health::Health,
     durability: Durability,
-    weaknesses: RwLock<Weaknesses>,
+    weaknesses: RwLock<WeakSettings>,
     queue_full_at_ms: AtomicI64,
     clock: Clock,
 }
 
 #[derive(Debug, Default)]
-struct Weaknesses {
+struct WeakSettings {
     sentences: Vec<String>,
     since_ms: i64,
 }
 
-impl Health {
+impl GatewayHealth {
     pub(crate) fn new(process: health::Health, durability: Durability, clock: Clock) -> Self {
         Self {
             process,
             durability,
-            weaknesses: RwLock::new(Weaknesses::default()),
+            weaknesses: RwLock::new(WeakSettings::default()),
             queue_full_at_ms: AtomicI64::new(i64::MIN),
             clock,
         }
     }
 
-    /// Takes note of what [`Log::ensure_topics`](tillrace_core::log::Log::ensure_topics) found
-    /// weaker than promised, one sentence each, in place of what was noted before.
+    /// Sets the weak settings that [`Log::ensure_topics`](tillrace_core::log::Log::ensure_topics) found,
+    /// one sentence each, in place of earlier ones.
     pub fn note_weaknesses(&self, sentences: Vec<String>) {
         let since_ms = self.clock.now().wall_ms;
-        *self.weaknesses.write() = Weaknesses { sentences, since_ms };
+        *self.weaknesses.write() = WeakSettings { sentences, since_ms };
     }
 
-    /// Says whether the process should get traffic, and everything that stands still in it.
+    /// Returns whether the process should get traffic, and all its conditions.
     pub fn readiness(&self) -> Readiness {
         let mut readiness = self.process.readiness();
         let weaknesses = self.weaknesses.read();
@@ -75,34 +75,36 @@ impl Health {
         readiness
     }
 
-    /// Takes note that new names of a tenant are put off, because of what a key has named. It stands until a restart.
-    pub(crate) fn names_ran_out(&self, tenant: &str, key: &str, cap: Cap) {
+    /// Reports that new names of a tenant are deferred, because a key reached a cap. The condition stays until a restart.
+    pub(crate) fn report_name_cap(&self, tenant: &str, key: &str, cap: NameCap) {
         let (named, setting) = (cap.named.as_str(), cap.setting());
         self.process.raise(Condition {
             component: "gateway".to_owned(),
             code: TOO_MANY_NAMES.code,
             subject: format!("tenant {tenant}, {setting}"),
             impact: Impact::Degraded,
-            cause: format!("key `{key}` met the limit of {named} that follows from `{setting}`"),
+            cause: format!(
+                "key `{key}` reached the limit of {named} that follows from `{setting}`"
+            ),
             remedy: TOO_MANY_NAMES.remedy.to_owned(),
         });
     }
 
-    pub(crate) fn queue_was_full(&self, now: Now) {
+    pub(crate) fn queue_was_full(&self, now: CurrentTime) {
         self.queue_full_at_ms.store(now.wall_ms, Ordering::Relaxed);
     }
 
     /// Tells whether the log's queue was full a moment ago.
-    pub(crate) fn is_queue_tight(&self, now: Now) -> bool {
+    pub(crate) fn is_queue_tight(&self, now: CurrentTime) -> bool {
         stands(&self.queue_full_at_ms, now, PRESSURE_STANDS_MS)
     }
 }
 
-fn stands(since_ms: &AtomicI64, now: Now, stands_ms: i64) -> bool {
+fn stands(since_ms: &AtomicI64, now: CurrentTime, stands_ms: i64) -> bool {
     now.wall_ms.saturating_sub(since_ms.load(Ordering::Relaxed)) < stands_ms
 }
 
-fn weak_settings(weaknesses: &Weaknesses, durability: Durability) -> ActiveCondition {
+fn weak_settings(weaknesses: &WeakSettings, durability: Durability) -> ActiveCondition {
     let condition = Condition {
         component: "gateway".to_owned(),
         code: WEAK_SETTINGS.code,
@@ -125,18 +127,18 @@ mod tests {
 
     use super::*;
 
-    fn at(wall_ms: i64) -> Now {
-        Now { wall_ms, steady_ns: 0 }
+    fn at(wall_ms: i64) -> CurrentTime {
+        CurrentTime { wall_ms, steady_ns: 0 }
     }
 
     /// A health on a clock that stands where it is put.
-    fn health(durability: Durability) -> (Health, Arc<AtomicI64>) {
+    fn health(durability: Durability) -> (GatewayHealth, Arc<AtomicI64>) {
         let clock = Arc::new(AtomicI64::new(0));
         let manual = Clock::Manual(Arc::clone(&clock));
-        (Health::new(health::Health::default(), durability, manual), clock)
+        (GatewayHealth::new(health::Health::default(), durability, manual), clock)
     }
 
-    fn told(health: &Health) -> (ReadinessStatus, Vec<(&'static str, Impact, i64)>) {
+    fn told(health: &GatewayHealth) -> (ReadinessStatus, Vec<(&'static str, Impact, i64)>) {
         let readiness = health.readiness();
         let of = |standing: &ActiveCondition| {
             (standing.condition.code, standing.condition.impact, standing.since_ms)
@@ -164,7 +166,7 @@ mod tests {
     fn what_stands_still_elsewhere_in_the_process_is_told_too() {
         let (health, _clock) = health(Durability::Brokers);
         health.note_weaknesses(vec!["replication is 1".to_owned()]);
-        let weak = weak_settings(&Weaknesses::default(), Durability::Brokers).condition;
+        let weak = weak_settings(&WeakSettings::default(), Durability::Brokers).condition;
         health.process.raise(Condition { component: "sink/erp".to_owned(), ..weak });
         let components: Vec<_> =
             health.readiness().conditions.into_iter().map(|c| c.condition.component).collect();

@@ -1,8 +1,8 @@
 //! The gateway: protocols and policies in front of the log.
 //!
-//! The modules stand in the order a request meets them. What an event *is*, and what may be in it,
-//! is decided in `tillrace-core`; here stand the wire, the callers and their limits. An event is
-//! acknowledged when the log says that it is durable, or when its refusal is; never before.
+//! The modules are listed in the order that a request meets them. `tillrace-core` defines events and
+//! their rules; this crate has the protocols, the callers and their limits. An event is acknowledged
+//! when the log reports it, or its refusal, as durable; never before.
 
 mod clock;
 mod health;
@@ -15,10 +15,10 @@ mod listen;
 mod head;
 mod route;
 
-mod meter;
+mod rate_limits;
 mod tenant;
 
-mod credit;
+mod memory_budget;
 
 mod body;
 mod media;
@@ -28,26 +28,26 @@ pub mod split;
 mod batch;
 mod single;
 
-mod intake;
+mod admission;
+mod dedup_cache;
 mod loyalty;
-mod recent;
 
+mod ack;
 mod log_health;
 mod log_watch;
 mod publish;
-mod settle;
 
-mod pace;
+mod batch_result;
 mod problem;
 mod reply;
-mod tally;
+mod retry_after;
 
 pub use gateway::{CONNECTIONS_CUT, DrainError, Gateway, GatewayError};
-pub use health::{Health, TOO_MANY_NAMES, WEAK_SETTINGS};
+pub use health::{GatewayHealth, TOO_MANY_NAMES, WEAK_SETTINGS};
 pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener, RESERVED_CONNECTIONS};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
-pub use meter::RateSettings;
 pub use problem::{Problem, Reason, Remedy};
+pub use rate_limits::RateSettings;
 pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
     KeySettings, LimitSettings, TenantSettings, Tenants, hash_key, inspect as inspect_tenants,

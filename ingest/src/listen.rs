@@ -33,7 +33,7 @@ use self::limiter::{Admission, ConnectionLimiter, Slot};
 pub use self::listener::{ACCEPT_FAILING, Listener};
 pub use self::stream::BoundedStream;
 use crate::reply::{self, Reply};
-use crate::route::{Front, answer, answer_in_reserve};
+use crate::route::{GatewayState, answer, answer_in_reserve};
 use crate::settings::GatewaySettings;
 
 /// Longest head of HTTP/1.1. It fits hyper's first buffer: a head that is never finished holds no more than an idle
@@ -65,7 +65,7 @@ const RESERVED_LIFETIME: Duration = Duration::from_secs(5);
 
 /// How far the end of the gateway has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
+pub(crate) enum DrainStage {
     /// Connections are accepted.
     Open,
     /// No more are; those there are finish what they are at.
@@ -77,9 +77,9 @@ pub(crate) enum Stage {
 /// Accepts connections until told to stop, and returns what can drain those still open.
 pub(crate) async fn accept(
     mut listener: Listener,
-    front: Arc<Front>,
+    state: Arc<GatewayState>,
     settings: &GatewaySettings,
-    mut stage: watch::Receiver<Stage>,
+    mut drain_stage: watch::Receiver<DrainStage>,
 ) -> GracefulShutdown {
     let limiter = ConnectionLimiter::new(settings.max_connections, settings.address_share_percent);
     let limiter = Arc::new(limiter);
@@ -88,24 +88,24 @@ pub(crate) async fn accept(
     loop {
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = reached(&mut stage, Stage::Draining) => return graceful,
+            () = reached(&mut drain_stage, DrainStage::Draining) => return graceful,
         };
         let (slot, is_reserved) = match limiter.admit(peer.ip()) {
             Admission::Served(slot) => (slot, false),
             Admission::Reserved(slot, cap) => {
-                front.metrics.count_refused_connection(cap.name());
+                state.metrics.count_refused_connection(cap.name());
                 (slot, true)
             }
             Admission::Closed(cap) => {
-                front.metrics.count_refused_connection(cap.name());
+                state.metrics.count_refused_connection(cap.name());
                 close_unheard(&stream, peer);
                 continue;
             }
         };
         let connection = Connection {
-            front: Arc::clone(&front),
+            state: Arc::clone(&state),
             protocols: Arc::clone(&protocols),
-            stage: stage.clone(),
+            drain_stage: drain_stage.clone(),
             is_reserved,
             _slot: slot,
         };
@@ -121,8 +121,8 @@ fn close_unheard(stream: &TcpStream, peer: SocketAddr) {
 }
 
 /// Waits until a stage is reached, or nobody is left to say so.
-async fn reached(stage: &mut watch::Receiver<Stage>, wanted: Stage) {
-    drop(stage.wait_for(|stage| *stage >= wanted).await);
+async fn reached(drain_stage: &mut watch::Receiver<DrainStage>, wanted: DrainStage) {
+    drop(drain_stage.wait_for(|stage| *stage >= wanted).await);
 }
 
 /// What hyper is told for each version.
@@ -164,9 +164,9 @@ impl Protocols {
 }
 
 struct Connection {
-    front: Arc<Front>,
+    state: Arc<GatewayState>,
     protocols: Arc<Protocols>,
-    stage: watch::Receiver<Stage>,
+    drain_stage: watch::Receiver<DrainStage>,
     /// It is past a cap.
     is_reserved: bool,
     _slot: Slot,
@@ -177,12 +177,12 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(error = as_dyn(&error), "cannot set TCP_NODELAY");
         }
-        let connections = self.front.metrics.connections.clone();
+        let connections = self.state.metrics.connections.clone();
         connections.inc();
-        let mut cut = self.stage.clone();
+        let mut cut = self.drain_stage.clone();
         let result = tokio::select! {
             result = self.converse(stream, watcher) => result,
-            () = reached(&mut cut, Stage::Cut) => Ok(()),
+            () = reached(&mut cut, DrainStage::Cut) => Ok(()),
         };
         connections.dec();
         if let Err(error) = result {
@@ -196,11 +196,11 @@ impl Connection {
             if self.is_reserved { RESERVED_LIFETIME } else { self.protocols.header_timeout };
         let spoken = tokio::select! {
             spoken = timeout(patience, speaks_http2(&stream)) => spoken,
-            () = reached(&mut self.stage, Stage::Draining) => return Ok(()),
+            () = reached(&mut self.drain_stage, DrainStage::Draining) => return Ok(()),
         };
         // Silent or gone otherwise.
         let Ok(Ok(is_http2)) = spoken else { return Ok(()) };
-        let timed_out = self.front.metrics.timed_out_writes.clone();
+        let timed_out = self.state.metrics.timed_out_writes.clone();
         let stream = BoundedStream::new(stream, self.protocols.write_timeout, timed_out);
         let stream = TokioIo::new(stream);
         // Boxed where it is made, or the task would have room for it twice.
@@ -210,7 +210,7 @@ impl Connection {
         } else if is_http2 {
             self.serve_http2(stream, watcher).await
         } else {
-            let service = service_fn(|request| respond(&self.front, request));
+            let service = service_fn(|request| respond(&self.state, request));
             Box::pin(watcher.watch(self.protocols.http1.serve_connection(stream, service))).await
         }
     }
@@ -219,7 +219,7 @@ impl Connection {
         let activity = Activity::new();
         let service = service_fn(|request| {
             let under_way = activity.begin();
-            let answer = respond(&self.front, request);
+            let answer = respond(&self.state, request);
             async move { answer.await.map(|reply| reply.map(|body| under_way.reply(body))) }
         });
         let served = watcher.watch(self.protocols.http2.serve_connection(stream, service));
@@ -228,7 +228,7 @@ impl Connection {
             result = Box::pin(served) => result,
             stall = activity.stall(header_timeout, write_timeout) => {
                 if stall == Stall::NotReading {
-                    self.front.metrics.timed_out_writes.inc();
+                    self.state.metrics.timed_out_writes.inc();
                 }
                 Ok(())
             }
@@ -242,7 +242,7 @@ impl Connection {
         is_http2: bool,
     ) -> hyper::Result<()> {
         let service = service_fn(|request| {
-            let reply = answer_in_reserve(&self.front, request);
+            let reply = answer_in_reserve(&self.state, request);
             async move { Ok::<Reply, Infallible>(reply) }
         });
         if is_http2 {
@@ -258,10 +258,10 @@ type Io = TokioIo<BoundedStream>;
 /// Answers a request. hyper keeps room for the answer's future as long as the connection lives: boxed, an idle
 /// one has a pointer.
 fn respond(
-    front: &Arc<Front>,
+    state: &Arc<GatewayState>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Reply, Infallible>> + use<> {
-    let answer = Box::pin(answer(Arc::clone(front), request));
+    let answer = Box::pin(answer(Arc::clone(state), request));
     async move { Ok(answer.await) }
 }
 

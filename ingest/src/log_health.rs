@@ -1,9 +1,9 @@
-//! Whether the log takes events now: a circuit breaker on each partition, and one on the whole.
+//! The health of the log: a circuit breaker for each partition, and one for the whole.
 //!
-//! What counts is what the log acknowledges. A partition is stalled from its first failure, or from a silence of some
-//! seconds while rows wait, until it acknowledges a row again. Meanwhile it takes one chunk at a time, to find out, and
-//! everything else for it is put off at once. When all partitions are stalled the log is down: then a request is turned away
-//! before its body is read. What the log says of itself in silence comes from [`log_watch`](crate::log_watch).
+//! Acknowledgements decide. A partition is stalled from its first failure, or after some seconds without an acknowledgement
+//! while rows wait, until it acknowledges a row again. Meanwhile one chunk at a time probes it, and all other events for it
+//! are deferred at once. When all partitions are stalled the log is down: then requests are deferred before their body is
+//! read. Without traffic, [`log_watch`](crate::log_watch) asks the log.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
@@ -13,42 +13,42 @@ use tillrace_core::log::{LogError, Offset, Partition, Row};
 
 use crate::clock::Clock;
 
-/// Silence, while rows wait, after which a partition is stalled. A change of leader is mostly shorter, and so is any pause of
-/// a disk that is well; a till gives up later.
+/// Time without an acknowledgement, while rows wait, after which a partition is stalled. A change of leader is mostly
+/// shorter, and so are pauses of a sound disk; a terminal gives up later.
 const STALLED_AFTER_MS: i64 = 3_000;
-/// While the log is down, one request in this time is let through to find out.
+/// While the log is down, one request in this interval is admitted as a probe.
 const TRIAL_EVERY_MS: i64 = 1_000;
 
-/// The health of the log. Its fields are independent signals (hence relaxed ordering): one that is seen late puts a request
-/// off, or lets it wait, needlessly.
+/// The health of the log. Its fields are independent signals (hence relaxed ordering): one that is seen late only defers a
+/// request, or lets it wait, needlessly.
 #[derive(Debug)]
 pub(crate) struct LogHealth {
-    lanes: Box<[Lane]>,
+    each_health: Box<[PartitionHealth]>,
     is_down: AtomicBool,
     next_trial_ms: AtomicI64,
     last_error: Mutex<Option<LogError>>,
     clock: Clock,
 }
 
-/// What is known of one partition.
+/// The health of one partition.
 #[derive(Debug)]
-struct Lane {
+struct PartitionHealth {
     /// Chunks that wait for their acknowledgement.
     in_flight: AtomicU32,
-    /// Since when they wait, or when the last was acknowledged if that is later.
+    /// Since when they wait, or the time of the last acknowledgement if that is later.
     waits_since_ms: AtomicI64,
     acknowledged_ms: AtomicI64,
     failed: AtomicBool,
 }
 
-impl Lane {
+impl PartitionHealth {
     fn is_stalled(&self, now_ms: i64) -> bool {
         let silent_ms = now_ms.saturating_sub(self.waits_since_ms.load(Relaxed));
         self.failed.load(Relaxed)
             || (self.in_flight.load(Relaxed) > 0 && silent_ms >= STALLED_AFTER_MS)
     }
 
-    /// Takes a chunk in, unless the partition is stalled and has one to find out with.
+    /// Admits a chunk, unless the partition is stalled and has a probe in flight.
     fn enter(&self, now_ms: i64) -> bool {
         if self.is_stalled(now_ms) {
             return self.in_flight.compare_exchange(0, 1, Relaxed, Relaxed).is_ok();
@@ -73,7 +73,7 @@ impl Lane {
 
 /// The partitions that the rows of a chunk go to.
 #[derive(Debug, Clone)]
-pub(crate) enum Partitions {
+pub(crate) enum RowPartitions {
     /// All rows to one, as those of a store.
     One(Partition),
     /// The rows to several.
@@ -85,7 +85,7 @@ pub(crate) enum Partitions {
     },
 }
 
-impl Partitions {
+impl RowPartitions {
     pub(crate) fn of(rows: &[Row]) -> Self {
         let first = rows.first().map_or(0, |row| row.partition);
         if rows.iter().all(|row| row.partition == first) {
@@ -109,33 +109,33 @@ impl Partitions {
     }
 }
 
-/// A chunk that waits for its acknowledgement. Dropped without an outcome it says nothing about the log.
+/// A chunk that waits for its acknowledgement. Dropped without an outcome, it changes nothing.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub(crate) struct InFlightChunk {
     health: Arc<LogHealth>,
-    partitions: Partitions,
+    partitions: RowPartitions,
 }
 
-impl InFlight {
-    /// Takes note of the outcomes of its rows.
+impl InFlightChunk {
+    /// Records the outcomes of its rows.
     pub(crate) fn settle(self, outcomes: &[Result<Offset, LogError>]) {
         let now_ms = self.health.now_ms();
         match &self.partitions {
-            Partitions::One(partition) => {
+            RowPartitions::One(partition) => {
                 for outcome in outcomes {
-                    self.health.hear(*partition, outcome, now_ms);
+                    self.health.record(*partition, outcome, now_ms);
                 }
             }
-            Partitions::Several { rows, .. } => {
+            RowPartitions::Several { rows, .. } => {
                 for (partition, outcome) in rows.iter().zip(outcomes) {
-                    self.health.hear(*partition, outcome, now_ms);
+                    self.health.record(*partition, outcome, now_ms);
                 }
             }
         }
     }
 }
 
-impl Drop for InFlight {
+impl Drop for InFlightChunk {
     fn drop(&mut self) {
         self.health.leave(self.partitions.distinct());
     }
@@ -144,14 +144,14 @@ impl Drop for InFlight {
 impl LogHealth {
     pub(crate) fn new(partitions: Partition, clock: Clock) -> Self {
         let now_ms = now_ms(&clock);
-        let lane = |_partition| Lane {
+        let partition_health = |_partition| PartitionHealth {
             in_flight: AtomicU32::new(0),
             waits_since_ms: AtomicI64::new(now_ms),
             acknowledged_ms: AtomicI64::new(now_ms),
             failed: AtomicBool::new(false),
         };
         Self {
-            lanes: (0..partitions).map(lane).collect(),
+            each_health: (0..partitions).map(partition_health).collect(),
             is_down: AtomicBool::new(false),
             next_trial_ms: AtomicI64::new(i64::MIN),
             last_error: Mutex::new(None),
@@ -159,28 +159,32 @@ impl LogHealth {
         }
     }
 
-    /// Takes a chunk in; `None` when one of its partitions is stalled, and another chunk finds out already how it goes on.
-    pub(crate) fn begin(self: &Arc<Self>, partitions: &Partitions) -> Option<InFlight> {
+    /// Admits a chunk; returns `None` if one of its partitions is stalled and has a probe in flight.
+    pub(crate) fn begin(self: &Arc<Self>, partitions: &RowPartitions) -> Option<InFlightChunk> {
         let now_ms = self.now_ms();
         let each = partitions.distinct();
-        for (place, partition) in each.iter().enumerate() {
-            if !self.lane(*partition).is_none_or(|lane| lane.enter(now_ms)) {
-                self.leave(each.get(..place).unwrap_or_default());
+        for (index, partition) in each.iter().enumerate() {
+            if !self
+                .health_of(*partition)
+                .is_none_or(|partition_health| partition_health.enter(now_ms))
+            {
+                self.leave(each.get(..index).unwrap_or_default());
                 return None;
             }
         }
-        Some(InFlight { health: Arc::clone(self), partitions: partitions.clone() })
+        Some(InFlightChunk { health: Arc::clone(self), partitions: partitions.clone() })
     }
 
     /// Tells whether any of these partitions is stalled.
-    pub(crate) fn is_any_stalled(&self, partitions: &Partitions) -> bool {
+    pub(crate) fn is_any_stalled(&self, partitions: &RowPartitions) -> bool {
         let now_ms = self.now_ms();
-        let mut lanes = partitions.distinct().iter().filter_map(|partition| self.lane(*partition));
-        lanes.any(|lane| lane.is_stalled(now_ms))
+        let mut each_health =
+            partitions.distinct().iter().filter_map(|partition| self.health_of(*partition));
+        each_health.any(|partition_health| partition_health.is_stalled(now_ms))
     }
 
-    /// Tells whether a request may be read: always while the log is not down, then now and then.
-    pub(crate) fn lets_through(&self) -> bool {
+    /// Tells whether a request may be read: always while the log is not down, otherwise now and then.
+    pub(crate) fn admits_request(&self) -> bool {
         if !self.is_down.load(Relaxed) {
             return true;
         }
@@ -193,45 +197,48 @@ impl LogHealth {
     /// The partitions that are stalled, in their order.
     pub(crate) fn stalled(&self) -> Vec<Partition> {
         let now_ms = self.now_ms();
-        (0..).zip(&self.lanes).filter(|(_, l)| l.is_stalled(now_ms)).map(|(p, _)| p).collect()
+        (0..).zip(&self.each_health).filter(|(_, l)| l.is_stalled(now_ms)).map(|(p, _)| p).collect()
     }
 
     /// Number of partitions.
     pub(crate) fn partitions(&self) -> usize {
-        self.lanes.len()
+        self.each_health.len()
     }
 
     /// When a row of a partition was last acknowledged.
     pub(crate) fn acknowledged_ms(&self, partition: Partition) -> i64 {
-        self.lane(partition).map_or(i64::MIN, |lane| lane.acknowledged_ms.load(Relaxed))
+        self.health_of(partition)
+            .map_or(i64::MIN, |partition_health| partition_health.acknowledged_ms.load(Relaxed))
     }
 
-    /// Takes note that the log says a partition takes no rows.
+    /// Records that the log reports a partition as not writable.
     pub(crate) fn fail(&self, partition: Partition) {
-        if let Some(lane) = self.lane(partition) {
-            lane.failed.store(true, Relaxed);
+        if let Some(partition_health) = self.health_of(partition) {
+            partition_health.failed.store(true, Relaxed);
         }
     }
 
-    /// Tells whether the last that is known of a partition is a failure.
+    /// Tells whether the last outcome of a partition was a failure.
     pub(crate) fn has_failed(&self, partition: Partition) -> bool {
-        self.lane(partition).is_some_and(|lane| lane.failed.load(Relaxed))
+        self.health_of(partition)
+            .is_some_and(|partition_health| partition_health.failed.load(Relaxed))
     }
 
-    /// Trusts a failed partition again that the log says is well. One with rows in flight is left to their outcomes; tells
-    /// whether there was anything to do.
+    /// Clears the failure of a partition that the log reports as writable, unless rows in flight will decide. Returns whether
+    /// it did.
     pub(crate) fn trust(&self, partition: Partition) -> bool {
-        self.lane(partition).is_some_and(|lane| {
-            lane.in_flight.load(Relaxed) == 0 && lane.failed.swap(false, Relaxed)
+        self.health_of(partition).is_some_and(|partition_health| {
+            partition_health.in_flight.load(Relaxed) == 0
+                && partition_health.failed.swap(false, Relaxed)
         })
     }
 
-    /// Opens or closes the way in for requests.
+    /// Sets whether the log is down.
     pub(crate) fn set_down(&self, is_down: bool) {
         self.is_down.store(is_down, Relaxed);
     }
 
-    /// What a row failed with last.
+    /// Returns the last error of a row.
     pub(crate) fn last_error(&self) -> Option<LogError> {
         self.last_error.lock().clone()
     }
@@ -241,22 +248,25 @@ impl LogHealth {
         now_ms(&self.clock)
     }
 
-    fn lane(&self, partition: Partition) -> Option<&Lane> {
-        self.lanes.get(usize::try_from(partition).ok()?)
+    fn health_of(&self, partition: Partition) -> Option<&PartitionHealth> {
+        self.each_health.get(usize::try_from(partition).ok()?)
     }
 
     fn leave(&self, partitions: &[Partition]) {
-        partitions.iter().filter_map(|partition| self.lane(*partition)).for_each(Lane::leave);
+        partitions
+            .iter()
+            .filter_map(|partition| self.health_of(*partition))
+            .for_each(PartitionHealth::leave);
     }
 
-    fn hear(&self, partition: Partition, outcome: &Result<Offset, LogError>, now_ms: i64) {
-        let Some(lane) = self.lane(partition) else { return };
+    fn record(&self, partition: Partition, outcome: &Result<Offset, LogError>, now_ms: i64) {
+        let Some(partition_health) = self.health_of(partition) else { return };
         match outcome {
-            Ok(_offset) => lane.acknowledge(now_ms),
-            // Speaks of the row, not of the log.
+            Ok(_offset) => partition_health.acknowledge(now_ms),
+            // This error is about the row, not about the log.
             Err(LogError::TooLarge { .. }) => {}
             Err(error) => {
-                lane.failed.store(true, Relaxed);
+                partition_health.failed.store(true, Relaxed);
                 *self.last_error.lock() = Some(error.clone());
             }
         }
@@ -280,7 +290,7 @@ mod tests {
     }
 
     const FAILS: Result<Offset, LogError> = Err(LogError::TimedOut { action: "write" });
-    const ONE: Partitions = Partitions::One(1);
+    const ONE: RowPartitions = RowPartitions::One(1);
 
     #[test]
     fn silence_stalls_a_partition_while_rows_wait_and_an_acknowledgement_ends_it() {
@@ -292,7 +302,7 @@ mod tests {
         pass(1);
         assert_eq!(health.stalled(), [1]);
         assert!(health.begin(&ONE).is_none(), "put off at once");
-        assert!(health.begin(&Partitions::One(2)).is_some(), "the others go on");
+        assert!(health.begin(&RowPartitions::One(2)).is_some(), "the others go on");
         first.settle(&[Ok(7)]);
         assert!(health.stalled().is_empty());
         pass(3_000);
@@ -328,29 +338,32 @@ mod tests {
     #[test]
     fn a_chunk_for_several_partitions_enters_all_or_none() {
         let (health, _pass) = health();
-        let each = Partitions::several([0, 1, 1, 3].into());
+        let each = RowPartitions::several([0, 1, 1, 3].into());
         health.begin(&each).unwrap().settle(&[Ok(1), Ok(1), FAILS, Ok(1)]);
         assert_eq!(health.stalled(), [1]);
         let trial = health.begin(&each).unwrap();
         assert!(health.begin(&each).is_none());
         trial.settle(&[Ok(2), Ok(2), Ok(3), Ok(2)]);
         drop([health.begin(&each).unwrap(), health.begin(&ONE).unwrap()]);
-        let free = health.lanes.iter().all(|lane| lane.in_flight.load(Relaxed) == 0);
+        let free = health
+            .each_health
+            .iter()
+            .all(|partition_health| partition_health.in_flight.load(Relaxed) == 0);
         assert!(free, "everything that entered has left");
     }
 
     #[test]
     fn while_the_log_is_down_one_request_a_second_finds_out() {
         let (health, pass) = health();
-        assert!(health.lets_through() && health.lets_through());
+        assert!(health.admits_request() && health.admits_request());
         health.set_down(true);
-        assert!(health.lets_through());
-        assert!(!health.lets_through());
+        assert!(health.admits_request());
+        assert!(!health.admits_request());
         pass(999);
-        assert!(!health.lets_through());
+        assert!(!health.admits_request());
         pass(1);
-        assert!(health.lets_through() && !health.lets_through());
+        assert!(health.admits_request() && !health.admits_request());
         health.set_down(false);
-        assert!(health.lets_through() && health.lets_through());
+        assert!(health.admits_request() && health.admits_request());
     }
 }

@@ -1,9 +1,9 @@
-//! Watches over the log's health: asks the log in silence, decides whether it is down, and tells the process.
+//! Watches the log's health: asks the log when there is no traffic, decides whether it is down, and reports to the process.
 //!
-//! Delivery reports decide as long as there are any. In silence (no traffic, or nothing comes back) the log is asked which
-//! partitions would take a row, without writing one. Readiness follows with hysteresis: down only when all partitions are
-//! stalled, up only when some have worked for a while, and what failed again right after the log had said that it is well is
-//! trusted later each time.
+//! Delivery reports decide as long as there are any. Without them (no traffic, or no answers) the log is asked which partitions
+//! are writable, without writing a row. Readiness follows with hysteresis: down only when all partitions are stalled, up only
+//! when some have worked for a while. A partition that fails again right after the log called it writable is trusted later
+//! each time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use tokio::task::JoinHandle;
 
 use crate::log_health::LogHealth;
 
-/// How often the state is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How often the state is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// How often the log is asked while something is stalled, and while nothing was acknowledged for so long.
 const ASK_EVERY_MS: i64 = 1_000;
 const ASK_IDLE_EVERY_MS: i64 = 5_000;
@@ -29,7 +29,7 @@ const SETTLED_AFTER_MS: i64 = 2_000;
 const TRUST_AGAIN_MS: i64 = 10_000;
 const LONGEST_DISTRUST_MS: i64 = 300_000;
 
-/// The log takes nothing.
+/// No partition accepts events.
 pub const LOG_DOWN: Explanation = Explanation {
     code: "log_down",
     meaning: "No partition of the journal takes events. Tills are answered 503 with Retry-After at once and keep their events; \
@@ -38,7 +38,7 @@ pub const LOG_DOWN: Explanation = Explanation {
              The gateway tries by itself and takes events again within seconds.",
 };
 
-/// The log takes something, but not from all.
+/// Some partitions accept no events.
 pub const LOG_STALLED: Explanation = Explanation {
     code: "log_stalled",
     meaning: "Some partitions of the journal take no events, mostly those of one broker. The stores on them are answered 503 with \
@@ -46,9 +46,9 @@ pub const LOG_STALLED: Explanation = Explanation {
     remedy: "Look at the brokers that lead these partitions (kafka-topics --describe) and at the network to them.",
 };
 
-/// What is remembered of a partition between looks.
+/// The trust in a partition's answers.
 #[derive(Debug, Clone, Copy, Default)]
-struct Trust {
+struct TrustState {
     /// Answers in a row since it failed that call it well.
     good_answers: u32,
     /// Times it was trusted since its last acknowledgement, and when it was last.
@@ -56,12 +56,12 @@ struct Trust {
     given_ms: i64,
 }
 
-/// The watch; one a gateway.
+/// The watch on the log; one a gateway.
 #[derive(Debug)]
 pub(crate) struct LogWatch {
     log: Arc<LogHealth>,
     process: Health,
-    trust: Vec<Trust>,
+    trust: Vec<TrustState>,
     failed_answers: u32,
     asked_ms: i64,
     is_down: bool,
@@ -75,7 +75,7 @@ pub(crate) struct LogWatch {
 impl LogWatch {
     pub(crate) fn new(log: Arc<LogHealth>, process: Health) -> Self {
         Self {
-            trust: vec![Trust::default(); log.partitions()],
+            trust: vec![TrustState::default(); log.partitions()],
             asked_ms: log.now_ms(),
             log,
             process,
@@ -91,12 +91,12 @@ impl LogWatch {
     pub(crate) async fn run(mut self, log: Arc<dyn Log>, topic: Topic) {
         let mut asking: Option<JoinHandle<Result<Vec<Partition>, LogError>>> = None;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(CHECK_INTERVAL).await;
             if let Some(answer) = asking.take_if(|asked| asked.is_finished()) {
                 let panicked = Err(LogError::TimedOut { action: "ask which partitions take rows" });
-                self.hear(answer.await.unwrap_or(panicked));
+                self.record_answer(answer.await.unwrap_or(panicked));
             }
-            self.judge();
+            self.update();
             if asking.is_none() && self.is_due() {
                 self.asked_ms = self.log.now_ms();
                 let (log, topic) = (Arc::clone(&log), topic.clone());
@@ -105,7 +105,7 @@ impl LogWatch {
         }
     }
 
-    /// Tells whether the log is to be asked.
+    /// Tells whether the log must be asked now.
     fn is_due(&self) -> bool {
         let now_ms = self.log.now_ms();
         let is_stalled = self.is_down || self.stalled_since_ms.is_some();
@@ -116,8 +116,8 @@ impl LogWatch {
         (is_suspect || is_idle) && now_ms - self.asked_ms >= every
     }
 
-    /// Takes note of an answer to what was asked at `asked_ms`. What was acknowledged since knows better.
-    fn hear(&mut self, answer: Result<Vec<Partition>, LogError>) {
+    /// Records an answer to the question of `asked_ms`. Later acknowledgements take precedence.
+    fn record_answer(&mut self, answer: Result<Vec<Partition>, LogError>) {
         let now_ms = self.log.now_ms();
         let unwritable = match answer {
             Ok(unwritable) => {
@@ -163,8 +163,8 @@ impl LogWatch {
         }
     }
 
-    /// Decides whether the log is down, and tells the process what has settled.
-    fn judge(&mut self) {
+    /// Decides whether the log is down, and reports settled changes to the process.
+    fn update(&mut self) {
         let (now_ms, stalled) = (self.log.now_ms(), self.log.stalled());
         let has_settled = |since_ms: &mut Option<i64>, holds: bool| {
             *since_ms = holds.then(|| since_ms.unwrap_or(now_ms));
@@ -230,7 +230,7 @@ mod tests {
     use std::sync::atomic::{AtomicI64, Ordering};
 
     use crate::clock::{Clock, MANUAL_ORIGIN_MS};
-    use crate::log_health::Partitions;
+    use crate::log_health::RowPartitions;
 
     use super::*;
 
@@ -253,18 +253,18 @@ mod tests {
         fn publish(&self, partition: Partition, works: bool) {
             let failure = LogError::TimedOut { action: "write" };
             let outcome = if works { Ok(1) } else { Err(failure) };
-            self.health.begin(&Partitions::One(partition)).unwrap().settle(&[outcome]);
+            self.health.begin(&RowPartitions::One(partition)).unwrap().settle(&[outcome]);
         }
 
         /// Lets time pass in looks, and asks whenever it is due.
         fn pass(&mut self, ms: i64, answer: &Result<Vec<Partition>, LogError>) {
             for _ in 0..ms / 250 {
                 self.clock.fetch_add(250, Ordering::Relaxed);
-                self.watch.judge();
+                self.watch.update();
                 if self.watch.is_due() {
                     self.watch.asked_ms = self.health.now_ms();
-                    self.watch.hear(answer.clone());
-                    self.watch.judge();
+                    self.watch.record_answer(answer.clone());
+                    self.watch.update();
                 }
             }
         }
@@ -309,14 +309,14 @@ mod tests {
         bench.publish(1, false);
         bench.pass(250, &Ok(vec![]));
         assert_eq!(bench.codes(), ["log_down"]);
-        assert!(bench.health.lets_through() && !bench.health.lets_through());
+        assert!(bench.health.admits_request() && !bench.health.admits_request());
         bench.publish(0, true);
         bench.pass(1_750, &Ok(vec![1]));
         assert_eq!(bench.codes(), ["log_down"], "not at the first sign");
         bench.publish(0, true);
         bench.pass(500, &Ok(vec![1]));
         assert_eq!(bench.codes(), ["log_stalled"], "the other partition is stalled still");
-        assert!(bench.process.is_ready() && bench.health.lets_through());
+        assert!(bench.process.is_ready() && bench.health.admits_request());
         bench.publish(1, true);
         bench.pass(250, &Ok(vec![]));
         assert_eq!(bench.codes(), <[&str; 0]>::default());
@@ -355,6 +355,6 @@ mod tests {
         bench.pass(20_000, &Ok(vec![1]));
         assert_eq!(bench.codes(), ["log_stalled"]);
         assert!(bench.process.is_ready());
-        assert!(bench.health.begin(&Partitions::One(0)).is_some());
+        assert!(bench.health.begin(&RowPartitions::One(0)).is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! What the gateway counts. Label values are bounded: tenants by configuration, codes and routes by
-//! their lists.
+//! Metrics of the gateway. Label values are bounded: tenants by configuration, codes and routes by their
+//! lists.
 
 use std::time::Duration;
 
@@ -16,14 +16,14 @@ fn latency() -> Histogram {
     Histogram::new((0..19).map(|power| 0.0001 * f64::from(1_u32 << power)))
 }
 
-/// What requests are told apart by.
+/// Routes, as metrics distinguish them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     Single,
     Batch,
     Health,
     Ready,
-    /// Any path that leads nowhere.
+    /// Any unknown path.
     Other,
 }
 
@@ -51,52 +51,52 @@ impl Route {
 /// The gateway's metrics; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
-    requests: Family<Request, Counter>,
+    requests: Family<RequestLabels, Counter>,
     /// Those of the requests that took events, one for each route that does.
     accepted: [Counter; 2],
     /// One for each route.
     latency: [Histogram; Route::ALL.len()],
-    pub(crate) events: Family<Outcome, Counter>,
-    pub(crate) rejected: Family<Code, Counter>,
-    pub(crate) turned_away: Family<Reason, Counter>,
+    pub(crate) events: Family<OutcomeLabels, Counter>,
+    pub(crate) rejected: Family<CodeLabel, Counter>,
+    pub(crate) backpressure: Family<ReasonLabel, Counter>,
     pub(crate) waited_for_copy: Counter,
     pub(crate) body_bytes: Counter,
     pub(crate) text_bytes: Counter,
     pub(crate) in_flight_bytes: Gauge,
     pub(crate) connections: Gauge,
-    refused_connections: Family<Reason, Counter>,
+    refused_connections: Family<ReasonLabel, Counter>,
     pub(crate) timed_out_writes: Counter,
 }
 
 /// Labels of a counted request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Request {
+struct RequestLabels {
     route: &'static str,
     status: u16,
 }
 
 /// Label of a latency.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Timed {
+struct RouteLabel {
     route: &'static str,
 }
 
 /// Labels of counted events.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Outcome {
+pub(crate) struct OutcomeLabels {
     pub(crate) tenant: String,
     pub(crate) outcome: &'static str,
 }
 
 /// Label of a refused event.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Code {
+pub(crate) struct CodeLabel {
     pub(crate) code: &'static str,
 }
 
-/// Why work was turned away for now: `rate`, `flood`, `credit` or `log`; why a connection was: the setting that caps it.
+/// Why work was deferred: `rate`, `flood`, `names`, `memory` or `log`; why a connection was: the setting that caps it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub(crate) struct Reason {
+pub(crate) struct ReasonLabel {
     pub(crate) reason: &'static str,
 }
 
@@ -104,19 +104,20 @@ impl Metrics {
     /// Makes the metrics and registers them.
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let requests = Family::default();
-        let latencies = Family::<Timed, Histogram, _>::new_with_constructor(latency);
+        let latencies = Family::<RouteLabel, Histogram, _>::new_with_constructor(latency);
         let accepted = |route: Route| {
             let status = StatusCode::ACCEPTED.as_u16();
-            requests.get_or_create_owned(&Request { route: route.name(), status })
+            requests.get_or_create_owned(&RequestLabels { route: route.name(), status })
         };
-        let latency = |route: Route| latencies.get_or_create_owned(&Timed { route: route.name() });
+        let latency =
+            |route: Route| latencies.get_or_create_owned(&RouteLabel { route: route.name() });
         let metrics = Self {
             accepted: [Route::Single, Route::Batch].map(accepted),
             latency: Route::ALL.map(latency),
             requests,
             events: Family::default(),
             rejected: Family::default(),
-            turned_away: Family::default(),
+            backpressure: Family::default(),
             waited_for_copy: Counter::default(),
             body_bytes: Counter::default(),
             text_bytes: Counter::default(),
@@ -134,11 +135,7 @@ impl Metrics {
         );
         part.register("events", "Events by tenant and outcome", metrics.events.clone());
         part.register("rejected", "Events refused for good, by code", metrics.rejected.clone());
-        part.register(
-            "turned_away",
-            "Times that senders were asked to come back, by reason",
-            metrics.turned_away.clone(),
-        );
+        part.register("backpressure", "Deferred requests, by reason", metrics.backpressure.clone());
         part.register(
             "waited_for_copy",
             "Events that waited for a copy of theirs in flight",
@@ -152,7 +149,7 @@ impl Metrics {
         );
         part.register(
             "in_flight_bytes",
-            "Credit for text in flight that is taken",
+            "Memory budget reserved for text in flight",
             metrics.in_flight_bytes.clone(),
         );
         metrics.register_connections(part);
@@ -163,7 +160,7 @@ impl Metrics {
         part.register("connections", "Connections open", self.connections.clone());
         part.register(
             "refused_connections",
-            "Connections past a cap, by the setting that it is",
+            "Connections over a cap, by setting",
             self.refused_connections.clone(),
         );
         part.register(
@@ -173,10 +170,10 @@ impl Metrics {
         );
     }
 
-    /// Returns a tenant's counters of events accepted, duplicate, rejected and put off.
+    /// Returns a tenant's counters of events accepted, duplicate, rejected and deferred.
     pub(crate) fn of_tenant(&self, tenant: &str) -> [Counter; 4] {
         ["accepted", "duplicate", "rejected", "retry"].map(|outcome| {
-            self.events.get_or_create_owned(&Outcome { tenant: tenant.to_owned(), outcome })
+            self.events.get_or_create_owned(&OutcomeLabels { tenant: tenant.to_owned(), outcome })
         })
     }
 
@@ -189,22 +186,22 @@ impl Metrics {
         match self.accepted.get(place) {
             Some(accepted) if status == StatusCode::ACCEPTED => accepted.inc(),
             _ => {
-                let labels = Request { route: route.name(), status: status.as_u16() };
+                let labels = RequestLabels { route: route.name(), status: status.as_u16() };
                 self.requests.get_or_create(&labels).inc()
             }
         };
     }
 
     pub(crate) fn count_rejected(&self, code: &'static str) {
-        self.rejected.get_or_create(&Code { code }).inc();
+        self.rejected.get_or_create(&CodeLabel { code }).inc();
     }
 
     pub(crate) fn count_refused_connection(&self, reason: &'static str) {
-        self.refused_connections.get_or_create(&Reason { reason }).inc();
+        self.refused_connections.get_or_create(&ReasonLabel { reason }).inc();
     }
 
-    pub(crate) fn count_turned_away(&self, reason: &'static str) {
-        self.turned_away.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn count_backpressure(&self, reason: &'static str) {
+        self.backpressure.get_or_create(&ReasonLabel { reason }).inc();
     }
 }
 

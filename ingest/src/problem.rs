@@ -197,7 +197,7 @@ impl Problem {
                 "Send no Transfer-Encoding but chunked; compress with Content-Encoding."
             }
             Self::MalformedBatch => "The JSON array around the events is malformed or cut short.",
-            Self::MalformedEncoding => "The body is not of its declared Content-Encoding.",
+            Self::MalformedEncoding => "The body does not match its Content-Encoding.",
             Self::BodyCut => "The body ended before its declared end.",
             Self::Unauthorized => {
                 "Send a known API key as Authorization: Bearer KEY or as X-Api-Key: KEY."
@@ -205,22 +205,22 @@ impl Problem {
             Self::AmbiguousKey => {
                 "Send one API key, in one header: two that differ, or one header twice, are not taken."
             }
-            Self::NotFound => "There is nothing at this path.",
-            Self::MethodNotAllowed => "This path does not take this method; see Allow.",
-            Self::RequestTimeout => "The body did not come in time.",
-            Self::ExpansionLimit => "The compressed body expands further than is allowed.",
+            Self::NotFound => "This path does not exist.",
+            Self::MethodNotAllowed => "This path does not support this method; see Allow.",
+            Self::RequestTimeout => "The body did not arrive in time.",
+            Self::ExpansionLimit => "The compressed body exceeds the expansion limit.",
             Self::UnsupportedMediaType => {
                 "Send application/json, or application/x-ndjson for a batch of lines."
             }
             Self::UnsupportedEncoding => "Send gzip, zstd or identity as Content-Encoding.",
-            Self::RateLimited => "More than was agreed is being sent; come back after Retry-After.",
+            Self::RateLimited => "The rate limit is exceeded; retry after Retry-After.",
             Self::TooManyStores => {
-                "This gateway knows as many stores as it may, and this is a new one; its operator has been told."
+                "The store is new, and the gateway has reached its limit of stores; the operator has been notified."
             }
             Self::TooManyTerminals => {
-                "This gateway knows as many terminals as it may, and this is a new one; its operator has been told."
+                "The terminal is new, and the gateway has reached its limit of terminals; the operator has been notified."
             }
-            Self::Unavailable => "Events cannot be made durable now; come back after Retry-After.",
+            Self::Unavailable => "Events cannot be made durable now; retry after Retry-After.",
         }
     }
 }

@@ -9,8 +9,8 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
+use crate::batch_result::BatchResult;
 use crate::problem::{Problem, Reason};
-use crate::tally::Tally;
 
 /// A reply; its body is always at hand.
 pub(crate) type Reply = Response<Full<Bytes>>;
@@ -18,7 +18,7 @@ pub(crate) type Reply = Response<Full<Bytes>>;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
-/// The answer to a connection that cannot be heard for want of room.
+/// The answer to a connection that is over the limit of connections.
 pub(crate) const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\n\
     Content-Length: 0\r\nConnection: close\r\n\r\n";
 
@@ -84,22 +84,25 @@ pub(crate) fn method_not_allowed(methods: &'static str) -> Reply {
     reply
 }
 
-/// Answers a batch with its tally, and the problem that ended it early if there was one.
+/// Answers a batch with its result, and the problem that ended it early if there was one.
 pub(crate) fn batch(
-    tally: &Tally,
+    batch_result: &BatchResult,
     problem: Option<Problem>,
     retry_after_seconds: Option<u64>,
 ) -> Reply {
     #[derive(Serialize)]
-    struct Both<'a> {
+    struct BatchProblem<'a> {
         #[serde(flatten)]
         details: Details<'a>,
         #[serde(flatten)]
-        tally: &'a Tally,
+        batch_result: &'a BatchResult,
     }
-    let Some(problem) = problem else { return reply(StatusCode::ACCEPTED, JSON, json(tally)) };
+    let Some(problem) = problem else {
+        return reply(StatusCode::ACCEPTED, JSON, json(batch_result));
+    };
     let details = Details::new(problem.status(), problem.code(), problem.detail(), None);
-    let reply = reply(problem.status(), PROBLEM_JSON, json(&Both { details, tally }));
+    let reply =
+        reply(problem.status(), PROBLEM_JSON, json(&BatchProblem { details, batch_result }));
     with_problem_headers(reply, problem, retry_after_seconds)
 }
 
@@ -164,14 +167,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_batch_with_a_problem_has_the_members_of_both() {
-        let tally = Tally { accepted: 3, resume_from: Some(3), ..Tally::default() };
-        let reply = batch(&tally, Some(Problem::Unavailable), Some(2));
+        let batch_result =
+            BatchResult { accepted: 3, resume_from: Some(3), ..BatchResult::default() };
+        let reply = batch(&batch_result, Some(Problem::Unavailable), Some(2));
         assert_eq!(
             (reply.status(), &reply.headers()[RETRY_AFTER]),
             (StatusCode::SERVICE_UNAVAILABLE, &HeaderValue::from(2))
         );
         let body = text(reply).await;
         assert!(body.contains(r#""code":"unavailable","accepted":3,"#), "{body}");
-        assert_eq!(batch(&tally, None, None).status(), 202);
+        assert_eq!(batch(&batch_result, None, None).status(), 202);
     }
 }

@@ -1,6 +1,6 @@
-//! From a request to its reply: paths, methods, keys, media types, credit.
+//! Routes requests: paths, methods, keys, media types, rate limits, memory budget.
 //!
-//! Everything that can be said without reading the body is said here, before any of it is read.
+//! Every refusal that does not depend on the body is answered here, before any of it is read.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,68 +14,68 @@ use tillrace_core::log::{Log, LogError};
 use tillrace_core::token_bucket::RateExceeded;
 use tillrace_core::topics::Topics;
 
+use crate::ack::LOG_RETRY;
+use crate::admission::AdmissionPipeline;
+use crate::batch_result::Backpressure;
 use crate::body::{
-    BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, linger,
+    BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
 use crate::clock::Clock;
-use crate::credit::{Credit, Lease};
-use crate::health::Health;
-use crate::intake::Intake;
+use crate::health::GatewayHealth;
 use crate::log_health::LogHealth;
+use crate::memory_budget::{MemoryBudget, MemoryPermit};
 use crate::metrics::{Metrics, Route};
-use crate::pace::Jitter;
 use crate::problem::Problem;
 use crate::publish::Publisher;
 use crate::reply::{self, Reply};
+use crate::retry_after::Jitter;
 use crate::settings::GatewaySettings;
-use crate::settle::LOG_RETRY;
 use crate::split::Format;
-use crate::tally::Setback;
 use crate::tenant::{Caller, Tenants};
 use crate::{batch, head, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// Longest wait named to a client that found no place for its connection.
+/// Wait for a client whose connection is over a cap.
 const CONNECTION_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
-/// Everything that requests share.
-pub(crate) struct Front {
-    pub(crate) intake: Intake,
+/// The state that all requests share.
+pub(crate) struct GatewayState {
+    pub(crate) admission: AdmissionPipeline,
     pub(crate) publisher: Publisher,
-    pub(crate) health: Arc<Health>,
+    pub(crate) health: Arc<GatewayHealth>,
     pub(crate) metrics: Metrics,
     pub(crate) jitter: Jitter,
     pub(crate) clock: Clock,
-    /// By tenant: events accepted, duplicate, rejected, put off.
+    /// By tenant: events accepted, duplicate, rejected, deferred.
     pub(crate) counters: Vec<[Counter; 4]>,
     tenants: Tenants,
-    credit: Arc<Credit>,
+    budget: Arc<MemoryBudget>,
     admission_wait: std::time::Duration,
     body_limits: BodyLimits,
 }
 
-impl Front {
+impl GatewayState {
     pub(crate) fn new(
         settings: &GatewaySettings,
         log: &dyn Log,
         topics: Topics,
         tenants: Tenants,
-        health: Arc<Health>,
+        health: Arc<GatewayHealth>,
         metrics: Metrics,
         clock: Clock,
     ) -> Result<Self, LogError> {
-        let credit = Arc::new(Credit::new(
+        let budget = Arc::new(MemoryBudget::new(
             settings.in_flight.as_u64(),
             [settings.tenant_share_percent, settings.key_share_percent],
             tenants.iter().map(|tenant| tenant.settings.keys.len()),
             metrics.in_flight_bytes.clone(),
         ));
         Ok(Self {
-            intake: Intake::new(
+            admission: AdmissionPipeline::new(
                 settings,
                 topics,
                 log.partitions(),
-                Arc::clone(&credit),
+                Arc::clone(&budget),
                 Arc::clone(&health),
             ),
             publisher: Publisher {
@@ -92,7 +92,7 @@ impl Front {
             jitter: Jitter::new(),
             clock,
             tenants,
-            credit,
+            budget,
             admission_wait: settings.admission_wait,
             body_limits: BodyLimits::from(settings),
         })
@@ -100,44 +100,44 @@ impl Front {
 }
 
 /// Answers one request, and counts it.
-pub(crate) async fn answer(front: Arc<Front>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn answer(state: Arc<GatewayState>, request: Request<Incoming>) -> Reply {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
     if let Some(problem) = head::fault(&request) {
-        // What follows is not read on: where the request ends is not to be trusted.
+        // The rest is not read: the end of the request cannot be trusted.
         let reply = with_close(reply::problem(problem, None));
-        front.metrics.count_request(route, reply.status(), began.elapsed());
+        state.metrics.count_request(route, reply.status(), began.elapsed());
         return reply;
     }
     let reply = match route {
-        Route::Single => post(&front, request, Endpoint::Single).await,
-        Route::Batch => post(&front, request, Endpoint::Batch).await,
-        Route::Health => get(&request, || health(&front)),
-        Route::Ready => get(&request, || ready(&front)),
+        Route::Single => post(&state, request, Endpoint::Single).await,
+        Route::Batch => post(&state, request, Endpoint::Batch).await,
+        Route::Health => get(&request, || health(&state)),
+        Route::Ready => get(&request, || ready(&state)),
         Route::Other => {
             dismiss(request);
             reply::problem(Problem::NotFound, None)
         }
     };
-    front.metrics.count_request(route, reply.status(), began.elapsed());
+    state.metrics.count_request(route, reply.status(), began.elapsed());
     reply
 }
 
-/// Answers a request on a connection past a cap: health checks as ever, all else with the wish to come back.
-pub(crate) fn answer_in_reserve(front: &Front, request: Request<Incoming>) -> Reply {
+/// Answers a request on a connection over a cap: health checks as usual, all others with `Retry-After`.
+pub(crate) fn answer_in_reserve(state: &GatewayState, request: Request<Incoming>) -> Reply {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
     let reply = match route {
-        Route::Health => get(&request, || health(front)),
-        Route::Ready => get(&request, || ready(front)),
+        Route::Health => get(&request, || health(state)),
+        Route::Ready => get(&request, || ready(state)),
         Route::Single | Route::Batch | Route::Other => {
-            front.metrics.count_turned_away("connections");
+            state.metrics.count_backpressure("connections");
             dismiss(request);
-            let seconds = front.jitter.retry_after_seconds(CONNECTION_RETRY);
+            let seconds = state.jitter.retry_after_seconds(CONNECTION_RETRY);
             reply::problem(Problem::Unavailable, Some(seconds))
         }
     };
-    front.metrics.count_request(route, reply.status(), began.elapsed());
+    state.metrics.count_request(route, reply.status(), began.elapsed());
     with_close(reply)
 }
 
@@ -152,66 +152,66 @@ enum Endpoint {
     Batch,
 }
 
-/// A request to take events, admitted.
-pub(crate) struct Admitted<'a> {
+/// An admitted request with events.
+pub(crate) struct AdmittedRequest<'a> {
     pub(crate) caller: &'a Caller,
     pub(crate) format: Format,
     pub(crate) body: BodyReader,
     pub(crate) traceparent: Option<String>,
-    pub(crate) lease: Lease,
+    pub(crate) permit: MemoryPermit,
 }
 
-async fn post(front: &Front, request: Request<Incoming>, endpoint: Endpoint) -> Reply {
+async fn post(state: &GatewayState, request: Request<Incoming>, endpoint: Endpoint) -> Reply {
     if request.method() != Method::POST {
         dismiss(request);
         return reply::method_not_allowed("POST");
     }
-    match admit(front, request, endpoint).await {
-        Err(turned_down) => turned_down,
+    match admit(state, request, endpoint).await {
+        Err(refusal) => refusal,
         Ok(admitted) => match endpoint {
-            Endpoint::Single => single::take(front, admitted).await,
-            Endpoint::Batch => batch::take(front, admitted).await,
+            Endpoint::Single => single::take(state, admitted).await,
+            Endpoint::Batch => batch::take(state, admitted).await,
         },
     }
 }
 
 async fn admit(
-    front: &Front,
+    state: &GatewayState,
     request: Request<Incoming>,
     endpoint: Endpoint,
-) -> Result<Admitted<'_>, Reply> {
+) -> Result<AdmittedRequest<'_>, Reply> {
     let headers = request.headers();
-    let caller = match front.tenants.caller(headers) {
+    let caller = match state.tenants.caller(headers) {
         Ok(caller) => caller,
-        Err(problem) => return Err(turn_down(request, problem)),
+        Err(problem) => return Err(refuse(request, problem)),
     };
     let Some(format) = format(headers, endpoint) else {
-        return Err(turn_down(request, Problem::UnsupportedMediaType));
+        return Err(refuse(request, Problem::UnsupportedMediaType));
     };
     let Some(encoding) = media::encoding(headers) else {
-        return Err(turn_down(request, Problem::UnsupportedEncoding));
+        return Err(refuse(request, Problem::UnsupportedEncoding));
     };
-    if let Err(RateExceeded { wait }) = caller.can_pay(front.clock.now().steady_ns) {
-        return Err(put_off(front, request, Setback::Limited(wait)));
+    if let Err(RateExceeded { wait }) = caller.can_charge(state.clock.now().steady_ns) {
+        return Err(defer(state, request, Backpressure::RateLimited(wait)));
     }
-    if !front.publisher.log.lets_through() {
-        return Err(put_off(front, request, Setback::Unavailable(LOG_RETRY)));
+    if !state.publisher.log.admits_request() {
+        return Err(defer(state, request, Backpressure::Unavailable(LOG_RETRY)));
     }
-    let bytes = first_lease_bytes(headers, encoding);
-    let leased = front.credit.lease(caller.holder(), bytes, front.admission_wait).await;
-    let Ok(lease) = leased else {
-        return Err(put_off(front, request, Setback::NoCredit));
+    let bytes = first_permit_bytes(headers, encoding);
+    let acquired = state.budget.acquire(caller.holder(), bytes, state.admission_wait).await;
+    let Ok(permit) = acquired else {
+        return Err(defer(state, request, Backpressure::MemoryLimit));
     };
     let traceparent = traceparent(headers);
-    let Ok(body) = BodyReader::new(request.into_body(), encoding, front.body_limits) else {
-        return Err(come_back(front, Setback::NoCredit));
+    let Ok(body) = BodyReader::new(request.into_body(), encoding, state.body_limits) else {
+        return Err(retry_later(state, Backpressure::MemoryLimit));
     };
-    Ok(Admitted { caller, format, body, traceparent, lease })
+    Ok(AdmittedRequest { caller, format, body, traceparent, permit })
 }
 
-/// Credit that a body needs before any of it has come: for all of it if it is short, else for a first step; a decoder
-/// besides. It grows with the body.
-fn first_lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
+/// Returns the budget that a body needs before it is read: for all of it if it is short, otherwise for a first step, and
+/// for its decoder. The permit grows with the body.
+fn first_permit_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse().ok()).unwrap_or(u64::MAX);
     match encoding {
@@ -221,7 +221,7 @@ fn first_lease_bytes(headers: &HeaderMap, encoding: Encoding) -> u64 {
     }
 }
 
-/// Tells how events follow one another; a single one is taken as an array's only element would be.
+/// Returns the format of the body; a single event is read like the only element of an array.
 fn format(headers: &HeaderMap, endpoint: Endpoint) -> Option<Format> {
     match endpoint {
         Endpoint::Single => media::is_json(headers).then_some(Format::Array),
@@ -229,8 +229,8 @@ fn format(headers: &HeaderMap, endpoint: Endpoint) -> Option<Format> {
     }
 }
 
-/// Takes a `traceparent` of version 00 (W3C Trace Context, section 3.2.2). Ids of zeros are none, and of two headers none
-/// is the right one.
+/// Reads a `traceparent` of version 00 (W3C Trace Context, section 3.2.2). Ids of zeros are invalid, and so are two
+/// headers.
 fn traceparent(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(&TRACEPARENT).iter();
     let value = values.next()?.to_str().ok()?;
@@ -244,31 +244,31 @@ fn traceparent(headers: &HeaderMap) -> Option<String> {
     let is_id = |part: &str, length| is_hex(part, length) && part.bytes().any(|b| b != b'0');
     let [version, trace, parent, flags] = parts.as_slice() else { return None };
     let valid = *version == "00" && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
-    // It is kept with the event, and digits are hexadecimal too.
+    // The value is stored with the event, and hexadecimal digits may form a card number.
     (valid && !holds_card_data(value)).then(|| value.to_owned())
 }
 
-fn turn_down(request: Request<Incoming>, problem: Problem) -> Reply {
+fn refuse(request: Request<Incoming>, problem: Problem) -> Reply {
     dismiss(request);
     reply::problem(problem, None)
 }
 
-/// Puts off a request of which nothing was read.
-fn put_off(front: &Front, request: Request<Incoming>, setback: Setback) -> Reply {
+/// Defers a request before its body is read.
+fn defer(state: &GatewayState, request: Request<Incoming>, backpressure: Backpressure) -> Reply {
     dismiss(request);
-    come_back(front, setback)
+    retry_later(state, backpressure)
 }
 
-fn come_back(front: &Front, setback: Setback) -> Reply {
-    front.metrics.count_turned_away(setback.name());
-    let seconds = front.jitter.retry_after_seconds(setback.wait());
-    reply::problem(setback.problem(), Some(seconds))
+fn retry_later(state: &GatewayState, backpressure: Backpressure) -> Reply {
+    state.metrics.count_backpressure(backpressure.name());
+    let seconds = state.jitter.retry_after_seconds(backpressure.wait());
+    reply::problem(backpressure.problem(), Some(seconds))
 }
 
-/// Lets go of a request whose body is not wanted. A client that asked first is not invited to send.
+/// Drains a request whose body is not wanted, unless the client waits for `100 Continue`.
 fn dismiss(request: Request<Incoming>) {
     if !request.headers().contains_key(EXPECT) {
-        linger(request.into_body());
+        drain_body(request.into_body());
     }
 }
 
@@ -279,16 +279,16 @@ fn get(request: &Request<Incoming>, reply: impl FnOnce() -> Reply) -> Reply {
     }
 }
 
-fn health(_front: &Front) -> Reply {
+fn health(_front: &GatewayState) -> Reply {
     #[derive(serde::Serialize)]
-    struct Alive {
+    struct Liveness {
         status: &'static str,
     }
-    reply::with_json(StatusCode::OK, &Alive { status: "alive" })
+    reply::with_json(StatusCode::OK, &Liveness { status: "alive" })
 }
 
-fn ready(front: &Front) -> Reply {
-    let readiness = front.health.readiness();
+fn ready(state: &GatewayState) -> Reply {
+    let readiness = state.health.readiness();
     let status =
         if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::with_json(status, &readiness)
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn a_body_is_admitted_by_its_first_step() {
         let of = |length, encoding| {
-            first_lease_bytes(&headers(&[("content-length", length)]), encoding) / 1024
+            first_permit_bytes(&headers(&[("content-length", length)]), encoding) / 1024
         };
         assert_eq!(of("2048", Encoding::Identity), 2);
         assert_eq!(of("99999999", Encoding::Identity), 16);

@@ -11,10 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tillrace_core::setting::{DurationText, Inspection, SettingErrors, SizeText};
 
-/// What one body may need to be read to its end: a zstd window, its decoder, the longest event, and a chunk on its way.
-const LONGEST_LEASE_BYTES: u64 = 10 * 1024 * 1024;
-/// Most that one sender may hold, percent, if the next is to find room.
-const MOST_SHARE_PERCENT: u8 = 90;
+/// Memory that one body may need: a zstd window, its decoder, the longest event, and a chunk in flight.
+const MAX_PERMIT_BYTES: u64 = 10 * 1024 * 1024;
+/// Largest share of one sender, percent, so that the next finds room.
+const MAX_SHARE_PERCENT: u8 = 90;
 /// Largest window a zstd body may ask the decoder for (RFC 9659, section 3).
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -138,14 +138,14 @@ impl GatewaySettings {
         Inspection::of("ingest", |found| self.inspect(found))
     }
 
-    /// Notes what cannot be.
+    /// Reports invalid settings.
     pub fn inspect(&self, found: &mut Inspection) {
         // The rest is for the next sender.
-        found.range("tenant_share_percent", self.tenant_share_percent, 1..=MOST_SHARE_PERCENT);
-        found.range("key_share_percent", self.key_share_percent, 1..=MOST_SHARE_PERCENT);
+        found.range("tenant_share_percent", self.tenant_share_percent, 1..=MAX_SHARE_PERCENT);
+        found.range("key_share_percent", self.key_share_percent, 1..=MAX_SHARE_PERCENT);
         let of_tenant = self.in_flight.as_u64() / 100 * u64::from(self.tenant_share_percent);
         found.require(
-            of_tenant / 100 * u64::from(self.key_share_percent) >= LONGEST_LEASE_BYTES,
+            of_tenant / 100 * u64::from(self.key_share_percent) >= MAX_PERMIT_BYTES,
             "in_flight",
             "leaves one key of one tenant less than the 10MiB that one zstd body may need",
             "raise it, tenant_share_percent or key_share_percent",

@@ -2,68 +2,68 @@
 
 use bytes::Bytes;
 
+use crate::ack::IngestRequest;
+use crate::batch_result::{Backpressure, BatchResult, ExceptionCause};
 use crate::body::BodyError;
-use crate::pace::{BODY_RETRY, CREDIT_RETRY};
 use crate::problem::{Problem, Remedy};
 use crate::reply::{self, Reply};
-use crate::route::{Admitted, Front};
-use crate::settle::Request;
+use crate::retry_after::{BODY_RETRY, MEMORY_RETRY};
+use crate::route::{AdmittedRequest, GatewayState};
 use crate::split::Piece;
-use crate::tally::{Cause, Setback, Tally};
 
 use tillrace_core::decode::MAX_EVENT_BYTES;
 
-/// White space around the event is let pass up to this.
-const SLACK_BYTES: usize = 1024;
+/// Most white space around the event.
+const MAX_WHITESPACE_BYTES: usize = 1024;
 /// Longest body that is read.
-const MOST_BYTES: usize = MAX_EVENT_BYTES + SLACK_BYTES;
+const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + MAX_WHITESPACE_BYTES;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Takes one event and answers when it is durable or refused.
-pub(crate) async fn take(front: &Front, admitted: Admitted<'_>) -> Reply {
-    let Admitted { caller, mut body, traceparent, mut lease, .. } = admitted;
-    let whole = body.whole(MOST_BYTES, &mut lease).await;
-    front.metrics.body_bytes.inc_by(body.taken_bytes());
+pub(crate) async fn take(state: &GatewayState, admitted: AdmittedRequest<'_>) -> Reply {
+    let AdmittedRequest { caller, mut body, traceparent, mut permit, .. } = admitted;
+    let whole = body.whole(MAX_BODY_BYTES, &mut permit).await;
+    state.metrics.body_bytes.inc_by(body.taken_bytes());
     let text = match whole {
         Ok(text) => text,
         Err(error) => {
-            body.linger();
+            body.drain();
             let problem = problem_of(&error);
             if problem == Problem::Unavailable {
-                front.metrics.count_turned_away(Setback::NoCredit.name());
+                state.metrics.count_backpressure(Backpressure::MemoryLimit.name());
             }
-            return reply::problem(problem, retry_after(front, problem));
+            return reply::problem(problem, retry_after(state, problem));
         }
     };
     if text.is_none() {
-        body.linger();
+        body.drain();
     }
     let event = text.as_deref().map(trimmed);
     let piece = match event {
         Some(event) if event.len() <= MAX_EVENT_BYTES => Piece::Event(0..event.len()),
         _ => Piece::TooLarge,
     };
-    let bytes = text.as_ref().map_or(MOST_BYTES, Bytes::len) as u64;
-    let request = Request { front, caller, traceparent: traceparent.as_deref() };
-    let mut tally = Tally::default();
+    let bytes = text.as_ref().map_or(MAX_BODY_BYTES, Bytes::len) as u64;
+    let request = IngestRequest { state, caller, traceparent: traceparent.as_deref() };
+    let mut batch_result = BatchResult::default();
     let chunk = request.submit(event.unwrap_or_default(), &[piece], bytes, 0).await;
-    // It lies in hyper's buffer; while it is held, hyper would need another.
+    // The text is a slice of hyper's buffer; hyper would need another while it is held.
     drop(text);
-    request.settle(chunk, &mut tally).await;
-    request.count(&tally);
-    drop(lease);
-    answer(front, &tally)
+    request.ack(chunk, &mut batch_result).await;
+    request.count(&batch_result);
+    drop(permit);
+    answer(state, &batch_result)
 }
 
-fn answer(front: &Front, tally: &Tally) -> Reply {
-    match tally.exceptions.first() {
-        None if tally.duplicate > 0 => reply::accepted("duplicate"),
+fn answer(state: &GatewayState, batch_result: &BatchResult) -> Reply {
+    match batch_result.exceptions.first() {
+        None if batch_result.duplicate > 0 => reply::accepted("duplicate"),
         None => reply::accepted("accepted"),
         Some(exception) => match exception.cause {
-            Cause::Refused(reason) => reply::refused(reason, &exception.pointer),
-            Cause::PutOff(setback) => {
-                let seconds = front.jitter.retry_after_seconds(setback.wait());
-                reply::problem(setback.problem(), Some(seconds))
+            ExceptionCause::Refused(reason) => reply::refused(reason, &exception.pointer),
+            ExceptionCause::Deferred(backpressure) => {
+                let seconds = state.jitter.retry_after_seconds(backpressure.wait());
+                reply::problem(backpressure.problem(), Some(seconds))
             }
         },
     }
@@ -74,10 +74,10 @@ fn trimmed(text: &[u8]) -> &[u8] {
     text.strip_prefix(BOM).unwrap_or(text).trim_ascii()
 }
 
-/// Returns when to come back for a body that another time may come whole.
-pub(crate) fn retry_after(front: &Front, fault: Problem) -> Option<u64> {
-    let wait = if fault == Problem::Unavailable { CREDIT_RETRY } else { BODY_RETRY };
-    (fault.remedy() == Remedy::Retry).then(|| front.jitter.retry_after_seconds(wait))
+/// Returns `Retry-After` for a body that may arrive completely another time.
+pub(crate) fn retry_after(state: &GatewayState, fault: Problem) -> Option<u64> {
+    let wait = if fault == Problem::Unavailable { MEMORY_RETRY } else { BODY_RETRY };
+    (fault.remedy() == Remedy::Retry).then(|| state.jitter.retry_after_seconds(wait))
 }
 
 /// Returns the problem of a body that could not be read.
@@ -87,6 +87,6 @@ pub(crate) fn problem_of(error: &BodyError) -> Problem {
         BodyError::Cut => Problem::BodyCut,
         BodyError::Malformed(_) => Problem::MalformedEncoding,
         BodyError::Expansion => Problem::ExpansionLimit,
-        BodyError::NoCredit => Problem::Unavailable,
+        BodyError::MemoryLimit => Problem::Unavailable,
     }
 }

@@ -1,11 +1,11 @@
 //! Splits a streamed batch into the texts of its events, without parsing them.
 //!
 //! A body is NDJSON or one JSON array. The splitter owns the bytes that were read and not yet
-//! judged: at most one chunk and one unfinished event. It finds where events begin and end, no
-//! more; what stands between the marks is the decoder's business, so that one malformed event is
-//! refused alone. An event over the limit is reported once and its bytes are dropped as they come.
+//! evaluated: at most one chunk and one unfinished event. It only finds where events begin and end; the
+//! decoder parses them, so that one malformed event is refused alone. An event over the limit is
+//! reported once and its bytes are dropped as they come.
 //!
-//! Stands between the (decompressed) body and the decoder.
+//! Comes between the (decompressed) body and the decoder.
 
 mod array;
 mod lines;
@@ -37,7 +37,7 @@ pub enum Piece {
 
 /// The array around the events is not JSON; the events before were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the JSON array around the events is malformed or cut short")]
+#[error("JSON array around the events is malformed or ends early")]
 pub struct Malformed;
 
 /// An incremental splitter of one body.
@@ -47,13 +47,13 @@ pub struct Splitter {
     max_event_bytes: usize,
     max_pieces: usize,
     text: Vec<u8>,
-    /// Everything before was looked at.
+    /// Everything before was scanned.
     scanned: usize,
     /// Where the unfinished event begins.
     start: usize,
     /// The unfinished event is over the limit: its bytes go as they come.
     skipping: bool,
-    /// The start of the body was looked at for a byte order mark.
+    /// The start of the body was checked for a byte order mark.
     begun: bool,
     array: ArrayState,
     pieces: Vec<Piece>,
@@ -84,8 +84,8 @@ impl Splitter {
         &mut self.text
     }
 
-    /// Looks at what was appended. Returns true when it looked at everything, false when it stopped
-    /// because the pieces must be taken first. `ended` says that nothing more will come.
+    /// Scans the appended bytes. Returns true when it scanned all of them, false when it stopped
+    /// because the pieces must be taken first. `ended` tells that the body is complete.
     ///
     /// # Errors
     /// [`Malformed`] when the array around the events is; pieces found before it stay.

@@ -1,10 +1,10 @@
-//! Tenants and their API keys: who is calling, and by which rules.
+//! Tenants and their API keys: the caller of a request, and its rules.
 //!
-//! A key is found by its SHA-256, which is all that the configuration holds of it; looking up a
-//! hash that the caller cannot choose leaks nothing by its timing.
+//! A key is found by its SHA-256, because the configuration holds only hashes; the timing of looking up
+//! a hash, which the caller cannot choose, leaks nothing.
 
+mod charge;
 mod names;
-mod payment;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
@@ -16,16 +16,16 @@ use sha2::{Digest, Sha256};
 use tillrace_core::envelope::Scope;
 use tillrace_core::setting::{Inspection, SettingErrors};
 
-pub(crate) use names::{Cap, Named};
-pub(crate) use payment::{Paid, cost_of, refund_of};
+pub(crate) use charge::{ChunkCharge, cost_of, refund_of};
+pub(crate) use names::{NameCap, NameKind};
 pub use settings::{KeySettings, LimitSettings, TenantSettings, inspect};
 
-use crate::credit::Holder;
 use crate::loyalty::LoyaltyHash;
-use crate::meter::Meter;
+use crate::memory_budget::BudgetHolder;
 use crate::problem::Problem;
+use crate::rate_limits::RateLimits;
 
-use names::Names;
+use names::NameRegistry;
 
 static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const ALL_STORES: &str = "*";
@@ -39,36 +39,36 @@ pub struct Tenants {
     all: Vec<Arc<Tenant>>,
 }
 
-/// Who is calling: a tenant, by one of its keys.
+/// The caller of a request: a tenant, by one of its keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: Arc<Tenant>,
     key: u32,
 }
 
-/// One tenant at work.
+/// One tenant.
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) settings: TenantSettings,
-    /// Its place among the tenants.
+    /// Its index among the tenants.
     pub(crate) number: usize,
-    /// Tells it from every other tenant of this process; never 0.
+    /// Unique among all tenants of this process; never 0.
     pub(crate) serial: u64,
-    /// Fingerprint of the settings an event was judged by.
+    /// Fingerprint of the settings that events are evaluated by.
     pub(crate) policy_revision: String,
     pub(crate) scope: Scope,
     pub(crate) clock_skew_ms: i64,
     pub(crate) loyalty: Option<LoyaltyHash>,
-    keys: Vec<Stores>,
-    names: Names,
-    meter: Meter,
-    store_meter: Meter,
-    key_meters: Vec<Meter>,
+    keys: Vec<AllowedStores>,
+    names: NameRegistry,
+    limits: RateLimits,
+    store_limits: RateLimits,
+    key_limits: Vec<RateLimits>,
 }
 
 /// Stores that a key may send for.
 #[derive(Debug)]
-enum Stores {
+enum AllowedStores {
     All,
     These(HashSet<String>),
 }
@@ -104,7 +104,7 @@ impl Tenants {
         Ok(tenants)
     }
 
-    /// Finds out who calls, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
+    /// Returns the caller, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
     ///
     /// # Errors
     /// The [`Problem`] of a request whose key is missing, unknown, or not the only one: which of two is meant is not
@@ -140,32 +140,32 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 impl Caller {
-    /// Returns as whom it holds credit.
-    pub(crate) fn holder(&self) -> Holder {
-        Holder { tenant: self.tenant.number, key: self.key as usize }
+    /// Returns the holder of its permits.
+    pub(crate) fn holder(&self) -> BudgetHolder {
+        BudgetHolder { tenant: self.tenant.number, key: self.key as usize }
     }
 
-    /// Returns the dense id of a store of an event that is to be taken, and makes it and its terminal known.
+    /// Returns the dense id of the store of an accepted event, and registers it and its terminal.
     ///
     /// # Errors
-    /// The [`Cap`] that keeps a new name out.
-    pub(crate) fn know(&self, store: &str, terminal: &str) -> Result<u32, Cap> {
-        self.tenant.names.know(self.key as usize, store, terminal)
+    /// The [`NameCap`] that keeps a new name out.
+    pub(crate) fn register(&self, store: &str, terminal: &str) -> Result<u32, NameCap> {
+        self.tenant.names.register(self.key as usize, store, terminal)
     }
 
-    /// Returns the dense id of a store of a refused event, if it and its terminal are known.
+    /// Returns the dense id of the store of a refused event, if it and its terminal are registered.
     pub(crate) fn find(&self, store: &str, terminal: &str) -> Option<u32> {
         self.tenant.names.find(store, terminal)
     }
 
-    /// Tells whether a refused event of a terminal that is not known may leave a marker.
+    /// Tells whether a refused event of an unregistered terminal may leave a marker.
     pub(crate) fn admit_guest(&self, store: &str, terminal: &str) -> bool {
         self.tenant.names.admit_guest(self.key as usize, store, terminal)
     }
 
-    /// Takes note that a cap on names was met; true the first time.
-    pub(crate) fn meets(&self, cap: Cap) -> bool {
-        self.tenant.names.meets(cap)
+    /// Records that a cap on names was reached; returns true the first time.
+    pub(crate) fn record_cap(&self, cap: NameCap) -> bool {
+        self.tenant.names.record_cap(cap)
     }
 
     /// Returns the name of its key, for people.
@@ -177,8 +177,8 @@ impl Caller {
     /// Tells whether this key may send for a store.
     pub(crate) fn may_send_for(&self, store: &str) -> bool {
         match self.tenant.keys.get(self.key as usize) {
-            Some(Stores::All) => true,
-            Some(Stores::These(stores)) => stores.contains(store),
+            Some(AllowedStores::All) => true,
+            Some(AllowedStores::These(stores)) => stores.contains(store),
             None => false,
         }
     }
@@ -188,9 +188,9 @@ impl Tenant {
     fn new(settings: TenantSettings, number: usize) -> Self {
         let stores = |key: &KeySettings| {
             if key.is_for_all_stores() {
-                Stores::All
+                AllowedStores::All
             } else {
-                Stores::These(key.stores.iter().cloned().collect())
+                AllowedStores::These(key.stores.iter().cloned().collect())
             }
         };
         let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
@@ -205,10 +205,14 @@ impl Tenant {
                 .as_ref()
                 .map(|secret| LoyaltyHash::new(secret.expose().as_bytes())),
             keys: settings.keys.iter().map(stores).collect(),
-            names: Names::new(&settings),
-            meter: Meter::new(&settings.limits.tenant, 1),
-            store_meter: Meter::new(&settings.limits.store, settings.max_stores),
-            key_meters: settings.keys.iter().map(|key| Meter::new(&key_rates(key), 1)).collect(),
+            names: NameRegistry::new(&settings),
+            limits: RateLimits::new(&settings.limits.tenant, 1),
+            store_limits: RateLimits::new(&settings.limits.store, settings.max_stores),
+            key_limits: settings
+                .keys
+                .iter()
+                .map(|key| RateLimits::new(&key_rates(key), 1))
+                .collect(),
             settings,
         }
     }

@@ -11,12 +11,12 @@ use bytes::Buf;
 use tokio::io::{AsyncRead, ReadBuf};
 use zstd::zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer, get_error_name};
 
-use super::Wire;
+use super::RawBody;
 use crate::settings::ZSTD_WINDOW_LOG;
 
 /// A body, and the decoder that it goes through.
 pub(super) struct ZstdDecoder {
-    pub(super) wire: Wire,
+    pub(super) wire: RawBody,
     context: DCtx<'static>,
     /// A frame was begun and has not ended.
     in_frame: bool,
@@ -27,7 +27,7 @@ pub(super) struct ZstdDecoder {
 
 impl ZstdDecoder {
     /// Makes a decoder that takes frames with a window of up to 8 MiB.
-    pub(super) fn new(wire: Wire) -> io::Result<Self> {
+    pub(super) fn new(wire: RawBody) -> io::Result<Self> {
         let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
         let window = DParameter::WindowLogMax(ZSTD_WINDOW_LOG);
         context.set_parameter(window).map_err(|code| io::Error::other(get_error_name(code)))?;

@@ -1,11 +1,11 @@
-//! Names of stores and terminals that a gateway knows of a tenant, within caps.
+//! The registry of a tenant's store and terminal names, within caps.
 //!
-//! Only an event that is taken makes its names known. A cap per key and one per store stand before the tenant's, so that
-//! no key can use up the places of the others. Past a cap an event is put off and not refused: a sale of a new till is not
-//! lost for what another sender did.
+//! Only accepted events register their names. Caps per key and per store apply before the tenant's, so that no key can use
+//! up the names of the others. Over a cap an event is deferred, not refused: a sale of a new terminal must not be lost
+//! because of another sender.
 //!
-//! A refused event of a terminal that is not known may still leave a marker, or its number would be missing; such guests
-//! have a table of their own, which is all that refused names can fill.
+//! A refused event of an unregistered terminal may still leave a marker, or its number would be missing. Such guests have a
+//! table of their own, the only one that refused names can fill.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -14,21 +14,21 @@ use tillrace_core::intern::Interner;
 
 use super::settings::{KeySettings, TenantSettings};
 
-/// What one key that may send for all stores can make known of a tenant's caps, percent, where there are other keys.
+/// Part of a tenant's caps that one key for all stores may use while there are other keys, percent.
 const KEY_PERCENT: u32 = 75;
 /// Guests, as a part of the terminals: one in so many; and of a key, one in so many of those.
 const GUESTS_PART: u32 = 10;
 const KEY_GUESTS_PART: u32 = 4;
 
-/// What there are too many names of.
+/// Kind of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
+pub(crate) enum NameKind {
     Stores,
     Terminals,
 }
 
-impl Named {
-    /// Returns the word for it.
+impl NameKind {
+    /// Returns its name.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Stores => "stores",
@@ -37,60 +37,60 @@ impl Named {
     }
 }
 
-/// Whose cap on names was met.
+/// Scope of a cap on names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Capped {
+pub(crate) enum CapScope {
     Key,
     Store,
     Tenant,
 }
 
-/// Which cap on names was met.
+/// A cap on names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cap {
-    pub(crate) named: Named,
-    pub(crate) of: Capped,
+pub(crate) struct NameCap {
+    pub(crate) named: NameKind,
+    pub(crate) of: CapScope,
 }
 
-impl Cap {
+impl NameCap {
     /// Returns the setting that it follows from.
     pub(crate) fn setting(self) -> &'static str {
         match (self.named, self.of) {
-            (Named::Stores, _) => "max_stores",
-            (Named::Terminals, Capped::Store) => "max_terminals_per_store",
-            (Named::Terminals, Capped::Key | Capped::Tenant) => "max_terminals",
+            (NameKind::Stores, _) => "max_stores",
+            (NameKind::Terminals, CapScope::Store) => "max_terminals_per_store",
+            (NameKind::Terminals, CapScope::Key | CapScope::Tenant) => "max_terminals",
         }
     }
 
     fn bit(self) -> u8 {
-        1 << (self.of as u8 + if self.named == Named::Stores { 0 } else { 3 })
+        1 << (self.of as u8 + if self.named == NameKind::Stores { 0 } else { 3 })
     }
 }
 
 /// The names of one tenant.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct NameRegistry {
     stores: Interner,
     terminals: Interner,
     guests: Interner,
     terminals_per_store: u32,
     guests_per_key: u32,
-    /// Held while a new name is made known; known ones are found without it.
-    counts: Mutex<Counts>,
-    /// Caps that were met, a bit each.
+    /// Locked while a new name is registered; registered ones are found without it.
+    counts: Mutex<NameCounts>,
+    /// Caps that were reached, a bit each.
     met: AtomicU8,
 }
 
 #[derive(Debug)]
-struct Counts {
+struct NameCounts {
     /// Terminals of each store, by its id.
     by_store: Vec<u32>,
-    by_key: Vec<CountsOfKey>,
+    by_key: Vec<KeyCounts>,
 }
 
-/// Names that a key has made known, and how many it may.
+/// Names that a key has registered, and its caps.
 #[derive(Debug)]
-struct CountsOfKey {
+struct KeyCounts {
     stores: u32,
     terminals: u32,
     guests: u32,
@@ -98,58 +98,60 @@ struct CountsOfKey {
     max_terminals: u32,
 }
 
-impl Names {
+impl NameRegistry {
     pub(super) fn new(settings: &TenantSettings) -> Self {
         let guests = settings.max_terminals.div_ceil(GUESTS_PART);
-        let by_key = settings.keys.iter().map(|key| CountsOfKey::new(settings, key)).collect();
+        let by_key = settings.keys.iter().map(|key| KeyCounts::new(settings, key)).collect();
         Self {
             stores: Interner::new(settings.max_stores),
             terminals: Interner::new(settings.max_terminals),
             guests: Interner::new(guests),
             terminals_per_store: settings.max_terminals_per_store,
             guests_per_key: guests.div_ceil(KEY_GUESTS_PART),
-            counts: Mutex::new(Counts { by_store: Vec::new(), by_key }),
+            counts: Mutex::new(NameCounts { by_store: Vec::new(), by_key }),
             met: AtomicU8::new(0),
         }
     }
 
-    /// Returns the dense id of a store, if it and its terminal are known.
+    /// Returns the dense id of a store, if it and its terminal are registered.
     pub(super) fn find(&self, store: &str, terminal: &str) -> Option<u32> {
         let store = self.stores.find(0, store)?;
         self.terminals.find(store, terminal).map(|_terminal| store)
     }
 
-    /// Returns the dense id of a store, and makes it and its terminal known to the place of a key.
+    /// Returns the dense id of a store, and registers it and its terminal for a key.
     ///
     /// # Errors
-    /// The [`Cap`] that keeps a new name out; nothing is made known then.
-    pub(super) fn know(&self, key: usize, store: &str, terminal: &str) -> Result<u32, Cap> {
+    /// The [`NameCap`] that a new name exceeds; nothing is registered then.
+    pub(super) fn register(&self, key: usize, store: &str, terminal: &str) -> Result<u32, NameCap> {
         if let Some(known) = self.find(store, terminal) {
             return Ok(known);
         }
         let mut counts = self.counts.lock();
-        let Counts { by_store, by_key } = &mut *counts;
+        let NameCounts { by_store, by_key } = &mut *counts;
         let known_store = self.stores.find(0, store);
-        let (named, capped) = (Named::Stores, |named, of| Err(Cap { named, of }));
-        let Some(of_key) = by_key.get_mut(key) else { return capped(named, Capped::Key) };
+        let (named, capped) = (NameKind::Stores, |named, of| Err(NameCap { named, of }));
+        let Some(of_key) = by_key.get_mut(key) else { return capped(named, CapScope::Key) };
         if known_store.is_none() && of_key.stores >= of_key.max_stores {
-            return capped(named, Capped::Key);
+            return capped(named, CapScope::Key);
         }
         if known_store.is_none() && self.stores.is_full() {
-            return capped(named, Capped::Tenant);
+            return capped(named, CapScope::Tenant);
         }
         let of_store = known_store.and_then(|id| by_store.get(id as usize)).copied().unwrap_or(0);
         let is_new = known_store.is_none_or(|id| self.terminals.find(id, terminal).is_none());
-        let named = Named::Terminals;
+        let named = NameKind::Terminals;
         if is_new && of_key.terminals >= of_key.max_terminals {
-            return capped(named, Capped::Key);
+            return capped(named, CapScope::Key);
         }
         if is_new && of_store >= self.terminals_per_store {
-            return capped(named, Capped::Store);
+            return capped(named, CapScope::Store);
         }
-        let Ok(id) = self.stores.id(0, store) else { return capped(Named::Stores, Capped::Tenant) };
+        let Ok(id) = self.stores.id(0, store) else {
+            return capped(NameKind::Stores, CapScope::Tenant);
+        };
         if self.terminals.id(id, terminal).is_err() {
-            return capped(named, Capped::Tenant);
+            return capped(named, CapScope::Tenant);
         }
         of_key.stores += u32::from(known_store.is_none());
         of_key.terminals += u32::from(is_new);
@@ -162,7 +164,7 @@ impl Names {
         Ok(id)
     }
 
-    /// Tells whether a refused event of an unknown terminal may leave a marker, and remembers it as a guest.
+    /// Tells whether a refused event of an unregistered terminal may leave a marker, and keeps it as a guest.
     pub(super) fn admit_guest(&self, key: usize, store: &str, terminal: &str) -> bool {
         // No id has a control character in it.
         let name = format!("{store}\0{terminal}");
@@ -178,13 +180,13 @@ impl Names {
         true
     }
 
-    /// Takes note that a cap was met; true the first time.
-    pub(super) fn meets(&self, cap: Cap) -> bool {
+    /// Records that a cap was reached; returns true the first time.
+    pub(super) fn record_cap(&self, cap: NameCap) -> bool {
         self.met.fetch_or(cap.bit(), Ordering::Relaxed) & cap.bit() == 0
     }
 }
 
-impl CountsOfKey {
+impl KeyCounts {
     fn new(settings: &TenantSettings, key: &KeySettings) -> Self {
         let part = |cap: u32| {
             let is_only = settings.keys.len() == 1;
@@ -206,28 +208,28 @@ mod tests {
 
     use super::*;
 
-    const STORE_TERMINALS: Cap = Cap { named: Named::Terminals, of: Capped::Store };
+    const STORE_TERMINALS: NameCap = NameCap { named: NameKind::Terminals, of: CapScope::Store };
     const ALL: usize = 0;
     const ONE_STORE: usize = 1;
 
-    fn names(more: &serde_json::Value) -> Names {
+    fn names(more: &serde_json::Value) -> NameRegistry {
         let hash = format!("sha256:{}", "0".repeat(64));
         let key = |stores: &[&str]| json!({"name": "k", "hash": hash, "stores": stores});
         let mut settings = json!({"id": "t", "keys": [key(&["*"]), key(&["7"])]});
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        Names::new(&serde_json::from_value(settings).unwrap())
+        NameRegistry::new(&serde_json::from_value(settings).unwrap())
     }
 
     #[test]
     fn a_store_cannot_use_up_the_terminals_of_its_tenant() {
         let names = names(&json!({"max_terminals": 1_000, "max_terminals_per_store": 3}));
         for terminal in ["1", "2", "3", "2"] {
-            assert_eq!(names.know(ONE_STORE, "7", terminal), Ok(0));
+            assert_eq!(names.register(ONE_STORE, "7", terminal), Ok(0));
         }
-        assert_eq!(names.know(ONE_STORE, "7", "4").unwrap_err().of, Capped::Key);
-        assert_eq!(names.know(ALL, "7", "4"), Err(STORE_TERMINALS));
-        assert_eq!(names.know(ALL, "8", "4"), Ok(1));
-        assert_eq!(names.know(ONE_STORE, "7", "3"), Ok(0));
+        assert_eq!(names.register(ONE_STORE, "7", "4").unwrap_err().of, CapScope::Key);
+        assert_eq!(names.register(ALL, "7", "4"), Err(STORE_TERMINALS));
+        assert_eq!(names.register(ALL, "8", "4"), Ok(1));
+        assert_eq!(names.register(ONE_STORE, "7", "3"), Ok(0));
         assert_eq!(names.find("7", "4"), None, "what was put off takes no place");
     }
 
@@ -235,19 +237,19 @@ mod tests {
     fn a_key_for_all_stores_leaves_a_quarter_to_others() {
         let names = names(&json!({"max_stores": 200, "max_terminals": 400}));
         for store in 0..150_u32 {
-            assert_eq!(names.know(ALL, &store.to_string(), "1"), Ok(store));
+            assert_eq!(names.register(ALL, &store.to_string(), "1"), Ok(store));
         }
-        let too_many = Cap { named: Named::Stores, of: Capped::Key };
-        assert_eq!(names.know(ALL, "new", "1"), Err(too_many));
+        let too_many = NameCap { named: NameKind::Stores, of: CapScope::Key };
+        assert_eq!(names.register(ALL, "new", "1"), Err(too_many));
         for terminal in 0..150 {
-            assert_eq!(names.know(ALL, "7", &format!("t{terminal}")), Ok(7));
+            assert_eq!(names.register(ALL, "7", &format!("t{terminal}")), Ok(7));
         }
-        let too_many = Cap { named: Named::Terminals, of: Capped::Key };
+        let too_many = NameCap { named: NameKind::Terminals, of: CapScope::Key };
         assert_eq!(
-            (names.know(ALL, "7", "new"), too_many.setting()),
+            (names.register(ALL, "7", "new"), too_many.setting()),
             (Err(too_many), "max_terminals")
         );
-        assert_eq!(names.know(ONE_STORE, "7", "new"), Ok(7));
+        assert_eq!(names.register(ONE_STORE, "7", "new"), Ok(7));
     }
 
     #[test]
@@ -258,13 +260,16 @@ mod tests {
         assert_eq!((admitted(ALL), admitted(ALL)), (10, 10), "a quarter of forty");
         assert_eq!(admitted(ONE_STORE), 20, "those of the other key, and as many again");
         assert_eq!(names.terminals.len(), 0);
-        assert_eq!(names.know(ONE_STORE, "7", "5"), Ok(0));
+        assert_eq!(names.register(ONE_STORE, "7", "5"), Ok(0));
     }
 
     #[test]
     fn a_cap_is_told_once() {
         let names = names(&json!({}));
-        assert_eq!([names.meets(STORE_TERMINALS), names.meets(STORE_TERMINALS)], [true, false]);
-        assert!(names.meets(Cap { named: Named::Stores, of: Capped::Tenant }));
+        assert_eq!(
+            [names.record_cap(STORE_TERMINALS), names.record_cap(STORE_TERMINALS)],
+            [true, false]
+        );
+        assert!(names.record_cap(NameCap { named: NameKind::Stores, of: CapScope::Tenant }));
     }
 }

@@ -13,7 +13,7 @@ use tillrace_core::setting::{DurationText, Inspection, Secret};
 use tillrace_core::text::check_id;
 
 use super::{ALL_STORES, hash_key};
-use crate::meter::RateSettings;
+use crate::rate_limits::RateSettings;
 
 /// Settings of one tenant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

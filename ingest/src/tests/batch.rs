@@ -4,7 +4,7 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::harness::*;
-use super::log::Mood;
+use super::log::LogBehavior;
 
 fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
     let headers = [KeyOf(KEY).header(), NDJSON, ("Content-Encoding", encoding)];
@@ -88,7 +88,7 @@ async fn a_malformed_array_is_a_problem_after_what_stood_before() {
 #[tokio::test]
 async fn a_failure_to_publish_ends_the_reading_and_says_where_to_resume() {
     let bench = start(|_| {}).await;
-    bench.log.set(Mood::WritesOnly(700));
+    bench.log.set(LogBehavior::WritesOnly(700));
     let answer = bench.post_lines(KEY, lines(0..20_000)).await;
     answer.assert_problem(503, "unavailable");
     let body = answer.json();
@@ -96,7 +96,7 @@ async fn a_failure_to_publish_ends_the_reading_and_says_where_to_resume() {
     assert!(body["retry"].as_u64().unwrap() < 4_000, "reading stopped: {}", body["retry"]);
     assert_eq!(body["exceptions"][0], json!({"index": 700, "code": "unavailable", "pointer": ""}));
 
-    bench.log.set(Mood::Writes);
+    bench.log.set(LogBehavior::Writes);
     bench.post_lines(KEY, lines(700..20_000)).await.assert_batch(202, [19_300, 0, 0, 0], None);
     let answer = bench.post_lines(KEY, lines(0..20_000)).await;
     answer.assert_batch(202, [0, 20_000, 0, 0], None);
@@ -106,11 +106,11 @@ async fn a_failure_to_publish_ends_the_reading_and_says_where_to_resume() {
 #[tokio::test]
 async fn a_full_queue_is_waited_for_and_then_answered_503() {
     let bench = start(|s| s.queue_wait = std::time::Duration::from_millis(20)).await;
-    bench.log.set(Mood::IsFull);
+    bench.log.set(LogBehavior::IsFull);
     let answer = bench.post_lines(KEY, lines(0..3)).await;
     answer.assert_problem(503, "unavailable");
     answer.assert_batch(503, [0, 0, 0, 3], Some(0));
-    bench.log.set(Mood::Writes);
+    bench.log.set(LogBehavior::Writes);
     bench.post_lines(KEY, lines(0..3)).await.assert_batch(202, [3, 0, 0, 0], None);
 }
 
@@ -143,7 +143,7 @@ async fn a_line_over_the_limit_is_refused_alone() {
 #[tokio::test]
 async fn a_long_body_is_paced_by_the_log() {
     let bench = start(|_| {}).await;
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let body = lines(0..40_000);
     let mut stream = bench.connect().await;
     let head = head("/v1/events:batch", &[KeyOf(KEY).header(), NDJSON]);
@@ -158,7 +158,7 @@ async fn a_long_body_is_paced_by_the_log() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         assert_eq!(bench.metric(text_read).unwrap(), before, "nothing more is judged");
         assert!(before <= 1_048_576, "{before}");
-        log.release(Mood::Writes);
+        log.release(LogBehavior::Writes);
     };
     let (sent, ()) = tokio::join!(sender, watcher);
     sent.unwrap();

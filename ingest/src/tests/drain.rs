@@ -15,13 +15,13 @@ use tillrace_core::topics::Topics;
 use tokio::io::AsyncWriteExt;
 
 use super::harness::*;
-use super::log::Mood;
+use super::log::LogBehavior;
 use crate::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
 
 #[tokio::test]
 async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
     let bench = start(|_| {}).await;
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let address = bench.gateway.local_addr();
     let mut busy = bench.connect().await;
     let mut idle = bench.connect().await;
@@ -35,7 +35,7 @@ async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
     assert!(read_answer(&mut idle).await.is_none(), "an idle connection is closed");
     assert!(!drain.is_finished());
     assert_eq!(process.readiness().status, ReadinessStatus::Draining);
-    log.release(Mood::Writes);
+    log.release(LogBehavior::Writes);
     let answer = read_answer(&mut busy).await.unwrap();
     assert_eq!(answer.status, 202);
     assert_eq!(answer.header("connection"), Some("close"));
@@ -47,7 +47,7 @@ async fn a_drain_finishes_what_is_in_progress_and_takes_nothing_new() {
 #[tokio::test]
 async fn a_drain_ends_in_time_whatever_clients_wait_for() {
     let bench = start(|s| s.drain_timeout = Duration::from_millis(50)).await;
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let mut busy = bench.connect().await;
     let head = head("/v1/events", &[KeyOf(KEY).header(), JSON]);
     busy.write_all(&with_length(&head, event("7", 1).as_bytes())).await.unwrap();
@@ -135,11 +135,11 @@ async fn a_silent_http_2_connection_is_closed_and_one_that_waits_for_its_answer_
         .header("content-type", "application/json")
         .body(Full::new(Bytes::from(event("7", 0))))
         .unwrap();
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let answer = client.send_request(request);
     let release = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        bench.log.release(Mood::Writes);
+        bench.log.release(LogBehavior::Writes);
     };
     let (answer, ()) = tokio::join!(answer, release);
     assert_eq!(answer.unwrap().status(), 202);

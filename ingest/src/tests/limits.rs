@@ -1,4 +1,4 @@
-//! Limits: rates, floods, caps on names, credit.
+//! Limits: rates, floods, caps on names, the memory budget.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::harness::*;
-use super::log::Mood;
+use super::log::LogBehavior;
 
 #[tokio::test]
 async fn a_rate_is_held_and_let_go() {
@@ -154,7 +154,7 @@ async fn names_past_the_caps_are_put_off_and_known_ones_go_on() {
     let standing = bench.gateway.health().readiness().conditions;
     let told: Vec<_> = standing.iter().map(|it| it.condition.subject.as_str()).collect();
     assert_eq!(told, ["tenant acme, max_stores", "tenant acme, max_terminals"]);
-    assert_eq!(bench.metric("tillrace_ingest_turned_away_total{reason=\"names\"}"), Some(3));
+    assert_eq!(bench.metric("tillrace_ingest_backpressure_total{reason=\"names\"}"), Some(3));
 }
 
 /// Terminals by the hundred, all made up, and none of their events taken.
@@ -192,9 +192,9 @@ async fn floods_wait_when_it_is_tight_and_live_events_go_on() {
     let stored = bench.log.values("pos.events.v1");
     assert_eq!(stored[0]["admission"], "flood");
 
-    bench.log.set(Mood::IsFull);
+    bench.log.set(LogBehavior::IsFull);
     bench.post(KEY, event("7", 2)).await.assert_problem(503, "unavailable");
-    bench.log.set(Mood::Writes);
+    bench.log.set(LogBehavior::Writes);
     bench.post(KEY, old(3)).await.assert_problem(429, "rate_limited");
     let answer = bench.post(KEY, event("7", 4)).await;
     assert_eq!(answer.status, 202);
@@ -275,17 +275,17 @@ async fn slow_zstd_bodies_hold_what_they_have_sent() {
 #[tokio::test]
 async fn one_key_full_of_text_leaves_room_for_the_others() {
     let bench = start(small).await;
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let unfinished = "x".repeat(200_000);
     let mut held = Vec::new();
     for number in 0..80 {
         let text = lines(number * 1_000..number * 1_000 + 50) + &unfinished;
         held.push(begin_chunked(&bench, NARROW_KEY, &text).await);
     }
-    let is_refused = || bench.metric("tillrace_ingest_turned_away_total{reason=\"credit\"}");
+    let is_refused = || bench.metric("tillrace_ingest_backpressure_total{reason=\"memory\"}");
     eventually("the key's part is used up", || is_refused().is_some()).await;
     assert!(bench.metric(IN_FLIGHT) <= Some(12 * 1_024 * 1_024), "a quarter of 48 MiB");
-    bench.log.set(Mood::Writes);
+    bench.log.set(LogBehavior::Writes);
     for number in 0..16 {
         assert_eq!(bench.post(KEY, event("8", number)).await.status, 202);
         bench.assert_neighbour_unharmed().await;

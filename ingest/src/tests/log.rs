@@ -13,7 +13,7 @@ const UNUSED: LogError = LogError::TimedOut { action: "do what a gateway does no
 
 /// What the log does with rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Mood {
+pub(super) enum LogBehavior {
     #[default]
     Writes,
     /// Takes rows and says nothing until released.
@@ -28,7 +28,7 @@ pub(super) enum Mood {
 
 #[derive(Default)]
 struct State {
-    mood: Mood,
+    mood: LogBehavior,
     written: Vec<Row>,
     held: Vec<(Vec<Row>, OnDurable)>,
 }
@@ -38,7 +38,7 @@ struct State {
 pub(super) struct MemoryLog(Arc<Mutex<State>>);
 
 impl MemoryLog {
-    pub(super) fn set(&self, mood: Mood) {
+    pub(super) fn set(&self, mood: LogBehavior) {
         self.0.lock().mood = mood;
     }
 
@@ -61,7 +61,7 @@ impl MemoryLog {
     }
 
     /// Answers everything held back, as the mood now is.
-    pub(super) fn release(&self, mood: Mood) {
+    pub(super) fn release(&self, mood: LogBehavior) {
         let held = {
             let mut state = self.0.lock();
             state.mood = mood;
@@ -76,22 +76,22 @@ impl MemoryLog {
 impl Producer for MemoryLog {
     fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
         let mut state = self.0.lock();
-        if state.mood == Mood::IsFull {
+        if state.mood == LogBehavior::IsFull {
             return Err(Full { rows, done });
         }
-        if state.mood == Mood::Holds {
+        if state.mood == LogBehavior::Holds {
             state.held.push((rows, done));
             return Ok(());
         }
         let mut outcomes = Vec::new();
         for row in rows {
             let fails = match &mut state.mood {
-                Mood::Fails | Mood::WritesOnly(0) => true,
-                Mood::WritesOnly(left) => {
+                LogBehavior::Fails | LogBehavior::WritesOnly(0) => true,
+                LogBehavior::WritesOnly(left) => {
                     *left -= 1;
                     false
                 }
-                Mood::Writes | Mood::Holds | Mood::IsFull => false,
+                LogBehavior::Writes | LogBehavior::Holds | LogBehavior::IsFull => false,
             };
             if fails {
                 outcomes.push(Err(LogError::TimedOut { action: "write" }));

@@ -6,7 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::harness::{JSON, KeyOf, head, read_answer};
 use super::harness::{KEY, event, start, with_length};
-use super::log::Mood;
+use super::log::LogBehavior;
 
 /// Far less than `publish_timeout`, and far more than a second even here.
 const WELL_BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -14,7 +14,7 @@ const WELL_BEFORE_THE_TIMEOUT: Duration = Duration::from_secs(20);
 #[tokio::test]
 async fn a_log_that_goes_silent_puts_off_who_waits_and_then_everybody_at_once() {
     let bench = start(|_| {}).await;
-    bench.log.set(Mood::Holds);
+    bench.log.set(LogBehavior::Holds);
     let mut waiting = bench.connect().await;
     let request =
         with_length(&head("/v1/events", &[KeyOf(KEY).header(), JSON]), event("7", 1).as_bytes());
@@ -30,7 +30,7 @@ async fn a_log_that_goes_silent_puts_off_who_waits_and_then_everybody_at_once() 
     bench.post(KEY, event("7", 1)).await.assert_problem(503, "unavailable");
     assert_eq!(bench.log.held(), 1, "nothing more is given to a log that takes nothing");
 
-    bench.log.release(Mood::Writes);
+    bench.log.release(LogBehavior::Writes);
     let began = Instant::now();
     while bench.post(KEY, event("7", 2)).await.status != 202 {
         assert!(began.elapsed() < WELL_BEFORE_THE_TIMEOUT);
@@ -42,7 +42,7 @@ async fn a_log_that_goes_silent_puts_off_who_waits_and_then_everybody_at_once() 
 #[tokio::test]
 async fn a_log_that_is_down_is_not_ready_and_turns_requests_away_before_their_body() {
     let bench = start(|_| {}).await;
-    bench.log.set(Mood::Fails);
+    bench.log.set(LogBehavior::Fails);
     let mut sequence = 0;
     while bench.get("/readyz").await.status != 503 {
         sequence += 1;
@@ -67,7 +67,7 @@ async fn a_log_that_is_down_is_not_ready_and_turns_requests_away_before_their_bo
         stream = bench.connect().await;
     }
 
-    bench.log.set(Mood::Writes);
+    bench.log.set(LogBehavior::Writes);
     let ready = async {
         while bench.get("/readyz").await.status != 200 {
             sequence += 1;

@@ -4,7 +4,7 @@ use serde_json::json;
 use tillrace_core::envelope::Envelope;
 
 use super::harness::*;
-use super::log::Mood;
+use super::log::LogBehavior;
 
 #[tokio::test]
 async fn an_event_is_acknowledged_when_it_is_in_the_log() {
@@ -94,7 +94,7 @@ async fn a_refusal_is_answered_when_its_record_and_marker_are_in_the_log() {
     let rejected = bench.log.values("pos.rejected.v1");
     assert_eq!(rejected[0]["original"], text);
     assert_eq!(rejected[0]["sequence"], 5);
-    bench.log.set(Mood::WritesOnly(1));
+    bench.log.set(LogBehavior::WritesOnly(1));
     bench.post(KEY, &text).await.assert_problem(503, "unavailable");
 }
 

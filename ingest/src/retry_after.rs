@@ -1,26 +1,26 @@
-//! When to come back: `Retry-After` for requests that were turned away.
+//! `Retry-After` of deferred requests.
 //!
-//! The wait comes from what turned the request away (a bucket's refill, how far above half the
-//! credit is used); jitter on top keeps a fleet from coming back as one.
+//! The wait follows from the backpressure (a bucket's refill, the pressure on the memory budget); jitter
+//! on top keeps a fleet from returning at once.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Nobody is asked to wait longer: conditions change.
+/// Longest wait: conditions change.
 const LONGEST_SECONDS: u64 = 120;
 
-/// When to come back after a body that was cut or came too slowly: the network is at fault, and nothing here must recover.
+/// Wait after a body that was cut or came too slowly: the network is at fault, and nothing here must recover.
 pub(crate) const BODY_RETRY: Duration = Duration::from_secs(1);
 
-/// When to come back to a gateway that has no credit left for the sender.
-pub(crate) const CREDIT_RETRY: Duration = Duration::from_secs(2);
+/// Wait when the memory budget is exhausted for the sender.
+pub(crate) const MEMORY_RETRY: Duration = Duration::from_secs(2);
 
-/// When to come back with a name for which there is no place: people must make some.
+/// Wait of an event whose name is over a cap: people must raise the cap.
 pub(crate) const NAMES_RETRY: Duration = Duration::from_mins(1);
 
-/// A source of jitter; any number of threads may draw from it.
+/// A generator of jitter for any number of threads.
 #[derive(Debug)]
 pub(crate) struct Jitter {
     state: AtomicU64,

@@ -1,4 +1,4 @@
-//! The rows of a chunk while they are being written: keys and values in one buffer.
+//! Writes the rows of a chunk: keys and values in one buffer.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -10,17 +10,17 @@ use tillrace_core::event::Event;
 use tillrace_core::log::{Partition, Row};
 use tillrace_core::topics::{Topics, key, partition_of_key};
 
-use super::known::Source;
-use super::worker::Words;
-use super::{Context, Refused};
-use crate::publish::Flight;
+use super::source_cache::CachedSource;
+use super::worker::EnvelopeText;
+use super::{ChunkContext, RefusedEvent};
+use crate::publish::DedupClaims;
 
 /// Envelope and key beside the text of an event, roughly.
 const OVERHEAD_BYTES: usize = 700;
 
-/// Rows being written.
-pub(super) struct Rows<'a> {
-    context: &'a Context<'a>,
+/// Writes the rows of a chunk.
+pub(super) struct RowWriter<'a> {
+    context: &'a ChunkContext<'a>,
     partitions: Partition,
     gateway: &'a str,
     received_time: &'a str,
@@ -29,9 +29,9 @@ pub(super) struct Rows<'a> {
     key: Range<usize>,
 }
 
-/// A row whose key and value are places in the buffer.
+/// A row whose key and value are ranges of the buffer.
 #[derive(Debug, Clone)]
-pub(super) struct Draft {
+pub(super) struct RowDraft {
     is_event: bool,
     partition: Partition,
     key: Range<usize>,
@@ -40,7 +40,7 @@ pub(super) struct Draft {
 
 /// A record of `pos.rejected`.
 #[derive(Serialize)]
-struct Rejected<'a> {
+struct RejectionRecord<'a> {
     code: &'a str,
     pointer: &'a str,
     detail: &'a str,
@@ -60,14 +60,14 @@ struct Rejected<'a> {
 
 /// The data of a refused event's marker.
 #[derive(Serialize)]
-struct Marker<'a> {
+struct RefusalMarker<'a> {
     code: &'a str,
     pointer: &'a str,
 }
 
-impl<'a> Rows<'a> {
+impl<'a> RowWriter<'a> {
     pub(super) fn new(
-        context: &'a Context<'a>,
+        context: &'a ChunkContext<'a>,
         partitions: Partition,
         [gateway, received_time]: [&'a str; 2],
         [text_bytes, events]: [usize; 2],
@@ -76,45 +76,46 @@ impl<'a> Rows<'a> {
         Self { context, partitions, gateway, received_time, buffer, key: 0..0 }
     }
 
-    /// Writes the row of a good event; its words must be set.
+    /// Writes the row of a good event; its envelope text must be set.
     pub(super) fn event(
         &mut self,
-        words: &Words,
+        envelope_text: &EnvelopeText,
         event: &Event<'_>,
         admission: Admission,
         text: &[u8],
-        source: &Source,
-    ) -> Draft {
+        source: &CachedSource,
+    ) -> RowDraft {
         let envelope = Envelope {
-            event_type: Cow::Borrowed(&words.event_type),
-            time: Some(Cow::Borrowed(&words.time)),
+            event_type: Cow::Borrowed(&envelope_text.event_type),
+            time: Some(Cow::Borrowed(&envelope_text.time)),
             event_id: Some(Cow::Borrowed(event.event_id)),
             sequence: event.sequence,
             content_hash: Some(event.hash),
-            flags: (!words.flags.is_empty()).then_some(Cow::Borrowed(words.flags.as_str())),
+            flags: (!envelope_text.flags.is_empty())
+                .then_some(Cow::Borrowed(envelope_text.flags.as_str())),
             admission,
-            ..self.envelope(words, source, text)
+            ..self.envelope(envelope_text, source, text)
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
         self.draft(true, source.partition, source.key(), from)
     }
 
-    /// Writes the marker that a refused event leaves in the journal; its words must be set.
+    /// Writes the marker that a refused event leaves in the journal; its envelope text must be set.
     pub(super) fn marker(
         &mut self,
-        words: &Words,
-        refused: &Refused,
-        source: &Source,
+        envelope_text: &EnvelopeText,
+        refused: &RefusedEvent,
+        source: &CachedSource,
         sequence: u64,
-    ) -> Draft {
-        let marker = Marker { code: refused.reason.code(), pointer: &refused.pointer };
+    ) -> RowDraft {
+        let marker = RefusalMarker { code: refused.reason.code(), pointer: &refused.pointer };
         let data = json(&marker);
         let envelope = Envelope {
             event_type: Cow::Borrowed(TYPE_REFUSED),
             event_id: refused.identity.event_id.as_deref().map(Cow::Borrowed),
             sequence: Some(sequence),
-            ..self.envelope(words, source, &data)
+            ..self.envelope(envelope_text, source, &data)
         };
         let from = self.buffer.len();
         envelope.write(&mut self.buffer);
@@ -122,9 +123,9 @@ impl<'a> Rows<'a> {
     }
 
     /// Writes the record of a refused event that people read.
-    pub(super) fn rejected(&mut self, refused: &Refused, original: &str) -> Draft {
+    pub(super) fn rejected(&mut self, refused: &RefusedEvent, original: &str) -> RowDraft {
         let identity = &refused.identity;
-        let record = Rejected {
+        let record = RejectionRecord {
             code: refused.reason.code(),
             pointer: &refused.pointer,
             detail: refused.reason.detail(),
@@ -143,17 +144,16 @@ impl<'a> Rows<'a> {
         self.draft(false, partition_of_key(&key, self.partitions), &key, from)
     }
 
-    /// Makes the rows of all drafts, grouped by partition in the order they came, and the rows of
-    /// spares apart.
+    /// Makes the rows of all drafts, grouped by partition in order, and the fallback rows separately.
     pub(super) fn finish(
         self,
         topics: &Topics,
-        drafts: &[Draft],
-        spares: &[Draft],
-        flight: &mut Flight,
-    ) -> Finished {
+        drafts: &[RowDraft],
+        fallback_rows: &[RowDraft],
+        claims: &mut DedupClaims,
+    ) -> WrittenRows {
         let buffer = Bytes::from(self.buffer);
-        let row = |draft: &Draft| {
+        let row = |draft: &RowDraft| {
             let topic = if draft.is_event { &topics.events } else { &topics.rejected };
             Row {
                 topic: topic.clone(),
@@ -164,28 +164,33 @@ impl<'a> Rows<'a> {
         };
         let mut order: Vec<usize> = (0..drafts.len()).collect();
         order.sort_by_key(|&draft| drafts.get(draft).map(|draft| draft.partition));
-        let mut places = vec![0; drafts.len()];
-        for (place, &draft) in order.iter().enumerate() {
-            if let Some(slot) = places.get_mut(draft) {
-                *slot = place;
+        let mut row_indices = vec![0; drafts.len()];
+        for (index, &draft) in order.iter().enumerate() {
+            if let Some(slot) = row_indices.get_mut(draft) {
+                *slot = index;
             }
         }
-        flight.reorder(&places);
-        Finished {
+        claims.reorder(&row_indices);
+        WrittenRows {
             rows: order.iter().filter_map(|&draft| drafts.get(draft)).map(row).collect(),
-            places,
-            spares: spares.iter().map(row).collect(),
+            row_indices,
+            fallback_rows: fallback_rows.iter().map(row).collect(),
         }
     }
 
     /// The attributes that all envelopes of a source have in common.
-    fn envelope<'e>(&self, words: &'e Words, source: &'e Source, data: &'e [u8]) -> Envelope<'e>
+    fn envelope<'e>(
+        &self,
+        envelope_text: &'e EnvelopeText,
+        source: &'e CachedSource,
+        data: &'e [u8],
+    ) -> Envelope<'e>
     where
         'a: 'e,
     {
         let tenant = &self.context.caller.tenant;
         Envelope {
-            id: Cow::Borrowed(&words.id),
+            id: Cow::Borrowed(&envelope_text.id),
             source: Cow::Borrowed(source.name()),
             event_type: Cow::Borrowed(""),
             time: None,
@@ -195,7 +200,8 @@ impl<'a> Rows<'a> {
             epoch: source.epoch().map(Cow::Borrowed),
             sequence: None,
             event_id: None,
-            business_date: (!words.date.is_empty()).then_some(Cow::Borrowed(words.date.as_str())),
+            business_date: (!envelope_text.date.is_empty())
+                .then_some(Cow::Borrowed(envelope_text.date.as_str())),
             received_time: Cow::Borrowed(self.received_time),
             content_hash: None,
             scope: tenant.scope,
@@ -210,22 +216,22 @@ impl<'a> Rows<'a> {
     }
 
     /// Makes a draft of the value written since `from`.
-    fn draft(&mut self, is_event: bool, partition: Partition, key: &str, from: usize) -> Draft {
+    fn draft(&mut self, is_event: bool, partition: Partition, key: &str, from: usize) -> RowDraft {
         let value = from..self.buffer.len();
         if self.buffer.get(self.key.clone()) != Some(key.as_bytes()) {
             self.buffer.extend_from_slice(key.as_bytes());
             self.key = value.end..self.buffer.len();
         }
-        Draft { is_event, partition, key: self.key.clone(), value }
+        RowDraft { is_event, partition, key: self.key.clone(), value }
     }
 }
 
-/// Rows made of drafts.
-pub(super) struct Finished {
+/// Rows made from drafts.
+pub(super) struct WrittenRows {
     pub(super) rows: Vec<Row>,
-    /// The place of each draft's row among the rows.
-    pub(super) places: Vec<usize>,
-    pub(super) spares: Vec<Row>,
+    /// The index of each draft's row.
+    pub(super) row_indices: Vec<usize>,
+    pub(super) fallback_rows: Vec<Row>,
 }
 
 /// Serialises plain data, which cannot fail.
@@ -242,7 +248,7 @@ mod tests {
     fn the_largest_refusal_fits_its_kind() {
         let (id, original) =
             ("\"".repeat(64), "\u{1}".repeat(super::super::chunk::MAX_ORIGINAL_BYTES));
-        let record = Rejected {
+        let record = RejectionRecord {
             code: &id,
             pointer: &"\u{1}".repeat(512),
             detail: &"d".repeat(200),

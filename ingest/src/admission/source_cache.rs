@@ -1,28 +1,28 @@
-//! Sources that a thread met lately: terminals, each under its epoch.
+//! A cache of sources that a thread used recently: terminals, each with its epoch.
 //!
-//! Names of a tenant are never forgotten and keep their ids, so what a thread has seen once it need not ask the shared
-//! [`Interner`](tillrace_core::intern::Interner) for again: most events find their store without a lock or an allocation.
+//! Names of a tenant are never deleted and keep their ids, so a cached source needs no lookup in the shared
+//! [`Interner`](tillrace_core::intern::Interner): most events find their store without a lock or an allocation.
 
 use tillrace_core::log::Partition;
 use tillrace_core::topics::{partition_of_key, push_key};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::tenant::{Caller, Cap, Tenant};
+use crate::tenant::{Caller, NameCap, Tenant};
 
-/// Pairs of sources that are kept; a third takes the place of the one that was met longer ago. A power of two.
+/// Number of pairs of sources; a third source of a pair replaces the one used longer ago. A power of two.
 const PAIRS: usize = 1 << 13;
 
-/// A thread's own table of sources.
+/// A thread's own cache of sources.
 #[derive(Default)]
-pub(super) struct Known {
-    pairs: Vec<[Source; 2]>,
+pub(super) struct SourceCache {
+    pairs: Vec<[CachedSource; 2]>,
 }
 
-/// Where events come from, and where they belong.
+/// A source of events, with the partition of its store.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Source {
+pub(super) struct CachedSource {
     tenant: u64,
-    /// Dense id of the store; none where its terminal is known from refused events only.
+    /// Dense id of the store; absent if the terminal is known only from refused events.
     pub(super) store_id: Option<u32>,
     pub(super) partition: Partition,
     /// Store, terminal, epoch, key and name, one behind the other.
@@ -31,55 +31,55 @@ pub(super) struct Source {
     ends: [u32; 4],
 }
 
-impl Known {
-    /// Returns the source of an event that is to be taken; its epoch may be empty. Its names become known.
+impl SourceCache {
+    /// Returns the source of an accepted event, and registers its names; the epoch may be empty.
     ///
     /// # Errors
-    /// The [`Cap`] that keeps a new name out.
+    /// The [`NameCap`] that keeps a new name out.
     pub(super) fn source(
         &mut self,
         caller: &Caller,
         names: [&str; 3],
         partitions: Partition,
-    ) -> Result<&Source, Cap> {
-        let source = self.place(&caller.tenant, names);
+    ) -> Result<&CachedSource, NameCap> {
+        let source = self.slot(&caller.tenant, names);
         if !source.is(&caller.tenant, names) || source.store_id.is_none() {
             let [store, terminal, _] = names;
-            // Nobody's until the store is known.
+            // Owned by no tenant until the store is registered.
             source.tenant = 0;
-            let store_id = caller.know(store, terminal)?;
-            source.become_that_of(&caller.tenant, names, Some(store_id), partitions);
+            let store_id = caller.register(store, terminal)?;
+            source.replace_with(&caller.tenant, names, Some(store_id), partitions);
         }
         Ok(source)
     }
 
-    /// Returns the source of a refused event, whose names do not become known; `None` where it may leave no marker.
+    /// Returns the source of a refused event, without registering its names; `None` if it may leave no marker.
     pub(super) fn source_of_refused(
         &mut self,
         caller: &Caller,
         names: [&str; 3],
         partitions: Partition,
-    ) -> Option<&Source> {
-        let source = self.place(&caller.tenant, names);
+    ) -> Option<&CachedSource> {
+        let source = self.slot(&caller.tenant, names);
         if !source.is(&caller.tenant, names) {
             let [store, terminal, _] = names;
             let store_id = caller.find(store, terminal);
             if store_id.is_none() && !caller.admit_guest(store, terminal) {
                 return None;
             }
-            source.become_that_of(&caller.tenant, names, store_id, partitions);
+            source.replace_with(&caller.tenant, names, store_id, partitions);
         }
         Some(source)
     }
 
-    /// Returns the place of a source, or one that it may take.
-    fn place(&mut self, tenant: &Tenant, names: [&str; 3]) -> &mut Source {
+    /// Returns the slot of a source, or one that it may replace.
+    fn slot(&mut self, tenant: &Tenant, names: [&str; 3]) -> &mut CachedSource {
         if self.pairs.is_empty() {
-            self.pairs.resize(PAIRS, <[Source; 2]>::default());
+            self.pairs.resize(PAIRS, <[CachedSource; 2]>::default());
         }
         let hash = |seed, name: &str| xxh3_64_with_seed(name.as_bytes(), seed);
         let hash = names.into_iter().fold(tenant.serial, hash);
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits choose a place")]
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits choose a slot")]
         let [latest, other] = &mut self.pairs[hash as usize % PAIRS];
         if !latest.is(tenant, names) {
             std::mem::swap(latest, other);
@@ -88,7 +88,7 @@ impl Known {
     }
 }
 
-impl Source {
+impl CachedSource {
     pub(super) fn store(&self) -> &str {
         self.part(0)
     }
@@ -106,27 +106,27 @@ impl Source {
         self.part(3)
     }
 
-    /// The source as it stands in an envelope: names encoded, so that none can reach into the next.
+    /// The source as envelopes have it, with names encoded, so that none can extend into the next.
     pub(super) fn name(&self) -> &str {
         self.part(4)
     }
 
     fn part(&self, number: usize) -> &str {
-        let end = |place: usize| self.ends.get(place).map_or(self.text.len(), |end| *end as usize);
+        let end = |part: usize| self.ends.get(part).map_or(self.text.len(), |end| *end as usize);
         let from = if number == 0 { 0 } else { end(number - 1) };
         self.text.get(from..end(number)).unwrap_or_default()
     }
 
     fn is(&self, tenant: &Tenant, [store, terminal, epoch]: [&str; 3]) -> bool {
-        // No tenant has the serial 0 of an empty place.
+        // No tenant has the serial 0 of an empty slot.
         self.tenant == tenant.serial
             && self.store() == store
             && self.terminal() == terminal
             && self.part(2) == epoch
     }
 
-    /// Becomes another source, in the same memory.
-    fn become_that_of(
+    /// Replaces the source, in the same memory.
+    fn replace_with(
         &mut self,
         tenant: &Tenant,
         [store, terminal, epoch]: [&str; 3],
@@ -158,38 +158,38 @@ mod tests {
     use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
     use super::*;
-    use crate::tenant::{Named, Tenants, hash_key};
+    use crate::tenant::{NameKind, Tenants, hash_key};
 
-    fn with_caller(test: impl FnOnce(&mut Known, &Caller)) {
+    fn with_caller(test: impl FnOnce(&mut SourceCache, &Caller)) {
         let key = serde_json::json!({"name": "k", "hash": hash_key("k"), "stores": ["*"]});
         let settings = serde_json::json!({
             "id": "t", "keys": [key], "max_stores": 2, "max_terminals_per_store": 100_000,
         });
         let tenants = Tenants::new(vec![serde_json::from_value(settings).unwrap()]).unwrap();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-        test(&mut Known::default(), tenants.caller(&headers).unwrap());
+        test(&mut SourceCache::default(), tenants.caller(&headers).unwrap());
     }
 
     #[test]
     fn what_is_refused_becomes_known_when_it_is_taken() {
-        with_caller(|known, caller| {
+        with_caller(|cache, caller| {
             let names = ["a", "1", ""];
-            let refused = known.source_of_refused(caller, names, 4).unwrap();
+            let refused = cache.source_of_refused(caller, names, 4).unwrap();
             assert_eq!((refused.name(), refused.store_id), ("/t/a/1", None));
-            assert_eq!(known.source(caller, names, 4).map(|source| source.store_id), Ok(Some(0)));
-            let refused = known.source_of_refused(caller, names, 4).unwrap();
+            assert_eq!(cache.source(caller, names, 4).map(|source| source.store_id), Ok(Some(0)));
+            let refused = cache.source_of_refused(caller, names, 4).unwrap();
             assert_eq!(refused.store_id, Some(0));
         });
     }
 
     #[test]
     fn no_name_can_reach_into_the_next() {
-        with_caller(|known, caller| {
-            let source = known.source(caller, ["a/b", "3", ""], 4).unwrap();
+        with_caller(|cache, caller| {
+            let source = cache.source(caller, ["a/b", "3", ""], 4).unwrap();
             assert_eq!([source.store(), source.terminal()], ["a/b", "3"]);
             assert_eq!((source.epoch(), source.key()), (None, "t/a%2Fb"));
             assert_eq!(source.name(), "/t/a%2Fb/3");
-            let source = known.source(caller, ["a", "b/3", "x y"], 4).unwrap();
+            let source = cache.source(caller, ["a", "b/3", "x y"], 4).unwrap();
             assert_eq!((source.epoch(), source.key()), (Some("x y"), "t/a"));
             assert_eq!(source.name(), "/t/a/b%2F3/x%20y");
         });
@@ -197,11 +197,11 @@ mod tests {
 
     #[test]
     fn more_sources_than_there_are_places_for_are_told_apart() {
-        with_caller(|known, caller| {
+        with_caller(|cache, caller| {
             for _ in 0..2 {
                 for number in 0..5 * PAIRS {
                     let terminal = number.to_string();
-                    let source = known.source(caller, ["s", &terminal, ""], 4).unwrap();
+                    let source = cache.source(caller, ["s", &terminal, ""], 4).unwrap();
                     assert_eq!(source.name(), format!("/t/s/{terminal}"));
                 }
             }
@@ -210,13 +210,13 @@ mod tests {
 
     #[test]
     fn a_name_past_the_cap_leaves_the_others_as_they_were() {
-        with_caller(|known, caller| {
+        with_caller(|cache, caller| {
             for store in ["a", "b", "c", "d", "a", "c", "b"] {
-                let found = known
+                let found = cache
                     .source(caller, [store, "1", ""], 4)
-                    .map(Source::store)
+                    .map(CachedSource::store)
                     .map_err(|cap| cap.named);
-                let named = Named::Stores;
+                let named = NameKind::Stores;
                 let expected = if store < "c" { Ok(store) } else { Err(named) };
                 assert_eq!(found, expected);
             }

@@ -1,4 +1,4 @@
-//! What a thread keeps from event to event, so that nothing is allocated for each.
+//! State that a thread reuses from event to event, to avoid allocations.
 
 use std::cell::RefCell;
 use std::fmt::Write;
@@ -9,20 +9,20 @@ use tillrace_core::event::Event;
 use tillrace_core::text::{Date, percent_encode};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-use super::known::Known;
-use crate::recent::Mark;
+use super::source_cache::SourceCache;
+use crate::dedup_cache::DedupKey;
 
-/// A thread's decoder, buffers and names.
+/// A thread's decoder, buffers and source cache.
 #[derive(Default)]
-pub(super) struct Worker {
+pub(super) struct WorkerState {
     pub(super) decoder: Decoder,
-    pub(super) words: Words,
-    pub(super) known: Known,
+    pub(super) envelope_text: EnvelopeText,
+    pub(super) sources: SourceCache,
 }
 
 /// Texts of one envelope, each overwritten by the next event.
 #[derive(Default)]
-pub(super) struct Words {
+pub(super) struct EnvelopeText {
     pub(super) id: String,
     pub(super) epoch: String,
     pub(super) time: String,
@@ -30,19 +30,19 @@ pub(super) struct Words {
     dated: Option<Date>,
     pub(super) flags: String,
     pub(super) event_type: String,
-    marked: Vec<u8>,
+    key_bytes: Vec<u8>,
 }
 
 thread_local! {
-    static WORKER: RefCell<Worker> = RefCell::default();
+    static WORKER: RefCell<WorkerState> = RefCell::default();
 }
 
-/// Lends the thread's worker; the borrow cannot meet itself because judging never waits.
-pub(super) fn with_worker<T>(work: impl FnOnce(&mut Worker) -> T) -> T {
+/// Runs work with the thread's state; it is never borrowed twice, because evaluation never waits.
+pub(super) fn with_worker<T>(work: impl FnOnce(&mut WorkerState) -> T) -> T {
     WORKER.with_borrow_mut(work)
 }
 
-impl Words {
+impl EnvelopeText {
     /// Writes everything but the flags from an event.
     pub(super) fn describe(&mut self, scope: Scope, event: &Event<'_>) {
         self.event_type.clear();
@@ -55,18 +55,18 @@ impl Words {
         self.set_id(event.sequence, event.event_id);
     }
 
-    /// Returns the event's mark: a hash over its source, its id, which must be set, and its content.
-    pub(super) fn mark(&mut self, source: &str, content_hash: u128, seed: u64) -> Mark {
-        self.marked.clear();
+    /// Returns the event's dedup key: a hash over its source, its id, which must be set, and its content.
+    pub(super) fn dedup_key(&mut self, source: &str, content_hash: u128, seed: u64) -> DedupKey {
+        self.key_bytes.clear();
         for text in [source, &self.id] {
-            self.marked.extend_from_slice(text.as_bytes());
-            self.marked.push(b' ');
+            self.key_bytes.extend_from_slice(text.as_bytes());
+            self.key_bytes.push(b' ');
         }
-        self.marked.extend_from_slice(&content_hash.to_le_bytes());
-        xxh3_128_with_seed(&self.marked, seed)
+        self.key_bytes.extend_from_slice(&content_hash.to_le_bytes());
+        xxh3_128_with_seed(&self.key_bytes, seed)
     }
 
-    /// Writes the business date, which most events have in common with the one before.
+    /// Writes the business date, unless it is that of the previous event.
     pub(super) fn set_date(&mut self, date: Option<Date>) {
         if self.dated == date {
             return;
@@ -90,7 +90,7 @@ impl Words {
         }
     }
 
-    /// Writes the id, by which an event is told from all others of its source.
+    /// Writes the id, which is unique among the events of a source.
     pub(super) fn set_id(&mut self, sequence: Option<u64>, event_id: &str) {
         self.id.clear();
         if let Some(sequence) = sequence {
@@ -120,7 +120,8 @@ mod tests {
 
     #[test]
     fn under_a_date_scope_the_date_is_part_of_the_epoch() {
-        let mut words = Words { date: "2026-11-27".to_owned(), ..Words::default() };
+        let mut envelope_text =
+            EnvelopeText { date: "2026-11-27".to_owned(), ..EnvelopeText::default() };
         for (scope, epoch, expected) in [
             (Scope::Terminal, None, ""),
             (Scope::Terminal, Some("e2"), "e2"),
@@ -128,23 +129,23 @@ mod tests {
             (Scope::BusinessDate, None, "2026-11-27"),
             (Scope::BusinessDate, Some("e2"), "e2@2026-11-27"),
         ] {
-            words.set_epoch(scope, epoch);
-            assert_eq!(words.epoch, expected);
+            envelope_text.set_epoch(scope, epoch);
+            assert_eq!(envelope_text.epoch, expected);
         }
     }
 
     #[test]
     fn an_event_id_is_no_number() {
-        let mut words = Words::default();
+        let mut envelope_text = EnvelopeText::default();
         for (sequence, event_id, expected) in [(Some(7), "e", "7"), (None, "7/1", "id:7%2F1")] {
-            words.set_id(sequence, event_id);
-            assert_eq!(words.id, expected);
+            envelope_text.set_id(sequence, event_id);
+            assert_eq!(envelope_text.id, expected);
         }
     }
 
     #[test]
     fn a_date_is_written_anew_when_it_is_another() {
-        let mut words = Words::default();
+        let mut envelope_text = EnvelopeText::default();
         for (date, expected) in [
             (Some(Date(0)), "1970-01-01"),
             (Some(Date(0)), "1970-01-01"),
@@ -152,8 +153,8 @@ mod tests {
             (None, ""),
             (Some(Date(1)), "1970-01-02"),
         ] {
-            words.set_date(date);
-            assert_eq!(words.date, expected);
+            envelope_text.set_date(date);
+            assert_eq!(envelope_text.date, expected);
         }
     }
 }

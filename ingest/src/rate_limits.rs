@@ -1,7 +1,7 @@
-//! How much a tenant, its stores and its keys may send: rates as settings, and as buckets.
+//! Rate limits of tenants, stores and keys: settings, and token buckets.
 //!
-//! An event takes from every bucket it comes under or from none. The buckets themselves are
-//! [`tillrace_core::token_bucket`]; which they are for one event is decided here.
+//! An event takes tokens from all its buckets or from none. The buckets themselves are
+//! [`tillrace_core::token_bucket`]; this module chooses them.
 
 use std::num::NonZeroU64;
 
@@ -38,7 +38,7 @@ pub struct RateSettings {
 }
 
 impl RateSettings {
-    /// Notes what cannot be.
+    /// Reports invalid settings.
     pub fn inspect(&self, found: &mut Inspection) {
         found.require(
             self.events_burst.is_none() || self.events_per_second.is_some(),
@@ -85,7 +85,7 @@ impl RateSettings {
 
 const TWO: NonZeroU64 = NonZeroU64::new(2).expect("two is not zero");
 
-/// What is taken from a sender's buckets.
+/// Tokens to take from a sender's buckets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cost {
     pub(crate) events: u64,
@@ -99,41 +99,43 @@ impl std::ops::AddAssign for Cost {
     }
 }
 
-/// Buckets for events and bytes of one kind of sender, by dense id.
+/// Token buckets for events and bytes of one kind of sender, by dense id.
 #[derive(Debug)]
-pub(crate) struct Meter {
-    events: Option<Kind>,
-    bytes: Option<Kind>,
+pub(crate) struct RateLimits {
+    events: Option<BucketSet>,
+    bytes: Option<BucketSet>,
 }
 
-/// Buckets of one kind, and what each holds at most.
+/// Token buckets for events or bytes, with their burst.
 #[derive(Debug)]
-struct Kind {
+struct BucketSet {
     buckets: TokenBuckets,
     burst: u64,
 }
 
-impl Kind {
+impl BucketSet {
     fn new(limit: RateLimit, count: u32) -> Self {
         Self { buckets: TokenBuckets::new(limit, count as usize), burst: limit.burst.get() }
     }
 
-    /// Nothing is there to be had from any bucket, an overdrawn one too.
+    /// A cost of zero is granted by any bucket, even an overdrawn one.
     fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), RateExceeded> {
         if amount == 0 { Ok(()) } else { self.buckets.take(id, amount, now_ns) }
     }
 }
 
-impl Meter {
-    /// Makes full buckets for ids below `count`; without a rate there is nothing to hold.
+impl RateLimits {
+    /// Makes full buckets for ids below `count`; without a rate there are none.
     pub(crate) fn new(rates: &RateSettings, count: u32) -> Self {
-        let kind = |limit| Kind::new(limit, count);
-        Self { events: rates.events().map(kind), bytes: rates.bytes().map(kind) }
+        let buckets = |limit| BucketSet::new(limit, count);
+        Self { events: rates.events().map(buckets), bytes: rates.bytes().map(buckets) }
     }
 
-    /// Tells whether full buckets would hold a cost; one that they do not hold is only let through as a debt.
+    /// Tells whether full buckets would hold a cost; a larger one can only be granted as a debt.
     fn can_hold(&self, cost: Cost) -> bool {
-        let holds = |kind: &Option<Kind>, amount| kind.as_ref().is_none_or(|k| amount <= k.burst);
+        let holds = |buckets: &Option<BucketSet>, amount| {
+            buckets.as_ref().is_none_or(|set| amount <= set.burst)
+        };
         holds(&self.events, cost.events) && holds(&self.bytes, cost.bytes)
     }
 
@@ -161,12 +163,12 @@ impl Meter {
     }
 }
 
-/// A bucket pair of one sender: a meter, and the sender's id in it.
-pub(crate) type Account<'a> = (&'a Meter, u32);
+/// The buckets of one sender: the limits, and the sender's id in them.
+pub(crate) type Account<'a> = (&'a RateLimits, u32);
 
 /// Tells whether all accounts could hold a cost when they are full.
 pub(crate) fn all_can_hold(accounts: &[Account<'_>], cost: Cost) -> bool {
-    accounts.iter().all(|(meter, _)| meter.can_hold(cost))
+    accounts.iter().all(|(limits, _)| limits.can_hold(cost))
 }
 
 /// Takes a cost from each account, or nothing from any.
@@ -175,8 +177,8 @@ pub(crate) fn take_all(
     cost: Cost,
     now_ns: u64,
 ) -> Result<(), RateExceeded> {
-    for (place, (meter, id)) in accounts.iter().enumerate() {
-        if let Err(exhausted) = meter.take(*id, cost, now_ns) {
+    for (place, (limits, id)) in accounts.iter().enumerate() {
+        if let Err(exhausted) = limits.take(*id, cost, now_ns) {
             give_back_all(accounts.get(..place).unwrap_or_default(), cost);
             return Err(exhausted);
         }
@@ -186,8 +188,8 @@ pub(crate) fn take_all(
 
 /// Puts a cost back into each account.
 pub(crate) fn give_back_all(accounts: &[Account<'_>], cost: Cost) {
-    for (meter, id) in accounts {
-        meter.refund(*id, cost);
+    for (limits, id) in accounts {
+        limits.refund(*id, cost);
     }
 }
 
@@ -201,11 +203,11 @@ mod tests {
 
     #[test]
     fn a_refusal_by_one_meter_leaves_the_others_as_they_were() {
-        let wide = Meter::new(
+        let wide = RateLimits::new(
             &rates(r#"{"events_per_second":1,"events_burst":3,"bytes_per_second":"1MiB"}"#),
             1,
         );
-        let narrow = Meter::new(
+        let narrow = RateLimits::new(
             &rates(
                 r#"{"events_per_second":9,"events_burst":9,
                     "bytes_per_second":"1kB","bytes_burst":"256KiB"}"#,
@@ -226,15 +228,15 @@ mod tests {
 
     #[test]
     fn no_rate_is_no_limit() {
-        let meter = Meter::new(&RateSettings::default(), 0);
-        assert_eq!(meter.take(7, Cost { events: u64::MAX, bytes: u64::MAX }, 0), Ok(()));
+        let limits = RateLimits::new(&RateSettings::default(), 0);
+        assert_eq!(limits.take(7, Cost { events: u64::MAX, bytes: u64::MAX }, 0), Ok(()));
     }
 
     #[test]
     fn a_burst_defaults_to_two_seconds_and_holds_an_event() {
-        let meter = Meter::new(&rates(r#"{"events_per_second":5}"#), 1);
+        let limits = RateLimits::new(&rates(r#"{"events_per_second":5}"#), 1);
         let one = Cost { events: 1, bytes: 1 };
-        assert_eq!((0..20).filter(|_| meter.take(0, one, 0).is_ok()).count(), 10);
+        assert_eq!((0..20).filter(|_| limits.take(0, one, 0).is_ok()).count(), 10);
         assert_eq!(rates(r#"{"bytes_per_second":"1B"}"#).bytes().unwrap().burst, EVENT_BYTES);
     }
 
@@ -255,13 +257,13 @@ mod tests {
 
     #[test]
     fn nothing_can_be_taken_from_an_overdrawn_bucket() {
-        let meter = Meter::new(&rates(r#"{"bytes_per_second":"1B"}"#), 1);
+        let limits = RateLimits::new(&rates(r#"{"bytes_per_second":"1B"}"#), 1);
         let bytes = |bytes| Cost { events: 0, bytes };
         let twice = bytes(2 * EVENT_BYTES.get());
-        assert!(!meter.can_hold(twice));
-        assert_eq!(meter.take(0, twice, 0), Ok(()), "a debt");
-        assert!(meter.take(0, bytes(1), 0).is_err());
-        assert_eq!(meter.take(0, bytes(0), 0), Ok(()));
+        assert!(!limits.can_hold(twice));
+        assert_eq!(limits.take(0, twice, 0), Ok(()), "a debt");
+        assert!(limits.take(0, bytes(1), 0).is_err());
+        assert_eq!(limits.take(0, bytes(0), 0), Ok(()));
     }
 
     fn faults(json: &str) -> Vec<String> {

@@ -1,0 +1,304 @@
+//! The memory budget for text in flight: the bound on the gateway's memory, and its measure of pressure.
+//!
+//! A request has a permit that grows as its text arrives and shrinks as events are settled, so that the budget counts text
+//! that is there, not text that was announced. Nobody may hold all: a tenant's limit is a part of what is free, and a key's
+//! a part of what is free to its tenant. With a part of one half, one sender ends at a half, two at a third each, and n at
+//! 1/(n+1): the next sender finds room without a reservation. This is the dynamic threshold of Choudhury and Hahne
+//! (IEEE/ACM Transactions on Networking 6(2), 1998).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::{Instant, sleep};
+
+/// Permits are counted in units of this many bytes.
+const UNIT_BYTES: u64 = 1024;
+/// New requests may use a key's limit up to here, percent: the rest is for requests in progress, whose work would otherwise
+/// be wasted.
+const ADMISSION_PERCENT: u64 = 75;
+/// Bytes that a new request leaves to all requests in progress.
+const HEADROOM_BYTES: u64 = 512 * 1024;
+/// Pauses between attempts to reserve.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The gateway's memory budget.
+#[derive(Debug)]
+pub(crate) struct MemoryBudget {
+    total: u64,
+    /// Share that a tenant, or a key, may hold while nobody else holds anything, percent.
+    tenant_percent: u64,
+    key_percent: u64,
+    held: Mutex<Usage>,
+    /// Metric of reserved bytes.
+    reserved: Gauge,
+}
+
+/// Bytes reserved.
+#[derive(Debug)]
+struct Usage {
+    all: u64,
+    tenants: Vec<TenantUsage>,
+}
+
+#[derive(Debug)]
+struct TenantUsage {
+    all: u64,
+    keys: Vec<u64>,
+}
+
+/// The holder of a permit: a key of a tenant, by their indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BudgetHolder {
+    pub(crate) tenant: usize,
+    pub(crate) key: usize,
+}
+
+/// The reservation of one request; released when dropped.
+#[derive(Debug)]
+pub(crate) struct MemoryPermit {
+    budget: Arc<MemoryBudget>,
+    holder: BudgetHolder,
+    bytes: u64,
+    wait: Duration,
+}
+
+/// The budget was exhausted for the whole wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("memory budget is exhausted")]
+pub(crate) struct BudgetExhausted;
+
+/// Whether a request is new or in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum RequestStage {
+    Admission,
+    InProgress,
+}
+
+impl MemoryBudget {
+    /// Makes a budget of `bytes` in all. The percentages are the share that a tenant may hold of it, and a key of that, while
+    /// nobody else holds anything; `keys` are the numbers of keys of the tenants.
+    pub(crate) fn new(
+        bytes: u64,
+        [tenant_percent, key_percent]: [u8; 2],
+        keys: impl Iterator<Item = usize>,
+        reserved: Gauge,
+    ) -> Self {
+        let tenants = keys.map(|keys| TenantUsage { all: 0, keys: vec![0; keys] }).collect();
+        Self {
+            total: bytes,
+            tenant_percent: u64::from(tenant_percent),
+            key_percent: u64::from(key_percent),
+            held: Mutex::new(Usage { all: 0, tenants }),
+            reserved,
+        }
+    }
+
+    /// Acquires a permit of `bytes`, waiting at most `wait`; later growth waits as long.
+    ///
+    /// # Errors
+    /// [`BudgetExhausted`] after the wait.
+    pub(crate) async fn acquire(
+        self: &Arc<Self>,
+        holder: BudgetHolder,
+        bytes: u64,
+        wait: Duration,
+    ) -> Result<MemoryPermit, BudgetExhausted> {
+        let mut permit = MemoryPermit { budget: Arc::clone(self), holder, bytes: 0, wait };
+        permit.resize_at(RequestStage::Admission, bytes).await?;
+        Ok(permit)
+    }
+
+    /// Returns how much of its current limit a holder uses, percent.
+    pub(crate) fn pressure_percent(&self, holder: BudgetHolder) -> u64 {
+        let held = self.held.lock();
+        let mine = held.of(holder).map_or(0, |(_, key)| key);
+        let limit = mine + self.room(&held, holder, RequestStage::InProgress);
+        (mine * 100).checked_div(limit).unwrap_or(100)
+    }
+
+    /// Returns how much more a holder may reserve now.
+    fn room(&self, held: &Usage, holder: BudgetHolder, stage: RequestStage) -> u64 {
+        let Some((tenant, key)) = held.of(holder) else { return 0 };
+        let free = self.total.saturating_sub(held.all);
+        let free_to_tenant = allowance(free, tenant, self.tenant_percent);
+        let room = allowance(free_to_tenant, key, self.key_percent);
+        match stage {
+            RequestStage::InProgress => room,
+            RequestStage::Admission => {
+                let limit = (key + room) * ADMISSION_PERCENT / 100;
+                limit.saturating_sub(key).min(room.saturating_sub(HEADROOM_BYTES))
+            }
+        }
+    }
+
+    /// Changes a holder's reservation by the difference; returns false if it exceeds the limit.
+    fn change(&self, holder: BudgetHolder, from: u64, to: u64, stage: RequestStage) -> bool {
+        let mut held = self.held.lock();
+        if to > from && to - from > self.room(&held, holder, stage) {
+            return false;
+        }
+        let change = |bytes: &mut u64| *bytes = bytes.saturating_sub(from) + to;
+        change(&mut held.all);
+        if let Some(tenant) = held.tenants.get_mut(holder.tenant) {
+            change(&mut tenant.all);
+            tenant.keys.get_mut(holder.key).into_iter().for_each(change);
+        }
+        self.reserved.set(i64::try_from(held.all).unwrap_or(i64::MAX));
+        true
+    }
+}
+
+impl Usage {
+    /// Returns the usage of a holder's tenant, and of the holder itself.
+    fn of(&self, holder: BudgetHolder) -> Option<(u64, u64)> {
+        let tenant = self.tenants.get(holder.tenant)?;
+        Some((tenant.all, *tenant.keys.get(holder.key)?))
+    }
+}
+
+/// Returns how much more may be reserved of `free` by a holder of `held`, to end at `percent` of both together.
+fn allowance(free: u64, held: u64, percent: u64) -> u64 {
+    (free * percent).saturating_sub(held * (100 - percent)) / 100
+}
+
+impl MemoryPermit {
+    /// Resizes the permit to `bytes`, if possible at once: it can always shrink.
+    pub(crate) fn try_resize(&mut self, bytes: u64) -> bool {
+        self.try_resize_at(RequestStage::InProgress, bytes)
+    }
+
+    /// Resizes the permit to `bytes`, waiting as long as for its acquisition.
+    ///
+    /// # Errors
+    /// [`BudgetExhausted`] after the wait; the permit is unchanged.
+    pub(crate) async fn resize(&mut self, bytes: u64) -> Result<(), BudgetExhausted> {
+        self.resize_at(RequestStage::InProgress, bytes).await
+    }
+
+    fn try_resize_at(&mut self, stage: RequestStage, bytes: u64) -> bool {
+        let bytes = bytes.next_multiple_of(UNIT_BYTES);
+        if bytes == self.bytes {
+            return true;
+        }
+        let changed = self.budget.change(self.holder, self.bytes, bytes, stage);
+        if changed {
+            self.bytes = bytes;
+        }
+        changed
+    }
+
+    /// Polls: there is no queue, because released budget may be available to one sender and not to another.
+    async fn resize_at(&mut self, stage: RequestStage, bytes: u64) -> Result<(), BudgetExhausted> {
+        if self.try_resize_at(stage, bytes) {
+            return Ok(());
+        }
+        let deadline = Instant::now() + self.wait;
+        let mut pause = FIRST_PAUSE;
+        while Instant::now() < deadline {
+            sleep(pause.min(deadline - Instant::now())).await;
+            if self.try_resize_at(stage, bytes) {
+                return Ok(());
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Err(BudgetExhausted)
+    }
+}
+
+impl Drop for MemoryPermit {
+    fn drop(&mut self) {
+        self.budget.change(self.holder, self.bytes, 0, RequestStage::InProgress);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NO_WAIT: Duration = Duration::ZERO;
+    const MIB: u64 = 1024 * 1024;
+
+    fn budget(percents: [u8; 2], keys: &[usize]) -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(100 * MIB, percents, keys.iter().copied(), Gauge::default()))
+    }
+
+    fn holder(tenant: usize, key: usize) -> BudgetHolder {
+        BudgetHolder { tenant, key }
+    }
+
+    /// Takes all that can be had, in small pieces, and returns it.
+    async fn fill(budget: &Arc<MemoryBudget>, holder: BudgetHolder) -> MemoryPermit {
+        let mut permit = budget.acquire(holder, UNIT_BYTES, NO_WAIT).await.unwrap();
+        while permit.try_resize(permit.bytes + 64 * UNIT_BYTES) {}
+        permit
+    }
+
+    #[tokio::test]
+    async fn a_permit_is_released_when_its_request_ends() {
+        let budget = budget([90, 90], &[1]);
+        let mut permit = budget.acquire(holder(0, 0), 1_000, NO_WAIT).await.unwrap();
+        assert_eq!(budget.reserved.get(), 1_024);
+        assert!(permit.try_resize(60 * MIB));
+        assert!(permit.try_resize(50 * MIB));
+        assert_eq!(budget.reserved.get(), 50 * 1_048_576);
+        assert!(!permit.try_resize(82 * MIB));
+        assert_eq!(permit.resize(82 * MIB).await, Err(BudgetExhausted));
+        assert!(permit.try_resize(80 * MIB), "81 % of 100 MiB are to be had");
+        drop(permit);
+        assert_eq!((budget.reserved.get(), budget.pressure_percent(holder(0, 0))), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn each_sender_leaves_room_for_the_next() {
+        let budget = budget([50, 50], &[1; 6]);
+        let mut permits = Vec::new();
+        for tenant in 0..6 {
+            permits.push(fill(&budget, holder(tenant, 0)).await);
+        }
+        let held: Vec<_> = permits.iter().map(|permit| permit.bytes / MIB).collect();
+        // A key ends at half of its tenant's half.
+        assert_eq!(held, [24, 18, 14, 10, 7, 5]);
+        assert!(budget.reserved.get() < 83 * 1_048_576);
+    }
+
+    #[tokio::test]
+    async fn a_key_cannot_use_what_is_its_tenants_or_its_neighbours() {
+        let budget = budget([50, 50], &[3, 1]);
+        let greedy = fill(&budget, holder(0, 0)).await;
+        assert_eq!(greedy.bytes / MIB, 24);
+        let second = fill(&budget, holder(0, 1)).await;
+        assert_eq!(second.bytes / MIB, 12);
+        assert!(budget.acquire(holder(0, 0), MIB, NO_WAIT).await.is_err());
+        assert!(budget.acquire(holder(0, 2), MIB, NO_WAIT).await.is_ok());
+        assert!(budget.acquire(holder(1, 0), 8 * MIB, NO_WAIT).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn who_is_under_way_has_a_quarter_for_himself() {
+        let budget = budget([50, 50], &[1]);
+        let mut first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
+        assert!(budget.acquire(holder(0, 0), MIB, NO_WAIT).await.is_err());
+        assert!(first.try_resize(24 * MIB));
+    }
+
+    #[tokio::test]
+    async fn pressure_is_that_of_the_holder() {
+        let budget = budget([50, 50], &[2, 1]);
+        let _half = budget.acquire(holder(0, 0), 13 * MIB, NO_WAIT).await.unwrap();
+        assert_eq!(budget.pressure_percent(holder(0, 0)), 52);
+        assert_eq!(budget.pressure_percent(holder(0, 1)), 0);
+        assert_eq!(budget.pressure_percent(holder(1, 0)), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_what_is_given_back() {
+        let budget = budget([50, 50], &[1]);
+        let first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
+        let second = budget.acquire(holder(0, 0), MIB, Duration::from_mins(1));
+        let (second, ()) = tokio::join!(second, async { drop(first) });
+        assert!(second.is_ok());
+    }
+}
