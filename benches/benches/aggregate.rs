@@ -16,9 +16,9 @@ use tillrace_benches::null_log::{Feed, drain};
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::Envelope;
-use tillrace_core::log::Entry;
 use tillrace_core::stock::effect;
 use tillrace_core::topics::Topics;
+use tillrace_log::Entry;
 
 const EVENTS: u64 = 10_000;
 const POLLED: usize = 1_000;

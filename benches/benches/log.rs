@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
-use tillrace_core::log::local::{LocalLog, LocalSettings};
-use tillrace_core::log::{Cleanup, Log, LogView, Row, Topic, TopicSpec};
+use tillrace_log::local::{LocalLog, LocalSettings};
+use tillrace_log::{Cleanup, Log, LogView, Row, Topic, TopicSpec};
 
 const RECORD_BYTES: usize = 900;
 const BACKLOG: u64 = 200_000;

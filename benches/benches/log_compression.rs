@@ -17,9 +17,9 @@ use tillrace_benches::cpu::cpu_s;
 use tillrace_benches::fleet::Fleet;
 use tillrace_benches::watched_log;
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::log::local::{Compression, LocalLog, LocalSettings, LocalTuning};
-use tillrace_core::log::{Log, LogView, Row, Topic};
 use tillrace_core::topics::{Topics, partition_of_key};
+use tillrace_log::local::{Compression, LocalLog, LocalSettings, LocalTuning};
+use tillrace_log::{Log, LogView, Row, Topic};
 
 const EVENTS: u64 = 30_000;
 const GROUP: u8 = 7;
@@ -84,7 +84,8 @@ fn measure_log(compression: Compression) -> Measured {
     let rows: Vec<Vec<Row>> = groups(&topics);
     let write_us = cpu_us(|| write(&log, rows));
     let settings = AggregateSettings { flush_records: 50_000, ..AggregateSettings::default() };
-    let settings = settings.within(&LocalTuning::default()).expect("the defaults fit");
+    let settings =
+        settings.within(LocalTuning::default().frame_limits()).expect("the defaults fit");
     let inner: Arc<dyn Log> = Arc::clone(&log) as Arc<dyn Log>;
     let flush_us = cpu_us(|| {
         watched_log::drain(inner, &topics, &settings, None).expect("the aggregator works");

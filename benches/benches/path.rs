@@ -29,10 +29,10 @@ use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::event::Event;
 use tillrace_core::intern::Interner;
-use tillrace_core::log::Entry;
 use tillrace_core::token_bucket::{RateLimit, TokenBuckets};
 use tillrace_core::topics::{Topics, key};
 use tillrace_ingest::split::{Format, Piece, Splitter};
+use tillrace_log::Entry;
 
 const EVENTS: u64 = 20_000;
 const READ_BYTES: usize = 64 * 1_024;

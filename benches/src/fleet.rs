@@ -6,9 +6,9 @@
 use std::fmt::Write as _;
 
 use tillrace_core::envelope::{Admission, Envelope, Scope};
-use tillrace_core::log::Entry;
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{Topics, key};
+use tillrace_log::Entry;
 
 /// 2026-11-27T07:00:00Z.
 const OPENING_MS: i64 = 1_795_762_800_000;

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettings, run};
-use tillrace_core::health::Health;
-use tillrace_core::log::{
+use tillrace_core::topics::Topics;
+use tillrace_log::health::Health;
+use tillrace_log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
-use tillrace_core::topics::Topics;
 
 /// What is offered: each item is one poll.
 pub type Feed = Box<dyn Iterator<Item = Vec<Entry>> + Send>;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tillrace_core::log::{
+use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettings, run};
-use tillrace_core::health::Health;
-use tillrace_core::log::{
+use tillrace_core::topics::Topics;
+use tillrace_log::health::Health;
+use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
-use tillrace_core::topics::Topics;
 
 use crate::cpu::cpu_s;
 

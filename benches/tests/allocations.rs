@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::registry::Registry;
 use tillrace_benches::tick_log::TickLog;
-use tillrace_core::health::Health;
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, Tenants, hash_key};
+use tillrace_log::health::Health;
 
 const KEY: &str = "allocations";
 

@@ -25,8 +25,6 @@ mod hashes;
 mod ids;
 mod json_text;
 mod ledger;
-#[cfg(test)]
-mod memory_log;
 mod metrics;
 mod partition;
 mod quarantine;
@@ -50,10 +48,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::explain;
-use crate::health::Health;
-use crate::log::{Log, LogError, Offset, Partition};
-use crate::setting::SettingErrors;
+use tillrace_log::explain;
+use tillrace_log::health::Health;
+use tillrace_log::setting::SettingErrors;
+use tillrace_log::{Log, LogError, Offset, Partition};
+
 use crate::topics::Topics;
 
 pub use conditions::{PARTITION_STOPPED, RECORDS_UNREADABLE};

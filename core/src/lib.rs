@@ -1,7 +1,7 @@
 //! The Tillrace engine: what happens to a point-of-sale event between the wire and a sink.
 //!
-//! The modules are in the order in which an event meets them. There is no async runtime and no HTTP
-//! here; only [`log`] knows Kafka.
+//! The modules are in the order in which an event meets them. There is no async runtime, no HTTP and no C
+//! code here. Of the log, this crate knows only the traits, not which log implements them.
 
 pub mod text;
 
@@ -23,19 +23,11 @@ pub mod intern;
 
 pub mod token_bucket;
 
-pub mod explain;
-
-pub mod health;
-
 pub mod restart;
-
-pub mod setting;
 
 pub mod topics;
 
 pub mod record_size;
-
-pub mod log;
 
 pub mod log_calls;
 

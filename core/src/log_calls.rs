@@ -15,11 +15,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::{Log, LogError};
 
 use self::watched::WatchedLog;
-use crate::explain::Explanation;
-use crate::health::{Condition, Health, Impact};
-use crate::log::{Log, LogError};
 
 /// How long a call may go unanswered before it is told.
 const TOLD_AFTER: Duration = Duration::from_secs(15);

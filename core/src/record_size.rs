@@ -5,10 +5,6 @@
 //! of each kind and its bound. The tests of each writer build its largest record and compare it with this table, which
 //! `docs/RECORDS.md` shows.
 
-/// Bytes of key and value that every log takes: `max.message.bytes` of the topics on Kafka, the least `record_bytes` of the
-/// local log.
-pub const RECORD_LIMIT_BYTES: usize = 1 << 20;
-
 /// The least `frame_bytes` of a local log on which the aggregator runs: half of it is a flush, of which the last event may be as much
 /// as 6 MiB (2,000 lines of different goods).
 pub const LEAST_FRAME_BYTES: usize = 16 << 20;
@@ -119,6 +115,8 @@ pub fn largest(topic: &str, kind: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use tillrace_log::RECORD_LIMIT_BYTES;
+
     use super::*;
     use crate::decode::MAX_EVENT_BYTES;
     use crate::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};

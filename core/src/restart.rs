@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::explain::Explanation;
-use crate::health::{Condition, Health, Impact};
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{Condition, Health, Impact};
 
 const RESTARTING: &str = RESTARTING_ROLE.code;
 const STOPPED: &str = STOPPED_ROLE.code;

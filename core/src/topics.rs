@@ -1,6 +1,7 @@
 //! The topics: their names, their keys, and which partition a store belongs to.
 
-use crate::log::{Cleanup, Partition, Topic, TopicSpec};
+use tillrace_log::{Cleanup, Partition, Topic, TopicSpec};
+
 use crate::text::percent_encode;
 
 const DAY_MS: u64 = 86_400_000;

@@ -60,8 +60,8 @@ mod report;
 pub use check::{Amount, Check, Difference, Figure};
 pub use report::{CoveredOffsets, Gaps, Report, SinkCounts, VerdictCounts};
 pub use sinks::{SinkUnderTest, audited_sinks};
+use tillrace_log::{LogError, LogView, Offset, Partition};
 
-use crate::log::{LogError, LogView, Offset, Partition};
 use crate::topics::Topics;
 
 use coverage::Coverage;

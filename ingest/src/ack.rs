@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tillrace_core::log::{LogError, Offset, Row};
 use tillrace_core::token_bucket::RateExceeded;
+use tillrace_log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 

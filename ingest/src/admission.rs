@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use tillrace_core::decode::{PartialIdentity, RejectCode, Rejection};
 use tillrace_core::event::Event;
-use tillrace_core::log::{Partition, Row};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::Topics;
+use tillrace_log::{Partition, Row};
 use tokio::sync::oneshot;
 
 use crate::batch_result::Backpressure;

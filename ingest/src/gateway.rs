@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use prometheus_client::registry::Registry;
-use tillrace_core::explain;
-use tillrace_core::explain::Explanation;
-use tillrace_core::health::{self, Phase, Readiness};
-use tillrace_core::log::{Log, LogError};
-use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
+use tillrace_log::explain;
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{self, Phase, Readiness};
+use tillrace_log::setting::SettingErrors;
+use tillrace_log::{Log, LogError};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};

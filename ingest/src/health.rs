@@ -1,12 +1,12 @@
 //! The gateway's health: readiness, and signals of pressure.
 //!
-//! Conditions of other parts of the process are in [`tillrace_core::health`]; `/readyz` reports both.
+//! Conditions of other parts of the process are in [`tillrace_log::health`]; `/readyz` reports both.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parking_lot::RwLock;
-use tillrace_core::explain::Explanation;
-use tillrace_core::health::{self, ActiveCondition, Condition, Impact, Readiness};
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{self, ActiveCondition, Condition, Impact, Readiness};
 
 use crate::clock::{Clock, CurrentTime};
 use crate::settings::Durability;
@@ -58,7 +58,7 @@ impl GatewayHealth {
         }
     }
 
-    /// Sets the weak settings that [`Log::ensure_topics`](tillrace_core::log::Log::ensure_topics) found,
+    /// Sets the weak settings that [`Log::ensure_topics`](tillrace_log::Log::ensure_topics) found,
     /// one sentence each, in place of earlier ones.
     pub fn note_weaknesses(&self, sentences: Vec<String>) {
         let since_ms = self.clock.now().wall_ms;
@@ -123,7 +123,7 @@ fn weak_settings(weaknesses: &WeakSettings, durability: Durability) -> ActiveCon
 mod tests {
     use std::sync::Arc;
 
-    use tillrace_core::health::ReadinessStatus;
+    use tillrace_log::health::ReadinessStatus;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use tillrace_core::log::{LogError, Offset, Partition, Row};
+use tillrace_log::{LogError, Offset, Partition, Row};
 
 use crate::clock::Clock;
 

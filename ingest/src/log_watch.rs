@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::health::{Condition, Health, Impact};
-use tillrace_core::log::{Log, LogError, Partition, Topic};
+use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::{Log, LogError, Partition, Topic};
 use tokio::task::JoinHandle;
 
 use crate::log_health::LogHealth;

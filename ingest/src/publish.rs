@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_core::log::{LogError, Offset, Producer, Row};
+use tillrace_log::{LogError, Offset, Producer, Row};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 

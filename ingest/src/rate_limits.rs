@@ -8,8 +8,8 @@ use std::num::NonZeroU64;
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_core::setting::{Inspection, SizeText};
 use tillrace_core::token_bucket::{RateExceeded, RateLimit, TokenBuckets};
+use tillrace_log::setting::{Inspection, SizeText};
 
 /// Largest event: a byte bucket must be able to hold one.
 const EVENT_BYTES: NonZeroU64 =

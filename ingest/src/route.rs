@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::metrics::counter::Counter;
 use tillrace_core::card::holds_card_data;
-use tillrace_core::log::{Log, LogError};
 use tillrace_core::token_bucket::RateExceeded;
 use tillrace_core::topics::Topics;
+use tillrace_log::{Log, LogError};
 
 use crate::ack::LOG_RETRY;
 use crate::admission::AdmissionPipeline;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tillrace_core::setting::{DurationText, Inspection, SettingErrors, SizeText};
+use tillrace_log::setting::{DurationText, Inspection, SettingErrors, SizeText};
 
 /// Memory that one body may need: a zstd window, its decoder, the longest event, and a chunk in flight.
 const MAX_PERMIT_BYTES: u64 = 10 * 1024 * 1024;

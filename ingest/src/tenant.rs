@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::{AUTHORIZATION, GetAll, HeaderMap, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 use tillrace_core::envelope::Scope;
-use tillrace_core::setting::{Inspection, SettingErrors};
+use tillrace_log::setting::{Inspection, SettingErrors};
 
 pub(crate) use charge::{ChunkCharge, cost_of, refund_of};
 pub(crate) use names::{NameCap, NameKind};

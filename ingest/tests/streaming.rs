@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
-use tillrace_core::health::Health;
-use tillrace_core::log::Log;
-use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
+use tillrace_log::Log;
+use tillrace_log::health::Health;
+use tillrace_log::local::{LocalLog, LocalSettings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -1,7 +1,7 @@
 //! Reads a real Kafka as an outsider does: what was committed, once, from a position to the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test")]
 
-#[path = "../../core/tests/kafka_cluster/mod.rs"]
+#[path = "../../log/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
 
 use std::time::Duration;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
-use tillrace_core::log::{Offset, Partition};
 use tillrace_core::text::Timestamp;
+use tillrace_log::{Offset, Partition};
 use uuid::Uuid;
 
 /// Most ranges, and most exceptions, in one record; more make further records. With codes that a backend made up of

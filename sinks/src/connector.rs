@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_core::explain::{Explained, Explanation};
-use tillrace_core::log::{Offset, Partition};
+use tillrace_log::explain::{Explained, Explanation};
+use tillrace_log::{Offset, Partition};
 
 use crate::failure::{ErrorChain, FailureCode};
 use crate::record::{Record, Unreadable};

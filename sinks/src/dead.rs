@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
-use tillrace_core::log::{Offset, Partition};
+use tillrace_log::{Offset, Partition};
 
 use crate::audit::hex;
 use crate::record::Record;

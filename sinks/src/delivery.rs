@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::registry::Registry;
-use tillrace_core::explain;
-use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::health::{self, Impact};
-use tillrace_core::log::{Log, LogError, Partition};
 use tillrace_core::log_calls::LogCalls;
 use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
-use tillrace_core::setting::SettingErrors;
 use tillrace_core::topics::Topics;
+use tillrace_log::explain;
+use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::health::{self, Impact};
+use tillrace_log::setting::SettingErrors;
+use tillrace_log::{Log, LogError, Partition};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 

@@ -33,8 +33,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rand::rngs::SmallRng;
-use tillrace_core::log::{Log, LogError, Partition, Row, Topic};
 use tillrace_core::topics::Topics;
+use tillrace_log::{Log, LogError, Partition, Row, Topic};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -134,7 +134,7 @@ impl Engine {
         topics: &Topics,
         metrics: SinkMetrics,
         health: watch::Sender<Health>,
-        process: &tillrace_core::health::Health,
+        process: &tillrace_log::health::Health,
     ) -> Result<Self, LogError> {
         let topic = wiring.source.topic(topics).clone();
         let producer = log.producer()?;

@@ -8,7 +8,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, ErrorKind};
 
-use tillrace_core::explain::Explanation;
+use tillrace_log::explain::Explanation;
 
 macro_rules! failure_codes {
     ($($name:ident = $code:literal, $meaning:literal, $remedy:literal;)*) => {

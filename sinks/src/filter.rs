@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tillrace_core::event::Kind;
-use tillrace_core::setting::Inspection;
 use tillrace_core::text::check_id;
+use tillrace_log::setting::Inspection;
 
 use crate::record::{Head, Source};
 

@@ -8,10 +8,10 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tempfile::TempDir;
 use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
-use tillrace_core::health::Health;
-use tillrace_core::log::local::{LocalLog, LocalSettings};
-use tillrace_core::log::{Entry, Log, Offset, Partition, Row, Topic};
 use tillrace_core::topics::{self, Topics};
+use tillrace_log::health::Health;
+use tillrace_log::local::{LocalLog, LocalSettings};
+use tillrace_log::{Entry, Log, Offset, Partition, Row, Topic};
 
 use bytes::Bytes;
 use tillrace_core::verify::{SinkUnderTest, verify};

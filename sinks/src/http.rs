@@ -14,8 +14,8 @@ use reqwest::{Certificate, Client, StatusCode, Url, redirect};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tillrace_core::explain;
-use tillrace_core::setting::{DurationText, Inspection, Secret};
+use tillrace_log::explain;
+use tillrace_log::setting::{DurationText, Inspection, Secret};
 
 use crate::connector::{CallError, LONGEST_RETRY_AFTER, Verdict};
 use crate::dead::cut;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use tillrace_core::explain;
-use tillrace_core::explain::{Explained as _, Explanation};
+use tillrace_log::explain;
+use tillrace_log::explain::{Explained as _, Explanation};
 use tokio::time::timeout;
 
 use crate::http::{Backend, BackendError, BackendSettings};

@@ -12,8 +12,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use tillrace_core::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
 use tillrace_core::event::Kind;
-use tillrace_core::log::{Entry, Offset, Topic};
 use tillrace_core::topics::Topics;
+use tillrace_log::{Entry, Offset, Topic};
 
 /// The topics that sinks read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]

@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tillrace_core::log::{Log, LogError, LogView, Partition, Topic};
 use tillrace_core::topics::Topics;
+use tillrace_log::{Log, LogError, LogView, Partition, Topic};
 use tokio::time::Instant;
 
 pub use self::due::{Due, due};

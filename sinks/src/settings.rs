@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_core::setting::{Inspection, Secret, SettingErrors};
+use tillrace_log::setting::{Inspection, Secret, SettingErrors};
 
 pub(crate) use self::flow::LONGEST_SETTING;
 pub use self::flow::{Batch, BreakerSettings, Flow, InHand, Rate, RecordPlace, Retry};

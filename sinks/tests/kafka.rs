@@ -1,7 +1,7 @@
 //! The delivery engine on a real Kafka: a partition taken away while calls are under way.
 #![expect(clippy::unwrap_used, reason = "what fails to unwrap has failed the test")]
 
-#[path = "../../core/tests/kafka_cluster/mod.rs"]
+#[path = "../../log/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,14 +16,14 @@ use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
-use tillrace_core::health::Health;
-use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
-use tillrace_core::log::{
+use tillrace_core::topics::{self, Topics};
+use tillrace_core::verify::{SinkUnderTest, verify};
+use tillrace_log::health::Health;
+use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
+use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
-use tillrace_core::topics::{self, Topics};
-use tillrace_core::verify::{SinkUnderTest, verify};
 use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{Answer, Answering, Batch, Connector, Ordering, Verdict};
 use tillrace_sinks::engine::{Wiring, group};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tillrace_core::log::kafka::KafkaLog;
-use tillrace_core::log::local;
-use tillrace_core::log::local::identity;
+use tillrace_log::kafka::KafkaLog;
+use tillrace_log::local;
+use tillrace_log::local::identity;
 use tillrace_sinks::settings::Target;
 
 use crate::cli::CheckArgs;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tillrace_core::log::{Offset, Partition};
+use tillrace_log::{Offset, Partition};
 
 use crate::demo::DemoArgs;
 

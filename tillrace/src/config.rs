@@ -22,11 +22,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::log::kafka::KafkaSettings;
-use tillrace_core::log::local::{LocalSettings, LocalTuning};
 use tillrace_core::topics::Topics;
 use tillrace_core::verify::SinkUnderTest;
 use tillrace_ingest::{GatewaySettings, TenantSettings};
+use tillrace_log::kafka::KafkaSettings;
+use tillrace_log::local::{LocalSettings, LocalTuning};
 use tillrace_sinks::SinkSettings;
 
 pub(crate) use self::development::DevelopmentKey;

@@ -21,10 +21,10 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use tempfile::TempDir;
-use tillrace_core::log::LogView;
 use tillrace_loadtest::client::{self, Outcome};
 use tillrace_loadtest::fleet::Fleet;
 use tillrace_loadtest::verify::{self as sender, VerifySettings};
+use tillrace_log::LogView;
 
 pub(crate) use self::error::DemoError;
 use self::reader::ViewReader;

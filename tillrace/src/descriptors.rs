@@ -6,8 +6,8 @@
 use std::io;
 
 use rlimit::Resource;
-use tillrace_core::explain;
 use tillrace_ingest::{GatewaySettings, RESERVED_CONNECTIONS};
+use tillrace_log::explain;
 
 use crate::lines::LIMIT_NOT_RAISED;
 use crate::status;

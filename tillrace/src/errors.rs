@@ -6,10 +6,10 @@ use std::error::Error;
 use std::sync::Arc;
 
 use tillrace_core::aggregate::AggregateError;
-use tillrace_core::explain::{Explained, Explanation};
-use tillrace_core::log::LogError;
-use tillrace_core::setting::{SecretError, SettingErrors};
 use tillrace_ingest::{DrainError, GatewayError, ListenError};
+use tillrace_log::LogError;
+use tillrace_log::explain::{Explained, Explanation};
+use tillrace_log::setting::{SecretError, SettingErrors};
 use tillrace_sinks::connector::CallError;
 use tillrace_sinks::engine::{JournalError, SinkError};
 use tillrace_sinks::http::BackendError;
@@ -64,13 +64,13 @@ mod tests {
     use std::path::Path;
 
     use tillrace_core::aggregate::{PARTITION_STOPPED, RECORDS_UNREADABLE};
-    use tillrace_core::log::kafka::{self, KafkaFault};
-    use tillrace_core::log::local::{self, FileError, LocalFault};
     use tillrace_core::log_calls::LOG_NOT_ANSWERING;
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{
         ACCEPT_FAILING, CONNECTIONS_CUT, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
     };
+    use tillrace_log::kafka::{self, KafkaFault};
+    use tillrace_log::local::{self, FileError, LocalFault};
     use tillrace_sinks::engine::SINK_CONDITIONS;
     use tillrace_sinks::failure::FailureCode;
 

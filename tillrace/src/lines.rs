@@ -1,6 +1,6 @@
 //! What the log lines of the executable mean that carry no error of their own, and what a defect is.
 
-use tillrace_core::explain::Explanation;
+use tillrace_log::explain::Explanation;
 
 pub(crate) const SETTING_UNLIKELY: Explanation = Explanation {
     code: "setting_unlikely",

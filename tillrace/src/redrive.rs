@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use tillrace_core::log::Log;
 use tillrace_core::topics::Topics;
+use tillrace_log::Log;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::redrive::{self, Due, Fate, Redriven};
 

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_RELEASE};
-use tillrace_core::log::{Entry, Log, LogError, LogView, Offset, Partition, Row, Topic};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{self, Topics};
+use tillrace_log::{Entry, Log, LogError, LogView, Offset, Partition, Row, Topic};
 use uuid::Uuid;
 
 pub(crate) use self::error::ReleaseError;

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use tillrace_core::health::{Health, Impact, Phase, Readiness};
-use tillrace_core::log::kafka::KafkaLog;
-use tillrace_core::log::local::{self, LocalLog, Serving};
-use tillrace_core::log::{Log, LogView, TopicSpec, Weaknesses};
 use tillrace_ingest::{Gateway, Tenants, WEAK_SETTINGS};
+use tillrace_log::health::{Health, Impact, Phase, Readiness};
+use tillrace_log::kafka::KafkaLog;
+use tillrace_log::local::{self, LocalLog, Serving};
+use tillrace_log::{Log, LogView, TopicSpec, Weaknesses};
 use tillrace_sinks::Delivery;
 use tokio::task::JoinSet;
 
@@ -95,7 +95,7 @@ impl Running {
         let weaknesses = ensure_topics(settings, &log, specs.clone(), &health).await?;
         let mut folding = settings.aggregate.clone();
         if settings.log.kafka.is_none() {
-            folding = folding.within(&settings.log.local)?;
+            folding = folding.within(settings.log.local.frame_limits())?;
         }
         // Last of what waits: a start that is given up here has nothing at work.
         let delivery = if roles.deliver {

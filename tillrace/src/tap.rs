@@ -8,8 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tillrace_core::log::{Entry, LogView, Reader};
 use tillrace_core::topics::Topics;
+use tillrace_log::{Entry, LogView, Reader};
 
 use crate::cli::{From, TapArgs};
 use crate::config::Settings;
@@ -139,7 +139,7 @@ fn closed_pipe_is_the_end(error: io::Error) -> anyhow::Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::log::Topic;
+    use tillrace_log::Topic;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, IsTerminal};
 
-use tillrace_core::explain;
+use tillrace_log::explain;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 

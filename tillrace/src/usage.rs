@@ -1,7 +1,7 @@
 //! What a command line asks for and cannot have; clap refuses what it can tell by itself.
 
-use tillrace_core::explain;
-use tillrace_core::log::Partition;
+use tillrace_log::Partition;
+use tillrace_log::explain;
 
 /// Why a command line cannot be followed. Nothing was done.
 #[derive(Debug, thiserror::Error)]

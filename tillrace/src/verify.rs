@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use tillrace_core::log::{LogView, Topic};
 use tillrace_core::verify::{self, Report, SinkUnderTest};
+use tillrace_log::{LogView, Topic};
 use tillrace_sinks::parquet;
 use tillrace_sinks::settings::Target;
 use tokio::runtime::{Builder, Handle};

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use process::{CommandLine, sale, until};
 use serde_json::{Value, json};
-use tillrace_core::log::Cleanup;
 use tillrace_core::topics::Topics;
+use tillrace_log::Cleanup;
 use tillrace_sinks::simulate::{Faults, SimulatedBackend};
 use tokio::runtime::Runtime;
 

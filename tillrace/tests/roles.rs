@@ -6,7 +6,7 @@
     reason = "a test that cannot read an answer has failed"
 )]
 
-#[path = "../../core/tests/kafka_cluster/mod.rs"]
+#[path = "../../log/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
 mod process;
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read an answer has failed")]
 
-#[path = "../../core/tests/kafka_cluster/mod.rs"]
+#[path = "../../log/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
 mod process;
 

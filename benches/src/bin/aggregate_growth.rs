@@ -16,8 +16,8 @@ use anyhow::{Context as _, Result, bail};
 use tillrace_benches::fleet::Fleet;
 use tillrace_benches::null_log::drain;
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::log::Entry;
 use tillrace_core::topics::Topics;
+use tillrace_log::Entry;
 
 const POLLED: u64 = 1_000;
 /// Polls that may wait for the aggregator.

@@ -17,8 +17,8 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 use tillrace_benches::watched_log::drain;
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_core::topics::Topics;
+use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -23,11 +23,11 @@ use tillrace_benches::watched_log;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_PREFIX};
-use tillrace_core::log::kafka::{Durability, KafkaLog, KafkaSettings};
-use tillrace_core::log::local::{LocalLog, LocalSettings, LocalTuning};
-use tillrace_core::log::{Log, Partition, Row, Topic};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{Topics, key, partition_of};
+use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
+use tillrace_log::local::{LocalLog, LocalSettings, LocalTuning};
+use tillrace_log::{Log, Partition, Row, Topic};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -91,7 +91,7 @@ fn fill(log: &dyn Log, events: u64) -> Result<(), Failure> {
         let mut rows: Vec<Row> = numbers.map(row).collect();
         rows.sort_by_key(|row| row.partition);
         let failed = Arc::clone(&failed);
-        let mut done: tillrace_core::log::OnDurable = Box::new(move |outcomes| {
+        let mut done: tillrace_log::OnDurable = Box::new(move |outcomes| {
             if let Some(error) = outcomes.into_iter().find_map(Result::err) {
                 *failed.lock() = Some(error);
             }
@@ -164,7 +164,7 @@ fn drain(kind: &str, place: &str, events: u64) -> Result<(), Failure> {
     let topics = Topics::new("");
     let settings = AggregateSettings::default();
     let settings = match kind {
-        "local" => settings.within(&LocalTuning::default())?,
+        "local" => settings.within(LocalTuning::default().frame_limits())?,
         _ => settings,
     };
     let (began, cpu) = (Instant::now(), cpu_s(std::process::id())?);

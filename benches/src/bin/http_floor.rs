@@ -19,10 +19,10 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use prometheus_client::registry::Registry;
 use tillrace_benches::tick_log::TickLog;
-use tillrace_core::health::Health;
-use tillrace_core::log::{Log as _, Producer, Row, Topic};
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
+use tillrace_log::health::Health;
+use tillrace_log::{Log as _, Producer, Row, Topic};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 

@@ -21,9 +21,9 @@ use rdkafka::producer::{
 };
 use serde_json::json;
 use tillrace_benches::cpu::cpu_s;
-use tillrace_core::log::kafka::{Compression, Durability, KafkaLog, KafkaSettings};
-use tillrace_core::log::{Cleanup, Full, Log, LogError, Offset, Row, Topic, TopicSpec};
-use tillrace_core::setting::Secret;
+use tillrace_log::kafka::{Compression, Durability, KafkaLog, KafkaSettings};
+use tillrace_log::setting::Secret;
+use tillrace_log::{Cleanup, Full, Log, LogError, Offset, Row, Topic, TopicSpec};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a sender waits when there is no room.
@@ -211,7 +211,7 @@ trait Sender {
 
 /// Tillrace's producer.
 struct Rows {
-    producer: Box<dyn tillrace_core::log::Producer>,
+    producer: Box<dyn tillrace_log::Producer>,
     batch: usize,
     answers: Answers,
     counted: Arc<Counted>,
@@ -244,7 +244,7 @@ impl Rows {
         Ok(Self { producer: log.producer()?, batch, answers, counted: Arc::default() })
     }
 
-    fn hand_over(&self, mut rows: Vec<Row>, mut done: tillrace_core::log::OnDurable) {
+    fn hand_over(&self, mut rows: Vec<Row>, mut done: tillrace_log::OnDurable) {
         while let Err(full) = self.producer.send(rows, done) {
             Full { rows, done } = full;
             std::thread::sleep(PAUSE);

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use tillrace_log::explain::{Explained, Explanation};
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::{Partition, Row};
+
 use super::AggregateError;
 use super::unreadable::LastUnreadable;
-use crate::explain::{Explained, Explanation};
-use crate::health::{Condition, Health, Impact};
-use crate::log::{Partition, Row};
 use crate::topics::Topics;
 
 const COMPONENT: &str = "aggregator";

@@ -5,6 +5,7 @@
 //! `docs/schemas/store-day.v1.schema.json` and of [`super::state`]; a test compares them with what serde writes.
 
 use bytes::{BufMut as _, BytesMut};
+use tillrace_log::Offset;
 
 use super::days::{ControlTotals, Day, DayStatus, DaySummary};
 use super::json_text::{integer, optional, write_json};
@@ -12,7 +13,6 @@ use super::state::VERSION;
 use super::store::{Store, Terminal};
 use super::terminal_days::TerminalDay;
 use super::terminals::RecordOrigin;
-use crate::log::Offset;
 use crate::text::{Date, escape};
 
 /// Writes a day's totals, with the first part of its terminals.

@@ -7,11 +7,11 @@
 use std::ops::Range;
 
 use bytes::{BufMut as _, BytesMut};
+use tillrace_log::{Offset, Partition};
 
 use super::json_text::{integer, put};
 use super::store::Store;
 use super::windows::{Delta, Unit};
-use crate::log::{Offset, Partition};
 use crate::stock::StockEffect;
 use crate::text::{Date, Decimal, Timestamp, escape, is_number, percent_encode};
 

@@ -8,6 +8,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use tillrace_log::explain::code_of;
+use tillrace_log::health::Health;
+use tillrace_log::{
+    Committed, Entry, Log, LogError, Offset, Polled, Position, RECORD_LIMIT_BYTES, Row,
+    TransactionalConsumer,
+};
 
 use super::AggregateError;
 use super::arena::RecordArena;
@@ -22,12 +28,6 @@ use super::settings::AggregateSettings;
 use super::state;
 use super::verdict::VerdictTotals;
 use crate::decode::Decoder;
-use crate::explain::code_of;
-use crate::health::Health;
-use crate::log::{
-    self, Committed, Entry, Log, LogError, Offset, Polled, Position, Row, TransactionalConsumer,
-};
-use crate::record_size::RECORD_LIMIT_BYTES;
 use crate::topics::Topics;
 
 /// Most records of a poll.
@@ -50,7 +50,7 @@ pub(super) struct Engine<'a> {
     consumer: Box<dyn TransactionalConsumer>,
     decoder: Decoder,
     arena: RecordArena,
-    partitions: BTreeMap<log::Partition, PartitionState>,
+    partitions: BTreeMap<tillrace_log::Partition, PartitionState>,
     last_flush: Instant,
     aborts: u32,
     /// Records of the last flush, because the next one will have about as many.
@@ -190,7 +190,7 @@ impl<'a> Engine<'a> {
 
     /// The next offset of a partition, if it is active.
     #[cfg(test)]
-    pub(super) fn next_offset(&self, partition: log::Partition) -> Option<Offset> {
+    pub(super) fn next_offset(&self, partition: tillrace_log::Partition) -> Option<Offset> {
         match self.partitions.get(&partition)? {
             PartitionState::Active { partition, .. } => Some(partition.checkpoint.next_offset),
             PartitionState::Restoring(_) | PartitionState::Stopped => None,
@@ -386,6 +386,6 @@ fn first_row(partition: &Partition, topics: &Topics, arena: &mut RecordArena) ->
     partition.row(&topics.state, key, Some(arena.json(&partition.checkpoint)))
 }
 
-fn position(partition: log::Partition, offset: Offset) -> Position {
+fn position(partition: tillrace_log::Partition, offset: Offset) -> Position {
     Position { partition, committed: Committed { offset, metadata: String::new() } }
 }

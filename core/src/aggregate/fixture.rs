@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use tillrace_log::health::Health;
+use tillrace_log::testing::MemoryLog;
+use tillrace_log::{Offset, Partition, Topic};
 
 use super::engine::Engine;
-use super::memory_log::MemoryLog;
 use super::{AggregateError, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, Scope};
-use crate::health::Health;
-use crate::log::{Offset, Partition, Topic};
 use crate::text::Timestamp;
 use crate::topics::{Topics, key, partition_of};
 
@@ -209,7 +209,7 @@ impl Rig {
     }
 
     fn partitions(&self) -> Vec<Partition> {
-        (0..crate::log::LogView::partitions(&self.log)).collect()
+        (0..tillrace_log::LogView::partitions(&self.log)).collect()
     }
 
     pub(super) fn partition(&self, sample: &Sample) -> Partition {
@@ -268,7 +268,7 @@ impl Rig {
     }
 
     fn end(&self, partition: Partition) -> Offset {
-        crate::log::LogView::bounds(&self.log, &self.topics.events, partition).unwrap().end
+        tillrace_log::LogView::bounds(&self.log, &self.topics.events, partition).unwrap().end
     }
 
     /// Runs one member over everything and lets it go.

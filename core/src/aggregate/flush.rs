@@ -4,6 +4,7 @@
 //! is aborted, [`super::engine`] drops the partition and restores it from the log.
 
 use bytes::{Bytes, BytesMut};
+use tillrace_log::{Row, Topic};
 
 use super::arena::RecordArena;
 use super::day_records;
@@ -16,7 +17,6 @@ use super::state;
 use super::store::Terminal;
 use super::terminals::{self, RecordOrigin};
 use super::windows::Delta;
-use crate::log::{self, Row, Topic};
 use crate::text::Date;
 use crate::topics::Topics;
 
@@ -30,7 +30,7 @@ const SWEEP_RECORDS: usize = 2_000;
 const CHECKPOINT_BYTES: usize = 1_024;
 
 /// Keys and values of a partition's rows.
-fn bytes_of(rows: &[Row], partition: log::Partition) -> usize {
+fn bytes_of(rows: &[Row], partition: tillrace_log::Partition) -> usize {
     let own = rows.iter().filter(|row| row.partition == partition);
     own.map(|row| row.key.len() + row.value.as_ref().map_or(0, Bytes::len)).sum()
 }

@@ -7,12 +7,12 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use tillrace_log::{Offset, Partition, Row, Topic};
 
 use super::arena::RecordArena;
 use super::days::ControlTotals;
 use super::unreadable::LastUnreadable;
 use super::windows::Windows;
-use crate::log::{Offset, Partition, Row, Topic};
 use crate::text::Date;
 
 /// Bytes of a record besides key and value.

@@ -5,6 +5,8 @@
 
 mod decide;
 
+use tillrace_log::{Entry, LogError, Offset};
+
 use super::arena::RecordArena;
 use super::days::{ControlTotals, is_sealed};
 use super::json_text::write_json;
@@ -18,7 +20,6 @@ use super::windows::{WindowKey, window_start};
 use crate::decode::Decoder;
 use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
 use crate::event::Event;
-use crate::log::{Entry, LogError, Offset};
 use crate::stock::{StockEffect, effect, is_count};
 use crate::topics::Topics;
 

@@ -10,7 +10,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use super::verdict::VerdictTotals;
-use crate::log;
 
 /// Counters and gauges of one aggregator.
 #[derive(Debug, Clone)]
@@ -34,7 +33,7 @@ struct VerdictLabels {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabels {
-    partition: log::Partition,
+    partition: tillrace_log::Partition,
 }
 
 impl AggregateMetrics {
@@ -122,19 +121,24 @@ impl AggregateMetrics {
         self.resets.inc_by(resets);
     }
 
-    pub(super) fn lagging(&self, partition: log::Partition, records: u64, oldest: Duration) {
+    pub(super) fn lagging(
+        &self,
+        partition: tillrace_log::Partition,
+        records: u64,
+        oldest: Duration,
+    ) {
         let labels = PartitionLabels { partition };
         self.lag.get_or_create(&labels).set(i64::try_from(records).unwrap_or(i64::MAX));
         let seconds = i64::try_from(oldest.as_secs()).unwrap_or(i64::MAX);
         self.oldest_seconds.get_or_create(&labels).set(seconds);
     }
 
-    pub(super) fn stopped(&self, partition: log::Partition, stopped: bool) {
+    pub(super) fn stopped(&self, partition: tillrace_log::Partition, stopped: bool) {
         self.stopped.get_or_create(&PartitionLabels { partition }).set(i64::from(stopped));
     }
 
     /// Forgets the gauges of a partition that another member has now.
-    pub(super) fn gone(&self, partition: log::Partition) {
+    pub(super) fn gone(&self, partition: tillrace_log::Partition) {
         let labels = PartitionLabels { partition };
         self.lag.remove(&labels);
         self.oldest_seconds.remove(&labels);

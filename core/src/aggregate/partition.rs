@@ -5,6 +5,7 @@
 //! member: there is no undo.
 
 use serde::{Deserialize, Serialize};
+use tillrace_log::Offset;
 
 use super::days::part_of;
 use super::flush_buffer::FlushBuffer;
@@ -15,7 +16,6 @@ use super::slot_index::SlotIndex;
 use super::store::{DayChange, Store, Terminal, key_hash};
 use super::terminal_days::TerminalDays;
 use super::verdict::VerdictTotals;
-use crate::log::{self, Offset};
 use crate::text::{Date, check_id};
 use crate::topics;
 
@@ -38,7 +38,7 @@ pub(super) struct Checkpoint {
     /// The next offset of the journal.
     pub(super) next_offset: Offset,
     /// Partitions of every topic.
-    pub(super) partitions: log::Partition,
+    pub(super) partitions: tillrace_log::Partition,
     /// Latest append time seen.
     pub(super) clock_ms: i64,
     pub(super) window_seconds: u32,
@@ -48,7 +48,7 @@ pub(super) struct Checkpoint {
 /// One partition.
 #[derive(Debug)]
 pub(super) struct Partition {
-    pub(super) number: log::Partition,
+    pub(super) number: tillrace_log::Partition,
     pub(super) checkpoint: Checkpoint,
     /// Where the last flush ended.
     pub(super) flushed_to: Offset,
@@ -62,7 +62,11 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn new(number: log::Partition, checkpoint: Checkpoint, rules: FoldRules) -> Self {
+    pub(super) fn new(
+        number: tillrace_log::Partition,
+        checkpoint: Checkpoint,
+        rules: FoldRules,
+    ) -> Self {
         Self {
             number,
             flushed_to: checkpoint.next_offset,

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
-use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 const WAIT: Duration = Duration::from_secs(10);

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use serde::{Serialize, Serializer};
+use tillrace_log::{Offset, Partition};
 
-use crate::log::{Offset, Partition};
 use crate::text::{Date, Decimal};
 
 /// `stock.counts.v1`.

@@ -5,16 +5,16 @@
 //! stock and in its store-day, but not in a ledger. A release without effect is logged, and counts as a control record.
 
 use serde::Deserialize;
+use tillrace_log::{Entry, Offset};
 
 use super::fold::{EventContext, FoldContext, FoldError};
 use super::partition::Partition;
 use super::unreadable::{self, UnreadableReason};
 use crate::envelope::{Envelope, SourceVerdict, VerdictKind};
-use crate::log::{self, Entry, Offset};
 
 #[derive(Debug, Deserialize)]
 struct ReleaseOrder {
-    partition: log::Partition,
+    partition: tillrace_log::Partition,
     offset: Offset,
     #[serde(default)]
     operator: String,

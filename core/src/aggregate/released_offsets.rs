@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::log::Offset;
+use tillrace_log::Offset;
 
 /// Most releases of one store.
 const MAX_RELEASES: usize = 65_536;

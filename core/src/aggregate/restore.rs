@@ -10,12 +10,12 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tillrace_log::{LogView, Offset, TransactionalConsumer};
 
 use super::AggregateError;
 use super::partition::{Checkpoint, Partition};
 use super::settings::FoldRules;
 use super::state::{self, StateRecords};
-use crate::log::{self, LogView, Offset, TransactionalConsumer};
 use crate::topics::Topics;
 
 const READ_RECORDS: usize = 1_000;
@@ -34,7 +34,7 @@ pub(super) struct RestoreContext<'a> {
 /// The restore of one partition.
 #[derive(Debug)]
 pub(super) struct Restore {
-    number: log::Partition,
+    number: tillrace_log::Partition,
     since: Instant,
     target: Option<RestoreTarget>,
 }
@@ -55,7 +55,7 @@ pub(super) enum RestoreOutcome {
 }
 
 impl Restore {
-    pub(super) fn new(number: log::Partition, now: Instant) -> Self {
+    pub(super) fn new(number: tillrace_log::Partition, now: Instant) -> Self {
         Self { number, since: now, target: None }
     }
 
@@ -129,7 +129,7 @@ impl std::fmt::Debug for RestoreContext<'_> {
 /// Makes a partition that nobody consumed: it begins with its journal, as a generation of its own.
 fn new_partition(
     context: RestoreContext<'_>,
-    number: log::Partition,
+    number: tillrace_log::Partition,
 ) -> Result<Partition, AggregateError> {
     let start = context.log.bounds(&context.topics.events, number)?.start;
     let checkpoint = Checkpoint {
@@ -148,7 +148,7 @@ fn new_partition(
 /// Reads the latest record of each key below `end`.
 fn read(
     context: RestoreContext<'_>,
-    number: log::Partition,
+    number: tillrace_log::Partition,
     end: Offset,
 ) -> Result<StateRecords, AggregateError> {
     let topic = &context.topics.state;
@@ -159,7 +159,7 @@ fn read(
         let before = reader.position();
         let entries = reader.read(READ_RECORDS, READ_WAIT)?;
         if entries.is_empty() && reader.position() == before {
-            return Err(log::LogError::TimedOut { action: "read the state" }.into());
+            return Err(tillrace_log::LogError::TimedOut { action: "read the state" }.into());
         }
         for entry in entries.into_iter().filter(|entry| entry.offset < end) {
             match entry.value {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tillrace_log::setting::{DurationText, Inspection, SettingErrors, SizeText};
+use tillrace_log::{FrameLimits, RECORD_LIMIT_BYTES};
 
-use crate::log::local::LocalTuning;
-use crate::record_size::{LEAST_FRAME_BYTES, RECORD_LIMIT_BYTES};
-use crate::setting::{DurationText, Inspection, SettingErrors, SizeText};
+use crate::record_size::LEAST_FRAME_BYTES;
 
 const DAY: Duration = Duration::from_hours(24);
 const LONGEST_HORIZON: Duration = Duration::from_hours(35 * 24);
@@ -103,29 +103,29 @@ impl AggregateSettings {
         found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
     }
 
-    /// Notes a local log whose records or frames are too small for what the aggregator may have to write at once.
-    pub fn inspect_local(local: &LocalTuning, found: &mut Inspection) {
+    /// Notes a log of frames whose records or frames are too small for what the aggregator may have to write at once.
+    pub fn inspect_frames(limits: FrameLimits, found: &mut Inspection) {
         found.require(
-            local.record_bytes.as_u64() >= RECORD_LIMIT_BYTES as u64,
+            limits.record_bytes.as_u64() >= RECORD_LIMIT_BYTES as u64,
             "record_bytes",
             "does not fit the largest record of the aggregator",
             "set it at least to 1MiB",
         );
         found.require(
-            local.frame_bytes.as_u64() >= LEAST_FRAME_BYTES as u64,
+            limits.frame_bytes.as_u64() >= LEAST_FRAME_BYTES as u64,
             "frame_bytes",
             "does not fit a flush of the aggregator twice",
             "set it at least to 16MiB",
         );
     }
 
-    /// Lowers `flush_bytes` to half of the largest frame a Local log takes.
+    /// Lowers `flush_bytes` to half of the largest frame that the log takes.
     ///
     /// # Errors
     /// When its records or frames are too small for what the aggregator may have to write at once.
-    pub fn within(mut self, local: &LocalTuning) -> Result<Self, SettingErrors> {
-        Inspection::of("log.local", |found| Self::inspect_local(local, found))?;
-        self.flush_bytes = self.flush_bytes.min(ByteSize::b(local.frame_bytes.as_u64() / 2));
+    pub fn within(mut self, limits: FrameLimits) -> Result<Self, SettingErrors> {
+        Inspection::of("log.local", |found| Self::inspect_frames(limits, found))?;
+        self.flush_bytes = self.flush_bytes.min(ByteSize::b(limits.frame_bytes.as_u64() / 2));
         Ok(self)
     }
 
@@ -196,11 +196,7 @@ mod tests {
     fn a_flush_fits_half_a_frame() {
         let within = |frame, record| {
             let (frame_bytes, record_bytes) = (ByteSize::mib(frame), ByteSize::kib(record));
-            AggregateSettings::default().within(&LocalTuning {
-                frame_bytes,
-                record_bytes,
-                ..LocalTuning::default()
-            })
+            AggregateSettings::default().within(FrameLimits { frame_bytes, record_bytes })
         };
         assert_eq!(within(32, 1_024).unwrap().flush_bytes(), 16 << 20);
         assert_eq!(within(16, 1_024).unwrap().flush_bytes(), 8 << 20);

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tillrace_log::Offset;
 
 pub(super) use self::keys::{
     DAY, checkpoint_key, ids_key, keys_of, released_key, write_day_key, write_hashes_key,
@@ -26,8 +27,6 @@ use super::settings::FoldRules;
 use super::store::{Store, Terminal};
 use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
-use crate::log;
-use crate::log::Offset;
 use crate::text::Date;
 
 /// Version of the JSON records.
@@ -195,7 +194,7 @@ pub(super) type StateRecords = BTreeMap<Bytes, Bytes>;
 /// # Errors
 /// The first record that can not be read or belongs to nothing.
 pub(super) fn load(
-    number: log::Partition,
+    number: tillrace_log::Partition,
     records: &StateRecords,
     rules: FoldRules,
 ) -> Result<Option<Partition>, StateError> {

@@ -5,13 +5,13 @@
 //! `docs/schemas/ledger.v1.schema.json`; tests compare them with what serde writes.
 
 use bytes::{BufMut as _, BytesMut};
+use tillrace_log::{Offset, Partition};
 
 use super::json_text::{boolean, integer, optional, put, write_json};
 use super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
 use crate::envelope::Scope;
-use crate::log::{Offset, Partition};
 use crate::text::escape;
 
 /// The origin of a published record.

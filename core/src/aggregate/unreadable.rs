@@ -4,13 +4,14 @@
 //! not know. Such a record does not stop its partition: it gets a verdict, and goes to `pos.conflicts` with the
 //! reason and the beginning of its bytes. Nothing of it is counted, and it can not be released: whoever wrote it sends it again.
 
+use tillrace_log::{Entry, Offset};
+
 use super::fold::OutputContext;
 use super::partition::Partition;
 use super::records::UnreadableRecord;
 use crate::card;
 use crate::decode::Rejection;
 use crate::envelope::{Envelope, EnvelopeError};
-use crate::log::{Entry, Offset};
 use crate::record_size::EVENT_RECORD_BYTES;
 
 /// Bytes of a record's value, and of its key, that are kept.

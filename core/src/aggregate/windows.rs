@@ -4,10 +4,10 @@
 //! a later delta for its old window. The SKUs of all deltas are in one buffer that is cleared, not freed, so that after
 //! warm-up a line costs one lookup and no allocation. [`crate::stock`] says what a line does to stock.
 
+use tillrace_log::Offset;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::slot_index::SlotIndex;
-use crate::log::Offset;
 use crate::stock::StockEffect;
 use crate::text::{Date, Timestamp, shorter};
 

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Calls;
-use crate::log::{
+use tillrace_log::{
     Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
+
+use super::Calls;
 
 const AT_ONCE: Duration = Duration::ZERO;
 

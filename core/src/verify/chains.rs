@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{Entry, Topic};
+use tillrace_log::{Entry, Topic};
 
 use super::check::{Check, Difference};
 use super::ranges::Ranges;

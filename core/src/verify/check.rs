@@ -3,8 +3,8 @@
 use std::fmt;
 
 use serde::Serialize;
+use tillrace_log::{Offset, Partition, Topic};
 
-use crate::log::{Offset, Partition, Topic};
 use crate::text::Decimal;
 
 /// Differences that a check lists; further ones are counted only.

@@ -7,8 +7,8 @@
 //! from the first such record of the journal on, nothing is taken as given.
 
 use serde::Deserialize;
+use tillrace_log::{Bounds, LogError, LogView, Offset, Partition, Topic};
 
-use crate::log::{Bounds, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::check::{Check, Difference};

@@ -7,9 +7,9 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition};
 
 use crate::decode::Decoder;
-use crate::log::{Entry, LogError, LogView, Offset, Partition};
 use crate::topics::{self, Topics};
 
 use super::check::{Check, Difference};

@@ -1,8 +1,8 @@
 //! One journal record: its terminal, its number, its content.
 
+use tillrace_log::Entry;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::log::Entry;
 use crate::topics;
 
 use super::record::{Envelope, EventText};

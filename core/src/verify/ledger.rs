@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
-use crate::log::{LogError, Offset, Partition, Topic};
+use tillrace_log::{LogError, Offset, Partition, Topic};
+
 use crate::topics;
 
 use super::check::{Amount, Check, Difference};

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::log::{Entry, LogError, Offset};
+use tillrace_log::{Entry, LogError, Offset};
+
 use crate::text::Decimal;
 
 use super::check::{Check, Difference};

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::log::Offset;
+use tillrace_log::Offset;
 
 /// The repeats of one partition, by identity.
 #[derive(Debug, Default)]

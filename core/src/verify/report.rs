@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::log::{Offset, Partition};
+use tillrace_log::{Offset, Partition};
 
 use super::check::Check;
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::log::{Entry, LogError, LogView, Offset, Partition, Reader, Topic};
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Reader, Topic};
 
 const BATCH_RECORDS: usize = 1_024;
 const READ_TIMEOUT: Duration = Duration::from_millis(100);

@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use super::chains::Chains;

@@ -3,7 +3,7 @@
 //! The aggregator writes derived records in the order of the journal, so one pass over both is
 //! enough: at each journal record, all records that name it as their source are available.
 
-use crate::log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
 use super::check::{Check, Difference};
 use super::coverage::Coverage;

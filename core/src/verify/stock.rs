@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
+use tillrace_log::{LogError, LogView, Partition, Topic};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::log::{LogError, LogView, Partition, Topic};
 use crate::text::{Date, Decimal, Timestamp};
 use crate::topics::{self, Topics};
 

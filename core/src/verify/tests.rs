@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
+use tillrace_log::{Entry, Offset, Partition, Topic};
 
 use super::{Report, audited_sinks, verify};
-use crate::log::{Entry, Offset, Partition, Topic};
 use crate::topics::Topics;
 
 use double::GrowingLog;

@@ -3,7 +3,7 @@
 //! Between two kept checkpoints, each verdict must occur as often as the recount says. The last
 //! checkpoint must be at the group's committed offset.
 
-use crate::log::{LogError, Offset, Partition, Topic};
+use tillrace_log::{LogError, Offset, Partition, Topic};
 
 use super::check::{Check, Difference};
 use super::coverage::Coverage;

@@ -1,9 +1,9 @@
 //! Checks journal records that the aggregator set aside as unreadable.
 
 use serde::Deserialize;
+use tillrace_log::Entry;
 
 use crate::envelope::{self, DATA_SCHEMA, TYPE_REFUSED, TYPE_RELEASE};
-use crate::log::Entry;
 use crate::record_size::EVENT_RECORD_BYTES;
 use crate::topics;
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
 use tillrace_core::event::Event;
-use tillrace_core::log::{Partition, Row};
 use tillrace_core::topics::{Topics, key, partition_of_key};
+use tillrace_log::{Partition, Row};
 
 use super::source_cache::CachedSource;
 use super::worker::EnvelopeText;

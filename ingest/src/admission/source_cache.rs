@@ -3,8 +3,8 @@
 //! Names of a tenant are never deleted and keep their ids, so a cached source needs no lookup in the shared
 //! [`Interner`](tillrace_core::intern::Interner): most events find their store without a lock or an allocation.
 
-use tillrace_core::log::Partition;
 use tillrace_core::topics::{partition_of_key, push_key};
+use tillrace_log::Partition;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::tenant::{Caller, NameCap, Tenant};

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
-use tillrace_core::explain::{Explained, Explanation};
+use tillrace_log::explain::{Explained, Explanation};
 
 /// A listener that did not start.
 #[derive(Debug, thiserror::Error)]

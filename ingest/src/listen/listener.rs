@@ -4,8 +4,8 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tillrace_core::explain::Explanation;
-use tillrace_core::health::{Condition, Health, Impact};
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{Condition, Health, Impact};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep};
 
@@ -125,7 +125,7 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::explain::Explained as _;
+    use tillrace_log::explain::Explained as _;
 
     use super::*;
 

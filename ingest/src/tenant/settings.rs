@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use tillrace_core::card::CardRules;
 use tillrace_core::check::CheckRules;
 use tillrace_core::envelope::Scope;
-use tillrace_core::setting::{DurationText, Inspection, Secret};
 use tillrace_core::text::check_id;
+use tillrace_log::setting::{DurationText, Inspection, Secret};
 
 use super::{ALL_STORES, hash_key};
 use crate::rate_limits::RateSettings;

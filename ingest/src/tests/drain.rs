@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prometheus_client::registry::Registry;
-use tillrace_core::health::{Health, ReadinessStatus};
-use tillrace_core::log::Log;
-use tillrace_core::log::local::{LocalLog, LocalSettings};
 use tillrace_core::topics::Topics;
+use tillrace_log::Log;
+use tillrace_log::health::{Health, ReadinessStatus};
+use tillrace_log::local::{LocalLog, LocalSettings};
 use tokio::io::AsyncWriteExt;
 
 use super::harness::*;
@@ -184,7 +184,7 @@ async fn what_was_acknowledged_is_in_the_local_log() {
     let mut found = 0;
     for partition in 0..4 {
         let mut reader =
-            tillrace_core::log::LogView::reader(&*log, &topics.events, partition, 0).unwrap();
+            tillrace_log::LogView::reader(&*log, &topics.events, partition, 0).unwrap();
         loop {
             let entries = reader.read(500, Duration::ZERO).unwrap();
             if entries.is_empty() {

@@ -9,8 +9,8 @@ use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use async_compression::zstd::CParameter;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tillrace_core::health::Health;
 use tillrace_core::topics::Topics;
+use tillrace_log::health::Health;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tillrace_core::log::{
+use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };

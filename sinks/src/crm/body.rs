@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use tillrace_core::event::Kind;
-use tillrace_core::log::{Offset, Partition};
 use tillrace_core::text::{Currency, format_minor, parse_scaled};
+use tillrace_log::{Offset, Partition};
 
 use super::settings::PointsRule;
 use crate::record::{Record, Transaction, Unreadable, read};

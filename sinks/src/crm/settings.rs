@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_core::setting::Inspection;
+use tillrace_log::setting::Inspection;
 
 use crate::http::BackendSettings;
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tillrace_core::log::Partition;
 use tillrace_core::text::Timestamp;
+use tillrace_log::Partition;
 use tokio::time::Instant;
 
 use super::lanes::{Load, Share};

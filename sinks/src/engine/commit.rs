@@ -1,7 +1,7 @@
 //! Commits: one at a time, ordered from the thread that owns the membership.
 
-use tillrace_core::explain::code_of;
-use tillrace_core::log::{LogError, Position};
+use tillrace_log::explain::code_of;
+use tillrace_log::{LogError, Position};
 use tokio::time::Instant;
 
 use super::partition::Assigned;

@@ -3,9 +3,9 @@
 use std::mem;
 use std::time::Duration;
 
-use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::health::{Condition, Health, Impact};
-use tillrace_core::log::{Partition, Topic};
+use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::{Partition, Topic};
 use tokio::time::Instant;
 
 use super::SinkError;

@@ -1,6 +1,6 @@
 //! When and what to call: partitions in turn, within what backend, pace and room allow.
 
-use tillrace_core::log::Partition;
+use tillrace_log::Partition;
 use tokio::time::Instant;
 
 use super::Engine;

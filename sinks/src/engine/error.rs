@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use tillrace_core::explain;
-use tillrace_core::explain::Explanation;
-use tillrace_core::log::{LogError, Partition, Topic};
+use tillrace_log::explain;
+use tillrace_log::explain::Explanation;
+use tillrace_log::{LogError, Partition, Topic};
 use tokio::task::JoinError;
 
 use super::journal::JournalError;

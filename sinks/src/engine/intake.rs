@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tillrace_core::log::{Committed, Entry, Offset, Partition};
+use tillrace_log::{Committed, Entry, Offset, Partition};
 use tokio::time::Instant;
 
 use super::partition::{Assigned, Leaving, Stage, WHOLE_PARTITION};

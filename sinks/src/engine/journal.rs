@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tillrace_core::explain;
-use tillrace_core::explain::code_of;
-use tillrace_core::log::{LogError, Partition, Producer, Row, Topic};
+use tillrace_log::explain;
+use tillrace_log::explain::code_of;
+use tillrace_log::{LogError, Partition, Producer, Row, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -191,7 +191,7 @@ impl std::fmt::Debug for Journal {
 #[cfg(test)]
 mod tests {
     use parking_lot::Mutex;
-    use tillrace_core::log::{Full, OnDurable};
+    use tillrace_log::{Full, OnDurable};
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
-use tillrace_core::log::Partition;
+use tillrace_log::Partition;
 use tokio::time::Instant;
 
 use super::call::Called;

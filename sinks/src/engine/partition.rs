@@ -1,7 +1,7 @@
 //! One assigned partition: what it has in hand, and how far it has come.
 
 use bytes::Bytes;
-use tillrace_core::log::{Committed, Offset};
+use tillrace_log::{Committed, Offset};
 
 use super::lanes::Lanes;
 use super::progress::{Progress, Settled};

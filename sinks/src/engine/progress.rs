@@ -9,7 +9,7 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use tillrace_core::log::{Committed, Offset};
+use tillrace_log::{Committed, Offset};
 
 /// Bytes of metadata that Kafka keeps with a committed offset by default.
 const METADATA_LIMIT: usize = 4_096;

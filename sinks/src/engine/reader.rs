@@ -15,11 +15,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tillrace_core::explain::code_of;
-use tillrace_core::log::{
-    Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic,
-};
 use tillrace_core::restart::PANICKED;
+use tillrace_log::explain::code_of;
+use tillrace_log::{Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic};
 use tokio::sync::mpsc;
 
 use crate::failure::ErrorChain;

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
-use tillrace_core::log::{self, Bounds, Committed, Consumer, LogView, Polled, Position};
+use tillrace_log::{Bounds, Committed, Consumer, LogView, Polled, Position};
 
 use super::*;
 use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
@@ -657,7 +657,7 @@ impl LogView for CutOff {
         topic: &Topic,
         partition: Partition,
         from: u64,
-    ) -> Result<Box<dyn log::Reader>, LogError> {
+    ) -> Result<Box<dyn tillrace_log::Reader>, LogError> {
         self.log.reader(topic, partition, from)
     }
 
@@ -672,11 +672,14 @@ impl LogView for CutOff {
 }
 
 impl Log for CutOff {
-    fn ensure_topics(&self, topics: &[log::TopicSpec]) -> Result<log::Weaknesses, LogError> {
+    fn ensure_topics(
+        &self,
+        topics: &[tillrace_log::TopicSpec],
+    ) -> Result<tillrace_log::Weaknesses, LogError> {
         self.log.ensure_topics(topics)
     }
 
-    fn producer(&self) -> Result<Box<dyn log::Producer>, LogError> {
+    fn producer(&self) -> Result<Box<dyn tillrace_log::Producer>, LogError> {
         self.log.producer()
     }
 
@@ -689,7 +692,7 @@ impl Log for CutOff {
         &self,
         group: &str,
         topic: &Topic,
-    ) -> Result<Box<dyn log::TransactionalConsumer>, LogError> {
+    ) -> Result<Box<dyn tillrace_log::TransactionalConsumer>, LogError> {
         self.log.transactional_consumer(group, topic)
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 use tillrace_core::envelope::{SourceVerdict, VerdictKind};
-use tillrace_core::log::{Offset, Partition};
+use tillrace_log::{Offset, Partition};
 
 use crate::audit::hex;
 use crate::connector::{LONGEST_RETRY_AFTER, Verdict};

@@ -10,7 +10,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use tillrace_core::log::Partition;
+use tillrace_log::Partition;
 
 use super::{deltas, lines};
 use crate::record::{Record, Source, Unreadable};

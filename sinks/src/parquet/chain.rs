@@ -1,7 +1,7 @@
 //! The chain of a partition's files: how they are named, and what their footers say.
 
 use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader};
-use tillrace_core::log::{Offset, Partition};
+use tillrace_log::{Offset, Partition};
 
 use super::place::{Place, PlaceError};
 

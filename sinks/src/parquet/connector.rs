@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use parking_lot::Mutex;
-use tillrace_core::explain::code_of;
-use tillrace_core::log::{Log, LogError, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
+use tillrace_log::explain::code_of;
+use tillrace_log::{Log, LogError, Offset, Partition, Topic};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 

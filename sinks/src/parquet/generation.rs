@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tillrace_core::log::{LogError, LogView, Partition, Topic};
+use tillrace_log::{LogError, LogView, Partition, Topic};
 
 const CHECKPOINT: &[u8] = b"checkpoint/";
 const READ_RECORDS: usize = 5_000;

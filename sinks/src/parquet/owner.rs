@@ -6,8 +6,8 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tillrace_core::explain::{Explained, Explanation};
-use tillrace_core::log::LogError;
+use tillrace_log::LogError;
+use tillrace_log::explain::{Explained, Explanation};
 
 use super::place::{Place, PlaceError};
 use crate::failure::FailureCode;

@@ -15,7 +15,7 @@ use object_store::client::{HttpError, HttpErrorKind};
 use object_store::path::Path as ObjectPath;
 use object_store::{GetOptions, GetRange, ObjectStore, PutMode, PutOptions, RetryConfig};
 use rustix::fs::Access;
-use tillrace_core::explain::{Explained, Explanation};
+use tillrace_log::explain::{Explained, Explanation};
 use uuid::Uuid;
 
 use super::settings::{ParquetSettings, S3Settings};

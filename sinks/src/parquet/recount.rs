@@ -12,10 +12,10 @@ use arrow_array::types::Int64Type;
 use arrow_array::{Array as _, RecordBatch};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
-use tillrace_core::explain;
-use tillrace_core::log::{LogError, LogView, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
 use tillrace_core::verify::{Amount, Check, Difference};
+use tillrace_log::explain;
+use tillrace_log::{LogError, LogView, Offset, Partition, Topic};
 
 use super::body::{self, BodyError, Origin, SLICE_RECORDS};
 use super::chain::Chain;

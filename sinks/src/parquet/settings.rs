@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
-use tillrace_core::setting::{Inspection, Secret};
+use tillrace_log::setting::{Inspection, Secret};
 
 use object_store::path::Path as ObjectPath;
 use serde::Deserialize;

@@ -10,7 +10,7 @@ use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, RecordBatch};
 use bytesize::ByteSize;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tillrace_core::log::{Committed, Position};
+use tillrace_log::{Committed, Position};
 
 use super::*;
 use crate::connector::{Batch, CallError, Connector as _, Verdict};

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tillrace_core::log::{Entry, LogError, LogView, Offset, Partition, Topic};
 use tillrace_core::topics::Topics;
+use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
 use super::error::RedriveError;
 use crate::connector::Ordering;

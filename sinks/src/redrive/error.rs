@@ -1,8 +1,8 @@
 //! Why letters cannot be sent again, and what an operator does about it.
 
-use tillrace_core::explain;
-use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::log::{LogError, Offset, Partition, Topic};
+use tillrace_log::explain;
+use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::{LogError, Offset, Partition, Topic};
 
 use crate::connector::CallError;
 use crate::delivery::StartError;

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 
 use prometheus_client::registry::Registry;
 use serde_json::json;
-use tillrace_core::log::Offset;
 use tillrace_core::verify::{SinkUnderTest, verify};
+use tillrace_log::Offset;
 
 use super::*;
 use crate::Delivery;

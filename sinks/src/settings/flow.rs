@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tillrace_core::log::{Offset, Partition};
-use tillrace_core::setting::{DurationText, Inspection, SizeText};
+use tillrace_log::setting::{DurationText, Inspection, SizeText};
+use tillrace_log::{Offset, Partition};
 
 /// Longest duration that a setting may have: what lies beyond is a slip, and must not overflow a clock.
 pub(crate) const LONGEST_SETTING: Duration = Duration::from_hours(24);

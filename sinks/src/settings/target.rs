@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use tillrace_core::setting::{Inspection, Secret};
+use tillrace_log::setting::{Inspection, Secret};
 
 use crate::connector::Ordering;
 use crate::crm::PointsSettings;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::json;
-use tillrace_core::log::kafka;
 use tillrace_ingest::{Durability, hash_key};
+use tillrace_log::kafka;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::parquet::ParquetSettings;
 use tillrace_sinks::record::Source;

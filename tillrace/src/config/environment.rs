@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use tillrace_core::setting::SettingError;
+use tillrace_log::setting::SettingError;
 
 use super::node::{Content, Node, Origin, Scalar};
 use super::yaml;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use tillrace_core::explain;
+use tillrace_log::explain;
 
 use super::Report;
 

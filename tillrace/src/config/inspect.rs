@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::log::kafka::PARTITIONS;
-use tillrace_core::setting::Inspection;
 use tillrace_ingest::inspect_tenants;
+use tillrace_log::kafka::PARTITIONS;
+use tillrace_log::setting::Inspection;
 use tillrace_sinks::settings as sinks;
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
@@ -39,7 +39,7 @@ impl LogSettings {
         match &self.kafka {
             Some(kafka) => found.within("kafka", |found| kafka.inspect(found)),
             None => found.within("local", |found| {
-                AggregateSettings::inspect_local(&self.local, found);
+                AggregateSettings::inspect_frames(self.local.frame_limits(), found);
             }),
         }
     }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use serde::Deserialize;
-use tillrace_core::setting::{Inspection, Secret, SettingError};
+use tillrace_log::setting::{Inspection, Secret, SettingError};
 
 use super::node::{Content, Node, Origin};
 use super::{ConfigurationError, Report, Settings, development, environment, inspect, yaml};

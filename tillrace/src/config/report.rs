@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use tillrace_core::setting::SettingError;
+use tillrace_log::setting::SettingError;
 
 use super::node::{Node, Origin};
 

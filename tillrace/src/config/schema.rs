@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 use serde_json::{Map, Value, json};
-use tillrace_core::setting::{Bounds, Inspection, Quantity};
+use tillrace_log::setting::{Bounds, Inspection, Quantity};
 
 use super::node::Origin;
 use super::{Settings, inspect, yaml};

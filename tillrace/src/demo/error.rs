@@ -1,8 +1,8 @@
 //! Why the demo ended before its report.
 
-use tillrace_core::explain;
 use tillrace_loadtest::client::ClientError;
 use tillrace_loadtest::topics::ReadError;
+use tillrace_log::explain;
 
 /// Why the demo ended before its report.
 #[derive(Debug, thiserror::Error)]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_core::log::{LogError, LogView, Partition, Topic};
 use tillrace_loadtest::topics::{Positions, ReadError, Record, TopicReader};
+use tillrace_log::{LogError, LogView, Partition, Topic};
 
 const BATCH: usize = 1_024;
 const WAIT: Duration = Duration::from_millis(50);
@@ -69,9 +69,9 @@ fn signed<T: TryFrom<u64> + Default>(number: u64) -> T {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::log::local::{LocalLog, LocalSettings};
-    use tillrace_core::log::{Log, Row};
     use tillrace_core::topics::Topics;
+    use tillrace_log::local::{LocalLog, LocalSettings};
+    use tillrace_log::{Log, Row};
 
     use super::*;
 

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use tillrace_core::log::{LogError, LogView, Topic};
 use tillrace_core::topics::Topics;
 use tillrace_core::verify::SinkUnderTest;
+use tillrace_log::{LogError, LogView, Topic};
 use tokio::time::Instant;
 
 const POLL_EVERY: Duration = Duration::from_millis(100);
@@ -82,8 +82,8 @@ pub(crate) async fn settle(
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::log::local::{LocalLog, LocalSettings};
-    use tillrace_core::log::{Log, Polled, Position, Row};
+    use tillrace_log::local::{LocalLog, LocalSettings};
+    use tillrace_log::{Log, Polled, Position, Row};
 
     use super::*;
 
@@ -137,8 +137,7 @@ mod tests {
         let left = settle(log.as_ref(), &topics, &sinks, patience, |_backlogs| {
             if next < 3 {
                 next += 1;
-                let committed =
-                    tillrace_core::log::Committed { offset: next, metadata: String::new() };
+                let committed = tillrace_log::Committed { offset: next, metadata: String::new() };
                 consumer.commit(&[Position { partition: 0, committed }]).unwrap();
             }
         });

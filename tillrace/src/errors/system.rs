@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 
 use rustix::io::Errno;
-use tillrace_core::explain::Explanation;
+use tillrace_log::explain::Explanation;
 
 const OUTPUT_CLOSED: Explanation = Explanation {
     code: "system_output_closed",

@@ -1,7 +1,7 @@
 //! Why a record is not released.
 
-use tillrace_core::explain;
-use tillrace_core::log::Topic;
+use tillrace_log::Topic;
+use tillrace_log::explain;
 
 use crate::cli::Place;
 

@@ -14,12 +14,12 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::{self, AggregateError, AggregateMetrics, AggregateSettings};
-use tillrace_core::explain::Explained as _;
-use tillrace_core::health::{Health, Impact};
-use tillrace_core::log::Log;
 use tillrace_core::log_calls::LogCalls;
 use tillrace_core::restart::{PANICKED, RestartPolicy, RoleExit};
 use tillrace_core::topics::Topics;
+use tillrace_log::Log;
+use tillrace_log::explain::Explained as _;
+use tillrace_log::health::{Health, Impact};
 
 use super::error::RoleError;
 
@@ -153,8 +153,8 @@ fn rest(pause: Duration, stop: &AtomicBool) {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::log::{LogError, Topic};
     use tillrace_core::restart::{RESTARTING_ROLE, STOPPED_ROLE};
+    use tillrace_log::{LogError, Topic};
 
     use super::*;
 

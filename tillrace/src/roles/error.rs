@@ -1,6 +1,6 @@
 //! Why a process that worked cannot go on.
 
-use tillrace_core::explain;
+use tillrace_log::explain;
 
 /// Why a process that worked cannot go on.
 #[derive(Debug, thiserror::Error)]

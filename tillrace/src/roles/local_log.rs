@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tillrace_core::explain::Explanation;
-use tillrace_core::health::{Condition, Health, Impact};
-use tillrace_core::log::local::{self, LocalFault, LocalLog, LocalSettings};
-use tillrace_core::log::{LogError, LogView};
+use tillrace_log::explain::Explanation;
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::local::{self, LocalFault, LocalLog, LocalSettings};
+use tillrace_log::{LogError, LogView};
 use tokio::time::Instant;
 
 const COMPONENT: &str = "local_log";

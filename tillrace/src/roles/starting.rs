@@ -7,11 +7,11 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use tillrace_core::explain::{Explained as _, Explanation};
-use tillrace_core::health::{Condition, Health, Impact};
-use tillrace_core::log::{LogError, Weaknesses};
 use tillrace_core::restart::Backoff;
 use tillrace_ingest::WEAK_SETTINGS;
+use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::health::{Condition, Health, Impact};
+use tillrace_log::{LogError, Weaknesses};
 
 const COMPONENT: &str = "kafka";
 
@@ -144,7 +144,7 @@ mod tests {
     use std::sync::Arc;
 
     use parking_lot::Mutex;
-    use tillrace_core::log::Topic;
+    use tillrace_log::Topic;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! The status listener over a real socket.
 
-use tillrace_core::explain::Explained as _;
-use tillrace_core::health::{Condition, Impact, Phase};
+use tillrace_log::explain::Explained as _;
+use tillrace_log::health::{Condition, Impact, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use tillrace_log::testing::CommitOutcome;
+use tillrace_log::{Offset, Partition};
 
 use super::super::AggregateError;
 use super::super::engine::Engine;
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig, Sample, line};
-use super::super::memory_log::CommitOutcome;
-use crate::log::{Offset, Partition};
 
 const PARTITIONS: Partition = 3;
 /// A business date so far ahead that the event is kept aside.

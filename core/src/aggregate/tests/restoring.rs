@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tillrace_log::LogError;
+
 use super::super::fixture::{DAY_MS, Rig, Sample};
 use super::super::{AggregateError, VerdictTotals};
-use crate::log::LogError;
 
 fn until_error(rig: &Rig) -> AggregateError {
     let mut engine = rig.join();

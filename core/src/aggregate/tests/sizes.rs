@@ -228,7 +228,8 @@ fn a_terminal_with_many_gaps_writes_only_the_numbers_that_changed() {
     rig.run();
     let blocks = |from: usize| {
         let entries = rig.log.entries(&rig.topics.state);
-        let of_numbers = |entry: &&crate::log::Entry| entry.key.starts_with(b"numbers/demo/1/a//");
+        let of_numbers =
+            |entry: &&tillrace_log::Entry| entry.key.starts_with(b"numbers/demo/1/a//");
         entries[from..].iter().filter(of_numbers).filter(|entry| entry.value.is_some()).count()
     };
     assert!(blocks(0) > 20, "{}", blocks(0));

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::json;
+use tillrace_log::health::Impact;
 
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig, Sample};
 use crate::decode::Decoder;
-use crate::health::Impact;
 use crate::text::Timestamp;
 
 fn totals(rig: &Rig) -> serde_json::Value {
@@ -233,7 +233,7 @@ fn a_partition_whose_state_can_not_be_read_stands_still_alone() {
         engine.flush(rig.now).unwrap();
     }
     assert_eq!(rig.log.group_offset(0), Some(first));
-    let other = crate::log::LogView::bounds(&rig.log, &rig.topics.events, 1).unwrap().end;
+    let other = tillrace_log::LogView::bounds(&rig.log, &rig.topics.events, 1).unwrap().end;
     assert_eq!(rig.log.group_offset(1), Some(other));
     let standing = rig.health.active_conditions();
     assert_eq!((standing.len(), standing[0].condition.code), (1, "partition_stopped"));
@@ -263,7 +263,7 @@ fn a_record_that_the_log_would_not_take_stops_its_partition_alone() {
     engine.record_limit = usual.log.largest_row() + 8;
     engine.flush(rig.now).unwrap();
     let end = |partition| {
-        crate::log::LogView::bounds(&rig.log, &rig.topics.events, partition).unwrap().end
+        tillrace_log::LogView::bounds(&rig.log, &rig.topics.events, partition).unwrap().end
     };
     assert_eq!((rig.log.group_offset(0), rig.log.group_offset(1)), (Some(0), Some(end(1))));
     let standing = rig.health.active_conditions();

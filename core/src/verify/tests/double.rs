@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::log::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
+use tillrace_log::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
 
 /// Distance between offsets: room for a doubled record, as Kafka's commit markers leave gaps.
 pub(super) const STRIDE: Offset = 2;
 
 /// A log of which every record can be edited.
 #[derive(Clone)]
-pub(super) struct MemoryLog {
+pub(super) struct EditableLog {
     partitions: Partition,
     pub(super) topics: BTreeMap<(Topic, Partition), Vec<Entry>>,
     pub(super) ends: BTreeMap<(Topic, Partition), Offset>,
@@ -22,7 +22,7 @@ pub(super) struct MemoryLog {
     pub(super) groups: BTreeMap<(String, Topic, Partition), Offset>,
 }
 
-impl MemoryLog {
+impl EditableLog {
     pub(super) fn new(partitions: Partition) -> Self {
         Self {
             partitions,
@@ -73,7 +73,7 @@ impl MemoryLog {
     }
 }
 
-impl LogView for MemoryLog {
+impl LogView for EditableLog {
     fn identity(&self) -> Result<String, LogError> {
         Ok("memory".to_owned())
     }
@@ -138,13 +138,13 @@ impl Reader for MemoryReader {
 /// A log that grows at the moment its aggregator is asked where it is: the newest that a recount
 /// may know of is what stood before.
 pub(super) struct GrowingLog {
-    pub(super) before: MemoryLog,
-    pub(super) after: MemoryLog,
+    pub(super) before: EditableLog,
+    pub(super) after: EditableLog,
     pub(super) grown: Arc<AtomicBool>,
 }
 
 impl GrowingLog {
-    fn now(&self) -> &MemoryLog {
+    fn now(&self) -> &EditableLog {
         if self.grown.load(Ordering::Relaxed) { &self.after } else { &self.before }
     }
 }

@@ -1,35 +1,36 @@
-//! The real aggregator on a real Local log, recounted; then the same log with one record edited.
+//! The real aggregator, recounted; then the same log with one record edited.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use tillrace_log::health::Health;
+use tillrace_log::testing::MemoryLog;
+use tillrace_log::{Entry, LogView, Offset, Partition, Topic};
 
 use crate::aggregate::{self, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
-use crate::health::Health;
-use crate::log::local::{LocalLog, LocalSettings};
-use crate::log::{Entry, Log, LogView, Offset, Partition, Row, Topic};
 use crate::text::Timestamp;
 use crate::topics::{Topics, key, partition_of};
 use crate::verify::{Report, verify};
 
-use super::double::MemoryLog;
+use super::double::EditableLog;
 use super::world::{World, deliver, sink};
 use super::{Edit, edited_beside, failing};
 
 const PARTITIONS: Partition = 2;
 const STORES: [&str; 3] = ["north", "west", "east"];
+/// 2026-11-27T12:00:00Z.
+const NOON_MS: i64 = 1_795_780_800_000;
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Writes the journal as gateways do.
 struct Gateway {
     topics: Topics,
-    log: Arc<LocalLog>,
+    log: MemoryLog,
     decoder: Decoder,
     now_ms: i64,
 }
@@ -37,18 +38,8 @@ struct Gateway {
 impl Gateway {
     fn publish(&self, store: &str, value: Vec<u8>) -> Offset {
         let partition = partition_of("acme", store, PARTITIONS);
-        let row = Row {
-            topic: self.topics.events.clone(),
-            partition,
-            key: key(&["acme", store]).into(),
-            value: Some(Bytes::from(value)),
-        };
-        let (answer, answered) = crossbeam::channel::bounded(1);
-        let done = Box::new(move |outcomes: Vec<Result<Offset, _>>| {
-            answer.send(outcomes.into_iter().next().unwrap().unwrap()).unwrap();
-        });
-        self.log.producer().unwrap().send(vec![row], done).unwrap();
-        answered.recv().unwrap()
+        let store = key(&["acme", store]);
+        self.log.append(&self.topics.events, partition, &store, value, self.now_ms)
     }
 
     fn event(&mut self, event: &Value, scope: Scope, epoch: Option<&str>) -> Offset {
@@ -196,7 +187,7 @@ fn trade(gateway: &mut Gateway, store: &str) {
 }
 
 /// Runs the aggregator until it has consumed the journal.
-fn aggregate(log: &Arc<LocalLog>, topics: &Topics) {
+fn aggregate(log: &MemoryLog, topics: &Topics) {
     let settings = AggregateSettings {
         flush_interval: Duration::from_millis(20),
         flush_records: 9,
@@ -206,8 +197,14 @@ fn aggregate(log: &Arc<LocalLog>, topics: &Topics) {
     let metrics = AggregateMetrics::register(&mut Registry::default());
     std::thread::scope(|scope| {
         let running = scope.spawn(|| {
-            let log = Arc::clone(log) as Arc<dyn Log>;
-            aggregate::run(log, topics, &settings, &stop, &metrics, &Health::default())
+            aggregate::run(
+                Arc::new(log.clone()),
+                topics,
+                &settings,
+                &stop,
+                &metrics,
+                &Health::default(),
+            )
         });
         let group = topics.group("aggregate");
         let is_behind = |partition| {
@@ -223,7 +220,7 @@ fn aggregate(log: &Arc<LocalLog>, topics: &Topics) {
     });
 }
 
-fn read(log: &LocalLog, topic: &Topic, partition: Partition) -> Vec<Entry> {
+fn read(log: &MemoryLog, topic: &Topic, partition: Partition) -> Vec<Entry> {
     let bounds = log.bounds(topic, partition).unwrap();
     let mut reader = log.reader(topic, partition, bounds.start).unwrap();
     let mut entries = Vec::new();
@@ -234,8 +231,8 @@ fn read(log: &LocalLog, topic: &Topic, partition: Partition) -> Vec<Entry> {
 }
 
 /// Copies everything into a log that can be edited.
-fn copied(log: &LocalLog, topics: &Topics) -> MemoryLog {
-    let mut copy = MemoryLog::new(PARTITIONS);
+fn copied(log: &MemoryLog, topics: &Topics) -> EditableLog {
+    let mut copy = EditableLog::new(PARTITIONS);
     for spec in topics.specs(&["erp"], 7) {
         for partition in 0..PARTITIONS {
             let place = (spec.topic.clone(), partition);
@@ -258,23 +255,20 @@ fn recount(log: &dyn LogView, topics: &Topics) -> Report {
 
 #[test]
 fn what_the_aggregator_writes_holds_until_one_record_is_edited() {
-    let folder = tempfile::tempdir().unwrap();
     let topics = Topics::new("");
-    let log = LocalLog::open(LocalSettings::new(folder.path(), PARTITIONS)).unwrap();
-    log.ensure_topics(&topics.specs(&["erp"], 7)).unwrap();
-    // Records are judged by the clock of their append, which the log takes from the system.
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let log = MemoryLog::new(PARTITIONS);
+    log.assign(&[0, 1], 0);
     let mut gateway = Gateway {
         topics: topics.clone(),
-        log: Arc::clone(&log),
+        log: log.clone(),
         decoder: Decoder::new(),
-        now_ms: i64::try_from(now.as_millis()).unwrap() / 86_400_000 * 86_400_000 + 43_200_000,
+        now_ms: NOON_MS,
     };
     for store in STORES {
         trade(&mut gateway, store);
     }
     aggregate(&log, &topics);
-    let report = recount(log.as_ref(), &topics);
+    let report = recount(&log, &topics);
     assert!(report.holds(), "{report}");
     let verdicts = report.verdicts;
     let stores = STORES.len() as u64;

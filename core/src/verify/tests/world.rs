@@ -6,14 +6,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use tillrace_log::{Offset, Partition};
 
 use crate::decode::Decoder;
-use crate::log::{Offset, Partition};
 use crate::text::Decimal;
 use crate::topics::{self, Topics};
 use crate::verify::SinkUnderTest;
 
-use super::double::{MemoryLog, STRIDE};
+use super::double::{EditableLog, STRIDE};
 
 const PARTITIONS: Partition = 2;
 const GENERATION: &str = "0f3a1f5e-0000-4000-8000-000000000001";
@@ -23,7 +23,7 @@ const FLUSH: usize = 5;
 /// The log, and how to ask it.
 #[derive(Clone)]
 pub(super) struct World {
-    pub(super) log: MemoryLog,
+    pub(super) log: EditableLog,
     pub(super) topics: Topics,
     pub(super) sinks: Vec<SinkUnderTest>,
 }
@@ -110,7 +110,7 @@ pub(super) fn build() -> World {
 /// Makes the log as it stands after so many journal records of each store.
 pub(super) fn build_up_to(records: usize) -> World {
     let topics = Topics::new("test");
-    let mut log = MemoryLog::new(PARTITIONS);
+    let mut log = EditableLog::new(PARTITIONS);
     for partition in 0..PARTITIONS {
         let store = ["north", "south", "east", "west"]
             .into_iter()
@@ -144,7 +144,7 @@ pub(super) fn sink(topics: &Topics, name: &str) -> SinkUnderTest {
 
 /// Delivers two records at a time; the third call's are dead, the fourth's filtered.
 pub(super) fn deliver(
-    log: &mut MemoryLog,
+    log: &mut EditableLog,
     topics: &Topics,
     sink: &SinkUnderTest,
     partition: Partition,
@@ -197,7 +197,7 @@ struct Till {
 
 /// The naive aggregator of one store.
 struct Aggregator<'a> {
-    log: &'a mut MemoryLog,
+    log: &'a mut EditableLog,
     topics: &'a Topics,
     store: &'static str,
     partition: Partition,
@@ -213,7 +213,7 @@ struct Aggregator<'a> {
 }
 
 impl<'a> Aggregator<'a> {
-    fn new(log: &'a mut MemoryLog, topics: &'a Topics, store: &'static str) -> Self {
+    fn new(log: &'a mut EditableLog, topics: &'a Topics, store: &'static str) -> Self {
         Self {
             log,
             topics,

@@ -3,7 +3,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::Mutex;
-use tillrace_core::log::{
+use tillrace_log::{
     Bounds, LogView, Offset, Producer, Reader as LogReader, TopicSpec, TransactionalConsumer,
     Weaknesses,
 };
