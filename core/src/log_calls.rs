@@ -10,7 +10,6 @@
 mod watched;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -111,43 +110,29 @@ struct Failing {
 impl Calls {
     /// Makes a call that may last for `wait` by intention. A value that `is_answer` denies says nothing of the log.
     fn run<T>(
-        &self,
+        self: &Arc<Self>,
         action: &'static str,
         wait: Duration,
         call: impl FnOnce() -> Result<T, LogError>,
         is_answer: impl FnOnce(&T) -> bool,
     ) -> Result<T, LogError> {
-        let began = Instant::now();
-        let outcome = {
-            let _under_way = self.begin(action, began + wait);
-            call()
-        };
-        let mut state = self.state.lock();
+        let under_way = self.begin(action, wait);
+        let outcome = call();
         match &outcome {
-            Err(error) if error.is_retryable() => {
-                let last = Instant::now();
-                let failing = state.failing.entry(action);
-                let error = error.clone();
-                failing.and_modify(|failing| failing.last = last).or_insert(Failing {
-                    since: began,
-                    last,
-                    error,
-                });
-            }
-            Ok(value) if !is_answer(value) => {}
-            Ok(_) | Err(_) => {
-                state.failing.remove(action);
-            }
+            Ok(value) if !is_answer(value) => drop(under_way),
+            Ok(_) => under_way.end(None),
+            Err(error) => under_way.end(Some(error)),
         }
         outcome
     }
 
-    fn begin(&self, action: &'static str, due: Instant) -> Guard<'_> {
+    fn begin(self: &Arc<Self>, action: &'static str, wait: Duration) -> CallUnderWay {
+        let began = Instant::now();
         let mut state = self.state.lock();
         state.last_id += 1;
         let id = state.last_id;
-        state.under_way.insert(id, UnderWay { action, due });
-        Guard { calls: self, id }
+        state.under_way.insert(id, UnderWay { action, due: began + wait });
+        CallUnderWay { calls: Arc::clone(self), id, action, began }
     }
 
     /// Says which call is not answered, the one that has waited longest first.
@@ -169,21 +154,36 @@ impl Calls {
     }
 }
 
-/// A call under way; one that panics is not under way any more either.
-struct Guard<'a> {
-    calls: &'a Calls,
+/// A call under way; one that panics, or is given up, is not under way any more either.
+struct CallUnderWay {
+    calls: Arc<Calls>,
     id: u64,
+    action: &'static str,
+    began: Instant,
 }
 
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.calls.state.lock().under_way.remove(&self.id);
+impl CallUnderWay {
+    /// Takes the log's answer: none or a final error is one, a passing failure is not.
+    fn end(self, error: Option<&LogError>) {
+        let mut state = self.calls.state.lock();
+        match error.filter(|error| error.is_retryable()) {
+            None => drop(state.failing.remove(self.action)),
+            Some(error) => {
+                let last = Instant::now();
+                let failing = state.failing.entry(self.action);
+                failing.and_modify(|failing| failing.last = last).or_insert_with(|| Failing {
+                    since: self.began,
+                    last,
+                    error: error.clone(),
+                });
+            }
+        }
     }
 }
 
-impl fmt::Debug for Guard<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Guard").field(&self.id).finish()
+impl Drop for CallUnderWay {
+    fn drop(&mut self) {
+        self.calls.state.lock().under_way.remove(&self.id);
     }
 }
 

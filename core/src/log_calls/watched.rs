@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tillrace_log::{
-    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
-    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Bounds, Committed, Consumer, Entry, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
+    Polled, Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 use super::Calls;
@@ -87,9 +87,9 @@ impl Log for WatchedLog {
         self.call("ask which partitions take rows", |log| log.unwritable(topic))
     }
 
-    /// A producer's rows are answered by callback; who waits for that tells when it does not come.
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        self.call("open a producer", Log::producer)
+        let producer = self.call("open a producer", Log::producer)?;
+        Ok(Box::new(self.watched(producer)))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
@@ -113,7 +113,7 @@ impl fmt::Debug for WatchedLog {
     }
 }
 
-/// A reader or a member of a group.
+/// A producer, a reader or a member of a group.
 struct Watched<T: ?Sized> {
     inner: Box<T>,
     calls: Arc<Calls>,
@@ -126,6 +126,23 @@ impl<T: ?Sized> Watched<T> {
         call: impl FnOnce(&mut T) -> Result<R, LogError>,
     ) -> Result<R, LogError> {
         self.calls.run(action, AT_ONCE, || call(&mut self.inner), |_| true)
+    }
+}
+
+/// A write is under way until its outcomes come: it has failed as long as one row has.
+impl<T: Producer + ?Sized> Producer for Watched<T> {
+    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+        let write = self.calls.begin("write records", AT_ONCE);
+        let answered: OnDurable = Box::new(move |outcomes| {
+            let failed = outcomes.iter().find_map(|outcome| outcome.as_ref().err());
+            write.end(failed);
+            done(outcomes);
+        });
+        self.inner.send(rows, answered)
+    }
+
+    fn flush(&self, wait: Duration) -> Result<(), LogError> {
+        self.calls.run("flush the producer", wait, || self.inner.flush(wait), |()| true)
     }
 }
 
@@ -164,5 +181,52 @@ impl<T: Consumer + ?Sized> Consumer for Watched<T> {
 impl<T: TransactionalConsumer + ?Sized> TransactionalConsumer for Watched<T> {
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
         self.call("commit outputs and places", |inner| inner.commit_with(rows, positions))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use parking_lot::Mutex;
+
+    use super::super::TOLD_AFTER;
+    use super::*;
+
+    /// Keeps whom to tell the outcomes.
+    #[derive(Default)]
+    struct Silent(Arc<Mutex<Vec<OnDurable>>>);
+
+    impl Producer for Silent {
+        fn send(&self, _: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+            self.0.lock().push(done);
+            Ok(())
+        }
+
+        fn flush(&self, _: Duration) -> Result<(), LogError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_write_is_told_until_its_outcomes_come_and_all_are_good() {
+        let calls = Arc::new(Calls::default());
+        let sent = Arc::default();
+        let inner: Box<dyn Producer> = Box::new(Silent(Arc::clone(&sent)));
+        let producer = Watched { inner, calls: Arc::clone(&calls) };
+        let told = || calls.unanswered(Instant::now() + TOLD_AFTER);
+        let write = |outcomes: &[bool]| {
+            assert!(producer.send(Vec::new(), Box::new(|_| ())).is_ok());
+            assert!(told().is_some(), "outcomes are awaited");
+            let timed_out = || LogError::TimedOut { action: "write" };
+            let outcomes = outcomes.iter().map(|&good| good.then_some(0).ok_or_else(timed_out));
+            sent.lock().pop().unwrap()(outcomes.collect());
+        };
+        write(&[true, true]);
+        assert_eq!(told(), None);
+        write(&[true, false]);
+        assert!(told().unwrap().contains("write records"));
+        write(&[true]);
+        assert_eq!(told(), None);
     }
 }
