@@ -1,4 +1,4 @@
-//! The content hash of an event, version `h1`.
+//! The content hash of an event, version `h2`.
 //!
 //! It tells a retry from another event under the same number. It covers what the decoder read, not the bytes: order of
 //! members, white space, escapes and trailing zeros do not change it. `docs/adr/0010` states the exact bytes that are hashed.

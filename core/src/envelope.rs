@@ -22,6 +22,12 @@ pub const TYPE_PREFIX: &str = "tillrace.pos.";
 pub const TYPE_REFUSED: &str = "tillrace.pos.refused";
 /// The type of an operator's release.
 pub const TYPE_RELEASE: &str = "tillrace.pos.release";
+/// The type of an event that is kept aside because its text breaks a rule: [`Envelope::parked`] says which.
+pub const TYPE_PARKED: &str = "tillrace.pos.parked";
+/// The type of an operator's dismissal of a parked or refused event.
+pub const TYPE_DISMISS: &str = "tillrace.pos.dismiss";
+/// The type of a mapping by which parked events of a store are mended; readmitted events name it in `transforms`.
+pub const TYPE_MAPPING: &str = "tillrace.pos.mapping";
 
 /// One envelope; text without an escape borrows from the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +36,7 @@ pub struct Envelope<'a> {
     pub id: Cow<'a, str>,
     /// `/tenant/store/terminal[/epoch]`, each percent-encoded.
     pub source: Cow<'a, str>,
-    /// `tillrace.pos.` and the kind, `refused` or `release`.
+    /// `tillrace.pos.` and the kind, or one of the types of this module.
     pub event_type: Cow<'a, str>,
     /// `occurred_at` as sent; absent where it could not be read.
     pub time: Option<Cow<'a, str>>,
@@ -50,8 +56,10 @@ pub struct Envelope<'a> {
     pub business_date: Option<Cow<'a, str>>,
     /// When the gateway received it, RFC 3339 UTC.
     pub received_time: Cow<'a, str>,
-    /// Content hash, version h1; absent on markers and releases.
+    /// Content hash, version h2; absent on markers, parked events and control records.
     pub content_hash: Option<u128>,
+    /// XXH3-128 of `data`, byte by byte; absent on markers and control records.
+    pub data_hash: Option<u128>,
     /// How the tenant numbers events.
     pub scope: Scope,
     /// Revision of the policies that the gateway applied.
@@ -64,6 +72,12 @@ pub struct Envelope<'a> {
     pub gateway: Cow<'a, str>,
     /// W3C trace context, where the client sent one.
     pub traceparent: Option<Cow<'a, str>>,
+    /// Why the event is parked; on parked events only.
+    pub parked: Option<ParkedMark<'a>>,
+    /// The parked event that this one is the readmission of.
+    pub readmission: Option<Readmission>,
+    /// Transforms that were applied to `data`, comma separated.
+    pub transforms: Option<Cow<'a, str>>,
     /// Verdict and source position, on `pos.transactions` only.
     pub source_verdict: Option<SourceVerdict>,
     /// The event's JSON text.
@@ -129,6 +143,24 @@ pub struct SourceVerdict {
     pub partition: u32,
     /// Offset on `pos.events`.
     pub offset: u64,
+}
+
+/// The rule that a parked event breaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParkedMark<'a> {
+    /// A [`RejectCode`](crate::decode::RejectCode) as text.
+    pub code: Cow<'a, str>,
+    /// Where: a JSON pointer (RFC 6901); empty where the whole text is meant.
+    pub pointer: Cow<'a, str>,
+}
+
+/// Names the parked event that is readmitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Readmission {
+    /// Its offset on `pos.events`, in the same partition.
+    pub offset: u64,
+    /// Its `data_hash`.
+    pub text_hash: u128,
 }
 
 /// The verdicts that reach `pos.transactions`.

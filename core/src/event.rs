@@ -46,7 +46,7 @@ pub struct Event<'a> {
     pub totals: Option<Totals>,
     /// Amount of a cash movement (`paid_in`, `paid_out`, `loan`, `pickup`, `open`, `close`), minor units.
     pub amount: Option<i64>,
-    /// 128-bit content hash, version `h1`.
+    /// 128-bit content hash, version `h2`.
     pub hash: u128,
 }
 

@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
     use crate::decode::MAX_EVENT_BYTES;
-    use crate::envelope::{Admission, Envelope, Scope, SourceVerdict, VerdictKind};
+    use crate::envelope::{Admission, Envelope, Readmission, Scope, SourceVerdict, VerdictKind};
     use crate::topics::key;
 
     const ID: &str = "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"";
@@ -140,6 +140,10 @@ mod tests {
             business_date: Some("2026-11-27".into()),
             received_time: "2026-11-27T08:15:30.123456Z".into(),
             content_hash: Some(u128::MAX),
+            data_hash: Some(u128::MAX),
+            parked: None,
+            readmission: Some(Readmission { offset: u64::MAX, text_hash: u128::MAX }),
+            transforms: Some(format!("mapping:{}", "f".repeat(64)).into()),
             scope: Scope::Wrapping(u64::MAX),
             policy_revision: ID.into(),
             flags: Some("totals_mismatch,tenders_mismatch,line_count_mismatch".into()),

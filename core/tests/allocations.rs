@@ -78,7 +78,7 @@ fn decoding_allocates_nothing_after_warm_up() {
 
 #[test]
 fn reading_an_envelope_allocates_nothing_where_nothing_is_escaped() {
-    let value = br#"{"specversion":"1.0","id":"7","source":"/demo/1/2","type":"tillrace.pos.sale","time":"2026-11-27T08:15:30Z","dataschema":"urn:tillrace:event:v1","datacontenttype":"application/json","tenant":"demo","store":"1","terminal":"2","sequence":"7","eventid":"3","businessdate":"2026-11-27","receivedtime":"2026-11-27T08:15:31.000Z","contenthash":"h1:00000000000000000000000000000abc","scope":"terminal","policyrevision":"1","admission":"live","gateway":"g","data":{}}"#;
+    let value = br#"{"specversion":"1.0","id":"7","source":"/demo/1/2","type":"tillrace.pos.sale","time":"2026-11-27T08:15:30Z","dataschema":"urn:tillrace:event:v1","datacontenttype":"application/json","tenant":"demo","store":"1","terminal":"2","sequence":"7","eventid":"3","businessdate":"2026-11-27","receivedtime":"2026-11-27T08:15:31.000Z","contenthash":"h2:00000000000000000000000000000abc","scope":"terminal","policyrevision":"1","admission":"live","gateway":"g","data":{}}"#;
     let counted = allocations(|| {
         let envelope = Envelope::parse(value).unwrap();
         assert_eq!(envelope.content_hash, Some(0xabc));

@@ -323,8 +323,8 @@ impl Partition {
             epoch: context.envelope.epoch.as_deref(),
             sequence: context.event.sequence,
             eventid: context.event.event_id,
-            contenthash: format!("h1:{:032x}", context.hash()),
-            known_hash: known.map(|known| format!("h1:{:08x}", known.0)),
+            contenthash: format!("h2:{:032x}", context.hash()),
+            known_hash: known.map(|known| format!("h2:{:08x}", known.0)),
             receivedtime: &context.envelope.received_time,
         };
         let mut attributes = Vec::new();

@@ -9,7 +9,9 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use wide::u8x16;
 
-use super::{Admission, DATA_SCHEMA, Envelope, Scope, SourceVerdict, VerdictKind};
+use super::{
+    Admission, DATA_SCHEMA, Envelope, ParkedMark, Readmission, Scope, SourceVerdict, VerdictKind,
+};
 use crate::text::thirty_two_hex_digits;
 
 /// Why a record's value is not an envelope of ours.
@@ -89,13 +91,17 @@ impl<'a> Envelope<'a> {
             event_id: cursor.optional(attribute!("eventid"))?,
             business_date: cursor.optional(attribute!("businessdate"))?,
             received_time: cursor.text(attribute!("receivedtime"))?,
-            content_hash: cursor.content_hash()?,
+            content_hash: cursor.hash(attribute!("contenthash"), "h2:")?,
+            data_hash: cursor.hash(attribute!("datahash"), "x3:")?,
             scope: cursor.scope()?,
             policy_revision: cursor.text(attribute!("policyrevision"))?,
             flags: cursor.optional(attribute!("flags"))?,
             admission: cursor.admission()?,
             gateway: cursor.text(attribute!("gateway"))?,
             traceparent: cursor.optional(attribute!("traceparent"))?,
+            parked: cursor.parked()?,
+            readmission: cursor.readmission()?,
+            transforms: cursor.optional(attribute!("transforms"))?,
             source_verdict: cursor.source_verdict()?,
             data: cursor.data(data)?,
         })
@@ -197,17 +203,35 @@ impl<'a> Cursor<'a> {
     }
 
     fn sequence(&mut self) -> Result<Option<u64>, EnvelopeError> {
-        match self.optional(attribute!("sequence"))? {
+        self.decimal(attribute!("sequence"))
+    }
+
+    /// Reads a number that is written as text, because not every JSON reader keeps all 64 bits.
+    fn decimal(&mut self, attribute: Attribute) -> Result<Option<u64>, EnvelopeError> {
+        match self.optional(attribute)? {
             None => Ok(None),
-            Some(digits) => decimal(digits.as_bytes()).map(Some).ok_or(fault("sequence")),
+            Some(digits) => decimal(digits.as_bytes()).map(Some).ok_or(fault(attribute.name)),
         }
     }
 
-    fn content_hash(&mut self) -> Result<Option<u128>, EnvelopeError> {
-        let Some(text) = self.optional(attribute!("contenthash"))? else { return Ok(None) };
-        let digits = text.as_bytes().strip_prefix(b"h1:").and_then(<[u8]>::as_array);
+    fn hash(&mut self, attribute: Attribute, version: &str) -> Result<Option<u128>, EnvelopeError> {
+        let Some(text) = self.optional(attribute)? else { return Ok(None) };
+        let digits = text.as_bytes().strip_prefix(version.as_bytes()).and_then(<[u8]>::as_array);
         let hash = digits.and_then(thirty_two_hex_digits);
-        hash.map(Some).ok_or(fault("contenthash"))
+        hash.map(Some).ok_or(fault(attribute.name))
+    }
+
+    fn parked(&mut self) -> Result<Option<ParkedMark<'a>>, EnvelopeError> {
+        let Some(code) = self.optional(attribute!("parkedcode"))? else { return Ok(None) };
+        let pointer = self.text(attribute!("parkedpointer"))?;
+        Ok(Some(ParkedMark { code, pointer }))
+    }
+
+    fn readmission(&mut self) -> Result<Option<Readmission>, EnvelopeError> {
+        let Some(offset) = self.decimal(attribute!("parkedoffset"))? else { return Ok(None) };
+        let text_hash = self.hash(attribute!("parkedhash"), "x3:")?;
+        let text_hash = text_hash.ok_or(fault("parkedhash"))?;
+        Ok(Some(Readmission { offset, text_hash }))
     }
 
     fn scope(&mut self) -> Result<Scope, EnvelopeError> {

@@ -45,7 +45,10 @@ prop_compose! {
         [time, terminal, epoch, event_id] in [optional(), optional(), optional(), optional()],
         [business_date, flags, traceparent] in [optional(), optional(), optional()],
         sequence: Option<u64>,
-        content_hash: Option<u128>,
+        [content_hash, data_hash] in any::<[Option<u128>; 2]>(),
+        parked in proptest::option::of((text(), text())),
+        readmission in proptest::option::of(any::<(u64, u128)>()),
+        transforms in optional(),
         scope in scope(),
         is_live: bool,
         source_verdict in proptest::option::of(source_verdict()),
@@ -54,8 +57,12 @@ prop_compose! {
         let data = br#"{"kind":"sale","x":"}\"\\"}"#;
         Envelope {
             id, source, event_type, time, tenant, store, terminal, epoch, sequence, event_id,
-            business_date, received_time, content_hash, scope, policy_revision, flags, admission,
-            gateway, traceparent, source_verdict, data,
+            business_date, received_time, content_hash, data_hash, scope, policy_revision, flags,
+            admission, gateway, traceparent,
+            parked: parked.map(|(code, pointer)| ParkedMark { code, pointer }),
+            readmission: readmission
+                .map(|(offset, text_hash)| Readmission { offset, text_hash }),
+            transforms, source_verdict, data,
         }
     }
 }
@@ -119,7 +126,7 @@ fn what_is_wrong_with_an_envelope_is_named() {
         (r#""receivedtime":""#, r#""receivedtime":7,""#, "receivedtime"),
         (r#""terminal":""#, r#""terminal":7,""#, "terminal"),
         (r#","sequence":"1"#, r#","sequence":"x1"#, "sequence"),
-        (r#""contenthash":"h1:"#, r#""contenthash":"h2:"#, "contenthash"),
+        (r#""contenthash":"h2:"#, r#""contenthash":"h1:"#, "contenthash"),
         (r#""sourceoffset":"#, r#""sourceoffset":""#, "sourceoffset"),
         (r#""admission":"flood""#, r#""admission":"fast""#, "admission"),
         (r#","data":"#, r#","more":1,"data":"#, "data"),
@@ -173,6 +180,10 @@ fn largest(data: &str) -> Envelope<'_> {
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T07:15:31.002Z".into(),
         content_hash: Some(u128::MAX),
+        data_hash: Some(u128::MAX),
+        parked: None,
+        readmission: Some(Readmission { offset: u64::MAX, text_hash: u128::MAX }),
+        transforms: Some(format!("mapping:{}", "f".repeat(64)).into()),
         scope: Scope::Wrapping(MAX_MODULUS),
         policy_revision: id.clone().into(),
         flags: Some(

@@ -25,7 +25,11 @@ impl Envelope<'_> {
         optional(out, br#"","businessdate":""#, self.business_date.as_deref());
         text(out, br#"","receivedtime":""#, &self.received_time);
         if let Some(hash) = self.content_hash {
-            out.extend_from_slice(br#"","contenthash":"h1:"#);
+            out.extend_from_slice(br#"","contenthash":"h2:"#);
+            out.extend_from_slice(&hexadecimal(hash));
+        }
+        if let Some(hash) = self.data_hash {
+            out.extend_from_slice(br#"","datahash":"x3:"#);
             out.extend_from_slice(&hexadecimal(hash));
         }
         match self.scope {
@@ -40,6 +44,16 @@ impl Envelope<'_> {
         });
         text(out, br#"","gateway":""#, &self.gateway);
         optional(out, br#"","traceparent":""#, self.traceparent.as_deref());
+        if let Some(parked) = &self.parked {
+            text(out, br#"","parkedcode":""#, &parked.code);
+            text(out, br#"","parkedpointer":""#, &parked.pointer);
+        }
+        if let Some(readmission) = self.readmission {
+            number(out, br#"","parkedoffset":""#, readmission.offset);
+            out.extend_from_slice(br#"","parkedhash":"x3:"#);
+            out.extend_from_slice(&hexadecimal(readmission.text_hash));
+        }
+        optional(out, br#"","transforms":""#, self.transforms.as_deref());
         if let Some(source_verdict) = self.source_verdict {
             out.extend_from_slice(match source_verdict.verdict {
                 VerdictKind::First => br#"","verdict":"first"#,

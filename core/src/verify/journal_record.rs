@@ -68,9 +68,9 @@ impl<'a> JournalRecord<'a> {
     }
 }
 
-/// Reads a content hash, `h1:` and 32 hexadecimal digits.
+/// Reads a content hash, `h2:` and 32 hexadecimal digits.
 fn parse_hash(text: &str) -> Option<u128> {
-    u128::from_str_radix(text.strip_prefix("h1:")?, 16).ok()
+    u128::from_str_radix(text.strip_prefix("h2:")?, 16).ok()
 }
 
 /// Returns the content hash that an envelope names.

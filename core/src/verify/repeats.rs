@@ -40,9 +40,9 @@ pub(super) struct HashPrefix {
 }
 
 impl HashPrefix {
-    /// Reads `h1:` and up to 32 hexadecimal digits.
+    /// Reads `h2:` and up to 32 hexadecimal digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix("h1:")?;
+        let digits = text.strip_prefix("h2:")?;
         let bits = u32::try_from(digits.len()).ok()?.checked_mul(4)?;
         let digits = u128::from_str_radix(digits, 16).ok()?;
         (1..=u128::BITS).contains(&bits).then_some(Self { digits, bits })
@@ -147,14 +147,14 @@ mod tests {
     #[test]
     fn a_conflict_names_how_the_first_hash_begins() {
         let first = 0xabcd_ef01 << 96 | 5;
-        for (known, is_wrong) in [("h1:abcdef01", false), ("h1:abcdef02", true), ("h1:abcd", false)]
+        for (known, is_wrong) in [("h2:abcdef01", false), ("h2:abcdef02", true), ("h2:abcd", false)]
         {
             let mut repeats = Repeats::default();
             repeats.conflict(1, 10, Some(3), HashPrefix::parse(known));
             repeats.first(1, 5, Some(first));
             assert_eq!(!repeats.wrong().is_empty(), is_wrong, "{known}");
         }
-        for text in ["", "h1:", "h2:ab", "h1:xy", &format!("h1:{}", "0".repeat(33))] {
+        for text in ["", "h2:", "h1:ab", "h2:xy", &format!("h2:{}", "0".repeat(33))] {
             assert_eq!(HashPrefix::parse(text), None, "{text}");
         }
     }

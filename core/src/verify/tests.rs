@@ -90,7 +90,7 @@ fn alter(topics: &Topics, entry: &mut Entry) {
         value["data"]["lines"] = json!([]);
         value["businessdate"] = json!("2026-11-26");
     } else if *topic == topics.conflicts {
-        value["contenthash"] = json!(format!("h1:{:032x}", 12_345));
+        value["contenthash"] = json!(format!("h2:{:032x}", 12_345));
     } else if *topic == topics.deltas {
         value["events"] = json!(value["events"].as_u64().unwrap() + 1);
     } else if *topic == topics.counts {

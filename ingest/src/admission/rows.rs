@@ -9,6 +9,7 @@ use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
 use tillrace_core::event::Event;
 use tillrace_core::topics::{Topics, key, partition_of_key};
 use tillrace_log::{Partition, Row};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::source_cache::CachedSource;
 use super::worker::EnvelopeText;
@@ -91,6 +92,7 @@ impl<'a> RowWriter<'a> {
             event_id: Some(Cow::Borrowed(event.event_id)),
             sequence: event.sequence,
             content_hash: Some(event.hash),
+            data_hash: Some(xxh3_128(text)),
             flags: (!envelope_text.flags.is_empty())
                 .then_some(Cow::Borrowed(envelope_text.flags.as_str())),
             admission,
@@ -204,6 +206,10 @@ impl<'a> RowWriter<'a> {
                 .then_some(Cow::Borrowed(envelope_text.date.as_str())),
             received_time: Cow::Borrowed(self.received_time),
             content_hash: None,
+            data_hash: None,
+            parked: None,
+            readmission: None,
+            transforms: None,
             scope: tenant.scope,
             policy_revision: Cow::Borrowed(&tenant.policy_revision),
             flags: None,

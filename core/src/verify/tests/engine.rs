@@ -51,6 +51,10 @@ impl Gateway {
         let event_type = format!("tillrace.pos.{}", text("kind"));
         Envelope {
             content_hash: Some(hash),
+            data_hash: None,
+            parked: None,
+            readmission: None,
+            transforms: None,
             time: Some(text("occurred_at").into()),
             business_date: Some(text("business_date").into()),
             event_id: Some(text("event_id").into()),
@@ -117,6 +121,10 @@ fn blank<'a>(store: &'a str, event_type: &'a str, data: &'a [u8]) -> Envelope<'a
         business_date: None,
         received_time: "2026-11-27T12:00:00.000Z".into(),
         content_hash: None,
+        data_hash: None,
+        parked: None,
+        readmission: None,
+        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
         flags: None,

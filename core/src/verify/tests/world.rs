@@ -258,7 +258,7 @@ impl<'a> Aggregator<'a> {
             "specversion": "1.0", "id": scripted.id,
             "type": format!("tillrace.pos.{}", scripted.kind), "tenant": "acme",
             "store": self.store, "terminal": scripted.terminal, "eventid": scripted.id,
-            "businessdate": "2026-11-27", "time": time, "contenthash": format!("h1:{hash:032x}"),
+            "businessdate": "2026-11-27", "time": time, "contenthash": format!("h2:{hash:032x}"),
             "scope": scripted.scope, "data": data,
         });
         if let Some(sequence) = scripted.sequence {
@@ -322,7 +322,7 @@ impl<'a> Aggregator<'a> {
             "data": envelope["data"]});
         if reason == "conflict" {
             // The script has each conflict right behind its first.
-            conflict["known_hash"] = json!(format!("h1:{:08x}", self.last_first >> 96));
+            conflict["known_hash"] = json!(format!("h2:{:08x}", self.last_first >> 96));
         } else {
             self.quarantined = Some((offset, envelope.clone()));
         }
