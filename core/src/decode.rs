@@ -24,7 +24,7 @@ mod sorted_members;
 mod tape;
 mod unknown_members;
 
-use simd_json::{Buffers, ErrorType, Tape};
+use simd_json::{Buffers, ErrorType, Node, Tape};
 
 use crate::card::CardRules;
 use crate::content_hash::Fingerprint;
@@ -47,11 +47,25 @@ pub const MAX_TENDERS: usize = 100;
 pub struct Decoder {
     /// Absent in a reference decoder.
     fast_path: Option<FastPath>,
+    tape_reader: TapeReader,
+    scratch: Scratch,
+    event_buffers: EventBuffers,
+}
+
+/// Builds the tapes of texts, in buffers that are used again.
+struct TapeReader {
     text: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
-    scratch: Scratch,
-    event_buffers: EventBuffers,
+}
+
+/// A text that breaks a rule of the schema and may be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LooseEvent<'d> {
+    /// The loyalty id, which a tenant may want hashed.
+    pub loyalty_id: Option<&'d str>,
+    /// A loyalty id was given that is no text.
+    pub is_loyalty_id_unclear: bool,
 }
 
 /// Memory that decoding one event writes into.
@@ -72,7 +86,7 @@ impl std::fmt::Debug for Decoder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter
             .debug_struct("Decoder")
-            .field("buffer_bytes", &self.text.capacity())
+            .field("buffer_bytes", &self.tape_reader.text.capacity())
             .finish_non_exhaustive()
     }
 }
@@ -87,9 +101,11 @@ impl Decoder {
     pub fn reference() -> Self {
         Self {
             fast_path: None,
-            text: Vec::new(),
-            buffers: Buffers::with_max_depth(4_096, MAX_DEPTH),
-            tape: Tape(Vec::new()),
+            tape_reader: TapeReader {
+                text: Vec::new(),
+                buffers: Buffers::with_max_depth(4_096, MAX_DEPTH),
+                tape: Tape(Vec::new()),
+            },
             scratch: Scratch::default(),
             event_buffers: EventBuffers::default(),
         }
@@ -126,6 +142,23 @@ impl Decoder {
         self.run::<true>(text, Some(cards))
     }
 
+    /// Checks a text that breaks a rule of the schema, so that it may be kept all the same: it is JSON, no object in it names a
+    /// member twice (RFC 7493, section 2.3), and it holds no card data.
+    ///
+    /// # Errors
+    /// [`RejectCode::CardData`] or [`RejectCode::AuthenticationData`], or what is wrong with it as JSON.
+    pub fn check_loose<'d>(
+        &'d mut self,
+        text: &[u8],
+        cards: &CardRules,
+    ) -> Result<LooseEvent<'d>, Rejection> {
+        if text.len() > MAX_EVENT_BYTES {
+            return Err(Rejection::whole(RejectCode::EventTooLarge));
+        }
+        let scratch = &mut self.scratch;
+        self.tape_reader.read(text, |tape| header::loose_event(tape, scratch, cards))
+    }
+
     /// Indexes the members of an event, which is the first half of decoding one of a usual shape.
     ///
     /// `None` where the shape is unusual or the text is no event: only [`Self::decode`] tells which.
@@ -152,16 +185,28 @@ impl Decoder {
         {
             return Ok(event);
         }
+        let Self { tape_reader, scratch, event_buffers, .. } = self;
+        tape_reader.read(text, |tape| header::event(tape, scratch, cards, event_buffers))
+    }
+}
+
+impl TapeReader {
+    /// Builds the tape of a text and reads it.
+    fn read<'d, T>(
+        &'d mut self,
+        text: &[u8],
+        read: impl FnOnce(&[Node<'d>]) -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
         self.text.clear();
         self.text.extend_from_slice(text);
         let mut tape = std::mem::replace(&mut self.tape, Tape(Vec::new())).reset();
         let filled = simd_json::fill_tape(&mut self.text, &mut self.buffers, &mut tape);
-        let event = match filled {
-            Ok(()) => header::event(&tape.0, &mut self.scratch, cards, &mut self.event_buffers),
+        let outcome = match filled {
+            Ok(()) => read(&tape.0),
             Err(error) => Err(Rejection::whole(malformed(text, error.error()))),
         };
         self.tape = tape.reset();
-        event
+        outcome
     }
 }
 

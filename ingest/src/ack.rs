@@ -7,14 +7,14 @@ use tillrace_log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::admission::{ChunkContext, DurableOutcome, EventOutcome, FallbackRow};
+use crate::admission::{ChunkContext, DurableOutcome, EventOutcome, FallbackRow, ParkedReason};
 use crate::batch_result::{Backpressure, BatchResult};
 use crate::dedup_cache::DedupState;
 use crate::log_health::RowPartitions;
 use crate::publish::{DedupClaims, PendingAck, PublishError};
 use crate::route::GatewayState;
 use crate::split::Piece;
-use crate::tenant::Caller;
+use crate::tenant::{Caller, ParkedPermit};
 
 /// `Retry-After` when the log fails, or its queue is full.
 pub(crate) const LOG_RETRY: Duration = Duration::from_secs(5);
@@ -39,6 +39,7 @@ pub(crate) struct SubmittedChunk {
     budget_bytes: u64,
     outcomes: Vec<EventOutcome>,
     fallback_rows: Vec<FallbackRow>,
+    parked_permits: Vec<ParkedPermit>,
     pending_ack: Result<PendingAck, PublishError>,
 }
 
@@ -85,6 +86,7 @@ impl IngestRequest<'_> {
             budget_bytes: budget_bytes(bytes, pieces),
             outcomes: evaluated.outcomes,
             fallback_rows: evaluated.fallback_rows,
+            parked_permits: evaluated.parked_permits,
             pending_ack,
         }
     }
@@ -108,33 +110,45 @@ impl IngestRequest<'_> {
             Err(publish_error) => Err(publish_error),
         };
         let mut fallback_rows = submitted.fallback_rows.into_iter();
+        drop(submitted.parked_permits);
         let mut deadline = None;
         for (index, outcome) in (submitted.first_index..).zip(submitted.outcomes) {
             match outcome {
                 EventOutcome::Duplicate => batch_result.duplicate += 1,
+                EventOutcome::DuplicateParked(reason) => self.park(batch_result, index, reason),
                 EventOutcome::Deferred(backpressure) => batch_result.defer(index, backpressure),
                 EventOutcome::Publish { row, and_row, on_durable } => {
                     let mut rows = [Some(row), and_row].into_iter().flatten();
                     match (rows.try_for_each(|row| durable(&outcomes, row)), on_durable) {
                         (Err(backpressure), _) => batch_result.defer(index, backpressure),
                         (Ok(()), DurableOutcome::Accepted) => batch_result.accepted += 1,
+                        (Ok(()), DurableOutcome::Parked(reason)) => {
+                            self.park(batch_result, index, reason);
+                        }
                         (Ok(()), DurableOutcome::Rejected(reason, pointer)) => {
                             self.state.metrics.count_rejected(reason.code());
                             batch_result.reject(index, reason, pointer);
                         }
                     }
                 }
-                EventOutcome::AwaitCopy { first } => {
+                EventOutcome::AwaitCopy { first, parked } => {
                     let wait = self.state.publisher.publish_timeout;
                     let deadline = *deadline.get_or_insert_with(|| Instant::now() + wait);
-                    match self.wait_for_copy(first, fallback_rows.next(), deadline).await {
-                        Ok(CopyOutcome::Duplicate) => batch_result.duplicate += 1,
-                        Ok(CopyOutcome::Accepted) => batch_result.accepted += 1,
-                        Err(backpressure) => batch_result.defer(index, backpressure),
+                    let copy = self.wait_for_copy(first, fallback_rows.next(), deadline).await;
+                    match (copy, parked) {
+                        (Ok(_), Some(reason)) => self.park(batch_result, index, reason),
+                        (Ok(CopyOutcome::Duplicate), None) => batch_result.duplicate += 1,
+                        (Ok(CopyOutcome::Accepted), None) => batch_result.accepted += 1,
+                        (Err(backpressure), _) => batch_result.defer(index, backpressure),
                     }
                 }
             }
         }
+    }
+
+    fn park(&self, batch_result: &mut BatchResult, index: u64, reason: ParkedReason) {
+        self.state.metrics.count_parked(reason.code.as_str());
+        batch_result.park(index, reason);
     }
 
     /// Waits for the outcome of a copy in flight, and publishes this event if the copy failed. All events of a chunk share one
@@ -182,6 +196,7 @@ impl IngestRequest<'_> {
         let counted = [
             batch_result.accepted,
             batch_result.duplicate,
+            batch_result.parked,
             batch_result.rejected,
             batch_result.retry,
         ];

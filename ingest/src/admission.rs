@@ -1,11 +1,12 @@
 //! The admission pipeline: evaluates events by the policies, in their order.
 //!
 //! Card rule, decoding, tenant and store, rules and flags, admission class, duplicate cache, rate
-//! limits; then the rows for the log. This is the gateway's hot path: it is synchronous, runs a
+//! limits; then the rows for the log. An event that breaks a rule is parked where its identity is known. This is the gateway's hot path: it is synchronous, runs a
 //! whole chunk at a time on one thread, reads the clock once a chunk, and writes all envelopes into one
 //! buffer. Other modules publish the rows.
 
 mod chunk;
+mod parking;
 mod rows;
 mod source_cache;
 mod worker;
@@ -30,7 +31,7 @@ use crate::problem::Reason;
 use crate::publish::DedupClaims;
 use crate::settings::GatewaySettings;
 use crate::split::Piece;
-use crate::tenant::{Caller, NameCap};
+use crate::tenant::{Caller, NameCap, ParkedPermit};
 
 use chunk::Chunk;
 use worker::with_worker;
@@ -48,6 +49,8 @@ pub(crate) struct AdmissionPipeline {
     gateway: String,
     flood_after_ms: i64,
     budget: Arc<MemoryBudget>,
+    /// Most bytes of parked events that a tenant may have in flight.
+    parked_limit: u64,
     health: Arc<GatewayHealth>,
     /// Dedup keys differ from process to process, so that nobody can construct a collision.
     dedup_seed: u64,
@@ -72,16 +75,20 @@ pub(crate) struct EvaluatedChunk {
     pub(crate) outcomes: Vec<EventOutcome>,
     /// Whether some event is live, so that it is worth waiting for the log's queue.
     pub(crate) is_live: bool,
+    /// The tenant's memory that parked events hold until they are durable.
+    pub(crate) parked_permits: Vec<ParkedPermit>,
 }
 
 /// The outcome of one event.
 pub(crate) enum EventOutcome {
     /// It is durable already.
     Duplicate,
+    /// It is durable already, and parked.
+    DuplicateParked(ParkedReason),
     /// It is settled as `on_durable` says once its rows are durable.
     Publish { row: usize, and_row: Option<usize>, on_durable: DurableOutcome },
     /// A copy of it is in flight.
-    AwaitCopy { first: oneshot::Receiver<bool> },
+    AwaitCopy { first: oneshot::Receiver<bool>, parked: Option<ParkedReason> },
     /// The event is not settled: its sender must send it again.
     Deferred(Backpressure),
 }
@@ -89,6 +96,7 @@ pub(crate) enum EventOutcome {
 /// The outcome of an event once its rows are durable.
 pub(crate) enum DurableOutcome {
     Accepted,
+    Parked(ParkedReason),
     Rejected(Reason, String),
 }
 
@@ -113,6 +121,7 @@ impl AdmissionPipeline {
             partitions,
             gateway: settings.name.clone().unwrap_or_else(made_up),
             flood_after_ms: i64::try_from(settings.flood_after.as_millis()).unwrap_or(i64::MAX),
+            parked_limit: budget.parked_limit(),
             budget,
             health,
             dedup_seed: std::hash::RandomState::new().hash_one("mark"),
@@ -172,11 +181,20 @@ impl AdmissionPipeline {
     }
 }
 
+/// The rule that a parked event breaks, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParkedReason {
+    pub(crate) code: RejectCode,
+    pub(crate) pointer: String,
+}
+
 /// A refused event: reason, position, and the identity that could be read.
 struct RefusedEvent {
     reason: Reason,
     pointer: String,
     identity: PartialIdentity,
+    /// The content hash, where the event was decoded.
+    content_hash: Option<u128>,
 }
 
 impl RefusedEvent {
@@ -191,11 +209,13 @@ impl RefusedEvent {
             terminal: Some(event.terminal.to_owned()),
             epoch: event.epoch.map(str::to_owned),
             is_epoch_lost: false,
+            is_unclear: false,
             sequence: event.sequence,
             event_id: Some(event.event_id.to_owned()),
             business_date: Some(event.business_date),
         };
-        Self { reason, pointer: pointer.to_owned(), identity }
+        let content_hash = Some(event.hash);
+        Self { reason, pointer: pointer.to_owned(), identity, content_hash }
     }
 }
 
@@ -205,6 +225,7 @@ impl From<Rejection> for Box<RefusedEvent> {
             reason: Reason::Event(refusal.code),
             pointer: refusal.pointer,
             identity: refusal.identity.map(|identity| *identity).unwrap_or_default(),
+            content_hash: None,
         })
     }
 }

@@ -4,26 +4,38 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use crate::admission::ParkedReason;
 use crate::problem::{Problem, Reason};
 use crate::retry_after::{MEMORY_RETRY, NAMES_RETRY};
 use crate::tenant::NameKind;
 
-/// Exceptions listed in a reply; further ones are only counted.
-const MAX_EXCEPTIONS: usize = 1_000;
+/// Exceptions, and parked events, that are listed in a reply; further ones are only counted.
+const MAX_LISTED: usize = 1_000;
 
 /// The result so far; serialised, the body of a batch's reply.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct BatchResult {
     pub(crate) accepted: u64,
     pub(crate) duplicate: u64,
+    pub(crate) parked: u64,
     pub(crate) rejected: u64,
     pub(crate) retry: u64,
     pub(crate) resume_from: Option<u64>,
     pub(crate) exceptions: Vec<BatchException>,
     pub(crate) exceptions_truncated: bool,
+    /// The first of the parked events; there is nothing for the sender to do about them.
+    pub(crate) parked_events: Vec<ParkedEvent>,
     /// Why an event was not settled.
     #[serde(skip)]
     pub(crate) backpressure: Option<Backpressure>,
+}
+
+/// An event that is kept and counts nowhere until people mend it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ParkedEvent {
+    pub(crate) index: u64,
+    pub(crate) code: &'static str,
+    pub(crate) pointer: String,
 }
 
 /// An event that was refused, or not settled.
@@ -60,6 +72,8 @@ pub(crate) enum Backpressure {
     Flood(Duration),
     /// Its store or terminal is new, and its name is over a cap; events of known ones go on.
     NameLimit(NameKind),
+    /// Too many parked events of its tenant are in flight; events that break no rule go on.
+    ParkedLimit,
     /// Too much text is in flight, of its sender or in all.
     MemoryLimit,
     /// The log's queue is full, or the log failed.
@@ -73,6 +87,7 @@ impl Backpressure {
             Self::RateLimited(_) | Self::Flood(_) => Problem::RateLimited,
             Self::NameLimit(NameKind::Stores) => Problem::TooManyStores,
             Self::NameLimit(NameKind::Terminals) => Problem::TooManyTerminals,
+            Self::ParkedLimit => Problem::TooManyParked,
             Self::MemoryLimit | Self::Unavailable(_) => Problem::Unavailable,
         }
     }
@@ -82,13 +97,13 @@ impl Backpressure {
         match self {
             Self::RateLimited(wait) | Self::Flood(wait) | Self::Unavailable(wait) => wait,
             Self::NameLimit(_) => NAMES_RETRY,
-            Self::MemoryLimit => MEMORY_RETRY,
+            Self::ParkedLimit | Self::MemoryLimit => MEMORY_RETRY,
         }
     }
 
     /// Tells whether later events are deferred too.
     pub(crate) fn stops(self) -> bool {
-        !matches!(self, Self::NameLimit(_))
+        !matches!(self, Self::NameLimit(_) | Self::ParkedLimit)
     }
 
     /// Returns its name in the metrics.
@@ -97,6 +112,7 @@ impl Backpressure {
             Self::RateLimited(_) => "rate",
             Self::Flood(_) => "flood",
             Self::NameLimit(_) => "names",
+            Self::ParkedLimit => "parked",
             Self::MemoryLimit => "memory",
             Self::Unavailable(_) => "log",
         }
@@ -104,6 +120,15 @@ impl Backpressure {
 }
 
 impl BatchResult {
+    /// Counts an event that was parked.
+    pub(crate) fn park(&mut self, index: u64, reason: ParkedReason) {
+        self.parked += 1;
+        if self.parked_events.len() < MAX_LISTED {
+            let ParkedReason { code, pointer } = reason;
+            self.parked_events.push(ParkedEvent { index, code: code.as_str(), pointer });
+        }
+    }
+
     /// Counts an event that was refused for good.
     pub(crate) fn reject(&mut self, index: u64, reason: Reason, pointer: String) {
         self.rejected += 1;
@@ -146,7 +171,7 @@ impl BatchResult {
     }
 
     fn list(&mut self, exception: BatchException) {
-        if self.exceptions.len() < MAX_EXCEPTIONS {
+        if self.exceptions.len() < MAX_LISTED {
             self.exceptions.push(exception);
         } else {
             self.exceptions_truncated = true;
@@ -156,6 +181,8 @@ impl BatchResult {
 
 #[cfg(test)]
 mod tests {
+    use tillrace_core::decode::RejectCode;
+
     use super::*;
 
     #[test]
@@ -203,9 +230,11 @@ mod tests {
     fn the_reply_has_the_documented_members() {
         let mut batch_result = BatchResult { accepted: 1, ..BatchResult::default() };
         batch_result.reject(1, Reason::StoreNotAllowed, "/store".to_owned());
+        let (code, pointer) = (RejectCode::UnknownKind, "/kind".to_owned());
+        batch_result.park(2, ParkedReason { code, pointer });
         assert_eq!(
             serde_json::to_string(&batch_result).unwrap(),
-            r#"{"accepted":1,"duplicate":0,"rejected":1,"retry":0,"resume_from":null,"exceptions":[{"index":1,"code":"store_not_allowed","pointer":"/store"}],"exceptions_truncated":false}"#
+            r#"{"accepted":1,"duplicate":0,"parked":1,"rejected":1,"retry":0,"resume_from":null,"exceptions":[{"index":1,"code":"store_not_allowed","pointer":"/store"}],"exceptions_truncated":false,"parked_events":[{"index":2,"code":"unknown_kind","pointer":"/kind"}]}"#
         );
     }
 }

@@ -50,7 +50,8 @@ pub use problem::{Problem, Reason, Remedy};
 pub use rate_limits::RateSettings;
 pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
-    KeySettings, LimitSettings, TenantSettings, Tenants, hash_key, inspect as inspect_tenants,
+    InvalidEvents, KeySettings, LimitSettings, TenantSettings, Tenants, hash_key,
+    inspect as inspect_tenants,
 };
 
 #[cfg(test)]

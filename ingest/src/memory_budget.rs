@@ -96,6 +96,11 @@ impl MemoryBudget {
         }
     }
 
+    /// Returns the most bytes of parked events that a tenant may have in flight: a quarter of what it may hold.
+    pub(crate) fn parked_limit(&self) -> u64 {
+        self.total * self.tenant_percent / 100 / 4
+    }
+
     /// Acquires a permit of `bytes`, waiting at most `wait`; later growth waits as long.
     ///
     /// # Errors

@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     latency: [Histogram; Route::ALL.len()],
     pub(crate) events: Family<OutcomeLabels, Counter>,
     pub(crate) rejected: Family<CodeLabel, Counter>,
+    pub(crate) parked: Family<CodeLabel, Counter>,
     pub(crate) backpressure: Family<ReasonLabel, Counter>,
     pub(crate) waited_for_copy: Counter,
     pub(crate) body_bytes: Counter,
@@ -117,6 +118,7 @@ impl Metrics {
             requests,
             events: Family::default(),
             rejected: Family::default(),
+            parked: Family::default(),
             backpressure: Family::default(),
             waited_for_copy: Counter::default(),
             body_bytes: Counter::default(),
@@ -135,6 +137,7 @@ impl Metrics {
         );
         part.register("events", "Events by tenant and outcome", metrics.events.clone());
         part.register("rejected", "Events refused for good, by code", metrics.rejected.clone());
+        part.register("parked", "Events parked, by code", metrics.parked.clone());
         part.register("backpressure", "Deferred requests, by reason", metrics.backpressure.clone());
         part.register(
             "waited_for_copy",
@@ -170,9 +173,9 @@ impl Metrics {
         );
     }
 
-    /// Returns a tenant's counters of events accepted, duplicate, rejected and deferred.
-    pub(crate) fn of_tenant(&self, tenant: &str) -> [Counter; 4] {
-        ["accepted", "duplicate", "rejected", "retry"].map(|outcome| {
+    /// Returns a tenant's counters of events accepted, duplicate, parked, rejected and deferred.
+    pub(crate) fn of_tenant(&self, tenant: &str) -> [Counter; 5] {
+        ["accepted", "duplicate", "parked", "rejected", "retry"].map(|outcome| {
             self.events.get_or_create_owned(&OutcomeLabels { tenant: tenant.to_owned(), outcome })
         })
     }
@@ -194,6 +197,11 @@ impl Metrics {
 
     pub(crate) fn count_rejected(&self, code: &'static str) {
         self.rejected.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    /// Counts an event that was parked.
+    pub(crate) fn count_parked(&self, code: &'static str) {
+        self.parked.get_or_create(&CodeLabel { code }).inc();
     }
 
     pub(crate) fn count_refused_connection(&self, reason: &'static str) {

@@ -91,12 +91,13 @@ pub enum Problem {
     RateLimited,
     TooManyStores,
     TooManyTerminals,
+    TooManyParked,
     Unavailable,
 }
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::MalformedHead,
         Self::UnsupportedTransferEncoding,
         Self::MalformedBatch,
@@ -113,6 +114,7 @@ impl Problem {
         Self::RateLimited,
         Self::TooManyStores,
         Self::TooManyTerminals,
+        Self::TooManyParked,
         Self::Unavailable,
     ];
 
@@ -135,6 +137,7 @@ impl Problem {
             Self::RateLimited => "rate_limited",
             Self::TooManyStores => "too_many_stores",
             Self::TooManyTerminals => "too_many_terminals",
+            Self::TooManyParked => "too_many_parked",
             Self::Unavailable => "unavailable",
         }
     }
@@ -156,9 +159,10 @@ impl Problem {
             Self::UnsupportedMediaType | Self::UnsupportedEncoding => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
-            Self::RateLimited | Self::TooManyStores | Self::TooManyTerminals => {
-                StatusCode::TOO_MANY_REQUESTS
-            }
+            Self::RateLimited
+            | Self::TooManyStores
+            | Self::TooManyTerminals
+            | Self::TooManyParked => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -172,6 +176,7 @@ impl Problem {
             | Self::RateLimited
             | Self::TooManyStores
             | Self::TooManyTerminals
+            | Self::TooManyParked
             | Self::Unavailable => Remedy::Retry,
             Self::MalformedHead
             | Self::UnsupportedTransferEncoding
@@ -219,6 +224,9 @@ impl Problem {
             }
             Self::TooManyTerminals => {
                 "The terminal is new, and the gateway has reached its limit of terminals; the operator has been notified."
+            }
+            Self::TooManyParked => {
+                "Too many events of this tenant that break a rule are being kept at once; retry after Retry-After."
             }
             Self::Unavailable => "Events cannot be made durable now; retry after Retry-After.",
         }

@@ -63,6 +63,17 @@ pub(crate) fn accepted(outcome: &'static str) -> Reply {
     reply(StatusCode::ACCEPTED, JSON, Bytes::from_static(body.as_bytes()))
 }
 
+/// Answers that a single event is kept, although it breaks the rule `code` at `pointer`.
+pub(crate) fn parked(code: &str, pointer: &str) -> Reply {
+    #[derive(Serialize)]
+    struct Parked<'a> {
+        outcome: &'static str,
+        code: &'a str,
+        pointer: &'a str,
+    }
+    reply(StatusCode::ACCEPTED, JSON, json(&Parked { outcome: "parked", code, pointer }))
+}
+
 /// Answers that a single event was refused for good.
 pub(crate) fn refused(reason: Reason, pointer: &str) -> Reply {
     let status = reason.status();
@@ -152,7 +163,7 @@ mod tests {
         assert_eq!(reply.headers()[CONTENT_TYPE], "application/problem+json");
         assert_eq!(
             text(reply).await,
-            r#"{"type":"urn:tillrace:problem:rate_limited","title":"Rate limited","status":429,"detail":"More than was agreed is being sent; come back after Retry-After.","code":"rate_limited"}"#
+            r#"{"type":"urn:tillrace:problem:rate_limited","title":"Rate limited","status":429,"detail":"The rate limit is exceeded; retry after Retry-After.","code":"rate_limited"}"#
         );
         assert_eq!(problem(Problem::Unauthorized, None).headers()[WWW_AUTHENTICATE], "Bearer");
         assert_eq!(method_not_allowed("POST").headers()[ALLOW], "POST");

@@ -47,7 +47,7 @@ pub(crate) struct GatewayState {
     pub(crate) jitter: Jitter,
     pub(crate) clock: Clock,
     /// By tenant: events accepted, duplicate, rejected, deferred.
-    pub(crate) counters: Vec<[Counter; 4]>,
+    pub(crate) counters: Vec<[Counter; 5]>,
     tenants: Tenants,
     budget: Arc<MemoryBudget>,
     admission_wait: std::time::Duration,

@@ -56,6 +56,9 @@ pub(crate) async fn take(state: &GatewayState, admitted: AdmittedRequest<'_>) ->
 }
 
 fn answer(state: &GatewayState, batch_result: &BatchResult) -> Reply {
+    if let Some(parked) = batch_result.parked_events.first() {
+        return reply::parked(parked.code, &parked.pointer);
+    }
     match batch_result.exceptions.first() {
         None if batch_result.duplicate > 0 => reply::accepted("duplicate"),
         None => reply::accepted("accepted"),

@@ -5,6 +5,7 @@
 
 mod charge;
 mod names;
+mod parked_budget;
 mod settings;
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +19,8 @@ use tillrace_log::setting::{Inspection, SettingErrors};
 
 pub(crate) use charge::{ChunkCharge, cost_of, refund_of};
 pub(crate) use names::{NameCap, NameKind};
-pub use settings::{KeySettings, LimitSettings, TenantSettings, inspect};
+pub(crate) use parked_budget::{ParkedBudget, ParkedPermit};
+pub use settings::{InvalidEvents, KeySettings, LimitSettings, TenantSettings, inspect};
 
 use crate::loyalty::LoyaltyHash;
 use crate::memory_budget::BudgetHolder;
@@ -59,6 +61,7 @@ pub(crate) struct Tenant {
     pub(crate) scope: Scope,
     pub(crate) clock_skew_ms: i64,
     pub(crate) loyalty: Option<LoyaltyHash>,
+    pub(crate) parked_budget: ParkedBudget,
     keys: Vec<AllowedStores>,
     names: NameRegistry,
     limits: RateLimits,
@@ -204,6 +207,7 @@ impl Tenant {
                 .loyalty_secret
                 .as_ref()
                 .map(|secret| LoyaltyHash::new(secret.expose().as_bytes())),
+            parked_budget: ParkedBudget::default(),
             keys: settings.keys.iter().map(stores).collect(),
             names: NameRegistry::new(&settings),
             limits: RateLimits::new(&settings.limits.tenant, 1),

@@ -9,5 +9,6 @@ mod hostile;
 mod limits;
 mod log;
 mod outage;
+mod parking;
 mod samples;
 mod single;

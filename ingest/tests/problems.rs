@@ -18,6 +18,12 @@ fn what_a_till_does(remedy: Remedy) -> &'static str {
     }
 }
 
+/// Says what becomes of an event that breaks a rule, if its tenant has not set `invalid_events: reject`.
+fn by_default(reason: Reason) -> &'static str {
+    let Reason::Event(code) = reason else { return "refused" };
+    if code.is_parkable() { "parked" } else { "refused" }
+}
+
 /// Rows of a table, by status and then in the order of the code.
 fn rows(codes: impl Iterator<Item = (u16, &'static str, &'static str, Remedy)>) -> String {
     let mut codes: Vec<_> = codes.collect();
@@ -36,16 +42,22 @@ fn expected() -> String {
     }));
     let reasons =
         Reason::OWN.into_iter().chain(RejectCode::ALL.iter().map(|code| Reason::Event(*code)));
-    let reasons =
-        rows(reasons.map(|reason| {
-            (reason.status().as_u16(), reason.code(), reason.detail(), reason.remedy())
-        }));
+    let mut reasons: Vec<Reason> = reasons.collect();
+    reasons.sort_by_key(|reason| reason.status());
+    let reasons = reasons.into_iter().fold(String::new(), |mut rows, reason| {
+        let (status, code) = (reason.status().as_u16(), reason.code());
+        let (detail, refused) = (reason.detail(), what_a_till_does(reason.remedy()));
+        let by_default = by_default(reason);
+        writeln!(rows, "| `{code}` | {detail} | {by_default} | {status} | {refused} |").unwrap();
+        rows
+    });
     let mut page = PAGE.to_owned();
-    for (name, table) in [("requests", problems), ("events", reasons)] {
+    let requests = "| status | code | meaning | a till does |\n|---|---|---|---|\n";
+    let events = "| code | meaning | by default | status if refused | a till then does |\n|---|---|---|---|---|\n";
+    for (name, head, table) in [("requests", requests, problems), ("events", events, reasons)] {
         let (begin, end) = (format!("<!-- {name} -->\n"), format!("<!-- end of {name} -->\n"));
         let from = page.find(&begin).unwrap() + begin.len();
         let to = page.find(&end).unwrap();
-        let head = "| status | code | meaning | a till does |\n|---|---|---|---|\n";
         page.replace_range(from..to, &format!("\n{head}{table}\n"));
     }
     page

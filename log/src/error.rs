@@ -16,6 +16,7 @@ pub trait LogCause: std::error::Error + Send + Sync {
 
 impl LogCause for std::io::Error {}
 
+#[cfg(feature = "local")]
 impl dyn LogCause {
     /// Returns the cause as `E`, if it is one.
     pub(crate) fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {

@@ -8,7 +8,10 @@ use super::kinds::{self, Presence};
 use super::members::Element;
 use super::tape::{Members, Value};
 use super::unknown_members::DecodeContext;
-use super::{MAX_LINES, MAX_TENDERS, PartialIdentity, RejectCode, Rejection, Scratch, line, parts};
+use super::{
+    LooseEvent, MAX_LINES, MAX_TENDERS, PartialIdentity, RejectCode, Rejection, Scratch, line,
+    parts,
+};
 use crate::card::{CardRules, TextClass};
 use crate::event::{Event, EventBuffers, Kind, Line, Reference};
 use crate::text::{Currency, Date, check_id};
@@ -74,6 +77,27 @@ pub(super) fn event<'d>(
     let fields = Fields::open(&mut context, root, &NAMES, &JsonPointer::ROOT)?;
     complete(fields, event_buffers)
         .map_err(|rejection| rejection.with_identity(identity(members, cards)))
+}
+
+/// Checks a text of which only the identity is an event's: JSON with unique names and without card data.
+#[cold]
+pub(super) fn loose_event<'d>(
+    tape: &[Node<'d>],
+    scratch: &mut Scratch,
+    cards: &CardRules,
+) -> Result<LooseEvent<'d>, Rejection> {
+    let root = Value::first(tape).and_then(Value::object);
+    let members = root.ok_or_else(|| Rejection::whole(RejectCode::NotAnObject))?;
+    let mut context = DecodeContext { scratch, cards: Some(cards), is_plain: false };
+    context.scratch.fingerprint.clear();
+    context.members(&members, |_| false, &JsonPointer::ROOT)?;
+    let mut loyalty = members.filter(|(name, value)| *name == "loyalty_id" && !value.is_null());
+    Ok(match loyalty.next() {
+        None => LooseEvent { loyalty_id: None, is_loyalty_id_unclear: false },
+        Some((_, value)) => {
+            LooseEvent { loyalty_id: value.text(), is_loyalty_id_unclear: value.text().is_none() }
+        }
+    })
 }
 
 /// Reads the event of a root element that is known to be an object.
@@ -237,28 +261,35 @@ fn identity(members: Members<'_, '_>, cards: Option<&CardRules>) -> PartialIdent
             let finding = cards.and_then(|cards| cards.finding(text, TextClass::of(name)));
             finding.is_none().then(|| text.to_owned())
         };
-        match name {
-            "store" => identity.store = id(),
-            "terminal" => identity.terminal = id(),
+        let is_known = match name {
+            "store" => set(&mut identity.store, id()),
+            "terminal" => set(&mut identity.terminal, id()),
             "epoch" => {
-                identity.epoch = id();
-                identity.is_epoch_lost = identity.epoch.is_none() && !value.is_null();
+                let is_known = set(&mut identity.epoch, id());
+                identity.is_epoch_lost = !is_known && !value.is_null();
+                is_known
             }
-            "event_id" => identity.event_id = id(),
-            "sequence" => {
-                identity.sequence = value
-                    .integer()
-                    .and_then(|sequence| u64::try_from(sequence).ok())
-                    .filter(|sequence| *sequence <= super::fields::MAX_INTEGER.cast_unsigned())
-                    .filter(|&sequence| {
-                        cards.is_none_or(|cards| !cards.is_card_integer(sequence.into()))
-                    });
-            }
+            "event_id" => set(&mut identity.event_id, id()),
+            "sequence" => set(&mut identity.sequence, sequence(value, cards)),
             "business_date" => {
                 identity.business_date = value.text().and_then(|text| Date::parse(text.as_bytes()));
+                continue;
             }
-            _ => {}
-        }
+            _ => continue,
+        };
+        identity.is_unclear |= !is_known && !value.is_null();
     }
     identity
+}
+
+/// Sets what was read, and tells whether anything was.
+fn set<T>(member: &mut Option<T>, value: Option<T>) -> bool {
+    *member = value;
+    member.is_some()
+}
+
+fn sequence(value: Value<'_, '_>, cards: Option<&CardRules>) -> Option<u64> {
+    let sequence = value.integer().and_then(|sequence| u64::try_from(sequence).ok())?;
+    let is_card = || cards.is_some_and(|cards| cards.is_card_integer(sequence.into()));
+    (sequence <= super::fields::MAX_INTEGER.cast_unsigned() && !is_card()).then_some(sequence)
 }

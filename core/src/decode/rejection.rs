@@ -80,6 +80,23 @@ codes! {
 }
 
 impl RejectCode {
+    /// Tells whether an event whose identity is known may be kept although it breaks this rule: not if its text is no JSON with
+    /// unique names, is too large, is another tenant's, or holds card data.
+    pub fn is_parkable(self) -> bool {
+        !matches!(
+            self,
+            Self::InvalidUtf8
+                | Self::InvalidJson
+                | Self::DuplicateMember
+                | Self::TooDeep
+                | Self::EventTooLarge
+                | Self::NotAnObject
+                | Self::TenantMismatch
+                | Self::CardData
+                | Self::AuthenticationData
+        )
+    }
+
     /// Tells whether the text failed as JSON, before any rule of the schema was checked.
     pub fn is_malformed(self) -> bool {
         self <= Self::NumberOutOfRange
@@ -143,6 +160,8 @@ pub struct PartialIdentity {
     pub epoch: Option<String>,
     /// An epoch was given and can not be read or kept: whose ledger it means is not known.
     pub is_epoch_lost: bool,
+    /// An id or a number of the identity was given and can not be read or kept: nothing else stands in for it.
+    pub is_unclear: bool,
     pub sequence: Option<u64>,
     pub event_id: Option<String>,
     pub business_date: Option<Date>,

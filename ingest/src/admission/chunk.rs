@@ -20,7 +20,7 @@ use super::source_cache::{CachedSource, SourceCache};
 use super::worker::{EnvelopeText, WorkerState};
 use super::{
     AdmissionPipeline, ChunkContext, DurableOutcome, EvaluatedChunk, EventOutcome, FallbackRow,
-    RefusedEvent,
+    ParkedReason, RefusedEvent,
 };
 use crate::batch_result::Backpressure;
 use crate::dedup_cache::{DedupKey, DedupState};
@@ -29,7 +29,7 @@ use crate::problem::Reason;
 use crate::publish::DedupClaims;
 use crate::rate_limits::Cost;
 use crate::split::Piece;
-use crate::tenant::{ChunkCharge, cost_of, refund_of};
+use crate::tenant::{ChunkCharge, ParkedPermit, cost_of, refund_of};
 
 /// Longest original of a refused event that is kept for people.
 pub(super) const MAX_ORIGINAL_BYTES: usize = 64 * 1024;
@@ -41,18 +41,27 @@ const DAY_MS: i64 = 86_400_000;
 
 /// The events of a chunk so far.
 pub(super) struct Chunk<'a> {
-    pipeline: &'a AdmissionPipeline,
-    context: &'a ChunkContext<'a>,
-    rows: RowWriter<'a>,
+    pub(super) pipeline: &'a AdmissionPipeline,
+    pub(super) context: &'a ChunkContext<'a>,
+    pub(super) rows: RowWriter<'a>,
+    pub(super) parked_permits: Vec<ParkedPermit>,
     events: Vec<EvaluatedEvent>,
     /// Backpressure for flood events, once it was determined.
     flood_backpressure: OnceCell<Option<Backpressure>>,
 }
 
 /// An event that was evaluated by itself.
-enum EvaluatedEvent {
-    /// To be published, unless it is a duplicate or over a rate limit.
-    Good { draft: RowDraft, dedup_key: DedupKey, store: Option<u32>, is_flood: bool },
+pub(super) enum EvaluatedEvent {
+    /// To be published, unless it is a duplicate or over a rate limit; perhaps parked.
+    Good {
+        draft: RowDraft,
+        dedup_key: DedupKey,
+        store: Option<u32>,
+        is_flood: bool,
+        parked: Option<ParkedReason>,
+    },
+    /// It is durable already.
+    Known,
     /// Refused for good, unless over a rate limit: a record for people, and a marker for the ledger if the
     /// event's ledger and number are known.
     Bad {
@@ -87,6 +96,7 @@ impl<'a> Chunk<'a> {
             pipeline,
             context,
             rows: RowWriter::new(context, pipeline.partitions, names, [text_bytes, events]),
+            parked_permits: Vec::new(),
             events: Vec::with_capacity(events),
             flood_backpressure: OnceCell::new(),
         }
@@ -96,7 +106,10 @@ impl<'a> Chunk<'a> {
     pub(super) fn event(&mut self, worker: &mut WorkerState, text: &[u8]) -> bool {
         let evaluated = match self.evaluate(worker, text) {
             Ok(evaluated) => evaluated,
-            Err(refused) => self.refuse(worker, text, *refused),
+            Err(refused) => match self.park(worker, text, &refused) {
+                Some(parked) => parked,
+                None => self.refuse(worker, text, *refused),
+            },
         };
         let goes_on =
             !matches!(evaluated, EvaluatedEvent::Deferred(backpressure) if backpressure.stops());
@@ -114,7 +127,7 @@ impl<'a> Chunk<'a> {
     /// Determines the outcomes of all `pieces` and makes their rows. Events behind the first deferred one are deferred too,
     /// and their charge is refunded.
     pub(super) fn finish(self, pieces: &[Piece], charged: ChunkCharge) -> EvaluatedChunk {
-        let Self { pipeline, context, rows, events, flood_backpressure: _ } = self;
+        let Self { pipeline, context, rows, parked_permits, events, flood_backpressure: _ } = self;
         let dedup_keys: Vec<DedupKey> =
             events.iter().filter_map(EvaluatedEvent::dedup_key).collect();
         let mut states = pipeline.dedup.claim_all(&dedup_keys).into_iter().zip(dedup_keys);
@@ -169,6 +182,7 @@ impl<'a> Chunk<'a> {
             claims,
             outcomes,
             is_live: collector.is_live,
+            parked_permits,
         }
     }
 
@@ -246,7 +260,8 @@ impl<'a> Chunk<'a> {
             envelope_text.dedup_key(source.name(), event.hash, self.pipeline.dedup_seed);
         let admission = if is_flood { Admission::Flood } else { Admission::Live };
         let draft = self.rows.event(envelope_text, event, admission, text, source);
-        EvaluatedEvent::Good { draft, dedup_key, store: source.store_id, is_flood }
+        let store = source.store_id;
+        EvaluatedEvent::Good { draft, dedup_key, store, is_flood, parked: None }
     }
 
     /// Returns the backpressure for flood events; determined once a chunk, because it takes a lock.
@@ -308,7 +323,7 @@ impl EvaluatedEvent {
     fn dedup_key(&self) -> Option<DedupKey> {
         match self {
             Self::Good { dedup_key, .. } => Some(*dedup_key),
-            Self::Bad { .. } | Self::Deferred(_) => None,
+            Self::Known | Self::Bad { .. } | Self::Deferred(_) => None,
         }
     }
 }
@@ -337,21 +352,25 @@ impl OutcomeCollector {
                 Err(backpressure)
             }
             (EvaluatedEvent::Deferred(backpressure), _) => Ok(EventOutcome::Deferred(backpressure)),
-            (EvaluatedEvent::Good { .. }, Some((DedupState::Durable, _)) | None) => {
+            (EvaluatedEvent::Known, _) => {
                 self.refund += refund_of(piece);
                 Ok(EventOutcome::Duplicate)
             }
+            (EvaluatedEvent::Good { parked, .. }, Some((DedupState::Durable, _)) | None) => {
+                self.refund += refund_of(piece);
+                Ok(parked.map_or(EventOutcome::Duplicate, EventOutcome::DuplicateParked))
+            }
             (
-                EvaluatedEvent::Good { draft, is_flood, .. },
+                EvaluatedEvent::Good { draft, is_flood, parked, .. },
                 Some((DedupState::InFlight(first), dedup_key)),
             ) => {
                 self.refund += refund_of(piece);
                 self.is_live |= !is_flood;
                 self.fallback_rows.push((dedup_key, draft));
-                Ok(EventOutcome::AwaitCopy { first })
+                Ok(EventOutcome::AwaitCopy { first, parked })
             }
             (
-                EvaluatedEvent::Good { draft, store, is_flood, .. },
+                EvaluatedEvent::Good { draft, store, is_flood, parked, .. },
                 Some((DedupState::New, dedup_key)),
             ) => {
                 charge(store).inspect_err(|_limited| claims.release(dedup_key))?;
@@ -361,7 +380,7 @@ impl OutcomeCollector {
                 Ok(EventOutcome::Publish {
                     row,
                     and_row: None,
-                    on_durable: DurableOutcome::Accepted,
+                    on_durable: parked.map_or(DurableOutcome::Accepted, DurableOutcome::Parked),
                 })
             }
             (EvaluatedEvent::Bad { record, marker, store, on_durable }, _) => {

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde::Serialize;
-use tillrace_core::envelope::{Admission, Envelope, TYPE_REFUSED};
+use tillrace_core::decode::RejectCode;
+use tillrace_core::envelope::{Admission, Envelope, ParkedMark, TYPE_PARKED, TYPE_REFUSED};
 use tillrace_core::event::Event;
 use tillrace_core::topics::{Topics, key, partition_of_key};
 use tillrace_log::{Partition, Row};
@@ -59,6 +60,16 @@ struct RejectionRecord<'a> {
     original: &'a str,
 }
 
+/// What is known of a parked event besides its text.
+pub(super) struct ParkedEvent<'a> {
+    pub(super) code: RejectCode,
+    pub(super) pointer: &'a str,
+    pub(super) event_id: &'a str,
+    pub(super) sequence: Option<u64>,
+    pub(super) content_hash: Option<u128>,
+    pub(super) data_hash: u128,
+}
+
 /// The data of a refused event's marker.
 #[derive(Serialize)]
 struct RefusalMarker<'a> {
@@ -96,6 +107,33 @@ impl<'a> RowWriter<'a> {
             flags: (!envelope_text.flags.is_empty())
                 .then_some(Cow::Borrowed(envelope_text.flags.as_str())),
             admission,
+            ..self.envelope(envelope_text, source, text)
+        };
+        let from = self.buffer.len();
+        envelope.write(&mut self.buffer);
+        self.draft(true, source.partition, source.key(), from)
+    }
+
+    /// Writes the row of a parked event; its envelope text must be set.
+    pub(super) fn parked(
+        &mut self,
+        envelope_text: &EnvelopeText,
+        parked: &ParkedEvent<'_>,
+        text: &[u8],
+        source: &CachedSource,
+    ) -> RowDraft {
+        let flags = envelope_text.flags.as_str();
+        let envelope = Envelope {
+            event_type: Cow::Borrowed(TYPE_PARKED),
+            event_id: Some(Cow::Borrowed(parked.event_id)),
+            sequence: parked.sequence,
+            content_hash: parked.content_hash,
+            data_hash: Some(parked.data_hash),
+            flags: (!flags.is_empty()).then_some(Cow::Borrowed(flags)),
+            parked: Some(ParkedMark {
+                code: Cow::Borrowed(parked.code.as_str()),
+                pointer: Cow::Borrowed(parked.pointer),
+            }),
             ..self.envelope(envelope_text, source, text)
         };
         let from = self.buffer.len();

@@ -27,6 +27,9 @@ pub struct TenantSettings {
     /// What becomes of card numbers.
     #[serde(default)]
     pub cards: CardRules,
+    /// What becomes of events that break a rule and whose identity is known.
+    #[serde(default)]
+    pub invalid_events: InvalidEvents,
     /// What becomes of events whose sums do not agree.
     #[serde(default)]
     pub rules: CheckRules,
@@ -52,6 +55,17 @@ pub struct TenantSettings {
     pub loyalty_secret: Option<Secret>,
     /// Its API keys.
     pub keys: Vec<KeySettings>,
+}
+
+/// What becomes of events that break a rule and whose identity is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidEvents {
+    /// They are kept whole on `pos.parked.v1`, answered 202, count nowhere, and are mended and readmitted.
+    #[default]
+    Park,
+    /// They are rejected for good: the till sets them aside, and a redacted copy goes to `pos.rejected.v1`.
+    Reject,
 }
 
 fn default_scope() -> String {

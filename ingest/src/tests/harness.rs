@@ -80,7 +80,7 @@ pub(super) async fn start(change: impl FnOnce(&mut GatewaySettings)) -> Bench {
     start_with(change, json!({})).await
 }
 
-/// Starts a gateway whose first tenant has more settings.
+/// Starts a gateway whose first tenant has more settings. It rejects invalid events unless it is told to park them.
 #[expect(clippy::unused_async, reason = "it needs a runtime, which a caller that awaits has")]
 pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: Value) -> Bench {
     let mut settings =
@@ -89,6 +89,7 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
     change(&mut settings);
     let mut tenant = json!({
         "id": "acme",
+        "invalid_events": "reject",
         "keys": [
             {"name": "all", "hash": hash_key(KEY), "stores": ["*"]},
             {"name": "narrow", "hash": hash_key(NARROW_KEY), "stores": ["7"]},
