@@ -1,8 +1,8 @@
-//! Dead letters and audit records on their way to the log.
+//! Writes audit records and dead letters to the log.
 //!
-//! Offsets are settled only when these are durable, so a commit can never cover a record of which
-//! neither the backend nor the dead letters nor the audit know. A failed write is repeated with
-//! the same bytes: a record that appears twice carries the same number and hash.
+//! Offsets are settled only when these are durable, so a commit never covers a record that is in
+//! neither the backend nor the dead letters nor the audit. A failed write is repeated with the same
+//! bytes: a record that appears twice carries the same number and hash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use tillrace_log::{LogError, Partition, Producer, Row, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::audit::{self, Chain};
-use crate::dead::{self, Cause};
+use crate::audit::{AuditEntry, HashChain};
+use crate::dead_letter::{self, DeadLetterCause};
 use crate::record::Record;
 
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// Most bytes handed to the producer at once, unless one row is larger: the smallest queue that the
 /// Kafka log accepts has room for them.
-const PORTION_BYTES: usize = 1 << 20;
+const MAX_CHUNK_BYTES: usize = 1 << 20;
 /// Most rows handed to the producer at once, for the same reason.
-const PORTION_ROWS: usize = 1_000;
+const MAX_CHUNK_ROWS: usize = 1_000;
 
-/// Writes what one sink has to say.
-pub(crate) struct Journal {
+/// Writes the audit records and dead letters of one sink.
+pub(crate) struct AuditWriter {
     sink: String,
     source: Topic,
     dead: Topic,
@@ -35,21 +35,21 @@ pub(crate) struct Journal {
     producer: Arc<dyn Producer>,
 }
 
-/// Why the journal cannot be written.
+/// Why audit records and dead letters cannot be written.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum JournalError {
+pub enum AuditWriterError {
     /// The log refused for good.
-    #[error("write the audit or a dead letter")]
+    #[error("failed to write an audit record or a dead letter")]
     Log(#[from] LogError),
     /// A record could not be put into JSON.
-    #[error("encode an audit record or a dead letter")]
+    #[error("failed to encode an audit record or a dead letter")]
     Encode(#[from] Arc<serde_json::Error>),
-    /// The log dropped rows without a word.
-    #[error("the log gave no answer to an audit record or a dead letter")]
+    /// The log dropped rows without an answer.
+    #[error("log gave no answer to an audit record or a dead letter")]
     Unanswered,
 }
 
-explain!(JournalError {
+explain!(AuditWriterError {
     => Log;
     Encode: "audit_not_encoded",
         "An audit record or a dead letter could not be put into JSON: a defect.",
@@ -59,7 +59,7 @@ explain!(JournalError {
         "Start the process again; what was not settled is delivered again.";
 });
 
-impl Journal {
+impl AuditWriter {
     pub(crate) fn new(
         sink: &str,
         source: Topic,
@@ -70,26 +70,31 @@ impl Journal {
         Self { sink: sink.to_owned(), source, dead, audit, producer: producer.into() }
     }
 
-    /// Begins the chain of audit records of one assignment. A chain stays within a partition, and
-    /// its records are sent in their order, so a crash cuts its end and leaves no hole in it.
-    pub(crate) fn chain(&self) -> Chain {
-        Chain::new(&self.sink, self.source.as_str(), Uuid::new_v4())
+    /// Starts the hash chain of one assignment. A chain stays within a partition, and its records are
+    /// sent in order, so a crash cuts off its end and leaves no hole.
+    pub(crate) fn chain(&self) -> HashChain {
+        HashChain::new(&self.sink, self.source.as_str(), Uuid::new_v4())
     }
 
-    /// Writes the rows of a settled call: its dead letters, then its audit records.
+    /// Encodes the rows of a settled call: its dead letters, then its audit records.
     pub(crate) fn rows(
         &self,
-        chain: &mut Chain,
+        chain: &mut HashChain,
         partition: Partition,
-        dead: &[(Record, Cause)],
-        entries: &[audit::Entry],
-    ) -> Result<Vec<Row>, JournalError> {
+        dead: &[(Record, DeadLetterCause)],
+        entries: &[AuditEntry],
+    ) -> Result<Vec<Row>, AuditWriterError> {
         let mut rows = Vec::with_capacity(dead.len() + entries.len());
         for (record, cause) in dead {
             let topic = self.source.as_str();
-            let value =
-                dead::write(&self.sink, topic, partition, record, cause).map_err(Arc::new)?;
-            rows.push(row(&self.dead, partition, Bytes::copy_from_slice(dead::key(record)), value));
+            let value = dead_letter::encode(&self.sink, topic, partition, record, cause)
+                .map_err(Arc::new)?;
+            rows.push(row(
+                &self.dead,
+                partition,
+                Bytes::copy_from_slice(dead_letter::key(record)),
+                value,
+            ));
         }
         let key = Bytes::from(format!("{}/{partition}", self.sink));
         for entry in entries {
@@ -100,14 +105,14 @@ impl Journal {
         Ok(rows)
     }
 
-    /// Returns what publishes rows, in their order, and returns when all of them are durable.
+    /// Publishes rows in order; the future completes when all of them are durable.
     pub(crate) fn publish(
         &self,
         rows: Vec<Row>,
-    ) -> impl Future<Output = Result<(), JournalError>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), AuditWriterError>> + Send + 'static {
         let producer = Arc::clone(&self.producer);
         async move {
-            for part in portions(rows) {
+            for part in chunks(rows) {
                 publish(&*producer, part).await?;
             }
             Ok(())
@@ -115,29 +120,29 @@ impl Journal {
     }
 }
 
-/// Splits rows into what a producer's queue surely has room for at some time.
-fn portions(rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let mut portions = Vec::new();
-    let (mut portion, mut bytes) = (Vec::new(), 0);
+/// Splits rows into chunks that fit any producer's queue.
+fn chunks(rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let mut chunks = Vec::new();
+    let (mut chunk, mut bytes) = (Vec::new(), 0);
     for row in rows {
         let weight = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
-        let full = bytes + weight > PORTION_BYTES || portion.len() == PORTION_ROWS;
-        if full && !portion.is_empty() {
-            portions.push(std::mem::take(&mut portion));
+        let full = bytes + weight > MAX_CHUNK_BYTES || chunk.len() == MAX_CHUNK_ROWS;
+        if full && !chunk.is_empty() {
+            chunks.push(std::mem::take(&mut chunk));
             bytes = 0;
         }
         bytes += weight;
-        portion.push(row);
+        chunk.push(row);
     }
-    portions.push(portion);
-    portions
+    chunks.push(chunk);
+    chunks
 }
 
 fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> Row {
     Row { topic: topic.clone(), partition, key, value: Some(value.into()) }
 }
 
-async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), JournalError> {
+async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), AuditWriterError> {
     let mut wait = FIRST_WAIT;
     loop {
         let (answer, answered) = oneshot::channel();
@@ -149,7 +154,7 @@ async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), Jour
         match producer.send(copy, done) {
             Ok(()) => {
                 let outcomes: Vec<Result<_, LogError>> =
-                    answered.await.map_err(|_dropped| JournalError::Unanswered)?;
+                    answered.await.map_err(|_dropped| AuditWriterError::Unanswered)?;
                 let Some(error) = keep_failed(&mut rows, outcomes)? else { return Ok(()) };
                 let (code, rows) = (code_of(&error), rows.len());
                 tracing::warn!(code, %error, rows, "audit not durable yet, writing it again");
@@ -182,9 +187,9 @@ fn keep_failed<T>(
     Ok(failed)
 }
 
-impl std::fmt::Debug for Journal {
+impl std::fmt::Debug for AuditWriter {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Journal").field("sink", &self.sink).finish_non_exhaustive()
+        formatter.debug_struct("AuditWriter").field("sink", &self.sink).finish_non_exhaustive()
     }
 }
 
@@ -230,15 +235,15 @@ mod tests {
     #[test]
     fn rows_are_handed_over_in_portions_and_in_order() {
         let topic = Topic::new("t");
-        let value = vec![0; PORTION_BYTES / 2];
+        let value = vec![0; MAX_CHUNK_BYTES / 2];
         let rows: Vec<Row> =
             ["a", "b", "c", "d", "e"].map(|key| row(&topic, 0, key.into(), value.clone())).into();
-        let portions = portions(rows.clone());
-        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
-        assert_eq!(portions.concat(), rows);
-        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 2 * PORTION_ROWS];
-        let portions = super::portions(small);
-        assert_eq!(portions.iter().map(Vec::len).collect::<Vec<_>>(), [PORTION_ROWS; 2]);
+        let chunks = chunks(rows.clone());
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
+        assert_eq!(chunks.concat(), rows);
+        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 2 * MAX_CHUNK_ROWS];
+        let chunks = super::chunks(small);
+        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_CHUNK_ROWS; 2]);
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
-//! Dead letters: what could not be delivered, with the reason, as it stood on its topic.
+//! Dead letters: records that could not be delivered, unchanged, each with the reason.
 //!
-//! Nothing here decides that a record is dead; it only writes it down so that people can read it
-//! and send it again.
+//! This module encodes and reads dead letters, so that operators can inspect and redrive them. The
+//! engine decides which records become dead letters.
 
 use std::borrow::Cow;
 
@@ -13,32 +13,32 @@ use tillrace_log::{Offset, Partition};
 use crate::audit::hex;
 use crate::record::Record;
 
-/// Longest explanation, in characters.
-const LONGEST_ERROR: usize = 1_000;
-/// Largest value that is kept whole: with all else a letter stays below the megabyte that every topic takes.
-const LARGEST_VALUE_BYTES: usize = 960 << 10;
-/// Longest value that is not kept as it stands, in characters; what lies beyond is cut.
-const LONGEST_FOREIGN: usize = 65_536;
-/// Longest key that is kept, in bytes; what lies beyond is cut.
-const LONGEST_KEY_BYTES: usize = 4_096;
+/// Longest error text, in characters.
+const MAX_ERROR_CHARS: usize = 1_000;
+/// Largest value that is kept whole: a letter with it stays below the megabyte that every topic accepts.
+const MAX_VALUE_BYTES: usize = 960 << 10;
+/// Longest text that is kept of a value which is not kept whole, in characters; the rest is cut off.
+const MAX_TEXT_CHARS: usize = 65_536;
+/// Longest key that is kept, in bytes; the rest is cut off.
+const MAX_KEY_BYTES: usize = 4_096;
 
-/// Why a record is dead.
+/// Why a record is a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Reason {
+pub(crate) enum DeadLetterReason {
     /// The backend refused it for good.
     Rejected,
-    /// It failed as often as it may.
+    /// It used up its attempts.
     Exhausted,
-    /// Its key was stuck too long.
+    /// Its key failed for too long.
     Parked,
-    /// This version cannot read it, or the backend's form cannot hold it.
+    /// This version cannot read it, or the backend's format cannot hold it.
     Unreadable,
     /// The configuration names it.
     SetAside,
 }
 
-impl Reason {
+impl DeadLetterReason {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
@@ -50,10 +50,10 @@ impl Reason {
     }
 }
 
-/// What is known about the last attempt.
+/// The reason, and what is known about the last attempt.
 #[derive(Debug, Clone)]
-pub(crate) struct Cause {
-    pub(crate) reason: Reason,
+pub(crate) struct DeadLetterCause {
+    pub(crate) reason: DeadLetterReason,
     pub(crate) error: String,
     pub(crate) attempts: u32,
 }
@@ -64,7 +64,7 @@ struct DeadLetter<'a> {
     topic: &'a str,
     partition: Partition,
     offset: Offset,
-    reason: Reason,
+    reason: DeadLetterReason,
     error: &'a str,
     attempts: u32,
     key: Cow<'a, str>,
@@ -73,9 +73,9 @@ struct DeadLetter<'a> {
     value_sha256: Option<String>,
 }
 
-/// A dead letter as it is read back.
+/// A dead letter as it is read from its topic.
 #[derive(Deserialize)]
-pub(crate) struct Letter<'a> {
+pub(crate) struct StoredDeadLetter<'a> {
     pub(crate) offset: Offset,
     #[serde(borrow)]
     pub(crate) reason: Cow<'a, str>,
@@ -85,18 +85,18 @@ pub(crate) struct Letter<'a> {
     pub(crate) key: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) value: &'a RawValue,
-    /// Digest of the record's value, where `value` is not that value byte for byte.
+    /// Digest of the record's value; present if `value` is not that value byte for byte.
     #[serde(default)]
     pub(crate) value_sha256: Option<String>,
 }
 
-/// Writes the dead letter of a record.
-pub(crate) fn write(
+/// Encodes the dead letter of a record.
+pub(crate) fn encode(
     sink: &str,
     topic: &str,
     partition: Partition,
     record: &Record,
-    cause: &Cause,
+    cause: &DeadLetterCause,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let (value, whole) = as_json(&record.value)?;
     serde_json::to_vec(&DeadLetter {
@@ -105,7 +105,7 @@ pub(crate) fn write(
         partition,
         offset: record.offset,
         reason: cause.reason,
-        error: cut(&cause.error, LONGEST_ERROR),
+        error: truncate(&cause.error, MAX_ERROR_CHARS),
         attempts: cause.attempts,
         key: String::from_utf8_lossy(key(record)),
         value,
@@ -113,30 +113,30 @@ pub(crate) fn write(
     })
 }
 
-/// Returns the key of a record's letter: the record's own, unless that is too long.
+/// Returns the key of a record's letter: the record's own key, truncated if too long.
 pub(crate) fn key(record: &Record) -> &[u8] {
-    record.key.get(..LONGEST_KEY_BYTES).unwrap_or(&record.key)
+    record.key.get(..MAX_KEY_BYTES).unwrap_or(&record.key)
 }
 
-/// Returns the digest that tells whether a letter stands for a record.
+/// Returns the digest by which a letter identifies its record.
 pub(crate) fn digest(value: &[u8]) -> String {
     hex(&Sha256::digest(value))
 }
 
-/// Returns a value as it stands if it is JSON, else as a JSON string; and whether nothing of it is lost.
+/// Returns a value unchanged if it is JSON, otherwise as a JSON string, and whether all of it is kept.
 fn as_json(value: &[u8]) -> Result<(Box<RawValue>, bool), serde_json::Error> {
     let json = serde_json::from_slice::<Box<RawValue>>(value);
-    // Whitespace around a value is no part of it.
-    if let Some(json) = json.ok().filter(|json| json.get().len() <= LARGEST_VALUE_BYTES) {
+    // The parser drops whitespace around the value.
+    if let Some(json) = json.ok().filter(|json| json.get().len() <= MAX_VALUE_BYTES) {
         let whole = json.get().len() == value.len();
         return Ok((json, whole));
     }
     let text = String::from_utf8_lossy(value);
-    Ok((serde_json::value::to_raw_value(cut(&text, LONGEST_FOREIGN))?, false))
+    Ok((serde_json::value::to_raw_value(truncate(&text, MAX_TEXT_CHARS))?, false))
 }
 
-/// Cuts text to so many characters.
-pub(crate) fn cut(text: &str, characters: usize) -> &str {
+/// Truncates text to a number of characters.
+pub(crate) fn truncate(text: &str, characters: usize) -> &str {
     let end = text.char_indices().nth(characters).map_or(text.len(), |(at, _)| at);
     text.get(..end).unwrap_or(text)
 }
@@ -149,8 +149,12 @@ mod tests {
 
     fn letter(value: &'static [u8]) -> Value {
         let record = Record::new(7, 0, "acme/1", value);
-        let cause = Cause { reason: Reason::Rejected, error: "é".repeat(2_000), attempts: 3 };
-        let text = write("erp", "pos.transactions.v1", 1, &record, &cause).unwrap();
+        let cause = DeadLetterCause {
+            reason: DeadLetterReason::Rejected,
+            error: "é".repeat(2_000),
+            attempts: 3,
+        };
+        let text = encode("erp", "pos.transactions.v1", 1, &record, &cause).unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
@@ -161,7 +165,7 @@ mod tests {
         assert_eq!(letter.get("value_sha256"), None);
         assert_eq!(letter["offset"], json!(7));
         assert_eq!(letter["reason"], json!("rejected"));
-        assert_eq!(letter["error"].as_str().unwrap().chars().count(), LONGEST_ERROR);
+        assert_eq!(letter["error"].as_str().unwrap().chars().count(), MAX_ERROR_CHARS);
     }
 
     #[test]
@@ -173,13 +177,16 @@ mod tests {
 
     #[test]
     fn the_largest_letter_fits_every_topic() {
-        let cause =
-            Cause { reason: Reason::Unreadable, error: "\u{1}".repeat(2_000), attempts: u32::MAX };
-        let json = format!("\"{}\"", "x".repeat(LARGEST_VALUE_BYTES - 2));
+        let cause = DeadLetterCause {
+            reason: DeadLetterReason::Unreadable,
+            error: "\u{1}".repeat(2_000),
+            attempts: u32::MAX,
+        };
+        let json = format!("\"{}\"", "x".repeat(MAX_VALUE_BYTES - 2));
         for value in [json.into_bytes(), vec![1; 1 << 20], b"\xf0\x9f\x92\xb0".repeat(1 << 18)] {
             let record = Record::new(u64::MAX, 0, vec![1; 1 << 20], value);
             let (sink, topic) = ("s".repeat(40), "t".repeat(249));
-            let text = write(&sink, &topic, u32::MAX, &record, &cause).unwrap();
+            let text = encode(&sink, &topic, u32::MAX, &record, &cause).unwrap();
             assert!(text.len() + key(&record).len() < 1 << 20, "{}", text.len());
         }
     }
