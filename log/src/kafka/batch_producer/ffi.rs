@@ -5,10 +5,10 @@
 //! where it is until librdkafka is done with it, which it says by a delivery report. That holds:
 //!
 //! - From before its address is given away until librdkafka has refused or reported it, a row is
-//!   awaited in a hold of `hold`, which frees nothing that is awaited. The bytes of a [`Bytes`] stay
+//!   awaited in a batch of `in_flight`, which frees nothing that is awaited. The bytes of a [`Bytes`] stay
 //!   in place however it is moved, and nothing writes to them.
-//! - What comes back from librdkafka names a row by number; a number is never followed.
-//! - A [`Handle`] and a [`Queue`] keep the [`Client`] that they belong to, and no event outlives the
+//! - librdkafka gives back the id of a row, which is looked up and never followed.
+//! - A [`TopicHandle`] and an [`EventQueue`] keep the [`Client`] that they belong to, and no event outlives the
 //!   call that took it. What a client has not reported fails, and is freed, only after librdkafka's
 //!   own end, when none of its threads is left.
 //!
@@ -29,14 +29,14 @@ use rdkafka::message::Message as _;
 use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaRespErr;
 
-use super::hold::{Holds, OnReported, Outcome, name};
+use super::in_flight::{DeliveryOutcome, InFlightBatches, OnBatchReport, row_id};
 use crate::kafka::diagnostics::{report_error, report_line};
 use crate::{Row, Topic};
 
 /// Reports settled under one lock.
 const CHUNK: usize = 256;
 
-/// A row as librdkafka takes it, still without a name.
+/// A row as librdkafka takes it, still without an id.
 fn message(row: &Row) -> native::rd_kafka_message_t {
     let (payload, len) = match &row.value {
         Some(value) => (value.as_ptr().cast_mut().cast(), value.len()),
@@ -55,23 +55,23 @@ fn message(row: &Row) -> native::rd_kafka_message_t {
     }
 }
 
-/// A librdkafka producer whose reports settle holds.
+/// A librdkafka producer whose reports settle batches in flight.
 pub(in crate::kafka) struct Client {
-    // In this order: no thread of librdkafka is left when the orphans are given up.
-    pub(in crate::kafka) producer: BaseProducer<Reports>,
+    // In this order: no thread of librdkafka is left when the guard gives up what it has not reported.
+    pub(in crate::kafka) producer: BaseProducer<ProducerCallbacks>,
     number: u64,
-    orphans: Orphans,
+    guard: AbandonGuard,
 }
 
 impl Client {
     /// Makes a client of what `create` makes of its context.
     pub(super) fn open<E>(
-        holds: Arc<Holds>,
-        create: impl FnOnce(Reports) -> Result<BaseProducer<Reports>, E>,
+        in_flight: Arc<InFlightBatches>,
+        create: impl FnOnce(ProducerCallbacks) -> Result<BaseProducer<ProducerCallbacks>, E>,
     ) -> Result<Arc<Self>, E> {
-        let number = holds.welcome();
-        let producer = create(Reports { holds: Arc::clone(&holds) })?;
-        Ok(Arc::new(Self { producer, number, orphans: Orphans { holds, client: number } }))
+        let number = in_flight.register_client();
+        let producer = create(ProducerCallbacks { in_flight: Arc::clone(&in_flight) })?;
+        Ok(Arc::new(Self { producer, number, guard: AbandonGuard { in_flight, client: number } }))
     }
 
     /// Hands rows over by partition, in their order. `topic_of` says for each row which of
@@ -80,8 +80,8 @@ impl Client {
         &self,
         rows: Vec<Row>,
         topic_of: &[u32],
-        topics: &[Result<Arc<Handle>, RDKafkaErrorCode>],
-        done: OnReported,
+        topics: &[Result<Arc<TopicHandle>, RDKafkaErrorCode>],
+        done: OnBatchReport,
     ) {
         let route = |row: usize, to: &Row| {
             let topic = topic_of.get(row).copied().unwrap_or(u32::MAX);
@@ -89,17 +89,17 @@ impl Client {
         };
         let mut routed: Vec<_> = rows.iter().enumerate().map(|(row, to)| route(row, to)).collect();
         routed.sort_unstable();
-        // The bytes stay where they are while `rows` moves into the hold.
+        // The bytes stay where they are while `rows` moves into the batch.
         let mut messages: Vec<_> =
             routed.iter().filter_map(|(_, row)| rows.get(*row)).map(message).collect();
-        let Some(number) = self.holds().enter(self.number, rows, done) else { return };
+        let Some(number) = self.in_flight().add(self.number, rows, done) else { return };
         let mut refused = Vec::new();
         let mut left = messages.as_mut_slice();
         for run in routed.chunk_by(|one, next| one.0 == next.0) {
             let (sent, others) = std::mem::take(&mut left).split_at_mut(run.len());
             left = others;
             for (message, (_, row)) in sent.iter_mut().zip(run) {
-                message._private = ptr::without_provenance_mut(name(number, *row));
+                message._private = ptr::without_provenance_mut(row_id(number, *row));
             }
             let partition = i32::try_from(run[0].0 & u64::from(u32::MAX)).unwrap_or(i32::MAX);
             let topic = usize::try_from(run[0].0 >> 32).ok().and_then(|topic| topics.get(topic));
@@ -113,12 +113,12 @@ impl Client {
             };
             refused.extend(sent.iter().map(|message| (message._private.addr(), Err(code))));
         }
-        let holds = self.holds();
-        holds.give_later(holds.settle(refused.into_iter()));
+        let in_flight = self.in_flight();
+        in_flight.complete_later(in_flight.settle(refused.into_iter()));
     }
 
-    pub(in crate::kafka) fn holds(&self) -> &Holds {
-        &self.orphans.holds
+    pub(in crate::kafka) fn in_flight(&self) -> &InFlightBatches {
+        &self.guard.in_flight
     }
 
     fn ptr(&self) -> *mut native::rd_kafka_t {
@@ -126,24 +126,24 @@ impl Client {
     }
 }
 
-/// Fails, at the end of a client, what it leaves.
-struct Orphans {
-    holds: Arc<Holds>,
+/// Fails, at the end of a client, the rows that it has not reported on.
+struct AbandonGuard {
+    in_flight: Arc<InFlightBatches>,
     client: u64,
 }
 
-impl Drop for Orphans {
+impl Drop for AbandonGuard {
     fn drop(&mut self) {
-        self.holds.abandon(self.client);
+        self.in_flight.abandon(self.client);
     }
 }
 
-/// What rdkafka calls. It takes reports itself only while it flushes, as it does when it is dropped.
-pub(in crate::kafka) struct Reports {
-    holds: Arc<Holds>,
+/// The callbacks of rdkafka. It takes reports itself only while it flushes, as it does when it is dropped.
+pub(in crate::kafka) struct ProducerCallbacks {
+    in_flight: Arc<InFlightBatches>,
 }
 
-impl ClientContext for Reports {
+impl ClientContext for ProducerCallbacks {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
         report_line(level, fac, log_message);
     }
@@ -153,30 +153,30 @@ impl ClientContext for Reports {
     }
 }
 
-impl ProducerContext for Reports {
+impl ProducerContext for ProducerCallbacks {
     type DeliveryOpaque = usize;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, name: usize) {
+    fn delivery(&self, result: &DeliveryResult<'_>, row: usize) {
         let outcome = match result {
             Ok(message) => Ok(message.offset()),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)),
         };
-        self.holds.give(self.holds.settle(std::iter::once((name, outcome))));
+        self.in_flight.complete(self.in_flight.settle(std::iter::once((row, outcome))));
     }
 }
 
 /// A topic as a client knows it.
-pub(super) struct Handle {
+pub(super) struct TopicHandle {
     native: NonNull<native::rd_kafka_topic_t>,
     _client: Arc<Client>,
 }
 
 // SAFETY: librdkafka's topic objects may be used from any thread (rdkafka.h, “thread-safe”).
-unsafe impl Send for Handle {}
+unsafe impl Send for TopicHandle {}
 // SAFETY: as above.
-unsafe impl Sync for Handle {}
+unsafe impl Sync for TopicHandle {}
 
-impl Handle {
+impl TopicHandle {
     pub(super) fn open(client: &Arc<Client>, topic: &Topic) -> Result<Self, RDKafkaErrorCode> {
         let Ok(name) = CString::new(topic.as_str()) else {
             return Err(RDKafkaErrorCode::InvalidTopic);
@@ -197,11 +197,11 @@ impl Handle {
         &self,
         partition: i32,
         messages: &mut [native::rd_kafka_message_t],
-        refused: &mut Vec<(usize, Outcome)>,
+        refused: &mut Vec<(usize, DeliveryOutcome)>,
     ) {
         let count = c_int::try_from(messages.len()).unwrap_or(0);
         // SAFETY: the topic lives and so does its client; `messages` has `count` elements, which
-        // are copied. Keys are copied too. Values are neither copied nor freed, and lie in a hold
+        // are copied. Keys are copied too. Values are neither copied nor freed, and lie in a batch
         // until each is refused below or reported on; librdkafka only reads them.
         let taken = unsafe {
             native::rd_kafka_produce_batch(
@@ -220,7 +220,7 @@ impl Handle {
     }
 }
 
-impl Drop for Handle {
+impl Drop for TopicHandle {
     fn drop(&mut self) {
         // SAFETY: made by `rd_kafka_topic_new`, given back once, before its client ends.
         unsafe { native::rd_kafka_topic_destroy(self.native.as_ptr()) }
@@ -228,17 +228,17 @@ impl Drop for Handle {
 }
 
 /// A client's queue of reports and news.
-pub(super) struct Queue {
+pub(super) struct EventQueue {
     native: *mut native::rd_kafka_queue_t,
     client: Arc<Client>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread (rdkafka.h, “thread-safe”).
-unsafe impl Send for Queue {}
+unsafe impl Send for EventQueue {}
 // SAFETY: as above.
-unsafe impl Sync for Queue {}
+unsafe impl Sync for EventQueue {}
 
-impl Queue {
+impl EventQueue {
     pub(super) fn open(client: Arc<Client>) -> Self {
         // SAFETY: the client lives.
         let native = unsafe { native::rd_kafka_queue_get_main(client.ptr()) };
@@ -257,7 +257,7 @@ impl Queue {
         let Some(event) = NonNull::new(event).map(Event) else { return false };
         // SAFETY: the event lives.
         match unsafe { native::rd_kafka_event_type(event.0.as_ptr()) } {
-            native::RD_KAFKA_EVENT_DR => event.settle(self.client.holds()),
+            native::RD_KAFKA_EVENT_DR => event.settle(self.client.in_flight()),
             native::RD_KAFKA_EVENT_LOG => event.pass_line_on(),
             native::RD_KAFKA_EVENT_ERROR => event.pass_error_on(),
             _ => {}
@@ -266,18 +266,18 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for EventQueue {
     fn drop(&mut self) {
         // SAFETY: made by `rd_kafka_queue_get_main`, given back once, before its client ends.
         unsafe { native::rd_kafka_queue_destroy(self.native) }
     }
 }
 
-/// An event of a queue that lives; it does not leave [`Queue::serve`].
+/// An event of a queue that lives; it does not leave [`EventQueue::serve`].
 struct Event(NonNull<native::rd_kafka_event_t>);
 
 impl Event {
-    fn settle(&self, holds: &Holds) {
+    fn settle(&self, in_flight: &InFlightBatches) {
         let mut messages = [ptr::null(); CHUNK];
         loop {
             // SAFETY: the event lives and the array has room for so many.
@@ -291,13 +291,13 @@ impl Event {
                 // SAFETY: librdkafka has filled in `count` messages, which live as long as the event.
                 unsafe { reported(*message) }
             };
-            holds.give(holds.settle(messages.iter().take(count).map(outcome)));
+            in_flight.complete(in_flight.settle(messages.iter().take(count).map(outcome)));
         }
     }
 
     fn pass_line_on(&self) {
         let (mut facility, mut line, mut level) = (ptr::null(), ptr::null(), 0);
-        // SAFETY: the event lives, and the places are written before this returns.
+        // SAFETY: the event lives, and the variables are written before this returns.
         let failed = unsafe {
             native::rd_kafka_event_log(
                 self.0.as_ptr(),
@@ -329,14 +329,14 @@ impl Drop for Event {
     }
 }
 
-/// The name of a row, and what is said of it. A broker may send a code that the bindings do not
+/// The id of a row, and its outcome. A broker may send a code that the bindings do not
 /// know, so it is read as the number it is.
 ///
 /// # Safety
 /// The message lives.
-unsafe fn reported(message: *const native::rd_kafka_message_t) -> (usize, Outcome) {
+unsafe fn reported(message: *const native::rd_kafka_message_t) -> (usize, DeliveryOutcome) {
     // SAFETY: the message lives; its code has the size of an `i32`.
-    let (code, name, offset) = unsafe {
+    let (code, row, offset) = unsafe {
         ((&raw const (*message).err).cast::<i32>().read(), (*message)._private, (*message).offset)
     };
     let outcome = match RDKafkaRespErr::try_from(code) {
@@ -344,7 +344,7 @@ unsafe fn reported(message: *const native::rd_kafka_message_t) -> (usize, Outcom
         Ok(code) => Err(code.into()),
         Err(_) => Err(RDKafkaErrorCode::Unknown),
     };
-    (name.addr(), outcome)
+    (row.addr(), outcome)
 }
 
 /// # Safety

@@ -1,4 +1,4 @@
-//! What Kafka says when something fails, and what that means to a role.
+//! Errors of Kafka, and what each means to a role.
 
 use std::sync::Arc;
 

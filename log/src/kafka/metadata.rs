@@ -1,4 +1,4 @@
-//! Questions to the cluster: topics, bounds, places of groups.
+//! Metadata of the cluster: topics, bounds, offsets of groups.
 //!
 //! Two clients ask, because librdkafka's watermarks stop at the last stable offset on a
 //! `read_committed` client: one knows what is committed, the other what is written.
@@ -15,7 +15,7 @@ use rdkafka::{Offset as NativeOffset, TopicPartitionList};
 
 use super::client::{Isolation, Shared, asking, asking_for, create, native_partition};
 use super::diagnostics::Diagnostics;
-use super::fault::{KafkaFault, failure, failure_on, is_unknown_topic, passes};
+use super::error::{KafkaFault, failure, failure_on, is_unknown_topic, passes};
 use crate::{Bounds, Committed, LogError, Offset, Partition, Topic};
 
 /// Groups whose clients are kept; their names come from the configuration, so there are few.
@@ -28,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// Longest wait for an answer on which a gateway's readiness hangs.
 const READINESS_WAIT: Duration = Duration::from_secs(3);
 
-/// The clients that ask.
-pub(super) struct View {
+/// The clients that ask the cluster.
+pub(super) struct ClusterMetadata {
     pub(super) settings: Shared,
     committed: BaseConsumer<Diagnostics>,
     written: BaseConsumer<Diagnostics>,
@@ -40,17 +40,17 @@ pub(super) struct View {
     least_in_sync: Mutex<HashMap<Topic, usize>>,
 }
 
-impl View {
+impl ClusterMetadata {
     /// Makes the clients and waits for a first answer.
     pub(super) fn connect(settings: Shared) -> Result<Self, LogError> {
         let committed = create(&asking(&settings, Isolation::Committed), Diagnostics::default())?;
         let written = create(&asking(&settings, Isolation::Uncommitted), Diagnostics::default())?;
         let (known, groups, least_in_sync) = Default::default();
-        let view = Self { settings, committed, written, known, groups, least_in_sync };
-        let reached = view.brokers();
-        serve(&view.committed);
-        match (reached, view.committed.context().login_refusal()) {
-            (Ok(_), _) => Ok(view),
+        let cluster = Self { settings, committed, written, known, groups, least_in_sync };
+        let reached = cluster.brokers();
+        serve(&cluster.committed);
+        match (reached, cluster.committed.context().login_refusal()) {
+            (Ok(_), _) => Ok(cluster),
             // The question only timed out; the answer would be no other later.
             (Err(_timed_out), Some(reason)) => {
                 let reason = reason.to_owned();
@@ -79,7 +79,7 @@ impl View {
     }
 
     /// Partitions of a topic and the least replicas any of them has, `None` if it does not exist.
-    pub(super) fn layout(&self, topic: &Topic) -> Result<Option<Layout>, LogError> {
+    pub(super) fn layout(&self, topic: &Topic) -> Result<Option<TopicLayout>, LogError> {
         const ACTION: &str = "describe a topic";
         if !is_legal(topic) {
             return Ok(None);
@@ -101,7 +101,7 @@ impl View {
         }
         let replicas = found.partitions().iter().map(|partition| partition.replicas().len()).min();
         let partitions = Partition::try_from(found.partitions().len()).unwrap_or(Partition::MAX);
-        Ok((partitions > 0).then_some(Layout { partitions, replicas: replicas.unwrap_or(0) }))
+        Ok((partitions > 0).then_some(TopicLayout { partitions, replicas: replicas.unwrap_or(0) }))
     }
 
     /// Makes sure that a topic exists and has the configured number of partitions.
@@ -115,7 +115,7 @@ impl View {
     }
 
     /// Makes sure that a topic lies as configured. Asks nothing: the next broker may not know a topic yet that was just made.
-    pub(super) fn accept(&self, topic: &Topic, layout: Layout) -> Result<(), LogError> {
+    pub(super) fn accept(&self, topic: &Topic, layout: TopicLayout) -> Result<(), LogError> {
         let expected = self.settings.partitions;
         if layout.partitions != expected {
             let (topic, found) = (topic.clone(), layout.partitions);
@@ -208,7 +208,7 @@ impl View {
         Ok((Offset::try_from(low).unwrap_or_default(), Offset::try_from(high).unwrap_or_default()))
     }
 
-    /// A group's place, asked from outside the group.
+    /// Returns a group's committed offset, asked from outside the group.
     pub(super) fn committed(
         &self,
         group: &str,
@@ -217,9 +217,9 @@ impl View {
     ) -> Result<Option<Committed>, LogError> {
         self.know(topic)?;
         let client = self.group_client(group)?;
-        let place = stable_place(&client, &self.settings, topic, partition);
+        let committed_offset = stable_offset(&client, &self.settings, topic, partition);
         serve(&client);
-        place
+        committed_offset
     }
 
     fn group_client(&self, group: &str) -> Result<Arc<BaseConsumer<Diagnostics>>, LogError> {
@@ -237,9 +237,9 @@ impl View {
     }
 }
 
-/// How a topic lies.
+/// The layout of a topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Layout {
+pub(super) struct TopicLayout {
     pub(super) partitions: Partition,
     pub(super) replicas: usize,
 }
@@ -251,21 +251,21 @@ fn is_legal(topic: &Topic) -> bool {
     (1..=249).contains(&name.len()) && name.bytes().all(legal) && name != "." && name != ".."
 }
 
-/// Asks for a group's place until no open transaction can change it any more.
+/// Asks for a group's committed offset until no open transaction can change it any more.
 ///
 /// The brokers do not tell a `read_committed` client while one is open; a dead owner's is aborted
 /// after `transaction_timeout`.
-pub(super) fn stable_place<C: rdkafka::consumer::ConsumerContext>(
+pub(super) fn stable_offset<C: rdkafka::consumer::ConsumerContext>(
     client: &BaseConsumer<C>,
     settings: &super::settings::KafkaSettings,
     topic: &Topic,
     partition: Partition,
 ) -> Result<Option<Committed>, LogError> {
-    const ACTION: &str = "ask for a group's place";
+    const ACTION: &str = "ask for a group's committed offset";
     let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
     loop {
-        match place(client, settings.request_timeout, topic, partition) {
-            Ok(place) => return Ok(place),
+        match committed_offset(client, settings.request_timeout, topic, partition) {
+            Ok(committed_offset) => return Ok(committed_offset),
             Err(error) if Instant::now() >= until => return Err(failure(ACTION, error)),
             Err(error) => match error.rdkafka_error_code() {
                 Some(RDKafkaErrorCode::UnstableOffsetCommit) => std::thread::sleep(PAUSE),
@@ -277,7 +277,7 @@ pub(super) fn stable_place<C: rdkafka::consumer::ConsumerContext>(
     }
 }
 
-fn place<C: rdkafka::consumer::ConsumerContext>(
+fn committed_offset<C: rdkafka::consumer::ConsumerContext>(
     client: &BaseConsumer<C>,
     wait: Duration,
     topic: &Topic,

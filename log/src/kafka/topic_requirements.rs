@@ -1,24 +1,24 @@
-//! What the settings of a topic must be for the promises to hold.
+//! Required settings of a topic: those that the promises rest on.
 //!
 //! A setting is *weaker* when it could lose or change what was acknowledged, or lose a group's
-//! place; one that is only different is left to the operator.
+//! offsets; one that is only different is left to the operator.
 
 use super::settings::{KafkaSettings, PROMISED_REPLICATION};
 use crate::{Cleanup, RECORD_LIMIT_BYTES, Topic, TopicSpec};
 
-/// Minutes for which the brokers must remember the places of a group that is down, unless records
+/// Minutes for which the brokers must keep the offsets of a group that is down, unless records
 /// are kept for less. It is Kafka's own default.
 const OFFSETS_KEPT_MINUTES: u64 = 7 * 24 * 60;
 const MINUTE_MS: u64 = 60_000;
 
-/// The settings of one topic.
-pub(super) struct TopicPromise {
+/// The required settings of one topic.
+pub(super) struct TopicRequirements {
     /// Settings given to a new topic, in this order.
     settings: Vec<(&'static str, String)>,
     cleanup: Cleanup,
 }
 
-impl TopicPromise {
+impl TopicRequirements {
     pub(super) fn new(spec: &TopicSpec, settings: &KafkaSettings) -> Self {
         let mut list = vec![
             ("min.insync.replicas", majority(settings.replication).to_string()),
@@ -97,7 +97,7 @@ fn at_least(value: &str, least: u64) -> bool {
     value.parse::<u64>().is_ok_and(|value| value >= least)
 }
 
-/// Minutes for which the places of a group that reads these topics must be remembered.
+/// Minutes for which the offsets of a group that reads these topics must be kept.
 pub(super) fn offsets_kept(specs: &[TopicSpec]) -> u64 {
     let kept = |spec: &TopicSpec| match spec.cleanup {
         Cleanup::Delete { retention_ms } => retention_ms.div_ceil(MINUTE_MS),
@@ -106,7 +106,7 @@ pub(super) fn offsets_kept(specs: &[TopicSpec]) -> u64 {
     specs.iter().map(kept).max().unwrap_or(0).min(OFFSETS_KEPT_MINUTES)
 }
 
-/// Says that a broker forgets the places of a group too early.
+/// Describes a broker that drops the offsets of a group too early.
 pub(super) fn weaker_offsets(broker: i32, found: Option<&str>, needed: u64) -> Option<String> {
     let value = found.unwrap_or("unknown");
     (!at_least(value, needed)).then(|| {
@@ -129,11 +129,11 @@ mod tests {
     }
 
     fn compared(cleanup: Cleanup, changed: &[(&'static str, &'static str)]) -> Vec<String> {
-        let promise = TopicPromise::new(&spec(cleanup), &KafkaSettings::new("b:1", 1));
-        let mut found: BTreeMap<&str, &str> = promise.configured().collect();
+        let requirements = TopicRequirements::new(&spec(cleanup), &KafkaSettings::new("b:1", 1));
+        let mut found: BTreeMap<&str, &str> = requirements.configured().collect();
         found.extend(changed.iter().copied());
         let mut weaker = Vec::new();
-        promise.compare(&Topic::new("t"), |key| found.get(key).copied(), &mut weaker);
+        requirements.compare(&Topic::new("t"), |key| found.get(key).copied(), &mut weaker);
         weaker
     }
 
@@ -195,14 +195,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_counts_as_weaker() {
-        let promise = TopicPromise::new(&spec(Cleanup::Compact), &KafkaSettings::new("b:1", 1));
+        let requirements =
+            TopicRequirements::new(&spec(Cleanup::Compact), &KafkaSettings::new("b:1", 1));
         let mut weaker = Vec::new();
-        promise.compare(&Topic::new("t"), |_| None, &mut weaker);
+        requirements.compare(&Topic::new("t"), |_| None, &mut weaker);
         assert_eq!(weaker.len(), 5);
     }
 
     #[test]
-    fn places_are_kept_as_long_as_records_or_a_week() {
+    fn offsets_are_kept_as_long_as_records_or_a_week() {
         let hour = Cleanup::Delete { retention_ms: 60 * MINUTE_MS };
         let month = Cleanup::Delete { retention_ms: 30 * 24 * 60 * MINUTE_MS };
         assert_eq!(offsets_kept(&[spec(hour), spec(Cleanup::Compact)]), 60);

@@ -1,13 +1,15 @@
-//! Rows to librdkafka and its reports back, many at a time.
+//! Sends rows to librdkafka in batches, and takes its delivery reports by the hundred.
 //!
 //! Per row, rdkafka's `send` copies the value, looks the topic up, and boxes what it calls back
-//! with; per report it makes a message of it. A courier groups the rows of a call by topic and
+//! with; per report it makes a message of it. A batch producer groups the rows of a call by topic and
 //! partition, hands each group over in one call without copying, and settles reports by the
-//! hundred. What it deliberately does not do: bound what is on its way (its callers have a room of
-//! their own), or start a thread (they serve it).
+//! hundred. It deliberately does not bound what is in flight (its callers have a [`QueueBudget`]), or
+//! start a thread (they serve it).
+//!
+//! [`QueueBudget`]: super::queue_budget::QueueBudget
 
-mod hold;
-mod native;
+mod ffi;
+mod in_flight;
 #[cfg(test)]
 mod tests;
 
@@ -20,30 +22,33 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer as _};
 
-use self::hold::OnReported;
-pub(super) use self::hold::{Holds, Reported};
-pub(super) use self::native::Reports;
-use self::native::{Client, Handle, Queue};
+pub(super) use self::ffi::ProducerCallbacks;
+use self::ffi::{Client, EventQueue, TopicHandle};
+use self::in_flight::OnBatchReport;
+pub(super) use self::in_flight::{BatchReport, InFlightBatches};
 use super::client::create;
 use crate::{LogError, Row, Topic};
 
 /// Events served in one go.
 const EVENTS_SERVED: usize = 64;
 
-/// One librdkafka producer.
-pub(super) struct Courier {
-    topics: RwLock<HashMap<Topic, Arc<Handle>>>,
-    queue: Queue,
+/// One librdkafka producer, sent to in batches.
+pub(super) struct BatchProducer {
+    topics: RwLock<HashMap<Topic, Arc<TopicHandle>>>,
+    queue: EventQueue,
 }
 
-impl Courier {
-    pub(super) fn open(config: &ClientConfig, holds: &Arc<Holds>) -> Result<Self, LogError> {
-        let client = Client::open(Arc::clone(holds), |reports| create(config, reports))?;
-        Ok(Self { topics: RwLock::default(), queue: Queue::open(client) })
+impl BatchProducer {
+    pub(super) fn open(
+        config: &ClientConfig,
+        in_flight: &Arc<InFlightBatches>,
+    ) -> Result<Self, LogError> {
+        let client = Client::open(Arc::clone(in_flight), |reports| create(config, reports))?;
+        Ok(Self { topics: RwLock::default(), queue: EventQueue::open(client) })
     }
 
     /// The producer, for all but sending.
-    pub(super) fn producer(&self) -> &BaseProducer<Reports> {
+    pub(super) fn producer(&self) -> &BaseProducer<ProducerCallbacks> {
         &self.queue.client().producer
     }
 
@@ -52,8 +57,8 @@ impl Courier {
         self.producer().client().fatal_error().is_some()
     }
 
-    /// Hands rows over; `done` hears of them when the last is reported on, from whoever serves.
-    pub(super) fn send(&self, rows: Vec<Row>, done: OnReported) {
+    /// Hands rows over. The thread that serves calls `done` after the report on the last of them.
+    pub(super) fn send(&self, rows: Vec<Row>, done: OnBatchReport) {
         let mut names: Vec<Topic> = Vec::new();
         let mut topics = Vec::new();
         let mut topic_of = Vec::with_capacity(rows.len());
@@ -80,7 +85,7 @@ impl Courier {
             }
             wait = Duration::ZERO;
         }
-        self.queue.client().holds().give_ready();
+        self.queue.client().in_flight().complete_ready();
     }
 
     /// Topics that rows were sent to.
@@ -88,11 +93,11 @@ impl Courier {
         self.topics.read().keys().cloned().collect()
     }
 
-    fn topic(&self, topic: &Topic) -> Result<Arc<Handle>, RDKafkaErrorCode> {
+    fn topic(&self, topic: &Topic) -> Result<Arc<TopicHandle>, RDKafkaErrorCode> {
         if let Some(handle) = self.topics.read().get(topic) {
             return Ok(Arc::clone(handle));
         }
-        let handle = Arc::new(Handle::open(self.queue.client(), topic)?);
+        let handle = Arc::new(TopicHandle::open(self.queue.client(), topic)?);
         Ok(Arc::clone(self.topics.write().entry(topic.clone()).or_insert(handle)))
     }
 }

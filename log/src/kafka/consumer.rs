@@ -1,4 +1,4 @@
-//! A member of a consumer group.
+//! The consumer: a member of a consumer group.
 //!
 //! Eager rebalances with the `range` assignor: co-partitioned topics stay aligned, and a member
 //! has given up everything before anyone gets anything. Assigned partitions are paused until they
@@ -18,16 +18,16 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerGroupMe
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{create, joining, native_offset, native_partition};
-use super::entry::Copier;
-use super::fault::{KafkaFault, ended, failure, failure_on, passes};
+use super::error::{KafkaFault, ended, failure, failure_on, passes};
 use super::lines;
-use super::queue::{BELL, Queue, Said, ringing};
-use super::rebalance::{Group, Rebalance};
-use super::view::{View, stable_place};
+use super::metadata::{ClusterMetadata, stable_offset};
+use super::queue::{FetchEvent, FetchQueue, MAX_WAKE_WAIT, wake_on_event};
+use super::rebalance::{Rebalance, RebalanceContext};
+use super::record::RecordCopier;
 use crate::{Committed, Consumer, Entry, LogError, Offset, Partition, Polled, Position, Topic};
 
 const ACTION: &str = "consume a topic";
-/// Longest metadata of a place (`offset.metadata.max.bytes` of the brokers).
+/// Longest metadata of an offset (`offset.metadata.max.bytes` of the brokers).
 const METADATA_BYTES: usize = 4_096;
 /// Bytes of records that one poll brings at most, and one record more.
 const POLL_BYTES: usize = 16 << 20;
@@ -35,45 +35,49 @@ const POLL_BYTES: usize = 16 << 20;
 const EVENTS_SERVED: usize = 4;
 
 /// An assigned partition.
-struct Lane {
-    queue: Queue,
-    copier: Copier,
+struct AssignedPartition {
+    queue: FetchQueue,
+    copier: RecordCopier,
     /// Next offset to deliver; `None` until it is started.
     next: Option<Offset>,
     /// What fetching met behind the records taken, until it is dealt with: librdkafka says it once.
     failed: Option<KafkaError>,
 }
 
-/// A member of a group on one topic.
-pub(super) struct Member {
-    view: Arc<View>,
+/// A consumer of one topic, as a member of a group.
+pub(super) struct KafkaConsumer {
+    cluster: Arc<ClusterMetadata>,
     topic: Topic,
     // Before the consumer: a queue must not outlive it.
-    lanes: BTreeMap<Partition, Lane>,
+    assigned: BTreeMap<Partition, AssignedPartition>,
     /// Partition whose turn it is to be read first.
     turn: Partition,
     metadata: Option<ConsumerGroupMetadata>,
-    consumer: Arc<BaseConsumer<Group>>,
-    rung: Receiver<()>,
-    bell: Sender<()>,
+    consumer: Arc<BaseConsumer<RebalanceContext>>,
+    wakeups: Receiver<()>,
+    waker: Sender<()>,
 }
 
-impl Member {
-    pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
-        view.know(topic)?;
-        let mut consumer: BaseConsumer<Group> =
-            create(&joining(&view.settings, group, topic), Group::default())?;
-        let (bell, rung) = bounded(1);
-        consumer.set_nonempty_callback(ringing(&bell));
+impl KafkaConsumer {
+    pub(super) fn join(
+        cluster: &Arc<ClusterMetadata>,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Self, LogError> {
+        cluster.know(topic)?;
+        let mut consumer: BaseConsumer<RebalanceContext> =
+            create(&joining(&cluster.settings, group, topic), RebalanceContext::default())?;
+        let (waker, wakeups) = bounded(1);
+        consumer.set_nonempty_callback(wake_on_event(&waker));
         let member = Self {
-            view: Arc::clone(view),
+            cluster: Arc::clone(cluster),
             topic: topic.clone(),
-            lanes: BTreeMap::new(),
+            assigned: BTreeMap::new(),
             turn: 0,
             metadata: None,
             consumer: Arc::new(consumer),
-            rung,
-            bell,
+            wakeups,
+            waker,
         };
         member.subscribe()?;
         Ok(member)
@@ -103,15 +107,18 @@ impl Member {
     /// Lets a test see which partitions this member has.
     #[cfg(test)]
     pub(super) fn partitions(&self) -> Vec<Partition> {
-        self.lanes.keys().copied().collect()
+        self.assigned.keys().copied().collect()
     }
 
-    /// Makes places a list of librdkafka's.
-    pub(super) fn places(&self, positions: &[Position]) -> Result<TopicPartitionList, LogError> {
-        const ACTION: &str = "commit a place";
+    /// Converts positions to librdkafka's list of offsets.
+    pub(super) fn offset_list(
+        &self,
+        positions: &[Position],
+    ) -> Result<TopicPartitionList, LogError> {
+        const ACTION: &str = "commit offsets";
         let mut list = TopicPartitionList::with_capacity(positions.len());
         for Position { partition, committed } in positions {
-            if !self.lanes.contains_key(partition) {
+            if !self.assigned.contains_key(partition) {
                 return Err(KafkaFault::NotAssigned { partition: *partition }.refusing(ACTION));
             }
             let (bytes, limit) = (committed.metadata.len(), METADATA_BYTES);
@@ -138,7 +145,7 @@ impl Member {
                 Some(Rebalance::Assigned(partitions, metadata)) => {
                     self.metadata = metadata;
                     for partition in &partitions {
-                        self.open_lane(*partition)?;
+                        self.open_partition(*partition)?;
                     }
                     if !partitions.is_empty() {
                         return Ok(Some(Polled::Assigned(partitions)));
@@ -146,7 +153,7 @@ impl Member {
                 }
                 Some(Rebalance::Revoked(partitions)) => {
                     self.metadata = None;
-                    self.lanes.clear();
+                    self.assigned.clear();
                     if !partitions.is_empty() {
                         return Ok(Some(Polled::Revoked(partitions)));
                     }
@@ -155,19 +162,20 @@ impl Member {
             }
             // Records here are from before a partition got a queue of its own: not started yet.
             if let Some(Err(error)) = polled {
-                self.judge(None, error)?;
+                self.handle_error(None, error)?;
             }
         }
         Ok(None)
     }
 
-    fn open_lane(&mut self, partition: Partition) -> Result<(), LogError> {
-        let queue = Queue::split(&self.consumer, &self.topic, partition, &self.bell);
+    fn open_partition(&mut self, partition: Partition) -> Result<(), LogError> {
+        let queue = FetchQueue::split(&self.consumer, &self.topic, partition, &self.waker);
         let Some(queue) = queue else {
             return Err(LogError::UnknownTopic { topic: self.topic.clone() });
         };
-        let copier = Copier::new(&self.topic, partition);
-        self.lanes.insert(partition, Lane { queue, copier, next: None, failed: None });
+        let copier = RecordCopier::new(&self.topic, partition);
+        self.assigned
+            .insert(partition, AssignedPartition { queue, copier, next: None, failed: None });
         Ok(())
     }
 
@@ -175,16 +183,16 @@ impl Member {
     fn take(&mut self, max_records: usize) -> Result<Vec<Entry>, LogError> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         let order: Vec<Partition> = self
-            .lanes
+            .assigned
             .range(self.turn..)
-            .chain(self.lanes.range(..self.turn))
+            .chain(self.assigned.range(..self.turn))
             .map(|(p, _)| *p)
             .collect();
         for partition in order {
-            let Some(lane) = self.lanes.get_mut(&partition) else { continue };
+            let Some(assigned) = self.assigned.get_mut(&partition) else { continue };
             let before = entries.len();
-            lane.take(max_records, &mut entries, &mut bytes);
-            let failed = lane.failed.clone();
+            assigned.take(max_records, &mut entries, &mut bytes);
+            let failed = assigned.failed.clone();
             if entries.len() > before {
                 self.turn = partition + 1;
             }
@@ -194,9 +202,9 @@ impl Member {
                     self.turn = partition;
                     break;
                 }
-                self.judge(Some(partition), error)?;
-                if let Some(lane) = self.lanes.get_mut(&partition) {
-                    lane.failed = None;
+                self.handle_error(Some(partition), error)?;
+                if let Some(assigned) = self.assigned.get_mut(&partition) {
+                    assigned.failed = None;
                 }
             }
             if entries.len() >= max_records || bytes >= POLL_BYTES {
@@ -207,7 +215,11 @@ impl Member {
     }
 
     /// Decides whether an error ends this member. Most pass: librdkafka goes on by itself.
-    fn judge(&self, partition: Option<Partition>, error: KafkaError) -> Result<(), LogError> {
+    fn handle_error(
+        &self,
+        partition: Option<Partition>,
+        error: KafkaError,
+    ) -> Result<(), LogError> {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                 partition.map_or(Ok(()), |partition| self.restart(partition))
@@ -224,7 +236,7 @@ impl Member {
     fn end_of(&self, error: KafkaError) -> LogError {
         let fatal = self.consumer.client().fatal_error().map(|(code, _reason)| code);
         let code = fatal.or(error.rdkafka_error_code()).unwrap_or(RDKafkaErrorCode::Unknown);
-        ended(ACTION, code, error, self.view.settings.instance.is_some())
+        ended(ACTION, code, error, self.cluster.settings.instance.is_some())
     }
 
     /// Deals with a partition that librdkafka fetches no more: a position that the log does not
@@ -232,10 +244,10 @@ impl Member {
     /// leaders change; librdkafka seeks nothing that it has stopped, so the member joins anew and
     /// gets its partitions again.
     fn restart(&self, partition: Partition) -> Result<(), LogError> {
-        let Some(next) = self.lanes.get(&partition).and_then(|lane| lane.next) else {
+        let Some(next) = self.assigned.get(&partition).and_then(|assigned| assigned.next) else {
             return Ok(());
         };
-        self.view.bounds_around(&self.topic, partition, next)?;
+        self.cluster.bounds_around(&self.topic, partition, next)?;
         let code = lines::FETCHING_STOPPED.code;
         tracing::warn!(code, topic = %self.topic, partition, offset = next, "fetching stopped");
         self.subscribe()
@@ -245,7 +257,7 @@ impl Member {
     fn seek(&self, partition: Partition, offset: Offset) -> Result<(), LogError> {
         const PAUSE: Duration = Duration::from_millis(10);
         const ACTION: &str = "start a partition";
-        let wait = self.view.settings.request_timeout;
+        let wait = self.cluster.settings.request_timeout;
         let until = Instant::now() + wait;
         loop {
             let mut list = TopicPartitionList::with_capacity(1);
@@ -265,7 +277,7 @@ impl Member {
     }
 }
 
-impl Lane {
+impl AssignedPartition {
     /// Takes records until there are enough or none, or fetching has failed.
     fn take(&mut self, max: usize, entries: &mut Vec<Entry>, bytes: &mut usize) {
         let Some(mut next) = self.next else { return };
@@ -274,19 +286,19 @@ impl Lane {
             if batch.is_empty() {
                 break;
             }
-            for said in batch.iter() {
-                match said {
-                    Said::Record(lent) if lent.offset >= next => {
-                        let entry = self.copier.copy(lent);
+            for event in batch.iter() {
+                match event {
+                    FetchEvent::Record(record) if record.offset >= next => {
+                        let entry = self.copier.copy(record);
                         next = entry.offset + 1;
                         *bytes +=
                             entry.key.len() + entry.value.as_ref().map_or(0, bytes::Bytes::len);
                         entries.push(entry);
                     }
-                    Said::Record(_) | Said::End(_) => {}
+                    FetchEvent::Record(_) | FetchEvent::End(_) => {}
                     // librdkafka goes on by itself.
-                    Said::Failure(error) if passes(&error) => {}
-                    Said::Failure(error) => self.failed = Some(error),
+                    FetchEvent::Failure(error) if passes(&error) => {}
+                    FetchEvent::Failure(error) => self.failed = Some(error),
                 }
             }
         }
@@ -294,7 +306,7 @@ impl Lane {
     }
 }
 
-impl Consumer for Member {
+impl Consumer for KafkaConsumer {
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
         let until = Instant::now() + wait;
         loop {
@@ -308,42 +320,42 @@ impl Consumer for Member {
                 }
             }
             let left = until.saturating_duration_since(Instant::now());
-            match self.rung.recv_timeout(left.min(BELL)) {
-                Err(RecvTimeoutError::Timeout) if left <= BELL => return Ok(Polled::Idle),
+            match self.wakeups.recv_timeout(left.min(MAX_WAKE_WAIT)) {
+                Err(RecvTimeoutError::Timeout) if left <= MAX_WAKE_WAIT => return Ok(Polled::Idle),
                 _ => {}
             }
         }
     }
 
     fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
-        stable_place(&*self.consumer, &self.view.settings, &self.topic, partition)
+        stable_offset(&*self.consumer, &self.cluster.settings, &self.topic, partition)
     }
 
     fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
-        self.view.bounds_around(&self.topic, partition, offset)?;
-        let Some(lane) = self.lanes.get_mut(&partition) else {
+        self.cluster.bounds_around(&self.topic, partition, offset)?;
+        let Some(assigned) = self.assigned.get_mut(&partition) else {
             return Err(KafkaFault::NotAssigned { partition }.refusing("start a partition"));
         };
-        lane.next = None;
+        assigned.next = None;
         self.seek(partition, offset)?;
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(self.topic.as_str(), native_partition(partition));
         self.consumer.resume(&list).map_err(|error| failure(ACTION, error))?;
-        if let Some(lane) = self.lanes.get_mut(&partition) {
-            (lane.next, lane.failed) = (Some(offset), None);
+        if let Some(assigned) = self.assigned.get_mut(&partition) {
+            (assigned.next, assigned.failed) = (Some(offset), None);
         }
         Ok(())
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
-        let list = self.places(positions)?;
+        let list = self.offset_list(positions)?;
         if self.consumer.assignment_lost() {
-            return Err(KafkaFault::AssignmentLost.passing("commit a place"));
+            return Err(KafkaFault::AssignmentLost.passing("commit offsets"));
         }
         if positions.is_empty() {
             return Ok(());
         }
         let committed = self.consumer.commit(&list, CommitMode::Sync);
-        committed.map_err(|error| failure_on(&self.topic, "commit a place", error))
+        committed.map_err(|error| failure_on(&self.topic, "commit offsets", error))
     }
 }

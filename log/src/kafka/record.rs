@@ -1,4 +1,4 @@
-//! Records as librdkafka lends them become entries of ours.
+//! Records: copied out of librdkafka's memory into entries of ours.
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::message::{BorrowedMessage, Message};
@@ -8,9 +8,9 @@ use crate::{Entry, Offset, Partition, Topic};
 /// Bytes taken from the allocator at a time.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// A record as librdkafka lends it.
+/// A record in librdkafka's memory.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Lent<'a> {
+pub(super) struct BorrowedRecord<'a> {
     pub(super) offset: Offset,
     /// Milliseconds since the Unix epoch, −1 where the record has none.
     pub(super) timestamp_ms: i64,
@@ -18,7 +18,7 @@ pub(super) struct Lent<'a> {
     pub(super) value: Option<&'a [u8]>,
 }
 
-impl<'a> From<&'a BorrowedMessage<'_>> for Lent<'a> {
+impl<'a> From<&'a BorrowedMessage<'_>> for BorrowedRecord<'a> {
     fn from(message: &'a BorrowedMessage<'_>) -> Self {
         Self {
             offset: offset_of(message.offset()),
@@ -38,7 +38,7 @@ pub(super) fn offset_of(native: i64) -> Offset {
 ///
 /// An entry keeps its chunk alive: who keeps few entries for long copies them.
 #[derive(Debug)]
-pub(super) struct Copier {
+pub(super) struct RecordCopier {
     topic: Topic,
     partition: Partition,
     chunk: BytesMut,
@@ -46,14 +46,14 @@ pub(super) struct Copier {
     key: Bytes,
 }
 
-impl Copier {
+impl RecordCopier {
     pub(super) fn new(topic: &Topic, partition: Partition) -> Self {
         Self { topic: topic.clone(), partition, chunk: BytesMut::new(), key: Bytes::new() }
     }
 
     /// Copies one record of this copier's partition.
-    pub(super) fn copy(&mut self, lent: Lent<'_>) -> Entry {
-        let Lent { offset, timestamp_ms, key, value } = lent;
+    pub(super) fn copy(&mut self, record: BorrowedRecord<'_>) -> Entry {
+        let BorrowedRecord { offset, timestamp_ms, key, value } = record;
         let need = key.len() + value.map_or(0, <[u8]>::len);
         if self.chunk.capacity() < need {
             self.chunk.reserve(need.max(CHUNK_BYTES));

@@ -10,11 +10,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use super::hold::name;
+use super::in_flight::row_id;
 use super::*;
 use crate::Offset;
 use crate::kafka::client::producing;
-use crate::kafka::fault::shared;
+use crate::kafka::error::shared;
 use crate::kafka::settings::{Compression, KafkaSettings};
 
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -57,33 +57,34 @@ fn cluster() -> MockCluster<'static, DefaultProducerContext> {
     mock
 }
 
-fn courier(brokers: String) -> (Arc<Holds>, Courier) {
-    let holds = Arc::<Holds>::default();
+fn batch_producer(brokers: String) -> (Arc<InFlightBatches>, BatchProducer) {
+    let in_flight = Arc::<InFlightBatches>::default();
     // Without a codec the values go to the socket from where they lie.
     let settings =
         KafkaSettings { compression: Compression::None, ..KafkaSettings::new(brokers, 3) };
-    let courier = Courier::open(&producing(&settings), &holds).expect("a courier");
-    (holds, courier)
+    let batch_producer =
+        BatchProducer::open(&producing(&settings), &in_flight).expect("a producer");
+    (in_flight, batch_producer)
 }
 
-fn fault(_: &Row, code: RDKafkaErrorCode) -> LogError {
+fn error_of(_: &Row, code: RDKafkaErrorCode) -> LogError {
     LogError::Refused { action: "write", cause: shared(KafkaError::MessageProduction(code)) }
 }
 
 /// A callback that tells the outcomes.
-fn telling() -> (OnReported, Receiver<Vec<Result<Offset, LogError>>>) {
+fn telling() -> (OnBatchReport, Receiver<Vec<Result<Offset, LogError>>>) {
     let (told, heard) = bounded(1);
-    (Box::new(move |reported| told.send(reported.outcomes(fault)).expect("heard")), heard)
+    (Box::new(move |reported| told.send(reported.outcomes(error_of)).expect("heard")), heard)
 }
 
 fn served(
-    courier: &Courier,
+    batch_producer: &BatchProducer,
     heard: &Receiver<Vec<Result<Offset, LogError>>>,
 ) -> Vec<Result<Offset, LogError>> {
     let until = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < until, "no answer comes");
-        courier.serve(STEP);
+        batch_producer.serve(STEP);
         if let Ok(outcomes) = heard.try_recv() {
             return outcomes;
         }
@@ -93,12 +94,12 @@ fn served(
 #[test]
 fn rows_of_several_topics_are_acknowledged_in_their_order_and_then_freed() {
     let mock = cluster();
-    let (_, courier) = courier(mock.bootstrap_servers());
+    let (_, batch_producer) = batch_producer(mock.bootstrap_servers());
     let freed = Arc::default();
     for before in [0, 200] {
         let (tell, heard) = telling();
-        courier.send(rows(&["a", "b"], 1_200, &freed), tell);
-        let outcomes = served(&courier, &heard);
+        batch_producer.send(rows(&["a", "b"], 1_200, &freed), tell);
+        let outcomes = served(&batch_producer, &heard);
         // Six topic partitions take turns, 200 rows each.
         for (number, outcome) in (0_u64..).zip(outcomes) {
             assert_eq!(outcome.expect("acknowledged"), before + number / 6, "row {number}");
@@ -110,52 +111,52 @@ fn rows_of_several_topics_are_acknowledged_in_their_order_and_then_freed() {
 #[test]
 fn rows_are_kept_while_nobody_has_acknowledged_them() {
     let mock = cluster();
-    let (_, courier) = courier(mock.bootstrap_servers());
+    let (_, batch_producer) = batch_producer(mock.bootstrap_servers());
     let freed = Arc::default();
     let (tell, heard) = telling();
-    courier.send(rows(&["a"], 9, &freed), tell);
-    assert!(served(&courier, &heard).iter().all(Result::is_ok));
+    batch_producer.send(rows(&["a"], 9, &freed), tell);
+    assert!(served(&batch_producer, &heard).iter().all(Result::is_ok));
     mock.broker_down(1).expect("the broker goes");
     let (tell, heard) = telling();
-    courier.send(rows(&["a"], 90, &freed), tell);
+    batch_producer.send(rows(&["a"], 90, &freed), tell);
     for _ in 0..20 {
-        courier.serve(STEP);
+        batch_producer.serve(STEP);
     }
     assert_eq!(freed.load(Ordering::SeqCst), 9, "the others may still be read");
     mock.broker_up(1).expect("the broker comes back");
-    assert!(served(&courier, &heard).iter().all(Result::is_ok));
+    assert!(served(&batch_producer, &heard).iter().all(Result::is_ok));
     assert_eq!(freed.load(Ordering::SeqCst), 99);
 }
 
 #[test]
-fn a_courier_that_ends_answers_for_what_it_holds() {
-    let (holds, courier) = courier("127.0.0.1:1".to_owned());
+fn a_producer_that_ends_answers_for_what_it_holds() {
+    let (in_flight, batch_producer) = batch_producer("127.0.0.1:1".to_owned());
     let freed = Arc::default();
     let (tell, heard) = telling();
-    courier.send(rows(&["a", "b"], 60, &freed), tell);
-    drop(courier);
+    batch_producer.send(rows(&["a", "b"], 60, &freed), tell);
+    drop(batch_producer);
     let outcomes = heard.try_recv().expect("answered");
     assert!(outcomes.len() == 60 && outcomes.iter().all(Result::is_err), "{outcomes:?}");
     assert_eq!(freed.load(Ordering::SeqCst), 60);
-    assert!(holds.await_answers(Instant::now()));
+    assert!(in_flight.wait_until_answered(Instant::now()));
 }
 
 #[test]
-fn a_courier_that_ends_frees_what_is_under_way() {
+fn a_producer_that_ends_frees_what_is_under_way() {
     let mock = cluster();
-    let (_, courier) = courier(mock.bootstrap_servers());
+    let (_, batch_producer) = batch_producer(mock.bootstrap_servers());
     let freed = Arc::default();
     let (tell, heard) = telling();
-    courier.send(rows(&["a"], 9, &freed), tell);
-    assert!(served(&courier, &heard).iter().all(Result::is_ok));
+    batch_producer.send(rows(&["a"], 9, &freed), tell);
+    assert!(served(&batch_producer, &heard).iter().all(Result::is_ok));
     mock.broker_round_trip_time(1, Duration::from_secs(30)).expect("the broker becomes slow");
     let (tell, heard) = telling();
-    courier.send(rows(&["a", "b"], 6_000, &freed), tell);
+    batch_producer.send(rows(&["a", "b"], 6_000, &freed), tell);
     for _ in 0..10 {
-        courier.serve(STEP);
+        batch_producer.serve(STEP);
     }
     assert_eq!(freed.load(Ordering::SeqCst), 9);
-    drop(courier);
+    drop(batch_producer);
     assert_eq!(heard.try_recv().expect("answered").len(), 6_000);
     assert_eq!(freed.load(Ordering::SeqCst), 6_009);
 }
@@ -163,30 +164,30 @@ fn a_courier_that_ends_frees_what_is_under_way() {
 #[test]
 fn a_topic_that_cannot_be_fails_alone() {
     let mock = cluster();
-    let (_, courier) = courier(mock.bootstrap_servers());
+    let (_, batch_producer) = batch_producer(mock.bootstrap_servers());
     let (tell, heard) = telling();
-    courier.send(rows(&["a", "no\0name"], 8, &Arc::default()), tell);
-    for (number, outcome) in (0..).zip(served(&courier, &heard)) {
+    batch_producer.send(rows(&["a", "no\0name"], 8, &Arc::default()), tell);
+    for (number, outcome) in (0..).zip(served(&batch_producer, &heard)) {
         assert_eq!(outcome.is_ok(), number % 2 == 0, "row {number}: {outcome:?}");
     }
 }
 
 #[test]
 fn a_row_is_settled_once_and_strangers_never() {
-    let holds = Holds::default();
+    let in_flight = InFlightBatches::default();
     let freed = Arc::default();
     let (tell, heard) = telling();
-    let number = holds.enter(1, rows(&["a"], 2, &freed), tell).expect("named");
+    let number = in_flight.add(1, rows(&["a"], 2, &freed), tell).expect("named");
     let fail = RDKafkaErrorCode::MessageTimedOut;
     let told = [
-        (name(number, 0), Ok(7)),
-        (name(number, 0), Ok(8)),
-        (name(number, 2), Ok(9)),
-        (name(number + 1, 1), Ok(10)),
+        (row_id(number, 0), Ok(7)),
+        (row_id(number, 0), Ok(8)),
+        (row_id(number, 2), Ok(9)),
+        (row_id(number + 1, 1), Ok(10)),
     ];
-    holds.give(holds.settle(told.into_iter()));
+    in_flight.complete(in_flight.settle(told.into_iter()));
     assert!(heard.try_recv().is_err() && freed.load(Ordering::SeqCst) == 0, "one is awaited");
-    holds.give(holds.settle([(name(number, 1), Err(fail))].into_iter()));
+    in_flight.complete(in_flight.settle([(row_id(number, 1), Err(fail))].into_iter()));
     let outcomes = heard.try_recv().expect("answered");
     assert!(matches!(outcomes[..], [Ok(7), Err(LogError::Refused { .. })]), "{outcomes:?}");
     assert_eq!(freed.load(Ordering::SeqCst), 2);
@@ -194,14 +195,14 @@ fn a_row_is_settled_once_and_strangers_never() {
 
 #[test]
 fn only_the_end_of_its_own_client_fails_a_row() {
-    let holds = Holds::default();
+    let in_flight = InFlightBatches::default();
     let freed = Arc::default();
     let (tell, heard) = telling();
-    let number = holds.enter(1, rows(&["a"], 2, &freed), tell).expect("named");
-    holds.give(holds.settle([(name(number, 1), Ok(3))].into_iter()));
-    holds.abandon(2);
+    let number = in_flight.add(1, rows(&["a"], 2, &freed), tell).expect("named");
+    in_flight.complete(in_flight.settle([(row_id(number, 1), Ok(3))].into_iter()));
+    in_flight.abandon(2);
     assert!(heard.try_recv().is_err() && freed.load(Ordering::SeqCst) == 0, "another client ended");
-    holds.abandon(1);
+    in_flight.abandon(1);
     assert!(matches!(heard.try_recv().expect("answered")[..], [Err(_), Ok(3)]));
     assert_eq!(freed.load(Ordering::SeqCst), 2);
 }
@@ -209,33 +210,33 @@ fn only_the_end_of_its_own_client_fails_a_row() {
 #[test]
 fn rows_that_may_still_be_read_are_leaked_rather_than_freed() {
     let freed = Arc::default();
-    let holds = Holds::default();
-    holds.enter(1, rows(&["a"], 2, &freed), telling().0);
-    drop(holds);
+    let in_flight = InFlightBatches::default();
+    in_flight.add(1, rows(&["a"], 2, &freed), telling().0);
+    drop(in_flight);
     assert_eq!(freed.load(Ordering::SeqCst), 0);
 }
 
 #[test]
 fn more_rows_than_can_be_named_are_refused() {
-    let holds = Holds::default();
+    let in_flight = InFlightBatches::default();
     let (tell, heard) = telling();
     let row = rows(&["a"], 1, &Arc::default()).remove(0);
-    assert!(holds.enter(1, vec![row; (1 << 20) + 1], tell).is_none());
-    holds.give_ready();
+    assert!(in_flight.add(1, vec![row; (1 << 20) + 1], tell).is_none());
+    in_flight.complete_ready();
     assert!(heard.try_recv().expect("answered").iter().all(Result::is_err));
 }
 
-/// What can happen to holds. Numbers are taken modulo what there is, and one beyond.
+/// What can happen to batches in flight. Numbers are taken modulo what there is, and one beyond.
 #[derive(Debug, Clone)]
 enum Step {
-    Enter { client: u64, rows: u32 },
+    Add { client: u64, rows: u32 },
     Report(Vec<(usize, usize, bool)>),
     End { client: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        3 => (1..4_u64, 0..6_u32).prop_map(|(client, rows)| Step::Enter { client, rows }),
+        3 => (1..4_u64, 0..6_u32).prop_map(|(client, rows)| Step::Add { client, rows }),
         6 => prop::collection::vec((0..12_usize, 0..7_usize, any::<bool>()), 0..9)
             .prop_map(Step::Report),
         1 => (1..4_u64).prop_map(|client| Step::End { client }),
@@ -243,7 +244,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 0..60)
 }
 
-/// A hold as simply as can be.
+/// A batch as simply as can be.
 struct Plain {
     client: u64,
     outcomes: Vec<Option<bool>>,
@@ -254,8 +255,8 @@ struct Plain {
 
 impl Plain {
     fn note(&mut self, row: usize, outcome: bool) {
-        if let Some(place) = self.outcomes.get_mut(row) {
-            place.get_or_insert(outcome);
+        if let Some(slot) = self.outcomes.get_mut(row) {
+            slot.get_or_insert(outcome);
         }
     }
 
@@ -274,28 +275,28 @@ impl Plain {
 
 proptest! {
     #[test]
-    fn holds_do_as_the_plain_ones_do(steps in steps()) {
-        let holds = Holds::default();
+    fn batches_in_flight_do_as_the_plain_ones_do(steps in steps()) {
+        let in_flight = InFlightBatches::default();
         let mut plain: Vec<Plain> = Vec::new();
         for step in steps {
             match step {
-                Step::Enter { client, rows: count } => {
+                Step::Add { client, rows: count } => {
                     let (freed, (tell, heard)) = (Arc::default(), telling());
-                    holds.enter(client, rows(&["a"], count, &freed), tell);
+                    in_flight.add(client, rows(&["a"], count, &freed), tell);
                     let outcomes = vec![None; count as usize];
                     plain.push(Plain { client, outcomes, freed, heard, answered: false });
                 }
                 Step::Report(told) => {
-                    let told = told.into_iter().map(|(hold, row, well)| {
-                        let hold = hold % (plain.len() + 1);
-                        if let Some(plain) = plain.get_mut(hold) {
+                    let told = told.into_iter().map(|(batch, row, well)| {
+                        let batch = batch % (plain.len() + 1);
+                        if let Some(plain) = plain.get_mut(batch) {
                             plain.note(row, well);
                         }
                         let outcome = if well { Ok(1) } else { Err(RDKafkaErrorCode::Fail) };
-                        (name(hold, row), outcome)
+                        (row_id(batch, row), outcome)
                     });
                     let told: Vec<_> = told.collect();
-                    holds.give(holds.settle(told.into_iter()));
+                    in_flight.complete(in_flight.settle(told.into_iter()));
                 }
                 Step::End { client } => {
                     for plain in plain.iter_mut().filter(|plain| plain.client == client) {
@@ -303,13 +304,13 @@ proptest! {
                             plain.note(row, false);
                         }
                     }
-                    holds.abandon(client);
+                    in_flight.abandon(client);
                 }
             }
-            holds.give_ready();
+            in_flight.complete_ready();
             plain.iter_mut().for_each(Plain::check);
             let all = plain.iter().all(|plain| plain.answered);
-            prop_assert_eq!(holds.await_answers(Instant::now()), all);
+            prop_assert_eq!(in_flight.wait_until_answered(Instant::now()), all);
         }
     }
 }
