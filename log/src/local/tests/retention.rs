@@ -7,14 +7,14 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 
 use super::super::disk::Disk;
-use super::super::keeper::Keeper;
-use super::super::upkeep;
+use super::super::maintenance;
+use super::super::open_log::OpenLog;
 use super::simulated::{Fault, SimulatedDisk};
 use super::*;
 
 const RETENTION_MS: i64 = 10_000;
 
-/// A log with topics `in` and `out`, forgetting by time, and `keyed`, by key.
+/// A log with topics `in` and `out`, kept by time, and `keyed`, by key.
 pub(super) struct World {
     pub(super) disk: SimulatedDisk,
     clock: Arc<AtomicI64>,
@@ -57,8 +57,8 @@ impl World {
             ..LocalTuning::default()
         };
         let disk = Arc::new(disk.clone());
-        let keeper = Arc::new(Keeper::start_writing(disk, Some(2), &tuning, clock, None)?);
-        Ok(LocalLog { keeper, dir: PathBuf::new() })
+        let open_log = Arc::new(OpenLog::start_writing(disk, Some(2), &tuning, clock, None)?);
+        Ok(LocalLog { open_log, dir: PathBuf::new() })
     }
 
     pub(super) fn reopen(self) -> Self {
@@ -82,10 +82,10 @@ impl World {
         }
     }
 
-    pub(super) fn upkeep(&self) {
-        let shared = &self.log.keeper.shared;
-        upkeep::write_sidecars(shared).unwrap();
-        upkeep::round(shared, &mut 0).unwrap();
+    pub(super) fn maintenance(&self) {
+        let shared = &self.log.open_log.shared;
+        maintenance::write_sidecars(shared).unwrap();
+        maintenance::round(shared, &mut 0).unwrap();
     }
 
     pub(super) fn start(&self, name: &str) -> Offset {
@@ -105,7 +105,7 @@ fn what_is_past_retention_goes_and_the_rest_stays() {
     world.pass(RETENTION_MS + 1);
     world.fill("in", "k");
     let before = world.segments();
-    world.upkeep();
+    world.maintenance();
     let start = world.start("in");
     assert!((20..=40).contains(&start), "two segments were past it: {start}");
     assert!(world.segments() < before, "{before} segments, now {}", world.segments());
@@ -128,7 +128,7 @@ fn a_group_holds_what_it_has_not_committed_until_it_is_removed() {
     world.fill("in", "k");
     world.pass(RETENTION_MS + 1);
     world.fill("in", "k");
-    world.upkeep();
+    world.maintenance();
     assert_eq!(world.start("in"), 0, "nothing was committed");
     let committed = Committed { offset: 5, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();
@@ -136,10 +136,10 @@ fn a_group_holds_what_it_has_not_committed_until_it_is_removed() {
     assert!(error.to_string().contains("live member"), "{error}");
     drop(consumer);
     let world = world.reopen();
-    world.upkeep();
+    world.maintenance();
     assert_eq!(world.start("in"), 0, "the first segment holds records it has yet to read");
     world.log.remove_group("slow").unwrap();
-    world.upkeep();
+    world.maintenance();
     assert!(world.start("in") > 0);
     assert_eq!(world.log.groups().unwrap(), []);
 }
@@ -179,7 +179,7 @@ fn longer_lived_topics_and_latest_keys_outlive_their_neighbours() {
     world.pass(RETENTION_MS + 1);
     world.fill("out", "k");
     let before = world.segments();
-    world.upkeep();
+    world.maintenance();
     assert!(world.segments() < before);
     let world = world.reopen();
     assert_eq!(values(&world.log, "keyed"), ["other", "2"], "one of each key");
@@ -206,7 +206,7 @@ fn a_tombstone_outlives_what_it_buries() {
     for (passed_ms, expected) in [(RETENTION_MS + 1, vec![(1, true)]), (86_400_000, vec![])] {
         world.fill("out", "k");
         world.pass(passed_ms);
-        world.upkeep();
+        world.maintenance();
         assert_eq!(entries(&world), expected, "after {passed_ms} ms");
     }
     assert_eq!(entries(&world.reopen()), []);
@@ -221,7 +221,7 @@ fn a_reader_under_way_is_not_disturbed() {
     }
     let mut reader = world.log.reader(&topic("keyed"), 1, 0).unwrap();
     assert_eq!(reader.read(3, WAIT).unwrap().len(), 3);
-    world.upkeep();
+    world.maintenance();
     let mut last = None;
     while reader.position() < 80 {
         for entry in reader.read(7, WAIT).unwrap() {
@@ -239,16 +239,17 @@ fn a_crash_between_merging_and_unlinking_shows_nothing_twice() {
     for _ in 0..4 {
         world.fill("keyed", "k");
     }
-    let shared = &world.log.keeper.shared;
-    upkeep::write_sidecars(shared).unwrap();
+    let shared = &world.log.open_log.shared;
+    maintenance::write_sidecars(shared).unwrap();
     let before = values(&world.log, "keyed").len();
     for after in 1..200 {
         let disk = world.disk.after_kill();
         let log = World::open(&disk, &world.clock).unwrap();
         disk.set_fault(after, Fault::PowerCut);
-        let shared = &log.keeper.shared;
-        let done =
-            upkeep::write_sidecars(shared).and_then(|()| upkeep::round(shared, &mut 0)).is_ok();
+        let shared = &log.open_log.shared;
+        let done = maintenance::write_sidecars(shared)
+            .and_then(|()| maintenance::round(shared, &mut 0))
+            .is_ok();
         drop(log);
         let log = World::open(&disk.after_kill(), &world.clock).unwrap();
         let mut reader = log.reader(&topic("keyed"), 1, 0).unwrap();
@@ -263,7 +264,7 @@ fn a_crash_between_merging_and_unlinking_shows_nothing_twice() {
             return;
         }
     }
-    panic!("upkeep did not end");
+    panic!("maintenance did not end");
 }
 
 #[test]
@@ -289,7 +290,7 @@ fn a_lost_newest_segment_is_damage() {
     let world = World::new();
     world.fill("in", "k");
     world.fill("in", "k");
-    upkeep::write_sidecars(&world.log.keeper.shared).unwrap();
+    maintenance::write_sidecars(&world.log.open_log.shared).unwrap();
     let newest = world.disk.names(".log").pop().unwrap();
     let World { disk, clock, log } = world;
     drop(log);

@@ -3,7 +3,7 @@
 use bytesize::ByteSize;
 
 use super::super::space;
-use super::forgetting::World;
+use super::retention::World;
 use super::*;
 use crate::explain::Explained;
 use crate::health::{Health, Impact};
@@ -40,7 +40,7 @@ fn a_segment_that_cannot_be_created_poisons_nothing() {
     assert!(again.is_retryable(), "the second file cannot be created either: {again}");
     let offset = *send(&world.log, vec![row("in", "again")])[0].as_ref().unwrap();
     assert_eq!(offset, sent, "nothing of what was refused was written");
-    assert_eq!(world.log.keeper.shared.metrics.stopped.get(), 0);
+    assert_eq!(world.log.open_log.shared.metrics.stopped.get(), 0);
     let world = world.reopen();
     let shown = values(&world.log, "in");
     assert_eq!((shown.len() as u64, shown.last().unwrap().as_str()), (sent + 1, "again"));
@@ -49,7 +49,7 @@ fn a_segment_that_cannot_be_created_poisons_nothing() {
 #[test]
 fn new_events_are_refused_before_the_disk_is_full_and_taken_when_there_is_room() {
     let world = World::new();
-    let (shared, health) = (&world.log.keeper.shared, Health::default());
+    let (shared, health) = (&world.log.open_log.shared, Health::default());
     world.log.report_to(health.clone());
     world.disk.set_available(RESERVE);
     assert!(send(&world.log, vec![row("in", "a")])[0].is_ok(), "the reserve itself is left");
@@ -105,7 +105,7 @@ fn a_disk_that_fills_within_days_is_told_long_before() {
         .unwrap();
     world.fill("in", "k");
     world.disk.set_available(RESERVE * 4);
-    space::watch(&world.log.keeper.shared);
+    space::watch(&world.log.open_log.shared);
     assert_eq!(codes(&health), [], "100 KB an hour fill 1.5 GiB in years");
     let mut registry = Registry::default();
     world.log.register(&mut registry);
@@ -113,13 +113,13 @@ fn a_disk_that_fills_within_days_is_told_long_before() {
         world.fill("in", "k");
     }
     world.disk.set_available(RESERVE * 2 + (40 << 20));
-    space::watch(&world.log.keeper.shared);
+    space::watch(&world.log.open_log.shared);
     // Some 2.4 MB in what counts as an hour: 550 MiB last nine days; ten times as much, one.
     assert_eq!(codes(&health), []);
     for _ in 0..300 {
         world.fill("in", "k");
     }
-    space::watch(&world.log.keeper.shared);
+    space::watch(&world.log.open_log.shared);
     assert_eq!(codes(&health), [("disk_filling", Impact::Degraded)]);
     let cause = &health.active_conditions()[0].condition.cause;
     assert!(cause.contains("simulated/") && cause.contains("full in 0."), "{cause}");
@@ -138,7 +138,7 @@ fn a_failed_write_is_told() {
     world.log.report_to(health.clone());
     world.disk.set_fault(1, Fault::Fails(std::io::ErrorKind::StorageFull));
     assert!(send(&world.log, vec![row("in", "a")])[0].is_err());
-    space::watch(&world.log.keeper.shared);
+    space::watch(&world.log.open_log.shared);
     assert_eq!(codes(&health), [("write_failed", Impact::NotReady)]);
     assert!(health.active_conditions()[0].condition.cause.contains("simulated/0000000001"));
 }
@@ -150,7 +150,7 @@ fn the_oldest_goes_when_the_log_is_larger_than_its_bound() {
     for _ in 0..20 {
         world.fill("in", "k");
     }
-    world.upkeep();
+    world.maintenance();
     let stored = |world: &World| world.disk.bytes(".log");
     assert!(world.start("in") > 0, "the oldest are gone before their time");
     assert!(world.start("out") > 0, "of every topic");
@@ -171,19 +171,19 @@ fn what_a_group_has_not_read_is_above_the_bound() {
     for _ in 0..20 {
         world.fill("in", "k");
     }
-    world.upkeep();
+    world.maintenance();
     assert_eq!(world.start("in"), 0, "nothing was read");
     assert_eq!(codes(&health), [("retention_exceeded", Impact::Degraded)]);
     let cause = health.active_conditions()[0].condition.cause.clone();
     assert!(cause.contains("slow on in"), "{cause}");
     let committed = Committed { offset: 100, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();
-    world.upkeep();
+    world.maintenance();
     let start = world.start("in");
     assert!((1..=100).contains(&start), "no further than it has read: {start}");
     let committed = Committed { offset: 400, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();
-    world.upkeep();
+    world.maintenance();
     assert!(world.start("in") > 200);
     assert_eq!(codes(&health), []);
 }
@@ -198,11 +198,11 @@ fn nothing_younger_goes_before_what_a_group_has_not_read() {
     for _ in 0..20 {
         world.fill("out", "k");
     }
-    world.upkeep();
+    world.maintenance();
     assert_eq!((world.start("in"), world.start("out")), (0, 0), "the oldest is unread");
     let committed = Committed { offset: 20, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();
-    world.upkeep();
+    world.maintenance();
     assert_eq!(world.start("in"), 20);
     assert!(world.start("out") > 0);
 }
@@ -210,12 +210,12 @@ fn nothing_younger_goes_before_what_a_group_has_not_read() {
 #[test]
 fn topics_that_wait_for_a_person_are_kept_by_age_alone() {
     let world = World::bounded(Some(ByteSize::kib(512)));
-    world.log.keeper.shared.keep_by_age.set([topic("out")].into()).unwrap();
+    world.log.open_log.shared.keep_by_age.set([topic("out")].into()).unwrap();
     world.fill("out", "k");
     for _ in 0..20 {
         world.fill("in", "k");
     }
-    world.upkeep();
+    world.maintenance();
     assert!(world.start("in") > 0);
     assert_eq!(world.start("out"), 0);
     assert_eq!(values(&world.log, "out").len(), 20);

@@ -1,12 +1,12 @@
-//! Upkeep: what keeps a log small, on a thread of its own.
+//! Maintenance: retention and compaction, on a thread of their own.
 //!
-//! Each round writes the sidecars of newly closed segments, then forgets in three steps, from
+//! Each round writes the sidecars of newly closed segments, then removes records in three steps, from
 //! cheap to dear:
-//! 1. what nobody needs leaves the sidecars, and so does what stands above the bound in bytes
-//!    (see [`super::forget`]);
+//! 1. records that nobody needs leave the sidecars, and so do those above the bound in bytes
+//!    (see [`super::retention`] and [`super::compaction`]);
 //! 2. the oldest segments that list nothing are dropped: first a durable control says where the
 //!    log begins, then they leave the list, then they are unlinked;
-//! 3. neighbours that are mostly forgotten are merged into one (see [`super::merge`]).
+//! 3. neighbours that are mostly unlisted are merged into one (see [`super::compaction`]).
 //!
 //! No file is touched while a lock is held. Nothing here can lose a record: a round that fails is
 //! logged and tried again, and what it had drafted is removed when the log is opened.
@@ -18,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use super::catalog::Control;
 use super::groups;
-use super::keeper;
-use super::segment::{Listed, Segment, SegmentName};
-use super::state::{Shared, State};
-use super::{forget, merge, space};
+use super::open_log;
+use super::segment::RunListing;
+use super::state::Shared;
+use super::{compaction, retention, space};
 use crate::LogError;
 use crate::explain::code_of;
 
@@ -38,8 +38,8 @@ pub(super) fn run(shared: &Arc<Shared>) {
         // A full disk is looked at again soon: nobody writes who would notice that there is room.
         let full = shared.disk_full.load(Ordering::Relaxed);
         let wake = if full { due.min(Instant::now() + FULL_DISK_PAUSE) } else { due };
-        shared.upkeep.wait(seen, wake);
-        seen = shared.upkeep.count();
+        shared.maintenance.wait(seen, wake);
+        seen = shared.maintenance.count();
         if shared.stopping.load(Ordering::Acquire) {
             return;
         }
@@ -53,7 +53,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
         }
         warn(write_sidecars(shared), "write the index of a segment");
         if is_due {
-            warn(round(shared, &mut compacted_bytes), "forget old records");
+            warn(round(shared, &mut compacted_bytes), "apply retention and compaction");
             groups::watch(shared, &mut stalled);
         }
         show_stored(shared);
@@ -63,7 +63,7 @@ pub(super) fn run(shared: &Arc<Shared>) {
 fn warn(outcome: Result<(), LogError>, action: &'static str) {
     if let Err(error) = outcome {
         let code = code_of(&error);
-        tracing::warn!(code, %error, action, "upkeep of the local log failed; it is tried again");
+        tracing::warn!(code, %error, action, "maintenance of the local log failed; it is tried again");
     }
 }
 
@@ -71,43 +71,30 @@ fn warn(outcome: Result<(), LogError>, action: &'static str) {
 fn show_stored(shared: &Shared) {
     let state = shared.state.read();
     let sealed = state.sealed.iter().map(|segment| segment.length).sum::<u64>();
-    let bytes = sealed + active_bytes(&state);
+    let bytes = sealed + state.active_bytes();
     shared.metrics.segments.set(i64::try_from(state.sealed.len() + 1).unwrap_or(i64::MAX));
     shared.metrics.stored_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
 }
 
-/// Bytes of records in the segment that is written.
-pub(super) fn active_bytes(state: &State) -> u64 {
-    state.active.index.lanes.values().map(|lane| lane.summary.bytes).sum()
-}
-
-/// Forgets once.
+/// Runs retention and compaction once.
 pub(super) fn round(shared: &Arc<Shared>, compacted_bytes: &mut u64) -> Result<(), LogError> {
-    forget::expired(shared)?;
-    forget::over_bound(shared)?;
-    forget::superseded(shared, compacted_bytes)?;
+    retention::unlist_expired(shared)?;
+    retention::unlist_over_bound(shared)?;
+    compaction::unlist_superseded(shared, compacted_bytes)?;
     drop_oldest(shared)?;
-    merge::all(shared)
+    compaction::merge_all(shared)
 }
 
 /// Gives closed segments their sidecars and lets go of their runs in memory.
 pub(super) fn write_sidecars(shared: &Shared) -> Result<(), LogError> {
     let sealed = shared.state.read().sealed.clone();
     for segment in sealed {
-        let Listed::Memory(index, _) = &segment.listed else { continue };
+        let RunListing::Memory(index, _) = &segment.listed else { continue };
         let relisted = segment.relist(&*shared.disk, index)?;
-        replace(shared, &[segment.name], Some(relisted));
+        shared.replace(&[segment.name], Some(relisted));
         segment.remove_sidecar(&*shared.disk)?;
     }
     Ok(())
-}
-
-/// Puts one segment, or none, in the place of neighbours.
-pub(super) fn replace(shared: &Shared, old: &[SegmentName], new: Option<Segment>) {
-    let mut state = shared.state.write();
-    let first = state.sealed.iter().position(|segment| old.contains(&segment.name));
-    let Some(first) = first else { return };
-    state.sealed.splice(first..first + old.len(), new.map(Arc::new));
 }
 
 /// Drops the oldest segments that list no record.
@@ -124,9 +111,9 @@ fn drop_oldest(shared: &Arc<Shared>) -> Result<(), LogError> {
         return Ok(());
     }
     let control = Control::Beginning { segment: beginning };
-    keeper::commit_whole(shared, Vec::new(), vec![control])?;
+    open_log::commit_whole(shared, Vec::new(), vec![control])?;
     let names: Vec<_> = dropped.iter().map(|segment| segment.name).collect();
-    replace(shared, &names, None);
+    shared.replace(&names, None);
     for segment in &dropped {
         segment.remove(&*shared.disk)?;
     }

@@ -1,4 +1,4 @@
-//! What the writer writes besides commits: seals, and the beginning of the next segment.
+//! Segment roll: seals the segment that is written, and begins the next one.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::explain::code_of;
 use crate::local::catalog::Control;
 use crate::local::frame::{FrameKind, FrameWriter, Lane, Salt, SectionHead, SectionKind};
 use crate::local::index::Index;
-use crate::local::segment::{Draft, Listed, Segment, SegmentName};
+use crate::local::segment::{Draft, RunListing, Segment, SegmentName};
 use crate::local::state::Active;
 
 impl Writer {
@@ -68,10 +68,10 @@ impl Writer {
                 salt: closed.salt,
                 length: self.tail.position,
                 lanes: closed.index.summaries(),
-                listed: Listed::Memory(Arc::new(closed.index), 0),
+                listed: RunListing::Memory(Arc::new(closed.index), 0),
             }));
         }
-        self.shared.upkeep.ring();
+        self.shared.maintenance.notify();
         let Tail { next_lsn, last_ms, .. } = self.tail;
         self.tail = Tail { name, salt, file, position, sealed: false, next_lsn, last_ms };
         Ok(())

@@ -1,6 +1,6 @@
-//! Keeps an open log open: its lock, its threads, its orderly end.
+//! An open log: its lock, its threads, its orderly end.
 //!
-//! The log, its producers, readers and consumers all hold the keeper; the last one to go closes
+//! The log, its producers, readers and consumers all hold it; the last one to go closes
 //! the queue, waits until everything handed over is written and answered, and seals the tail.
 
 use std::fs::File;
@@ -17,29 +17,29 @@ use super::disk::Disk;
 use super::errors::{LocalFault, unavailable};
 use super::frame::FRAME_OVERHEAD;
 use super::lines;
+use super::maintenance;
 use super::metrics::Metrics;
 use super::queue::{Done, Queue, Submission};
 use super::recovery;
 use super::settings::LocalTuning;
 use super::signal::Signal;
 use super::state::{Clock, Shared};
-use super::upkeep;
 use super::writer::{self, Writer};
 use crate::{LogError, Partition, Row, Topic};
 
 /// Acknowledgements on their way; past it the writer waits for the callbacks.
 const ACKNOWLEDGEMENTS: usize = 1_024;
 
-/// The owner of an open log.
+/// An open log and its threads.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct OpenLog {
     pub(super) shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Held locked; the system lets go of it when the process ends, however it ends.
     _lock: Option<File>,
 }
 
-impl Keeper {
+impl OpenLog {
     /// Recovers the log on a disk and starts its threads.
     pub(super) fn start(
         disk: Arc<dyn Disk>,
@@ -49,15 +49,15 @@ impl Keeper {
         lock: Option<File>,
         keep_by_age: &[Topic],
     ) -> Result<Arc<Self>, LogError> {
-        let keeper = Self::start_writing(disk, partitions, tuning, clock, lock)?;
-        // Nobody else has set it: the keeper is new.
-        drop(keeper.shared.keep_by_age.set(keep_by_age.iter().cloned().collect()));
-        let shared = Arc::clone(&keeper.shared);
-        keeper.spawn("local-log-keep", move || upkeep::run(&shared))?;
-        Ok(Arc::new(keeper))
+        let open_log = Self::start_writing(disk, partitions, tuning, clock, lock)?;
+        // Nobody else has set it: the log is new.
+        drop(open_log.shared.keep_by_age.set(keep_by_age.iter().cloned().collect()));
+        let shared = Arc::clone(&open_log.shared);
+        open_log.spawn("local-log-maint", move || maintenance::run(&shared))?;
+        Ok(Arc::new(open_log))
     }
 
-    /// Recovers the log on a disk and starts what writes, not what forgets. Without a number of
+    /// Recovers the log on a disk and starts its writer, without maintenance. Without a number of
     /// partitions it takes what it finds.
     pub(super) fn start_writing(
         disk: Arc<dyn Disk>,
@@ -88,15 +88,15 @@ impl Keeper {
             poison: OnceLock::new(),
             members: Mutex::default(),
             definitions: Mutex::new(()),
-            upkeep: Signal::default(),
+            maintenance: Signal::default(),
             stopping: AtomicBool::new(false),
         });
-        let keeper = Self { shared: Arc::clone(&shared), threads: Mutex::default(), _lock: lock };
+        let open_log = Self { shared: Arc::clone(&shared), threads: Mutex::default(), _lock: lock };
         let (acknowledged, outcomes) = bounded(ACKNOWLEDGEMENTS);
         let writer = Writer::new(shared, acknowledged, recovered.tail);
-        keeper.spawn("local-log-write", move || writer.run())?;
-        keeper.spawn("local-log-answer", move || writer::acknowledge(&outcomes))?;
-        Ok(keeper)
+        open_log.spawn("local-log-write", move || writer.run())?;
+        open_log.spawn("local-log-answer", move || writer::acknowledge(&outcomes))?;
+        Ok(open_log)
     }
 
     /// Waits for the thread that was started last.
@@ -138,21 +138,21 @@ impl Drop for Alarm {
             self.shared.metrics.stopped.set(1);
             // After the poison, so that whoever finds the queue closed finds the reason too.
             self.shared.queue.abandon();
-            // Upkeep tells the health.
-            self.shared.upkeep.ring();
+            // Maintenance tells the health.
+            self.shared.maintenance.notify();
         }
     }
 }
 
-impl Drop for Keeper {
+impl Drop for OpenLog {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::Release);
-        self.shared.upkeep.ring();
+        self.shared.maintenance.notify();
         self.shared.queue.close();
         let threads: Vec<_> = self.threads.lock().drain(..).collect();
         let here = std::thread::current().id();
         if threads.iter().any(|thread| thread.thread().id() == here) {
-            // The last holder is a callback: its thread cannot wait for itself. The others end
+            // The last owner is a callback: its thread cannot wait for itself. The others end
             // when they have written and answered everything.
             return;
         }
