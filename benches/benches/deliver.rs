@@ -1,4 +1,4 @@
-//! The delivery engine's own cost per record: reading, filtering, lanes, calls, audit, commits, on a
+//! The delivery engine's own cost per record: reading, filtering, key queues, calls, audit, commits, on a
 //! Local log, with a connector that does nothing. Beside it a loop that reads, calls and commits
 //! one poll after the other: no order per key, no audit, nothing to retry.
 //!
@@ -20,11 +20,11 @@ use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
 use tillrace_log::{Committed, Log, Polled, Position, Row};
 use tillrace_sinks::Delivery;
-use tillrace_sinks::connector::{self, Answer, Answering, Connector, Verdict};
-use tillrace_sinks::engine::Wiring;
+use tillrace_sinks::connector::{self, Connector, DeliveryFuture, DeliveryReply, RecordOutcome};
+use tillrace_sinks::engine::SinkSpec;
 use tillrace_sinks::filter::Filter;
-use tillrace_sinks::record::{Record, Source, Unreadable};
-use tillrace_sinks::settings::{Batch, Flow};
+use tillrace_sinks::record::{Record, RecordError, SourceTopic};
+use tillrace_sinks::settings::{BatchSettings, FlowSettings};
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -45,26 +45,26 @@ impl Connector for Null {
         connector::Ordering::Key
     }
 
-    fn batch(&self) -> Batch {
-        Batch {
+    fn default_batch(&self) -> BatchSettings {
+        BatchSettings {
             max_records: self.max_records,
             max_bytes: bytesize::ByteSize::mib(1),
             linger: Duration::from_millis(1),
         }
     }
 
-    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, _: &Record) -> Result<bool, RecordError> {
         Ok(true)
     }
 
-    fn deliver<'a>(&'a self, batch: &'a connector::Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a connector::DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
             let count = batch.records.len();
             let taken = self.taken.fetch_add(count as u64, Ordering::Relaxed) + count as u64;
             if taken >= RECORDS {
                 self.complete.notify_one();
             }
-            Ok(Answer { status: None, verdicts: vec![Verdict::Delivered; count] })
+            Ok(DeliveryReply { status: None, outcomes: vec![RecordOutcome::Delivered; count] })
         })
     }
 }
@@ -102,23 +102,23 @@ impl Backlog {
     async fn deliver(&self, max_records: usize) -> Duration {
         let null =
             Arc::new(Null { max_records, taken: AtomicU64::new(0), complete: Notify::new() });
-        let wiring = Wiring {
+        let spec = SinkSpec {
             name: self.fresh_sink(),
-            source: Source::Transactions,
+            source: SourceTopic::Transactions,
             filter: Filter::default(),
-            flow: Flow::default(),
+            flow: FlowSettings::default(),
             connector: Arc::clone(&null) as Arc<dyn Connector>,
         };
         let mut registry = Registry::default();
         let began = Instant::now();
         let health = Health::default();
         let delivery =
-            Delivery::start_wired(vec![wiring], &self.log, &self.topics, &mut registry, &health)
+            Delivery::start_sinks(vec![spec], &self.log, &self.topics, &mut registry, &health)
                 .expect("the sink starts");
         null.complete.notified().await;
         // All is audited and committed when this returns.
         let ends = delivery.drain().await;
-        assert!(ends.iter().all(|(_, health)| health.is_well()), "{ends:?}");
+        assert!(ends.iter().all(|(_, health)| health.is_healthy()), "{ends:?}");
         began.elapsed()
     }
 

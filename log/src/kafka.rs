@@ -1,10 +1,10 @@
 //! The Kafka log: the implementation for production and for everything beyond one machine.
 //!
 //! Kafka is the distributed engine: replication, partitioning, group membership, transactions. The
-//! files stand in the order in which a record meets them: `producer` (with `courier` and `room`), `member` and
-//! `transaction` (with `rebalance` and `entry`), `reader`; `view` asks the cluster, `topics` makes and compares
-//! (with `promise`), `client` configures librdkafka, `diagnostics` pass on what it says, `fault` says what its errors
-//! mean.
+//! files stand in the order in which a record meets them: `producer` (with `batch_producer` and `queue_budget`),
+//! `consumer` and `transaction` (with `rebalance`, `queue` and `record`), `reader`; `metadata` asks the cluster, `topics`
+//! creates and compares topics (with `topic_requirements`), `client` configures librdkafka, `diagnostics` pass on its log
+//! lines, `error` says what its errors mean.
 //!
 //! “Durable” here means replicated: acknowledged by all in-sync replicas, two of three at least. It
 //! does not mean that any of them has synced its disk.
@@ -12,41 +12,40 @@
 //! Deliberately absent: retries of what librdkafka gave up on, and any choice of a position
 //! (`auto.offset.reset=error`): roles name where they start.
 
-mod answer;
+mod batch_producer;
 mod client;
-mod courier;
+mod consumer;
 mod diagnostics;
-mod entry;
-mod fault;
+mod error;
 mod lines;
-mod member;
+mod metadata;
 mod producer;
-mod promise;
 mod queue;
+mod queue_budget;
 mod reader;
 mod rebalance;
+mod record;
 mod repeats;
-mod room;
 mod settings;
+mod topic_requirements;
 mod topics;
 mod transaction;
-mod view;
 
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-pub use self::fault::KafkaFault;
+use self::consumer::KafkaConsumer;
+pub use self::error::KafkaFault;
 pub use self::lines::LINES;
-use self::member::Member;
+use self::metadata::ClusterMetadata;
 use self::producer::KafkaProducer;
 use self::reader::KafkaReader;
 pub use self::settings::{
     Compression, Durability, KafkaSettings, PARTITIONS, PROMISED_REPLICATION,
 };
-use self::transaction::TransactionalMember;
-use self::view::View;
+use self::transaction::KafkaTransactionalConsumer;
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
     Topic, TopicSpec, TransactionalConsumer, Weaknesses,
@@ -54,12 +53,12 @@ use super::{
 
 /// A Kafka cluster as a log.
 pub struct KafkaLog {
-    view: Arc<View>,
+    cluster: Arc<ClusterMetadata>,
 }
 
 impl std::fmt::Debug for KafkaLog {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("KafkaLog").field("settings", &self.view.settings).finish()
+        formatter.debug_struct("KafkaLog").field("settings", &self.cluster.settings).finish()
     }
 }
 
@@ -74,22 +73,22 @@ impl KafkaLog {
         settings
             .validate()
             .map_err(|errors| KafkaFault::from(errors).refusing("configure the Kafka log"))?;
-        let view = Arc::new(View::connect(Arc::new(settings))?);
-        Ok(Arc::new(Self { view }))
+        let cluster = Arc::new(ClusterMetadata::connect(Arc::new(settings))?);
+        Ok(Arc::new(Self { cluster }))
     }
 }
 
 impl LogView for KafkaLog {
     fn identity(&self) -> Result<String, LogError> {
-        Ok(format!("kafka/{}", self.view.cluster_id()?))
+        Ok(format!("kafka/{}", self.cluster.cluster_id()?))
     }
 
     fn partitions(&self) -> Partition {
-        self.view.settings.partitions
+        self.cluster.settings.partitions
     }
 
     fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
-        self.view.bounds(topic, partition)
+        self.cluster.bounds(topic, partition)
     }
 
     fn reader(
@@ -98,7 +97,7 @@ impl LogView for KafkaLog {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
-        Ok(Box::new(KafkaReader::open(&self.view, topic, partition, from)?))
+        Ok(Box::new(KafkaReader::open(&self.cluster, topic, partition, from)?))
     }
 
     fn committed(
@@ -107,29 +106,29 @@ impl LogView for KafkaLog {
         topic: &Topic,
         partition: Partition,
     ) -> Result<Option<Committed>, LogError> {
-        self.view.committed(group, topic, partition)
+        self.cluster.committed(group, topic, partition)
     }
 }
 
 impl Log for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
-        topics::ensure(&self.view, topics)
+        topics::ensure(&self.cluster, topics)
     }
 
     fn compare_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
-        topics::compare(&self.view, topics)
+        topics::compare(&self.cluster, topics)
     }
 
     fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
-        self.view.unwritable(topic)
+        self.cluster.unwritable(topic)
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(KafkaProducer::open(Arc::clone(&self.view.settings))?))
+        Ok(Box::new(KafkaProducer::open(Arc::clone(&self.cluster.settings))?))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
-        Ok(Box::new(Member::join(&self.view, group, topic)?))
+        Ok(Box::new(KafkaConsumer::join(&self.cluster, group, topic)?))
     }
 
     fn transactional_consumer(
@@ -137,6 +136,6 @@ impl Log for KafkaLog {
         group: &str,
         topic: &Topic,
     ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
-        Ok(Box::new(TransactionalMember::join(&self.view, group, topic)?))
+        Ok(Box::new(KafkaTransactionalConsumer::join(&self.cluster, group, topic)?))
     }
 }

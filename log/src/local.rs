@@ -2,35 +2,37 @@
 //!
 //! All topics share one log. What is committed together is one frame, synced once; then it is
 //! indexed, then acknowledged, so readers see synced records only. A transaction is a frame with
-//! outputs and consumer places in it.
+//! outputs and consumer offsets in it.
 //!
 //! The files stand in the order a record meets them: `queue`, `writer`, `frame`, `segment`, `disk`;
-//! then `index`, `reader`, `consumer`; `recovery` opens, `upkeep` forgets.
+//! then `index`, `reader`, `consumer`; `recovery` opens, `maintenance` runs `retention`
+//! and `compaction`.
 //!
 //! Deliberately absent: replication, groups with more than one member, open transactions. Those
 //! are what Kafka is for.
 
 mod blocks;
 mod catalog;
+mod compaction;
 mod compression;
 mod consumer;
 mod disk;
 mod errors;
-mod forget;
 mod frame;
 mod groups;
 pub mod identity;
 mod index;
-mod keeper;
 mod lines;
 mod lock;
-mod merge;
+mod maintenance;
 mod metrics;
+mod open_log;
 mod producer;
 mod queue;
 mod reader;
 mod recovery;
 mod remote;
+mod retention;
 mod scan;
 mod segment;
 mod settings;
@@ -38,7 +40,6 @@ mod sidecar;
 mod signal;
 mod space;
 mod state;
-mod upkeep;
 mod wire;
 mod writer;
 
@@ -57,9 +58,9 @@ use self::consumer::LocalConsumer;
 use self::disk::RealDisk;
 pub use self::errors::{FileError, LocalFault};
 pub use self::groups::GroupReport;
-use self::keeper::Keeper;
 pub use self::lines::LINES;
 pub use self::lock::{Holder, Purpose};
+use self::open_log::OpenLog;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
 pub use self::remote::{RemoteView, Serving, is_served, open_view, serve};
@@ -75,7 +76,7 @@ use super::{
 /// An open Local log. Everything it hands out keeps it open.
 #[derive(Debug)]
 pub struct LocalLog {
-    keeper: Arc<Keeper>,
+    open_log: Arc<OpenLog>,
     dir: PathBuf,
 }
 
@@ -93,22 +94,22 @@ impl LocalLog {
         let disk = Arc::new(RealDisk::open(&settings.dir)?);
         let LocalSettings { dir, partitions, tuning, keep_by_age } = settings;
         let clock = Arc::new(now_ms);
-        let keeper =
-            Keeper::start(disk, Some(partitions), &tuning, clock, Some(lock), &keep_by_age)?;
-        Ok(Arc::new(Self { keeper, dir }))
+        let open_log =
+            OpenLog::start(disk, Some(partitions), &tuning, clock, Some(lock), &keep_by_age)?;
+        Ok(Arc::new(Self { open_log, dir }))
     }
 
     /// Tells a health from now on what stands still: a disk that fills, one that is full, a write
     /// that failed, a bound that cannot be held. The first health that is given counts.
     pub fn report_to(&self, health: Health) {
-        if self.keeper.shared.health.set(health).is_ok() {
-            self.keeper.shared.upkeep.ring();
+        if self.open_log.shared.health.set(health).is_ok() {
+            self.open_log.shared.maintenance.notify();
         }
     }
 
     /// Registers the log's metrics, `tillrace_log_…`.
     pub fn register(&self, registry: &mut Registry) {
-        self.keeper.shared.metrics.register(registry);
+        self.open_log.shared.metrics.register(registry);
     }
 
     /// Tells of every registered consumer group how far it is, and whether it stalled.
@@ -116,7 +117,7 @@ impl LocalLog {
     /// # Errors
     /// When the log cannot be read.
     pub fn groups(&self) -> Result<Vec<GroupReport>, LogError> {
-        groups::report(&self.keeper.shared)
+        groups::report(&self.open_log.shared)
     }
 
     /// Forgets a consumer group: what it has not committed is no longer kept for it.
@@ -124,7 +125,7 @@ impl LocalLog {
     /// # Errors
     /// [`LogError::Refused`] while the group has a live member; otherwise when the log fails.
     pub fn remove_group(&self, group: &str) -> Result<(), LogError> {
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         let _one_at_a_time = shared.definitions.lock();
         let member = shared.members.lock().iter().find(|(name, _)| name == group).cloned();
         if let Some((group, id)) = member {
@@ -134,7 +135,11 @@ impl LocalLog {
                 return Err(fault.refusing("remove a consumer group"));
             }
         }
-        keeper::commit_whole(shared, Vec::new(), vec![Control::Remove { group: group.to_owned() }])
+        open_log::commit_whole(
+            shared,
+            Vec::new(),
+            vec![Control::Remove { group: group.to_owned() }],
+        )
     }
 }
 
@@ -149,11 +154,11 @@ impl LogView for LocalLog {
     }
 
     fn partitions(&self) -> Partition {
-        self.keeper.shared.partitions
+        self.open_log.shared.partitions
     }
 
     fn bounds(&self, topic: &Topic, partition: Partition) -> Result<Bounds, LogError> {
-        let state = self.keeper.shared.state.read();
+        let state = self.open_log.shared.state.read();
         Ok(state.bounds(state.lane(topic, partition)?))
     }
 
@@ -163,8 +168,8 @@ impl LogView for LocalLog {
         partition: Partition,
         from: Offset,
     ) -> Result<Box<dyn Reader>, LogError> {
-        let lane = self.keeper.shared.lane(topic, partition)?;
-        Ok(Box::new(LocalReader::open(&self.keeper, topic, lane, from)?))
+        let lane = self.open_log.shared.lane(topic, partition)?;
+        Ok(Box::new(LocalReader::open(&self.open_log, topic, lane, from)?))
     }
 
     fn committed(
@@ -173,7 +178,7 @@ impl LogView for LocalLog {
         topic: &Topic,
         partition: Partition,
     ) -> Result<Option<Committed>, LogError> {
-        let state = self.keeper.shared.state.read();
+        let state = self.open_log.shared.state.read();
         let lane = state.lane(topic, partition)?;
         Ok(state.catalog.committed(group, lane).map(|place| place.committed.clone()))
     }
@@ -181,7 +186,7 @@ impl LogView for LocalLog {
 
 impl Log for LocalLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         let _one_at_a_time = shared.definitions.lock();
         let mut controls = Vec::new();
         {
@@ -207,26 +212,26 @@ impl Log for LocalLog {
             }
         }
         if !controls.is_empty() {
-            keeper::commit_whole(shared, Vec::new(), controls)?;
+            open_log::commit_whole(shared, Vec::new(), controls)?;
         }
         // The log applies the settings it is given and syncs every commit: none can be weaker.
         Ok(Weaknesses::default())
     }
 
     fn failure(&self) -> Option<LogError> {
-        Some(self.keeper.shared.poison.get()?.clone().refusing("write"))
+        Some(self.open_log.shared.poison.get()?.clone().refusing("write"))
     }
 
     fn unwritable(&self, _topic: &Topic) -> Result<Vec<Partition>, LogError> {
-        self.failure().or_else(|| space::refusal(&self.keeper.shared)).map_or(Ok(Vec::new()), Err)
+        self.failure().or_else(|| space::refusal(&self.open_log.shared)).map_or(Ok(Vec::new()), Err)
     }
 
     fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(LocalProducer { keeper: Arc::clone(&self.keeper) }))
+        Ok(Box::new(LocalProducer { open_log: Arc::clone(&self.open_log) }))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {
-        Ok(Box::new(LocalConsumer::join(&self.keeper, group, topic)?))
+        Ok(Box::new(LocalConsumer::join(&self.open_log, group, topic)?))
     }
 
     fn transactional_consumer(
@@ -234,6 +239,6 @@ impl Log for LocalLog {
         group: &str,
         topic: &Topic,
     ) -> Result<Box<dyn TransactionalConsumer>, LogError> {
-        Ok(Box::new(LocalConsumer::join(&self.keeper, group, topic)?))
+        Ok(Box::new(LocalConsumer::join(&self.open_log, group, topic)?))
     }
 }

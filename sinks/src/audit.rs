@@ -1,8 +1,8 @@
-//! The audit: one record for each outcome of each delivery call, chained by hashes.
+//! Audit records: one for each outcome of each delivery call, linked by a hash chain.
 //!
-//! Every offset that a sink settles stands in an audit record before the group's commit covers it;
-//! that is what the conservation check of the sinks reads. Each record carries the hash of the one
-//! its writer wrote before, so that a record taken out or altered later shows.
+//! An audit record names every offset that a sink settles before the group's commit covers it; the
+//! conservation check of sinks reads these records. Each carries the hash of its writer's previous
+//! record, so that the removal or alteration of a record is detected.
 
 use std::time::Duration;
 
@@ -12,41 +12,41 @@ use tillrace_core::text::Timestamp;
 use tillrace_log::{Offset, Partition};
 use uuid::Uuid;
 
-/// Most ranges, and most exceptions, in one record; more make further records. With codes that a backend made up of
-/// characters which JSON escapes, the largest record still fits what every topic takes.
-pub(crate) const MOST_ITEMS: usize = 1_024;
+/// Most ranges, and most exceptions, in one record; an entry with more makes further records. The largest record fits
+/// every topic even if JSON escapes each character of a backend's codes.
+pub(crate) const MAX_ITEMS: usize = 1_024;
 /// Longest code of an exception, in characters.
-const LONGEST_CODE: usize = 64;
+const MAX_CODE_CHARS: usize = 64;
 
-/// What happened to the offsets of a record.
+/// The outcome of the offsets of an audit record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
+pub(crate) enum AuditOutcome {
     /// The backend has them.
     Delivered,
-    /// They are in the dead letters, one by one, for the reason of their exception.
+    /// Each is in the dead letters, for the reason of its exception.
     Dead,
-    /// They are none of this sink's business.
+    /// The filter or the connector does not want them.
     Filtered,
-    /// They are in the dead letters because their key was stuck.
+    /// They are in the dead letters because their key failed for too long.
     Parked,
 }
 
-/// What one call did to one outcome's offsets, before it is chained.
+/// The offsets of one call with one outcome, before they become audit records.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry {
-    pub(crate) outcome: Outcome,
+pub(crate) struct AuditEntry {
+    pub(crate) outcome: AuditOutcome,
     pub(crate) status: Option<u16>,
     pub(crate) attempts: u32,
     pub(crate) started: Timestamp,
     pub(crate) elapsed: Duration,
-    /// Rising; with a code where there is something to say about one.
+    /// Rising, each with a code if it is an exception.
     pub(crate) offsets: Vec<(Offset, Option<String>)>,
 }
 
-/// One writer's chain.
+/// The hash chain of one writer.
 #[derive(Debug)]
-pub(crate) struct Chain {
+pub(crate) struct HashChain {
     sink: String,
     topic: String,
     writer: String,
@@ -56,18 +56,18 @@ pub(crate) struct Chain {
 }
 
 #[derive(Serialize)]
-struct Record<'a> {
+struct AuditRecord<'a> {
     sink: &'a str,
     topic: &'a str,
     partition: Partition,
     offsets: Vec<[Offset; 2]>,
-    outcome: Outcome,
+    outcome: AuditOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     attempts: u32,
     started: String,
     elapsed_ms: u64,
-    exceptions: Vec<Exception<'a>>,
+    exceptions: Vec<AuditException<'a>>,
     redriven: bool,
     writer: &'a str,
     number: u64,
@@ -75,13 +75,13 @@ struct Record<'a> {
 }
 
 #[derive(Serialize)]
-struct Exception<'a> {
+struct AuditException<'a> {
     offset: Offset,
     code: &'a str,
 }
 
-impl Chain {
-    /// Starts the chain of a new writer; `writer` must never have been used before.
+impl HashChain {
+    /// Starts the chain of a new writer, whose id must be unique.
     pub(crate) fn new(sink: &str, topic: &str, writer: Uuid) -> Self {
         Self {
             sink: sink.to_owned(),
@@ -93,35 +93,35 @@ impl Chain {
         }
     }
 
-    /// Says in each record that it is about dead letters which were sent again.
+    /// Marks each record as one about redriven dead letters.
     pub(crate) fn redriven(self) -> Self {
         Self { redriven: true, ..self }
     }
 
-    /// Writes the records of an entry, several if it is too large for one.
+    /// Encodes the records of an entry, several if it is too large for one.
     pub(crate) fn append(
         &mut self,
         partition: Partition,
-        entry: &Entry,
+        entry: &AuditEntry,
     ) -> Result<Vec<Vec<u8>>, serde_json::Error> {
-        entry.offsets.chunks(MOST_ITEMS).map(|part| self.link(partition, entry, part)).collect()
+        entry.offsets.chunks(MAX_ITEMS).map(|part| self.link(partition, entry, part)).collect()
     }
 
     fn link(
         &mut self,
         partition: Partition,
-        entry: &Entry,
+        entry: &AuditEntry,
         part: &[(Offset, Option<String>)],
     ) -> Result<Vec<u8>, serde_json::Error> {
         let exceptions = part
             .iter()
             .filter_map(|(offset, code)| {
                 let code = code.as_deref()?;
-                let end = code.char_indices().nth(LONGEST_CODE).map_or(code.len(), |(at, _)| at);
-                Some(Exception { offset: *offset, code: code.get(..end)? })
+                let end = code.char_indices().nth(MAX_CODE_CHARS).map_or(code.len(), |(at, _)| at);
+                Some(AuditException { offset: *offset, code: code.get(..end)? })
             })
             .collect();
-        let record = Record {
+        let record = AuditRecord {
             sink: &self.sink,
             topic: &self.topic,
             partition,
@@ -139,7 +139,7 @@ impl Chain {
         };
         let mut text = serde_json::to_vec(&record)?;
         let hash = hex(&Sha256::digest(&text));
-        // The hash covers the record as it stands without it; it goes in as the last member.
+        // The hash covers the record without the hash, which is appended as the last member.
         text.pop();
         text.extend_from_slice(b",\"hash\":\"");
         text.extend_from_slice(hash.as_bytes());
@@ -150,7 +150,7 @@ impl Chain {
     }
 }
 
-/// Joins rising offsets into `[from, to)` ranges.
+/// Merges rising offsets into `[from, to)` ranges.
 fn ranges(offsets: impl Iterator<Item = Offset>) -> Vec<[Offset; 2]> {
     let mut ranges: Vec<[Offset; 2]> = Vec::new();
     for offset in offsets {
@@ -162,7 +162,7 @@ fn ranges(offsets: impl Iterator<Item = Offset>) -> Vec<[Offset; 2]> {
     ranges
 }
 
-/// Writes bytes in lower-case hexadecimal digits.
+/// Encodes bytes as lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble & 15)]);
@@ -175,9 +175,9 @@ mod tests {
 
     use super::*;
 
-    fn entry(offsets: Vec<(Offset, Option<String>)>) -> Entry {
-        Entry {
-            outcome: Outcome::Delivered,
+    fn entry(offsets: Vec<(Offset, Option<String>)>) -> AuditEntry {
+        AuditEntry {
+            outcome: AuditOutcome::Delivered,
             status: Some(200),
             attempts: 1,
             started: Timestamp::from_millis(0),
@@ -186,8 +186,8 @@ mod tests {
         }
     }
 
-    fn chain() -> Chain {
-        Chain::new("erp", "pos.transactions.v1", Uuid::from_u128(7))
+    fn chain() -> HashChain {
+        HashChain::new("erp", "pos.transactions.v1", Uuid::from_u128(7))
     }
 
     #[test]
@@ -215,11 +215,12 @@ mod tests {
 
     #[test]
     fn the_largest_record_fits_its_kind() {
-        let from = u64::MAX - 4 * MOST_ITEMS as u64;
+        let from = u64::MAX - 4 * MAX_ITEMS as u64;
         let code = |offset: u64| (from + 2 * offset, Some("\u{1}".repeat(100)));
-        let entry = entry((0..MOST_ITEMS as u64).map(code).collect());
+        let entry = entry((0..MAX_ITEMS as u64).map(code).collect());
         let name = "s".repeat(128);
-        let texts = Chain::new(&name, &name, Uuid::from_u128(7)).append(u32::MAX, &entry).unwrap();
+        let texts =
+            HashChain::new(&name, &name, Uuid::from_u128(7)).append(u32::MAX, &entry).unwrap();
         let largest = tillrace_core::record_size::largest("pos.audit.v1", "audit record");
         assert_eq!(texts.len(), 1);
         assert!(texts[0].len() < largest, "{} bytes", texts[0].len());

@@ -1,10 +1,10 @@
-//! Work that blocks, beside the runtime's own threads.
+//! Blocking work on threads of its own.
 
 use std::panic::resume_unwind;
 
 use tokio::task::{JoinError, spawn_blocking};
 
-/// Runs work on a thread for work that blocks. A panic in it goes on here, so that it ends the task that waits.
+/// Runs work on a blocking thread. Resumes a panic of the work here, so that it ends the waiting task.
 ///
 /// # Errors
 /// When the work was cancelled, which happens only while the process ends.

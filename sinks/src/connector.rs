@@ -1,7 +1,7 @@
-//! The seam between the engine and what it delivers to.
+//! The interface between the engine and a backend.
 //!
-//! A connector turns a batch of records into one call and says of each record what became of it.
-//! It keeps no queue, retries nothing, commits nothing: all that is the engine's.
+//! A connector turns a batch of records into one call and returns the outcome of each record. It
+//! keeps no queue, retries nothing and commits nothing: the engine does all that.
 
 use std::fmt;
 use std::future::Future;
@@ -13,39 +13,40 @@ use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::{Offset, Partition};
 
 use crate::failure::{ErrorChain, FailureCode};
-use crate::record::{Record, Unreadable};
+use crate::record::{Record, RecordError};
 use crate::settings;
 
-/// Longest that the wait a backend asks for is followed, whatever number it sends.
-pub(crate) const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
+/// Longest wait that the engine accepts from a backend, whatever number it sends.
+pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
 
-/// What a call is waiting for.
-pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, CallError>> + Send + 'a>>;
+/// The future of a delivery call.
+pub type DeliveryFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<DeliveryReply, CallError>> + Send + 'a>>;
 
 /// One kind of backend.
 pub trait Connector: fmt::Debug + Send + Sync {
-    /// Tells what must stay in order.
+    /// Returns what must stay in order.
     fn ordering(&self) -> Ordering;
 
-    /// Returns the bounds of one call where the settings give none.
-    fn batch(&self) -> settings::Batch;
+    /// Returns the limits of one call where the settings give none.
+    fn default_batch(&self) -> settings::BatchSettings;
 
-    /// Returns the most records that one call can ever carry, whatever the settings say.
-    fn most_records(&self) -> Option<usize> {
+    /// Returns the most records that one call can carry, whatever the settings say.
+    fn max_records(&self) -> Option<usize> {
         None
     }
 
-    /// Tells whether a record is for this backend at all.
+    /// Tells whether a record is for this backend.
     ///
     /// # Errors
     /// When the record cannot be read.
-    fn concerns(&self, record: &Record) -> Result<bool, Unreadable>;
+    fn accepts(&self, record: &Record) -> Result<bool, RecordError>;
 
-    /// Delivers a batch and answers for each of its records.
+    /// Delivers a batch and returns the outcome of each record.
     ///
-    /// Dropping the future abandons the call; whether it had an effect is then unknown, and the
-    /// batch will come again under the same identities.
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a>;
+    /// Dropping the future abandons the call. Whether it had an effect is then unknown, and the
+    /// batch comes again under the same identities.
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a>;
 }
 
 /// What must stay in order.
@@ -59,54 +60,54 @@ pub enum Ordering {
 
 /// Records that go out in one call, all of one partition.
 #[derive(Debug)]
-pub struct Batch {
+pub struct DeliveryBatch {
     /// Their partition.
     pub partition: Partition,
-    /// One past the highest offset of this partition that ever reached the backend, as far as
-    /// the group's commit tells; 0 if nothing is known.
+    /// One past the highest offset of this partition that ever reached the backend, according to
+    /// the group's commit; 0 if unknown.
     pub delivered_to: Offset,
     /// The records; those of one key are in order.
     pub records: Vec<Record>,
 }
 
-/// A call that took place.
+/// The reply to a call.
 #[derive(Debug)]
-pub struct Answer {
+pub struct DeliveryReply {
     /// Protocol status, for the audit.
     pub status: Option<u16>,
-    /// One verdict a record, in the order of the batch.
-    pub verdicts: Vec<Verdict>,
+    /// One outcome a record, in the order of the batch.
+    pub outcomes: Vec<RecordOutcome>,
 }
 
-/// What became of one record.
+/// The outcome of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The backend has it, from this call or from one before.
+pub enum RecordOutcome {
+    /// The backend has the record, from this call or an earlier one.
     Delivered,
-    /// Not now.
+    /// The backend asks for the record again later.
     Retry {
-        /// The backend's word for it.
+        /// The backend's code for the reason.
         code: String,
-        /// How long it asked us to wait.
+        /// The wait that the backend asked for.
         after: Option<Duration>,
     },
-    /// Never: it goes to the dead letters.
+    /// The backend rejects the record for good; it goes to the dead letters.
     Rejected {
-        /// The backend's word for it.
+        /// The backend's code for the reason.
         code: String,
-        /// What it said.
+        /// The backend's explanation.
         detail: String,
     },
-    /// Never: it cannot be put into the form of this backend, and goes to the dead letters.
+    /// The record cannot be converted to the backend's format; it goes to the dead letters.
     Unreadable {
-        /// What is wrong with it.
+        /// What is wrong with the record.
         detail: String,
     },
-    /// The backend lacks what this record refers to; it may come yet.
+    /// The backend does not have yet what this record refers to.
     DependencyMissing,
 }
 
-impl Verdict {
+impl RecordOutcome {
     pub(crate) fn unreadable(error: &(dyn std::error::Error + 'static)) -> Self {
         Self::Unreadable { detail: ErrorChain(error).to_string() }
     }
@@ -119,8 +120,8 @@ const THROTTLED: Explanation = Explanation {
 };
 const REFUSED: Explanation = Explanation {
     code: "backend_refuses",
-    meaning: "The backend refuses the content of a call; its words are in the text.",
-    remedy: "See in the backend's log what it refuses, correct that there, and use `tillrace redrive`.",
+    meaning: "The backend refuses the content of a call; the text has its message.",
+    remedy: "Look in the backend's log for what it refuses, correct that there, and use `tillrace redrive`.",
 };
 
 /// A call that failed as a whole. Nothing is known about its records.
@@ -133,31 +134,31 @@ pub enum CallError {
         code: FailureCode,
         /// Protocol status, if there was an answer.
         status: Option<u16>,
-        /// How long it asked us to wait.
+        /// The wait that the backend asked for.
         after: Option<Duration>,
-        /// What went wrong below.
+        /// The underlying error.
         source: Option<Arc<dyn std::error::Error + Send + Sync>>,
     },
-    /// The backend is well and asks for fewer calls.
+    /// The backend works and asks for fewer calls.
     #[error("backend asks for fewer calls")]
     Throttled {
-        /// How long it asked us to wait.
+        /// The wait that the backend asked for.
         after: Option<Duration>,
     },
-    /// The backend refuses the content. Of several records it is not known which is meant.
+    /// The backend refuses the content. In a batch of several records the culprit is unknown.
     #[error("backend refuses the content with status {status}: {detail}")]
     Refused {
         /// Protocol status.
         status: u16,
-        /// What it said, cut short.
+        /// The backend's explanation, truncated.
         detail: String,
     },
-    /// Going on would lose or double records; the partition stops here for people to look.
+    /// Going on would lose or double records; the partition halts until an operator acts.
     #[error("{code}")]
     Stop {
         /// What kind of failure it is.
         code: FailureCode,
-        /// Where, and what exactly.
+        /// The underlying error.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
 }

@@ -20,36 +20,36 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
-use crate::engine::{Conditions, DeliveryMetrics, Engine, JournalError, SinkError, Wiring};
+use crate::engine::{AuditWriterError, Conditions, DeliveryMetrics, Engine, SinkError, SinkSpec};
 use crate::erp::Erp;
 use crate::failure::ErrorChain;
 use crate::http::BackendError;
-use crate::parquet::{OwnerError, ParquetFiles, PlaceError};
+use crate::parquet::{FileStoreError, OwnerError, ParquetFiles};
 use crate::settings::{self, SinkSettings, Target};
 
-/// How often a sink at work is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a running sink is observed.
+const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The sinks of this process, at work.
 #[derive(Debug)]
 pub struct Delivery {
     stop: watch::Sender<bool>,
-    sinks: Vec<Running>,
+    sinks: Vec<RunningSink>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningSink {
     name: String,
-    health: watch::Receiver<Health>,
+    health: watch::Receiver<SinkHealth>,
     task: JoinHandle<()>,
 }
 
-/// How a sink is.
+/// The health of a sink.
 #[derive(Debug, Clone, Default)]
-pub struct Health {
+pub struct SinkHealth {
     /// Why it stopped, if it stopped by itself.
     pub stopped: Option<Arc<SinkError>>,
-    /// Partitions that it stopped reading, and why; the others go on.
+    /// Partitions that halted, and why; the others go on.
     pub halted: BTreeMap<Partition, Arc<SinkError>>,
 }
 
@@ -60,44 +60,44 @@ pub enum StartError {
     #[error(transparent)]
     Settings(#[from] SettingErrors),
     /// The log refuses.
-    #[error("sink {sink}: join its consumer group")]
+    #[error("failed to join the consumer group of sink {sink}")]
     Log {
         /// The sink.
         sink: String,
-        /// What the log said.
+        /// The log's error.
         source: LogError,
     },
-    /// The client for a backend cannot be made.
-    #[error("sink {sink}: prepare its backend")]
+    /// The client for a backend cannot be created.
+    #[error("failed to create the client for the backend of sink {sink}")]
     Backend {
         /// The sink.
         sink: String,
         /// What is wrong.
         source: BackendError,
     },
-    /// The place for files cannot be used.
-    #[error("sink {sink}: prepare its place for files")]
-    Place {
+    /// The file store cannot be used.
+    #[error("failed to open the location of sink {sink}")]
+    FileStore {
         /// The sink.
         sink: String,
         /// What is wrong.
-        source: PlaceError,
+        source: FileStoreError,
     },
-    /// The place for files is another's.
-    #[error("sink {sink}: use its place for files")]
+    /// The location belongs to another sink or log.
+    #[error("failed to claim the location of sink {sink}")]
     Owner {
         /// The sink.
         sink: String,
-        /// Whose it is.
+        /// The owner.
         source: OwnerError,
     },
 }
 
 impl StartError {
-    fn told_by_source(&self) -> Option<&'static Explanation> {
+    fn source_explanation(&self) -> Option<&'static Explanation> {
         match self {
             Self::Log { source, .. } => Some(source.explanation()),
-            Self::Place { source, .. } => Some(source.explanation()),
+            Self::FileStore { source, .. } => Some(source.explanation()),
             Self::Owner { source, .. } => Some(source.explanation()),
             Self::Backend { source, .. } => Some(source.explanation()),
             Self::Settings(_) => None,
@@ -105,7 +105,7 @@ impl StartError {
     }
 }
 
-explain!(StartError via told_by_source {
+explain!(StartError via source_explanation {
     Settings: "sink_setting",
         "A setting of a sink cannot be used. Nothing was started.",
         "Set the key that the text names as it says; `tillrace check` names all of them.";
@@ -113,29 +113,29 @@ explain!(StartError via told_by_source {
         "A sink cannot join its consumer group.",
         "See the code of the log's error in the text.";
     Backend: "sink_backend",
-        "The client for a sink's backend cannot be made.",
+        "The client for a sink's backend cannot be created.",
         "Correct `url`, `token` or `ca_file` as the text says.";
-    Place: "sink_place",
-        "The place for a sink's files cannot be used.",
+    FileStore: "sink_file_store",
+        "The location of a sink's files cannot be used.",
         "See the code in the text.";
-    Owner: "sink_owner",
-        "The place for a sink's files belongs to another.",
-        "Give each sink of each log a `place` of its own.";
+    Owner: "sink_location_owner",
+        "The location of a sink's files belongs to another sink or log.",
+        "Give each sink of each log a `location` of its own.";
 });
 
-impl Health {
-    /// Tells whether everything the sink was given is being worked on.
-    pub fn is_well(&self) -> bool {
+impl SinkHealth {
+    /// Tells whether the sink works on all its partitions.
+    pub fn is_healthy(&self) -> bool {
         self.stopped.is_none() && self.halted.is_empty()
     }
 }
 
 impl Delivery {
-    /// Starts the sinks on their topics, which must exist, dead letters and audit included. What
-    /// of them stands still is told to the process's health. Must be called within a tokio runtime.
+    /// Starts the sinks on their topics, which must exist, dead letters and audit included. Stalls are
+    /// reported to the process's health. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When a setting is wrong, a backend's client cannot be made, a place for files is another's, or
+    /// When a setting is wrong, a backend's client cannot be made, a location belongs to another sink, or
     /// the log refuses.
     pub async fn start(
         settings: &[SinkSettings],
@@ -145,9 +145,9 @@ impl Delivery {
         process: &health::Health,
     ) -> Result<Self, StartError> {
         settings::validate(settings)?;
-        let mut wirings = Vec::with_capacity(settings.len());
+        let mut specs = Vec::with_capacity(settings.len());
         for sink in settings {
-            wirings.push(Wiring {
+            specs.push(SinkSpec {
                 name: sink.name.clone(),
                 source: sink.to.source(),
                 filter: sink.filter.clone(),
@@ -155,15 +155,15 @@ impl Delivery {
                 connector: connect(sink, &log, topics).await?,
             });
         }
-        Self::start_wired(wirings, &log, topics, registry, process)
+        Self::start_sinks(specs, &log, topics, registry, process)
     }
 
-    /// Starts sinks whose connectors are made already.
+    /// Starts sinks from specifications with ready connectors.
     ///
     /// # Errors
-    /// When the log refuses for good. What may pass is waited out, as after any other end of a sink.
-    pub fn start_wired(
-        wirings: Vec<Wiring>,
+    /// When the log fails for good. The sink itself retries after any other error.
+    pub fn start_sinks(
+        specs: Vec<SinkSpec>,
         log: &Arc<dyn Log>,
         topics: &Topics,
         registry: &mut Registry,
@@ -171,14 +171,14 @@ impl Delivery {
     ) -> Result<Self, StartError> {
         let metrics = DeliveryMetrics::register(registry);
         let (stop, stopped) = watch::channel(false);
-        let mut sinks = Vec::with_capacity(wirings.len());
-        for wiring in wirings {
-            let name = wiring.name.clone();
-            let ordering = wiring.connector.ordering();
-            let (tell, health) = watch::channel(Health::default());
+        let mut sinks = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let name = spec.name.clone();
+            let ordering = spec.connector.ordering();
+            let (tell, health) = watch::channel(SinkHealth::default());
             let calls = LogCalls::new(component(&name), Impact::Degraded, process.clone());
-            let parts = Parts {
-                wiring,
+            let parts = EngineParts {
+                spec,
                 log: calls.watch(Arc::clone(log)),
                 topics: topics.clone(),
                 metrics: metrics.clone(),
@@ -186,7 +186,7 @@ impl Delivery {
                 tell,
                 calls,
             };
-            // What passes is waited out by the sink's own policy, as later.
+            // The restart policy of the sink retries errors that may pass.
             let engine = match parts.engine() {
                 Err(source) if !source.may_pass() => {
                     return Err(StartError::Log { sink: name, source });
@@ -194,27 +194,27 @@ impl Delivery {
                 engine => engine,
             };
             let conditions = Conditions::new(&name, topics.dead(&name), ordering, process.clone());
-            let watch = watch_over(Arc::new(parts), engine, stopped.clone(), conditions);
+            let watch = supervise(Arc::new(parts), engine, stopped.clone(), conditions);
             let task = tokio::spawn(watch);
-            sinks.push(Running { name, health, task });
+            sinks.push(RunningSink { name, health, task });
         }
         Ok(Self { stop, sinks })
     }
 
-    /// Returns how each sink is.
-    pub fn health(&self) -> Vec<(&str, Health)> {
+    /// Returns the health of each sink.
+    pub fn health(&self) -> Vec<(&str, SinkHealth)> {
         self.sinks.iter().map(|sink| (sink.name.as_str(), sink.health.borrow().clone())).collect()
     }
 
-    /// Stops reading, finishes what is in hand within each sink's `drain_within`, commits, and
-    /// leaves the groups. Returns how each sink was at the end.
-    pub async fn drain(self) -> Vec<(String, Health)> {
+    /// Stops reading, finishes the records in flight within each sink's `drain_within`, commits, and
+    /// leaves the groups. Returns the health of each sink at the end.
+    pub async fn drain(self) -> Vec<(String, SinkHealth)> {
         self.stop.send_replace(true);
         let mut ends = Vec::with_capacity(self.sinks.len());
         for sink in self.sinks {
             if let Err(error) = sink.task.await {
                 let (code, sink) = (PANICKED.code, &sink.name);
-                tracing::error!(code, sink, %error, "watching over a sink failed");
+                tracing::error!(code, sink, %error, "supervisor of a sink failed");
             }
             let health = sink.health.borrow().clone();
             ends.push((sink.name, health));
@@ -230,34 +230,34 @@ impl Delivery {
     }
 }
 
-/// What a sink's engine is made of, each time it starts.
-struct Parts {
-    wiring: Wiring,
+/// What each start of a sink's engine needs.
+struct EngineParts {
+    spec: SinkSpec,
     log: Arc<dyn Log>,
     topics: Topics,
     metrics: DeliveryMetrics,
     process: health::Health,
-    tell: watch::Sender<Health>,
-    /// The calls that its engine makes to the log, whose threads can not tell of them while they wait.
+    tell: watch::Sender<SinkHealth>,
+    /// The calls that its engine makes to the log. A thread cannot report one while it waits for it.
     calls: LogCalls,
 }
 
-impl Parts {
+impl EngineParts {
     fn engine(&self) -> Result<Engine, LogError> {
-        let (wiring, metrics) = (self.wiring.clone(), self.metrics.sink(&self.wiring.name));
-        Engine::start(wiring, &self.log, &self.topics, metrics, self.tell.clone(), &self.process)
+        let (spec, metrics) = (self.spec.clone(), self.metrics.sink(&self.spec.name));
+        Engine::start(spec, &self.log, &self.topics, metrics, self.tell.clone(), &self.process)
     }
 }
 
-/// Runs a sink until it is told to end. After a failure of the log that may pass it starts again, from what is committed;
-/// after any other end it stops, and says so.
-async fn watch_over(
-    parts: Arc<Parts>,
+/// Runs a sink until it is stopped. Restarts it from the committed offsets after an error of the log that may pass; reports
+/// any other end.
+async fn supervise(
+    parts: Arc<EngineParts>,
     mut started: Result<Engine, LogError>,
     mut stop: watch::Receiver<bool>,
     conditions: Conditions,
 ) {
-    let (component, process) = (component(&parts.wiring.name), parts.process.clone());
+    let (component, process) = (component(&parts.spec.name), parts.process.clone());
     let mut policy = RestartPolicy::new(component, Impact::Degraded, process, Instant::now());
     let calls = &parts.calls;
     loop {
@@ -287,13 +287,13 @@ async fn watch_over(
         let again = Arc::clone(&parts);
         let starting = tokio::task::spawn_blocking(move || again.engine());
         let panicked = LogError::TimedOut { action: "start a sink again" };
-        let looked_at = looking(starting, || calls.observe(Instant::now()));
-        started = looked_at.await.unwrap_or(Err(panicked));
+        let observed = observing(starting, || calls.observe(Instant::now()));
+        started = observed.await.unwrap_or(Err(panicked));
         policy.started(Instant::now());
     }
 }
 
-/// Runs an engine to its end: `None` where it was told to end, otherwise by an error, a panic, or by itself.
+/// Runs an engine to its end. Returns `None` if it was stopped, otherwise the error, the panic, or the unexpected end.
 async fn run(
     engine: Engine,
     stop: &watch::Receiver<bool>,
@@ -303,12 +303,12 @@ async fn run(
     // The engine ends with the set, and the set with this task.
     let mut work = JoinSet::new();
     work.spawn(engine.run(stop.clone()));
-    let look = || {
+    let observe = || {
         let now = Instant::now();
         policy.observe(now);
         calls.observe(now);
     };
-    match looking(work.join_next(), look).await {
+    match observing(work.join_next(), observe).await {
         Some(Ok(Ok(()))) if *stop.borrow() || stop.has_changed().is_err() => None,
         Some(Ok(Ok(()))) | None => Some(SinkError::Ended),
         Some(Ok(Err(error))) => Some(error),
@@ -316,24 +316,24 @@ async fn run(
     }
 }
 
-/// Waits for work, and looks around meanwhile and after it.
-async fn looking<T>(work: impl Future<Output = T>, mut look: impl FnMut()) -> T {
+/// Waits for work, and calls `observe` meanwhile and after it.
+async fn observing<T>(work: impl Future<Output = T>, mut observe: impl FnMut()) -> T {
     let mut work = pin!(work);
     loop {
         tokio::select! {
             done = &mut work => {
-                look();
+                observe();
                 return done;
             }
-            () = tokio::time::sleep(LOOK_EVERY) => look(),
+            () = tokio::time::sleep(OBSERVE_INTERVAL) => observe(),
         }
     }
 }
 
-/// How long to wait before a sink starts again; `None` where that cannot help. A panic is no such case: the record in hand is
-/// its likely cause, and would be again.
+/// Returns the pause before a sink restarts, or `None` if a restart cannot help. After a panic it cannot: the record in flight
+/// is the likely cause, and would cause it again.
 fn pause_after(error: &SinkError, policy: &mut RestartPolicy) -> Option<Duration> {
-    let (SinkError::Log(log) | SinkError::Journal(JournalError::Log(log))) = error else {
+    let (SinkError::Log(log) | SinkError::AuditWriter(AuditWriterError::Log(log))) = error else {
         return None;
     };
     if !log.is_restartable() {
@@ -344,7 +344,7 @@ fn pause_after(error: &SinkError, policy: &mut RestartPolicy) -> Option<Duration
     policy.ended(exit, Instant::now(), rand::random())
 }
 
-/// What a sink is called where its process tells of it.
+/// Returns the name of a sink among the components of its process.
 fn component(sink: &str) -> String {
     format!("sink/{sink}")
 }
@@ -364,7 +364,7 @@ pub(crate) async fn connect(
         Target::CrmPoints(settings) => Arc::new(CrmPoints::new(settings).map_err(backend)?),
         Target::Parquet(settings) => {
             let files = ParquetFiles::open(settings, Arc::clone(log), topics, &sink.name)
-                .map_err(|source| StartError::Place { sink: sink.name.clone(), source })?;
+                .map_err(|source| StartError::FileStore { sink: sink.name.clone(), source })?;
             let owner = |source| StartError::Owner { sink: sink.name.clone(), source };
             files.claim().await.map_err(owner)?;
             Arc::new(files)
@@ -372,13 +372,13 @@ pub(crate) async fn connect(
     })
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for SinkHealth {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(error) = &self.stopped {
             return write!(formatter, "stopped: {error}");
         }
         if self.halted.is_empty() {
-            return formatter.write_str("well");
+            return formatter.write_str("healthy");
         }
         let mut separator = "";
         for (partition, error) in &self.halted {

@@ -1,16 +1,17 @@
 //! The delivery engine: one topic, one consumer group, one backend.
 //!
-//! The modules, in the order a record meets them: `reader` polls it, `intake` filters it, `lanes`
-//! keep it in order, `dispatch` calls when `pacer` and `breaker` let it, `call` is one call,
-//! `outcome` judges what came of it with `trouble`, `journal` writes audit and dead letters,
-//! `progress` says what to `commit`; `stalls` sees what waits for long, and `conditions` tell the process.
+//! The modules, in the order a record meets them: `reader` polls it, `intake` filters it, `key_queues`
+//! keep it in order, `dispatch` starts calls when `rate_limiter` and `breaker` allow it, `call` runs one
+//! call, `outcome` settles its records or has `retry_policy` decide, `audit_writer` writes audit records
+//! and dead letters, `progress` tells what to `commit`. `stalls` detects what makes no progress, and
+//! `conditions` reports it.
 //!
 //! One task owns all state of a sink; calls and writes run beside it and come back as messages, so
-//! there is no lock. What it promises: order per lane, nothing settled without an audit record,
-//! nothing committed above something unsettled, memory bounded by `in_hand`. What it leaves to
-//! others: what a record means, and whether a second delivery has a second effect; that is why
-//! every connector sends identities along.
+//! there is no lock. The engine guarantees order per key, an audit record for every settled record, no
+//! commit above an unsettled record, and memory bounded by `in_flight`. Connectors interpret records;
+//! backends make repeated deliveries harmless, by the identities that every connector sends.
 
+mod audit_writer;
 mod breaker;
 mod call;
 mod commit;
@@ -18,16 +19,15 @@ mod conditions;
 mod dispatch;
 mod error;
 mod intake;
-mod journal;
-mod lanes;
+mod key_queues;
 mod metrics;
 mod outcome;
-mod pacer;
 mod partition;
 mod progress;
+mod rate_limiter;
 mod reader;
+mod retry_policy;
 mod stalls;
-mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -39,87 +39,87 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
 
+pub(crate) use self::audit_writer::AuditWriter;
+pub use self::audit_writer::AuditWriterError;
 use self::breaker::Breaker;
-use self::call::Called;
+use self::call::CompletedCall;
 pub(crate) use self::call::wall_clock;
 pub(crate) use self::conditions::Conditions;
 pub use self::conditions::SINK_CONDITIONS;
 use self::conditions::{DRAIN_CUT, STALLED_AFTER};
 pub use self::error::SinkError;
-pub(crate) use self::journal::Journal;
-pub use self::journal::JournalError;
-use self::lanes::{BatchLimits, Lanes};
+use self::key_queues::{BatchLimits, KeyQueues};
 pub(crate) use self::metrics::DeliveryMetrics;
-use self::metrics::{Seen, SinkMetrics};
-pub(crate) use self::pacer::Pacer;
-use self::partition::{Assigned, Leaving, Stage};
-use self::reader::{Epoch, Heard, Reader};
+use self::metrics::{GaugeValues, SinkMetrics};
+use self::partition::{AssignedPartition, PartitionStage, SettledRecord};
+pub(crate) use self::rate_limiter::RateLimiter;
+use self::reader::{Epoch, Reader, ReaderEvent};
+use self::retry_policy::RetryPolicy;
 use self::stalls::Stalls;
-use self::trouble::Patience;
 use crate::connector::{Connector, Ordering};
-use crate::delivery::Health;
+use crate::delivery::SinkHealth;
 use crate::filter::Filter;
-use crate::record::Source;
-use crate::settings::Flow;
+use crate::record::SourceTopic;
+use crate::settings::FlowSettings;
 
-/// What a sink is made of.
+/// The specification of a sink.
 #[derive(Debug, Clone)]
-pub struct Wiring {
+pub struct SinkSpec {
     /// The sink's name.
     pub name: String,
     /// The topic it reads.
-    pub source: Source,
-    /// What it leaves out.
+    pub source: SourceTopic,
+    /// Which records it delivers.
     pub filter: Filter,
-    /// How it flows.
-    pub flow: Flow,
+    /// Batches, limits, retries.
+    pub flow: FlowSettings,
     /// Where it delivers.
     pub connector: Arc<dyn Connector>,
 }
 
-/// What comes back to the task that owns the state.
-enum Done {
-    Called(Box<Called>),
-    Written { settles: Vec<Written>, outcome: Result<(), JournalError> },
+/// The output of a job, for the task that owns the state.
+enum JobOutput {
+    Call(Box<CompletedCall>),
+    Write { settlements: Vec<PendingSettlement>, outcome: Result<(), AuditWriterError> },
 }
 
 /// Records that are settled once their audit is durable.
-struct Written {
+struct PendingSettlement {
     partition: Partition,
     epoch: Epoch,
-    leaving: Vec<Leaving>,
+    leaving: Vec<SettledRecord>,
 }
 
-/// What waits for the write before it.
+/// Rows that wait for the write before them, and what they settle.
 #[derive(Default)]
-struct Unwritten {
+struct WriteBuffer {
     rows: Vec<Row>,
-    settles: Vec<Written>,
+    settlements: Vec<PendingSettlement>,
 }
 
 /// A sink at work.
 pub(crate) struct Engine {
-    wiring: Wiring,
+    spec: SinkSpec,
     topic: Topic,
     reader: Reader,
-    journal: Journal,
+    audit_writer: AuditWriter,
     metrics: SinkMetrics,
-    health: watch::Sender<Health>,
+    health: watch::Sender<SinkHealth>,
     conditions: Conditions,
-    partitions: BTreeMap<Partition, Assigned>,
-    /// The partition that was served last, so that the next one has its turn.
+    partitions: BTreeMap<Partition, AssignedPartition>,
+    /// The partition that was served last, for round robin.
     turn: Partition,
-    jobs: JoinSet<Done>,
-    unwritten: Unwritten,
+    jobs: JoinSet<JobOutput>,
+    write_buffer: WriteBuffer,
     /// Since when a write is under way.
     writing_since: Option<Instant>,
     calls: HashMap<Id, (Partition, AbortHandle)>,
     limits: BatchLimits,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     breaker: Breaker,
-    pacer: Pacer,
+    rate_limiter: RateLimiter,
     /// When the backend last answered a call well.
-    well_at: Option<Instant>,
+    served_at: Option<Instant>,
     stalls: Stalls,
     random: SmallRng,
     commit_due: Instant,
@@ -129,62 +129,62 @@ pub(crate) struct Engine {
 impl Engine {
     /// Joins the group and gets everything ready.
     pub(crate) fn start(
-        wiring: Wiring,
+        spec: SinkSpec,
         log: &Arc<dyn Log>,
         topics: &Topics,
         metrics: SinkMetrics,
-        health: watch::Sender<Health>,
+        health: watch::Sender<SinkHealth>,
         process: &tillrace_log::health::Health,
     ) -> Result<Self, LogError> {
-        let topic = wiring.source.topic(topics).clone();
+        let topic = spec.source.topic(topics).clone();
         let producer = log.producer()?;
-        let dead = topics.dead(&wiring.name);
-        let ordering = wiring.connector.ordering();
-        let conditions = Conditions::new(&wiring.name, dead.clone(), ordering, process.clone());
-        let journal =
-            Journal::new(&wiring.name, topic.clone(), dead, topics.audit.clone(), producer);
-        let reader = Reader::start(log, &group(topics, &wiring.name), topic.clone())?;
-        let connector = &wiring.connector;
-        let batch = wiring.flow.batch.unwrap_or_else(|| connector.batch());
+        let dead = topics.dead(&spec.name);
+        let ordering = spec.connector.ordering();
+        let conditions = Conditions::new(&spec.name, dead.clone(), ordering, process.clone());
+        let audit_writer =
+            AuditWriter::new(&spec.name, topic.clone(), dead, topics.audit.clone(), producer);
+        let reader = Reader::start(log, &group(topics, &spec.name), topic.clone())?;
+        let connector = &spec.connector;
+        let batch = spec.flow.batch.unwrap_or_else(|| connector.default_batch());
         let limits = BatchLimits {
-            records: connector.most_records().unwrap_or(usize::MAX).min(batch.max_records),
+            records: connector.max_records().unwrap_or(usize::MAX).min(batch.max_records),
             bytes: usize::try_from(batch.max_bytes.as_u64()).unwrap_or(usize::MAX),
             linger: batch.linger,
         };
-        let flow = &wiring.flow;
+        let flow = &spec.flow;
         let per_key = ordering == Ordering::Key;
-        let patience =
-            Patience { retry: flow.retry, park_after: per_key.then(|| flow.park_after()) };
+        let retry_policy =
+            RetryPolicy { retry: flow.retry, park_after: per_key.then(|| flow.park_after()) };
         Ok(Self {
             breaker: Breaker::new(flow.breaker),
-            pacer: Pacer::new(flow.rate),
+            rate_limiter: RateLimiter::new(flow.rate),
             commit_due: Instant::now() + flow.commit_every,
-            wiring,
+            spec,
             topic,
             reader,
-            journal,
+            audit_writer,
             metrics,
             health,
             conditions,
             partitions: BTreeMap::new(),
             turn: 0,
             jobs: JoinSet::new(),
-            unwritten: Unwritten::default(),
+            write_buffer: WriteBuffer::default(),
             writing_since: None,
             calls: HashMap::new(),
             limits,
-            patience,
-            well_at: None,
+            retry_policy,
+            served_at: None,
             stalls: Stalls::default(),
             random: rand::make_rng(),
             commit_ordered: false,
         })
     }
 
-    /// Delivers until told to stop, then finishes what is in hand and commits.
+    /// Delivers until stopped, then finishes the records in flight and commits.
     ///
     /// # Errors
-    /// When the log, the journal or a connector's code fails for good.
+    /// When the log, the audit writer or a connector fails for good.
     pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), SinkError> {
         let outcome = match self.deliver(&mut stop).await {
             Ok(()) => self.drain().await,
@@ -198,17 +198,17 @@ impl Engine {
     async fn deliver(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), SinkError> {
         loop {
             let now = Instant::now();
-            self.reader.set_room(self.room());
+            self.reader.set_budget(self.room());
             self.dispatch(now, false);
             self.commit(now);
             self.observe(now);
             let due = self.next_due(now);
             tokio::select! {
-                heard = self.reader.heard.recv() => self.hear(heard)?,
+                event = self.reader.events.recv() => self.handle_event(event)?,
                 Some(done) = self.jobs.join_next_with_id() => self.done(done)?,
                 () = tokio::time::sleep_until(due) => {}
                 stopped = stop.wait_for(|&stop| stop) => {
-                    // A sender that is gone means the same: nobody wants this sink any more.
+                    // A dropped sender means the same.
                     drop(stopped);
                     return Ok(());
                 }
@@ -218,8 +218,8 @@ impl Engine {
 
     /// Sends what is ready, waits for calls under way, and commits; what waits for a retry stays.
     async fn drain(&mut self) -> Result<(), SinkError> {
-        let deadline = Instant::now() + self.wiring.flow.drain_within;
-        self.reader.set_room(0);
+        let deadline = Instant::now() + self.spec.flow.drain_within;
+        self.reader.set_budget(0);
         loop {
             let now = Instant::now();
             self.dispatch(now, true);
@@ -228,50 +228,50 @@ impl Engine {
             }
             let due = self.next_due(now).min(deadline);
             tokio::select! {
-                heard = self.reader.heard.recv() => self.hear_last(heard)?,
+                event = self.reader.events.recv() => self.handle_last_event(event)?,
                 Some(done) = self.jobs.join_next_with_id() => self.done(done)?,
                 () = tokio::time::sleep_until(due) => {}
             }
             if now >= deadline {
-                let (code, sink) = (DRAIN_CUT.code, &self.wiring.name);
-                tracing::warn!(code, sink, "stop before all in hand was delivered");
+                let (code, sink) = (DRAIN_CUT.code, &self.spec.name);
+                tracing::warn!(code, sink, "stopping before all records in flight were delivered");
                 break;
             }
         }
         self.commit_all(deadline).await
     }
 
-    /// Hears what still matters at the end: nothing new is taken in.
-    fn hear_last(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
-        match heard {
-            Some(Heard::Records(_) | Heard::Assigned(..)) => Ok(()),
-            heard => self.hear(heard),
+    /// Handles an event while draining: new records are ignored.
+    fn handle_last_event(&mut self, event: Option<ReaderEvent>) -> Result<(), SinkError> {
+        match event {
+            Some(ReaderEvent::Records(_) | ReaderEvent::Assigned(..)) => Ok(()),
+            event => self.handle_event(event),
         }
     }
 
-    fn hear(&mut self, heard: Option<Heard>) -> Result<(), SinkError> {
-        match heard {
-            Some(Heard::Assigned(partition, epoch, committed)) => {
+    fn handle_event(&mut self, event: Option<ReaderEvent>) -> Result<(), SinkError> {
+        match event {
+            Some(ReaderEvent::Assigned(partition, epoch, committed)) => {
                 self.assign(partition, epoch, committed);
             }
-            Some(Heard::Revoked(partitions)) => self.revoke(&partitions),
-            Some(Heard::Records(entries)) => self.take_in(entries, Instant::now())?,
-            Some(Heard::Committed(outcome)) => self.committed(outcome)?,
-            Some(Heard::Failed(error)) => return Err(error.into()),
+            Some(ReaderEvent::Revoked(partitions)) => self.revoke(&partitions),
+            Some(ReaderEvent::Records(entries)) => self.receive_records(entries, Instant::now())?,
+            Some(ReaderEvent::Committed(outcome)) => self.committed(outcome)?,
+            Some(ReaderEvent::Failed(error)) => return Err(error.into()),
             None => return Err(SinkError::ReaderEnded),
         }
         Ok(())
     }
 
-    fn done(&mut self, done: Result<(Id, Done), JoinError>) -> Result<(), SinkError> {
+    fn done(&mut self, done: Result<(Id, JobOutput), JoinError>) -> Result<(), SinkError> {
         match done {
-            Ok((id, Done::Called(called))) => {
+            Ok((id, JobOutput::Call(called))) => {
                 self.calls.remove(&id);
                 self.called(*called)
             }
-            Ok((_, Done::Written { settles, outcome })) => {
+            Ok((_, JobOutput::Write { settlements, outcome })) => {
                 outcome?;
-                for Written { partition, epoch, leaving } in settles {
+                for PendingSettlement { partition, epoch, leaving } in settlements {
                     if let Some(assigned) = self.partitions.get_mut(&partition)
                         && assigned.epoch == epoch
                     {
@@ -291,13 +291,13 @@ impl Engine {
         }
     }
 
-    /// Stops one partition for people to look at; the others go on.
-    fn halt(&mut self, partition: Partition, stage: Stage, error: SinkError) {
+    /// Halts one partition until an operator acts; the others go on.
+    fn halt(&mut self, partition: Partition, stage: PartitionStage, error: SinkError) {
         self.conditions.partition_halted(partition, &error);
         if let Some(assigned) = self.partitions.get_mut(&partition) {
-            assigned.flow = assigned.flow.min(stage);
-            if assigned.flow == Stage::Halted {
-                assigned.lanes = Lanes::default();
+            assigned.stage = assigned.stage.min(stage);
+            if assigned.stage == PartitionStage::Halted {
+                assigned.key_queues = KeyQueues::default();
             }
         }
         self.health.send_modify(|health| {
@@ -309,13 +309,14 @@ impl Engine {
         let long_ago = |since: Instant| now.duration_since(since) >= STALLED_AFTER;
         self.conditions.audit(self.writing_since.is_some_and(long_ago));
         self.conditions.reading(self.reader.failing(STALLED_AFTER));
-        self.conditions.grow_old(now);
-        self.tell_stalls(now);
+        self.conditions.expire_dead_letters(now);
+        self.report_stalls(now);
         let oldest =
             self.partitions.values().filter_map(|assigned| assigned.progress.oldest_ms()).min();
-        let halted = self.partitions.values().filter(|assigned| assigned.flow < Stage::Flowing);
-        self.metrics.observe(Seen {
-            held: self.held(),
+        let halted =
+            self.partitions.values().filter(|assigned| assigned.stage < PartitionStage::Flowing);
+        self.metrics.observe(GaugeValues {
+            held: self.in_flight(),
             calls: self.calls.len(),
             breaker_open: self.breaker.is_open(),
             halted: halted.count(),

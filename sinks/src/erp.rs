@@ -2,8 +2,8 @@
 //!
 //! Documents are the transactions that move goods or money between store and customer; movements
 //! are the aggregated deltas. Every item carries an id that is the same whenever it is sent, so a
-//! backend that keeps the ids it has booked books nothing twice. Nothing is mapped or rounded on
-//! the way: the event goes along as the terminal sent it, the delta as it stands on its topic.
+//! backend that keeps the ids it has booked books nothing twice. Nothing is mapped or rounded: the
+//! event is sent as the terminal sent it, the delta as its topic has it.
 //!
 //! Bodies: `docs/schemas/erp-documents.v1.schema.json` and `erp-stock-movements.v1.schema.json`.
 

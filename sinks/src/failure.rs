@@ -1,8 +1,7 @@
-//! Why a call failed as a whole: a code each, its cause, and what an operator does about it.
+//! Failure codes of calls that failed as a whole, each with its meaning and its remedy for operators.
 //!
-//! The codes stand in log lines, in `/readyz` and in dead letters. Cause and remedy stand beside them, so that
-//! whoever meets a code is told the same everywhere. What a backend says about one record is no failure in this
-//! sense: see [`crate::connector::Verdict`].
+//! The codes appear in log lines, in `/readyz` and in dead letters, everywhere with the same meaning and remedy.
+//! What a backend answers about one record is not a failure in this sense: see [`crate::connector::RecordOutcome`].
 
 use std::error::Error;
 use std::fmt;
@@ -19,11 +18,11 @@ macro_rules! failure_codes {
         }
 
         impl FailureCode {
-            /// What is known of each, in the order of their table.
+            /// The explanations of all codes, in the order of their table.
             pub const EXPLANATIONS: &[Explanation] =
                 &[$(Explanation { code: $code, meaning: $meaning, remedy: $remedy }),*];
 
-            /// Returns what is known of it.
+            /// Returns the code with its meaning and remedy.
             pub const fn explanation(self) -> &'static Explanation {
                 match self {
                     $(Self::$name => {
@@ -51,7 +50,7 @@ failure_codes! {
         "Check that the host is up and that no firewall drops the connection.";
     Connect = "connect",
         "The connection to the backend could not be made.",
-        "See the words of the system at the end of the cause.";
+        "See the system's message at the end of the cause.";
     TlsUnknownCa = "tls_unknown_ca",
         "The backend's certificate is not signed by a trusted authority.",
         "Name the authority's PEM file as the sink's `ca_file`, or have the backend send its whole chain.";
@@ -62,8 +61,8 @@ failure_codes! {
         "The backend's certificate has expired or is not valid yet.",
         "Have the certificate renewed, and check both clocks.";
     Tls = "tls",
-        "No TLS session with the backend came about.",
-        "Check that the port of the sink's `url` speaks TLS; OpenSSL's words stand at the end of the cause.";
+        "The TLS handshake with the backend failed.",
+        "Check that the port of the sink's `url` speaks TLS; the cause ends with OpenSSL's message.";
     Timeout = "timeout",
         "The backend did not answer within the sink's `timeout`.",
         "See why the backend is slow, make batches smaller, or raise `timeout`.";
@@ -78,19 +77,19 @@ failure_codes! {
         "The backend does not accept the sink's token (401 or 403).",
         "Renew the token in the variable that the sink's `token` names, or its rights, and restart the process.";
     WrongUrl = "wrong_url",
-        "The backend knows no such URL or takes no POST there (404 or 405).",
+        "The backend has no such URL, or does not accept POST there (404 or 405).",
         "Correct the path of the sink's `url`.";
     Redirected = "redirected",
         "The backend redirects the call, which is not followed: a body or a token may get lost.",
         "Use the final address as the sink's `url`.";
     UnexpectedStatus = "unexpected_status",
-        "The backend's status says neither that the content was taken nor that it is wrong.",
+        "The backend's status tells neither that the content was accepted nor that it is wrong.",
         "See the backend's log for the status in the audit.";
     UnexpectedContent = "unexpected_content",
-        "The backend answered success with a body that is no JSON, as a login page is.",
+        "The backend answered success with a body that is not JSON, such as a login page.",
         "Correct `url` or `token`; a success has no body, or one of type application/json.";
     UnreadableAnswer = "unreadable_answer",
-        "The backend's answer to a batch is not of the documented form.",
+        "The backend's answer to a batch does not have the documented form.",
         "Have the backend answer as `$defs/answer` of docs/schemas/erp-documents.v1.schema.json says.";
     ReplyTooLarge = "reply_too_large",
         "The backend's answer is larger than 8 MiB.",
@@ -100,56 +99,56 @@ failure_codes! {
         "Report it as a fault of Tillrace.";
     // Files.
     BucketMissing = "bucket_missing",
-        "There is no such bucket.",
-        "Create the bucket, or correct the sink's `place`, `region` or `endpoint`.";
+        "The bucket does not exist.",
+        "Create the bucket, or correct the sink's `location`, `region` or `endpoint`.";
     BucketDenied = "bucket_denied",
         "The bucket does not accept the sink's keys.",
         "Renew the keys that `s3` names, or allow them to list, get and put below the prefix.";
     BucketFailed = "bucket_failed",
         "The bucket refused or failed.",
-        "See the bucket's words at the end of the cause.";
-    PlaceMissing = "place_missing",
-        "The sink's folder is gone.",
-        "Mount or restore the folder that `place` names; the process makes it anew when it starts.";
-    PlaceDenied = "place_denied",
+        "See the bucket's message at the end of the cause.";
+    FolderMissing = "folder_missing",
+        "The sink's folder does not exist.",
+        "Mount or restore the folder that `location` names; the process creates it when it starts.";
+    FolderDenied = "folder_denied",
         "The process may not read or write the sink's folder.",
-        "Give its user the rights to the folder that `place` names.";
-    PlaceFull = "place_full",
+        "Give the process's user the rights to the folder that `location` names.";
+    FolderFull = "folder_full",
         "The disk of the sink's folder is full.",
-        "Make room on it; files older than each chain's last may be moved away.";
-    PlaceReadOnly = "place_read_only",
+        "Make room on the disk; all files but the last of each partition may be moved away.";
+    FolderReadOnly = "folder_read_only",
         "The disk of the sink's folder is mounted read-only.",
         "See the system's log for why, repair the disk and mount it for writing.";
-    PlaceFailed = "place_failed",
+    FolderFailed = "folder_failed",
         "Reading or writing the sink's folder failed.",
-        "See the system's words at the end of the cause.";
-    PlaceTaken = "place_taken",
-        "The sink's place belongs to another sink or to another log.",
-        "Give each sink of each log a `place` of its own, and a sink that loses its place a new name too: it then delivers from the \
-         start of what the log keeps. If the place is this sink's after all, correct `_tillrace.json` there.";
-    ChainUnseen = "chain_unseen",
-        "A file of that name exists in the place, but the place does not list it.",
+        "See the system's message at the end of the cause.";
+    LocationTaken = "location_taken",
+        "The sink's location belongs to another sink or to another log.",
+        "Give each sink of each log a `location` of its own, and a sink that loses its location a new name too: it then delivers from the \
+         start of what the log keeps. If the location is this sink's after all, correct `_tillrace.json` there.";
+    FileUnlisted = "file_unlisted",
+        "A file of that name exists, but the bucket or folder does not list it.",
         "Wait until the bucket lists what it stored; if it never does, it is not consistent enough.";
-    ChainContended = "chain_contended",
-        "Other writers took the name of the next file again and again.",
-        "See that the consumer group has no two members on one partition.";
+    FileNameContended = "file_name_contended",
+        "Other writers repeatedly published the next file first.",
+        "Check that no two members of the consumer group own one partition.";
     FilesMissing = "files_missing",
-        "Files that were delivered are gone from the place.",
+        "Files that were delivered are missing.",
         "Restore the files of the range that the cause names.";
     BelowCommitted = "below_committed",
-        "Records were to be written again that the group has committed.",
+        "Records that the group has committed were about to be written again.",
         "Stop the process that still works on an old assignment of the partition.";
     ForeignFile = "foreign_file",
-        "A file in the place has a name of ours and is none of ours, or is damaged.",
-        "Restore it if it is ours, else move it away.";
+        "A file has a name that Tillrace gives, but Tillrace did not write it, or it is damaged.",
+        "Restore the file if Tillrace wrote it; otherwise move it away.";
     EncodeFailed = "encode_failed",
-        "Rows could not be put into a Parquet file.",
+        "Rows could not be encoded as a Parquet file.",
         "Report it as a fault of Tillrace.";
     NoCheckpoint = "no_checkpoint",
         "The aggregator has no checkpoint of the partition yet.",
         "Start the aggregator; it writes one with its first flush.";
     LogUnavailable = "log_unanswered",
-        "The log did not answer a question of the sink.",
+        "The log did not answer a request of the sink.",
         "See the log's own condition.";
     Cancelled = "cancelled",
         "A step of the call was cancelled because the process ends.",
@@ -157,15 +156,15 @@ failure_codes! {
 }
 
 impl FailureCode {
-    /// Returns the word that stands in logs, `/readyz` and dead letters.
+    /// Returns the code as logs, `/readyz` and dead letters have it.
     pub const fn as_str(self) -> &'static str {
         self.explanation().code
     }
 
-    /// Tells why a connection could not be made, from what the error and its sources are.
+    /// Maps the error of a connection, and its sources, to a code.
     ///
-    /// What OpenSSL and the resolver found is known to their layers only by its text: the words looked for are
-    /// those of `X509_verify_cert_error_string` (OpenSSL 3) and of hyper-util's connector.
+    /// Errors of OpenSSL and the resolver carry their reason only as text; the patterns are those of
+    /// `X509_verify_cert_error_string` (OpenSSL 3) and of hyper-util's connector.
     pub(crate) fn of_connection(error: &(dyn Error + 'static)) -> Self {
         const BY_WORDS: [(&str, FailureCode); 9] = [
             ("dns error", FailureCode::Dns),
@@ -196,14 +195,14 @@ impl FailureCode {
             .unwrap_or(Self::Connect)
     }
 
-    /// Tells why a folder could not be read or written.
+    /// Maps the error of a folder to a code.
     pub(crate) fn of_file(error: &io::Error) -> Self {
         match error.kind() {
-            ErrorKind::NotFound => Self::PlaceMissing,
-            ErrorKind::PermissionDenied => Self::PlaceDenied,
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::PlaceFull,
-            ErrorKind::ReadOnlyFilesystem => Self::PlaceReadOnly,
-            _ => Self::PlaceFailed,
+            ErrorKind::NotFound => Self::FolderMissing,
+            ErrorKind::PermissionDenied => Self::FolderDenied,
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::FolderFull,
+            ErrorKind::ReadOnlyFilesystem => Self::FolderReadOnly,
+            _ => Self::FolderFailed,
         }
     }
 }
@@ -214,7 +213,7 @@ impl fmt::Display for FailureCode {
     }
 }
 
-/// An error with its sources, joined by colons, each once.
+/// Formats an error with its sources, joined by colons, without repetition.
 pub(crate) struct ErrorChain<'a>(pub(crate) &'a (dyn Error + 'static));
 
 impl fmt::Display for ErrorChain<'_> {
@@ -222,7 +221,7 @@ impl fmt::Display for ErrorChain<'_> {
         let mut last = String::new();
         for source in sources(self.0) {
             let text = source.to_string();
-            // A transparent layer says what its source says.
+            // A transparent layer repeats the text of its source.
             if text != last {
                 let separator = if last.is_empty() { "" } else { ": " };
                 write!(formatter, "{separator}{text}")?;
@@ -244,13 +243,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_says_what_it_lacks() {
+    fn errors_of_a_disk_have_codes_of_their_own() {
         for (errno, code) in [
-            (28, FailureCode::PlaceFull),
-            (30, FailureCode::PlaceReadOnly),
-            (13, FailureCode::PlaceDenied),
-            (2, FailureCode::PlaceMissing),
-            (5, FailureCode::PlaceFailed),
+            (28, FailureCode::FolderFull),
+            (30, FailureCode::FolderReadOnly),
+            (13, FailureCode::FolderDenied),
+            (2, FailureCode::FolderMissing),
+            (5, FailureCode::FolderFailed),
         ] {
             assert_eq!(FailureCode::of_file(&io::Error::from_raw_os_error(errno)), code);
         }

@@ -1,6 +1,6 @@
-//! The declared filter of a sink: which records are none of its business.
+//! The declared filter of a sink: which records it delivers.
 //!
-//! What a filter leaves out is audited as `filtered`, so that leaving out is never losing.
+//! Filtered records are audited as `filtered`, so that a filtered record is never taken for a lost one.
 
 use std::collections::BTreeSet;
 
@@ -10,9 +10,9 @@ use tillrace_core::event::Kind;
 use tillrace_core::text::check_id;
 use tillrace_log::setting::Inspection;
 
-use crate::record::{Head, Source};
+use crate::record::{RecordHeader, SourceTopic};
 
-/// What passes. An empty list lets everything pass.
+/// The records that pass. An empty list lets everything pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filter {
@@ -26,19 +26,19 @@ pub struct Filter {
 
 impl Filter {
     /// Tells whether a record passes.
-    pub(crate) fn passes(&self, head: &Head<'_>) -> bool {
+    pub(crate) fn passes(&self, header: &RecordHeader<'_>) -> bool {
         let within = |set: &BTreeSet<String>, id: &str| set.is_empty() || set.contains(id);
-        within(&self.tenants, &head.tenant)
-            && within(&self.stores, &head.store)
-            && head.kind.is_none_or(|kind| within(&self.kinds, kind.as_str()))
+        within(&self.tenants, &header.tenant)
+            && within(&self.stores, &header.store)
+            && header.kind.is_none_or(|kind| within(&self.kinds, kind.as_str()))
     }
 
-    /// Notes what cannot be.
-    pub(crate) fn inspect(&self, source: Source, found: &mut Inspection) {
+    /// Reports invalid settings.
+    pub(crate) fn inspect(&self, source: SourceTopic, found: &mut Inspection) {
         found.require(
-            source != Source::Deltas || self.kinds.is_empty(),
+            source != SourceTopic::Deltas || self.kinds.is_empty(),
             "kinds",
-            "can filter nothing here: deltas have no kind",
+            "has no effect here: deltas have no kind",
             "remove it",
         );
         for kind in self.kinds.iter().filter(|kind| Kind::parse(kind).is_none()) {
@@ -59,8 +59,8 @@ impl Filter {
 mod tests {
     use super::*;
 
-    fn head(kind: Option<Kind>) -> Head<'static> {
-        Head { tenant: "acme".into(), store: "12".into(), kind }
+    fn header(kind: Option<Kind>) -> RecordHeader<'static> {
+        RecordHeader { tenant: "acme".into(), store: "12".into(), kind }
     }
 
     fn filter(kinds: &[&str], tenants: &[&str], stores: &[&str]) -> Filter {
@@ -70,12 +70,12 @@ mod tests {
 
     #[test]
     fn an_empty_list_lets_everything_pass_and_a_filled_one_only_its_own() {
-        assert!(filter(&[], &[], &[]).passes(&head(Some(Kind::Sale))));
-        assert!(filter(&["sale"], &["acme"], &["12"]).passes(&head(Some(Kind::Sale))));
-        assert!(!filter(&["return"], &[], &[]).passes(&head(Some(Kind::Sale))));
-        assert!(!filter(&[], &["other"], &[]).passes(&head(Some(Kind::Sale))));
-        assert!(!filter(&[], &[], &["13"]).passes(&head(Some(Kind::Sale))));
-        assert!(filter(&[], &["acme"], &[]).passes(&head(None)));
+        assert!(filter(&[], &[], &[]).passes(&header(Some(Kind::Sale))));
+        assert!(filter(&["sale"], &["acme"], &["12"]).passes(&header(Some(Kind::Sale))));
+        assert!(!filter(&["return"], &[], &[]).passes(&header(Some(Kind::Sale))));
+        assert!(!filter(&[], &["other"], &[]).passes(&header(Some(Kind::Sale))));
+        assert!(!filter(&[], &[], &["13"]).passes(&header(Some(Kind::Sale))));
+        assert!(filter(&[], &["acme"], &[]).passes(&header(None)));
     }
 
     #[test]
@@ -85,9 +85,9 @@ mod tests {
             filter.inspect(source, &mut found);
             found.errors().len()
         };
-        assert_eq!(faults(filter(&["sales", "x"], &[], &[]), Source::Transactions), 2);
-        assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Deltas), 1);
-        assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Transactions), 0);
-        assert_eq!(faults(filter(&[], &["a\n"], &[""]), Source::Deltas), 2);
+        assert_eq!(faults(filter(&["sales", "x"], &[], &[]), SourceTopic::Transactions), 2);
+        assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Deltas), 1);
+        assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Transactions), 0);
+        assert_eq!(faults(filter(&[], &["a\n"], &[""]), SourceTopic::Deltas), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! What tests of this crate stand on: a Local log in a temporary folder, and ways to fill and read it.
+//! The fixture of this crate's tests: a Local log in a temporary folder, with helpers to write and read it.
 
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -17,10 +17,10 @@ use bytes::Bytes;
 use tillrace_core::verify::{SinkUnderTest, verify};
 
 use crate::delivery::{Delivery, StartError};
-use crate::engine::{self, Wiring};
+use crate::engine::{self, SinkSpec};
 
 /// How long a condition may take to come true before a test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
@@ -138,12 +138,12 @@ impl Fixture {
             .collect()
     }
 
-    pub(crate) fn start_wired(
+    pub(crate) fn start_sinks(
         &self,
-        wirings: Vec<Wiring>,
+        specs: Vec<SinkSpec>,
         registry: &mut Registry,
     ) -> Result<Delivery, StartError> {
-        Delivery::start_wired(wirings, &self.log, &self.topics, registry, &self.health)
+        Delivery::start_sinks(specs, &self.log, &self.topics, registry, &self.health)
     }
 
     /// The conditions that stand, each as `code subject`.
@@ -154,11 +154,11 @@ impl Fixture {
     }
 
     /// Starts sinks; a group that a sink before is about to leave is waited for.
-    pub(crate) async fn start(&self, wiring: &Wiring) -> Delivery {
+    pub(crate) async fn start(&self, spec: &SinkSpec) -> Delivery {
         let mut delivery = None;
         until("the sink starts", || {
-            let wirings = vec![wiring.clone()];
-            let started = self.start_wired(wirings, &mut Registry::default());
+            let specs = vec![spec.clone()];
+            let started = self.start_sinks(specs, &mut Registry::default());
             delivery = started.ok();
             delivery.is_some()
         })
@@ -207,14 +207,14 @@ pub(crate) fn envelope(store: &str, kind: &str, sequence: u64, data: &str) -> Ve
 
 /// Waits until a condition holds.
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TEST_TIMEOUT;
     while !condition() {
-        assert!(tokio::time::Instant::now() < deadline, "waited in vain until {what}");
+        assert!(tokio::time::Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// Holds a record against its schema in `docs/schemas`.
+/// Validates a record against its schema in `docs/schemas`.
 pub(crate) fn assert_valid(schema: &str, record: &[u8]) {
     let path = format!("{}/../docs/schemas/{schema}.schema.json", env!("CARGO_MANIFEST_DIR"));
     let schema: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

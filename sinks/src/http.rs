@@ -1,8 +1,8 @@
-//! Calls to HTTP backends, and what their answers mean before anyone reads the body.
+//! Calls to HTTP backends, and the meaning of their statuses.
 //!
-//! One rule stands above the others: a mistake of ours, such as a wrong URL or an expired token,
-//! must not turn records into dead letters. So only the statuses that speak about content refuse
-//! it; everything else is trouble with the backend, and is waited for.
+//! One rule comes first: a mistake of configuration, such as a wrong URL or an expired token, must
+//! not turn records into dead letters. So only statuses about the content refuse it; every other
+//! error is an outage of the backend, and is retried.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use serde::de::IgnoredAny;
 use tillrace_log::explain;
 use tillrace_log::setting::{DurationText, Inspection, Secret};
 
-use crate::connector::{CallError, LONGEST_RETRY_AFTER, Verdict};
-use crate::dead::cut;
+use crate::connector::{CallError, MAX_RETRY_AFTER, RecordOutcome};
+use crate::dead_letter::truncate;
 use crate::failure::FailureCode;
 use crate::settings::LONGEST_SETTING;
 
 /// The header that makes a repeated call the same call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const LARGEST_REPLY_BYTES: usize = 8 * 1_024 * 1_024;
-/// How much of a refusal goes into logs and dead letters, in characters.
-const LONGEST_DETAIL: usize = 400;
-/// Longest that a connection may take to be made, so that a host that is down is told from one that is slow.
-const LONGEST_CONNECT: Duration = Duration::from_secs(5);
+const MAX_REPLY_BYTES: usize = 8 * 1_024 * 1_024;
+/// Longest part of a refusal that goes into logs and dead letters, in characters.
+const MAX_DETAIL_CHARS: usize = 400;
+/// Longest time to connect, so that a host that is down is distinguished from a slow one.
+const MAX_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where a backend is, and how to be let in.
+/// URL and credentials of a backend.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BackendSettings {
@@ -52,17 +52,17 @@ fn default_timeout() -> Duration {
     Duration::from_secs(10)
 }
 
-/// Why the client of a backend cannot be made.
+/// Why the client of a backend cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
-    /// The token still is the name of a variable, or cannot stand in a header.
-    #[error("the token cannot be sent: name a variable that is set and holds one line of text")]
+    /// The token is still the name of a variable, or is not valid in a header.
+    #[error("token cannot be sent: name a variable that is set and holds one line of text")]
     Token,
-    /// The URL is none.
-    #[error("the URL cannot be read: use http://… or https://…")]
+    /// The URL is invalid.
+    #[error("URL is invalid: use http://… or https://…")]
     Url,
     /// The file of certificate authorities cannot be read.
-    #[error("read the certificate authorities in {path}; name a PEM file as `ca_file`")]
+    #[error("failed to read the certificate authorities in {path}; name a PEM file as `ca_file`")]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -70,23 +70,23 @@ pub enum BackendError {
         source: std::io::Error,
     },
     /// The client refuses the certificates, or TLS is unusable.
-    #[error("make an HTTP client; see that `ca_file` holds certificates in PEM")]
+    #[error("failed to create an HTTP client; check that `ca_file` holds certificates in PEM")]
     Client(#[from] reqwest::Error),
 }
 
 explain!(BackendError {
     Token: "backend_token",
-        "The token of a sink cannot stand in a header: it is empty, holds a line break, or still is the name of a variable.",
+        "The token of a sink cannot be sent in a header: it is empty, holds a line break, or is still the name of a variable.",
         "Name a variable or file as the sink's `token` that holds one line of text.";
     Url: "backend_url",
-        "The `url` of a sink is no URL.",
+        "The `url` of a sink is not a URL.",
         "Write it with its scheme, host and path: `https://erp.example/documents`.";
     CaFile: "backend_ca_file",
         "The file of certificate authorities that a sink names cannot be read.",
         "Put a PEM file there and let this process's user read it, or correct the sink's `ca_file`.";
     Client: "backend_client",
-        "The client of a sink's backend cannot be made: `ca_file` holds no certificates, or TLS cannot be used on this machine.",
-        "See that the sink's `ca_file` holds certificates in PEM.";
+        "The client of a sink's backend cannot be created: `ca_file` holds no certificates, or TLS cannot be used on this machine.",
+        "Check that the sink's `ca_file` holds certificates in PEM.";
 });
 
 /// A client of one backend.
@@ -96,9 +96,9 @@ pub(crate) struct Backend {
     url: Url,
 }
 
-/// An answer that says something about the content.
+/// A reply whose status is about the content.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HttpReply {
     pub(crate) status: u16,
     pub(crate) body: Bytes,
     /// Whether its `Content-Type` is `application/json` or ends in `+json`.
@@ -115,13 +115,13 @@ impl BackendSettings {
         self.token.iter_mut().map(|token| ("backend.token".to_owned(), token)).collect()
     }
 
-    /// Notes what cannot be.
+    /// Reports invalid settings.
     pub(crate) fn inspect(&self, found: &mut Inspection) {
         let url = Url::parse(&self.url).ok();
         found.require(
             url.is_some_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host()),
             "url",
-            "is no URL of HTTP",
+            "is not an HTTP URL",
             "use http://… or https://…",
         );
         found.range("timeout", self.timeout, Duration::from_millis(1)..=LONGEST_SETTING);
@@ -130,8 +130,8 @@ impl BackendSettings {
             found.require(
                 token.expose().is_ascii(),
                 "token",
-                "holds letters beyond ASCII, which no header can",
-                "issue another",
+                "holds non-ASCII characters, which no header can",
+                "issue another token",
             );
         }
         if let Some(path) = &self.ca_file {
@@ -140,7 +140,7 @@ impl BackendSettings {
     }
 }
 
-/// Notes a file of certificate authorities that would stop the start.
+/// Reports a file of certificate authorities that would prevent the start.
 fn inspect_ca_file(path: &Path, found: &mut Inspection) {
     let fault = match std::fs::read(path) {
         Err(error) => format!("cannot read {}: {error}", path.display()),
@@ -152,17 +152,17 @@ fn inspect_ca_file(path: &Path, found: &mut Inspection) {
     found.error("ca_file", fault, "name a readable PEM file, or remove it to trust the system's");
 }
 
-impl Reply {
-    /// Reads the status of a call that carried one item. 424: what it refers to is not there yet.
+impl HttpReply {
+    /// Returns the outcome of a call with one item. 424 means that the item's dependency is missing.
     ///
-    /// A success has no body, or JSON of whatever content: a login page of a proxy is answered with 200 too.
-    pub(crate) fn verdict(&self) -> Result<Verdict, CallError> {
+    /// A success has no body, or any JSON: login pages of proxies come with status 200 too.
+    pub(crate) fn outcome(&self) -> Result<RecordOutcome, CallError> {
         if self.status == StatusCode::FAILED_DEPENDENCY.as_u16() {
-            return Ok(Verdict::DependencyMissing);
+            return Ok(RecordOutcome::DependencyMissing);
         }
         let json = || self.is_json && serde_json::from_slice::<IgnoredAny>(&self.body).is_ok();
         if self.body.is_empty() || json() {
-            return Ok(Verdict::Delivered);
+            return Ok(RecordOutcome::Delivered);
         }
         let (code, status) = (FailureCode::UnexpectedContent, Some(self.status));
         Err(CallError::Unavailable { code, status, after: None, source: None })
@@ -186,8 +186,8 @@ impl Backend {
         let mut builder = Client::builder()
             .default_headers(headers)
             .timeout(settings.timeout)
-            .connect_timeout(LONGEST_CONNECT.min(settings.timeout / 2))
-            // A redirected POST may lose its body or its token: it is an error to look at.
+            .connect_timeout(MAX_CONNECT_TIMEOUT.min(settings.timeout / 2))
+            // A redirected POST may lose its body or its token, so a redirect is an error.
             .redirect(redirect::Policy::none())
             .user_agent(concat!("tillrace/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &settings.ca_file {
@@ -200,71 +200,75 @@ impl Backend {
         Ok(Self { client: builder.build()?, url })
     }
 
-    /// Asks for the head, which changes nothing (RFC 9110, section 9.2.1), and returns the answer's status.
+    /// Sends HEAD, which changes nothing (RFC 9110, section 9.2.1), and returns the status.
     pub(crate) async fn head(&self) -> Result<u16, reqwest::Error> {
         Ok(self.client.head(self.url.clone()).send().await?.status().as_u16())
     }
 
     /// Posts JSON under an idempotency key.
-    pub(crate) async fn post(&self, body: Vec<u8>, key: &str) -> Result<Reply, CallError> {
+    pub(crate) async fn post(&self, body: Vec<u8>, key: &str) -> Result<HttpReply, CallError> {
         let request = self.client.post(self.url.clone()).header(IDEMPOTENCY_KEY, key).body(body);
-        let mut response = request.send().await.map_err(failed)?;
+        let mut response = request.send().await.map_err(transport_error)?;
         let status = response.status();
         let headers = response.headers();
         let after =
             headers.get(RETRY_AFTER).and_then(|value| retry_after(value, SystemTime::now()));
         let is_json = headers.get(CONTENT_TYPE).is_some_and(is_json);
         let mut body = BytesMut::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LARGEST_REPLY_BYTES {
-                return Err(trouble(FailureCode::ReplyTooLarge, status, None));
+        while let Some(chunk) = response.chunk().await.map_err(transport_error)? {
+            if body.len() + chunk.len() > MAX_REPLY_BYTES {
+                return Err(unavailable(FailureCode::ReplyTooLarge, status, None));
             }
             body.extend_from_slice(&chunk);
         }
-        judge(status, after, body.freeze(), is_json)
+        classify(status, after, body.freeze(), is_json)
     }
 }
 
-/// Tells whether a `Content-Type` is one of JSON (RFC 6839, section 3.1), whatever its parameters.
+/// Tells whether a `Content-Type` is JSON (RFC 6839, section 3.1), whatever its parameters.
 fn is_json(value: &HeaderValue) -> bool {
     let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
     let media_type = text.split(';').next().unwrap_or_default().trim();
     media_type == "application/json" || media_type.ends_with("+json")
 }
 
-fn judge(
+fn classify(
     status: StatusCode,
     after: Option<Duration>,
     body: Bytes,
     is_json: bool,
-) -> Result<Reply, CallError> {
+) -> Result<HttpReply, CallError> {
     match status {
-        StatusCode::FAILED_DEPENDENCY => Ok(Reply { status: status.as_u16(), body, is_json }),
-        status if status.is_success() => Ok(Reply { status: status.as_u16(), body, is_json }),
+        StatusCode::FAILED_DEPENDENCY => Ok(HttpReply { status: status.as_u16(), body, is_json }),
+        status if status.is_success() => Ok(HttpReply { status: status.as_u16(), body, is_json }),
         StatusCode::TOO_MANY_REQUESTS => Err(CallError::Throttled { after }),
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNPROCESSABLE_ENTITY => {
-            let detail = cut(&String::from_utf8_lossy(&body), LONGEST_DETAIL).to_owned();
+            let detail = truncate(&String::from_utf8_lossy(&body), MAX_DETAIL_CHARS).to_owned();
             Err(CallError::Refused { status: status.as_u16(), detail })
         }
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            Err(trouble(FailureCode::Unauthorized, status, after))
+            Err(unavailable(FailureCode::Unauthorized, status, after))
         }
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
-            Err(trouble(FailureCode::WrongUrl, status, after))
+            Err(unavailable(FailureCode::WrongUrl, status, after))
         }
-        status if status.is_redirection() => Err(trouble(FailureCode::Redirected, status, after)),
-        status if status.is_server_error() => Err(trouble(FailureCode::ServerError, status, after)),
-        status => Err(trouble(FailureCode::UnexpectedStatus, status, after)),
+        status if status.is_redirection() => {
+            Err(unavailable(FailureCode::Redirected, status, after))
+        }
+        status if status.is_server_error() => {
+            Err(unavailable(FailureCode::ServerError, status, after))
+        }
+        status => Err(unavailable(FailureCode::UnexpectedStatus, status, after)),
     }
 }
 
-fn trouble(code: FailureCode, status: StatusCode, after: Option<Duration>) -> CallError {
+fn unavailable(code: FailureCode, status: StatusCode, after: Option<Duration>) -> CallError {
     CallError::Unavailable { code, status: Some(status.as_u16()), after, source: None }
 }
 
-fn failed(error: reqwest::Error) -> CallError {
+fn transport_error(error: reqwest::Error) -> CallError {
     let code = match (error.is_connect(), error.is_timeout()) {
         (true, true) => FailureCode::ConnectTimeout,
         (true, false) => FailureCode::of_connection(&error),
@@ -279,8 +283,8 @@ fn failed(error: reqwest::Error) -> CallError {
 fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     let text = value.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What no integer holds is long all the same.
-        return Some(text.parse().map_or(LONGEST_RETRY_AFTER, Duration::from_secs));
+        // A number beyond `u64` is a long wait all the same.
+        return Some(text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs));
     }
     let at = httpdate::parse_http_date(text).ok()?;
     Some(at.duration_since(now).unwrap_or_default())

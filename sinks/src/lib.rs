@@ -1,13 +1,13 @@
-//! Delivery: what stands on the log reaches ERP, CRM and analytics, in order and unhurried.
+//! Delivery of the log's records to ERP, CRM and analytics, in order.
 //!
-//! The modules stand in the order a record meets them. [`Delivery`] starts the sinks; each has an
-//! [`engine`] of its own, which reads a topic, keeps order per key, paces, retries, gives up, writes
-//! audit and dead letters, and commits. [`redrive`] sends dead letters again when an operator says
-//! so. A [`connector`] turns a batch into one call; there are three kinds: [`erp`], [`crm`] and
-//! [`parquet`].
+//! The modules are listed in the order that a record meets them. [`Delivery`] starts the sinks; each has
+//! an [`engine`] of its own, which reads a topic, keeps order per key, limits the rate of calls, retries,
+//! writes audit records and dead letters, and commits. [`redrive`] sends dead letters again at an
+//! operator's command. A [`connector`] turns a batch into one call; there are three kinds: [`erp`],
+//! [`crm`] and [`parquet`].
 //!
 //! Delivery is at least once, and exactly once in effect: every call carries identities that are
-//! the same after any restart, and files are named so that no second one can take their place.
+//! the same after any restart, and a file is published only if no file has its name.
 //!
 //! Deliberately absent: knowledge of ingest (the two meet at a topic), plug-ins (a connector is a
 //! module here), and any store beside the log.
@@ -30,7 +30,7 @@ pub mod engine;
 
 mod audit;
 
-mod dead;
+mod dead_letter;
 
 pub mod redrive;
 
@@ -49,6 +49,6 @@ pub mod simulate;
 #[cfg(test)]
 mod fixture;
 
-pub use delivery::{Delivery, Health, StartError};
+pub use delivery::{Delivery, SinkHealth, StartError};
 pub use probe::{ProbeError, probe};
 pub use settings::SinkSettings;

@@ -1,4 +1,4 @@
-//! Tries to reach where a sink delivers to, without delivering anything.
+//! Probes the target of a sink without delivering anything.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use tillrace_log::explain::{Explained as _, Explanation};
 use tokio::time::timeout;
 
 use crate::http::{Backend, BackendError, BackendSettings};
-use crate::parquet::{self, PlaceError};
+use crate::parquet::{self, FileStoreError};
 use crate::settings::{SinkSettings, Target};
 
-/// Longest that reaching one place may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// Longest that one probe may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Why a sink would not deliver.
+/// Why the target of a sink cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// The client of the backend cannot be made.
@@ -29,84 +29,84 @@ pub enum ProbeError {
     },
     /// The backend does not accept the token.
     #[error("{url} answers {status}: correct the token")]
-    NotLetIn {
+    Denied {
         /// Where it is.
         url: String,
         /// The answer's status.
         status: u16,
     },
-    /// The place for files cannot be used.
-    #[error("cannot use {place}")]
-    Place {
+    /// The location of files cannot be used.
+    #[error("cannot use {location}")]
+    FileStore {
         /// The folder or bucket.
-        place: String,
+        location: String,
         /// What is wrong.
-        source: PlaceError,
+        source: FileStoreError,
     },
-    /// Nothing was heard for too long.
-    #[error("{place} gives no answer within 15s")]
+    /// The target did not answer in time.
+    #[error("{target} gives no answer within 15s")]
     TimedOut {
-        /// What was asked.
-        place: String,
+        /// URL or location.
+        target: String,
     },
 }
 
 impl ProbeError {
-    fn told_by_source(&self) -> Option<&'static Explanation> {
+    fn source_explanation(&self) -> Option<&'static Explanation> {
         match self {
-            Self::Place { source, .. } => Some(source.explanation()),
+            Self::FileStore { source, .. } => Some(source.explanation()),
             _ => None,
         }
     }
 }
 
-explain!(ProbeError via told_by_source {
+explain!(ProbeError via source_explanation {
     => Backend;
     Unreachable: "probe_unanswered",
-        "The backend of a sink gave no answer to `tillrace check --probe`; the words of the system are in the text.",
+        "The backend of a sink did not answer `tillrace check --probe`; the text ends with the system's message.",
         "Start the backend, or correct host and port of the sink's `url`, or this machine's DNS, routes and `ca_file`.";
-    NotLetIn: "probe_not_let_in",
+    Denied: "probe_denied",
         "The backend of a sink does not accept its token (401 or 403).",
         "Renew the token in the variable or file that the sink's `token` names, or its rights.";
-    Place: "probe_place",
-        "The place for a sink's files cannot be used.",
+    FileStore: "probe_location",
+        "The location of a sink's files cannot be used.",
         "See the code in the text.";
     TimedOut: "probe_timed_out",
-        "Nothing was heard for 15 seconds from where a sink delivers to.",
-        "See whether it is up, and whether a firewall drops what is sent there.";
+        "The target of a sink did not answer for 15 seconds.",
+        "Check whether it is up, and whether a firewall drops what is sent there.";
 });
 
-/// Asks a backend for its head, or looks into the place for files, and says what came of it.
+/// Sends HEAD to a backend, or checks the location of files, and describes the result.
 ///
 /// # Errors
-/// When it cannot be reached, or does not let us in.
+/// When the target cannot be reached, or refuses access.
 pub async fn probe(sink: &SinkSettings) -> Result<String, ProbeError> {
-    let (place, probing) = match &sink.to {
+    let (target, result) = match &sink.to {
         Target::ErpDocuments(settings) | Target::ErpStockMovements(settings) => {
-            (settings.backend.url.clone(), timeout(PATIENCE, backend(&settings.backend)).await)
+            (settings.backend.url.clone(), timeout(PROBE_TIMEOUT, backend(&settings.backend)).await)
         }
         Target::CrmPoints(settings) => {
-            (settings.backend.url.clone(), timeout(PATIENCE, backend(&settings.backend)).await)
+            (settings.backend.url.clone(), timeout(PROBE_TIMEOUT, backend(&settings.backend)).await)
         }
         Target::Parquet(settings) => {
-            let place = settings.place.clone();
-            let found = timeout(PATIENCE, parquet::probe(settings)).await;
-            let said = found.map(|found| {
+            let location = settings.location.clone();
+            let found = timeout(PROBE_TIMEOUT, parquet::probe(settings)).await;
+            let result = found.map(|found| {
                 found
-                    .map(|()| format!("{place} can be used"))
-                    .map_err(|source| ProbeError::Place { place: place.clone(), source })
+                    .map(|()| format!("{location} can be used"))
+                    .map_err(|source| ProbeError::FileStore { location: location.clone(), source })
             });
-            (place.clone(), said)
+            (location.clone(), result)
         }
     };
-    probing.map_err(|_elapsed| ProbeError::TimedOut { place })?
+    result.map_err(|_elapsed| ProbeError::TimedOut { target })?
 }
 
 async fn backend(settings: &BackendSettings) -> Result<String, ProbeError> {
     let url = settings.url.clone();
     match Backend::new(settings)?.head().await {
-        Ok(status @ (401 | 403)) => Err(ProbeError::NotLetIn { url, status }),
-        // Many take only POST here; any answer shows that somebody is there.
+        Ok(status @ (401 | 403)) => Err(ProbeError::Denied { url, status }),
+        // Many backends accept only POST here; any other answer shows that one is reachable.
         Ok(status) => Ok(format!("{url} answers {status} to HEAD")),
         Err(source) => Err(ProbeError::Unreachable { url, source: source.without_url() }),
     }
@@ -159,16 +159,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_looked_into_and_left_as_it_is() {
+    async fn a_location_is_checked_and_left_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("a/lake");
-        let to = format!("{{kind: parquet, source: deltas, place: {}}}", lake.display());
-        let said = probe(&sink(&to)).await.unwrap();
-        assert_eq!(said, format!("{} can be used", lake.display()));
+        let to = format!("{{kind: parquet, source: deltas, location: {}}}", lake.display());
+        let result = probe(&sink(&to)).await.unwrap();
+        assert_eq!(result, format!("{} can be used", lake.display()));
         assert!(!lake.exists());
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let to = format!("{{kind: parquet, source: deltas, place: {}}}", file.display());
+        let to = format!("{{kind: parquet, source: deltas, location: {}}}", file.display());
         let error = probe(&sink(&to)).await.unwrap_err();
         assert_eq!(error.to_string(), format!("cannot use {}", file.display()));
     }

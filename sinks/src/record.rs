@@ -1,7 +1,7 @@
-//! Records as sinks meet them, and the little that the engine itself reads of them.
+//! Records that sinks deliver, and the header fields that the engine reads of them.
 //!
-//! The engine needs to know whose a record is and what kind it is, to apply the declared filter.
-//! What a record means is for its connector to read.
+//! The engine reads tenant, store and kind to apply the declared filter. Only the connector reads
+//! the rest of a record.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use tillrace_log::{Entry, Offset, Topic};
 /// The topics that sinks read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum SourceTopic {
     /// `pos.transactions.v1`: each event once, in its envelope.
     Transactions,
     /// `inventory.deltas.v1`: additive changes of stock.
     Deltas,
 }
 
-/// A record in the hands of a sink.
+/// A record that a sink delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its place in its partition.
+    /// Its offset in its partition.
     pub offset: Offset,
     /// When the log appended it, milliseconds since the Unix epoch.
     pub appended_ms: i64,
@@ -38,29 +38,29 @@ pub struct Record {
     pub value: Bytes,
 }
 
-/// Whose a record is, and of what kind.
+/// Tenant, store and kind of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Head<'a> {
+pub(crate) struct RecordHeader<'a> {
     pub(crate) tenant: Cow<'a, str>,
     pub(crate) store: Cow<'a, str>,
-    /// Kind of event; a delta has none.
+    /// Kind of event; absent for a delta.
     pub(crate) kind: Option<Kind>,
 }
 
-/// A record that this version cannot read. It goes to the dead letters, unless a newer version may
-/// know how to read it: then its partition stops.
+/// Why this version cannot read a record. The record goes to the dead letters, unless a newer version
+/// may be able to read it: then its partition halts.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum Unreadable {
-    /// A record without a value on a topic that knows no deletion.
+pub enum RecordError {
+    /// The record has no value, but its topic has no deletions.
     #[error("the record has no value")]
     NoValue,
-    /// Its value is not what the topic's contract says.
+    /// The value breaks the topic's contract.
     #[error("the value breaks the topic's contract: {source}")]
     Malformed {
-        /// What the parser said.
+        /// The parser's error.
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
-    /// The envelope is of another make, or of a newer major version.
+    /// The envelope has another format, or a newer major version.
     #[error("the envelope breaks the topic's contract")]
     Envelope(#[from] EnvelopeError),
     /// The event within breaks its schema.
@@ -69,13 +69,13 @@ pub enum Unreadable {
         /// The decoder's code.
         code: &'static str,
     },
-    /// A value is larger than what it is to be put into.
+    /// A value is out of the range of the backend's format.
     #[error("{what} is out of range")]
     OutOfRange {
         /// The value.
         what: &'static str,
     },
-    /// A kind that this version does not know.
+    /// This version does not know the kind of event.
     #[error("unknown type {value:?}; a newer version of Tillrace may know it")]
     UnknownType {
         /// What the attribute holds.
@@ -83,14 +83,14 @@ pub enum Unreadable {
     },
 }
 
-impl Unreadable {
-    /// Tells whether a newer version of Tillrace may have written it, and this process is behind.
+impl RecordError {
+    /// Tells whether a newer version of Tillrace may have written the record.
     pub(crate) fn may_be_newer(&self) -> bool {
         matches!(self, Self::UnknownType { .. } | Self::Envelope(EnvelopeError::UnknownSchema))
     }
 }
 
-impl Source {
+impl SourceTopic {
     /// Returns the topic within a namespace.
     pub fn topic(self, topics: &Topics) -> &Topic {
         match self {
@@ -99,24 +99,24 @@ impl Source {
         }
     }
 
-    /// Reads whose a record is.
-    pub(crate) fn head(self, record: &Record) -> Result<Head<'_>, Unreadable> {
+    /// Reads the header of a record.
+    pub(crate) fn header(self, record: &Record) -> Result<RecordHeader<'_>, RecordError> {
         match self {
             Self::Transactions => {
                 let transaction = Transaction::read(record)?;
                 let Transaction { envelope: Envelope { tenant, store, .. }, kind } = transaction;
-                Ok(Head { tenant, store, kind: Some(kind) })
+                Ok(RecordHeader { tenant, store, kind: Some(kind) })
             }
             Self::Deltas => {
-                let delta: DeltaHead<'_> = read(&record.value)?;
-                Ok(Head { tenant: delta.tenant, store: delta.store, kind: None })
+                let delta: DeltaHeader<'_> = read(&record.value)?;
+                Ok(RecordHeader { tenant: delta.tenant, store: delta.store, kind: None })
             }
         }
     }
 }
 
 impl Record {
-    /// Makes a record by hand.
+    /// Makes a record.
     pub fn new(
         offset: Offset,
         appended_ms: i64,
@@ -126,19 +126,19 @@ impl Record {
         Self { offset, appended_ms, key: key.into(), value: value.into() }
     }
 
-    /// Takes an entry of the log, one without a value with an empty one.
+    /// Converts an entry of the log; a missing value becomes an empty one.
     pub(crate) fn from_entry(entry: Entry) -> Self {
         let Entry { offset, appended_ms, key, value, .. } = entry;
         Self { offset, appended_ms, key, value: value.unwrap_or_default() }
     }
 
-    /// Copies it out of the block that it was read in and that it keeps in memory.
+    /// Copies key and value, because the slices keep the whole block that they were read from in memory.
     pub(crate) fn detach(&mut self) {
         self.key = Bytes::copy_from_slice(&self.key);
         self.value = Bytes::copy_from_slice(&self.value);
     }
 
-    /// Returns what it weighs in memory, roughly.
+    /// Returns the bytes of key and value.
     pub(crate) fn bytes(&self) -> usize {
         self.key.len() + self.value.len()
     }
@@ -153,27 +153,27 @@ pub(crate) struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// Reads a record of `pos.transactions.v1`.
-    pub(crate) fn read(record: &'a Record) -> Result<Self, Unreadable> {
+    pub(crate) fn read(record: &'a Record) -> Result<Self, RecordError> {
         let envelope = Envelope::parse(&record.value)?;
         let Some(kind) = envelope.event_type.strip_prefix(TYPE_PREFIX).and_then(Kind::parse) else {
-            return Err(Unreadable::UnknownType { value: envelope.event_type.into_owned() });
+            return Err(RecordError::UnknownType { value: envelope.event_type.into_owned() });
         };
         Ok(Self { envelope, kind })
     }
 
-    /// Returns the event's text as one JSON value, to be passed on as it stands.
-    pub(crate) fn data(&self) -> Result<&'a RawValue, Unreadable> {
+    /// Returns the event's text as one JSON value, unchanged.
+    pub(crate) fn data(&self) -> Result<&'a RawValue, RecordError> {
         read(self.envelope.data)
     }
 
-    /// Returns what tells it from all others, now and after any restart: source and id.
+    /// Returns an identity that is unique and stable across restarts: source and id.
     pub(crate) fn identity(&self) -> String {
         format!("{}#{}", self.envelope.source, self.envelope.id)
     }
 }
 
 #[derive(Deserialize)]
-struct DeltaHead<'a> {
+struct DeltaHeader<'a> {
     #[serde(borrow)]
     tenant: Cow<'a, str>,
     #[serde(borrow)]
@@ -181,11 +181,11 @@ struct DeltaHead<'a> {
 }
 
 /// Reads a JSON value.
-pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, Unreadable> {
+pub(crate) fn read<'a, T: Deserialize<'a>>(value: &'a [u8]) -> Result<T, RecordError> {
     Ok(serde_json::from_slice(value)?)
 }
 
-impl From<serde_json::Error> for Unreadable {
+impl From<serde_json::Error> for RecordError {
     fn from(error: serde_json::Error) -> Self {
         Self::Malformed { source: Arc::new(error) }
     }

@@ -1,13 +1,13 @@
-//! Dead letters sent again, by an operator's order, after what made them dead was put right.
+//! Redrive: sends dead letters again at an operator's command, once their cause is fixed.
 //!
-//! There is no list of what was redriven beside the log: a letter is due until the audit says that
-//! its record was delivered. So a run that breaks off is simply run again, and a letter is never
-//! moved or deleted. Each success is an audit record that says `redriven`; `verify` then counts the
-//! record as delivered.
+//! The log is the only record of what was redriven: a letter is due until the audit says that its
+//! record was delivered. So an interrupted run is simply repeated, and a letter is never moved or
+//! deleted. Each success is an audit record marked `redriven`; `verify` then counts the record as
+//! delivered.
 //!
-//! One call at a time, each of one record, at the sink's own pace, in the order of the letters of
-//! a partition. What has to wait holds back the later letters of its key. Redriven records come
-//! after what the sink delivered meanwhile: the order of a key is kept among them, not with those.
+//! A run makes one call at a time, each with one record, at the sink's rate limit, in the order of a
+//! partition's letters. A letter that must wait blocks later letters of its key. The order of a key
+//! holds among redriven records, but not with records that the sink delivered meanwhile.
 //!
 //! Deliberately absent: a consumer group. The sink itself may run meanwhile.
 
@@ -22,88 +22,88 @@ use tillrace_core::topics::Topics;
 use tillrace_log::{Log, LogError, LogView, Partition, Topic};
 use tokio::time::Instant;
 
-pub use self::due::{Due, due};
+pub use self::due::{DueLetter, due};
 use self::due::{READ_WAIT, read_letter, refuse_files};
 pub use self::error::RedriveError;
-use crate::audit::{self, Chain, Outcome};
-use crate::connector::{Answer, Batch, CallError, Connector, Verdict};
-use crate::dead;
+use crate::audit::{AuditEntry, AuditOutcome, HashChain};
+use crate::connector::{CallError, Connector, DeliveryBatch, DeliveryReply, RecordOutcome};
+use crate::dead_letter;
 use crate::delivery::connect;
-use crate::engine::{Journal, Pacer, wall_clock};
+use crate::engine::{AuditWriter, RateLimiter, wall_clock};
 use crate::failure::{ErrorChain, FailureCode};
 use crate::filter::Filter;
-use crate::record::{Record, Source, Unreadable};
-use crate::settings::{Retry, SinkSettings};
+use crate::record::{Record, RecordError, SourceTopic};
+use crate::settings::{RetrySettings, SinkSettings};
 
-/// What became of a letter that was sent again.
+/// The outcome of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fate {
+pub enum LetterOutcome {
     /// The backend has it.
     Delivered,
-    /// It stays dead, for this reason.
-    Left(String),
-    /// It was not tried: an earlier letter of its key has to wait.
-    Behind,
+    /// It remains a dead letter, for this reason.
+    Failed(String),
+    /// It was not tried, because an earlier letter of its key has to wait.
+    Blocked,
 }
 
-/// How many letters there were of each fate.
+/// Totals of a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Redriven {
+pub struct RedriveTotals {
     /// Delivered.
     pub delivered: u64,
-    /// Left among the dead letters, those not tried included.
+    /// Remaining dead letters, those not tried included.
     pub left: u64,
 }
 
-/// Sends letters again and tells `heard` of each.
+/// Sends letters again, and calls `report` for each.
 ///
 /// # Errors
-/// When the connector cannot be made, the backend stays unavailable, or the log fails.
+/// When the connector cannot be created, the backend stays unavailable, or the log fails.
 pub async fn redrive(
     log: &Arc<dyn Log>,
     topics: &Topics,
     sink: &SinkSettings,
-    due: &[Due],
-    heard: &mut (dyn FnMut(&Due, &Fate) + Send),
-) -> Result<Redriven, RedriveError> {
+    due: &[DueLetter],
+    report: &mut (dyn FnMut(&DueLetter, &LetterOutcome) + Send),
+) -> Result<RedriveTotals, RedriveError> {
     refuse_files(sink)?;
-    let mut sending = Sending::new(log, topics, sink).await?;
-    let mut total = Redriven::default();
+    let mut run = RedriveRun::new(log, topics, sink).await?;
+    let mut total = RedriveTotals::default();
     let mut held: BTreeSet<(Partition, &str)> = BTreeSet::new();
     for letter in due {
         let key = (letter.partition, letter.key.as_str());
-        let fate = if held.contains(&key) {
-            Fate::Behind
+        let outcome = if held.contains(&key) {
+            LetterOutcome::Blocked
         } else {
-            let (fate, waits) = sending.send(&**log, letter).await?;
+            let (outcome, waits) = run.send(&**log, letter).await?;
             if waits {
                 held.insert(key);
             }
-            fate
+            outcome
         };
-        match fate {
-            Fate::Delivered => total.delivered += 1,
-            Fate::Left(_) | Fate::Behind => total.left += 1,
+        match outcome {
+            LetterOutcome::Delivered => total.delivered += 1,
+            LetterOutcome::Failed(_) | LetterOutcome::Blocked => total.left += 1,
         }
-        heard(letter, &fate);
+        report(letter, &outcome);
     }
     Ok(total)
 }
 
-/// What a run needs, from the first letter to the last.
-struct Sending {
+/// The state of a run.
+struct RedriveRun {
     source: Topic,
     dead: Topic,
-    kind: Source,
+    kind: SourceTopic,
     filter: Filter,
     connector: Arc<dyn Connector>,
-    journal: Journal,
-    chains: BTreeMap<Partition, Chain>,
-    pacer: Pacer,
-    retry: Retry,
+    audit_writer: AuditWriter,
+    chains: BTreeMap<Partition, HashChain>,
+    rate_limiter: RateLimiter,
+    retry: RetrySettings,
 }
 
-impl Sending {
+impl RedriveRun {
     async fn new(
         log: &Arc<dyn Log>,
         topics: &Topics,
@@ -114,42 +114,55 @@ impl Sending {
         let audit = topics.audit.clone();
         Ok(Self {
             connector: connect(sink, log, topics).await?,
-            journal: Journal::new(&sink.name, source.clone(), dead.clone(), audit, log.producer()?),
+            audit_writer: AuditWriter::new(
+                &sink.name,
+                source.clone(),
+                dead.clone(),
+                audit,
+                log.producer()?,
+            ),
             source,
             dead,
             kind: sink.to.source(),
             filter: sink.filter.clone(),
             chains: BTreeMap::new(),
-            pacer: Pacer::new(sink.flow.rate),
+            rate_limiter: RateLimiter::new(sink.flow.rate),
             retry: sink.flow.retry,
         })
     }
 
-    /// Sends a letter; returns its fate, and whether the later ones of its key must wait for it.
-    async fn send(&mut self, view: &dyn LogView, due: &Due) -> Result<(Fate, bool), RedriveError> {
+    /// Sends a letter; returns its outcome, and whether later letters of its key must wait.
+    async fn send(
+        &mut self,
+        view: &dyn LogView,
+        due: &DueLetter,
+    ) -> Result<(LetterOutcome, bool), RedriveError> {
         let partition = due.partition;
         let Some(record) = self.record(view, due)? else {
             let left = "the letter holds only a part of it, and its topic no longer has the whole";
-            return Ok((Fate::Left(left.to_owned()), false));
+            return Ok((LetterOutcome::Failed(left.to_owned()), false));
         };
-        match self.concerns(&record) {
+        match self.accepts(&record) {
             Ok(true) => {}
-            Ok(false) => return Ok((Fate::Left("not for this sink".to_owned()), false)),
+            Ok(false) => return Ok((LetterOutcome::Failed("not for this sink".to_owned()), false)),
             Err(error) => {
-                return Ok((Fate::Left(format!("unreadable: {}", ErrorChain(&error))), false));
+                return Ok((
+                    LetterOutcome::Failed(format!("unreadable: {}", ErrorChain(&error))),
+                    false,
+                ));
             }
         }
-        let batch = Batch { partition, delivered_to: 0, records: vec![record] };
+        let batch = DeliveryBatch { partition, delivered_to: 0, records: vec![record] };
         let (started, begun) = (wall_clock(), Instant::now());
         let mut wait = self.retry.initial;
         let mut attempts = 0;
-        let (answer, verdict) = loop {
-            tokio::time::sleep_until(self.pacer.next_call(Instant::now())).await;
-            self.pacer.called(Instant::now());
+        let (answer, outcome) = loop {
+            tokio::time::sleep_until(self.rate_limiter.next_call(Instant::now())).await;
+            self.rate_limiter.called(Instant::now());
             attempts += 1;
             let last = attempts >= self.retry.attempts();
-            let after = match judge(self.connector.deliver(&batch).await) {
-                Ok((answer, Verdict::Retry { after, .. })) if !last => {
+            let after = match single_outcome(self.connector.deliver(&batch).await) {
+                Ok((answer, RecordOutcome::Retry { after, .. })) if !last => {
                     drop(answer);
                     after
                 }
@@ -158,43 +171,43 @@ impl Sending {
                 Err(CallError::Unavailable { after, .. } | CallError::Throttled { after }) => after,
                 Err(error) => return Err(RedriveError::Backend(error)),
             };
-            self.pacer.hold(Instant::now(), after.unwrap_or(wait));
+            self.rate_limiter.pause(Instant::now(), after.unwrap_or(wait));
             wait = (wait * 2).min(self.retry.longest);
         };
-        match verdict {
-            Verdict::Delivered => {}
-            Verdict::Rejected { code, detail } => {
-                return Ok((Fate::Left(format!("{code}: {detail}")), false));
+        match outcome {
+            RecordOutcome::Delivered => {}
+            RecordOutcome::Rejected { code, detail } => {
+                return Ok((LetterOutcome::Failed(format!("{code}: {detail}")), false));
             }
-            Verdict::Unreadable { detail } => {
-                return Ok((Fate::Left(format!("unreadable: {detail}")), false));
+            RecordOutcome::Unreadable { detail } => {
+                return Ok((LetterOutcome::Failed(format!("unreadable: {detail}")), false));
             }
-            Verdict::Retry { code, .. } => return Ok((Fate::Left(code), true)),
-            Verdict::DependencyMissing => {
-                return Ok((Fate::Left("dependency_missing".to_owned()), true));
+            RecordOutcome::Retry { code, .. } => return Ok((LetterOutcome::Failed(code), true)),
+            RecordOutcome::DependencyMissing => {
+                return Ok((LetterOutcome::Failed("dependency_missing".to_owned()), true));
             }
         }
-        let entry = audit::Entry {
-            outcome: Outcome::Delivered,
+        let entry = AuditEntry {
+            outcome: AuditOutcome::Delivered,
             status: answer.status,
             attempts,
             started,
             elapsed: begun.elapsed(),
             offsets: vec![(due.offset, None)],
         };
-        let journal = &self.journal;
-        let chain = self.chains.entry(partition).or_insert_with(|| journal.chain().redriven());
-        let rows = journal.rows(chain, partition, &[], &[entry])?;
-        journal.publish(rows).await?;
-        Ok((Fate::Delivered, false))
+        let audit_writer = &self.audit_writer;
+        let chain = self.chains.entry(partition).or_insert_with(|| audit_writer.chain().redriven());
+        let rows = audit_writer.rows(chain, partition, &[], &[entry])?;
+        audit_writer.publish(rows).await?;
+        Ok((LetterOutcome::Delivered, false))
     }
 
-    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
-        Ok(self.filter.passes(&self.kind.head(record)?) && self.connector.concerns(record)?)
+    fn accepts(&self, record: &Record) -> Result<bool, RecordError> {
+        Ok(self.filter.passes(&self.kind.header(record)?) && self.connector.accepts(record)?)
     }
 
-    /// Reads the record that a letter stands for; from its own topic if the letter is not all of it.
-    fn record(&self, view: &dyn LogView, due: &Due) -> Result<Option<Record>, RedriveError> {
+    /// Reads the record of a letter, from its own topic if the letter does not hold all of it.
+    fn record(&self, view: &dyn LogView, due: &DueLetter) -> Result<Option<Record>, RedriveError> {
         let mut reader = view.reader(&self.dead, due.partition, due.letter)?;
         let entry = reader.read(1, READ_WAIT)?.into_iter().next();
         let entry = entry
@@ -212,7 +225,7 @@ impl Sending {
     fn original(
         &self,
         view: &dyn LogView,
-        due: &Due,
+        due: &DueLetter,
         digest: &str,
     ) -> Result<Option<Record>, RedriveError> {
         let mut reader = match view.reader(&self.source, due.partition, due.offset) {
@@ -220,27 +233,29 @@ impl Sending {
             reader => reader?,
         };
         let entry = reader.read(1, READ_WAIT)?.into_iter().next();
-        let record = entry
-            .map(Record::from_entry)
-            .filter(|record| record.offset == due.offset && dead::digest(&record.value) == digest);
+        let record = entry.map(Record::from_entry).filter(|record| {
+            record.offset == due.offset && dead_letter::digest(&record.value) == digest
+        });
         Ok(record)
     }
 }
 
-/// Takes the verdict on the one record of a call; a refusal of the whole is one of it.
-fn judge(result: Result<Answer, CallError>) -> Result<(Answer, Verdict), CallError> {
+/// Returns the outcome of the one record of a call; a refused call is a rejected record.
+fn single_outcome(
+    result: Result<DeliveryReply, CallError>,
+) -> Result<(DeliveryReply, RecordOutcome), CallError> {
     match result {
-        Ok(mut answer) if answer.verdicts.len() == 1 => {
-            let verdict = answer.verdicts.remove(0);
-            Ok((answer, verdict))
+        Ok(mut answer) if answer.outcomes.len() == 1 => {
+            let outcome = answer.outcomes.remove(0);
+            Ok((answer, outcome))
         }
-        Ok(Answer { status, .. }) => {
+        Ok(DeliveryReply { status, .. }) => {
             let code = FailureCode::ShortAnswer;
             Err(CallError::Unavailable { code, status, after: None, source: None })
         }
         Err(CallError::Refused { status, detail }) => {
-            let answer = Answer { status: Some(status), verdicts: Vec::new() };
-            Ok((answer, Verdict::Rejected { code: format!("status_{status}"), detail }))
+            let answer = DeliveryReply { status: Some(status), outcomes: Vec::new() };
+            Ok((answer, RecordOutcome::Rejected { code: format!("status_{status}"), detail }))
         }
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
-//! Settings of the delivery role: which sinks there are, and how gently each is treated.
+//! Settings of the delivery role: the sinks, and the limits of each.
 //!
-//! What only one connector needs stands with that connector; defaults stand here or there, once.
+//! Settings of one connector are in its module. Each default is defined once, here or there.
 
 mod flow;
 mod target;
@@ -12,33 +12,36 @@ use serde::Deserialize;
 use tillrace_log::setting::{Inspection, Secret, SettingErrors};
 
 pub(crate) use self::flow::LONGEST_SETTING;
-pub use self::flow::{Batch, BreakerSettings, Flow, InHand, Rate, RecordPlace, Retry};
+pub use self::flow::{
+    BatchSettings, BreakerSettings, CallRateSettings, FlowSettings, InFlightSettings,
+    RecordPosition, RetrySettings,
+};
 pub use self::target::Target;
 use crate::connector::Ordering;
 use crate::filter::Filter;
 
 const LONGEST_NAME: usize = 40;
 
-/// One sink: what it is called, where it delivers, what it leaves out, how it flows.
+/// One sink: its name, target, filter and limits.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SinkSettings {
     /// Names its consumer group, its dead-letter topic, its audit records and its metrics.
     pub name: String,
-    /// The connector and where it delivers to.
+    /// The connector and its target.
     pub to: Target,
-    /// What it leaves out, on top of what its connector is not concerned with.
+    /// The records it delivers, of those that its connector accepts.
     #[serde(default)]
     pub filter: Filter,
     /// Batches, limits, retries.
     #[serde(default)]
-    pub flow: Flow,
+    pub flow: FlowSettings,
 }
 
 impl SinkSettings {
     /// Makes settings with the defaults.
     pub fn new(name: &str, to: Target) -> Self {
-        Self { name: name.to_owned(), to, filter: Filter::default(), flow: Flow::default() }
+        Self { name: name.to_owned(), to, filter: Filter::default(), flow: FlowSettings::default() }
     }
 
     /// Returns every secret, with its path within the sink.
@@ -47,13 +50,13 @@ impl SinkSettings {
         secrets.map(|(path, secret)| (format!("to.{path}"), secret)).collect()
     }
 
-    /// Notes what the types do not say.
+    /// Reports invalid settings.
     pub fn inspect(&self, found: &mut Inspection) {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         found.require(
             (1..=LONGEST_NAME).contains(&self.name.len()) && self.name.bytes().all(plain),
             "name",
-            "is no name of a sink",
+            "is not a valid name of a sink",
             "use 1 to 40 of a-z, 0-9 and -",
         );
         found.within("to", |found| self.to.inspect(found));
@@ -67,23 +70,23 @@ impl SinkSettings {
     }
 }
 
-/// Notes what is wrong with sinks, each by itself and together.
+/// Reports invalid settings of sinks, each by itself and all together.
 pub fn inspect(sinks: &[SinkSettings], found: &mut Inspection) {
-    let (mut names, mut places) = (BTreeSet::new(), HashSet::new());
+    let (mut names, mut locations) = (BTreeSet::new(), HashSet::new());
     found.each("sinks", sinks, |found, sink| {
         sink.inspect(found);
         if let Target::Parquet(files) = &sink.to {
             found.require(
-                places.insert((files.place_key(), files.source)),
-                "to.place",
-                "is another sink's too",
-                "give each sink a place of its own: of two that write one, each loses rows",
+                locations.insert((files.location_key(), files.source)),
+                "to.location",
+                "is also the location of another sink",
+                "give each sink a location of its own: of two that write to one, each loses rows",
             );
         }
         found.require(
             names.insert(&sink.name),
             "name",
-            "is another sink's too",
+            "is also the name of another sink",
             "name each sink differently: the name is its consumer group",
         );
     });

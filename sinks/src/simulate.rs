@@ -1,8 +1,8 @@
-//! Simulated ERP and CRM backends, for the demo and for tests. Not for production: they forget.
+//! Simulated ERP and CRM backends, for the demo and for tests. They keep everything in memory only.
 //!
-//! A [`SimulatedBackend`] listens on loopback and behaves as backends do: slow, limited, failing
-//! now and then, and at its worst: it books and then drops the connection instead of answering. It
-//! is idempotent by item id, as a real one must be, and it can be asked what it holds.
+//! A [`SimulatedBackend`] listens on loopback and behaves like real ones: slow, rate-limited, failing
+//! now and then, and sometimes booking an item but dropping the connection instead of answering. It
+//! is idempotent by item id, as a real one must be, and its books can be read.
 
 mod books;
 mod faults;

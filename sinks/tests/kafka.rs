@@ -25,11 +25,13 @@ use tillrace_log::{
     Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use tillrace_sinks::Delivery;
-use tillrace_sinks::connector::{Answer, Answering, Batch, Connector, Ordering, Verdict};
-use tillrace_sinks::engine::{Wiring, group};
+use tillrace_sinks::connector::{
+    Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
+};
+use tillrace_sinks::engine::{SinkSpec, group};
 use tillrace_sinks::filter::Filter;
-use tillrace_sinks::record::{Record, Source, Unreadable};
-use tillrace_sinks::settings::{self, Flow};
+use tillrace_sinks::record::{Record, RecordError, SourceTopic};
+use tillrace_sinks::settings::{self, FlowSettings};
 use uuid::Uuid;
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -92,9 +94,9 @@ impl Consumer for WatchedMember {
 
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
         self.consumer.commit(positions)?;
-        let place =
+        let event =
             |position: &Position| Event::Committed(position.partition, position.committed.offset);
-        self.note(positions.iter().map(place));
+        self.note(positions.iter().map(event));
         Ok(())
     }
 }
@@ -200,16 +202,16 @@ impl Connector for Calling {
         Ordering::Key
     }
 
-    fn batch(&self) -> settings::Batch {
+    fn default_batch(&self) -> settings::BatchSettings {
         let linger = Duration::from_millis(1);
-        settings::Batch { max_records: 10, max_bytes: ByteSize::mib(1), linger }
+        settings::BatchSettings { max_records: 10, max_bytes: ByteSize::mib(1), linger }
     }
 
-    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, _: &Record) -> Result<bool, RecordError> {
         Ok(true)
     }
 
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
             let mut underway = Underway(&self.backend, false);
             for record in &batch.records {
@@ -224,9 +226,9 @@ impl Connector for Calling {
                 }
             }
             underway.1 = true;
-            Ok(Answer {
+            Ok(DeliveryReply {
                 status: Some(200),
-                verdicts: vec![Verdict::Delivered; batch.records.len()],
+                outcomes: vec![RecordOutcome::Delivered; batch.records.len()],
             })
         })
     }
@@ -278,15 +280,15 @@ impl Stage {
     fn start(&self, member: &'static str, commit_every: Duration) -> Delivery {
         let log = KafkaLog::connect(self.settings.clone()).unwrap();
         let log: Arc<dyn Log> = Arc::new(Watched { log, member, events: Arc::clone(&self.events) });
-        let wiring = Wiring {
+        let spec = SinkSpec {
             name: "erp".into(),
-            source: Source::Transactions,
+            source: SourceTopic::Transactions,
             filter: Filter::default(),
-            flow: Flow { commit_every, ..Flow::default() },
+            flow: FlowSettings { commit_every, ..FlowSettings::default() },
             connector: Arc::new(Calling { member, backend: Arc::clone(&self.backend) }),
         };
-        Delivery::start_wired(
-            vec![wiring],
+        Delivery::start_sinks(
+            vec![spec],
             &log,
             &self.topics,
             &mut Registry::default(),
@@ -314,7 +316,7 @@ impl Stage {
         audited
     }
 
-    /// Whether the group's place is the end of the partition.
+    /// Tells whether the group has committed up to the end of the partition.
     fn is_done(&self, partition: Partition) -> bool {
         let (group, topic) = (group(&self.topics, "erp"), &self.topics.transactions);
         let committed = self.log.committed(&group, topic, partition).unwrap();
@@ -383,21 +385,21 @@ async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 async fn ended_well(delivery: Delivery) {
     for (sink, health) in delivery.drain().await {
-        assert!(health.is_well(), "{sink}: {health}");
+        assert!(health.is_healthy(), "{sink}: {health}");
     }
 }
 
-/// No member commits what it does not have, and no partition's place ever goes back.
+/// No member commits what it does not have, and no partition's committed offset ever goes back.
 fn assert_committed_by_owners_only(events: &[(&'static str, Event)]) {
     let mut owned: BTreeSet<(&str, Partition)> = BTreeSet::new();
-    let mut places = BTreeMap::new();
+    let mut committed = BTreeMap::new();
     for (member, event) in events {
         match event {
             Event::Assigned(partition) => assert!(owned.insert((member, *partition))),
             Event::Revoked(partition) => assert!(owned.remove(&(member, *partition))),
             Event::Committed(partition, offset) => {
                 assert!(owned.contains(&(member, *partition)), "{member} lost {partition} before");
-                let before = places.insert(*partition, *offset).unwrap_or(0);
+                let before = committed.insert(*partition, *offset).unwrap_or(0);
                 assert!(before <= *offset, "partition {partition}: {before}, then {offset}");
             }
         }

@@ -16,10 +16,10 @@ use tillrace_core::topics::Topics;
 use tillrace_log::local::{LocalLog, LocalSettings};
 use tillrace_log::setting::Secret;
 use tillrace_log::{Log, Row};
-use tillrace_sinks::connector::{Batch, CallError, Connector as _};
+use tillrace_sinks::connector::{CallError, Connector as _, DeliveryBatch};
 use tillrace_sinks::failure::FailureCode;
 use tillrace_sinks::parquet::{ParquetFiles, ParquetSettings, S3Settings};
-use tillrace_sinks::record::{Record, Source};
+use tillrace_sinks::record::{Record, SourceTopic};
 
 use self::s3_server::{BUCKET, KEY, KEY_ID, S3Server};
 
@@ -56,8 +56,8 @@ impl Lake {
             access_key_id: Secret::new(KEY_ID),
             secret_access_key: Secret::new(secret),
         };
-        let place = format!("s3://{BUCKET}/tills/raw");
-        let settings = ParquetSettings { source: Source::Deltas, place, s3: Some(s3) };
+        let location = format!("s3://{BUCKET}/tills/raw");
+        let settings = ParquetSettings { source: SourceTopic::Deltas, location, s3: Some(s3) };
         let log = Arc::clone(&self.log);
         ParquetFiles::open(&settings, log, &self.topics, "lake").unwrap()
     }
@@ -67,7 +67,7 @@ impl Lake {
         let folder = self.server.bucket().join("tills/raw/inventory.deltas.v1");
         let mut files: Vec<PathBuf> =
             folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
-        // A file beside them says whose the place is.
+        // A file beside them names the owner.
         files.retain(|file| file.extension().is_some_and(|end| end == "parquet"));
         files.sort();
         let mut offsets = Vec::new();
@@ -83,14 +83,14 @@ impl Lake {
     }
 }
 
-fn batch(offsets: std::ops::Range<u64>) -> Batch {
+fn batch(offsets: std::ops::Range<u64>) -> DeliveryBatch {
     let record = |offset| {
         let value = format!(
             r#"{{"id":"d{offset}","generation":"g1","partition":0,"from_offset":0,"to_offset":1,"tenant":"acme","store":"1","sku":"A","unit":"C62","window_start":"2026-11-27T08:15:00Z","window_seconds":60,"business_date":"2026-11-27","net":"1","sold":"0","returned":"0","adjusted":"1","events":1}}"#
         );
         Record::new(offset, 0, "acme/1/A", value)
     };
-    Batch { partition: 0, delivered_to: 0, records: offsets.map(record).collect() }
+    DeliveryBatch { partition: 0, delivered_to: 0, records: offsets.map(record).collect() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,7 +67,7 @@ fn summary(settings: &Settings, warnings: usize) -> String {
     )
 }
 
-/// Tries to reach log, back ends and places for files, and returns how many could not be.
+/// Tries to reach log, back ends and locations of files, and returns how many could not be.
 async fn probe(settings: &Settings) -> anyhow::Result<usize> {
     let mut unreached = 0;
     let mut tell = |what: &str, found: anyhow::Result<String>| {
@@ -126,12 +126,12 @@ fn foreign_places(settings: &Settings) -> Vec<String> {
     };
     let topics = settings.topics();
     let mut foreign = Vec::new();
-    for (place, sink) in settings.sinks.iter().enumerate() {
+    for (index, sink) in settings.sinks.iter().enumerate() {
         if let Target::Parquet(files) = &sink.to
             && let Err(error) = files.check_owner(&topics, &sink.name, &log)
         {
-            let remedy = "give each sink of each log a place of its own";
-            foreign.push(format!("sinks[{place}].to.place: {error}; {remedy}"));
+            let remedy = "give each sink of each log a location of its own";
+            foreign.push(format!("sinks[{index}].to.location: {error}; {remedy}"));
         }
     }
     foreign

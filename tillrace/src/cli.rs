@@ -127,7 +127,7 @@ impl std::convert::From<&LogSource> for Source {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) source: Source,
-    /// Also try to reach the log, the back ends and the places for files. Nothing is written.
+    /// Also try to reach the log, the back ends and the locations of files. Nothing is written.
     #[arg(long)]
     pub(crate) probe: bool,
     /// Exit with 1 for warnings too.

@@ -12,6 +12,7 @@ mod load;
 mod node;
 mod read;
 pub(crate) mod reference;
+mod renamed;
 mod report;
 pub(crate) mod schema;
 mod yaml;

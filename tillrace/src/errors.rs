@@ -11,9 +11,9 @@ use tillrace_log::LogError;
 use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::setting::{SecretError, SettingErrors};
 use tillrace_sinks::connector::CallError;
-use tillrace_sinks::engine::{JournalError, SinkError};
+use tillrace_sinks::engine::{AuditWriterError, SinkError};
 use tillrace_sinks::http::BackendError;
-use tillrace_sinks::parquet::{OwnerError, PlaceError, RecountError};
+use tillrace_sinks::parquet::{FileStoreError, OwnerError, RecountError};
 use tillrace_sinks::redrive::RedriveError;
 use tillrace_sinks::{ProbeError, StartError};
 
@@ -46,7 +46,7 @@ macro_rules! operator_errors {
 operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError
     GatewayError DrainError RoleError AggregateError LogError
-    StartError BackendError PlaceError OwnerError SinkError JournalError CallError
+    StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
     ProbeError RecountError RedriveError ReleaseError DemoError
 }
 
@@ -110,7 +110,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Delivery: what a backend says of a call", CallError::EXPLANATIONS),
             ("Delivery: what stands still", SINK_CONDITIONS),
             ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
-            ("Delivery: its audit", JournalError::EXPLANATIONS),
+            ("Delivery: its audit", AuditWriterError::EXPLANATIONS),
             ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
             ("Starting on the local log", &[LOG_HELD]),
             (
@@ -207,8 +207,8 @@ and what to do. What happened where is in the text beside the code. Made from th
         ("OwnerSays", "the cause in a LogError"),
         ("StateError", "the cause in AggregateError::State"),
         ("UnreadableReason", "the text of a record set aside"),
-        ("Unreadable", "the text of a dead letter, or of SinkError::Unreadable"),
-        ("EnvelopeError", "the cause in UnreadableReason or Unreadable"),
+        ("RecordError", "the text of a dead letter, or of SinkError::Unreadable"),
+        ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
         ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
         ("YamlError", "a line of a Report, with a remedy of its own"),
         ("ExemptRangeError", "a line of SettingErrors, with a remedy of its own"),
@@ -217,16 +217,19 @@ and what to do. What happened where is in the text beside the code. Made from th
             "BodyError",
             "what a sender is told: docs/problems.md; of a Parquet file, FailureCode::EncodeFailed",
         ),
-        ("ChainError", "the cause of FailureCode::ForeignFile, or of the code of its PlaceError"),
+        (
+            "FileSequenceError",
+            "the cause of FailureCode::ForeignFile, or the code of its FileStoreError",
+        ),
         ("RowError", "the text of a dead letter"),
-        ("Stopped", "the cause of FailureCode::FilesMissing and BelowCommitted"),
+        ("PublishError", "the cause of FailureCode::FilesMissing and BelowCommitted"),
         ("FileFault", "a difference that a recount finds"),
         ("Malformed", "what a sender is told: docs/problems.md"),
         ("Rejection", "what a sender is told: docs/problems.md"),
         ("RateExceeded", "what a sender is told: docs/problems.md"),
-        ("NoCredit", "what a sender is told: docs/problems.md"),
+        ("BudgetExhausted", "what a sender is told: docs/problems.md"),
         ("TooManyNames", "what a sender is told: docs/problems.md; the condition too_many_names"),
-        ("HungUp", "simulated"),
+        ("ConnectionClosed", "simulated"),
     ];
 
     #[test]

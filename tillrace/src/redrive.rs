@@ -8,7 +8,7 @@ use anyhow::Context;
 use tillrace_core::topics::Topics;
 use tillrace_log::Log;
 use tillrace_sinks::SinkSettings;
-use tillrace_sinks::redrive::{self, Due, Fate, Redriven};
+use tillrace_sinks::redrive::{self, DueLetter, LetterOutcome, RedriveTotals};
 
 use crate::cli::RedriveArgs;
 use crate::config::Settings;
@@ -41,7 +41,7 @@ pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
     if !confirm(&format!("Send {} of them to {} again?", due.len(), sink.name), args.consent.yes)? {
         return Ok(ExitCode::FAILURE);
     }
-    let Redriven { delivered, left } = send(&log, &topics, sink, &due).await?;
+    let RedriveTotals { delivered, left } = send(&log, &topics, sink, &due).await?;
     writeln!(io::stdout().lock(), "{delivered} delivered, {left} left among the dead letters")
         .context("print the result")?;
     Ok(if left == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -51,28 +51,28 @@ async fn send(
     log: &Arc<dyn Log>,
     topics: &Topics,
     sink: &SinkSettings,
-    due: &[Due],
-) -> anyhow::Result<Redriven> {
+    due: &[DueLetter],
+) -> anyhow::Result<RedriveTotals> {
     let mut unprinted = None;
-    let mut heard = |due: &Due, fate: &Fate| {
-        let fate = match fate {
-            Fate::Delivered => "delivered",
-            Fate::Left(reason) => reason,
-            Fate::Behind => "not tried: an earlier one of its key has to wait",
+    let mut report = |due: &DueLetter, outcome: &LetterOutcome| {
+        let outcome = match outcome {
+            LetterOutcome::Delivered => "delivered",
+            LetterOutcome::Failed(reason) => reason,
+            LetterOutcome::Blocked => "not tried: an earlier one of its key has to wait",
         };
         let (partition, letter) = (due.partition, due.letter);
-        let line = format!("{partition}/{letter} {}: {fate}", due.key);
+        let line = format!("{partition}/{letter} {}: {outcome}", due.key);
         let printed = writeln!(io::stdout().lock(), "{}", printable(&line));
         unprinted = unprinted.take().or(printed.err());
     };
-    let redriven = redrive::redrive(log, topics, sink, due, &mut heard).await?;
+    let redriven = redrive::redrive(log, topics, sink, due, &mut report).await?;
     unprinted.map_or(Ok(redriven), |error| Err(error).context("print what became of a letter"))
 }
 
-fn list(due: &[Due], sink: &str) -> io::Result<()> {
+fn list(due: &[DueLetter], sink: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     for due in due {
-        let Due { partition, letter, key, reason, error, .. } = due;
+        let DueLetter { partition, letter, key, reason, error, .. } = due;
         writeln!(out, "{}", printable(&format!("{partition}/{letter} {key}: {reason}, {error}")))?;
     }
     writeln!(out, "{} dead letters of {sink} were not delivered since", due.len())

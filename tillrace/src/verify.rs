@@ -35,7 +35,7 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 /// sinks wrote. Blocks.
 ///
 /// # Errors
-/// When the log or a place for files cannot be read.
+/// When the log or a location of files cannot be read.
 pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::Result<Report> {
     let topics = settings.topics();
     let mut sinks = settings.sinks_under_test();
@@ -52,8 +52,8 @@ pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::R
         verify::verify(view.as_ref(), &topics, &sinks, kept_since_ms, &mut |_progress| {})
             .context("recount the log")?;
     for sink in &settings.sinks {
-        if let Target::Parquet(place) = &sink.to {
-            let files = parquet::recount(place, Arc::clone(view), &topics, &sink.name);
+        if let Target::Parquet(settings) = &sink.to {
+            let files = parquet::recount(settings, Arc::clone(view), &topics, &sink.name);
             let check = blocking(files)?
                 .with_context(|| format!("recount the files of sink {}", sink.name))?;
             report.checks.push(check);

@@ -37,7 +37,7 @@ fn sinks(backend: &SimulatedBackend, lake: &Path) -> String {
         },
         {
             "name": "lake",
-            "to": {"kind": "parquet", "source": "transactions", "place": lake},
+            "to": {"kind": "parquet", "source": "transactions", "location": lake},
             "flow": {"batch": batch, "commit_every": "100ms"},
         },
     ])

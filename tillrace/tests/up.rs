@@ -208,7 +208,7 @@ fn a_folder_of_files_that_is_another_sinks_is_refused() {
     std::fs::write(owned.join("_tillrace.json"), r#"{"sink":"swamp","log":"local/x"}"#).unwrap();
     let configuration = folder.path().join("tillrace.yaml");
     let text = format!(
-        "data: {}\nsinks:\n  - name: lake\n    to: {{kind: parquet, source: deltas, place: {}}}\n",
+        "data: {}\nsinks:\n  - name: lake\n    to: {{kind: parquet, source: deltas, location: {}}}\n",
         folder.path().join("data").display(),
         place.display()
     );

@@ -105,7 +105,7 @@ fn base(site: &Site, backends: u16) -> Value {
             {"name": "erp-sales", "to": {"kind": "erp_documents", "backend": backend("documents")}, "flow": flow},
             {"name": "erp-stock", "to": {"kind": "erp_stock_movements", "backend": backend("movements")}, "flow": flow},
             {"name": "crm", "to": {"kind": "crm_points", "backend": backend("points")}, "flow": flow},
-            {"name": "lake", "to": {"kind": "parquet", "source": "transactions", "place": site.lake()}, "flow": files},
+            {"name": "lake", "to": {"kind": "parquet", "source": "transactions", "location": site.lake()}, "flow": files},
         ],
         "telemetry": {"format": "json"},
     });

@@ -10,7 +10,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::fault::KafkaFault;
+use super::error::KafkaFault;
 use super::settings::{Compression, KafkaSettings};
 use crate::{LogError, RECORD_LIMIT_BYTES, Topic};
 
@@ -159,7 +159,7 @@ pub(super) fn reading(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
-/// A client that asks for a group's places from outside.
+/// A client that asks for a group's offsets from outside.
 pub(super) fn asking_for(settings: &KafkaSettings, group: &str) -> ClientConfig {
     let mut config = asking(settings, Isolation::Committed);
     config.set("group.id", group);
@@ -185,7 +185,7 @@ pub(super) fn joining(settings: &KafkaSettings, group: &str, topic: &Topic) -> C
 /// A producer whose acknowledgement means that the in-sync replicas have the row.
 pub(super) fn producing(settings: &KafkaSettings) -> ClientConfig {
     let mut config = base(settings);
-    // librdkafka frees a row's room a little after it reports on it; twice ours is never reached.
+    // librdkafka frees a row's share of its queue a little after it reports on it; twice ours is never reached.
     let rows = settings.queue_rows.saturating_mul(2).to_string();
     let kibibytes = (settings.queue_bytes.as_u64() / 1_024).saturating_mul(2).to_string();
     config
@@ -220,7 +220,7 @@ fn is_encrypted(settings: &KafkaSettings) -> bool {
 /// How long a connection of a transactional producer may be silent, milliseconds; longer than a flush
 /// interval.
 ///
-/// A transaction's places wait for the group's coordinator without a limit of their own, and librdkafka
+/// A transaction's offsets wait for the group's coordinator without a limit of their own, and librdkafka
 /// 2.12 looks for it again only when some broker comes or goes (its issues 5456 and 5511): after
 /// a restarted broker nothing may happen until the brokers close idle connections, ten minutes
 /// later. So we close them. Such a producer also keeps connecting to all brokers, needed or not: one

@@ -7,7 +7,7 @@
 //!
 //! The bound is our own count of rows and bytes, taken for all rows of a call before anything is
 //! handed to librdkafka, whose queue is twice as long and therefore never full. Rows stay in memory
-//! until the last of their call is answered, and so does the room they take.
+//! until the last of their call is answered, and use up the budget as long.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::batch_producer::{BatchProducer, BatchReport, InFlightBatches};
 use super::client::{Shared, producing};
-use super::courier::{Courier, Holds, Reported};
-use super::fault::{KafkaFault, failure_on};
+use super::error::{KafkaFault, failure_on};
 use super::lines;
-use super::room::{Room, size_of};
+use super::queue_budget::{QueueBudget, size_of};
 use crate::explain::code_of;
 use crate::{Full, LogError, OnDurable, Producer, RECORD_LIMIT_BYTES, Row};
 
@@ -32,33 +32,33 @@ const POLL: Duration = Duration::from_millis(50);
 /// Writes rows outside any transaction.
 pub(super) struct KafkaProducer {
     settings: Shared,
-    room: Arc<Room>,
-    holds: Arc<Holds>,
+    budget: Arc<QueueBudget>,
+    in_flight: Arc<InFlightBatches>,
     /// Replaced when librdkafka declares it dead.
-    line: RwLock<Line>,
+    current: RwLock<ProducerThread>,
 }
 
 impl KafkaProducer {
     pub(super) fn open(settings: Shared) -> Result<Self, LogError> {
         let bytes = usize::try_from(settings.queue_bytes.as_u64()).unwrap_or(usize::MAX);
-        let room = Arc::new(Room::new(settings.queue_rows, bytes));
-        let holds = Arc::<Holds>::default();
-        let line = RwLock::new(Line::open(&settings, &holds)?);
-        Ok(Self { settings, room, holds, line })
+        let budget = Arc::new(QueueBudget::new(settings.queue_rows, bytes));
+        let in_flight = Arc::<InFlightBatches>::default();
+        let current = RwLock::new(ProducerThread::open(&settings, &in_flight)?);
+        Ok(Self { settings, budget, in_flight, current })
     }
 
     /// Replaces a dead librdkafka producer. What it still held fails, as retryable, when the old
     /// one is dropped.
     fn revive(&self) {
-        if !self.line.read().courier.is_dead() {
+        if !self.current.read().batch_producer.is_dead() {
             return;
         }
-        let mut line = self.line.write();
-        if line.courier.is_dead() {
-            match Line::open(&self.settings, &self.holds) {
+        let mut current = self.current.write();
+        if current.batch_producer.is_dead() {
+            match ProducerThread::open(&self.settings, &self.in_flight) {
                 Ok(fresh) => {
-                    let dead = std::mem::replace(&mut *line, fresh);
-                    drop(line);
+                    let dead = std::mem::replace(&mut *current, fresh);
+                    drop(current);
                     drop(dead);
                 }
                 Err(error) => {
@@ -73,26 +73,26 @@ impl Producer for KafkaProducer {
     fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
         self.revive();
         let (count, bytes) = (rows.len(), rows.iter().map(size_of).sum());
-        if let Err(refused) = self.room.fits_ever(count, bytes) {
-            self.holds.answer_later(Box::new(move |_| done(vec![Err(refused); count])));
+        if let Err(refused) = self.budget.fits_ever(count, bytes) {
+            self.in_flight.call_back_later(Box::new(move |_| done(vec![Err(refused); count])));
             return Ok(());
         }
-        if !self.room.reserve(count, bytes) {
+        if !self.budget.reserve(count, bytes) {
             return Err(Full { rows, done });
         }
-        let room = Arc::clone(&self.room);
-        let answer = move |reported: Reported| {
+        let budget = Arc::clone(&self.budget);
+        let answer = move |reported: BatchReport| {
             let outcomes = reported.outcomes(undelivered);
             drop(reported);
-            room.release(count, bytes);
+            budget.release(count, bytes);
             done(outcomes);
         };
-        self.line.read().courier.send(rows, Box::new(answer));
+        self.current.read().batch_producer.send(rows, Box::new(answer));
         Ok(())
     }
 
     fn flush(&self, wait: Duration) -> Result<(), LogError> {
-        let answered = self.holds.await_answers(Instant::now() + wait);
+        let answered = self.in_flight.wait_until_answered(Instant::now() + wait);
         answered.then_some(()).ok_or(LogError::TimedOut { action: "flush the producer" })
     }
 }
@@ -115,17 +115,17 @@ fn undelivered(row: &Row, code: RDKafkaErrorCode) -> LogError {
 }
 
 /// A librdkafka producer and the thread that serves it.
-struct Line {
-    courier: Arc<Courier>,
+struct ProducerThread {
+    batch_producer: Arc<BatchProducer>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Line {
-    fn open(settings: &Shared, holds: &Arc<Holds>) -> Result<Self, LogError> {
-        let courier = Arc::new(Courier::open(&producing(settings), holds)?);
+impl ProducerThread {
+    fn open(settings: &Shared, in_flight: &Arc<InFlightBatches>) -> Result<Self, LogError> {
+        let batch_producer = Arc::new(BatchProducer::open(&producing(settings), in_flight)?);
         let stop = Arc::new(AtomicBool::new(false));
-        let (served, stopped) = (Arc::clone(&courier), Arc::clone(&stop));
+        let (served, stopped) = (Arc::clone(&batch_producer), Arc::clone(&stop));
         let thread = std::thread::Builder::new()
             .name("kafka-producer".to_owned())
             .spawn(move || {
@@ -137,12 +137,12 @@ impl Line {
                 action: "start the producer's thread",
                 cause: Arc::new(error),
             })?;
-        Ok(Self { courier, stop, thread: Some(thread) })
+        Ok(Self { batch_producer, stop, thread: Some(thread) })
     }
 }
 
-impl Drop for Line {
-    /// Stops the thread. The last reference to the courier then purges librdkafka's queue, and
+impl Drop for ProducerThread {
+    /// Stops the thread. The last reference to the batch producer then purges librdkafka's queue, and
     /// every row that it still holds is answered.
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);

@@ -4,7 +4,7 @@
 //! objects; `rd_kafka_consume_batch_queue` does that once for all. What the calls below rest on:
 //!
 //! - A queue is a counted reference into the consumer, which it keeps, and is given up before it.
-//! - librdkafka calls the bell from a thread of its own, and never after
+//! - librdkafka calls the waker from a thread of its own, and never after
 //!   `rd_kafka_queue_cb_event_enable` has taken it back under the queue's lock.
 //! - A message is ours from the call that brought it until we destroy it, and its key and value
 //!   stand still so long: a [`Batch`] lends them out and destroys each once.
@@ -25,44 +25,44 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::native_partition;
-use super::entry::{Lent, offset_of};
+use super::record::{BorrowedRecord, offset_of};
 use crate::{Offset, Partition, Topic};
 
 /// Most messages of one call.
 const BATCH: usize = 128;
 
-/// Longest wait for the bell: librdkafka's own events do not all ring it.
-pub(super) const BELL: Duration = Duration::from_millis(100);
+/// Longest wait for a wake-up: not all of librdkafka's own events cause one.
+pub(super) const MAX_WAKE_WAIT: Duration = Duration::from_millis(100);
 
-/// Makes what rings a bell.
-pub(super) fn ringing(bell: &Sender<()>) -> impl Fn() + Send + Sync + 'static {
-    let bell = bell.clone();
+/// Returns a callback that wakes the reading thread.
+pub(super) fn wake_on_event(waker: &Sender<()>) -> impl Fn() + Send + Sync + 'static {
+    let waker = waker.clone();
     move || {
-        // A full channel is a bell that rings already.
-        if bell.try_send(()).is_err() {}
+        // A full channel has a wake-up waiting already.
+        if waker.try_send(()).is_err() {}
     }
 }
 
 /// The queue of one partition.
-pub(super) struct Queue {
+pub(super) struct FetchQueue {
     native: NonNull<native::rd_kafka_queue_t>,
     // Boxed, as librdkafka has its address.
-    bell: Box<Sender<()>>,
+    waker: Box<Sender<()>>,
     // Behind what refers to it.
     _consumer: Arc<dyn Send + Sync>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread.
-unsafe impl Send for Queue {}
+unsafe impl Send for FetchQueue {}
 
-impl Queue {
-    /// Takes a partition's messages out of the consumer's common queue; the bell rings when there are some.
+impl FetchQueue {
+    /// Takes a partition's messages out of the consumer's common queue; the waker is called when there are some.
     /// `None` where librdkafka does not know the partition.
     pub(super) fn split<C: ConsumerContext + 'static>(
         consumer: &Arc<BaseConsumer<C>>,
         topic: &Topic,
         partition: Partition,
-        bell: &Sender<()>,
+        waker: &Sender<()>,
     ) -> Option<Self> {
         let name = CString::new(topic.as_str()).ok()?;
         // SAFETY: the client lives as long as `consumer`; the name is copied.
@@ -74,15 +74,15 @@ impl Queue {
             )
         })?;
         let consumer = Arc::clone(consumer);
-        let queue = Self { native: queue, bell: Box::new(bell.clone()), _consumer: consumer };
-        // SAFETY: the queue is there until it is dropped, and so is the boxed bell.
+        let queue = Self { native: queue, waker: Box::new(waker.clone()), _consumer: consumer };
+        // SAFETY: the queue is there until it is dropped, and so is the boxed waker.
         unsafe {
             native::rd_kafka_queue_forward(queue.native.as_ptr(), ptr::null_mut());
-            let bell = ptr::from_ref::<Sender<()>>(&queue.bell);
+            let waker = ptr::from_ref::<Sender<()>>(&queue.waker);
             native::rd_kafka_queue_cb_event_enable(
                 queue.native.as_ptr(),
-                Some(ring),
-                bell.cast_mut().cast(),
+                Some(wake),
+                waker.cast_mut().cast(),
             );
         }
         Some(queue)
@@ -107,9 +107,9 @@ impl Queue {
     }
 }
 
-impl Drop for Queue {
+impl Drop for FetchQueue {
     fn drop(&mut self) {
-        // SAFETY: the last use of the queue; from here on nobody calls the bell.
+        // SAFETY: the last use of the queue; from here on nobody calls the waker.
         unsafe {
             native::rd_kafka_queue_cb_event_enable(self.native.as_ptr(), None, ptr::null_mut());
             native::rd_kafka_queue_destroy(self.native.as_ptr());
@@ -117,16 +117,16 @@ impl Drop for Queue {
     }
 }
 
-unsafe extern "C" fn ring(_client: *mut native::rd_kafka_t, bell: *mut c_void) {
-    // SAFETY: the bell of a queue that is not dropped; see `Queue::split`.
-    let bell = unsafe { &*bell.cast::<Sender<()>>().cast_const() };
-    // A full channel is a bell that rings already.
-    if bell.try_send(()).is_err() {}
+unsafe extern "C" fn wake(_client: *mut native::rd_kafka_t, waker: *mut c_void) {
+    // SAFETY: the waker of a queue that is not dropped; see `FetchQueue::split`.
+    let waker = unsafe { &*waker.cast::<Sender<()>>().cast_const() };
+    // A full channel has a wake-up waiting already.
+    if waker.try_send(()).is_err() {}
 }
 
-/// What a message says.
-pub(super) enum Said<'a> {
-    Record(Lent<'a>),
+/// What a fetch brought: a record, the end of the partition, or a failure.
+pub(super) enum FetchEvent<'a> {
+    Record(BorrowedRecord<'a>),
     /// All that is committed below this offset has come, as far as the broker asked knows.
     End(Offset),
     Failure(KafkaError),
@@ -144,7 +144,7 @@ impl Batch {
     }
 
     /// Lends out the messages in their order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = Said<'_>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = FetchEvent<'_>> {
         // SAFETY: librdkafka filled in so many, and they are ours until the batch is dropped.
         self.messages[..self.count].iter().map(|&message| unsafe { read(message) })
     }
@@ -161,20 +161,20 @@ impl Drop for Batch {
 
 /// # Safety
 /// The message must live as long as what is lent out of it.
-unsafe fn read<'a>(message: *const native::rd_kafka_message_t) -> Said<'a> {
+unsafe fn read<'a>(message: *const native::rd_kafka_message_t) -> FetchEvent<'a> {
     // SAFETY: the caller's.
     let fields = unsafe { &*message };
     match fields.err.into() {
         RDKafkaErrorCode::NoError => {}
-        RDKafkaErrorCode::PartitionEOF => return Said::End(offset_of(fields.offset)),
-        error => return Said::Failure(KafkaError::MessageConsumption(error)),
+        RDKafkaErrorCode::PartitionEOF => return FetchEvent::End(offset_of(fields.offset)),
+        error => return FetchEvent::Failure(KafkaError::MessageConsumption(error)),
     }
     // SAFETY: librdkafka says where key and value stand, and null where there is none.
     let part = |from: *mut c_void, bytes| unsafe {
         (!from.is_null()).then(|| slice::from_raw_parts(from.cast::<u8>().cast_const(), bytes))
     };
     let mut kind = native::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-    Said::Record(Lent {
+    FetchEvent::Record(BorrowedRecord {
         offset: offset_of(fields.offset),
         // SAFETY: as for the fields.
         timestamp_ms: unsafe { native::rd_kafka_message_timestamp(message, &raw mut kind) },

@@ -15,24 +15,24 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{create, native_offset, native_partition, reading};
 use super::diagnostics::Diagnostics;
-use super::entry::Copier;
-use super::fault::{failure_on, passes};
-use super::queue::{BELL, Queue, Said, ringing};
-use super::view::View;
+use super::error::{failure_on, passes};
+use super::metadata::ClusterMetadata;
+use super::queue::{FetchEvent, FetchQueue, MAX_WAKE_WAIT, wake_on_event};
+use super::record::RecordCopier;
 use crate::{Entry, LogError, Offset, Partition, Reader, Topic};
 
 const ACTION: &str = "read a partition";
 
 /// Reads one partition in order.
 pub(super) struct KafkaReader {
-    view: Arc<View>,
+    cluster: Arc<ClusterMetadata>,
     // Before the consumer: a queue must not outlive it.
-    queue: Queue,
+    queue: FetchQueue,
     consumer: Arc<BaseConsumer<Diagnostics>>,
-    rung: Receiver<()>,
+    wakeups: Receiver<()>,
     topic: Topic,
     partition: Partition,
-    copier: Copier,
+    copier: RecordCopier,
     position: Offset,
     /// What fetching met behind the records taken, until it is dealt with: librdkafka says it once.
     failed: Option<KafkaError>,
@@ -40,28 +40,28 @@ pub(super) struct KafkaReader {
 
 impl KafkaReader {
     pub(super) fn open(
-        view: &Arc<View>,
+        cluster: &Arc<ClusterMetadata>,
         topic: &Topic,
         partition: Partition,
         from: Offset,
     ) -> Result<Self, LogError> {
-        view.bounds_around(topic, partition, from)?;
+        cluster.bounds_around(topic, partition, from)?;
         let mut consumer: BaseConsumer<Diagnostics> =
-            create(&reading(&view.settings), Diagnostics::default())?;
-        let (bell, rung) = bounded(1);
-        consumer.set_nonempty_callback(ringing(&bell));
+            create(&reading(&cluster.settings), Diagnostics::default())?;
+        let (waker, wakeups) = bounded(1);
+        consumer.set_nonempty_callback(wake_on_event(&waker));
         let consumer = Arc::new(consumer);
-        let Some(queue) = Queue::split(&consumer, topic, partition, &bell) else {
+        let Some(queue) = FetchQueue::split(&consumer, topic, partition, &waker) else {
             return Err(LogError::UnknownTopic { topic: topic.clone() });
         };
         let reader = Self {
-            view: Arc::clone(view),
+            cluster: Arc::clone(cluster),
             queue,
             consumer,
-            rung,
+            wakeups,
             topic: topic.clone(),
             partition,
-            copier: Copier::new(topic, partition),
+            copier: RecordCopier::new(topic, partition),
             position: from,
             failed: None,
         };
@@ -87,17 +87,17 @@ impl KafkaReader {
             if batch.is_empty() {
                 break;
             }
-            for said in batch.iter() {
-                match said {
-                    Said::Record(lent) if lent.offset >= self.position => {
-                        self.position = lent.offset + 1;
-                        entries.push(self.copier.copy(lent));
+            for event in batch.iter() {
+                match event {
+                    FetchEvent::Record(record) if record.offset >= self.position => {
+                        self.position = record.offset + 1;
+                        entries.push(self.copier.copy(record));
                     }
-                    Said::Record(_before) => {}
-                    Said::End(end) => self.position = self.position.max(end),
+                    FetchEvent::Record(_before) => {}
+                    FetchEvent::End(end) => self.position = self.position.max(end),
                     // librdkafka goes on by itself.
-                    Said::Failure(error) if passes(&error) => {}
-                    Said::Failure(error) => self.failed = Some(error),
+                    FetchEvent::Failure(error) if passes(&error) => {}
+                    FetchEvent::Failure(error) => self.failed = Some(error),
                 }
             }
         }
@@ -105,17 +105,17 @@ impl KafkaReader {
     }
 
     /// Deals with what fetching met.
-    fn judge(&mut self) -> Result<(), LogError> {
+    fn handle_error(&mut self) -> Result<(), LogError> {
         let Some(error) = self.failed.take() else { return Ok(()) };
         let code = error.rdkafka_error_code();
         if !matches!(
             code,
             Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange)
         ) {
-            return Err(self.view.failure_on(&self.topic, ACTION, error));
+            return Err(self.cluster.failure_on(&self.topic, ACTION, error));
         }
         // librdkafka fetches no more until it is told to.
-        let within = self.view.bounds_around(&self.topic, self.partition, self.position);
+        let within = self.cluster.bounds_around(&self.topic, self.partition, self.position);
         let again = within.and_then(|_| self.fetch());
         if again.is_err() {
             self.failed = Some(error);
@@ -130,7 +130,7 @@ impl KafkaReader {
         if !down && passes(&error) {
             return Ok(());
         }
-        Err(self.view.failure_on(&self.topic, ACTION, error))
+        Err(self.cluster.failure_on(&self.topic, ACTION, error))
     }
 }
 
@@ -144,11 +144,11 @@ impl Reader for KafkaReader {
             if self.position > before || max_records == 0 {
                 return Ok(entries);
             }
-            self.judge()?;
+            self.handle_error()?;
             self.serve()?;
             let left = until.saturating_duration_since(Instant::now());
-            match self.rung.recv_timeout(left.min(BELL)) {
-                Err(RecvTimeoutError::Timeout) if left <= BELL => return Ok(entries),
+            match self.wakeups.recv_timeout(left.min(MAX_WAKE_WAIT)) {
+                Err(RecvTimeoutError::Timeout) if left <= MAX_WAKE_WAIT => return Ok(entries),
                 _ => {}
             }
         }

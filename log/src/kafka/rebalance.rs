@@ -1,4 +1,4 @@
-//! What the group tells a member, and how it is answered.
+//! Rebalances: what the group tells a consumer, and how it is answered.
 //!
 //! librdkafka calls this inside a poll of the member's own thread, so a rebalance is never handled
 //! while a flush is under way.
@@ -17,9 +17,9 @@ use super::diagnostics::{report_error, report_line};
 use super::lines;
 use crate::Partition;
 
-/// How long the callback waits for the group's places. They stay unknown for longer while a dead
+/// How long the callback waits for the group's offsets. They stay unknown for longer while a dead
 /// owner's transaction is open.
-const PLACES_WAIT: Duration = Duration::from_secs(2);
+const OFFSETS_WAIT: Duration = Duration::from_secs(2);
 
 /// A rebalance, as the group's callback saw it.
 pub(super) enum Rebalance {
@@ -31,18 +31,18 @@ pub(super) enum Rebalance {
 
 /// What librdkafka calls inside a poll.
 #[derive(Default)]
-pub(super) struct Group {
+pub(super) struct RebalanceContext {
     rebalances: Mutex<VecDeque<Rebalance>>,
 }
 
-impl Group {
+impl RebalanceContext {
     /// Takes the oldest rebalance that the member has not heard of.
     pub(super) fn next(&self) -> Option<Rebalance> {
         self.rebalances.lock().pop_front()
     }
 }
 
-impl ClientContext for Group {
+impl ClientContext for RebalanceContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
         report_line(level, fac, log_message);
     }
@@ -52,7 +52,7 @@ impl ClientContext for Group {
     }
 }
 
-impl ConsumerContext for Group {
+impl ConsumerContext for RebalanceContext {
     fn rebalance(
         &self,
         consumer: &BaseConsumer<Self>,
@@ -66,7 +66,7 @@ impl ConsumerContext for Group {
             // Group metadata is of this very generation: a later one cannot begin before this
             // callback has answered. What fences a flush is taken here and nowhere else.
             let metadata = consumer.group_metadata();
-            let outcome = set_places(consumer, list)
+            let outcome = set_committed_offsets(consumer, list)
                 .and_then(|()| consumer.assign(list))
                 .and_then(|()| consumer.pause(list));
             (Rebalance::Assigned(partitions, metadata), outcome)
@@ -81,15 +81,15 @@ impl ConsumerContext for Group {
     }
 }
 
-/// Sets where the fetcher stands until the role starts a partition: the group's place, or the
+/// Sets where the fetcher stands until the role starts a partition: the group's offset, or the
 /// beginning where there is none.
 ///
 /// Never the end. A logical offset has to be asked for, and librdkafka 2.12 asks again half a second
 /// after an answer that a seek or a pause overtook (`rd_kafka_toppar_handle_Offset`): the late answer
 /// moves the fetcher, and past the end of that moment nothing before it would ever be read. From
-/// the beginning it only reads again what the lane then drops.
-fn set_places(
-    consumer: &BaseConsumer<Group>,
+/// the beginning it only reads again what the consumer then drops.
+fn set_committed_offsets(
+    consumer: &BaseConsumer<RebalanceContext>,
     list: &mut TopicPartitionList,
 ) -> Result<(), KafkaError> {
     list.set_all_offsets(NativeOffset::Beginning)?;
@@ -98,10 +98,10 @@ fn set_places(
         asked.add_partition(one.topic(), one.partition());
     }
     // Without an answer the beginning stands; the role asks again, and longer, before it starts.
-    let Ok(places) = consumer.committed_offsets(asked, PLACES_WAIT) else { return Ok(()) };
-    for place in places.elements() {
-        if let (Ok(()), offset @ NativeOffset::Offset(_)) = (place.error(), place.offset()) {
-            list.set_partition_offset(place.topic(), place.partition(), offset)?;
+    let Ok(offsets) = consumer.committed_offsets(asked, OFFSETS_WAIT) else { return Ok(()) };
+    for one in offsets.elements() {
+        if let (Ok(()), offset @ NativeOffset::Offset(_)) = (one.error(), one.offset()) {
+            list.set_partition_offset(one.topic(), one.partition(), offset)?;
         }
     }
     Ok(())

@@ -256,7 +256,7 @@ fn inspect_property(found: &mut Inspection, property: &str, value: &Secret) {
     }
 }
 
-/// Tells whether a property holds something to be kept to oneself.
+/// Tells whether a property holds a secret.
 fn is_secret(property: &str) -> bool {
     ["password", "secret", "key.pem", "sasl.oauthbearer.config"]
         .iter()

@@ -191,19 +191,19 @@ fn nobody_there_is_retryable() {
 fn a_question_to_a_broker_that_leaves_the_cluster_may_be_asked_again() {
     use rdkafka::error::{KafkaError, RDKafkaErrorCode};
     let left = KafkaError::MetadataFetch(RDKafkaErrorCode::DestroyBroker);
-    assert!(fault::passes(&left), "{left}");
-    assert!(fault::failure("ask", left).is_retryable());
+    assert!(error::passes(&left), "{left}");
+    assert!(error::failure("ask", left).is_retryable());
 }
 
 #[test]
 fn an_administrative_question_that_timed_out_may_be_asked_again() {
     use rdkafka::error::{KafkaError, RDKafkaErrorCode};
     let timed_out = KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut);
-    assert!(fault::passes(&timed_out), "{timed_out}");
-    let error = fault::failure("describe the topics' settings", timed_out);
+    assert!(error::passes(&timed_out), "{timed_out}");
+    let error = error::failure("describe the topics' settings", timed_out);
     assert!(matches!(error, LogError::TimedOut { .. }), "{error:?}");
     let refused = KafkaError::AdminOp(RDKafkaErrorCode::ClusterAuthorizationFailed);
-    assert!(!fault::failure("describe the topics' settings", refused).may_pass());
+    assert!(!error::failure("describe the topics' settings", refused).may_pass());
 }
 
 fn rows(count: usize, bytes: usize) -> Vec<Row> {
@@ -308,11 +308,11 @@ fn partitions_that_librdkafka_stopped_go_on_where_they_stood() {
         producer.send(both, Box::new(drop)).expect("room");
         producer.flush(PATIENCE).expect("written");
     };
-    let view = Arc::new(View::connect(set).expect("the broker answers"));
-    let mut member = Member::join(&view, "g", &topic).expect("joins");
+    let cluster = Arc::new(ClusterMetadata::connect(set).expect("the broker answers"));
+    let mut member = KafkaConsumer::join(&cluster, "g", &topic).expect("joins");
     let until = Instant::now() + PATIENCE;
     let mut offsets: [Vec<Offset>; 2] = Default::default();
-    let mut step = |member: &mut Member, most| {
+    let mut step = |member: &mut KafkaConsumer, most| {
         assert!(Instant::now() < until, "a partition stands still: {offsets:?}");
         match member.poll(most, Duration::from_millis(50)).expect("nothing is lost") {
             Polled::Assigned(partitions) => {
@@ -358,9 +358,9 @@ fn a_reader_jumps_over_nothing_that_a_replica_does_not_know_yet() {
     for mock in [&ahead, &behind] {
         mock.create_topic("t", 2, 1).expect("a topic");
     }
-    let mut view = View::connect(write(&ahead, 5)).expect("the broker answers");
-    view.settings = write(&behind, 3);
-    let mut reader = KafkaReader::open(&Arc::new(view), &topic, 0, 0).expect("a reader");
+    let mut cluster = ClusterMetadata::connect(write(&ahead, 5)).expect("the broker answers");
+    cluster.settings = write(&behind, 3);
+    let mut reader = KafkaReader::open(&Arc::new(cluster), &topic, 0, 0).expect("a reader");
     let mut offsets = Vec::new();
     let until = Instant::now() + PATIENCE;
     let mut read = |wait| {
@@ -383,8 +383,8 @@ fn a_reader_that_librdkafka_stopped_goes_on_where_it_stood() {
     mock.create_topic("t", 2, 1).expect("a topic");
     let set = Arc::new(KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() });
     let producer = KafkaProducer::open(Arc::clone(&set)).expect("a producer");
-    let view = Arc::new(View::connect(set).expect("the broker answers"));
-    let mut reader = KafkaReader::open(&view, &topic, 0, 0).expect("a reader");
+    let cluster = Arc::new(ClusterMetadata::connect(set).expect("the broker answers"));
+    let mut reader = KafkaReader::open(&cluster, &topic, 0, 0).expect("a reader");
     let until = Instant::now() + PATIENCE;
     for number in 0..3 {
         let gone = RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE;
@@ -406,8 +406,9 @@ fn shut_out(change: impl Fn(&mut KafkaSettings)) -> LogError {
     }
     let mut set = KafkaSettings { brokers: mock.bootstrap_servers(), ..settings() };
     change(&mut set);
-    let view = Arc::new(View::connect(Arc::new(set)).expect("the broker answers"));
-    let mut member = TransactionalMember::join(&view, "g", &Topic::new("in")).expect("joins");
+    let cluster = Arc::new(ClusterMetadata::connect(Arc::new(set)).expect("the broker answers"));
+    let mut member =
+        KafkaTransactionalConsumer::join(&cluster, "g", &Topic::new("in")).expect("joins");
     let until = Instant::now() + PATIENCE;
     while !matches!(member.poll(0, Duration::from_millis(50)), Ok(Polled::Assigned(_))) {
         assert!(Instant::now() < until, "nothing is assigned");
@@ -415,8 +416,8 @@ fn shut_out(change: impl Fn(&mut KafkaSettings)) -> LogError {
     let epoch = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
     mock.request_errors(RDKafkaApiKey::EndTxn, &[epoch]);
     let rows = vec![row(&Topic::new("out"), 0, "v")];
-    let error = member.commit_with(rows, &[place(0, 1)]).expect_err("it is shut out");
-    let again = member.commit_with(Vec::new(), &[place(0, 1)]).expect_err("for good");
+    let error = member.commit_with(rows, &[position(0, 1)]).expect_err("it is shut out");
+    let again = member.commit_with(Vec::new(), &[position(0, 1)]).expect_err("for good");
     assert_eq!(again.to_string(), error.to_string());
     error
 }
@@ -441,7 +442,7 @@ fn a_named_producer_that_was_in_time_was_fenced_by_another_of_its_name() {
 #[test]
 fn a_client_that_ended_for_an_unknown_reason_is_made_anew() {
     use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-    let of = |code| fault::ended("act", code, KafkaError::MessageConsumptionFatal(code), true);
+    let of = |code| error::ended("act", code, KafkaError::MessageConsumptionFatal(code), true);
     for code in [Code::Fatal, Code::OutOfOrderSequenceNumber] {
         assert!(matches!(of(code), LogError::ClientEnded { .. }), "{}", of(code));
     }
@@ -471,7 +472,7 @@ fn row(topic: &Topic, partition: Partition, value: &str) -> Row {
     Row { topic: topic.clone(), partition, key: Bytes::from_static(b"k"), value }
 }
 
-fn place(partition: Partition, offset: Offset) -> Position {
+fn position(partition: Partition, offset: Offset) -> Position {
     Position { partition, committed: Committed { offset, metadata: String::new() } }
 }
 
@@ -504,7 +505,7 @@ fn all_written(servers: &str, topic: &Topic, partition: Partition) -> Vec<Entry>
     let number = client::native_partition(partition);
     list.add_partition_offset(topic.as_str(), number, rdkafka::Offset::Beginning).expect("listed");
     consumer.assign(&list).expect("assigned");
-    let (mut copier, mut entries) = (entry::Copier::new(topic, partition), Vec::new());
+    let (mut copier, mut entries) = (record::RecordCopier::new(topic, partition), Vec::new());
     let until = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < until, "the end is not reached");
@@ -524,23 +525,25 @@ fn a_flush_of_an_older_generation_is_refused_by_the_broker() {
     let name = format!("fencing-{}", uuid::Uuid::new_v4());
     let (from, to) = (Topic::new(&format!("{name}.in")), Topic::new(&format!("{name}.out")));
     let log = open(servers, &name, |_| {});
-    let mut owner = TransactionalMember::join(&log.view, &name, &from).expect("joins");
+    let mut owner = KafkaTransactionalConsumer::join(&log.cluster, &name, &from).expect("joins");
     let until = Instant::now() + PATIENCE;
     while !matches!(owner.poll(0, Duration::from_millis(50)), Ok(Polled::Assigned(_))) {
         assert!(Instant::now() < until, "nothing is assigned");
     }
-    owner.commit_with(vec![row(&to, 0, "first")], &[place(0, 0), place(1, 0)]).expect("commits");
-    let old = owner.member.replace_generation(None);
-    let mut other = Member::join(&log.view, &name, &from).expect("joins");
+    owner
+        .commit_with(vec![row(&to, 0, "first")], &[position(0, 0), position(1, 0)])
+        .expect("commits");
+    let old = owner.consumer.replace_generation(None);
+    let mut other = KafkaConsumer::join(&log.cluster, &name, &from).expect("joins");
     share(&mut owner, &mut other);
-    let mine = *owner.member.partitions().first().expect("one is mine");
-    let current = owner.member.replace_generation(old);
+    let mine = *owner.consumer.partitions().first().expect("one is mine");
+    let current = owner.consumer.replace_generation(old);
     let error = owner
-        .commit_with(vec![row(&to, 0, "stale")], &[place(mine, 7)])
+        .commit_with(vec![row(&to, 0, "stale")], &[position(mine, 7)])
         .expect_err("the generation is over");
     assert!(matches!(error, LogError::Aborted { .. }), "{error}");
-    owner.member.replace_generation(current);
-    owner.commit_with(vec![row(&to, 0, "second")], &[place(mine, 1)]).expect("this one holds");
+    owner.consumer.replace_generation(current);
+    owner.commit_with(vec![row(&to, 0, "second")], &[position(mine, 1)]).expect("this one holds");
 
     let seen = |entries: &[Entry]| -> Vec<Bytes> {
         entries.iter().filter_map(|entry| entry.value.clone()).collect()
@@ -558,7 +561,7 @@ fn a_flush_of_an_older_generation_is_refused_by_the_broker() {
         committed.extend(reader.read(10, Duration::from_secs(1)).expect("reads"));
     }
     assert_eq!(seen(&committed), ["first", "second"], "a read_committed one does not");
-    let kept = log.committed(&name, &from, mine).expect("asked").map(|place| place.offset);
+    let kept = log.committed(&name, &from, mine).expect("asked").map(|committed| committed.offset);
     assert_eq!(kept, Some(1));
 }
 

@@ -9,13 +9,12 @@ use rdkafka::admin::{
 };
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::answer::wait_for;
 use super::client::{Isolation, asking, create};
 use super::diagnostics::Diagnostics;
-use super::fault::{KafkaFault, failure, may_pass, passes};
-use super::promise::{TopicPromise, offsets_kept, weaker_offsets};
+use super::error::{KafkaFault, failure, may_pass, passes};
+use super::metadata::ClusterMetadata;
 use super::settings::{Durability, KafkaSettings, PROMISED_REPLICATION};
-use super::view::View;
+use super::topic_requirements::{TopicRequirements, offsets_kept, weaker_offsets};
 use crate::{LogError, Topic, TopicSpec, Weaknesses};
 
 /// Pause between looks at a topic that was just made.
@@ -25,43 +24,49 @@ const PAUSE: Duration = Duration::from_millis(50);
 const BROKER_WAIT: Duration = Duration::from_secs(3);
 
 /// Makes what is missing, compares the rest.
-pub(super) fn ensure(view: &View, specs: &[TopicSpec]) -> Result<Weaknesses, LogError> {
-    let admin = admin(view)?;
+pub(super) fn ensure(
+    cluster: &ClusterMetadata,
+    specs: &[TopicSpec],
+) -> Result<Weaknesses, LogError> {
+    let admin = admin(cluster)?;
     // All are looked at before any is made: what is made with a wrong number of partitions would be in the way of the
     // right one.
     let mut missing: Vec<&TopicSpec> = Vec::new();
     for spec in specs {
-        if let Some(layout) = view.layout(&spec.topic)? {
-            view.accept(&spec.topic, layout)?;
+        if let Some(layout) = cluster.layout(&spec.topic)? {
+            cluster.accept(&spec.topic, layout)?;
         } else if !missing.contains(&spec) {
             missing.push(spec);
         }
     }
-    let settings = within_reach(view)?;
+    let settings = within_reach(cluster)?;
     if !missing.is_empty() {
         make(&admin, &settings, &missing)?;
     }
-    compare_all(&admin, view, &settings, specs)
+    compare_all(&admin, cluster, &settings, specs)
 }
 
 /// Compares what must be there already.
-pub(super) fn compare(view: &View, specs: &[TopicSpec]) -> Result<Weaknesses, LogError> {
-    compare_all(&admin(view)?, view, &within_reach(view)?, specs)
+pub(super) fn compare(
+    cluster: &ClusterMetadata,
+    specs: &[TopicSpec],
+) -> Result<Weaknesses, LogError> {
+    compare_all(&admin(cluster)?, cluster, &within_reach(cluster)?, specs)
 }
 
-fn admin(view: &View) -> Result<AdminClient<Diagnostics>, LogError> {
-    create(&asking(&view.settings, Isolation::Committed), Diagnostics::default())
+fn admin(cluster: &ClusterMetadata) -> Result<AdminClient<Diagnostics>, LogError> {
+    create(&asking(&cluster.settings, Isolation::Committed), Diagnostics::default())
 }
 
 fn compare_all(
     admin: &AdminClient<Diagnostics>,
-    view: &View,
+    cluster: &ClusterMetadata,
     settings: &KafkaSettings,
     specs: &[TopicSpec],
 ) -> Result<Weaknesses, LogError> {
     let mut weaknesses = Weaknesses::default();
     for spec in specs {
-        let replicas = await_topic(view, spec)?;
+        let replicas = await_topic(cluster, spec)?;
         if replicas < usize::from(PROMISED_REPLICATION) {
             let topic = &spec.topic;
             weaknesses.found.push(format!(
@@ -69,16 +74,16 @@ fn compare_all(
             ));
         }
     }
-    compare_topics(admin, view, settings, specs, &mut weaknesses.found)?;
-    compare_brokers(admin, view, specs, &mut weaknesses)?;
+    compare_topics(admin, cluster, settings, specs, &mut weaknesses.found)?;
+    compare_brokers(admin, cluster, specs, &mut weaknesses)?;
     Ok(weaknesses)
 }
 
 /// In development a topic has at most as many replicas as there are brokers; otherwise the settings stand as they are.
-fn within_reach(view: &View) -> Result<KafkaSettings, LogError> {
-    let mut settings = KafkaSettings::clone(&view.settings);
+fn within_reach(cluster: &ClusterMetadata) -> Result<KafkaSettings, LogError> {
+    let mut settings = KafkaSettings::clone(&cluster.settings);
     if settings.durability == Durability::Development {
-        let brokers = u16::try_from(view.brokers()?.len()).unwrap_or(u16::MAX);
+        let brokers = u16::try_from(cluster.brokers()?.len()).unwrap_or(u16::MAX);
         settings.replication = settings.replication.min(brokers);
     }
     Ok(settings)
@@ -95,18 +100,19 @@ fn make(
     missing: &[&TopicSpec],
 ) -> Result<(), LogError> {
     const ACTION: &str = "make topics";
-    let promises: Vec<_> = missing.iter().map(|spec| TopicPromise::new(spec, settings)).collect();
+    let requirements: Vec<_> =
+        missing.iter().map(|spec| TopicRequirements::new(spec, settings)).collect();
     let fresh: Vec<NewTopic<'_>> = missing
         .iter()
-        .zip(&promises)
-        .map(|(spec, promise)| {
+        .zip(&requirements)
+        .map(|(spec, requirements)| {
             let count = i32::try_from(settings.partitions).unwrap_or(i32::MAX);
             let replicas = TopicReplication::Fixed(i32::from(settings.replication));
             let topic = NewTopic::new(spec.topic.as_str(), count, replicas);
-            promise.configured().fold(topic, |topic, (key, value)| topic.set(key, value))
+            requirements.configured().fold(topic, |topic, (key, value)| topic.set(key, value))
         })
         .collect();
-    let outcomes = wait_for(admin.create_topics(&fresh, &options(settings)))
+    let outcomes = pollster::block_on(admin.create_topics(&fresh, &options(settings)))
         .map_err(|error| failure(ACTION, error))?;
     for outcome in outcomes {
         match outcome {
@@ -127,12 +133,12 @@ fn make(
 }
 
 /// Waits until a topic is known; returns its replicas.
-fn await_topic(view: &View, spec: &TopicSpec) -> Result<usize, LogError> {
-    let until = Instant::now() + view.settings.request_timeout;
+fn await_topic(cluster: &ClusterMetadata, spec: &TopicSpec) -> Result<usize, LogError> {
+    let until = Instant::now() + cluster.settings.request_timeout;
     loop {
-        match view.layout(&spec.topic)? {
+        match cluster.layout(&spec.topic)? {
             Some(layout) => {
-                view.accept(&spec.topic, layout)?;
+                cluster.accept(&spec.topic, layout)?;
                 return Ok(layout.replicas);
             }
             None if Instant::now() < until => std::thread::sleep(PAUSE),
@@ -143,7 +149,7 @@ fn await_topic(view: &View, spec: &TopicSpec) -> Result<usize, LogError> {
 
 fn compare_topics(
     admin: &AdminClient<Diagnostics>,
-    view: &View,
+    cluster: &ClusterMetadata,
     settings: &KafkaSettings,
     specs: &[TopicSpec],
     weaker: &mut Vec<String>,
@@ -151,7 +157,7 @@ fn compare_topics(
     const ACTION: &str = "describe the topics' settings";
     let names: Vec<_> =
         specs.iter().map(|spec| ResourceSpecifier::Topic(spec.topic.as_str())).collect();
-    let described = wait_for(admin.describe_configs(&names, &options(settings)))
+    let described = pollster::block_on(admin.describe_configs(&names, &options(settings)))
         .map_err(|error| failure(ACTION, error))?;
     // A broker may not know a topic yet that was just made, or know no leader: it will.
     let passing =
@@ -168,9 +174,9 @@ fn compare_topics(
             Some(resource) => {
                 let found = |key: &str| resource.get(key).and_then(|entry| entry.value.as_deref());
                 if let Some(replicas) = found("min.insync.replicas").and_then(|n| n.parse().ok()) {
-                    view.note_least_in_sync(topic, replicas);
+                    cluster.note_least_in_sync(topic, replicas);
                 }
-                TopicPromise::new(spec, settings).compare(topic, found, weaker);
+                TopicRequirements::new(spec, settings).compare(topic, found, weaker);
             }
             None => weaker.push(format!("the settings of topic {topic} cannot be read")),
         }
@@ -188,20 +194,20 @@ fn named(resource: ConfigResource) -> Option<(String, ConfigResource)> {
 /// Asks each broker, as each answers for itself. One that is away is no reason to wait: it is named, to be asked again.
 fn compare_brokers(
     admin: &AdminClient<Diagnostics>,
-    view: &View,
+    cluster: &ClusterMetadata,
     specs: &[TopicSpec],
     weaknesses: &mut Weaknesses,
 ) -> Result<(), LogError> {
     let needed_minutes = offsets_kept(specs);
-    let wait = Some(view.settings.request_timeout.min(BROKER_WAIT));
+    let wait = Some(cluster.settings.request_timeout.min(BROKER_WAIT));
     let options = AdminOptions::new().request_timeout(wait);
-    let brokers = view.brokers()?;
+    let brokers = cluster.brokers()?;
     let questions: Vec<_> = brokers.iter().map(|&id| [ResourceSpecifier::Broker(id)]).collect();
     // All are asked before the first is waited for.
     let answers: Vec<_> =
         questions.iter().map(|one| admin.describe_configs(one, &options)).collect();
     for (broker, answer) in brokers.into_iter().zip(answers) {
-        let described = match wait_for(answer) {
+        let described = match pollster::block_on(answer) {
             Ok(described) => described,
             Err(error) if passes(&error) => {
                 weaknesses.unknown.push(unanswered(broker, &error));

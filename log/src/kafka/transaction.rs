@@ -1,32 +1,34 @@
-//! A member of a group whose outputs and places are committed together.
+//! The transactional consumer: a member of a group whose outputs and offsets are committed together.
 //!
 //! One transactional producer a consumer. A flush is: begin, all rows, wait for their
-//! acknowledgements, the group's places, commit. It is fenced twice. The group's metadata, taken
-//! when the partitions were assigned, goes with the places: a coordinator that has moved on
+//! acknowledgements, the group's offsets, commit. It is fenced twice. The group's metadata, taken
+//! when the partitions were assigned, goes with the offsets: a coordinator that has moved on
 //! refuses them, and the transaction is aborted. And a transaction whose owner was silent for
 //! `transaction_timeout` is aborted by the brokers, which shut its producer out for good. The brokers answer that
-//! producer as they answer one whose transactional id another process took; [`TransactionalMember::end_of`] tells the
+//! producer as they answer one whose transactional id another process took; [`KafkaTransactionalConsumer::end_of`] tells the
 //! two apart.
 //!
 //! A commit whose outcome stays unknown is asked for again until it is settled, and ends this
 //! consumer if it cannot be; nothing ever goes on from a guess.
 
+mod row_failures;
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use rdkafka::TopicPartitionList;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer as _};
 
+use self::row_failures::{FailedRow, RowFailures};
+use super::batch_producer::{BatchProducer, BatchReport, ProducerCallbacks};
 use super::client::{TRANSACTION_BYTES, TRANSACTION_ROWS, transacting, transactional_id};
-use super::courier::{Courier, Reported, Reports};
-use super::fault::{KafkaFault, ended, failure, is_unknown_topic, says_nothing, shared};
+use super::consumer::KafkaConsumer;
+use super::error::{KafkaFault, ended, failure, is_unknown_topic, says_nothing, shared};
 use super::lines;
-use super::member::Member;
-use super::room::{Room, size_of};
-use super::view::View;
+use super::metadata::ClusterMetadata;
+use super::queue_budget::{QueueBudget, size_of};
 use crate::explain::code_of;
 use crate::{
     Committed, Consumer, LogCause, LogError, Offset, Partition, Polled, Position,
@@ -45,12 +47,12 @@ const ROWS_AT_ONCE: usize = 4_096;
 /// Bytes of rows after which no more are handed over in the same go.
 const BYTES_AT_ONCE: usize = 4 << 20;
 
-/// A member of a group with a transactional producer.
-pub(super) struct TransactionalMember {
-    view: Arc<View>,
-    pub(super) member: Member,
-    courier: Courier,
-    room: Arc<Room>,
+/// A consumer with a transactional producer.
+pub(super) struct KafkaTransactionalConsumer {
+    cluster: Arc<ClusterMetadata>,
+    pub(super) consumer: KafkaConsumer,
+    batch_producer: BatchProducer,
+    budget: Arc<QueueBudget>,
     /// An aborted transaction that the brokers have not confirmed yet.
     aborting: bool,
     /// When the latest transaction began.
@@ -59,49 +61,53 @@ pub(super) struct TransactionalMember {
     ended: Option<LogError>,
 }
 
-impl TransactionalMember {
-    pub(super) fn join(view: &Arc<View>, group: &str, topic: &Topic) -> Result<Self, LogError> {
-        let settings = &view.settings;
+impl KafkaTransactionalConsumer {
+    pub(super) fn join(
+        cluster: &Arc<ClusterMetadata>,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Self, LogError> {
+        let settings = &cluster.settings;
         let config = transacting(settings, &transactional_id(settings, group, topic));
-        let courier = Courier::open(&config, &Arc::default())?;
+        let batch_producer = BatchProducer::open(&config, &Arc::default())?;
         // Waits for what an earlier run under this id left open.
         let wait = settings.transaction_timeout + settings.request_timeout;
-        courier
+        batch_producer
             .producer()
             .init_transactions(wait)
-            .map_err(|error| begun(error, settings.instance.is_some()))?;
-        let member = Member::join(view, group, topic)?;
-        let room = Arc::new(Room::new(TRANSACTION_ROWS, TRANSACTION_BYTES));
-        let (began, view) = (Cell::new(Instant::now()), Arc::clone(view));
-        Ok(Self { view, member, courier, room, aborting: false, began, ended: None })
+            .map_err(|error| init_failure(error, settings.instance.is_some()))?;
+        let consumer = KafkaConsumer::join(cluster, group, topic)?;
+        let budget = Arc::new(QueueBudget::new(TRANSACTION_ROWS, TRANSACTION_BYTES));
+        let (began, cluster) = (Cell::new(Instant::now()), Arc::clone(cluster));
+        Ok(Self { cluster, consumer, batch_producer, budget, aborting: false, began, ended: None })
     }
 
-    fn producer(&self) -> &BaseProducer<Reports> {
-        self.courier.producer()
+    fn producer(&self) -> &BaseProducer<ProducerCallbacks> {
+        self.batch_producer.producer()
     }
 
     /// Runs one transaction up to its commit; an error leaves it to be aborted.
-    fn fill(&self, rows: Vec<Row>, places: &TopicPartitionList) -> Result<(), Stopped> {
-        let until = Instant::now() + self.view.settings.transaction_timeout;
+    fn fill(&self, rows: Vec<Row>, offsets: &TopicPartitionList) -> Result<(), TransactionStop> {
+        let until = Instant::now() + self.cluster.settings.transaction_timeout;
         self.began.set(Instant::now());
-        self.producer().begin_transaction().map_err(|error| self.judge(error))?;
-        let failures = Arc::<Failures>::default();
+        self.producer().begin_transaction().map_err(|error| self.classify(error))?;
+        let failures = Arc::<RowFailures>::default();
         let mut rows = rows.into_iter().peekable();
         while rows.peek().is_some() {
-            self.hand_over(some_of(&mut rows), &failures, until)?;
+            self.hand_over(next_chunk(&mut rows), &failures, until)?;
         }
         self.await_rows(&failures, until)?;
-        if places.count() == 0 {
+        if offsets.count() == 0 {
             return Ok(());
         }
-        let Some(generation) = self.member.generation() else {
-            return Err(Stopped::Abort(Arc::new(KafkaFault::AssignmentLost)));
+        let Some(generation) = self.consumer.generation() else {
+            return Err(TransactionStop::Abort(Arc::new(KafkaFault::AssignmentLost)));
         };
         loop {
-            match self.producer().send_offsets_to_transaction(places, generation, STEP) {
+            match self.producer().send_offsets_to_transaction(offsets, generation, STEP) {
                 Ok(()) => return Ok(()),
                 Err(error) if is_retriable(&error) && Instant::now() < until => {}
-                Err(error) => return Err(self.judge(error)),
+                Err(error) => return Err(self.classify(error)),
             }
         }
     }
@@ -109,47 +115,48 @@ impl TransactionalMember {
     fn hand_over(
         &self,
         rows: Vec<Row>,
-        failures: &Arc<Failures>,
+        failures: &Arc<RowFailures>,
         until: Instant,
-    ) -> Result<(), Stopped> {
+    ) -> Result<(), TransactionStop> {
         let (count, bytes) = (rows.len(), rows.iter().map(size_of).sum());
-        self.room.fits_ever(count, bytes).map_err(Stopped::Refuse)?;
-        while !self.room.reserve(count, bytes) {
+        self.budget.fits_ever(count, bytes).map_err(TransactionStop::Refuse)?;
+        while !self.budget.reserve(count, bytes) {
             if Instant::now() >= until {
                 let full = KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull);
-                return Err(self.judge(full));
+                return Err(self.classify(full));
             }
-            self.courier.serve(SERVE);
+            self.batch_producer.serve(SERVE);
         }
-        let (room, noted) = (Arc::clone(&self.room), Arc::clone(failures));
-        let note = move |reported: Reported| {
+        let (budget, noted) = (Arc::clone(&self.budget), Arc::clone(failures));
+        let note = move |reported: BatchReport| {
             noted.note(&reported);
-            room.release(count, bytes);
+            budget.release(count, bytes);
         };
-        self.courier.send(rows, Box::new(note));
+        self.batch_producer.send(rows, Box::new(note));
         failures.take().map_or(Ok(()), |failed| Err(self.undelivered(&failed)))
     }
 
-    fn await_rows(&self, failures: &Failures, until: Instant) -> Result<(), Stopped> {
+    fn await_rows(&self, failures: &RowFailures, until: Instant) -> Result<(), TransactionStop> {
         let flushed = loop {
             // Serves nothing itself when it may not wait.
             match self.producer().flush(Duration::ZERO) {
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
-                    self.courier.serve(STEP.min(until.saturating_duration_since(Instant::now())));
+                    self.batch_producer
+                        .serve(STEP.min(until.saturating_duration_since(Instant::now())));
                 }
                 flushed => break flushed,
             }
         };
-        self.courier.serve(Duration::ZERO);
+        self.batch_producer.serve(Duration::ZERO);
         match failures.take() {
             Some(failed) => Err(self.undelivered(&failed)),
-            None => flushed.map_err(|error| self.judge(error)),
+            None => flushed.map_err(|error| self.classify(error)),
         }
     }
 
     /// Commits what was filled in. Only an outcome that is known comes back as one.
-    fn settle(&self) -> Result<(), Stopped> {
-        let settings = &self.view.settings;
+    fn settle(&self) -> Result<(), TransactionStop> {
+        let settings = &self.cluster.settings;
         let until = Instant::now() + settings.transaction_timeout + settings.request_timeout;
         let mut tries = 0;
         loop {
@@ -163,9 +170,9 @@ impl TransactionalMember {
                     }
                 }
                 Err(error) if is_retriable(&error) => {
-                    return Err(Stopped::End(KafkaFault::OutcomeUnknown.ending()));
+                    return Err(TransactionStop::End(KafkaFault::OutcomeUnknown.ending()));
                 }
-                Err(error) => return Err(self.judge(error)),
+                Err(error) => return Err(self.classify(error)),
             }
         }
     }
@@ -173,7 +180,7 @@ impl TransactionalMember {
     /// Aborts. What was not confirmed in time is asked for again before the next transaction;
     /// without a commit the brokers can only ever abort it.
     fn abort(&mut self) -> Result<(), LogError> {
-        let until = Instant::now() + self.view.settings.request_timeout;
+        let until = Instant::now() + self.cluster.settings.request_timeout;
         self.aborting = true;
         loop {
             match self.producer().abort_transaction(ABORT_STEP) {
@@ -182,7 +189,7 @@ impl TransactionalMember {
                     return Ok(());
                 }
                 Err(error) if is_retriable(&error) && Instant::now() < until => {
-                    self.courier.serve(SERVE);
+                    self.batch_producer.serve(SERVE);
                 }
                 Err(error) if is_retriable(&error) => {
                     let code = code_of(&KafkaFault::AbortPending);
@@ -199,39 +206,41 @@ impl TransactionalMember {
     }
 
     /// Decides what an error of a step means for the transaction.
-    fn judge(&self, error: KafkaError) -> Stopped {
+    fn classify(&self, error: KafkaError) -> TransactionStop {
         let fatal = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal());
-        if fatal || self.courier.is_dead() {
-            return Stopped::End(self.end_of(error));
+        if fatal || self.batch_producer.is_dead() {
+            return TransactionStop::End(self.end_of(error));
         }
         if matches!(&error, KafkaError::Transaction(inner) if inner.txn_requires_abort()) {
-            return Stopped::Abort(shared(error));
+            return TransactionStop::Abort(shared(error));
         }
         match failure(ACTION, error.clone()) {
-            LogError::Fenced { .. } => Stopped::End(self.end_of(error)),
-            passing if passing.is_retryable() => Stopped::Abort(shared(error)),
-            refused => Stopped::Refuse(refused),
+            LogError::Fenced { .. } => TransactionStop::End(self.end_of(error)),
+            passing if passing.is_retryable() => TransactionStop::Abort(shared(error)),
+            refused => TransactionStop::Refuse(refused),
         }
     }
 
-    fn undelivered(&self, failed: &Failed) -> Stopped {
+    fn undelivered(&self, failed: &FailedRow) -> TransactionStop {
         let error = KafkaError::MessageProduction(failed.code);
         match failed.code {
             RDKafkaErrorCode::MessageSizeTooLarge
             | RDKafkaErrorCode::InvalidMessageSize
-            | RDKafkaErrorCode::MessageBatchTooLarge => Stopped::Refuse(LogError::TooLarge {
-                bytes: failed.bytes,
-                limit: RECORD_LIMIT_BYTES,
-            }),
+            | RDKafkaErrorCode::MessageBatchTooLarge => {
+                TransactionStop::Refuse(LogError::TooLarge {
+                    bytes: failed.bytes,
+                    limit: RECORD_LIMIT_BYTES,
+                })
+            }
             // A row before it failed and took the transaction with it.
-            RDKafkaErrorCode::State => Stopped::Abort(shared(error)),
+            RDKafkaErrorCode::State => TransactionStop::Abort(shared(error)),
             _ if is_unknown_topic(failed.code) => {
-                match self.view.failure_on(&failed.topic, ACTION, error.clone()) {
-                    missing @ LogError::UnknownTopic { .. } => Stopped::Refuse(missing),
-                    _ => Stopped::Abort(shared(error)),
+                match self.cluster.failure_on(&failed.topic, ACTION, error.clone()) {
+                    missing @ LogError::UnknownTopic { .. } => TransactionStop::Refuse(missing),
+                    _ => TransactionStop::Abort(shared(error)),
                 }
             }
-            _ => self.judge(error),
+            _ => self.classify(error),
         }
     }
 
@@ -241,7 +250,7 @@ impl TransactionalMember {
     /// it another process may have, but a transaction that stood open for the whole `transaction_timeout` was aborted by
     /// the brokers in any case.
     fn end_of(&self, error: KafkaError) -> LogError {
-        let settings = &self.view.settings;
+        let settings = &self.cluster.settings;
         let in_time = self.began.get().elapsed() < settings.transaction_timeout;
         let fatal = self.producer().client().fatal_error().map(|(code, _reason)| code);
         let code = fatal.or(error.rdkafka_error_code()).unwrap_or(RDKafkaErrorCode::Unknown);
@@ -256,20 +265,23 @@ impl TransactionalMember {
 
     /// A topic of this producer's that is not there: the brokers call a transaction on a deleted one invalid, and say no more.
     fn missing_topic(&self) -> Option<Topic> {
-        self.courier.topics().into_iter().find(|topic| matches!(self.view.layout(topic), Ok(None)))
+        self.batch_producer
+            .topics()
+            .into_iter()
+            .find(|topic| matches!(self.cluster.layout(topic), Ok(None)))
     }
 
-    fn stop(&mut self, stopped: Stopped) -> LogError {
+    fn stop(&mut self, stopped: TransactionStop) -> LogError {
         match stopped {
-            Stopped::Abort(cause) => match self.abort() {
+            TransactionStop::Abort(cause) => match self.abort() {
                 Ok(()) => LogError::Aborted { cause },
                 Err(error) => error,
             },
-            Stopped::Refuse(error) => match self.abort() {
+            TransactionStop::Refuse(error) => match self.abort() {
                 Ok(()) => error,
                 Err(error) => error,
             },
-            Stopped::End(error) => {
+            TransactionStop::End(error) => {
                 self.ended = Some(error.clone());
                 error
             }
@@ -277,32 +289,32 @@ impl TransactionalMember {
     }
 }
 
-impl Consumer for TransactionalMember {
+impl Consumer for KafkaTransactionalConsumer {
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
         // Between transactions the producer has only log lines to hand out.
-        self.courier.serve(Duration::ZERO);
-        self.member.poll(max_records, wait)
+        self.batch_producer.serve(Duration::ZERO);
+        self.consumer.poll(max_records, wait)
     }
 
     fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
-        self.member.committed(partition)
+        self.consumer.committed(partition)
     }
 
     fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
-        self.member.start(partition, offset)
+        self.consumer.start(partition, offset)
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
-        self.member.commit(positions)
+        self.consumer.commit(positions)
     }
 }
 
-impl TransactionalConsumer for TransactionalMember {
+impl TransactionalConsumer for KafkaTransactionalConsumer {
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
         if let Some(ended) = &self.ended {
             return Err(ended.clone());
         }
-        let places = self.member.places(positions)?;
+        let offsets = self.consumer.offset_list(positions)?;
         if rows.is_empty() && positions.is_empty() {
             return Ok(());
         }
@@ -312,13 +324,13 @@ impl TransactionalConsumer for TransactionalMember {
                 return Err(LogError::Aborted { cause: Arc::new(KafkaFault::AbortPending) });
             }
         }
-        let filled = self.fill(rows, &places);
+        let filled = self.fill(rows, &offsets);
         filled.and_then(|()| self.settle()).map_err(|stopped| self.stop(stopped))
     }
 }
 
 /// Why a transaction did not commit.
-enum Stopped {
+enum TransactionStop {
     /// It is aborted; after restoring, another may do better.
     Abort(Arc<dyn LogCause>),
     /// It is aborted, and the same again would fail the same.
@@ -328,7 +340,7 @@ enum Stopped {
 }
 
 /// As many rows as are handed over in one go; one at least.
-fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
+fn next_chunk(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
     let mut some = Vec::new();
     let mut bytes = 0;
     for row in rows.by_ref() {
@@ -342,7 +354,7 @@ fn some_of(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
 }
 
 /// Says why a producer could not begin with transactions.
-fn begun(error: KafkaError, has_kept_name: bool) -> LogError {
+fn init_failure(error: KafkaError, has_kept_name: bool) -> LogError {
     const ACTION: &str = "begin with transactions";
     match failure(ACTION, error.clone()) {
         LogError::Fenced { .. } => {
@@ -358,35 +370,5 @@ fn is_retriable(error: &KafkaError) -> bool {
         KafkaError::Transaction(inner) => inner.is_retriable(),
         KafkaError::Flush(code) => *code == RDKafkaErrorCode::OperationTimedOut,
         _ => false,
-    }
-}
-
-/// A row that was not delivered.
-struct Failed {
-    topic: Topic,
-    bytes: usize,
-    code: RDKafkaErrorCode,
-}
-
-/// Keeps why a transaction's rows failed.
-#[derive(Default)]
-struct Failures {
-    first: Mutex<Option<Failed>>,
-    /// That a row was not taken because one before it had failed.
-    later: Mutex<Option<Failed>>,
-}
-
-impl Failures {
-    fn note(&self, reported: &Reported) {
-        for (row, code) in reported.failures() {
-            let kept = if code == RDKafkaErrorCode::State { &self.later } else { &self.first };
-            let failed = || Failed { topic: row.topic.clone(), bytes: size_of(row), code };
-            kept.lock().get_or_insert_with(failed);
-        }
-    }
-
-    fn take(&self) -> Option<Failed> {
-        let (first, later) = (self.first.lock().take(), self.later.lock().take());
-        first.or(later)
     }
 }

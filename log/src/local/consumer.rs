@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::catalog::Control;
 use super::errors::LocalFault;
 use super::frame::Lane;
-use super::keeper::{Keeper, commit_whole};
+use super::open_log::{OpenLog, commit_whole};
 use super::reader::{LocalReader, deadline};
 use super::signal::Signal;
 use crate::{
@@ -23,7 +23,7 @@ const METADATA_BYTES: usize = 4_096;
 
 /// The live member of a group on a topic.
 pub(super) struct LocalConsumer {
-    keeper: Arc<Keeper>,
+    open_log: Arc<OpenLog>,
     group: String,
     topic: Topic,
     id: u32,
@@ -36,8 +36,12 @@ pub(super) struct LocalConsumer {
 
 impl LocalConsumer {
     /// Registers the group durably and becomes its member.
-    pub(super) fn join(keeper: &Arc<Keeper>, group: &str, topic: &Topic) -> Result<Self, LogError> {
-        let shared = &keeper.shared;
+    pub(super) fn join(
+        open_log: &Arc<OpenLog>,
+        group: &str,
+        topic: &Topic,
+    ) -> Result<Self, LogError> {
+        let shared = &open_log.shared;
         let lane = shared.lane(topic, 0)?;
         let signal = {
             let state = shared.state.read();
@@ -50,7 +54,7 @@ impl LocalConsumer {
         }
         // From here on dropping the member frees the group, whatever fails.
         let member = Self {
-            keeper: Arc::clone(keeper),
+            open_log: Arc::clone(open_log),
             group: group.to_owned(),
             topic: topic.clone(),
             id: lane.topic,
@@ -64,7 +68,7 @@ impl LocalConsumer {
     }
 
     fn register(&self) -> Result<(), LogError> {
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         let _one_at_a_time = shared.definitions.lock();
         let known = {
             let state = shared.state.read();
@@ -78,14 +82,14 @@ impl LocalConsumer {
             return Ok(());
         }
         let join = Control::Join { group: self.group.clone(), topic: self.id };
-        commit_whole(&self.keeper.shared, Vec::new(), vec![join])
+        commit_whole(&self.open_log.shared, Vec::new(), vec![join])
     }
 
     fn lane(&self, partition: Partition) -> Result<Lane, LogError> {
         if !self.assigned {
             return Err(LocalFault::NotAssigned { partition }.refusing("use a partition"));
         }
-        self.keeper.shared.lane(&self.topic, partition)
+        self.open_log.shared.lane(&self.topic, partition)
     }
 
     fn controls(&self, positions: &[Position]) -> Result<Vec<Control>, LogError> {
@@ -94,7 +98,7 @@ impl LocalConsumer {
             let committed = position.committed.clone();
             let (bytes, limit) = (committed.metadata.len(), METADATA_BYTES);
             if bytes > limit {
-                return Err(LocalFault::Metadata { bytes, limit }.refusing("commit a place"));
+                return Err(LocalFault::Metadata { bytes, limit }.refusing("commit offsets"));
             }
             Ok(Control::Commit { group: self.group.clone(), lane, lsn: 0, committed })
         };
@@ -104,7 +108,7 @@ impl LocalConsumer {
 
 impl Drop for LocalConsumer {
     fn drop(&mut self) {
-        self.keeper.shared.members.lock().remove(&(self.group.clone(), self.id));
+        self.open_log.shared.members.lock().remove(&(self.group.clone(), self.id));
     }
 }
 
@@ -112,7 +116,7 @@ impl Consumer for LocalConsumer {
     fn poll(&mut self, max_records: usize, wait: Duration) -> Result<Polled, LogError> {
         if !self.assigned {
             self.assigned = true;
-            return Ok(Polled::Assigned((0..self.keeper.shared.partitions).collect()));
+            return Ok(Polled::Assigned((0..self.open_log.shared.partitions).collect()));
         }
         let until = deadline(wait);
         loop {
@@ -148,27 +152,27 @@ impl Consumer for LocalConsumer {
     }
 
     fn committed(&mut self, partition: Partition) -> Result<Option<Committed>, LogError> {
-        let lane = self.keeper.shared.lane(&self.topic, partition)?;
-        let state = self.keeper.shared.state.read();
+        let lane = self.open_log.shared.lane(&self.topic, partition)?;
+        let state = self.open_log.shared.state.read();
         Ok(state.catalog.committed(&self.group, lane).map(|place| place.committed.clone()))
     }
 
     fn start(&mut self, partition: Partition, offset: Offset) -> Result<(), LogError> {
         let lane = self.lane(partition)?;
-        let reader = LocalReader::open(&self.keeper, &self.topic, lane, offset)?;
+        let reader = LocalReader::open(&self.open_log, &self.topic, lane, offset)?;
         self.readers[partition as usize] = Some(reader);
         Ok(())
     }
 
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
         let controls = self.controls(positions)?;
-        commit_whole(&self.keeper.shared, Vec::new(), controls)
+        commit_whole(&self.open_log.shared, Vec::new(), controls)
     }
 }
 
 impl TransactionalConsumer for LocalConsumer {
     fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
         let controls = self.controls(positions)?;
-        commit_whole(&self.keeper.shared, rows, controls)
+        commit_whole(&self.open_log.shared, rows, controls)
     }
 }

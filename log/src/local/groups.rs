@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::frame::Lane;
 use super::lines;
 use super::segment::{self, SegmentName};
-use super::state::{Located, Shared, State};
+use super::state::{RecordLocation, Shared, State};
 use crate::explain::code_of;
 use crate::{LogError, Offset, Topic};
 
@@ -88,9 +88,9 @@ pub(super) fn lagging(state: &State) -> String {
 fn time_of(shared: &Shared, lane: Lane, offset: Offset) -> Result<Option<i64>, LogError> {
     let located = shared.state.read().locate(lane, offset);
     let (file, name, salt, runs): (_, SegmentName, _, _) = match located {
-        Located::End(_) => return Ok(None),
-        Located::Active { name, salt, file, runs } => (file, name, salt, runs),
-        Located::Sealed(segment) => {
+        RecordLocation::End(_) => return Ok(None),
+        RecordLocation::Active { name, salt, file, runs } => (file, name, salt, runs),
+        RecordLocation::Sealed(segment) => {
             let runs = shared.runs(&segment, lane)?;
             let file = segment::open(&*shared.disk, &segment.name)?;
             (file, segment.name, segment.salt, runs)

@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use crossbeam::channel::{RecvTimeoutError, bounded};
 
-use super::keeper::Keeper;
+use super::open_log::OpenLog;
 use super::queue::{Done, Submission};
 use crate::{Full, LogError, OnDurable, Producer, Row};
 
 /// Writes rows outside any transaction.
 pub(super) struct LocalProducer {
-    pub(super) keeper: Arc<Keeper>,
+    pub(super) open_log: Arc<OpenLog>,
 }
 
 impl Producer for LocalProducer {
     fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         // `Full` would ask the caller to offer again what no thread may be left to write.
         if let Some(fault) = shared.poison.get() {
             let refused = fault.clone().refusing("write");
@@ -37,7 +37,7 @@ impl Producer for LocalProducer {
         let (answered, heard) = bounded(1);
         let done = Done::Whole(answered);
         let mark = Submission { rows: Vec::new(), controls: Vec::new(), done };
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         if shared.queue.push(mark).is_err() {
             return Err(shared.ended("flush"));
         }

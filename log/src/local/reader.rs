@@ -13,10 +13,10 @@ use bytes::Bytes;
 use super::disk::{Disk, DiskFile};
 use super::frame::{Lane, Records, Salt, Unpacked, parse_block};
 use super::index::Run;
-use super::keeper::Keeper;
+use super::open_log::OpenLog;
 use super::segment::{self, NOT_IN_BLOCK, Segment, SegmentName};
 use super::signal::Signal;
-use super::state::Located;
+use super::state::RecordLocation;
 use crate::{Entry, LogError, Offset, Reader, Topic};
 
 /// Stored bytes read at a time.
@@ -28,7 +28,7 @@ const READ_BYTES: usize = 8 << 20;
 
 /// A reader of one partition.
 pub(super) struct LocalReader {
-    keeper: Arc<Keeper>,
+    open_log: Arc<OpenLog>,
     topic: Topic,
     lane: Lane,
     signal: Arc<Signal>,
@@ -58,13 +58,13 @@ struct OpenSection {
 
 impl LocalReader {
     pub(super) fn open(
-        keeper: &Arc<Keeper>,
+        open_log: &Arc<OpenLog>,
         topic: &Topic,
         lane: Lane,
         from: Offset,
     ) -> Result<Self, LogError> {
         let (bounds, signal) = {
-            let state = keeper.shared.state.read();
+            let state = open_log.shared.state.read();
             let signal = state.catalog.topic(lane.topic).map(|topic| Arc::clone(&topic.signal));
             (state.bounds(lane), signal)
         };
@@ -72,7 +72,7 @@ impl LocalReader {
             return Err(out_of_range(topic, lane, from, (bounds.start, bounds.end)));
         }
         Ok(Self {
-            keeper: Arc::clone(keeper),
+            open_log: Arc::clone(open_log),
             topic: topic.clone(),
             lane,
             signal: signal.unwrap_or_default(),
@@ -149,7 +149,7 @@ impl LocalReader {
 
     /// Returns the block of a run, unpacked.
     fn block(&mut self, run: &Run) -> Result<Arc<Unpacked>, LogError> {
-        let shared = &self.keeper.shared;
+        let shared = &self.open_log.shared;
         let Some(source) = &mut self.source else { return Ok(Arc::default()) };
         let key = (source.name, run.position);
         if let Some(block) = shared.blocks.get(key) {
@@ -179,7 +179,7 @@ impl LocalReader {
         self.source = None;
         loop {
             let located = {
-                let state = self.keeper.shared.state.read();
+                let state = self.open_log.shared.state.read();
                 let start = state.bounds(self.lane).start;
                 if self.position < start {
                     let range = (start, state.bounds(self.lane).end);
@@ -188,21 +188,21 @@ impl LocalReader {
                 state.locate(self.lane, self.position)
             };
             let source = match located {
-                Located::End(end) => {
+                RecordLocation::End(end) => {
                     self.position = self.position.max(end);
                     return Ok(false);
                 }
-                Located::Active { name, salt, file, runs } => {
+                RecordLocation::Active { name, salt, file, runs } => {
                     Source { file, name, salt, runs, next: 0, window: Vec::new(), window_at: 0 }
                 }
-                Located::Sealed(segment) => {
+                RecordLocation::Sealed(segment) => {
                     let Segment { name, salt, .. } = *segment;
-                    let shared = &self.keeper.shared;
+                    let shared = &self.open_log.shared;
                     let opened = shared
                         .runs(&segment, self.lane)
                         .and_then(|runs| Ok((runs, segment::open(&*shared.disk, &name)?)));
                     if opened.is_err() && !self.still_listed(&segment) {
-                        // Upkeep replaced the segment since it was located.
+                        // Maintenance replaced the segment since it was located.
                         continue;
                     }
                     let (runs, file) = opened?;
@@ -216,12 +216,12 @@ impl LocalReader {
     }
 
     fn still_listed(&self, segment: &Arc<Segment>) -> bool {
-        let state = self.keeper.shared.state.read();
+        let state = self.open_log.shared.state.read();
         state.sealed.iter().any(|listed| Arc::ptr_eq(listed, segment))
     }
 
     fn damaged(&self, position: u64, detail: &'static str) -> LogError {
-        let disk = &*self.keeper.shared.disk;
+        let disk = &*self.open_log.shared.disk;
         match &self.source {
             Some(source) => segment::damaged(disk, &source.name, position, detail),
             None => LogError::Damaged { place: disk.place(""), detail },

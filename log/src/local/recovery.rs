@@ -28,7 +28,7 @@ use super::frame::{
 use super::index::{self, Index};
 use super::lines;
 use super::scan::{self, Scanned};
-use super::segment::{self, Draft, Listed, Segment, SegmentName};
+use super::segment::{self, Draft, RunListing, Segment, SegmentName};
 use super::state::{Active, State};
 use super::wire::Fields;
 use super::writer::{Tail, write_snapshot};
@@ -150,7 +150,7 @@ fn open_segment(
     if let Some(listing) = listing {
         let file = name.index(listing);
         if let Some(lanes) = index::read_table(disk, &file, salt, length) {
-            return Ok(Segment { name, salt, length, lanes, listed: Listed::Sidecar(listing) });
+            return Ok(Segment { name, salt, length, lanes, listed: RunListing::Sidecar(listing) });
         }
         tracing::warn!(
             code = lines::INDEX_UNREADABLE.code,
@@ -161,7 +161,7 @@ fn open_segment(
     let index = scan::index_of(disk, &name, salt, length)?;
     let lanes = index.summaries();
     let next = listing.map_or(0, |listing| listing + 1);
-    let listed = Listed::Memory(Arc::new(index.clone()), next);
+    let listed = RunListing::Memory(Arc::new(index.clone()), next);
     let in_memory = Segment { name, salt, length, lanes, listed };
     match in_memory.relist(disk, &index) {
         Ok(relisted) => {
@@ -169,7 +169,7 @@ fn open_segment(
             Ok(relisted)
         }
         Err(error) => {
-            // What is only derived is no reason not to open; upkeep tries again.
+            // What is only derived is no reason not to open; maintenance tries again.
             let code = code_of(&error);
             tracing::warn!(code, %error, "could not write the index of a segment yet");
             Ok(in_memory)

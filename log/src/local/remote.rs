@@ -19,8 +19,8 @@ pub use self::client::RemoteView;
 pub use self::server::{Serving, serve};
 use super::disk::RealDisk;
 use super::errors::unavailable;
-use super::keeper::Keeper;
 use super::lock::{self, Purpose};
+use super::open_log::OpenLog;
 use super::settings::LocalTuning;
 use super::{LocalLog, now_ms};
 use crate::{LogError, LogView};
@@ -32,7 +32,7 @@ const PATH_BYTES: usize = 100;
 
 /// Opens a log for reading: through its owner where one serves, else from its files.
 ///
-/// From files it is opened as an owner that writes nothing but what a crash left undone and forgets
+/// From files it is opened as an owner that writes nothing but what a crash left undone and removes
 /// nothing; nobody else can own the log meanwhile.
 ///
 /// # Errors
@@ -52,8 +52,8 @@ pub fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
     let lock = lock::lock(dir, Purpose::Read)?;
     let disk = Arc::new(RealDisk::open(dir)?);
     let tuning = LocalTuning::default();
-    let keeper = Keeper::start_writing(disk, None, &tuning, Arc::new(now_ms), Some(lock))?;
-    Ok(Arc::new(LocalLog { keeper: Arc::new(keeper), dir: dir.to_owned() }))
+    let open_log = OpenLog::start_writing(disk, None, &tuning, Arc::new(now_ms), Some(lock))?;
+    Ok(Arc::new(LocalLog { open_log: Arc::new(open_log), dir: dir.to_owned() }))
 }
 
 /// Tells whether a process runs on the log in a folder and lets others read it.

@@ -73,12 +73,12 @@ pub(super) struct Segment {
     pub(super) salt: Salt,
     pub(super) length: u64,
     pub(super) lanes: BTreeMap<Lane, LaneSummary>,
-    pub(super) listed: Listed,
+    pub(super) listed: RunListing,
 }
 
 /// Where the runs of a closed segment are listed.
 #[derive(Debug, Clone)]
-pub(super) enum Listed {
+pub(super) enum RunListing {
     /// In memory, until the sidecar of this number is written. One with a lower number, if there
     /// is any, could not be read.
     Memory(Arc<Index>, u32),
@@ -94,11 +94,13 @@ impl Segment {
     pub(super) fn runs(&self, disk: &dyn Disk, lane: Lane) -> Result<Arc<[Run]>, LogError> {
         let Some(summary) = self.lanes.get(&lane) else { return Ok(Arc::from([])) };
         match &self.listed {
-            Listed::Memory(index, _) => {
+            RunListing::Memory(index, _) => {
                 let runs = index.lanes.get(&lane).map(|runs| runs.runs.as_slice());
                 Ok(Arc::from(runs.unwrap_or_default()))
             }
-            Listed::Sidecar(listing) => index::read_runs(disk, &self.name.index(*listing), summary),
+            RunListing::Sidecar(listing) => {
+                index::read_runs(disk, &self.name.index(*listing), summary)
+            }
         }
     }
 
@@ -108,12 +110,12 @@ impl Segment {
     /// When the disk fails.
     pub(super) fn relist(&self, disk: &dyn Disk, index: &Index) -> Result<Self, LogError> {
         let listing = match self.listed {
-            Listed::Memory(_, listing) => listing,
-            Listed::Sidecar(listing) => listing + 1,
+            RunListing::Memory(_, listing) => listing,
+            RunListing::Sidecar(listing) => listing + 1,
         };
         let Self { name, salt, length, .. } = *self;
         let lanes = index.write_sidecar(disk, &name.index(listing), salt, length)?;
-        Ok(Self { name, salt, length, lanes, listed: Listed::Sidecar(listing) })
+        Ok(Self { name, salt, length, lanes, listed: RunListing::Sidecar(listing) })
     }
 
     /// Unlinks the sidecar; one that is gone already is no error.
@@ -122,8 +124,8 @@ impl Segment {
     /// When the disk fails.
     pub(super) fn remove_sidecar(&self, disk: &dyn Disk) -> Result<(), LogError> {
         let listing = match self.listed {
-            Listed::Memory(_, listing) => listing.checked_sub(1),
-            Listed::Sidecar(listing) => Some(listing),
+            RunListing::Memory(_, listing) => listing.checked_sub(1),
+            RunListing::Sidecar(listing) => Some(listing),
         };
         listing.map_or(Ok(()), |listing| remove_file(disk, &self.name.index(listing)))
     }

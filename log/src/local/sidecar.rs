@@ -1,24 +1,43 @@
-//! Sidecars that cannot be read while the log is open: they are made anew.
+//! Sidecars while the log is open: written anew with fewer runs, and rebuilt where they cannot be read.
 //!
-//! Whatever is wrong with the file, the segment beside it tells the same by a scan. Until upkeep
+//! Whatever is wrong with the file, the segment beside it tells the same by a scan. Until maintenance
 //! has written the new sidecar the runs stay in memory. The scan lists records again that had been
-//! forgotten between those that were listed: older ones, never wrong ones.
+//! unlisted between those that were listed: older ones, never wrong ones.
 
 use std::sync::Arc;
 
 use super::frame::Lane;
-use super::index::{Index, Run};
+use super::index::{Index, LaneRuns, Run};
 use super::lines;
 use super::scan;
-use super::segment::{Listed, Segment};
+use super::segment::{RunListing, Segment};
 use super::state::Shared;
 use crate::LogError;
 
 impl Shared {
+    /// Writes a segment's sidecar anew with the runs that `keep` returns for each partition.
+    pub(super) fn relist(
+        &self,
+        segment: &Arc<Segment>,
+        keep: impl Fn(Lane, &LaneRuns) -> Vec<Run>,
+    ) -> Result<(), LogError> {
+        let mut index = Index::default();
+        for (lane, summary) in &segment.lanes {
+            let runs = self.runs(segment, *lane)?.to_vec();
+            let listed = LaneRuns { summary: *summary, runs };
+            for run in keep(*lane, &listed) {
+                index.add(*lane, run, (summary.oldest_ms, summary.newest_ms));
+            }
+        }
+        let relisted = segment.relist(&*self.disk, &index)?;
+        self.replace(&[segment.name], Some(relisted));
+        segment.remove_sidecar(&*self.disk)
+    }
+
     /// Returns the runs of one partition of a closed segment.
     ///
     /// # Errors
-    /// When the segment itself does not hold or the disk fails, and when upkeep replaced the
+    /// When the segment itself does not hold or the disk fails, and when maintenance replaced the
     /// segment meanwhile.
     pub(super) fn runs(&self, segment: &Arc<Segment>, lane: Lane) -> Result<Arc<[Run]>, LogError> {
         match segment.runs(&*self.disk, lane) {
@@ -41,8 +60,8 @@ impl Shared {
         }
         let Segment { name, salt, length, .. } = **segment;
         let listing = match segment.listed {
-            Listed::Memory(_, listing) => listing,
-            Listed::Sidecar(listing) => listing + 1,
+            RunListing::Memory(_, listing) => listing,
+            RunListing::Sidecar(listing) => listing + 1,
         };
         let file = self.disk.place(&name.index(listing.saturating_sub(1)));
         tracing::warn!(
@@ -54,7 +73,7 @@ impl Shared {
         let scanned = scan::index_of(&*self.disk, &name, salt, length)?;
         let index = still_listed(&scanned, segment);
         let lanes = index.summaries();
-        let listed = Listed::Memory(Arc::new(index), listing);
+        let listed = RunListing::Memory(Arc::new(index), listing);
         let rebuilt = Arc::new(Segment { name, salt, length, lanes, listed });
         {
             let mut state = self.state.write();
@@ -63,8 +82,8 @@ impl Shared {
                 *place = Arc::clone(&rebuilt);
             }
         }
-        // Upkeep writes the sidecar.
-        self.upkeep.ring();
+        // Maintenance writes the sidecar.
+        self.maintenance.notify();
         Ok(rebuilt)
     }
 }

@@ -1,4 +1,4 @@
-//! A bell that wakes those who wait for news of a topic.
+//! A signal that wakes those who wait for news of a topic.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ pub(super) struct Signal {
 
 impl Signal {
     /// Tells that something happened.
-    pub(super) fn ring(&self) {
+    pub(super) fn notify(&self) {
         *self.count.lock() += 1;
         self.moved.notify_all();
     }

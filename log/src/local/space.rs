@@ -20,7 +20,6 @@ use super::queue::{Done, Submission};
 use super::segment::SegmentName;
 use super::settings::LocalSettings;
 use super::state::{Shared, State};
-use super::upkeep;
 use crate::explain::Explanation;
 use crate::health::{Condition, Impact};
 use crate::{Cleanup, LogError};
@@ -85,8 +84,8 @@ pub(super) fn look(shared: &Shared) -> Room {
     let is_full = available < enough;
     if is_full != full {
         shared.disk_full.store(is_full, Ordering::Relaxed);
-        // Upkeep tells the health.
-        shared.upkeep.ring();
+        // Maintenance tells the health.
+        shared.maintenance.notify();
     }
     match available {
         _ if !is_full => Room::Plenty,
@@ -195,7 +194,7 @@ fn segments(state: &State, now_ms: i64) -> Vec<(u64, i64)> {
         let newest_ms = segment.lanes.values().map(|lane| lane.newest_ms).max();
         (segment.length, newest_ms.unwrap_or(i64::MIN / 2))
     });
-    sealed.chain([(upkeep::active_bytes(state), now_ms)]).collect()
+    sealed.chain([(state.active_bytes(), now_ms)]).collect()
 }
 
 /// Tells how long the disk of a log lasts, from its files alone: nobody needs to own it, and

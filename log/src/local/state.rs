@@ -1,4 +1,4 @@
-//! What writer, readers and upkeep share.
+//! What writer, readers and maintenance share.
 //!
 //! Everything in [`State`] is durable: the writer changes it after the sync, under a lock it holds
 //! for as long as it takes to append a few runs. No file is touched under that lock.
@@ -51,8 +51,8 @@ pub(super) struct Shared {
     pub(super) members: Mutex<HashSet<(String, u32)>>,
     /// Held by those who define topics or join and remove groups, one at a time.
     pub(super) definitions: Mutex<()>,
-    /// Rung when a segment was closed or upkeep should stop.
-    pub(super) upkeep: Signal,
+    /// Notified when a segment was closed or maintenance should stop.
+    pub(super) maintenance: Signal,
     /// Set when the log closes.
     pub(super) stopping: AtomicBool,
 }
@@ -72,6 +72,14 @@ impl Shared {
     /// Why the queue takes nothing any more.
     pub(super) fn ended(&self, action: &'static str) -> LogError {
         self.poison.get().cloned().unwrap_or(LocalFault::Closing).refusing(action)
+    }
+
+    /// Replaces neighbouring segments by one, or by none.
+    pub(super) fn replace(&self, old: &[SegmentName], new: Option<Segment>) {
+        let mut state = self.state.write();
+        let first = state.sealed.iter().position(|segment| old.contains(&segment.name));
+        let Some(first) = first else { return };
+        state.sealed.splice(first..first + old.len(), new.map(Arc::new));
     }
 
     /// Makes names made and removed durable.
@@ -101,7 +109,7 @@ pub(super) struct Active {
 
 /// Where the next records of a partition stand.
 #[derive(Debug)]
-pub(super) enum Located {
+pub(super) enum RecordLocation {
     Sealed(Arc<Segment>),
     Active {
         name: SegmentName,
@@ -117,6 +125,11 @@ pub(super) enum Located {
 const RUNS_AT_A_TIME: usize = 1_024;
 
 impl State {
+    /// Bytes of records in the segment that is written.
+    pub(super) fn active_bytes(&self) -> u64 {
+        self.active.index.lanes.values().map(|lane| lane.summary.bytes).sum()
+    }
+
     pub(super) fn lane(&self, topic: &Topic, partition: Partition) -> Result<Lane, LogError> {
         let unknown = || LogError::UnknownTopic { topic: topic.clone() };
         let lane = Lane { topic: self.catalog.topic_id(topic).ok_or_else(unknown)?, partition };
@@ -140,10 +153,10 @@ impl State {
     }
 
     /// Finds the next records of a partition at or behind an offset.
-    pub(super) fn locate(&self, lane: Lane, from: Offset) -> Located {
+    pub(super) fn locate(&self, lane: Lane, from: Offset) -> RecordLocation {
         let end = self.catalog.end(lane).unwrap_or(0);
         if from >= end {
-            return Located::End(end);
+            return RecordLocation::End(end);
         }
         let active = self.active.index.lanes.get(&lane);
         if active.is_none_or(|active| from < active.summary.first) {
@@ -151,16 +164,16 @@ impl State {
                 segment.lanes.get(&lane).is_some_and(|summary| summary.last >= from)
             });
             if let Some(segment) = sealed {
-                return Located::Sealed(Arc::clone(segment));
+                return RecordLocation::Sealed(Arc::clone(segment));
             }
         }
-        let Some(active) = active else { return Located::End(end) };
+        let Some(active) = active else { return RecordLocation::End(end) };
         let at = active.runs.partition_point(|run| run.last() < from);
         let runs = &active.runs[at..(at + RUNS_AT_A_TIME).min(active.runs.len())];
         if runs.is_empty() {
-            return Located::End(end);
+            return RecordLocation::End(end);
         }
-        Located::Active {
+        RecordLocation::Active {
             name: self.active.name,
             salt: self.active.salt,
             file: Arc::clone(&self.active.file),

@@ -2,10 +2,10 @@
 
 mod crash;
 mod damage;
-mod forgetting;
-mod room;
+mod retention;
 mod sidecars;
 mod simulated;
+mod space;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -114,9 +114,9 @@ fn a_full_queue_gives_everything_back() {
     let disk = simulated::SimulatedDisk::default();
     let tuning = LocalTuning { queue_bytes: bytesize::ByteSize::mib(1), ..LocalTuning::default() };
     let shared_disk = Arc::new(disk.clone());
-    let keeper =
-        Keeper::start_writing(shared_disk, Some(2), &tuning, Arc::new(now_ms), None).unwrap();
-    let log = LocalLog { keeper: Arc::new(keeper), dir: PathBuf::new() };
+    let open_log =
+        OpenLog::start_writing(shared_disk, Some(2), &tuning, Arc::new(now_ms), None).unwrap();
+    let log = LocalLog { open_log: Arc::new(open_log), dir: PathBuf::new() };
     ensure(&log);
     let producer = log.producer().unwrap();
     let answered = Arc::new(std::sync::atomic::AtomicUsize::new(0));
@@ -201,7 +201,7 @@ fn an_idle_log_seals_its_tail() {
     let log = LocalLog::open(settings).unwrap();
     ensure(&log);
     send(&log, vec![row("in", "a")]);
-    let name = log.keeper.shared.state.read().active.name;
+    let name = log.open_log.shared.state.read().active.name;
     let sealed = || {
         let disk = RealDisk::open(dir.path()).unwrap();
         let (salt, length) = segment::read_header(&disk, &name).unwrap();
@@ -213,7 +213,7 @@ fn an_idle_log_seals_its_tail() {
         assert!(std::time::Instant::now() < until, "the tail is not sealed");
         std::thread::yield_now();
     }
-    let ask = || log.keeper.shared.metrics.frames.get();
+    let ask = || log.open_log.shared.metrics.frames.get();
     assert_eq!(ask(), 2, "a seal is no group commit");
 }
 
@@ -222,8 +222,8 @@ fn a_thread_that_panics_is_the_end_of_the_log_and_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());
     assert!(log.failure().is_none());
-    log.keeper.spawn("local-log-test", || panic!("a fault of ours")).unwrap();
-    log.keeper.join_last();
+    log.open_log.spawn("local-log-test", || panic!("a fault of ours")).unwrap();
+    log.open_log.join_last();
     let failure = log.failure().unwrap().to_string();
     assert!(failure.contains("the thread local-log-test of the local log panicked"), "{failure}");
 }
@@ -236,8 +236,8 @@ fn open_with_faulty_clock(faulty: &Arc<AtomicBool>) -> LocalLog {
         assert!(!is_faulty.load(Ordering::SeqCst), "a fault of ours");
         now_ms()
     });
-    let keeper = Keeper::start_writing(Arc::new(disk), Some(2), &tuning, clock, None).unwrap();
-    let log = LocalLog { keeper: Arc::new(keeper), dir: PathBuf::new() };
+    let open_log = OpenLog::start_writing(Arc::new(disk), Some(2), &tuning, clock, None).unwrap();
+    let log = LocalLog { open_log: Arc::new(open_log), dir: PathBuf::new() };
     ensure(&log);
     log
 }
@@ -261,7 +261,7 @@ fn after_the_writer_panicked_who_writes_hears_of_it() {
     for error in [&flushed, &told[0], &told[1]] {
         assert!(error.contains(reason), "{error}");
     }
-    assert_eq!(log.keeper.shared.metrics.stopped.get(), 1);
+    assert_eq!(log.open_log.shared.metrics.stopped.get(), 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@
 //! Callbacks run on a thread of their own, so that a slow one delays acknowledgements, not the
 //! disk; when it is slow for long, the bounded channel between the two holds the writer back.
 
-mod turn;
+mod segment_roll;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use crossbeam::channel::{Receiver, Sender};
 
-pub(super) use self::turn::{controls_head, write_snapshot};
+pub(super) use self::segment_roll::{controls_head, write_snapshot};
 use super::catalog::Control;
 use super::disk::DiskFile;
 use super::errors::{FileError, LocalFault};
@@ -316,7 +316,7 @@ impl Writer {
             }
         }
         for signal in signals {
-            signal.ring();
+            signal.notify();
         }
     }
 
@@ -348,8 +348,8 @@ impl Writer {
         // Only the first failure counts; there is no second write that could fail.
         drop(self.shared.poison.set(fault.clone()));
         self.shared.metrics.stopped.set(1);
-        // Upkeep tells the health.
-        self.shared.upkeep.ring();
+        // Maintenance tells the health.
+        self.shared.maintenance.notify();
         fault.refusing("write")
     }
 }

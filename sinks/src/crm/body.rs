@@ -1,4 +1,4 @@
-//! What is posted to a CRM: the points of one event.
+//! Encodes the body of a call to a CRM: the points of one event.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use tillrace_core::text::{Currency, format_minor, parse_scaled};
 use tillrace_log::{Offset, Partition};
 
 use super::settings::PointsRule;
-use crate::record::{Record, Transaction, Unreadable, read};
+use crate::record::{Record, RecordError, Transaction, read};
 
 #[derive(Serialize)]
 struct Change<'a> {
@@ -66,17 +66,17 @@ struct Totals<'a> {
 }
 
 /// Tells whether an event names a loyalty account.
-pub(super) fn has_account(transaction: &Transaction<'_>) -> Result<bool, Unreadable> {
+pub(super) fn has_account(transaction: &Transaction<'_>) -> Result<bool, RecordError> {
     let purchase: Purchase<'_> = read(transaction.envelope.data)?;
     Ok(purchase.loyalty_id.is_some())
 }
 
-/// Writes the points of an event; returns the id they go under, and the body.
+/// Encodes the points of an event; returns their id, and the body.
 pub(super) fn points(
     record: &Record,
     partition: Partition,
     rule: PointsRule,
-) -> Result<(String, Vec<u8>), Unreadable> {
+) -> Result<(String, Vec<u8>), RecordError> {
     let transaction = Transaction::read(record)?;
     let purchase: Purchase<'_> = read(transaction.envelope.data)?;
     let currency = purchase.currency.as_deref().and_then(|code| Currency::parse(code.as_bytes()));
@@ -92,7 +92,7 @@ pub(super) fn points(
         kind: transaction.kind.as_str(),
         points: worth
             .map_or(Some(0), |(minor, currency)| rule.points(minor, currency))
-            .ok_or(Unreadable::OutOfRange { what: "the points" })?,
+            .ok_or(RecordError::OutOfRange { what: "the points" })?,
         amount: worth.map(|(minor, currency)| format_minor(minor, currency.exponent())),
         currency: purchase.currency.as_deref(),
         business_date: envelope.business_date.as_deref(),

@@ -7,9 +7,11 @@ use tillrace_core::event::Kind;
 
 use super::body;
 use super::settings::{PointsRule, PointsSettings};
-use crate::connector::{Answer, Answering, Batch, Connector, Ordering, Verdict};
+use crate::connector::{
+    Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
+};
 use crate::http::{Backend, BackendError};
-use crate::record::{Record, Transaction, Unreadable};
+use crate::record::{Record, RecordError, Transaction};
 use crate::settings;
 
 /// Kinds of event that earn or take back points.
@@ -37,32 +39,36 @@ impl Connector for CrmPoints {
         Ordering::Key
     }
 
-    fn batch(&self) -> settings::Batch {
-        settings::Batch { max_records: 1, max_bytes: ByteSize::mib(1), linger: Duration::ZERO }
+    fn default_batch(&self) -> settings::BatchSettings {
+        settings::BatchSettings {
+            max_records: 1,
+            max_bytes: ByteSize::mib(1),
+            linger: Duration::ZERO,
+        }
     }
 
-    fn most_records(&self) -> Option<usize> {
+    fn max_records(&self) -> Option<usize> {
         Some(1)
     }
 
-    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, record: &Record) -> Result<bool, RecordError> {
         let transaction = Transaction::read(record)?;
         Ok(EARNING_KINDS.contains(&transaction.kind) && body::has_account(&transaction)?)
     }
 
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
-            let mut answer = Answer { status: None, verdicts: Vec::new() };
+            let mut answer = DeliveryReply { status: None, outcomes: Vec::new() };
             for record in &batch.records {
-                let verdict = match body::points(record, batch.partition, self.rule) {
+                let outcome = match body::points(record, batch.partition, self.rule) {
                     Ok((id, points)) => {
                         let reply = self.backend.post(points, &id).await?;
                         answer.status = Some(reply.status);
-                        reply.verdict()?
+                        reply.outcome()?
                     }
-                    Err(error) => Verdict::unreadable(&error),
+                    Err(error) => RecordOutcome::unreadable(&error),
                 };
-                answer.verdicts.push(verdict);
+                answer.outcomes.push(outcome);
             }
             Ok(answer)
         })

@@ -6,13 +6,13 @@ use tillrace_log::setting::Inspection;
 
 use crate::http::BackendSettings;
 
-/// Where the CRM is and what a purchase is worth.
+/// The CRM's backend, and the points of a purchase.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PointsSettings {
     /// URL, token, timeout.
     pub backend: BackendSettings,
-    /// What a purchase is worth.
+    /// The points of a purchase.
     #[serde(default)]
     pub rule: PointsRule,
 }
@@ -34,7 +34,7 @@ impl Default for PointsRule {
 }
 
 impl PointsSettings {
-    /// Notes what cannot be.
+    /// Reports invalid settings.
     pub(crate) fn inspect(&self, found: &mut Inspection) {
         found.within("rule", |found| {
             found.range("points", self.rule.points, 1..);

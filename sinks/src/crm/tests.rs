@@ -9,12 +9,12 @@ use tillrace_core::text::Currency;
 use super::body;
 use super::{CrmPoints, PointsRule, PointsSettings};
 use crate::connector::Connector as _;
-use crate::engine::Wiring;
+use crate::engine::SinkSpec;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, assert_valid, envelope, until};
 use crate::http::BackendSettings;
-use crate::record::{Record, Source};
-use crate::settings::{Flow, Retry};
+use crate::record::{Record, SourceTopic};
+use crate::settings::{FlowSettings, RetrySettings};
 use crate::simulate::{Faults, SimulatedBackend};
 
 const ONE_FOR_ONE: PointsRule = PointsRule { points: 1, per_major_units: 1 };
@@ -72,14 +72,14 @@ fn without_amounts_on_lines_the_printed_total_counts_and_without_that_nothing() 
 fn only_purchases_with_an_account_concern_a_crm() {
     let backend = BackendSettings::new("http://127.0.0.1:1/");
     let crm = CrmPoints::new(&PointsSettings { backend, rule: ONE_FOR_ONE }).unwrap();
-    for (kind, data, concerned) in [
+    for (kind, data, accepted) in [
         ("sale", r#"{"loyalty_id":"L1"}"#, true),
         ("sale", r#"{"loyalty_id":null}"#, false),
         ("sale", "{}", false),
         ("no_sale", r#"{"loyalty_id":"L1"}"#, false),
     ] {
         let record = Record::new(0, 0, "acme/1", envelope("1", kind, 1, data));
-        assert_eq!(crm.concerns(&record).unwrap(), concerned, "{kind} {data}");
+        assert_eq!(crm.accepts(&record).unwrap(), accepted, "{kind} {data}");
     }
 }
 
@@ -98,19 +98,23 @@ async fn accounts_have_each_purchase_once_whatever_replies_are_lost() {
     }
     let settings =
         PointsSettings { backend: BackendSettings::new(&backend.points_url()), rule: ONE_FOR_ONE };
-    let retry = Retry {
+    let retry = RetrySettings {
         initial: Duration::from_millis(1),
         longest: Duration::from_millis(5),
         attempts: Some(1_000),
     };
-    let wiring = Wiring {
+    let spec = SinkSpec {
         name: "crm".into(),
-        source: Source::Transactions,
+        source: SourceTopic::Transactions,
         filter: Filter::default(),
-        flow: Flow { retry, commit_every: Duration::from_millis(5), ..Flow::default() },
+        flow: FlowSettings {
+            retry,
+            commit_every: Duration::from_millis(5),
+            ..FlowSettings::default()
+        },
         connector: Arc::new(CrmPoints::new(&settings).unwrap()),
     };
-    let delivery = fixture.start(&wiring).await;
+    let delivery = fixture.start(&spec).await;
     let topic = &fixture.topics.transactions;
     until("all is committed", || fixture.committed("crm", topic) == 200).await;
     delivery.drain().await;

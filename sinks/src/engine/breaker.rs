@@ -1,4 +1,4 @@
-//! The circuit breaker: after a run of failed calls, leave the backend alone for a while.
+//! The circuit breaker: after consecutive failed calls, stops calls for a while.
 //!
 //! It counts whole calls that failed, never records that a backend refused: a backend that
 //! refuses is a backend that works. Time is passed in.
@@ -18,11 +18,11 @@ pub(crate) struct Breaker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Calls pass; so many in a row have failed.
+    /// Calls pass; the number of consecutive failures is counted.
     Closed { failures: u32 },
     /// No call passes before this time, then one does.
     Open { until: Instant },
-    /// One call is under way to see whether the backend is back.
+    /// One call is under way to probe the backend.
     Probing,
 }
 
@@ -42,26 +42,26 @@ impl Breaker {
         }
     }
 
-    /// Notes that a call starts, after [`Breaker::admits`] let it pass.
+    /// Records that a call starts, after [`Breaker::admits`] let it pass.
     pub(crate) fn called(&mut self) {
         if matches!(self.state, State::Open { .. }) {
             self.state = State::Probing;
         }
     }
 
-    /// Notes a call that the backend served; tells whether this one closed the breaker.
+    /// Records a call that the backend served; returns whether it closed the breaker.
     pub(crate) fn succeeded(&mut self) -> bool {
         let closes = self.is_open();
         self.state = State::Closed { failures: 0 };
         closes
     }
 
-    /// Notes a failed call; tells whether this one opened the breaker.
+    /// Records a failed call; returns whether it opened the breaker.
     pub(crate) fn failed(&mut self, now: Instant) -> bool {
         let failures = match self.state {
             State::Closed { failures } => failures + 1,
             State::Probing => self.settings.failures,
-            // Calls that were under way when it opened say nothing new.
+            // Calls that were under way when the breaker opened are no news.
             State::Open { .. } => return false,
         };
         let opens = failures >= self.settings.failures;
@@ -69,7 +69,7 @@ impl Breaker {
         opens
     }
 
-    /// Forgets a probe that ended without saying anything: its partition was taken away.
+    /// Records that a probe was abandoned, because its partition was revoked.
     pub(crate) fn abandoned(&mut self, now: Instant) {
         if self.state == State::Probing {
             self.state = State::Open { until: now };

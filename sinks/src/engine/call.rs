@@ -7,45 +7,46 @@ use tillrace_core::text::Timestamp;
 use tillrace_log::Partition;
 use tokio::time::Instant;
 
-use super::lanes::{Load, Share};
+use super::key_queues::{BatchDraft, BatchShare};
 use super::reader::Epoch;
-use super::{Done, Engine};
-use crate::connector::{Answer, Batch, CallError};
+use super::{Engine, JobOutput};
+use crate::connector::{CallError, DeliveryBatch, DeliveryReply};
 use crate::record::Record;
 
 /// A call that came back.
 #[derive(Debug)]
-pub(crate) struct Called {
+pub(crate) struct CompletedCall {
     pub(crate) partition: Partition,
     /// The assignment it was made under.
     pub(crate) epoch: Epoch,
-    pub(crate) shares: Vec<Share>,
+    pub(crate) shares: Vec<BatchShare>,
     pub(crate) records: Vec<Record>,
     /// For the audit: when it started, by the wall clock.
     pub(crate) started: Timestamp,
     pub(crate) elapsed: Duration,
-    pub(crate) result: Result<Answer, CallError>,
+    pub(crate) result: Result<DeliveryReply, CallError>,
 }
 
 impl Engine {
     /// Starts a call beside this task.
-    pub(super) fn call(&mut self, partition: Partition, load: Load, now: Instant) {
+    pub(super) fn call(&mut self, partition: Partition, draft: BatchDraft, now: Instant) {
         let Some(assigned) = self.partitions.get(&partition) else { return };
         let (epoch, delivered_to) = (assigned.epoch, assigned.progress.delivered_to());
         self.breaker.called();
-        self.pacer.called(now);
+        self.rate_limiter.called(now);
         self.stalls.called(now);
-        let connector = Arc::clone(&self.wiring.connector);
-        let Load { shares, records } = load;
-        let batch = Batch { partition, delivered_to, records };
+        let connector = Arc::clone(&self.spec.connector);
+        let BatchDraft { shares, records } = draft;
+        let batch = DeliveryBatch { partition, delivered_to, records };
         let handle = self.jobs.spawn(async move {
             let started = wall_clock();
             let begun = Instant::now();
             let result = connector.deliver(&batch).await;
             let elapsed = begun.elapsed();
             let records = batch.records;
-            let called = Called { partition, epoch, shares, records, started, elapsed, result };
-            Done::Called(Box::new(called))
+            let called =
+                CompletedCall { partition, epoch, shares, records, started, elapsed, result };
+            JobOutput::Call(Box::new(called))
         });
         self.calls.insert(handle.id(), (partition, handle));
     }

@@ -4,8 +4,8 @@ use tillrace_log::explain::code_of;
 use tillrace_log::{LogError, Position};
 use tokio::time::Instant;
 
-use super::partition::Assigned;
-use super::reader::Order;
+use super::partition::AssignedPartition;
+use super::reader::ReaderCommand;
 use super::{Engine, SinkError};
 
 impl Engine {
@@ -14,21 +14,21 @@ impl Engine {
         if now < self.commit_due {
             return;
         }
-        self.commit_due = now + self.wiring.flow.commit_every;
+        self.commit_due = now + self.spec.flow.commit_every;
         if self.commit_ordered {
             return;
         }
-        let places: Vec<_> = self
+        let positions: Vec<_> = self
             .partitions
             .iter_mut()
             .filter_map(|(&partition, assigned)| {
                 Some((assigned.epoch, Position { partition, committed: assigned.news()? }))
             })
             .collect();
-        if places.is_empty() {
+        if positions.is_empty() {
             return;
         }
-        self.commit_ordered = self.reader.order(Order::Commit(places));
+        self.commit_ordered = self.reader.send(ReaderCommand::Commit(positions));
         if !self.commit_ordered {
             self.forget_commits();
         }
@@ -40,7 +40,7 @@ impl Engine {
         self.forget_commits();
         // Fenced: another member owns a partition, and its revocation is on its way to us.
         if error.is_retryable() || matches!(error, LogError::Fenced { .. }) {
-            let (code, sink) = (code_of(&error), &self.wiring.name);
+            let (code, sink) = (code_of(&error), &self.spec.name);
             tracing::warn!(code, sink, %error, "commit failed, trying again");
             return Ok(());
         }
@@ -48,7 +48,7 @@ impl Engine {
     }
 
     fn forget_commits(&mut self) {
-        self.partitions.values_mut().for_each(Assigned::forget_commit);
+        self.partitions.values_mut().for_each(AssignedPartition::forget_commit);
     }
 
     /// Waits for a commit that is under way, then commits what there is to commit.
@@ -59,8 +59,8 @@ impl Engine {
                 self.commit(self.commit_due);
             }
             while self.commit_ordered {
-                match tokio::time::timeout_at(deadline, self.reader.heard.recv()).await {
-                    Ok(heard) => self.hear_last(heard)?,
+                match tokio::time::timeout_at(deadline, self.reader.events.recv()).await {
+                    Ok(event) => self.handle_last_event(event)?,
                     Err(_elapsed) => return Ok(()),
                 }
             }

@@ -1,4 +1,4 @@
-//! What of one sink stands still, told to the process's health: each once, with cause and remedy.
+//! Health conditions of one sink: what makes no progress, each reported once, with cause and remedy.
 
 use std::mem;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::Instant;
 
 use super::SinkError;
 use crate::connector::Ordering;
-use crate::dead::Cause;
+use crate::dead_letter::DeadLetterCause;
 use crate::failure::{ErrorChain, FailureCode};
 use crate::record::Record;
 
-/// How often dead letters are logged at most; those in between are counted.
-const LOG_LETTERS_EVERY: Duration = Duration::from_secs(10);
-/// How long dead letters are told of after the last.
-const LETTERS_TOLD_FOR: Duration = Duration::from_hours(1);
-/// How long the audit, or reading, may fail before it counts as standing still.
+/// Shortest time between log lines about dead letters; those in between are counted.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// How long the condition of dead letters stays after the last letter.
+const DEAD_LETTERS_SHOWN_FOR: Duration = Duration::from_hours(1);
+/// How long writing the audit, or reading the topic, may fail before it counts as stalled.
 pub(super) const STALLED_AFTER: Duration = Duration::from_secs(30);
-/// Longest code of a backend that is repeated, in bytes.
+/// Longest code of a backend that is repeated in conditions and logs, in bytes.
 const LONGEST_CODE: usize = 64;
 
 const SINK_STOPPED: Explanation = Explanation {
@@ -30,13 +30,13 @@ const SINK_STOPPED: Explanation = Explanation {
 };
 const PARTITION_HALTED: Explanation = Explanation {
     code: "partition_halted",
-    meaning: "A sink delivers nothing more of a partition; the others go on. Nothing is lost while its topic keeps the records.",
+    meaning: "A sink stopped delivering a partition; the others go on. Nothing is lost while its topic keeps the records.",
     remedy: "Do what the remedy of its cause says, then start the process again.",
 };
 const BREAKER_OPEN: Explanation = Explanation {
     code: "breaker_open",
-    meaning: "Call after call to a backend failed, so that it is left alone but for a probe now and then. Nothing is lost or \
-              given up meanwhile.",
+    meaning: "Consecutive calls to a backend failed, so the circuit breaker stops all calls except a probe now and then. No record \
+              is lost or goes to the dead letters meanwhile.",
     remedy: "Do what the remedy of its cause says; delivery goes on by itself.",
 };
 const DELIVERY_STALLED: Explanation = Explanation {
@@ -60,7 +60,7 @@ const AUDIT_NOT_WRITTEN: Explanation = Explanation {
 };
 pub(super) const DRAIN_CUT: Explanation = Explanation {
     code: "sink_drain_cut",
-    meaning: "A sink was told to end and had records in hand after `flow.drain_within`. They are not committed, and are delivered \
+    meaning: "A sink was told to end and had records in flight after `flow.drain_within`. They are not committed, and are delivered \
               after the next start under the same idempotency keys.",
     remedy: "Nothing, if the backend was slow or away. To wait longer, raise the sink's `flow.drain_within`.",
 };
@@ -70,7 +70,7 @@ const TOPIC_NOT_READ: Explanation = Explanation {
     remedy: "See the condition of the log.",
 };
 
-/// What is known of each condition that a sink can raise.
+/// Explanations of all conditions that a sink can raise.
 pub const SINK_CONDITIONS: &[Explanation] = &[
     SINK_STOPPED,
     PARTITION_HALTED,
@@ -90,19 +90,19 @@ pub(crate) struct Conditions {
     dead: Topic,
     ordering: Ordering,
     health: Health,
-    letters: Letters,
-    /// Whether the audit, and reading, were last said to stand still.
+    letters: DeadLetterCounter,
+    /// Whether audit and reading were last reported as stalled.
     audit_stalled: bool,
     reading_stalled: bool,
 }
 
 /// Dead letters written since the start.
 #[derive(Debug)]
-struct Letters {
+struct DeadLetterCounter {
     total: usize,
-    /// When the last one was written; of one from before the sink started again that is not known.
+    /// When the last letter was written; the start of the engine if none was.
     last: Instant,
-    /// Those of them that no log line has counted yet.
+    /// Letters that no log line has counted yet.
     unlogged: usize,
     logged_at: Option<Instant>,
 }
@@ -116,7 +116,12 @@ impl Conditions {
             dead,
             ordering,
             health,
-            letters: Letters { total: 0, last: Instant::now(), unlogged: 0, logged_at: None },
+            letters: DeadLetterCounter {
+                total: 0,
+                last: Instant::now(),
+                unlogged: 0,
+                logged_at: None,
+            },
             audit_stalled: false,
             reading_stalled: false,
         }
@@ -132,14 +137,13 @@ impl Conditions {
         self.raise(PARTITION_HALTED.code, of(partition), cause, error.explanation().remedy);
     }
 
-    /// The partition is another member's, which says of it what it finds.
+    /// Clears what was reported of a partition: its new owner reports on it.
     pub(crate) fn partition_left(&self, partition: Partition) {
         self.health.clear(&self.component, PARTITION_HALTED.code, &of(partition));
         self.health.clear(&self.component, DELIVERY_STALLED.code, &of(partition));
     }
 
-    /// The engine ended. The next one says anew what stands still, and where there is none, nothing is tried; dead letters stay
-    /// what they are.
+    /// Clears what an ended engine reported, except dead letters. The next engine reports anew.
     pub(crate) fn engine_ended(&self) {
         let its_own = [BREAKER_OPEN, DELIVERY_STALLED, AUDIT_NOT_WRITTEN, TOPIC_NOT_READ];
         for Condition { component, code, subject, .. } in
@@ -160,7 +164,7 @@ impl Conditions {
         self.health.clear(&self.component, BREAKER_OPEN.code, "");
     }
 
-    /// Says why there is no progress, of a partition or of the whole sink, or that there is.
+    /// Reports why a partition, or the whole sink, makes no progress, or clears the report.
     pub(super) fn stalled(&self, partition: Option<Partition>, cause: Option<String>) {
         let Explanation { code, remedy, .. } = DELIVERY_STALLED;
         let subject = partition.map(of).unwrap_or_default();
@@ -170,7 +174,7 @@ impl Conditions {
         }
     }
 
-    /// Says that the audit cannot be written, or can again.
+    /// Reports that the audit cannot be written, or clears the report.
     pub(super) fn audit(&mut self, stalled: bool) {
         let before = mem::replace(&mut self.audit_stalled, stalled);
         if before == stalled {
@@ -184,7 +188,7 @@ impl Conditions {
         }
     }
 
-    /// Says that the sink's topic cannot be read, or can again.
+    /// Reports that the sink's topic cannot be read, or clears the report.
     pub(super) fn reading(&mut self, failure: Option<String>) {
         let Explanation { code, remedy, .. } = TOPIC_NOT_READ;
         let before = mem::replace(&mut self.reading_stalled, failure.is_some());
@@ -195,27 +199,27 @@ impl Conditions {
         }
     }
 
-    /// Forgets of dead letters when there were none for a while: what `redrive` did since is not read.
-    pub(super) fn grow_old(&self, now: Instant) {
-        if now.saturating_duration_since(self.letters.last) >= LETTERS_TOLD_FOR {
+    /// Clears the condition of dead letters when the last one is old. What `redrive` delivered since is unknown here.
+    pub(super) fn expire_dead_letters(&self, now: Instant) {
+        if now.saturating_duration_since(self.letters.last) >= DEAD_LETTERS_SHOWN_FOR {
             self.health.clear(&self.component, DEAD_LETTERS.code, "");
         }
     }
 
-    /// Says that records went to the dead letters.
+    /// Reports that records went to the dead letters.
     pub(super) fn dead_letters(
         &mut self,
         partition: Partition,
-        dead: &[(Record, Cause)],
+        dead: &[(Record, DeadLetterCause)],
         now: Instant,
     ) {
-        let Some((record, Cause { reason, error, .. })) = dead.last() else { return };
+        let Some((record, DeadLetterCause { reason, error, .. })) = dead.last() else { return };
         let letters = &mut self.letters;
         letters.total += dead.len();
         letters.last = now;
         letters.unlogged += dead.len();
         let (reason, code, offset) = (reason.as_str(), plain_code(error), record.offset);
-        if letters.logged_at.is_none_or(|at| now - at >= LOG_LETTERS_EVERY) {
+        if letters.logged_at.is_none_or(|at| now - at >= LOG_INTERVAL) {
             let (sink, records) = (&self.sink, letters.unlogged);
             tracing::warn!(sink, partition, records, reason, code, offset, "dead letters");
             letters.logged_at = Some(now);
@@ -240,7 +244,7 @@ impl Conditions {
     }
 
     fn raise(&self, code: &'static str, subject: String, cause: String, remedy: &str) {
-        // A backend that is down is no reason to take the gateway of the same process from its tills.
+        // An outage of a backend must not make the gateway of the same process unready for its terminals.
         let impact = Impact::Degraded;
         let (component, remedy) = (self.component.clone(), remedy.to_owned());
         self.health.raise(Condition { component, code, subject, impact, cause, remedy });
@@ -251,7 +255,7 @@ fn of(partition: Partition) -> String {
     format!("partition {partition}")
 }
 
-/// Returns the code of an error if it reads like one: what a backend says may repeat what it was sent.
+/// Returns the code at the start of an error if it looks like a code. Free text of a backend may repeat a payload.
 pub(super) fn plain_code(error: &str) -> &str {
     let code = error.split(':').next().unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -261,7 +265,7 @@ pub(super) fn plain_code(error: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dead::Reason;
+    use crate::dead_letter::DeadLetterReason;
 
     #[test]
     fn dead_letters_are_told_of_for_an_hour_after_the_last() {
@@ -269,16 +273,19 @@ mod tests {
         let dead = Topic::new("erp.dead.v1");
         let mut conditions = Conditions::new("erp", dead, Ordering::Key, health.clone());
         let record = Record::new(7, 0, b"demo/1".to_vec(), "{}");
-        let cause =
-            Cause { reason: Reason::Rejected, error: "closed: period".to_owned(), attempts: 1 };
+        let cause = DeadLetterCause {
+            reason: DeadLetterReason::Rejected,
+            error: "closed: period".to_owned(),
+            attempts: 1,
+        };
         let letters = [(record, cause)];
         conditions.dead_letters(0, &letters, start);
         conditions.dead_letters(0, &letters, start + Duration::from_mins(30));
-        conditions.grow_old(start + Duration::from_mins(89));
+        conditions.expire_dead_letters(start + Duration::from_mins(89));
         let told = health.active_conditions().remove(0).condition;
         assert_eq!(told.code, "dead_letters");
         assert!(told.cause.starts_with("2 since the start"), "{}", told.cause);
-        conditions.grow_old(start + Duration::from_mins(90));
+        conditions.expire_dead_letters(start + Duration::from_mins(90));
         assert_eq!(health.active_conditions(), []);
     }
 
@@ -294,7 +301,11 @@ mod tests {
         ended.stalled(Some(3), Some("locked".to_owned()));
         ended.audit(true);
         let record = Record::new(7, 0, b"demo/1".to_vec(), "{}");
-        let cause = Cause { reason: Reason::Rejected, error: "closed".to_owned(), attempts: 1 };
+        let cause = DeadLetterCause {
+            reason: DeadLetterReason::Rejected,
+            error: "closed".to_owned(),
+            attempts: 1,
+        };
         ended.dead_letters(0, &[(record, cause)], Instant::now());
         new("erp").engine_ended();
         let standing: Vec<_> = health

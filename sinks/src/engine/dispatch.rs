@@ -1,40 +1,40 @@
-//! When and what to call: partitions in turn, within what backend, pace and room allow.
+//! Starts calls: partitions in turn, as far as breaker, rate limit and concurrency allow.
 
 use tillrace_log::Partition;
 use tokio::time::Instant;
 
 use super::Engine;
-use super::lanes::Load;
-use super::partition::{Held, Stage};
+use super::key_queues::BatchDraft;
+use super::partition::{InFlight, PartitionStage};
 
 impl Engine {
-    /// Starts as many calls as backend, pace and settings allow.
+    /// Starts as many calls as breaker, rate limit and settings allow.
     pub(super) fn dispatch(&mut self, now: Instant, draining: bool) {
-        while self.calls.len() < self.wiring.flow.concurrency
+        while self.calls.len() < self.spec.flow.concurrency
             && self.breaker.admits(now).is_ok()
-            && self.pacer.next_call(now) <= now
+            && self.rate_limiter.next_call(now) <= now
         {
-            let Some((partition, load)) = self.next_load(now, draining) else { return };
-            self.call(partition, load, now);
+            let Some((partition, draft)) = self.next_batch(now, draining) else { return };
+            self.call(partition, draft, now);
         }
     }
 
-    /// Takes the next batch, partitions in turn. Without room to read on, the partition with most
-    /// in hand gives what it has, whatever its batch was waiting for.
-    fn next_load(&mut self, now: Instant, draining: bool) -> Option<(Partition, Load)> {
+    /// Takes the next batch, partitions in turn. When no more may be read, the partition with most
+    /// ready bytes gives what it has without further linger.
+    fn next_batch(&mut self, now: Instant, draining: bool) -> Option<(Partition, BatchDraft)> {
         let crowded = (self.room() == 0).then(|| self.most_ready()).flatten();
         let after = self.partitions.range(self.turn + 1..).map(|(&partition, _)| partition);
         let before = self.partitions.range(..=self.turn).map(|(&partition, _)| partition);
         let order: Vec<Partition> = after.chain(before).collect();
         for partition in order {
             let Some(assigned) = self.partitions.get_mut(&partition) else { continue };
-            if assigned.flow == Stage::Halted {
+            if assigned.stage == PartitionStage::Halted {
                 continue;
             }
-            let now_or_never = draining || crowded == Some(partition);
-            if let Some(load) = assigned.lanes.take(now, self.limits, now_or_never) {
+            let flush = draining || crowded == Some(partition);
+            if let Some(draft) = assigned.key_queues.next_batch(now, self.limits, flush) {
                 self.turn = partition;
-                return Some((partition, load));
+                return Some((partition, draft));
             }
         }
         None
@@ -43,29 +43,30 @@ impl Engine {
     fn most_ready(&self) -> Option<Partition> {
         self.partitions
             .iter()
-            .filter(|(_, assigned)| assigned.flow > Stage::Halted)
-            .max_by_key(|(_, assigned)| assigned.lanes.ready_bytes())
+            .filter(|(_, assigned)| assigned.stage > PartitionStage::Halted)
+            .max_by_key(|(_, assigned)| assigned.key_queues.ready_bytes())
             .map(|(&partition, _)| partition)
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        self.partitions
-            .values()
-            .any(|assigned| assigned.flow > Stage::Halted && assigned.lanes.ready_bytes() > 0)
+        self.partitions.values().any(|assigned| {
+            assigned.stage > PartitionStage::Halted && assigned.key_queues.ready_bytes() > 0
+        })
     }
 
-    /// Returns what takes room; a halted partition has let go of what it had in hand.
-    pub(super) fn held(&self) -> Held {
-        let partitions = self.partitions.values().filter(|assigned| assigned.flow > Stage::Halted);
-        partitions.fold(Held::default(), |held, assigned| Held {
-            records: held.records + assigned.in_hand.records,
-            bytes: held.bytes + assigned.in_hand.bytes,
+    /// Returns the records in flight; a halted partition has dropped its own.
+    pub(super) fn in_flight(&self) -> InFlight {
+        let partitions =
+            self.partitions.values().filter(|assigned| assigned.stage > PartitionStage::Halted);
+        partitions.fold(InFlight::default(), |held, assigned| InFlight {
+            records: held.records + assigned.in_flight.records,
+            bytes: held.bytes + assigned.in_flight.bytes,
         })
     }
 
     /// Returns how many more records may be read.
     pub(super) fn room(&self) -> usize {
-        let (held, most) = (self.held(), self.wiring.flow.in_hand);
+        let (held, most) = (self.in_flight(), self.spec.flow.in_flight);
         let bytes = u64::try_from(held.bytes).unwrap_or(u64::MAX);
         if bytes >= most.max_bytes.as_u64() {
             0
@@ -74,20 +75,20 @@ impl Engine {
         }
     }
 
-    /// Returns when the passing of time alone may next allow something.
+    /// Returns the next time at which a call or a commit may become possible without any event.
     pub(super) fn next_due(&self, now: Instant) -> Instant {
-        if self.calls.len() >= self.wiring.flow.concurrency {
+        if self.calls.len() >= self.spec.flow.concurrency {
             return self.commit_due;
         }
         let earliest = match self.breaker.admits(now) {
-            Ok(()) => self.pacer.next_call(now),
+            Ok(()) => self.rate_limiter.next_call(now),
             Err(Some(until)) => until,
             Err(None) => return self.commit_due,
         };
         self.partitions
             .values()
-            .filter(|assigned| assigned.flow > Stage::Halted)
-            .filter_map(|assigned| assigned.lanes.next_due(self.limits))
+            .filter(|assigned| assigned.stage > PartitionStage::Halted)
+            .filter_map(|assigned| assigned.key_queues.next_due(self.limits))
             .map(|due| due.max(earliest))
             .fold(self.commit_due, Instant::min)
     }

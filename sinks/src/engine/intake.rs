@@ -1,4 +1,4 @@
-//! Taking in: assignments, and records up to their lane.
+//! Handles assignments and revocations, and routes records to their key queues.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,49 +6,49 @@ use std::time::Duration;
 use tillrace_log::{Committed, Entry, Offset, Partition};
 use tokio::time::Instant;
 
-use super::partition::{Assigned, Leaving, Stage, WHOLE_PARTITION};
-use super::progress::Settled;
+use super::partition::{AssignedPartition, PartitionStage, SettledRecord, WHOLE_PARTITION};
+use super::progress::SettleKind;
 use super::reader::Epoch;
 use super::{Engine, SinkError};
-use crate::audit::{self, Outcome};
+use crate::audit::{AuditEntry, AuditOutcome};
 use crate::connector::Ordering;
-use crate::dead::{Cause, Reason};
+use crate::dead_letter::{DeadLetterCause, DeadLetterReason};
 use crate::engine::call::wall_clock;
 use crate::failure::ErrorChain;
-use crate::record::{Record, Unreadable};
-use crate::settings::RecordPlace;
+use crate::record::{Record, RecordError};
+use crate::settings::RecordPosition;
 
-/// What is to become of a record that was read.
-enum Sorted {
-    /// It goes to the backend.
-    Ours,
-    /// It is none of this sink's business.
-    Filtered,
-    /// It goes to the dead letters untried.
-    Dead(Cause),
+/// Where a record goes.
+enum RecordRoute {
+    /// To the backend.
+    Deliver,
+    /// Nowhere: the filter or the connector does not accept it.
+    Filter,
+    /// To the dead letters, untried.
+    DeadLetter(DeadLetterCause),
 }
 
 impl Engine {
     pub(super) fn assign(&mut self, partition: Partition, epoch: Epoch, committed: Committed) {
         let offset = committed.offset;
-        tracing::info!(sink = self.wiring.name, topic = %self.topic, partition, offset, "reading");
+        tracing::info!(sink = self.spec.name, topic = %self.topic, partition, offset, "partition assigned");
         self.forget(partition);
-        let assigned = Assigned::new(epoch, committed, self.journal.chain());
+        let assigned = AssignedPartition::new(epoch, committed, self.audit_writer.chain());
         self.partitions.insert(partition, assigned);
     }
 
     pub(super) fn revoke(&mut self, partitions: &[Partition]) {
-        tracing::info!(sink = self.wiring.name, topic = %self.topic, ?partitions, "gave back");
+        tracing::info!(sink = self.spec.name, topic = %self.topic, ?partitions, "partitions revoked");
         for &partition in partitions {
             self.forget(partition);
         }
         if self.partitions.is_empty() {
-            // Nothing of ours waits for the backend any more.
+            // Without partitions, no record waits for the backend any more.
             self.conditions.breaker_closed();
         }
     }
 
-    /// Drops what a partition has in hand, calls under way included: its next owner sends again.
+    /// Drops the records in flight of a partition, calls under way included: its next owner sends them again.
     fn forget(&mut self, partition: Partition) {
         self.partitions.remove(&partition);
         for (of, call) in self.calls.values() {
@@ -60,30 +60,34 @@ impl Engine {
         self.health.send_if_modified(|health| health.halted.remove(&partition).is_some());
     }
 
-    /// Puts records into their lanes. Those that are none of this sink's business go to the audit,
-    /// those that nobody can read to the dead letters.
-    pub(super) fn take_in(&mut self, entries: Vec<Entry>, now: Instant) -> Result<(), SinkError> {
+    /// Puts records into their key queues. Filtered records go to the audit, unreadable ones to the
+    /// dead letters.
+    pub(super) fn receive_records(
+        &mut self,
+        entries: Vec<Entry>,
+        now: Instant,
+    ) -> Result<(), SinkError> {
         let count = entries.len();
         let mut filtered: BTreeMap<Partition, Vec<Offset>> = BTreeMap::new();
-        let mut dead: BTreeMap<Partition, Vec<(Record, Cause)>> = BTreeMap::new();
+        let mut dead: BTreeMap<Partition, Vec<(Record, DeadLetterCause)>> = BTreeMap::new();
         for entry in entries {
             let (partition, offset) = (entry.partition, entry.offset);
             let assigned = self.partitions.get(&partition);
-            if assigned.is_none_or(|assigned| assigned.flow < Stage::Flowing) {
+            if assigned.is_none_or(|assigned| assigned.stage < PartitionStage::Flowing) {
                 continue;
             }
             let has_value = entry.value.is_some();
             let record = Record::from_entry(entry);
-            match self.sort(partition, &record, has_value) {
-                Ok(Sorted::Dead(cause)) => {
+            match self.route(partition, &record, has_value) {
+                Ok(RecordRoute::DeadLetter(cause)) => {
                     let assigned = self.partitions.get_mut(&partition);
-                    if assigned.is_some_and(|assigned| assigned.note(&record, record.bytes())) {
+                    if assigned.is_some_and(|assigned| assigned.track(&record, record.bytes())) {
                         dead.entry(partition).or_default().push((record, cause));
                     }
                 }
-                Ok(sorted) => {
-                    let concerned = matches!(sorted, Sorted::Ours);
-                    let passed = self.accept(partition, record, concerned, now);
+                Ok(route) => {
+                    let accepted = matches!(route, RecordRoute::Deliver);
+                    let passed = self.accept(partition, record, accepted, now);
                     if passed == Some(false) {
                         filtered.entry(partition).or_default().push(offset);
                     }
@@ -91,99 +95,115 @@ impl Engine {
                 Err(source) => {
                     let topic = self.topic.clone();
                     let error = SinkError::Unreadable { topic, partition, offset, source };
-                    self.halt(partition, Stage::Ending, error);
+                    self.halt(partition, PartitionStage::Ending, error);
                 }
             }
         }
-        self.reader.took(count, self.room());
+        self.reader.release(count, self.room());
         for (partition, offsets) in filtered {
-            self.set_aside(partition, offsets)?;
+            self.settle_filtered(partition, offsets)?;
         }
-        dead.into_iter().try_for_each(|(partition, dead)| self.give_up(partition, &dead))
+        dead.into_iter().try_for_each(|(partition, dead)| self.settle_dead(partition, &dead))
     }
 
-    /// Tells what is to become of a record; an error halts its partition.
-    fn sort(
+    /// Decides where a record goes; an error halts its partition.
+    fn route(
         &self,
         partition: Partition,
         record: &Record,
         has_value: bool,
-    ) -> Result<Sorted, Unreadable> {
-        let wiring = &self.wiring;
-        let place = RecordPlace { partition, offset: record.offset };
-        if wiring.flow.set_aside.contains(&place) {
+    ) -> Result<RecordRoute, RecordError> {
+        let spec = &self.spec;
+        let position = RecordPosition { partition, offset: record.offset };
+        if spec.flow.set_aside.contains(&position) {
             let error = "set_aside: the sink's configuration names it".to_owned();
-            return Ok(Sorted::Dead(Cause { reason: Reason::SetAside, error, attempts: 0 }));
+            return Ok(RecordRoute::DeadLetter(DeadLetterCause {
+                reason: DeadLetterReason::SetAside,
+                error,
+                attempts: 0,
+            }));
         }
-        let concerned = || {
+        let accepted = || {
             if !has_value {
-                return Err(Unreadable::NoValue);
+                return Err(RecordError::NoValue);
             }
-            Ok(wiring.filter.passes(&wiring.source.head(record)?)
-                && wiring.connector.concerns(record)?)
+            Ok(spec.filter.passes(&spec.source.header(record)?)
+                && spec.connector.accepts(record)?)
         };
-        match concerned() {
-            Ok(true) => Ok(Sorted::Ours),
-            Ok(false) => Ok(Sorted::Filtered),
+        match accepted() {
+            Ok(true) => Ok(RecordRoute::Deliver),
+            Ok(false) => Ok(RecordRoute::Filter),
             Err(error) if error.may_be_newer() => Err(error),
             Err(error) => {
                 let error = format!("unreadable: {}", ErrorChain(&error));
-                Ok(Sorted::Dead(Cause { reason: Reason::Unreadable, error, attempts: 0 }))
+                Ok(RecordRoute::DeadLetter(DeadLetterCause {
+                    reason: DeadLetterReason::Unreadable,
+                    error,
+                    attempts: 0,
+                }))
             }
         }
     }
 
-    /// Notes a record and puts it into its lane if it concerns us. Returns nothing for a record
-    /// that was settled before a restart.
+    /// Tracks a record, and puts it into its key queue if the sink accepts it. Returns `None` for a
+    /// record that was settled before a restart.
     fn accept(
         &mut self,
         partition: Partition,
         record: Record,
-        concerned: bool,
+        accepted: bool,
         now: Instant,
     ) -> Option<bool> {
         let assigned = self.partitions.get_mut(&partition)?;
-        if !assigned.note(&record, if concerned { record.bytes() } else { 0 }) {
+        if !assigned.track(&record, if accepted { record.bytes() } else { 0 }) {
             return None;
         }
-        if concerned {
-            let lane = match self.wiring.connector.ordering() {
+        if accepted {
+            let key = match self.spec.connector.ordering() {
                 Ordering::Key => record.key.clone(),
                 Ordering::Partition => WHOLE_PARTITION,
             };
-            assigned.lanes.push(&lane, record, now);
+            assigned.key_queues.push(&key, record, now);
         }
-        Some(concerned)
+        Some(accepted)
     }
 
-    fn set_aside(&mut self, partition: Partition, offsets: Vec<Offset>) -> Result<(), SinkError> {
+    fn settle_filtered(
+        &mut self,
+        partition: Partition,
+        offsets: Vec<Offset>,
+    ) -> Result<(), SinkError> {
         let leaving = offsets
             .iter()
-            .map(|&offset| Leaving { offset, bytes: 0, settled: Settled::Aside })
+            .map(|&offset| SettledRecord { offset, bytes: 0, kind: SettleKind::Aside })
             .collect();
         let offsets = offsets.into_iter().map(|offset| (offset, None)).collect();
-        self.write_down(partition, &[], &[untried(Outcome::Filtered, offsets)], leaving)
+        self.write_audit(partition, &[], &[untried(AuditOutcome::Filtered, offsets)], leaving)
     }
 
-    /// Puts records into the dead letters that were not tried.
-    fn give_up(&mut self, partition: Partition, dead: &[(Record, Cause)]) -> Result<(), SinkError> {
-        let leaving = |record: &Record| Leaving {
+    /// Settles records that go to the dead letters untried.
+    fn settle_dead(
+        &mut self,
+        partition: Partition,
+        dead: &[(Record, DeadLetterCause)],
+    ) -> Result<(), SinkError> {
+        let leaving = |record: &Record| SettledRecord {
             offset: record.offset,
             bytes: record.bytes(),
-            settled: Settled::Aside,
+            kind: SettleKind::Aside,
         };
         let leaving = dead.iter().map(|(record, _)| leaving(record)).collect();
         let offsets = dead
             .iter()
             .map(|(record, cause)| (record.offset, Some(cause.reason.as_str().to_owned())))
             .collect();
-        self.write_down(partition, dead, &[untried(Outcome::Dead, offsets)], leaving)
+        self.write_audit(partition, dead, &[untried(AuditOutcome::Dead, offsets)], leaving)
     }
 }
 
-/// The audit of what no call was made for.
-fn untried(outcome: Outcome, offsets: Vec<(Offset, Option<String>)>) -> audit::Entry {
-    audit::Entry {
+/// The audit entry of records without a call.
+fn untried(outcome: AuditOutcome, offsets: Vec<(Offset, Option<String>)>) -> AuditEntry {
+    AuditEntry {
         outcome,
         status: None,
         attempts: 0,

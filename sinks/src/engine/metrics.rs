@@ -10,10 +10,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::partition::Held;
-use crate::audit::Outcome;
-use crate::connector::{Answer, CallError};
-use crate::dead::Reason;
+use super::partition::InFlight;
+use crate::audit::AuditOutcome;
+use crate::connector::{CallError, DeliveryReply};
+use crate::dead_letter::DeadLetterReason;
 
 /// The families, shared by all sinks.
 #[derive(Debug, Clone)]
@@ -22,8 +22,8 @@ pub(crate) struct DeliveryMetrics {
     calls: Family<OutcomeLabels, Counter>,
     call_seconds: Family<SinkLabel, Histogram, fn() -> Histogram>,
     calls_in_flight: Family<SinkLabel, Gauge<i64, AtomicI64>>,
-    in_hand_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
-    in_hand_bytes: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    in_flight_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    in_flight_bytes: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     breaker_open: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     halted_partitions: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     dead_letters: Family<ReasonLabels, Counter>,
@@ -37,8 +37,8 @@ pub(crate) struct SinkMetrics {
     families: DeliveryMetrics,
     call_seconds: Histogram,
     calls_in_flight: Gauge<i64, AtomicI64>,
-    in_hand_records: Gauge<i64, AtomicI64>,
-    in_hand_bytes: Gauge<i64, AtomicI64>,
+    in_flight_records: Gauge<i64, AtomicI64>,
+    in_flight_bytes: Gauge<i64, AtomicI64>,
     breaker_open: Gauge<i64, AtomicI64>,
     halted_partitions: Gauge<i64, AtomicI64>,
     oldest_seconds: Gauge<f64, AtomicU64>,
@@ -61,10 +61,10 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-/// What the gauges of a sink show.
+/// The values of a sink's gauges.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) held: Held,
+pub(super) struct GaugeValues {
+    pub(super) held: InFlight,
     pub(super) calls: usize,
     pub(super) breaker_open: bool,
     pub(super) halted: usize,
@@ -81,8 +81,8 @@ impl DeliveryMetrics {
             calls: Family::default(),
             call_seconds: Family::new_with_constructor(seconds),
             calls_in_flight: Family::default(),
-            in_hand_records: Family::default(),
-            in_hand_bytes: Family::default(),
+            in_flight_records: Family::default(),
+            in_flight_bytes: Family::default(),
             breaker_open: Family::default(),
             halted_partitions: Family::default(),
             dead_letters: Family::default(),
@@ -92,12 +92,12 @@ impl DeliveryMetrics {
         let registry = registry.sub_registry_with_prefix("tillrace_deliver");
         registry.register("records", "Records settled, by outcome", all.records);
         registry.register("calls", "Calls to the backend, by outcome", all.calls);
-        registry.register("call_seconds", "How long calls take", all.call_seconds);
+        registry.register("call_seconds", "Duration of calls", all.call_seconds);
         registry.register("calls_in_flight", "Calls under way", all.calls_in_flight);
-        registry.register("in_hand_records", "Records read, not settled", all.in_hand_records);
-        registry.register("in_hand_bytes", "Bytes of records not settled", all.in_hand_bytes);
-        registry.register("breaker_open", "1 while the backend is left alone", all.breaker_open);
-        let help = "Partitions that stand still until people have looked at them";
+        registry.register("in_flight_records", "Records read, not settled", all.in_flight_records);
+        registry.register("in_flight_bytes", "Bytes of records not settled", all.in_flight_bytes);
+        registry.register("breaker_open", "1 while the circuit breaker is open", all.breaker_open);
+        let help = "Partitions that halted until an operator acts";
         registry.register("halted_partitions", help, all.halted_partitions);
         registry.register("dead_letters", "Dead letters written, by reason", all.dead_letters);
         let help = "Age of the oldest record read and not settled";
@@ -112,8 +112,8 @@ impl DeliveryMetrics {
             families: self.clone(),
             call_seconds: self.call_seconds.get_or_create_owned(&label),
             calls_in_flight: self.calls_in_flight.get_or_create_owned(&label),
-            in_hand_records: self.in_hand_records.get_or_create_owned(&label),
-            in_hand_bytes: self.in_hand_bytes.get_or_create_owned(&label),
+            in_flight_records: self.in_flight_records.get_or_create_owned(&label),
+            in_flight_bytes: self.in_flight_bytes.get_or_create_owned(&label),
             breaker_open: self.breaker_open.get_or_create_owned(&label),
             halted_partitions: self.halted_partitions.get_or_create_owned(&label),
             oldest_seconds: self.oldest_seconds.get_or_create_owned(&label),
@@ -122,19 +122,19 @@ impl DeliveryMetrics {
 }
 
 impl SinkMetrics {
-    pub(super) fn settled(&self, outcome: Outcome, records: usize) {
+    pub(super) fn settled(&self, outcome: AuditOutcome, records: usize) {
         let outcome = match outcome {
-            Outcome::Delivered => "delivered",
-            Outcome::Dead => "dead",
-            Outcome::Filtered => "filtered",
-            Outcome::Parked => "parked",
+            AuditOutcome::Delivered => "delivered",
+            AuditOutcome::Dead => "dead",
+            AuditOutcome::Filtered => "filtered",
+            AuditOutcome::Parked => "parked",
         };
         let labels = OutcomeLabels { sink: self.sink.clone(), outcome };
         let records = u64::try_from(records).unwrap_or(u64::MAX);
         self.families.records.get_or_create(&labels).inc_by(records);
     }
 
-    pub(super) fn called(&self, result: &Result<Answer, CallError>, elapsed: Duration) {
+    pub(super) fn called(&self, result: &Result<DeliveryReply, CallError>, elapsed: Duration) {
         let outcome = match result {
             Ok(_) => "answered",
             Err(CallError::Unavailable { .. }) => "unavailable",
@@ -147,17 +147,17 @@ impl SinkMetrics {
         self.call_seconds.observe(elapsed.as_secs_f64());
     }
 
-    pub(super) fn dead_letter(&self, reason: Reason) {
+    pub(super) fn dead_letter(&self, reason: DeadLetterReason) {
         let labels = ReasonLabels { sink: self.sink.clone(), reason: reason.as_str() };
         self.families.dead_letters.get_or_create(&labels).inc();
     }
 
-    pub(super) fn observe(&self, seen: Seen) {
-        let Seen { held, calls, breaker_open, halted, oldest_ms } = seen;
+    pub(super) fn observe(&self, seen: GaugeValues) {
+        let GaugeValues { held, calls, breaker_open, halted, oldest_ms } = seen;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.calls_in_flight.set(count(calls));
-        self.in_hand_records.set(count(held.records));
-        self.in_hand_bytes.set(count(held.bytes));
+        self.in_flight_records.set(count(held.records));
+        self.in_flight_bytes.set(count(held.bytes));
         self.breaker_open.set(i64::from(breaker_open));
         self.halted_partitions.set(count(halted));
         let age = oldest_ms.map_or(Duration::ZERO, |oldest_ms| {

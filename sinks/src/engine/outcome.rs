@@ -1,4 +1,4 @@
-//! What came of a call: what is settled, what is tried again, what is given up.
+//! The outcome of a call: which records are settled, retried, or become dead letters.
 
 use std::mem;
 use std::time::Duration;
@@ -6,40 +6,40 @@ use std::time::Duration;
 use tillrace_log::Partition;
 use tokio::time::Instant;
 
-use super::call::Called;
+use super::call::CompletedCall;
 use super::conditions::plain_code;
-use super::partition::{Leaving, Stage};
-use super::progress::Settled;
-use super::trouble::{Failure, Remedy};
-use super::{Done, Engine, SinkError, Unwritten, Written};
-use crate::audit::{self, Outcome};
-use crate::connector::{Answer, CallError, Verdict};
-use crate::dead::{Cause, Reason};
+use super::partition::{PartitionStage, SettledRecord};
+use super::progress::SettleKind;
+use super::retry_policy::{KeyFailure, RetryDecision};
+use super::{Engine, JobOutput, PendingSettlement, SinkError, WriteBuffer};
+use crate::audit::{AuditEntry, AuditOutcome};
+use crate::connector::{CallError, DeliveryReply, RecordOutcome};
+use crate::dead_letter::{DeadLetterCause, DeadLetterReason};
 use crate::failure::{ErrorChain, FailureCode};
 use crate::record::Record;
 
-/// What a call means for all of its records, or what it says of each.
-enum Sense {
-    /// Of each its own.
-    Each(Vec<Verdict>),
-    /// Nothing was said about records: all must be tried again.
-    Again { code: &'static str, after: Option<Duration>, isolate: bool },
-    /// Nothing was tried: as if the call had not been made.
-    NotNow,
+/// The outcome of a call for its records.
+enum CallOutcome {
+    /// Each record has an outcome of its own.
+    Each(Vec<RecordOutcome>),
+    /// The call failed as a whole: all records must be retried.
+    RetryAll { code: &'static str, after: Option<Duration>, isolate: bool },
+    /// The backend did not try: as if the call had not been made.
+    NotTried,
 }
 
-/// What is left of a call when all its shares are judged.
+/// The settled records of a call.
 #[derive(Default)]
-struct Settlement {
+struct CallResult {
     delivered: Vec<Record>,
-    dead: Vec<(Record, Cause)>,
+    dead: Vec<(Record, DeadLetterCause)>,
     /// Most attempts any of its records has had.
     attempts: u32,
 }
 
 impl Engine {
-    /// Takes back a call.
-    pub(super) fn called(&mut self, called: Called) -> Result<(), SinkError> {
+    /// Handles a completed call.
+    pub(super) fn called(&mut self, called: CompletedCall) -> Result<(), SinkError> {
         let now = Instant::now();
         self.metrics.called(&called.result, called.elapsed);
         let status = match &called.result {
@@ -48,43 +48,52 @@ impl Engine {
             Err(CallError::Refused { status, .. }) => Some(*status),
             Err(CallError::Throttled { .. } | CallError::Stop { .. }) => None,
         };
-        let Called { partition, epoch, shares, records, started, elapsed, result } = called;
+        let CompletedCall { partition, epoch, shares, records, started, elapsed, result } = called;
         let current =
             self.partitions.get(&partition).is_some_and(|assigned| assigned.epoch == epoch);
-        let Some(sense) = self.make_sense(partition, result, records.len(), current, now) else {
+        let Some(call_outcome) = self.classify(partition, result, records.len(), current, now)
+        else {
             return Ok(());
         };
         if !current {
             return Ok(());
         }
-        let mut settlement = Settlement::default();
+        let mut call_result = CallResult::default();
         let mut records = records.into_iter();
-        let mut verdicts = match &sense {
-            Sense::Each(verdicts) => verdicts.iter(),
-            Sense::Again { .. } | Sense::NotNow => [].iter(),
+        let mut outcomes = match &call_outcome {
+            CallOutcome::Each(outcomes) => outcomes.iter(),
+            CallOutcome::RetryAll { .. } | CallOutcome::NotTried => [].iter(),
         };
         for share in shares {
             let own: Vec<Record> = records.by_ref().take(share.records).collect();
-            let said: Vec<&Verdict> = verdicts.by_ref().take(share.records).collect();
-            self.judge(partition, &share.lane, own, &said, &sense, &mut settlement, now);
+            let own_outcomes: Vec<&RecordOutcome> = outcomes.by_ref().take(share.records).collect();
+            self.settle_share(
+                partition,
+                &share.key,
+                own,
+                &own_outcomes,
+                &call_outcome,
+                &mut call_result,
+                now,
+            );
         }
-        self.settle(partition, settlement, status, started, elapsed)
+        self.settle(partition, call_result, status, started, elapsed)
     }
 
-    /// Reads an answer for what it says about backend and records, and tells breaker and pacer.
-    fn make_sense(
+    /// Classifies the result of a call, and updates breaker and rate limiter.
+    fn classify(
         &mut self,
         partition: Partition,
-        result: Result<Answer, CallError>,
+        result: Result<DeliveryReply, CallError>,
         records: usize,
         current: bool,
         now: Instant,
-    ) -> Option<Sense> {
+    ) -> Option<CallOutcome> {
         let error = match result {
-            Ok(answer) if answer.verdicts.len() == records => {
+            Ok(answer) if answer.outcomes.len() == records => {
                 self.backend_answered();
                 self.backend_served(now);
-                return Some(Sense::Each(answer.verdicts));
+                return Some(CallOutcome::Each(answer.outcomes));
             }
             Ok(answer) => CallError::Unavailable {
                 code: FailureCode::ShortAnswer,
@@ -96,36 +105,36 @@ impl Engine {
         };
         let cause = ErrorChain(&error).to_string();
         self.stalls.failed(&error);
-        tracing::debug!(sink = self.wiring.name, partition, error = cause, "call failed");
+        tracing::debug!(sink = self.spec.name, partition, error = cause, "call failed");
         match error {
             CallError::Unavailable { code, after, .. } => {
                 if self.breaker.failed(now) {
                     self.conditions.breaker_opened(code, &cause);
                 }
                 if let Some(after) = after {
-                    self.pacer.hold(now, after);
+                    self.rate_limiter.pause(now, after);
                 }
-                Some(Sense::Again { code: code.as_str(), after: None, isolate: false })
+                Some(CallOutcome::RetryAll { code: code.as_str(), after: None, isolate: false })
             }
             CallError::Throttled { after } => {
                 self.backend_answered();
-                self.pacer.hold(now, after.unwrap_or(self.wiring.flow.retry.initial));
-                Some(Sense::NotNow)
+                self.rate_limiter.pause(now, after.unwrap_or(self.spec.flow.retry.initial));
+                Some(CallOutcome::NotTried)
             }
             CallError::Refused { status, detail } => {
                 self.backend_answered();
                 if records == 1 {
                     let code = format!("status_{status}");
                     self.backend_served(now);
-                    return Some(Sense::Each(vec![Verdict::Rejected { code, detail }]));
+                    return Some(CallOutcome::Each(vec![RecordOutcome::Rejected { code, detail }]));
                 }
-                Some(Sense::Again { code: "refused_batch", after: None, isolate: true })
+                Some(CallOutcome::RetryAll { code: "refused_batch", after: None, isolate: true })
             }
             CallError::Stop { code, source } => {
                 self.backend_answered();
                 if current {
                     let error = SinkError::Connector { partition, code, source };
-                    self.halt(partition, Stage::Halted, error);
+                    self.halt(partition, PartitionStage::Halted, error);
                 }
                 None
             }
@@ -139,121 +148,126 @@ impl Engine {
     }
 
     fn backend_served(&mut self, now: Instant) {
-        self.well_at = Some(now);
+        self.served_at = Some(now);
         self.stalls.served(now, !self.calls.is_empty());
     }
 
-    /// Judges one lane's share and gives the lane back.
+    /// Settles one key's share of a call, and returns the key to its queue.
     #[expect(
         clippy::too_many_arguments,
-        reason = "one share of one call, taken apart by the caller"
+        reason = "one share of one call, destructured by the caller"
     )]
-    fn judge(
+    fn settle_share(
         &mut self,
         partition: Partition,
-        lane: &bytes::Bytes,
+        key: &bytes::Bytes,
         records: Vec<Record>,
-        verdicts: &[&Verdict],
-        sense: &Sense,
-        settlement: &mut Settlement,
+        outcomes: &[&RecordOutcome],
+        call_outcome: &CallOutcome,
+        call_result: &mut CallResult,
         now: Instant,
     ) {
         let Some(assigned) = self.partitions.get_mut(&partition) else { return };
-        let before = assigned.lanes.trouble(lane).cloned();
-        let attempts = before.as_ref().map_or(0, |trouble| trouble.failures) + 1;
-        settlement.attempts = settlement.attempts.max(attempts);
-        let (mut again, error, (about_record, after, isolate)) = match sense {
-            Sense::NotNow => {
-                assigned.lanes.give_back(lane, records, before, now);
+        let before = assigned.key_queues.retry_state(key).cloned();
+        let attempts = before.as_ref().map_or(0, |retry_state| retry_state.failures) + 1;
+        call_result.attempts = call_result.attempts.max(attempts);
+        let (mut again, error, (about_record, after, isolate)) = match call_outcome {
+            CallOutcome::NotTried => {
+                assigned.key_queues.return_key(key, records, before, now);
                 return;
             }
-            Sense::Again { code, after, isolate } => {
+            CallOutcome::RetryAll { code, after, isolate } => {
                 (records, (*code).to_owned(), (false, *after, *isolate))
             }
-            Sense::Each(_) => {
-                let (again, error, after) = sort_out(records, verdicts, attempts, settlement);
+            CallOutcome::Each(_) => {
+                let (again, error, after) = sort_records(records, outcomes, attempts, call_result);
                 (again, error, (true, after, false))
             }
         };
         if again.is_empty() {
-            assigned.lanes.give_back(lane, again, None, now);
+            assigned.key_queues.return_key(key, again, None, now);
             return;
         }
-        let failure = Failure {
+        let failure = KeyFailure {
             at: now,
             code: plain_code(&error),
             about_record,
-            backend_well_at: self.well_at,
+            backend_served_at: self.served_at,
             after,
             isolate,
         };
-        let mut trouble = None;
-        let reason = match self.patience.judge(before.as_ref(), failure, &mut self.random) {
-            Remedy::Wait(wait) => {
-                trouble = Some(wait);
+        let mut retry_state = None;
+        let reason = match self.retry_policy.decide(before.as_ref(), failure, &mut self.random) {
+            RetryDecision::Wait(wait) => {
+                retry_state = Some(wait);
                 None
             }
-            Remedy::GiveUpFirst => Some((Reason::Exhausted, again.split_off(1))),
-            Remedy::Park => {
-                again.extend(assigned.lanes.empty(lane));
-                Some((Reason::Parked, Vec::new()))
+            RetryDecision::DeadLetterFirst => {
+                Some((DeadLetterReason::Exhausted, again.split_off(1)))
+            }
+            RetryDecision::Park => {
+                again.extend(assigned.key_queues.drain_key(key));
+                Some((DeadLetterReason::Parked, Vec::new()))
             }
         };
         if let Some((reason, rest)) = reason {
-            let cause = Cause { reason, error, attempts };
+            let cause = DeadLetterCause { reason, error, attempts };
             let given_up = mem::replace(&mut again, rest);
-            settlement.dead.extend(given_up.into_iter().map(|record| (record, cause.clone())));
+            call_result.dead.extend(given_up.into_iter().map(|record| (record, cause.clone())));
         }
-        assigned.lanes.give_back(lane, again, trouble, now);
+        assigned.key_queues.return_key(key, again, retry_state, now);
     }
 
     fn settle(
         &mut self,
         partition: Partition,
-        settlement: Settlement,
+        call_result: CallResult,
         status: Option<u16>,
         started: tillrace_core::text::Timestamp,
         elapsed: Duration,
     ) -> Result<(), SinkError> {
-        let Settlement { delivered, dead, attempts } = settlement;
+        let CallResult { delivered, dead, attempts } = call_result;
         if delivered.is_empty() && dead.is_empty() {
             return Ok(());
         }
         let mut leaving = Vec::with_capacity(delivered.len() + dead.len());
-        let mut by_outcome: Vec<(Outcome, Vec<_>)> = Vec::new();
-        let mut note = |outcome, record: &Record, code: Option<String>, settled| {
-            leaving.push(Leaving { offset: record.offset, bytes: record.bytes(), settled });
+        let mut by_outcome: Vec<(AuditOutcome, Vec<_>)> = Vec::new();
+        let mut note = |outcome, record: &Record, code: Option<String>, kind| {
+            leaving.push(SettledRecord { offset: record.offset, bytes: record.bytes(), kind });
             match by_outcome.iter_mut().find(|(known, _)| *known == outcome) {
                 Some((_, offsets)) => offsets.push((record.offset, code)),
                 None => by_outcome.push((outcome, vec![(record.offset, code)])),
             }
         };
         for record in &delivered {
-            note(Outcome::Delivered, record, None, Settled::Delivered);
+            note(AuditOutcome::Delivered, record, None, SettleKind::Delivered);
         }
         for (record, cause) in &dead {
-            let outcome =
-                if cause.reason == Reason::Parked { Outcome::Parked } else { Outcome::Dead };
+            let outcome = if cause.reason == DeadLetterReason::Parked {
+                AuditOutcome::Parked
+            } else {
+                AuditOutcome::Dead
+            };
             let code = cause.error.split(':').next().unwrap_or_default().to_owned();
-            note(outcome, record, Some(code), Settled::Aside);
+            note(outcome, record, Some(code), SettleKind::Aside);
         }
-        let entries: Vec<audit::Entry> = by_outcome
+        let entries: Vec<AuditEntry> = by_outcome
             .into_iter()
             .map(|(outcome, mut offsets)| {
                 offsets.sort_unstable();
-                audit::Entry { outcome, status, attempts, started, elapsed, offsets }
+                AuditEntry { outcome, status, attempts, started, elapsed, offsets }
             })
             .collect();
-        self.write_down(partition, &dead, &entries, leaving)
+        self.write_audit(partition, &dead, &entries, leaving)
     }
 
-    /// Publishes dead letters and audit records; what they settle is settled when they are durable.
-    pub(super) fn write_down(
+    /// Publishes dead letters and audit records; their records are settled when these are durable.
+    pub(super) fn write_audit(
         &mut self,
         partition: Partition,
-        dead: &[(Record, Cause)],
-        entries: &[audit::Entry],
-        leaving: Vec<Leaving>,
+        dead: &[(Record, DeadLetterCause)],
+        entries: &[AuditEntry],
+        leaving: Vec<SettledRecord>,
     ) -> Result<(), SinkError> {
         let Some(assigned) = self.partitions.get_mut(&partition) else { return Ok(()) };
         for (_, cause) in dead {
@@ -263,55 +277,60 @@ impl Engine {
         for entry in entries {
             self.metrics.settled(entry.outcome, entry.offsets.len());
         }
-        let rows = self.journal.rows(&mut assigned.chain, partition, dead, entries)?;
-        self.unwritten.rows.extend(rows);
-        self.unwritten.settles.push(Written { partition, epoch: assigned.epoch, leaving });
+        let rows = self.audit_writer.rows(&mut assigned.chain, partition, dead, entries)?;
+        self.write_buffer.rows.extend(rows);
+        self.write_buffer.settlements.push(PendingSettlement {
+            partition,
+            epoch: assigned.epoch,
+            leaving,
+        });
         self.write_next();
         Ok(())
     }
 
-    /// Publishes what has gathered, unless a write is under way: the next one takes it all.
+    /// Publishes the write buffer, unless a write is under way: the next write takes all of it.
     pub(super) fn write_next(&mut self) {
-        if self.writing_since.is_some() || self.unwritten.settles.is_empty() {
+        if self.writing_since.is_some() || self.write_buffer.settlements.is_empty() {
             return;
         }
         self.writing_since = Some(Instant::now());
-        let Unwritten { rows, settles } = mem::take(&mut self.unwritten);
-        let publishing = self.journal.publish(rows);
-        self.jobs.spawn(async move { Done::Written { settles, outcome: publishing.await } });
+        let WriteBuffer { rows, settlements } = mem::take(&mut self.write_buffer);
+        let publishing = self.audit_writer.publish(rows);
+        self.jobs.spawn(async move { JobOutput::Write { settlements, outcome: publishing.await } });
     }
 }
 
-/// Sorts records by their verdicts; returns those to try again, why, and the longest wait asked.
-fn sort_out(
+/// Sorts records by their outcomes; returns those to retry, the reason, and the longest requested wait.
+fn sort_records(
     records: Vec<Record>,
-    verdicts: &[&Verdict],
+    outcomes: &[&RecordOutcome],
     attempts: u32,
-    settlement: &mut Settlement,
+    call_result: &mut CallResult,
 ) -> (Vec<Record>, String, Option<Duration>) {
     let mut again = Vec::new();
     let (mut error, mut longest) = (String::new(), None);
-    for (record, verdict) in records.into_iter().zip(verdicts) {
-        match verdict {
-            Verdict::Delivered => settlement.delivered.push(record),
-            Verdict::Rejected { code, detail } => {
+    for (record, outcome) in records.into_iter().zip(outcomes) {
+        match outcome {
+            RecordOutcome::Delivered => call_result.delivered.push(record),
+            RecordOutcome::Rejected { code, detail } => {
                 let error = format!("{code}: {detail}");
-                let cause = Cause { reason: Reason::Rejected, error, attempts };
-                settlement.dead.push((record, cause));
+                let cause = DeadLetterCause { reason: DeadLetterReason::Rejected, error, attempts };
+                call_result.dead.push((record, cause));
             }
-            Verdict::Unreadable { detail } => {
+            RecordOutcome::Unreadable { detail } => {
                 let error = format!("unreadable: {detail}");
-                let cause = Cause { reason: Reason::Unreadable, error, attempts };
-                settlement.dead.push((record, cause));
+                let cause =
+                    DeadLetterCause { reason: DeadLetterReason::Unreadable, error, attempts };
+                call_result.dead.push((record, cause));
             }
-            Verdict::Retry { code, after } => {
+            RecordOutcome::Retry { code, after } => {
                 if again.is_empty() {
                     error.clone_from(code);
                 }
                 longest = longest.max(*after);
                 again.push(record);
             }
-            Verdict::DependencyMissing => {
+            RecordOutcome::DependencyMissing => {
                 if again.is_empty() {
                     "dependency_missing".clone_into(&mut error);
                 }

@@ -1,86 +1,85 @@
-//! One assigned partition: what it has in hand, and how far it has come.
+//! One assigned partition: its records in flight and its progress.
 
 use bytes::Bytes;
 use tillrace_log::{Committed, Offset};
 
-use super::lanes::Lanes;
-use super::progress::{Progress, Settled};
+use super::key_queues::KeyQueues;
+use super::progress::{Progress, SettleKind};
 use super::reader::Epoch;
-use crate::audit::Chain;
+use crate::audit::HashChain;
 use crate::record::Record;
 
 /// A partition from its assignment to its revocation.
 #[derive(Debug)]
-pub(crate) struct Assigned {
+pub(crate) struct AssignedPartition {
     /// Tells this assignment from an earlier one of the same partition.
     pub(crate) epoch: Epoch,
     pub(crate) progress: Progress,
-    pub(crate) lanes: Lanes,
-    pub(crate) flow: Stage,
-    pub(crate) in_hand: Held,
-    pub(crate) chain: Chain,
+    pub(crate) key_queues: KeyQueues,
+    pub(crate) stage: PartitionStage,
+    pub(crate) in_flight: InFlight,
+    pub(crate) chain: HashChain,
     last_commit: Committed,
 }
 
-/// How far records of a partition get; once below `Flowing` it stays so, see the sink's health.
+/// How far records of a partition get. A partition never returns to an earlier stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Stage {
-    /// Nothing of it is called any more.
+pub(crate) enum PartitionStage {
+    /// No call is made any more.
     Halted,
-    /// Nothing more is taken in; what is in hand goes on.
+    /// No record is accepted any more; records in flight go on.
     Ending,
-    /// All is well.
+    /// Records are read and delivered.
     Flowing,
 }
 
 /// Records read and not settled.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Held {
+pub(crate) struct InFlight {
     pub(crate) records: usize,
     pub(crate) bytes: usize,
 }
 
-/// A record on its way out of our hands.
+/// A record that is settled once its audit record is durable.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Leaving {
+pub(crate) struct SettledRecord {
     pub(crate) offset: Offset,
     pub(crate) bytes: usize,
-    pub(crate) settled: Settled,
+    pub(crate) kind: SettleKind,
 }
 
-impl Assigned {
-    pub(crate) fn new(epoch: Epoch, committed: Committed, chain: Chain) -> Self {
+impl AssignedPartition {
+    pub(crate) fn new(epoch: Epoch, committed: Committed, chain: HashChain) -> Self {
         Self {
             epoch,
             progress: Progress::resume(&committed),
-            lanes: Lanes::default(),
-            flow: Stage::Flowing,
-            in_hand: Held::default(),
+            key_queues: KeyQueues::default(),
+            stage: PartitionStage::Flowing,
+            in_flight: InFlight::default(),
             chain,
             last_commit: committed,
         }
     }
 
-    /// Notes a record that was read and weighs so much in hand; false when it was settled before a
-    /// restart.
-    pub(crate) fn note(&mut self, record: &Record, bytes: usize) -> bool {
+    /// Tracks a record that was read; returns false if it was settled before a restart.
+    pub(crate) fn track(&mut self, record: &Record, bytes: usize) -> bool {
         if !self.progress.receive(record.offset, record.appended_ms) {
             return false;
         }
-        self.in_hand.records += 1;
-        self.in_hand.bytes += bytes;
+        self.in_flight.records += 1;
+        self.in_flight.bytes += bytes;
         true
     }
 
-    pub(crate) fn settle(&mut self, leaving: &[Leaving]) {
+    pub(crate) fn settle(&mut self, leaving: &[SettledRecord]) {
         for record in leaving {
-            self.progress.settle(record.offset, record.settled);
-            self.in_hand.records -= 1;
-            self.in_hand.bytes -= record.bytes;
+            self.progress.settle(record.offset, record.kind);
+            self.in_flight.records -= 1;
+            self.in_flight.bytes -= record.bytes;
         }
     }
 
-    /// Returns what to commit, if it says more than the last commit did.
+    /// Returns what to commit, if it differs from the last commit.
     pub(crate) fn news(&mut self) -> Option<Committed> {
         let committed = self.progress.committable();
         if committed == self.last_commit {
@@ -90,11 +89,11 @@ impl Assigned {
         Some(committed)
     }
 
-    /// Forgets that something was committed: the commit failed.
+    /// Records that the last commit failed.
     pub(crate) fn forget_commit(&mut self) {
         self.last_commit.metadata.clear();
     }
 }
 
-/// The lane of a connector that writes a partition as one stream.
+/// The key of all records for a connector that writes a partition as one stream.
 pub(crate) const WHOLE_PARTITION: Bytes = Bytes::new();

@@ -1,12 +1,12 @@
 //! The thread that reads: a blocking consumer on one side, the async engine on the other.
 //!
-//! It polls whether or not there is room, so that its member stays in the group; without room it
-//! asks for no records. It settles the position of each partition it is given: the group's own, or
+//! The thread always polls, so that its member stays in the group; without a read budget it asks for
+//! no records. It resolves the start position of each assigned partition: the group's offset, or
 //! the start of the partition, committed before the first record is read. It never seeks past
-//! anything: a position that the log no longer holds ends the sink, with the range in the error.
+//! records: a position that the log no longer holds ends the sink, with the range in the error.
 //!
-//! It numbers assignments, since the engine hears of a revocation later than the thread: a commit
-//! ordered under an assignment that is over is dropped here, and the next owner begins below it.
+//! The thread numbers assignments, because the engine learns of a revocation later than the thread: a
+//! commit under an ended assignment is dropped here, and the next owner begins below it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -22,54 +22,54 @@ use tokio::sync::mpsc;
 
 use crate::failure::ErrorChain;
 
-/// Longest wait in a poll, and so the longest that an order waits.
+/// Longest wait in a poll, and so the longest delay of a command.
 const POLL_WAIT: Duration = Duration::from_millis(50);
-/// Wait in a poll that asks for no records: how long room that was just made may go unseen.
-const FULL_WAIT: Duration = Duration::from_millis(5);
+/// Wait in a poll that asks for no records: the longest delay until a new budget is seen.
+const PAUSED_POLL_WAIT: Duration = Duration::from_millis(5);
 /// Most records of one poll.
-const POLL_RECORDS: usize = 2_000;
-/// Polls that may lie between the thread and the engine.
-const POLLS_AHEAD: usize = 4;
-const ORDERS_AHEAD: usize = 8;
+const MAX_POLL_RECORDS: usize = 2_000;
+/// Events that may be queued between the thread and the engine.
+const EVENT_QUEUE_LENGTH: usize = 4;
+const COMMAND_QUEUE_LENGTH: usize = 8;
 
 /// Tells an assignment of a partition from an earlier one.
 pub(crate) type Epoch = u64;
 
-/// What the thread tells the engine.
+/// An event of the thread for the engine.
 #[derive(Debug)]
-pub(crate) enum Heard {
-    /// A partition is ours, under an assignment of this number, and is read from here on.
+pub(crate) enum ReaderEvent {
+    /// The member got a partition, under an assignment of this number, and reads it from this position.
     Assigned(Partition, Epoch, Committed),
-    /// Partitions are not ours any more.
+    /// The member lost partitions.
     Revoked(Vec<Partition>),
     Records(Vec<Entry>),
-    /// A commit that was ordered has been answered.
+    /// The result of a commit.
     Committed(Result<(), LogError>),
     /// Reading ended.
     Failed(LogError),
 }
 
-/// What the engine orders.
+/// A command of the engine for the thread.
 #[derive(Debug)]
-pub(crate) enum Order {
-    /// Places, each with the assignment that it was reached under.
+pub(crate) enum ReaderCommand {
+    /// Positions, each with the assignment that it was reached under.
     Commit(Vec<(Epoch, Position)>),
     Stop,
 }
 
-/// How much the thread may read on.
+/// How many more records the thread may read.
 ///
 /// The engine lowers `free` before it lowers `underway`, and the thread reads `underway` first (its
-/// acquire pairs with the engine's release), so that what it sees errs towards too little room.
+/// acquire pairs with the engine's release), so the thread may see too small a budget, never too large a one.
 #[derive(Debug, Default)]
-struct Room {
-    /// Records the engine has room for beside those it has taken over.
+struct ReadBudget {
+    /// Records that the engine may receive beside those it has received.
     free: AtomicUsize,
-    /// Records read and not taken over.
+    /// Records that were read and that the engine has not received.
     underway: AtomicUsize,
 }
 
-impl Room {
+impl ReadBudget {
     fn left(&self) -> usize {
         let underway = self.underway.load(Ordering::Acquire);
         self.free.load(Ordering::Acquire).saturating_sub(underway)
@@ -79,14 +79,14 @@ impl Room {
 /// The engine's end of the thread.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(crate) heard: mpsc::Receiver<Heard>,
-    orders: mpsc::Sender<Order>,
-    room: Arc<Room>,
+    pub(crate) events: mpsc::Receiver<ReaderEvent>,
+    commands: mpsc::Sender<ReaderCommand>,
+    budget: Arc<ReadBudget>,
     outage: Arc<Mutex<Option<Outage>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// A run of failures to read that time may heal.
+/// A series of retryable read failures.
 #[derive(Debug)]
 struct Outage {
     since: Instant,
@@ -97,17 +97,17 @@ impl Reader {
     /// Joins the group and starts the thread.
     pub(crate) fn start(log: &Arc<dyn Log>, group: &str, topic: Topic) -> Result<Self, LogError> {
         let consumer = log.consumer(group, &topic)?;
-        let (tell, heard) = mpsc::channel(POLLS_AHEAD);
-        let (orders, ordered) = mpsc::channel(ORDERS_AHEAD);
-        let room = Arc::new(Room::default());
+        let (event_sender, events) = mpsc::channel(EVENT_QUEUE_LENGTH);
+        let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_LENGTH);
+        let budget = Arc::new(ReadBudget::default());
         let outage = Arc::new(Mutex::default());
-        let reading = Reading {
+        let reading = ReadLoop {
             log: Arc::clone(log),
             topic,
             consumer,
-            tell,
-            ordered,
-            room: Arc::clone(&room),
+            events: event_sender,
+            commands: command_receiver,
+            budget: Arc::clone(&budget),
             outage: Arc::clone(&outage),
             epochs: 0,
             owned: BTreeMap::new(),
@@ -120,26 +120,26 @@ impl Reader {
                 action: "start a reading thread",
                 cause: Arc::new(error),
             })?;
-        Ok(Self { heard, orders, room, outage, thread: Some(thread) })
+        Ok(Self { events, commands, budget, outage, thread: Some(thread) })
     }
 
-    /// Says how many more records there is room for.
-    pub(crate) fn set_room(&self, records: usize) {
-        self.room.free.store(records, Ordering::Release);
+    /// Sets how many more records may be read.
+    pub(crate) fn set_budget(&self, records: usize) {
+        self.budget.free.store(records, Ordering::Release);
     }
 
-    /// Says that records were taken over, and how much room there is now that they were.
-    pub(crate) fn took(&self, records: usize, room: usize) {
-        self.set_room(room);
-        self.room.underway.fetch_sub(records, Ordering::Release);
+    /// Records that the engine received records, and sets how many more may be read.
+    pub(crate) fn release(&self, records: usize, room: usize) {
+        self.set_budget(room);
+        self.budget.underway.fetch_sub(records, Ordering::Release);
     }
 
-    /// Hands an order over; false when the thread is behind, or gone.
-    pub(crate) fn order(&self, order: Order) -> bool {
-        self.orders.try_send(order).is_ok()
+    /// Sends a command; returns false when the queue is full or the thread has ended.
+    pub(crate) fn send(&self, command: ReaderCommand) -> bool {
+        self.commands.try_send(command).is_ok()
     }
 
-    /// Returns why reading has failed for so long or longer, if it has.
+    /// Returns the error of an outage that has lasted at least this long.
     pub(crate) fn failing(&self, at_least: Duration) -> Option<String> {
         let outage = self.outage.lock();
         let outage = outage.as_ref().filter(|outage| outage.since.elapsed() >= at_least)?;
@@ -148,39 +148,39 @@ impl Reader {
 
     /// Ends the thread and waits until it has left the group.
     pub(crate) async fn stop(mut self) {
-        // A full queue holds commits only, and a thread that is gone needs no order.
-        let _gone: Result<(), _> = self.orders.send(Order::Stop).await;
-        self.heard.close();
-        while self.heard.recv().await.is_some() {}
+        // A full queue holds only commits, and an ended thread needs no command.
+        let _gone: Result<(), _> = self.commands.send(ReaderCommand::Stop).await;
+        self.events.close();
+        while self.events.recv().await.is_some() {}
         if let Some(thread) = self.thread.take() {
             let joined = tokio::task::spawn_blocking(move || thread.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
-                tracing::error!(code = PANICKED.code, "the reading thread of a sink panicked");
+                tracing::error!(code = PANICKED.code, "reader thread of a sink panicked");
             }
         }
     }
 }
 
-struct Reading {
+struct ReadLoop {
     log: Arc<dyn Log>,
     topic: Topic,
     consumer: Box<dyn Consumer>,
-    tell: mpsc::Sender<Heard>,
-    ordered: mpsc::Receiver<Order>,
-    room: Arc<Room>,
+    events: mpsc::Sender<ReaderEvent>,
+    commands: mpsc::Receiver<ReaderCommand>,
+    budget: Arc<ReadBudget>,
     outage: Arc<Mutex<Option<Outage>>>,
     /// Number of the latest assignment.
     epochs: Epoch,
-    /// Partitions that are ours, each with its assignment.
+    /// Assigned partitions, each with its assignment number.
     owned: BTreeMap<Partition, Epoch>,
     /// Partitions that were assigned and are not read yet.
     to_start: VecDeque<(Partition, Epoch)>,
 }
 
-impl Reading {
+impl ReadLoop {
     fn run(mut self) {
         loop {
-            match self.turn() {
+            match self.step() {
                 Ok(true) => self.note_success(),
                 Ok(false) => return,
                 Err(error) if error.is_retryable() => {
@@ -188,15 +188,16 @@ impl Reading {
                     std::thread::sleep(POLL_WAIT);
                 }
                 Err(error) => {
-                    // The engine may be gone already; then nobody needs to know.
-                    let _unheard: Result<(), _> = self.tell.blocking_send(Heard::Failed(error));
+                    // The engine may have ended already.
+                    let _unheard: Result<(), _> =
+                        self.events.blocking_send(ReaderEvent::Failed(error));
                     return;
                 }
             }
         }
     }
 
-    /// Logs the first failure of a run; the last one is kept for whoever asks.
+    /// Logs the first failure of an outage, and keeps the last one.
     fn note_failure(&self, error: LogError) {
         let mut outage = self.outage.lock();
         if let Some(outage) = &mut *outage {
@@ -204,50 +205,52 @@ impl Reading {
             return;
         }
         let (code, topic) = (code_of(&error), &self.topic);
-        tracing::warn!(code, %topic, %error, "reading failed, trying until it succeeds");
+        tracing::warn!(code, %topic, %error, "reading failed, retrying");
         *outage = Some(Outage { since: Instant::now(), error });
     }
 
     fn note_success(&self) {
         if let Some(Outage { since, .. }) = self.outage.lock().take() {
             let failed_ms = since.elapsed().as_millis();
-            tracing::info!(topic = %self.topic, failed_ms, "reading goes on");
+            tracing::info!(topic = %self.topic, failed_ms, "reading resumed");
         }
     }
 
-    /// One order or none, then one poll; false when it is time to go.
-    fn turn(&mut self) -> Result<bool, LogError> {
-        match self.ordered.try_recv() {
-            Ok(Order::Commit(places)) => {
-                let outcome = self.commit(places);
-                if self.tell.blocking_send(Heard::Committed(outcome)).is_err() {
+    /// Handles at most one command, then polls once; returns false when the thread must end.
+    fn step(&mut self) -> Result<bool, LogError> {
+        match self.commands.try_recv() {
+            Ok(ReaderCommand::Commit(positions)) => {
+                let outcome = self.commit(positions);
+                if self.events.blocking_send(ReaderEvent::Committed(outcome)).is_err() {
                     return Ok(false);
                 }
             }
-            Ok(Order::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => return Ok(false),
+            Ok(ReaderCommand::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => {
+                return Ok(false);
+            }
             Err(mpsc::error::TryRecvError::Empty) => {}
         }
-        // What the group says comes before the next partition is begun: it may be taken away.
+        // Group events come before the next partition is started, because it may have been revoked.
         let starting = !self.to_start.is_empty();
-        let room = if starting { 0 } else { self.room.left().min(POLL_RECORDS) };
+        let room = if starting { 0 } else { self.budget.left().min(MAX_POLL_RECORDS) };
         let wait = match (starting, room) {
             (true, _) => Duration::ZERO,
-            (false, 0) => FULL_WAIT,
+            (false, 0) => PAUSED_POLL_WAIT,
             (false, _) => POLL_WAIT,
         };
-        let heard = match self.consumer.poll(room, wait)? {
+        let event = match self.consumer.poll(room, wait)? {
             Polled::Idle => match self.to_start.front() {
                 Some(&(partition, epoch)) => return self.begin(partition, epoch),
-                None => return Ok(!self.tell.is_closed()),
+                None => return Ok(!self.events.is_closed()),
             },
             Polled::Records(entries) => {
-                self.room.underway.fetch_add(entries.len(), Ordering::Relaxed);
-                Heard::Records(entries)
+                self.budget.underway.fetch_add(entries.len(), Ordering::Relaxed);
+                ReaderEvent::Records(entries)
             }
             Polled::Revoked(partitions) => {
                 self.owned.retain(|partition, _| !partitions.contains(partition));
                 self.to_start.retain(|(partition, _)| !partitions.contains(partition));
-                Heard::Revoked(partitions)
+                ReaderEvent::Revoked(partitions)
             }
             Polled::Assigned(partitions) => {
                 for partition in partitions {
@@ -258,27 +261,27 @@ impl Reading {
                 return Ok(true);
             }
         };
-        Ok(self.tell.blocking_send(heard).is_ok())
+        Ok(self.events.blocking_send(event).is_ok())
     }
 
-    /// Commits the places whose assignments still hold.
-    fn commit(&mut self, places: Vec<(Epoch, Position)>) -> Result<(), LogError> {
-        let (held, ended): (Vec<_>, Vec<_>) = places
+    /// Commits the positions whose assignments still hold.
+    fn commit(&mut self, positions: Vec<(Epoch, Position)>) -> Result<(), LogError> {
+        let (held, ended): (Vec<_>, Vec<_>) = positions
             .into_iter()
-            .partition(|(epoch, place)| self.owned.get(&place.partition) == Some(epoch));
+            .partition(|(epoch, position)| self.owned.get(&position.partition) == Some(epoch));
         if !ended.is_empty() {
-            tracing::debug!(topic = %self.topic, places = ended.len(), "too late to commit");
+            tracing::debug!(topic = %self.topic, positions = ended.len(), "dropped positions of ended assignments");
         }
-        let held: Vec<Position> = held.into_iter().map(|(_, place)| place).collect();
+        let held: Vec<Position> = held.into_iter().map(|(_, position)| position).collect();
         if held.is_empty() { Ok(()) } else { self.consumer.commit(&held) }
     }
 
-    /// Begins to read a partition. When a step fails for now, all are done again: the engine has
-    /// seen no record of it yet.
+    /// Starts reading a partition. A retryable failure repeats all steps, because the engine has
+    /// seen no record of the partition yet.
     fn begin(&mut self, partition: Partition, epoch: Epoch) -> Result<bool, LogError> {
         let committed = self.position(partition)?;
         let offset = committed.offset;
-        if self.tell.blocking_send(Heard::Assigned(partition, epoch, committed)).is_err() {
+        if self.events.blocking_send(ReaderEvent::Assigned(partition, epoch, committed)).is_err() {
             return Ok(false);
         }
         self.consumer.start(partition, offset)?;

@@ -1,9 +1,9 @@
-//! What makes no progress for long though nothing failed for good: seen here, told by `conditions`.
+//! Detects stalls: no progress for long, though nothing failed for good. `conditions` reports them.
 //!
-//! Two things are looked at. The sink as a whole stalls when it wants to call and no call is served: the backend asked it to
-//! wait, fails, or does not answer. A lane stalls when the backend serves others and it keeps failing. An open breaker has a
-//! condition of its own, so that an outage is told once; a wait that the backend asked for goes beyond it and is told too.
-//! Batches that wait for company and the sink's own rate are no stall. Time is passed in.
+//! The whole sink stalls when it wants to call and no call is served: the backend asks it to wait, fails, or does not answer.
+//! A key stalls when it keeps failing while the backend serves others. An open breaker has a condition of its own, so that
+//! an outage is reported once; a wait that the backend asked for outlasts the breaker and is reported too. Lingering batches
+//! and the sink's own rate limit are not stalls. Time is passed in.
 
 use std::time::Duration;
 
@@ -13,41 +13,41 @@ use tokio::time::Instant;
 use super::Engine;
 use super::call::wall_clock_at;
 use super::partition::WHOLE_PARTITION;
-use super::trouble::Trouble;
+use super::retry_policy::RetryState;
 use crate::connector::CallError;
 use crate::failure::ErrorChain;
 
-/// How long there may be no progress before it is told.
-const TOLD_AFTER: Duration = Duration::from_secs(15);
-/// How often it is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Most characters of a key that are told.
-const LONGEST_KEY: usize = 100;
+/// How long no progress lasts before it is a stall.
+const STALLED_AFTER: Duration = Duration::from_secs(15);
+/// How often stalls are checked.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+/// Most characters of a key in a report.
+const MAX_KEY_CHARS: usize = 100;
 
 /// Whether the backend serves the sink.
 #[derive(Debug, Default)]
 pub(super) struct Stalls {
-    /// Since when calls are wanted and none was served.
+    /// Since when the sink has wanted to call without being served.
     unserved_since: Option<Instant>,
-    /// When calls were served again after a stall: lanes get their time anew.
+    /// When calls were served again after a stall: the time of keys starts anew.
     served_again_at: Option<Instant>,
-    /// What the last call that was not served came to.
+    /// Error of the last call that was not served.
     last_error: Option<String>,
     looked_at: Option<Instant>,
 }
 
 impl Stalls {
-    /// Notes that a call is wanted or under way.
+    /// Records that a call is wanted or under way.
     pub(super) fn called(&mut self, now: Instant) {
         self.unserved_since.get_or_insert(now);
     }
 
-    /// Notes a call that failed as a whole.
+    /// Records a call that failed as a whole.
     pub(super) fn failed(&mut self, error: &CallError) {
         self.last_error = Some(ErrorChain(error).to_string());
     }
 
-    /// Notes a call that was served, and whether others are under way.
+    /// Records a served call, and whether others are under way.
     pub(super) fn served(&mut self, now: Instant, others: bool) {
         if self.is_stalled(now) {
             self.served_again_at = Some(now);
@@ -57,49 +57,51 @@ impl Stalls {
     }
 
     fn is_stalled(&self, now: Instant) -> bool {
-        self.unserved_since.is_some_and(|since| now - since >= TOLD_AFTER)
+        self.unserved_since.is_some_and(|since| now - since >= STALLED_AFTER)
     }
 
-    /// Returns since when a lane must be in trouble to count as stalled now.
-    fn lanes_since(&self, now: Instant) -> Option<Instant> {
-        let since = now.checked_sub(TOLD_AFTER)?;
+    /// Returns since when a key must have been failing to count as stalled now.
+    fn keys_since(&self, now: Instant) -> Option<Instant> {
+        let since = now.checked_sub(STALLED_AFTER)?;
         self.served_again_at.is_none_or(|at| at <= since).then_some(since)
     }
 }
 
 impl Engine {
-    /// Tells what makes no progress, and what does again.
-    pub(super) fn tell_stalls(&mut self, now: Instant) {
-        if self.stalls.looked_at.is_some_and(|at| now - at < LOOK_EVERY) {
+    /// Reports new stalls, and clears those that ended.
+    pub(super) fn report_stalls(&mut self, now: Instant) {
+        if self.stalls.looked_at.is_some_and(|at| now - at < CHECK_INTERVAL) {
             return;
         }
         self.stalls.looked_at = Some(now);
-        let held_until = self.pacer.held_until(now).filter(|_| self.held().records > 0);
-        let has_trouble = || self.partitions.values().any(|assigned| assigned.lanes.has_trouble());
-        if held_until.is_some() {
+        let paused_until =
+            self.rate_limiter.paused_until(now).filter(|_| self.in_flight().records > 0);
+        let has_failing =
+            || self.partitions.values().any(|assigned| assigned.key_queues.has_failing());
+        if paused_until.is_some() {
             self.stalls.called(now);
-        } else if self.calls.is_empty() && !has_trouble() {
+        } else if self.calls.is_empty() && !has_failing() {
             // Calls that were abandoned with their partition, or halted it, are not waited for.
             self.stalls.unserved_since = None;
         }
-        let is_told = self.breaker.is_open() && held_until.is_none();
+        let is_told = self.breaker.is_open() && paused_until.is_none();
         let stalled = self.stalls.is_stalled(now) && !is_told;
-        self.conditions.stalled(None, stalled.then(|| self.whole_cause(held_until, now)));
-        let lanes_since =
-            self.stalls.lanes_since(now).filter(|_| !stalled && !self.breaker.is_open());
+        self.conditions.stalled(None, stalled.then(|| self.whole_cause(paused_until, now)));
+        let keys_since =
+            self.stalls.keys_since(now).filter(|_| !stalled && !self.breaker.is_open());
         for (&partition, assigned) in &self.partitions {
-            let stuck = lanes_since.and_then(|since| assigned.lanes.stuck_since(since));
-            self.conditions.stalled(Some(partition), stuck.map(|stuck| lane_cause(stuck, now)));
+            let stuck = keys_since.and_then(|since| assigned.key_queues.stuck_since(since));
+            self.conditions.stalled(Some(partition), stuck.map(|stuck| key_cause(stuck, now)));
         }
     }
 
-    fn whole_cause(&self, held_until: Option<Instant>, now: Instant) -> String {
+    fn whole_cause(&self, paused_until: Option<Instant>, now: Instant) -> String {
         let since = self.stalls.unserved_since.unwrap_or(now);
         let mut cause = format!("no call was served since {}", wall_clock_at(since, now));
         if let Some(error) = &self.stalls.last_error {
             cause = format!("{cause}; the last one: {error}");
         }
-        if let Some(until) = held_until {
+        if let Some(until) = paused_until {
             let until = wall_clock_at(until, now);
             return format!("{cause}; the backend asked for no call before {until}");
         }
@@ -110,18 +112,19 @@ impl Engine {
     }
 }
 
-fn lane_cause((count, lane, trouble): (usize, &Bytes, &Trouble), now: Instant) -> String {
-    let (since, until) = (wall_clock_at(trouble.since, now), wall_clock_at(trouble.until, now));
-    let what = if *lane == WHOLE_PARTITION {
+fn key_cause((count, key, retry_state): (usize, &Bytes, &RetryState), now: Instant) -> String {
+    let (since, until) =
+        (wall_clock_at(retry_state.since, now), wall_clock_at(retry_state.until, now));
+    let what = if *key == WHOLE_PARTITION {
         "the partition is".to_owned()
     } else {
-        let key: String = String::from_utf8_lossy(lane).chars().take(LONGEST_KEY).collect();
+        let key: String = String::from_utf8_lossy(key).chars().take(MAX_KEY_CHARS).collect();
         match count - 1 {
             0 => format!("key {key} is"),
             others => format!("key {key} and {others} more are"),
         }
     };
-    let (failures, code) = (trouble.failures, &trouble.code);
+    let (failures, code) = (retry_state.failures, &retry_state.code);
     format!(
         "{what} not taken since {since}; failures: {failures}, the last: {code}; tried again at {until}"
     )
@@ -152,16 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn after_a_stall_of_the_whole_lanes_get_their_time_anew() {
+    fn the_time_of_keys_starts_anew_after_a_stall_of_the_sink() {
         let (mut stalls, start) = (Stalls::default(), Instant::now());
         let at = |seconds| start + seconds * SECOND;
-        assert_eq!(stalls.lanes_since(at(20)), Some(at(5)));
+        assert_eq!(stalls.keys_since(at(20)), Some(at(5)));
         stalls.called(start);
         stalls.served(at(5), false);
-        assert_eq!(stalls.lanes_since(at(20)), Some(at(5)), "that was no stall");
+        assert_eq!(stalls.keys_since(at(20)), Some(at(5)), "that was no stall");
         stalls.called(at(6));
         stalls.served(at(60), false);
-        assert_eq!(stalls.lanes_since(at(74)), None);
-        assert_eq!(stalls.lanes_since(at(75)), Some(at(60)));
+        assert_eq!(stalls.keys_since(at(74)), None);
+        assert_eq!(stalls.keys_since(at(75)), Some(at(60)));
     }
 }

@@ -11,14 +11,14 @@ use rand::RngExt as _;
 use tillrace_log::{Bounds, Committed, Consumer, LogView, Polled, Position};
 
 use super::*;
-use crate::connector::{Answer, Answering, Batch, CallError, Verdict};
+use crate::connector::{CallError, DeliveryBatch, DeliveryFuture, DeliveryReply, RecordOutcome};
 use crate::delivery::Delivery;
 use crate::failure::FailureCode;
 use crate::fixture::{Fixture, assert_valid, until};
-use crate::record::{Record, Unreadable};
-use crate::settings::{self, BreakerSettings, InHand, Retry};
+use crate::record::{Record, RecordError};
+use crate::settings::{self, BreakerSettings, InFlightSettings, RetrySettings};
 
-type Script = dyn Fn(&Batch) -> Result<Vec<Verdict>, CallError> + Send + Sync;
+type Script = dyn Fn(&DeliveryBatch) -> Result<Vec<RecordOutcome>, CallError> + Send + Sync;
 
 /// A backend that does as its script says, and remembers.
 struct Scripted {
@@ -32,7 +32,7 @@ struct Scripted {
 
 impl Scripted {
     fn new(
-        script: impl Fn(&Batch) -> Result<Vec<Verdict>, CallError> + Send + Sync + 'static,
+        script: impl Fn(&DeliveryBatch) -> Result<Vec<RecordOutcome>, CallError> + Send + Sync + 'static,
     ) -> Arc<Self> {
         Arc::new(Self {
             script: Box::new(script),
@@ -62,32 +62,32 @@ impl Connector for Scripted {
         self.ordering
     }
 
-    fn batch(&self) -> settings::Batch {
-        settings::Batch {
+    fn default_batch(&self) -> settings::BatchSettings {
+        settings::BatchSettings {
             max_records: 10,
             max_bytes: ByteSize::mib(1),
             linger: Duration::from_millis(1),
         }
     }
 
-    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, record: &Record) -> Result<bool, RecordError> {
         assert!(record.key != "acme/panics", "a fault of ours");
         Ok(true)
     }
 
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             self.calls.lock().push(batch.records.len());
-            let verdicts = (self.script)(batch)?;
+            let outcomes = (self.script)(batch)?;
             let mut taken = self.taken.lock();
-            for (record, verdict) in batch.records.iter().zip(&verdicts) {
-                if *verdict == Verdict::Delivered {
+            for (record, outcome) in batch.records.iter().zip(&outcomes) {
+                if *outcome == RecordOutcome::Delivered {
                     let key = String::from_utf8(record.key.to_vec()).unwrap();
                     taken.entry(key).or_default().push(record.offset);
                 }
             }
-            Ok(Answer { status: Some(200), verdicts })
+            Ok(DeliveryReply { status: Some(200), outcomes })
         })
     }
 }
@@ -97,19 +97,19 @@ const fn millis(millis: u64) -> Duration {
 }
 
 /// Patient with the backend and quick about it.
-fn quick() -> Flow {
-    Flow {
-        retry: Retry { initial: millis(1), longest: millis(4), attempts: Some(1_000) },
+fn quick() -> FlowSettings {
+    FlowSettings {
+        retry: RetrySettings { initial: millis(1), longest: millis(4), attempts: Some(1_000) },
         breaker: BreakerSettings { failures: 1_000, open_for: millis(5) },
         commit_every: millis(5),
-        ..Flow::default()
+        ..FlowSettings::default()
     }
 }
 
-fn wiring(connector: &Arc<Scripted>, flow: Flow) -> Wiring {
-    Wiring {
+fn spec(connector: &Arc<Scripted>, flow: FlowSettings) -> SinkSpec {
+    SinkSpec {
         name: "erp".into(),
-        source: Source::Transactions,
+        source: SourceTopic::Transactions,
         filter: Filter::default(),
         flow,
         connector: Arc::clone(connector) as Arc<dyn Connector>,
@@ -117,8 +117,8 @@ fn wiring(connector: &Arc<Scripted>, flow: Flow) -> Wiring {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a script like others")]
-fn all_well(batch: &Batch) -> Result<Vec<Verdict>, CallError> {
-    Ok(vec![Verdict::Delivered; batch.records.len()])
+fn all_well(batch: &DeliveryBatch) -> Result<Vec<RecordOutcome>, CallError> {
+    Ok(vec![RecordOutcome::Delivered; batch.records.len()])
 }
 
 fn outage() -> CallError {
@@ -132,7 +132,7 @@ fn outage() -> CallError {
 
 async fn ended_well(delivery: Delivery) {
     for (sink, health) in delivery.drain().await {
-        assert!(health.is_well(), "{sink}: {health}");
+        assert!(health.is_healthy(), "{sink}: {health}");
     }
 }
 
@@ -176,14 +176,14 @@ async fn order_per_key_holds_through_failures_of_every_kind() {
                 .map(|record| {
                     if stuck.contains(&record.key) || rand::rng().random_range(0..4) == 0 {
                         stuck.insert(record.key.clone());
-                        return Verdict::Retry { code: "busy".into(), after: None };
+                        return RecordOutcome::Retry { code: "busy".into(), after: None };
                     }
-                    Verdict::Delivered
+                    RecordOutcome::Delivered
                 })
                 .collect())
         }
     });
-    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let delivery = fixture.start(&spec(&backend, quick())).await;
     until("all is delivered", || backend.count() == 200).await;
     ended_well(delivery).await;
     for (key, offsets) in backend.taken() {
@@ -200,14 +200,14 @@ async fn a_stuck_key_is_parked_in_order_and_others_pass() {
     let stuck = fixture.sales("stuck", 5);
     fixture.sales("fine", 20);
     let backend = Scripted::new(|batch| {
-        let verdict = |record: &Record| match &record.key[..] {
-            b"acme/stuck" => Verdict::DependencyMissing,
-            _ => Verdict::Delivered,
+        let outcome = |record: &Record| match &record.key[..] {
+            b"acme/stuck" => RecordOutcome::DependencyMissing,
+            _ => RecordOutcome::Delivered,
         };
-        Ok(batch.records.iter().map(verdict).collect())
+        Ok(batch.records.iter().map(outcome).collect())
     });
-    let flow = Flow { park_after: Some(millis(30)), ..quick() };
-    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    let flow = FlowSettings { park_after: Some(millis(30)), ..quick() };
+    let delivery = fixture.start(&spec(&backend, flow)).await;
     until("the stuck key is parked", || fixture.dead("erp").len() == 5).await;
     assert_eq!(backend.taken()["acme/fine"].len(), 20);
     ended_well(delivery).await;
@@ -226,18 +226,18 @@ async fn a_record_out_of_attempts_goes_alone_and_the_next_is_tried() {
     let fixture = Fixture::new(1, &["erp"]);
     let first = fixture.sales("1", 3)[0];
     let backend = Scripted::new(move |batch| {
-        let verdict = |record: &Record| {
+        let outcome = |record: &Record| {
             if record.offset == first {
-                Verdict::Retry { code: "no_such_account".into(), after: None }
+                RecordOutcome::Retry { code: "no_such_account".into(), after: None }
             } else {
-                Verdict::Delivered
+                RecordOutcome::Delivered
             }
         };
-        Ok(batch.records.iter().map(verdict).collect())
+        Ok(batch.records.iter().map(outcome).collect())
     });
     let mut flow = quick();
     flow.retry.attempts = Some(3);
-    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    let delivery = fixture.start(&spec(&backend, flow)).await;
     until("all is settled", || fixture.dead("erp").len() == 1 && backend.count() == 2).await;
     ended_well(delivery).await;
     let letter = &fixture.dead("erp")[0];
@@ -262,7 +262,7 @@ async fn a_refused_batch_is_taken_apart_until_the_one_is_found() {
         }
         all_well(batch)
     });
-    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let delivery = fixture.start(&spec(&backend, quick())).await;
     until("all is settled", || backend.count() == 39 && fixture.dead("erp").len() == 1).await;
     ended_well(delivery).await;
     let letter = &fixture.dead("erp")[0];
@@ -286,10 +286,10 @@ async fn an_outage_kills_nothing_and_the_breaker_leaves_the_backend_alone() {
                 if is_down.load(Atomic::Relaxed) { Err(outage()) } else { all_well(batch) }
             },
         );
-    let mut flow = Flow { park_after: Some(millis(1)), concurrency: 1, ..quick() };
+    let mut flow = FlowSettings { park_after: Some(millis(1)), concurrency: 1, ..quick() };
     flow.retry.attempts = Some(2);
     flow.breaker = BreakerSettings { failures: 3, open_for: millis(50) };
-    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    let delivery = fixture.start(&spec(&backend, flow)).await;
     until("the breaker has probed twice", || backend.calls.lock().len() >= 5).await;
     down.store(false, Atomic::Relaxed);
     until("all is delivered", || backend.count() == 50).await;
@@ -306,25 +306,25 @@ async fn after_a_crash_only_what_the_commit_does_not_know_is_sent_again() {
     let healed = Arc::new(AtomicBool::new(false));
     let is_healed = Arc::clone(&healed);
     let backend = Scripted::new(move |batch| {
-        let verdict = |record: &Record| {
+        let outcome = |record: &Record| {
             if record.offset == 0 && !is_healed.load(Atomic::Relaxed) {
-                Verdict::DependencyMissing
+                RecordOutcome::DependencyMissing
             } else {
-                Verdict::Delivered
+                RecordOutcome::Delivered
             }
         };
-        Ok(batch.records.iter().map(verdict).collect())
+        Ok(batch.records.iter().map(outcome).collect())
     });
-    let wiring = wiring(&backend, quick());
-    let delivery = fixture.start(&wiring).await;
+    let spec = spec(&backend, quick());
+    let delivery = fixture.start(&spec).await;
     let (group, topic) = (group(&fixture.topics, "erp"), &fixture.topics.transactions);
     until("what is above the stuck record is committed as a run", || {
         let committed = fixture.log.committed(&group, topic, 0).unwrap();
-        committed.is_some_and(|place| place.offset == 0 && place.metadata == "1;31;1+30")
+        committed.is_some_and(|position| position.offset == 0 && position.metadata == "1;31;1+30")
     })
     .await;
     delivery.abandon();
-    let delivery = fixture.start(&wiring).await;
+    let delivery = fixture.start(&spec).await;
     // Not before: until its group is free, the abandoned engine may still be at a call.
     healed.store(true, Atomic::Relaxed);
     until("the stuck record is delivered", || backend.count() == 31).await;
@@ -347,10 +347,10 @@ async fn what_cannot_be_read_stops_its_partition_and_no_other() {
     }
     let backend = Scripted::new(all_well);
     let mut registry = Registry::default();
-    let wirings = vec![wiring(&backend, quick())];
-    let delivery = fixture.start_wired(wirings, &mut registry).unwrap();
+    let specs = vec![spec(&backend, quick())];
+    let delivery = fixture.start_sinks(specs, &mut registry).unwrap();
     until("the readable part is delivered", || backend.count() == 7).await;
-    until("the sink says so", || !delivery.health()[0].1.is_well()).await;
+    until("the sink says so", || !delivery.health()[0].1.is_healthy()).await;
     until("so does its gauge", || gauge(&registry, "halted_partitions") == "1").await;
     assert_eq!(fixture.standing(), ["partition_halted partition 0"]);
     let ends = delivery.drain().await;
@@ -380,8 +380,8 @@ async fn a_halted_partition_takes_no_room_from_others() {
         }),
         _ => all_well(batch),
     });
-    let in_hand = InHand { max_records: 20, max_bytes: ByteSize::mib(1) };
-    let delivery = fixture.start(&wiring(&backend, Flow { in_hand, ..quick() })).await;
+    let in_flight = InFlightSettings { max_records: 20, max_bytes: ByteSize::mib(1) };
+    let delivery = fixture.start(&spec(&backend, FlowSettings { in_flight, ..quick() })).await;
     until("the other partition is delivered", || backend.count() == 20).await;
     let ends = delivery.drain().await;
     assert_eq!(ends[0].1.halted.keys().copied().collect::<Vec<_>>(), [0]);
@@ -399,7 +399,7 @@ async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
         let committed = Committed { offset: 77, metadata: String::new() };
         consumer.commit(&[Position { partition: 0, committed }]).unwrap();
     }
-    let delivery = fixture.start(&wiring(&Scripted::new(all_well), quick())).await;
+    let delivery = fixture.start(&spec(&Scripted::new(all_well), quick())).await;
     until("the sink stops", || delivery.health()[0].1.stopped.is_some()).await;
     let ends = delivery.drain().await;
     let stopped = ends[0].1.stopped.clone().unwrap();
@@ -413,7 +413,7 @@ async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
 async fn the_first_position_is_committed_before_anything_is_read() {
     let fixture = Fixture::new(1, &["erp"]);
     let backend = Scripted::new(all_well);
-    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let delivery = fixture.start(&spec(&backend, quick())).await;
     let group = group(&fixture.topics, "erp");
     let committed = || fixture.log.committed(&group, &fixture.topics.transactions, 0).unwrap();
     until("the position stands", || committed().is_some()).await;
@@ -429,10 +429,10 @@ async fn what_the_filter_leaves_out_is_audited_and_not_sent() {
         fixture.transaction(store, "no_sale", "{}");
     }
     let backend = Scripted::new(all_well);
-    let mut wiring = wiring(&backend, quick());
-    wiring.filter.kinds.insert("sale".into());
-    wiring.filter.stores.insert("1".into());
-    let delivery = fixture.start(&wiring).await;
+    let mut spec = spec(&backend, quick());
+    spec.filter.kinds.insert("sale".into());
+    spec.filter.stores.insert("1".into());
+    let delivery = fixture.start(&spec).await;
     until("all is committed", || fixture.committed("erp", &fixture.topics.transactions) == 6).await;
     ended_well(delivery).await;
     assert_eq!(backend.taken()["acme/1"], [0, 4]);
@@ -441,7 +441,7 @@ async fn what_the_filter_leaves_out_is_audited_and_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_hand_is_bounded_while_the_backend_stands_still() {
+async fn records_in_flight_are_bounded_while_the_backend_answers_nothing() {
     let fixture = Fixture::new(1, &["erp"]);
     for store in 0..100 {
         fixture.sales(&store.to_string(), 5);
@@ -454,12 +454,12 @@ async fn what_is_in_hand_is_bounded_while_the_backend_stands_still() {
                 if is_down.load(Atomic::Relaxed) { Err(outage()) } else { all_well(batch) }
             },
         );
-    let in_hand = InHand { max_records: 50, max_bytes: ByteSize::mib(1) };
+    let in_flight = InFlightSettings { max_records: 50, max_bytes: ByteSize::mib(1) };
     let mut registry = Registry::default();
-    let wiring = wiring(&backend, Flow { in_hand, ..quick() });
-    let delivery = fixture.start_wired(vec![wiring], &mut registry).unwrap();
+    let spec = spec(&backend, FlowSettings { in_flight, ..quick() });
+    let delivery = fixture.start_sinks(vec![spec], &mut registry).unwrap();
     until("it has tried a while", || backend.calls.lock().len() > 20).await;
-    assert_eq!(gauge(&registry, "in_hand_records"), "50");
+    assert_eq!(gauge(&registry, "in_flight_records"), "50");
     down.store(false, Atomic::Relaxed);
     until("all is delivered", || backend.count() == 500).await;
     ended_well(delivery).await;
@@ -471,15 +471,15 @@ async fn a_stop_delivers_what_lingers() {
     let fixture = Fixture::new(1, &["erp"]);
     fixture.sales("1", 3);
     let backend = Scripted::new(all_well);
-    let batch = settings::Batch {
+    let batch = settings::BatchSettings {
         max_records: 1_000,
         max_bytes: ByteSize::mib(1),
         linger: Duration::from_hours(1),
     };
     let mut registry = Registry::default();
-    let wiring = wiring(&backend, Flow { batch: Some(batch), ..quick() });
-    let delivery = fixture.start_wired(vec![wiring], &mut registry).unwrap();
-    until("the records are in hand", || gauge(&registry, "in_hand_records") == "3").await;
+    let spec = spec(&backend, FlowSettings { batch: Some(batch), ..quick() });
+    let delivery = fixture.start_sinks(vec![spec], &mut registry).unwrap();
+    until("the records are in flight", || gauge(&registry, "in_flight_records") == "3").await;
     assert_eq!(backend.count(), 0, "the batch is not full and its time has not come");
     ended_well(delivery).await;
     assert_eq!(*backend.calls.lock(), [3]);
@@ -492,16 +492,17 @@ async fn a_wait_of_an_age_panics_nothing_and_parks_in_time() {
     fixture.sales("locked", 2);
     fixture.sales("fine", 3);
     let backend = Scripted::new(|batch| {
-        let verdict = |record: &Record| match &record.key[..] {
-            b"acme/locked" => {
-                Verdict::Retry { code: "locked".into(), after: Some(Duration::from_secs(u64::MAX)) }
-            }
-            _ => Verdict::Delivered,
+        let outcome = |record: &Record| match &record.key[..] {
+            b"acme/locked" => RecordOutcome::Retry {
+                code: "locked".into(),
+                after: Some(Duration::from_secs(u64::MAX)),
+            },
+            _ => RecordOutcome::Delivered,
         };
-        Ok(batch.records.iter().map(verdict).collect())
+        Ok(batch.records.iter().map(outcome).collect())
     });
-    let flow = Flow { park_after: Some(millis(30)), ..quick() };
-    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    let flow = FlowSettings { park_after: Some(millis(30)), ..quick() };
+    let delivery = fixture.start(&spec(&backend, flow)).await;
     until("the locked key is parked", || fixture.dead("erp").len() == 2).await;
     ended_well(delivery).await;
     assert_eq!(backend.taken()["acme/fine"].len(), 3);
@@ -515,7 +516,7 @@ async fn a_sink_that_panics_is_stopped_and_says_so() {
     for (backend, store) in [(call, "1"), (engine, "panics")] {
         let fixture = Fixture::new(1, &["erp"]);
         fixture.sales(store, 1);
-        let delivery = fixture.start(&wiring(&backend, quick())).await;
+        let delivery = fixture.start(&spec(&backend, quick())).await;
         until("the sink says so", || delivery.health()[0].1.stopped.is_some()).await;
         let ends = delivery.drain().await;
         assert!(matches!(&**ends[0].1.stopped.as_ref().unwrap(), SinkError::Panicked(_)));
@@ -533,12 +534,14 @@ async fn an_open_breaker_and_dead_letters_are_conditions_of_the_process() {
         if is_down.load(Atomic::Relaxed) {
             return Err(outage());
         }
-        let rejected = Verdict::Rejected { code: "closed".into(), detail: "period 11".into() };
+        let rejected =
+            RecordOutcome::Rejected { code: "closed".into(), detail: "period 11".into() };
         Ok(vec![rejected; batch.records.len()])
     });
     let mut registry = Registry::default();
-    let flow = Flow { breaker: BreakerSettings { failures: 2, open_for: millis(5) }, ..quick() };
-    let delivery = fixture.start_wired(vec![wiring(&backend, flow)], &mut registry).unwrap();
+    let flow =
+        FlowSettings { breaker: BreakerSettings { failures: 2, open_for: millis(5) }, ..quick() };
+    let delivery = fixture.start_sinks(vec![spec(&backend, flow)], &mut registry).unwrap();
     until("the breaker is open", || fixture.standing() == ["breaker_open "]).await;
     let condition = fixture.health.active_conditions().remove(0).condition;
     assert_eq!(condition.component, "sink/erp");
@@ -571,7 +574,7 @@ async fn what_nobody_can_read_goes_to_the_dead_letters_and_the_partition_goes_on
     fixture.remove(topic, 0, "acme/1");
     fixture.sales("1", 1);
     let backend = Scripted::new(all_well);
-    let delivery = fixture.start(&wiring(&backend, quick())).await;
+    let delivery = fixture.start(&spec(&backend, quick())).await;
     until("all is committed", || fixture.committed("erp", topic) == 6).await;
     ended_well(delivery).await;
     assert_eq!(backend.taken()["acme/1"], [0, 5]);
@@ -596,8 +599,8 @@ async fn a_record_that_the_configuration_sets_aside_halts_nothing() {
     fixture.append(topic, 0, "acme/1", &crate::fixture::envelope("1", "barter", 9, "{}"));
     fixture.sales("1", 2);
     let backend = Scripted::new(all_well);
-    let set_aside = vec![settings::RecordPlace { partition: 0, offset: 0 }];
-    let delivery = fixture.start(&wiring(&backend, Flow { set_aside, ..quick() })).await;
+    let set_aside = vec![settings::RecordPosition { partition: 0, offset: 0 }];
+    let delivery = fixture.start(&spec(&backend, FlowSettings { set_aside, ..quick() })).await;
     until("all is committed", || fixture.committed("erp", topic) == 3).await;
     ended_well(delivery).await;
     assert_eq!(backend.taken()["acme/1"], [1, 2]);
@@ -615,13 +618,13 @@ struct CutOff {
 type FirstConsumer = fn() -> Result<Box<dyn Consumer>, LogError>;
 
 /// Ends at its first poll, as one does that its brokers gave up on.
-struct Ended;
+struct EndedLog;
 
 fn client_ended() -> LogError {
     LogError::ClientEnded { cause: Arc::new(std::io::Error::other("the brokers were away")) }
 }
 
-impl Consumer for Ended {
+impl Consumer for EndedLog {
     fn poll(&mut self, _max_records: usize, _wait: Duration) -> Result<Polled, LogError> {
         Err(client_ended())
     }
@@ -703,7 +706,7 @@ async fn a_sink_whose_consumer_ended_or_whose_topic_is_in_the_making_starts_agai
         let topic = Topic::new("pos.transactions.v1");
         Err(LogError::UnknownTopic { topic })
     };
-    let firsts: [FirstConsumer; 2] = [|| Ok(Box::new(Ended)), in_the_making];
+    let firsts: [FirstConsumer; 2] = [|| Ok(Box::new(EndedLog)), in_the_making];
     for first in firsts {
         assert_starts_again(first).await;
     }
@@ -715,10 +718,10 @@ async fn assert_starts_again(first: FirstConsumer) {
     let backend = Scripted::new(all_well);
     let first = Mutex::new(Some(first));
     let log: Arc<dyn Log> = Arc::new(CutOff { log: Arc::clone(&fixture.log), first });
-    let wirings = vec![wiring(&backend, quick())];
+    let specs = vec![spec(&backend, quick())];
     let mut registry = Registry::default();
     let (topics, health) = (&fixture.topics, &fixture.health);
-    let delivery = Delivery::start_wired(wirings, &log, topics, &mut registry, health).unwrap();
+    let delivery = Delivery::start_sinks(specs, &log, topics, &mut registry, health).unwrap();
     until("the sink says so", || fixture.standing() == ["role_restarting "]).await;
     until("it delivers", || backend.taken().get("acme/1").is_some_and(|taken| taken.len() == 3))
         .await;
@@ -764,7 +767,7 @@ async fn a_wait_that_the_backend_asks_for_is_told_until_it_is_over() {
         let backend = Scripted::new(move |batch| {
             if is_busy.load(Atomic::Relaxed) { Err(error(after)) } else { all_well(batch) }
         });
-        let delivery = fixture.start(&wiring(&backend, quick())).await;
+        let delivery = fixture.start(&spec(&backend, quick())).await;
         until("the backend was called", || backend.calls.lock().len() == 1).await;
         let cause = stall_told(&fixture, "delivery_stalled ").await;
         assert!(cause.starts_with("no call was served since 20"), "{cause}");
@@ -788,16 +791,16 @@ async fn a_key_that_waits_while_others_pass_is_told_until_it_is_taken() {
     let is_locked = Arc::clone(&locked);
     let backend = Scripted::new(move |batch| {
         let after = Some(Duration::from_mins(10));
-        let verdict = |record: &Record| match &record.key[..] {
+        let outcome = |record: &Record| match &record.key[..] {
             b"acme/locked" if is_locked.load(Atomic::Relaxed) => {
-                Verdict::Retry { code: "locked".into(), after }
+                RecordOutcome::Retry { code: "locked".into(), after }
             }
-            _ => Verdict::Delivered,
+            _ => RecordOutcome::Delivered,
         };
-        Ok(batch.records.iter().map(verdict).collect())
+        Ok(batch.records.iter().map(outcome).collect())
     });
-    let flow = Flow { park_after: Some(Duration::from_hours(1)), ..quick() };
-    let delivery = fixture.start(&wiring(&backend, flow)).await;
+    let flow = FlowSettings { park_after: Some(Duration::from_hours(1)), ..quick() };
+    let delivery = fixture.start(&spec(&backend, flow)).await;
     until("the others are taken", || backend.count() == 3).await;
     let cause = stall_told(&fixture, "delivery_stalled partition 0").await;
     assert!(cause.starts_with("key acme/locked is not taken since 20"), "{cause}");

@@ -1,4 +1,4 @@
-//! What is posted to an ERP, and how its answer reads.
+//! Encodes the body of a call to an ERP, and decodes the reply.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -11,13 +11,13 @@ use tillrace_core::envelope::{SourceVerdict, VerdictKind};
 use tillrace_log::{Offset, Partition};
 
 use crate::audit::hex;
-use crate::connector::{LONGEST_RETRY_AFTER, Verdict};
-use crate::record::{Record, Transaction, Unreadable, read};
+use crate::connector::{MAX_RETRY_AFTER, RecordOutcome};
+use crate::record::{Record, RecordError, Transaction, read};
 
-/// One thing to be booked.
+/// One item to be booked.
 #[derive(Debug)]
 pub(super) struct Item {
-    /// The same whenever it is sent.
+    /// Stable id, the same in every delivery.
     pub(super) id: String,
     /// Its JSON.
     pub(super) json: Vec<u8>,
@@ -27,7 +27,7 @@ pub(super) struct Item {
 struct Document<'a> {
     id: &'a str,
     kind: &'a str,
-    /// Let through by an operator after it had been set aside.
+    /// Whether an operator released the event from quarantine.
     released: bool,
     tenant: &'a str,
     store: &'a str,
@@ -51,8 +51,8 @@ struct DeltaId<'a> {
     id: Cow<'a, str>,
 }
 
-/// Makes the sales document of a transaction.
-pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Unreadable> {
+/// Encodes the sales document of a transaction.
+pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, RecordError> {
     let transaction = Transaction::read(record)?;
     let id = transaction.identity();
     let envelope = &transaction.envelope;
@@ -81,8 +81,8 @@ pub(super) fn document(record: &Record, partition: Partition) -> Result<Item, Un
     Ok(Item { id, json })
 }
 
-/// Takes a delta as the stock movement it is.
-pub(super) fn movement(record: &Record) -> Result<Item, Unreadable> {
+/// Encodes a delta as a stock movement, unchanged.
+pub(super) fn movement(record: &Record) -> Result<Item, RecordError> {
     let DeltaId { id } = read(&record.value)?;
     Ok(Item { id: id.into_owned(), json: record.value.to_vec() })
 }
@@ -94,8 +94,8 @@ pub(super) fn batch(name: &str, items: &[Item]) -> Vec<u8> {
     body.extend_from_slice(b"{\"");
     body.extend_from_slice(name.as_bytes());
     body.extend_from_slice(b"\":[");
-    for (place, item) in items.iter().enumerate() {
-        if place > 0 {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
             body.push(b',');
         }
         body.extend_from_slice(&item.json);
@@ -104,7 +104,7 @@ pub(super) fn batch(name: &str, items: &[Item]) -> Vec<u8> {
     body
 }
 
-/// Names a batch by what is in it: the same items in the same order make the same key.
+/// Returns the idempotency key of a batch: the same items in the same order give the same key.
 pub(super) fn batch_key(items: &[Item]) -> String {
     let mut digest = Sha256::new();
     for item in items {
@@ -143,47 +143,49 @@ enum Status {
     Rejected,
     Retry,
     DependencyMissing,
-    /// A word that the contract does not know: nothing is known about the item.
+    /// A status outside the contract: the outcome of the item is unknown.
     #[serde(other)]
     Unknown,
 }
 
 impl BatchReply {
-    /// Reads off what became of each item; one that the answer leaves out is to be sent again.
-    pub(super) fn verdicts(self, items: &[Item]) -> Vec<Verdict> {
+    /// Returns the outcome of each item; an item that the reply omits is retried.
+    pub(super) fn outcomes(self, items: &[Item]) -> Vec<RecordOutcome> {
         let mut results: HashMap<String, ItemResult> =
             self.results.into_iter().map(|result| (result.id.clone(), result)).collect();
         items
             .iter()
             .map(|item| match results.remove(&item.id) {
-                Some(result) => result.verdict(),
-                None => Verdict::Retry { code: "left_out".to_owned(), after: None },
+                Some(result) => result.outcome(),
+                None => RecordOutcome::Retry { code: "left_out".to_owned(), after: None },
             })
             .collect()
     }
 }
 
 impl ItemResult {
-    fn verdict(self) -> Verdict {
+    fn outcome(self) -> RecordOutcome {
         match self.status {
-            Status::Booked | Status::Duplicate => Verdict::Delivered,
-            Status::DependencyMissing => Verdict::DependencyMissing,
-            Status::Rejected => Verdict::Rejected {
+            Status::Booked | Status::Duplicate => RecordOutcome::Delivered,
+            Status::DependencyMissing => RecordOutcome::DependencyMissing,
+            Status::Rejected => RecordOutcome::Rejected {
                 code: self.code.unwrap_or_else(|| "rejected".to_owned()),
                 detail: self.detail.unwrap_or_default(),
             },
-            Status::Retry => Verdict::Retry {
+            Status::Retry => RecordOutcome::Retry {
                 code: self.code.unwrap_or_else(|| "retry".to_owned()),
                 after: self.retry_after_seconds.and_then(|seconds| bounded_seconds(seconds.get())),
             },
-            Status::Unknown => Verdict::Retry { code: "unknown_status".to_owned(), after: None },
+            Status::Unknown => {
+                RecordOutcome::Retry { code: "unknown_status".to_owned(), after: None }
+            }
         }
     }
 }
 
-/// Reads a number of seconds of whatever size, up to the longest wait that is followed.
+/// Reads a number of seconds of any size, capped at the longest wait that the engine accepts.
 fn bounded_seconds(number: &str) -> Option<Duration> {
     let seconds: f64 = number.parse().ok()?;
-    let longest = LONGEST_RETRY_AFTER.as_secs_f64();
+    let longest = MAX_RETRY_AFTER.as_secs_f64();
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(longest)))
 }

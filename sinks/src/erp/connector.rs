@@ -8,10 +8,12 @@ use tillrace_core::event::Kind;
 
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
-use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
+use crate::connector::{
+    CallError, Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
+};
 use crate::failure::FailureCode;
 use crate::http::{Backend, BackendError};
-use crate::record::{Record, Transaction, Unreadable};
+use crate::record::{Record, RecordError, Transaction};
 use crate::settings;
 
 /// Kinds of event that are sales documents.
@@ -52,16 +54,16 @@ impl Erp {
         Ok(Self { backend: Backend::new(&settings.backend)?, form: settings.form, content })
     }
 
-    fn item(&self, record: &Record, batch: &Batch) -> Result<Item, Unreadable> {
+    fn item(&self, record: &Record, batch: &DeliveryBatch) -> Result<Item, RecordError> {
         match self.content {
             Content::Documents => body::document(record, batch.partition),
             Content::Movements => body::movement(record),
         }
     }
 
-    async fn post(&self, items: Vec<Item>) -> Result<Answer, CallError> {
+    async fn post(&self, items: Vec<Item>) -> Result<DeliveryReply, CallError> {
         if items.is_empty() {
-            return Ok(Answer { status: None, verdicts: Vec::new() });
+            return Ok(DeliveryReply { status: None, outcomes: Vec::new() });
         }
         match self.form {
             Form::Batch => self.post_batch(&items).await,
@@ -69,7 +71,7 @@ impl Erp {
         }
     }
 
-    async fn post_batch(&self, items: &[Item]) -> Result<Answer, CallError> {
+    async fn post_batch(&self, items: &[Item]) -> Result<DeliveryReply, CallError> {
         let name = match self.content {
             Content::Documents => "documents",
             Content::Movements => "movements",
@@ -86,15 +88,15 @@ impl Erp {
                 source,
             }
         })?;
-        Ok(Answer { status, verdicts: results.verdicts(items) })
+        Ok(DeliveryReply { status, outcomes: results.outcomes(items) })
     }
 
-    async fn post_single(&self, items: Vec<Item>) -> Result<Answer, CallError> {
-        let mut answer = Answer { status: None, verdicts: Vec::with_capacity(items.len()) };
+    async fn post_single(&self, items: Vec<Item>) -> Result<DeliveryReply, CallError> {
+        let mut answer = DeliveryReply { status: None, outcomes: Vec::with_capacity(items.len()) };
         for Item { id, json } in items {
             let reply = self.backend.post(json, &id).await?;
             answer.status = Some(reply.status);
-            answer.verdicts.push(reply.verdict()?);
+            answer.outcomes.push(reply.outcome()?);
         }
         Ok(answer)
     }
@@ -105,39 +107,39 @@ impl Connector for Erp {
         Ordering::Key
     }
 
-    fn batch(&self) -> settings::Batch {
-        settings::Batch {
+    fn default_batch(&self) -> settings::BatchSettings {
+        settings::BatchSettings {
             max_records: 200,
             max_bytes: ByteSize::mib(1),
             linger: Duration::from_millis(100),
         }
     }
 
-    fn most_records(&self) -> Option<usize> {
+    fn max_records(&self) -> Option<usize> {
         (self.form == Form::Single).then_some(1)
     }
 
-    fn concerns(&self, record: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, record: &Record) -> Result<bool, RecordError> {
         match self.content {
             Content::Documents => Ok(DOCUMENT_KINDS.contains(&Transaction::read(record)?.kind)),
             Content::Movements => Ok(true),
         }
     }
 
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
             let mut items = Vec::with_capacity(batch.records.len());
             let mut unreadable = Vec::new();
-            for (place, record) in batch.records.iter().enumerate() {
+            for (index, record) in batch.records.iter().enumerate() {
                 match self.item(record, batch) {
                     Ok(item) => items.push(item),
-                    Err(error) => unreadable.push((place, Verdict::unreadable(&error))),
+                    Err(error) => unreadable.push((index, RecordOutcome::unreadable(&error))),
                 }
             }
             let mut answer = self.post(items).await?;
-            for (place, verdict) in unreadable {
+            for (index, outcome) in unreadable {
                 // An answer that is too short stays so: the engine calls again.
-                answer.verdicts.insert(place.min(answer.verdicts.len()), verdict);
+                answer.outcomes.insert(index.min(answer.outcomes.len()), outcome);
             }
             Ok(answer)
         })

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::BackendSettings;
 
-/// Where the ERP is and how it wants to be called.
+/// The ERP's backend and the form of calls.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ErpSettings {

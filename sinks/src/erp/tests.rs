@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::body;
 use super::{Erp, ErpSettings, Form};
-use crate::connector::{Batch, CallError, Connector as _, LONGEST_RETRY_AFTER, Verdict};
-use crate::engine::Wiring;
+use crate::connector::{CallError, Connector as _, DeliveryBatch, MAX_RETRY_AFTER, RecordOutcome};
+use crate::engine::SinkSpec;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, assert_valid, envelope, until};
 use crate::http::BackendSettings;
-use crate::record::{Record, Source};
-use crate::settings::{BreakerSettings, Flow, Rate, Retry};
+use crate::record::{Record, SourceTopic};
+use crate::settings::{BreakerSettings, CallRateSettings, FlowSettings, RetrySettings};
 use crate::simulate::{Faults, SimulatedBackend, StockKey};
 
 const SALE: &str =
@@ -27,8 +27,8 @@ fn sale(store: &str, sequence: u64) -> Record {
     Record::new(sequence, 0, format!("acme/{store}"), envelope(store, "sale", sequence, SALE))
 }
 
-fn batch(records: Vec<Record>) -> Batch {
-    Batch { partition: 3, delivered_to: 0, records }
+fn batch(records: Vec<Record>) -> DeliveryBatch {
+    DeliveryBatch { partition: 3, delivered_to: 0, records }
 }
 
 fn delta(number: u64, sku: &str) -> String {
@@ -73,7 +73,7 @@ fn the_key_of_a_batch_follows_from_what_is_in_it() {
 #[test]
 fn only_documents_of_sale_concern_an_erp() {
     let erp = Erp::documents(&settings("http://127.0.0.1:1/", Form::Batch)).unwrap();
-    for (kind, concerned) in [
+    for (kind, accepted) in [
         ("sale", true),
         ("return", true),
         ("exchange", true),
@@ -83,25 +83,28 @@ fn only_documents_of_sale_concern_an_erp() {
         ("open", false),
     ] {
         let record = Record::new(0, 0, "acme/1", envelope("1", kind, 1, "{}"));
-        assert_eq!(erp.concerns(&record).unwrap(), concerned, "{kind}");
+        assert_eq!(erp.accepts(&record).unwrap(), accepted, "{kind}");
     }
 }
 
 #[tokio::test]
-async fn each_item_of_a_batch_gets_its_own_verdict() {
+async fn each_item_of_a_batch_gets_its_own_outcome() {
     let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
     let erp = Erp::documents(&settings(&backend.documents_url(), Form::Batch)).unwrap();
     backend.reject("/acme/1/1#2");
     backend.set_lacking("/acme/1/1#3", true);
     let batch = batch(vec![sale("1", 1), sale("1", 2), sale("1", 3)]);
     let answer = erp.deliver(&batch).await.unwrap();
-    let rejected = Verdict::Rejected {
+    let rejected = RecordOutcome::Rejected {
         code: "unbookable".into(),
         detail: "the simulation was told to reject it".into(),
     };
-    assert_eq!(answer.verdicts, [Verdict::Delivered, rejected, Verdict::DependencyMissing]);
+    assert_eq!(
+        answer.outcomes,
+        [RecordOutcome::Delivered, rejected, RecordOutcome::DependencyMissing]
+    );
     // Sent again, what was booked is a duplicate there, and delivered to us.
-    assert_eq!(erp.deliver(&batch).await.unwrap().verdicts[0], Verdict::Delivered);
+    assert_eq!(erp.deliver(&batch).await.unwrap().outcomes[0], RecordOutcome::Delivered);
     backend.read(|books| assert_eq!((books.booked.len(), books.duplicates), (1, 1)));
 }
 
@@ -112,17 +115,21 @@ async fn an_item_that_cannot_be_made_keeps_its_place_and_hinders_no_other() {
         let erp = Erp::documents(&settings(&backend.documents_url(), form)).unwrap();
         let broken = Record::new(2, 0, "acme/1", envelope("1", "sale", 2, "{no json"));
         let batch = batch(vec![sale("1", 1), broken.clone(), sale("1", 3)]);
-        let verdicts = erp.deliver(&batch).await.unwrap().verdicts;
+        let outcomes = erp.deliver(&batch).await.unwrap().outcomes;
         assert!(
             matches!(
-                &verdicts[..],
-                [Verdict::Delivered, Verdict::Unreadable { .. }, Verdict::Delivered]
+                &outcomes[..],
+                [
+                    RecordOutcome::Delivered,
+                    RecordOutcome::Unreadable { .. },
+                    RecordOutcome::Delivered
+                ]
             ),
-            "{verdicts:?}"
+            "{outcomes:?}"
         );
-        let alone = Batch { partition: 3, delivered_to: 0, records: vec![broken] };
+        let alone = DeliveryBatch { partition: 3, delivered_to: 0, records: vec![broken] };
         let answer = erp.deliver(&alone).await.unwrap();
-        assert_eq!((answer.status, answer.verdicts.len()), (None, 1), "no call was made");
+        assert_eq!((answer.status, answer.outcomes.len()), (None, 1), "no call was made");
     }
     backend.read(|books| assert_eq!(books.booked.len(), 2));
 }
@@ -131,15 +138,15 @@ async fn an_item_that_cannot_be_made_keeps_its_place_and_hinders_no_other() {
 async fn a_single_item_is_judged_by_the_status() {
     let backend = SimulatedBackend::start(Faults::default()).await.unwrap();
     let erp = Erp::documents(&settings(&backend.documents_url(), Form::Single)).unwrap();
-    assert_eq!(erp.most_records(), Some(1));
+    assert_eq!(erp.max_records(), Some(1));
     backend.reject("/acme/1/1#2");
     backend.set_lacking("/acme/1/1#3", true);
-    let verdict = async |sequence| {
-        erp.deliver(&batch(vec![sale("1", sequence)])).await.map(|answer| answer.verdicts)
+    let outcome = async |sequence| {
+        erp.deliver(&batch(vec![sale("1", sequence)])).await.map(|answer| answer.outcomes)
     };
-    assert_eq!(verdict(1).await.unwrap(), [Verdict::Delivered]);
-    assert!(matches!(verdict(2).await, Err(CallError::Refused { status: 422, .. })));
-    assert_eq!(verdict(3).await.unwrap(), [Verdict::DependencyMissing]);
+    assert_eq!(outcome(1).await.unwrap(), [RecordOutcome::Delivered]);
+    assert!(matches!(outcome(2).await, Err(CallError::Refused { status: 422, .. })));
+    assert_eq!(outcome(3).await.unwrap(), [RecordOutcome::DependencyMissing]);
 }
 
 #[tokio::test]
@@ -150,10 +157,10 @@ async fn what_an_answer_leaves_out_is_sent_again() {
     .unwrap();
     let items = [1, 2].map(|sequence| body::document(&sale("1", sequence), 0).unwrap());
     assert_eq!(
-        reply.verdicts(&items),
+        reply.outcomes(&items),
         [
-            Verdict::Retry { code: "left_out".into(), after: None },
-            Verdict::Retry { code: "locked".into(), after: Some(Duration::from_secs(7)) },
+            RecordOutcome::Retry { code: "left_out".into(), after: None },
+            RecordOutcome::Retry { code: "locked".into(), after: Some(Duration::from_secs(7)) },
         ]
     );
 }
@@ -162,26 +169,30 @@ async fn what_an_answer_leaves_out_is_sent_again() {
 fn a_foreign_number_or_word_harms_only_its_own_item() {
     let answer = |rest: &str| format!(r#"{{"results":[{{"id":"/acme/1/1#2",{rest}}}]}}"#);
     let items = [body::document(&sale("1", 2), 0).unwrap()];
-    let verdict = |rest: &str| {
+    let outcome = |rest: &str| {
         let reply: body::BatchReply = serde_json::from_str(&answer(rest)).unwrap();
-        reply.verdicts(&items).remove(0)
+        reply.outcomes(&items).remove(0)
     };
     for (seconds, expected) in [
         ("7", Some(Duration::from_secs(7))),
         ("0.5", Some(Duration::from_millis(500))),
-        ("9223372036854775807", Some(LONGEST_RETRY_AFTER)),
-        ("18446744073709551616", Some(LONGEST_RETRY_AFTER)),
-        ("1e999", Some(LONGEST_RETRY_AFTER)),
+        ("9223372036854775807", Some(MAX_RETRY_AFTER)),
+        ("18446744073709551616", Some(MAX_RETRY_AFTER)),
+        ("1e999", Some(MAX_RETRY_AFTER)),
         ("-1", None),
         ("\"soon\"", None),
         ("null", None),
     ] {
         let rest = format!(r#""status":"retry","retry_after_seconds":{seconds}"#);
         let after = expected;
-        assert_eq!(verdict(&rest), Verdict::Retry { code: "retry".into(), after }, "{seconds}");
+        assert_eq!(
+            outcome(&rest),
+            RecordOutcome::Retry { code: "retry".into(), after },
+            "{seconds}"
+        );
     }
-    let unknown = Verdict::Retry { code: "unknown_status".into(), after: None };
-    assert_eq!(verdict(r#""status":"filed""#), unknown);
+    let unknown = RecordOutcome::Retry { code: "unknown_status".into(), after: None };
+    assert_eq!(outcome(r#""status":"filed""#), unknown);
 }
 
 fn rough() -> Faults {
@@ -194,17 +205,17 @@ fn rough() -> Faults {
     }
 }
 
-fn quick() -> Flow {
-    Flow {
-        rate: Some(Rate { calls_per_second: 2_000, burst_calls: 50 }),
-        retry: Retry {
+fn quick() -> FlowSettings {
+    FlowSettings {
+        rate: Some(CallRateSettings { calls_per_second: 2_000, burst_calls: 50 }),
+        retry: RetrySettings {
             initial: Duration::from_millis(1),
             longest: Duration::from_millis(5),
             attempts: Some(1_000),
         },
         breaker: BreakerSettings { failures: 6, open_for: Duration::from_millis(5) },
         commit_every: Duration::from_millis(3),
-        ..Flow::default()
+        ..FlowSettings::default()
     }
 }
 
@@ -217,32 +228,32 @@ async fn lost_replies_and_crashes_book_each_document_once_and_in_order() {
             fixture.transaction(&store.to_string(), "sale", SALE);
         }
     }
-    let batch = crate::settings::Batch {
+    let batch = crate::settings::BatchSettings {
         max_records: 7,
         max_bytes: bytesize::ByteSize::mib(1),
         linger: Duration::from_millis(1),
     };
     let erp = Erp::documents(&settings(&backend.documents_url(), Form::Batch)).unwrap();
-    let wiring = Wiring {
+    let spec = SinkSpec {
         name: "erp".into(),
-        source: Source::Transactions,
+        source: SourceTopic::Transactions,
         filter: Filter::default(),
-        flow: Flow { batch: Some(batch), ..quick() },
+        flow: FlowSettings { batch: Some(batch), ..quick() },
         connector: Arc::new(erp),
     };
     for crash in 1..=4 {
-        let delivery = fixture.start(&wiring).await;
+        let delivery = fixture.start(&spec).await;
         until("it has got somewhat further", || {
             backend.read(|books| books.booked.len() >= crash * 50)
         })
         .await;
         delivery.abandon();
     }
-    let delivery = fixture.start(&wiring).await;
+    let delivery = fixture.start(&spec).await;
     let topic = &fixture.topics.transactions;
     until("all is committed", || fixture.committed("erp", topic) == 300).await;
     for (_, health) in delivery.drain().await {
-        assert!(health.is_well(), "{health}");
+        assert!(health.is_healthy(), "{health}");
     }
     backend.read(|books| {
         assert_eq!(books.booked.len(), 300);
@@ -269,14 +280,14 @@ async fn stock_at_the_erp_is_the_sum_of_the_deltas() {
     }
     backend.reject("g:0:70:71:w:d:acme/1/sku-0/C62");
     let erp = Erp::stock_movements(&settings(&backend.movements_url(), Form::Batch)).unwrap();
-    let wiring = Wiring {
+    let spec = SinkSpec {
         name: "erp-stock".into(),
-        source: Source::Deltas,
+        source: SourceTopic::Deltas,
         filter: Filter::default(),
         flow: quick(),
         connector: Arc::new(erp),
     };
-    let delivery = fixture.start(&wiring).await;
+    let delivery = fixture.start(&spec).await;
     let topic = &fixture.topics.deltas;
     until("all is committed", || fixture.committed("erp-stock", topic) == 200).await;
     delivery.drain().await;

@@ -17,24 +17,29 @@ use super::*;
 
 const ANSWER: &[u8] = b"HTTP/1.1 201 Created\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-fn judged(status: u16) -> Result<Reply, CallError> {
-    judge(StatusCode::from_u16(status).unwrap(), Some(Duration::from_secs(3)), Bytes::new(), false)
+fn classified(status: u16) -> Result<HttpReply, CallError> {
+    classify(
+        StatusCode::from_u16(status).unwrap(),
+        Some(Duration::from_secs(3)),
+        Bytes::new(),
+        false,
+    )
 }
 
 #[test]
 fn only_statuses_about_content_refuse_it() {
     for status in [200, 201, 202, 204] {
-        assert_eq!(judged(status).unwrap().status, status);
+        assert_eq!(classified(status).unwrap().status, status);
     }
-    assert_eq!(judged(201).unwrap().verdict().unwrap(), Verdict::Delivered);
-    assert_eq!(judged(424).unwrap().verdict().unwrap(), Verdict::DependencyMissing);
+    assert_eq!(classified(201).unwrap().outcome().unwrap(), RecordOutcome::Delivered);
+    assert_eq!(classified(424).unwrap().outcome().unwrap(), RecordOutcome::DependencyMissing);
     for status in [400, 413, 422] {
-        assert!(matches!(judged(status), Err(CallError::Refused { .. })), "{status}");
+        assert!(matches!(classified(status), Err(CallError::Refused { .. })), "{status}");
     }
     for status in [301, 401, 403, 404, 405, 408, 409, 410, 418, 500, 502, 503, 504] {
-        assert!(matches!(judged(status), Err(CallError::Unavailable { .. })), "{status}");
+        assert!(matches!(classified(status), Err(CallError::Unavailable { .. })), "{status}");
     }
-    let Err(CallError::Throttled { after }) = judged(429) else { panic!("429 throttles") };
+    let Err(CallError::Throttled { after }) = classified(429) else { panic!("429 throttles") };
     assert_eq!(after, Some(Duration::from_secs(3)));
 }
 
@@ -43,7 +48,7 @@ fn a_retry_after_may_be_seconds_or_a_date_of_any_form() {
     let at = UNIX_EPOCH + Duration::from_secs(784_111_777);
     let read = |text: &'static str, now| retry_after(&HeaderValue::from_static(text), now);
     assert_eq!(read("120", at), Some(Duration::from_mins(2)));
-    assert_eq!(read("99999999999999999999999", at), Some(LONGEST_RETRY_AFTER));
+    assert_eq!(read("99999999999999999999999", at), Some(MAX_RETRY_AFTER));
     for text in [
         "Sun, 06 Nov 1994 08:49:37 GMT",
         "Sunday, 06-Nov-94 08:49:37 GMT",
@@ -60,24 +65,24 @@ fn a_retry_after_may_be_seconds_or_a_date_of_any_form() {
 
 #[test]
 fn a_success_has_no_body_or_json() {
-    let verdict = |body: &'static str, content_type: &'static str| {
+    let outcome = |body: &'static str, content_type: &'static str| {
         let is_json = is_json(&HeaderValue::from_static(content_type));
         let body = Bytes::from_static(body.as_bytes());
-        judge(StatusCode::OK, None, body, is_json).unwrap().verdict()
+        classify(StatusCode::OK, None, body, is_json).unwrap().outcome()
     };
     for (body, content_type) in [
         ("", "text/html"),
         ("{\"number\":7}", "application/json; charset=utf-8"),
         ("[]", "application/vnd.erp+json"),
     ] {
-        assert_eq!(verdict(body, content_type).unwrap(), Verdict::Delivered, "{body}");
+        assert_eq!(outcome(body, content_type).unwrap(), RecordOutcome::Delivered, "{body}");
     }
     for (body, content_type) in [
         ("<html><form>log in</form></html>", "text/html; charset=utf-8"),
         ("<html>", "application/json"),
         ("{}", "text/plain"),
     ] {
-        let refused = verdict(body, content_type);
+        let refused = outcome(body, content_type);
         assert!(
             matches!(
                 refused,

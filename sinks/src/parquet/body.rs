@@ -1,4 +1,4 @@
-//! The bytes of a file: rows of either shape, columns with their true types.
+//! Encodes records into the bytes of a Parquet file: rows of either shape, columns with their true types.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use parquet::file::properties::WriterProperties;
 use tillrace_log::Partition;
 
 use super::{deltas, lines};
-use crate::record::{Record, Source, Unreadable};
+use crate::record::{Record, RecordError, SourceTopic};
 
 /// Digits of a quantity and how many of them are decimals: an `i64` of millionths.
 pub(super) const QUANTITY: (u8, i8) = (19, 6);
 /// zstd's default: files are written once and read often.
 const ZSTD_LEVEL: i32 = 3;
-/// Records whose columns are in memory at once.
+/// Records whose columns are held in memory at once.
 pub(super) const SLICE_RECORDS: usize = 1_000;
 
 /// Why a file cannot be written.
@@ -27,34 +27,34 @@ pub(super) const SLICE_RECORDS: usize = 1_000;
 pub(super) enum BodyError {
     #[error("partition {partition} is beyond what its column holds")]
     Partition { partition: Partition },
-    #[error("arrange columns")]
+    #[error("failed to build columns")]
     Arrow(#[from] ArrowError),
-    #[error("write a Parquet file")]
+    #[error("failed to encode a Parquet file")]
     Parquet(#[from] ParquetError),
 }
 
 /// Why a record has no rows.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {
-    #[error("the record cannot be read")]
-    Unreadable(#[from] Unreadable),
+    #[error("record cannot be read")]
+    Unreadable(#[from] RecordError),
     #[error("{column} cannot be read, or is beyond what its column holds")]
     Value { column: &'static str },
 }
 
-/// A record that is left out of a file: its place among the records, and why.
-pub(super) type LeftOut = (usize, RowError);
+/// A record that a file leaves out: its index among the records, and the reason.
+pub(super) type SkippedRecord = (usize, RowError);
 
-/// A file's bytes, none if no record has rows, and the records that are left out of it.
-pub(super) struct Written {
+/// The bytes of a file, absent if no record has rows, and the records that it leaves out.
+pub(super) struct EncodedFile {
     pub(super) content: Option<Vec<u8>>,
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) skipped: Vec<SkippedRecord>,
 }
 
-/// Where rows come from.
+/// The topic and partition that rows come from.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
-    pub(super) source: Source,
+    pub(super) source: SourceTopic,
     pub(super) topic: &'a str,
     pub(super) partition: Partition,
 }
@@ -71,19 +71,19 @@ pub(super) fn column(name: &'static str, array: impl Array + 'static, nullable: 
     Column { name, array: Arc::new(array), nullable }
 }
 
-/// Makes a builder of decimals with so many digits, and so many of them after the point.
+/// Makes a builder of decimals with the given digits in all and after the point.
 pub(super) fn decimals((digits, after_point): (u8, i8)) -> Decimal128Builder {
     Decimal128Builder::new().with_data_type(DataType::Decimal128(digits, after_point))
 }
 
-/// Writes records into the bytes of a file.
+/// Encodes records into the bytes of a file.
 ///
-/// They are arranged a slice at a time, since their columns are several times as large as their text.
+/// Works a slice at a time, because columns are several times as large as the text of their records.
 pub(super) fn write(
     origin: Origin<'_>,
     records: &[Record],
     footer: Vec<KeyValue>,
-) -> Result<Written, BodyError> {
+) -> Result<EncodedFile, BodyError> {
     let properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL)?))
         .set_key_value_metadata(Some(footer))
@@ -91,39 +91,42 @@ pub(super) fn write(
         .build();
     let (empty, _) = rows(origin, &[])?;
     let mut writer = ArrowWriter::try_new(Vec::new(), empty.schema(), Some(properties))?;
-    let mut left_out = Vec::new();
+    let mut skipped = Vec::new();
     for (slice, records) in records.chunks(SLICE_RECORDS).enumerate() {
         let (rows, missing) = rows(origin, records)?;
         writer.write(&rows)?;
         let first = slice * SLICE_RECORDS;
-        left_out.extend(missing.into_iter().map(|(place, error)| (first + place, error)));
+        skipped.extend(missing.into_iter().map(|(index, error)| (first + index, error)));
     }
-    let content = if left_out.len() < records.len() { Some(writer.into_inner()?) } else { None };
-    Ok(Written { content, left_out })
+    let content = if skipped.len() < records.len() { Some(writer.into_inner()?) } else { None };
+    Ok(EncodedFile { content, skipped })
 }
 
 /// Tells which of the records a file would leave out.
-pub(super) fn left_out(origin: Origin<'_>, records: &[Record]) -> Result<Vec<LeftOut>, BodyError> {
-    let mut left_out = Vec::new();
+pub(super) fn skipped(
+    origin: Origin<'_>,
+    records: &[Record],
+) -> Result<Vec<SkippedRecord>, BodyError> {
+    let mut skipped = Vec::new();
     for (slice, records) in records.chunks(SLICE_RECORDS).enumerate() {
         let first = slice * SLICE_RECORDS;
         let missing = rows(origin, records)?.1;
-        left_out.extend(missing.into_iter().map(|(place, error)| (first + place, error)));
+        skipped.extend(missing.into_iter().map(|(index, error)| (first + index, error)));
     }
-    Ok(left_out)
+    Ok(skipped)
 }
 
-/// Arranges records in columns; those that have no rows are left out.
+/// Converts records to columns; records without rows are skipped.
 pub(super) fn rows(
     Origin { source, topic, partition }: Origin<'_>,
     records: &[Record],
-) -> Result<(RecordBatch, Vec<LeftOut>), BodyError> {
+) -> Result<(RecordBatch, Vec<SkippedRecord>), BodyError> {
     let number = i32::try_from(partition).map_err(|_beyond| BodyError::Partition { partition })?;
-    let (columns, left_out) = match source {
-        Source::Transactions => lines::columns(topic, number, records),
-        Source::Deltas => deltas::columns(topic, number, records),
+    let (columns, skipped) = match source {
+        SourceTopic::Transactions => lines::columns(topic, number, records),
+        SourceTopic::Deltas => deltas::columns(topic, number, records),
     };
-    Ok((batch(columns)?, left_out))
+    Ok((batch(columns)?, skipped))
 }
 
 fn batch(columns: Vec<Column>) -> Result<RecordBatch, BodyError> {

@@ -1,4 +1,4 @@
-//! Writing files, one after the other.
+//! Publishes the files of a sink, one after the other.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -15,23 +15,25 @@ use tillrace_log::{Log, LogError, Offset, Partition, Topic};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::body::{self, BodyError, LeftOut, Origin, Written};
-use super::chain::{Chain, ChainError};
+use super::body::{self, BodyError, EncodedFile, Origin, SkippedRecord};
+use super::file_sequence::{FileSequence, FileSequenceError};
+use super::file_store::{FileStore, FileStoreError};
 use super::generation;
 use super::owner::{self, Owner, OwnerError};
-use super::place::{Place, PlaceError};
 use super::settings::ParquetSettings;
 use crate::blocking;
-use crate::connector::{Answer, Answering, Batch, CallError, Connector, Ordering, Verdict};
+use crate::connector::{
+    CallError, Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
+};
 use crate::engine::group;
 use crate::failure::{ErrorChain, FailureCode};
-use crate::record::{Record, Source, Unreadable};
+use crate::record::{Record, RecordError, SourceTopic};
 use crate::settings;
 
-/// How long a start waits to hear whose the place is.
-const CLAIM_WITHIN: Duration = Duration::from_secs(5);
-/// How often the name of a file may be lost to another writer within one call.
-const MOST_LOSSES: u32 = 16;
+/// How long a start waits for the owner of the location.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
+/// Most names of files that one call may lose to other writers.
+const MAX_NAME_CONFLICTS: u32 = 16;
 
 /// Files of this process that may be encoded at once: each keeps a processor busy and takes some tens of MiB.
 static ENCODERS: LazyLock<Semaphore> =
@@ -44,30 +46,30 @@ pub struct ParquetFiles {
 }
 
 struct Files {
-    source: Source,
-    place: Place,
+    source: SourceTopic,
+    store: FileStore,
     log: Arc<dyn Log>,
     sink: String,
     group: String,
-    /// Whether the place is known to be this sink's.
+    /// Whether this sink is known to own the location.
     is_owner: AtomicBool,
     topic: Topic,
     state: Topic,
-    /// What is known of each partition's chain; only ever a hint, the names decide.
-    known: Mutex<HashMap<Partition, Known>>,
+    /// Last known end of each partition's sequence. Only a hint: the names of files decide.
+    tails: Mutex<HashMap<Partition, SequenceTail>>,
 }
 
 #[derive(Debug, Clone)]
-struct Known {
-    chain: Chain,
+struct SequenceTail {
+    sequence: FileSequence,
     end: Offset,
 }
 
-/// Why a partition must not be written any further.
+/// Why a sink must publish nothing more of a partition.
 #[derive(Debug, thiserror::Error)]
-enum Stopped {
+enum PublishError {
     #[error(
-        "files are missing: the chain of partition {partition} ends at {end}, but offsets up to \
+        "files are missing: the sequence of partition {partition} ends at {end}, but offsets up to \
          {delivered_to} were delivered; restore the files of {end}..{delivered_to}"
     )]
     Missing { partition: Partition, end: Offset, delivered_to: Offset },
@@ -79,7 +81,7 @@ enum Stopped {
 }
 
 impl ParquetFiles {
-    /// Opens the place for the files of a sink.
+    /// Opens the file store of a sink.
     ///
     /// # Errors
     /// When the folder cannot be made or the bucket's settings are wrong.
@@ -88,34 +90,34 @@ impl ParquetFiles {
         log: Arc<dyn Log>,
         topics: &Topics,
         sink: &str,
-    ) -> Result<Self, PlaceError> {
+    ) -> Result<Self, FileStoreError> {
         let topic = settings.source.topic(topics).clone();
         let files = Files {
             source: settings.source,
-            place: Place::open(settings, topic.as_str())?,
+            store: FileStore::open(settings, topic.as_str())?,
             log,
             sink: sink.to_owned(),
             group: group(topics, sink),
             is_owner: AtomicBool::new(false),
             topic,
             state: topics.state.clone(),
-            known: Mutex::default(),
+            tails: Mutex::default(),
         };
         Ok(Self { files: Arc::new(files) })
     }
 
-    /// Makes sure that the place is this sink's and this log's, and takes it if it has no owner. What cannot be told
-    /// yet, because place or log do not answer, is asked again before the first file.
+    /// Claims the location for this sink and its log, unless it has an owner. A check that fails because store or
+    /// log do not answer is repeated before the first file.
     ///
     /// # Errors
-    /// When the place belongs to another.
+    /// When the location belongs to another sink or log.
     pub async fn claim(&self) -> Result<(), OwnerError> {
-        match timeout(CLAIM_WITHIN, self.files.claim()).await {
-            Ok(Err(error)) if !error.is_passing() => Err(error),
+        match timeout(CLAIM_TIMEOUT, self.files.claim()).await {
+            Ok(Err(error)) if !error.is_retryable() => Err(error),
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => {
                 let (code, sink, error) = (code_of(&error), &self.files.sink, ErrorChain(&error));
-                tracing::warn!(code, sink, %error, "whose the place is cannot be told yet");
+                tracing::warn!(code, sink, %error, "owner of the location is not known yet");
                 Ok(())
             }
             Err(_elapsed) => Ok(()),
@@ -128,69 +130,72 @@ impl Connector for ParquetFiles {
         Ordering::Partition
     }
 
-    fn batch(&self) -> settings::Batch {
-        settings::Batch {
+    fn default_batch(&self) -> settings::BatchSettings {
+        settings::BatchSettings {
             max_records: 50_000,
             max_bytes: ByteSize::mib(64),
             linger: Duration::from_mins(1),
         }
     }
 
-    fn concerns(&self, _: &Record) -> Result<bool, Unreadable> {
+    fn accepts(&self, _: &Record) -> Result<bool, RecordError> {
         Ok(true)
     }
 
-    fn deliver<'a>(&'a self, batch: &'a Batch) -> Answering<'a> {
+    fn deliver<'a>(&'a self, batch: &'a DeliveryBatch) -> DeliveryFuture<'a> {
         Box::pin(async move {
-            let verdicts = self.files.write(batch).await?;
-            Ok(Answer { status: None, verdicts })
+            let outcomes = self.files.write(batch).await?;
+            Ok(DeliveryReply { status: None, outcomes })
         })
     }
 }
 
 impl Files {
-    /// Brings a batch into the chain: one file, or none if all of it is there already. What has no
-    /// row is left out, whether it comes for the first time or again.
-    async fn write(self: &Arc<Self>, batch: &Batch) -> Result<Vec<Verdict>, CallError> {
+    /// Appends a batch to the sequence: one file, or none if the sequence has all of it. Records without rows
+    /// are skipped, whether they come for the first time or again.
+    async fn write(
+        self: &Arc<Self>,
+        batch: &DeliveryBatch,
+    ) -> Result<Vec<RecordOutcome>, CallError> {
         let partition = batch.partition;
-        let mut known = self.known(partition).await?;
+        let mut tail = self.tail(partition).await?;
         let delivered_to = batch.delivered_to;
-        if known.end < delivered_to {
+        if tail.end < delivered_to {
             // Another member may have had the partition since this one last wrote.
-            known.end = known.chain.end(&self.place).await.map_err(chain)?;
+            tail.end = tail.sequence.end(&self.store).await.map_err(sequence_failed)?;
         }
-        if known.end < delivered_to {
-            self.known.lock().remove(&partition);
-            return Err(stop(Stopped::Missing { partition, end: known.end, delivered_to }));
+        if tail.end < delivered_to {
+            self.tails.lock().remove(&partition);
+            return Err(stop(PublishError::Missing { partition, end: tail.end, delivered_to }));
         }
-        for _ in 0..MOST_LOSSES {
-            let fresh = batch.records.partition_point(|record| record.offset < known.end);
+        for _ in 0..MAX_NAME_CONFLICTS {
+            let fresh = batch.records.partition_point(|record| record.offset < tail.end);
             let (again, records) = batch.records.split_at(fresh);
-            let mut verdicts = self.judge_again(partition, again).await?;
+            let mut outcomes = self.outcomes_of_published(partition, again).await?;
             let (Some(first), Some(last)) = (records.first(), records.last()) else {
-                self.known.lock().insert(partition, known);
-                return Ok(verdicts);
+                self.tails.lock().insert(partition, tail);
+                return Ok(outcomes);
             };
             self.check_committed(partition, first.offset).await?;
             let next = last.offset + 1;
-            let Written { content, left_out } = self.encode(&known, records, next).await?;
-            verdicts.extend(verdicts_of(records, left_out));
-            let Some(content) = content else { return Ok(verdicts) };
-            let name = known.chain.name(known.end);
-            if self.place.put_new(&name, content.into()).await.map_err(place)? {
+            let EncodedFile { content, skipped } = self.encode(&tail, records, next).await?;
+            outcomes.extend(outcomes_of(records, skipped));
+            let Some(content) = content else { return Ok(outcomes) };
+            let name = tail.sequence.name(tail.end);
+            if self.store.put_if_absent(&name, content.into()).await.map_err(store_failed)? {
                 tracing::info!(topic = %self.topic, partition, file = name, records = records.len(), "published");
-                known.end = next;
-                self.known.lock().insert(partition, known);
-                return Ok(verdicts);
+                tail.end = next;
+                self.tails.lock().insert(partition, tail);
+                return Ok(outcomes);
             }
-            // Somebody else went on from here, or our own put did whose answer was lost.
-            let end = known.chain.end(&self.place).await.map_err(chain)?;
-            if end <= known.end {
-                return Err(unavailable(FailureCode::ChainUnseen, None));
+            // Another writer published this name, or our own put succeeded and its answer was lost.
+            let end = tail.sequence.end(&self.store).await.map_err(sequence_failed)?;
+            if end <= tail.end {
+                return Err(unavailable(FailureCode::FileUnlisted, None));
             }
-            known.end = end;
+            tail.end = end;
         }
-        Err(unavailable(FailureCode::ChainContended, None))
+        Err(unavailable(FailureCode::FileNameContended, None))
     }
 
     async fn claim(self: &Arc<Self>) -> Result<(), OwnerError> {
@@ -200,12 +205,12 @@ impl Files {
         let owner =
             Owner { sink: self.sink.clone(), log: self.ask(|files| files.log.identity()).await? };
         loop {
-            if let Some(content) = owner::read(&self.place).await? {
-                owner.compare(&self.place, &content)?;
+            if let Some(content) = owner::read(&self.store).await? {
+                owner.compare(&self.store, &content)?;
                 break;
             }
             let generations = self.ask(Self::generations).await?;
-            if owner.take(&self.place, &generations).await? {
+            if owner.claim(&self.store, &generations).await? {
                 break;
             }
         }
@@ -228,23 +233,23 @@ impl Files {
         question: impl FnOnce(&Self) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, OwnerError> {
         let files = Arc::clone(self);
-        let cancelled = |_cancelled| OwnerError::Place(PlaceError::Thread);
+        let cancelled = |_cancelled| OwnerError::Store(FileStoreError::Thread);
         Ok(blocking::run(move || question(&files)).await.map_err(cancelled)??)
     }
 
-    async fn known(self: &Arc<Self>, partition: Partition) -> Result<Known, CallError> {
-        self.claim().await.map_err(owner)?;
-        if let Some(known) = self.known.lock().get(&partition) {
-            return Ok(known.clone());
+    async fn tail(self: &Arc<Self>, partition: Partition) -> Result<SequenceTail, CallError> {
+        self.claim().await.map_err(owner_failed)?;
+        if let Some(tail) = self.tails.lock().get(&partition) {
+            return Ok(tail.clone());
         }
         let files = Arc::clone(self);
         let found =
             self.ask_log(move || generation::find(&*files.log, &files.state, partition)).await?;
         // Transactions and deltas are written together with a checkpoint, so there is one.
         let generation = found.ok_or_else(|| unavailable(FailureCode::NoCheckpoint, None))?;
-        let chain = Chain { generation, topic: self.topic.to_string(), partition };
-        let end = chain.end(&self.place).await.map_err(self::chain)?;
-        Ok(Known { chain, end })
+        let sequence = FileSequence { generation, topic: self.topic.to_string(), partition };
+        let end = sequence.end(&self.store).await.map_err(sequence_failed)?;
+        Ok(SequenceTail { sequence, end })
     }
 
     async fn check_committed(
@@ -258,7 +263,7 @@ impl Files {
             .await?;
         match committed.map(|committed| committed.offset) {
             Some(committed) if first < committed => {
-                Err(stop(Stopped::BelowCommitted { partition, first, committed }))
+                Err(stop(PublishError::BelowCommitted { partition, first, committed }))
             }
             _ => Ok(()),
         }
@@ -277,32 +282,32 @@ impl Files {
 
     async fn encode(
         &self,
-        known: &Known,
+        tail: &SequenceTail,
         records: &[Record],
         next: Offset,
-    ) -> Result<Written, CallError> {
-        let footer = known.chain.footer(known.end, next);
-        self.arrange(known.chain.partition, records, |origin, records| {
+    ) -> Result<EncodedFile, CallError> {
+        let footer = tail.sequence.footer(tail.end, next);
+        self.run_encoder(tail.sequence.partition, records, |origin, records| {
             body::write(origin, records, footer)
         })
         .await
     }
 
-    /// Says of records that are below the chain's end what was said of them when they were written.
-    async fn judge_again(
+    /// Repeats the outcomes of records below the end of the sequence, as they were when these were written.
+    async fn outcomes_of_published(
         &self,
         partition: Partition,
         records: &[Record],
-    ) -> Result<Vec<Verdict>, CallError> {
+    ) -> Result<Vec<RecordOutcome>, CallError> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
-        let left_out = self.arrange(partition, records, body::left_out).await?;
-        Ok(verdicts_of(records, left_out))
+        let skipped = self.run_encoder(partition, records, body::skipped).await?;
+        Ok(outcomes_of(records, skipped))
     }
 
-    /// Runs what arranges records in columns on a thread for such work, when it is its turn.
-    async fn arrange<T: Send + 'static>(
+    /// Encodes records on a blocking thread, once one of the encoders is free.
+    async fn run_encoder<T: Send + 'static>(
         &self,
         partition: Partition,
         records: &[Record],
@@ -311,12 +316,12 @@ impl Files {
         let (source, topic) = (self.source, self.topic.as_str());
         // Cheap: keys and values are counted references.
         let records = records.to_vec();
-        // Fails only once it is closed, which it never is.
-        let turn = ENCODERS.acquire().await;
-        let arranged =
+        // Fails only when the semaphore is closed, which never happens.
+        let permit = ENCODERS.acquire().await;
+        let encoded =
             blocking::run(move || work(Origin { source, topic, partition }, &records)).await;
-        drop(turn);
-        match arranged {
+        drop(permit);
+        match encoded {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => {
                 let (code, source) = (FailureCode::EncodeFailed, Arc::new(error));
@@ -327,7 +332,7 @@ impl Files {
     }
 }
 
-impl Stopped {
+impl PublishError {
     const fn code(&self) -> FailureCode {
         match self {
             Self::Missing { .. } => FailureCode::FilesMissing,
@@ -336,36 +341,36 @@ impl Stopped {
     }
 }
 
-/// Says of every record that a file holds it, but for those that it leaves out.
-fn verdicts_of(records: &[Record], left_out: Vec<LeftOut>) -> Vec<Verdict> {
-    let mut verdicts = vec![Verdict::Delivered; records.len()];
-    for (place, error) in left_out {
-        if let Some(verdict) = verdicts.get_mut(place) {
-            *verdict = Verdict::unreadable(&error);
+/// Returns delivered for every record that a file holds, and unreadable for those that it skips.
+fn outcomes_of(records: &[Record], skipped: Vec<SkippedRecord>) -> Vec<RecordOutcome> {
+    let mut outcomes = vec![RecordOutcome::Delivered; records.len()];
+    for (index, error) in skipped {
+        if let Some(outcome) = outcomes.get_mut(index) {
+            *outcome = RecordOutcome::unreadable(&error);
         }
     }
-    verdicts
+    outcomes
 }
 
-fn stop(reason: Stopped) -> CallError {
+fn stop(reason: PublishError) -> CallError {
     CallError::Stop { code: reason.code(), source: Arc::new(reason) }
 }
 
-fn place(error: PlaceError) -> CallError {
+fn store_failed(error: FileStoreError) -> CallError {
     unavailable(error.code(), Some(Arc::new(error)))
 }
 
-fn owner(error: OwnerError) -> CallError {
+fn owner_failed(error: OwnerError) -> CallError {
     match error {
-        OwnerError::Place(error) => place(error),
+        OwnerError::Store(error) => store_failed(error),
         OwnerError::Log(error) => unavailable(FailureCode::LogUnavailable, Some(Arc::new(error))),
-        taken => CallError::Stop { code: FailureCode::PlaceTaken, source: Arc::new(taken) },
+        other => CallError::Stop { code: FailureCode::LocationTaken, source: Arc::new(other) },
     }
 }
 
-fn chain(error: ChainError) -> CallError {
+fn sequence_failed(error: FileSequenceError) -> CallError {
     match error {
-        ChainError::Place(error) => place(error),
+        FileSequenceError::Store(error) => store_failed(error),
         broken => CallError::Stop { code: FailureCode::ForeignFile, source: Arc::new(broken) },
     }
 }
@@ -382,7 +387,7 @@ impl std::fmt::Debug for Files {
         formatter
             .debug_struct("Files")
             .field("topic", &self.topic)
-            .field("place", &self.place)
+            .field("store", &self.store)
             .finish_non_exhaustive()
     }
 }

@@ -1,4 +1,4 @@
-//! The rows of deltas: one each, as they stand on their topic.
+//! The rows of deltas: one row a delta, with the values of its record.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use arrow_array::builder::{
 use serde::Deserialize;
 use tillrace_core::text::{Date, Decimal, Timestamp};
 
-use super::body::{Column, LeftOut, QUANTITY, RowError, column, decimals};
+use super::body::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
 use crate::record::{Record, read};
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct Delta<'a> {
 }
 
 /// A delta's values as their columns hold them.
-struct Row<'a> {
+struct DeltaRow<'a> {
     offset: i64,
     delta: Delta<'a>,
     window_start: i64,
@@ -56,28 +56,28 @@ struct Row<'a> {
     adjusted: i128,
 }
 
-/// Arranges deltas in columns; those that have no row are left out.
+/// Converts deltas to columns; those without a row are skipped.
 pub(super) fn columns(
     topic: &str,
     partition: i32,
     records: &[Record],
-) -> (Vec<Column>, Vec<LeftOut>) {
-    let mut rows = Rows::default();
-    let mut left_out = Vec::new();
-    for (place, record) in records.iter().enumerate() {
-        match Row::read(record) {
+) -> (Vec<Column>, Vec<SkippedRecord>) {
+    let mut rows = DeltaColumns::default();
+    let mut skipped = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        match DeltaRow::read(record) {
             Ok(row) => {
                 rows.topic.append_value(topic);
                 rows.partition.append_value(partition);
                 rows.append(&row);
             }
-            Err(error) => left_out.push((place, error)),
+            Err(error) => skipped.push((index, error)),
         }
     }
-    (rows.finish(), left_out)
+    (rows.finish(), skipped)
 }
 
-impl<'a> Row<'a> {
+impl<'a> DeltaRow<'a> {
     fn read(record: &'a Record) -> Result<Self, RowError> {
         let wrong = |column| RowError::Value { column };
         let quantity = |text: &str, column| {
@@ -100,7 +100,7 @@ impl<'a> Row<'a> {
     }
 }
 
-struct Rows {
+struct DeltaColumns {
     topic: StringBuilder,
     partition: Int32Builder,
     offset: Int64Builder,
@@ -122,7 +122,7 @@ struct Rows {
     events: Int64Builder,
 }
 
-impl Default for Rows {
+impl Default for DeltaColumns {
     fn default() -> Self {
         Self {
             topic: StringBuilder::default(),
@@ -148,8 +148,8 @@ impl Default for Rows {
     }
 }
 
-impl Rows {
-    fn append(&mut self, row: &Row<'_>) {
+impl DeltaColumns {
+    fn append(&mut self, row: &DeltaRow<'_>) {
         let delta = &row.delta;
         self.offset.append_value(row.offset);
         self.id.append_value(&delta.id);

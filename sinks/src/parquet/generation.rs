@@ -1,7 +1,7 @@
 //! Which generation of the log a partition's offsets belong to.
 //!
-//! Offsets start anew when topics are made anew, so they name a place only together with the
-//! generation. The aggregator keeps it in the checkpoints of its state; the latest one counts.
+//! Offsets start anew when topics are made anew, so an offset names a record only together
+//! with the generation. The aggregator keeps it in the checkpoints of its state; the latest one counts.
 
 use std::time::Duration;
 

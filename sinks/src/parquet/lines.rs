@@ -1,8 +1,8 @@
-//! The rows of transactions: one a line, and one for a transaction without lines.
+//! The rows of transactions: one row a line, and one for a transaction without lines.
 //!
-//! What belongs to the transaction stands on each of its rows; amounts stand only where they are
-//! the line's own, so that sums over rows are right. Amounts are in major units. What a line does
-//! to stock is there too, so that sums over rows can be held against sums of deltas.
+//! Each row repeats the values of its transaction, but holds only the amounts of its own line, so
+//! that sums over rows are right. Amounts are in major units. A row also holds the stock effect of
+//! its line, so that sums over rows can be compared with sums of deltas.
 
 use arrow_array::builder::{
     BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder,
@@ -14,8 +14,8 @@ use tillrace_core::event::{Event, Line};
 use tillrace_core::stock;
 use tillrace_core::text::{Currency, Timestamp};
 
-use super::body::{Column, LeftOut, QUANTITY, RowError, column, decimals};
-use crate::record::{Record, Transaction, Unreadable};
+use super::body::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
+use crate::record::{Record, RecordError, Transaction};
 
 /// Amounts: four decimals hold the minor unit of every currency.
 const AMOUNT: (u8, i8) = (24, 4);
@@ -23,22 +23,22 @@ const AMOUNT: (u8, i8) = (24, 4);
 const PRICE: (u8, i8) = (28, 8);
 const LARGEST_EXPONENT: u32 = 4;
 
-/// Arranges transactions in columns; those that have no rows are left out.
+/// Converts transactions to columns; those without rows are skipped.
 pub(super) fn columns(
     topic: &str,
     partition: i32,
     records: &[Record],
-) -> (Vec<Column>, Vec<LeftOut>) {
+) -> (Vec<Column>, Vec<SkippedRecord>) {
     let mut decoder = Decoder::new();
-    let (mut heads, mut lines) = (Heads::default(), Lines::default());
-    let mut left_out = Vec::new();
-    for (place, record) in records.iter().enumerate() {
+    let (mut heads, mut lines) = (HeaderColumns::default(), LineColumns::default());
+    let mut skipped = Vec::new();
+    for (index, record) in records.iter().enumerate() {
         let mut append = || {
             let transaction = Transaction::read(record)?;
             let event = decoder
                 .decode_unhashed(transaction.envelope.data)
-                .map_err(|refusal| Unreadable::Refused { code: refusal.code.as_str() })?;
-            let head = Head::new(topic, partition, record, &transaction, &event)?;
+                .map_err(|refusal| RecordError::Refused { code: refusal.code.as_str() })?;
+            let head = TransactionHeader::new(topic, partition, record, &transaction, &event)?;
             if event.lines.is_empty() {
                 heads.append(&head);
                 lines.append_none();
@@ -52,16 +52,16 @@ pub(super) fn columns(
             Ok(())
         };
         if let Err(error) = append() {
-            left_out.push((place, error));
+            skipped.push((index, error));
         }
     }
     let mut columns = heads.finish();
     columns.extend(lines.finish());
-    (columns, left_out)
+    (columns, skipped)
 }
 
-/// What the rows of one transaction share, as their columns hold it.
-struct Head<'a> {
+/// Values that all rows of one transaction share, as their columns hold them.
+struct TransactionHeader<'a> {
     topic: &'a str,
     partition: i32,
     offset: i64,
@@ -71,7 +71,7 @@ struct Head<'a> {
     event: &'a Event<'a>,
 }
 
-impl<'a> Head<'a> {
+impl<'a> TransactionHeader<'a> {
     fn new(
         topic: &'a str,
         partition: i32,
@@ -98,7 +98,7 @@ impl<'a> Head<'a> {
 }
 
 #[derive(Default)]
-struct Heads {
+struct HeaderColumns {
     topic: StringBuilder,
     partition: Int32Builder,
     offset: Int64Builder,
@@ -120,9 +120,9 @@ struct Heads {
     loyalty_id: StringBuilder,
 }
 
-impl Heads {
-    fn append(&mut self, head: &Head<'_>) {
-        let Head { transaction, event, .. } = head;
+impl HeaderColumns {
+    fn append(&mut self, head: &TransactionHeader<'_>) {
+        let TransactionHeader { transaction, event, .. } = head;
         let envelope = &transaction.envelope;
         let verdict = envelope.source_verdict.map(|source_verdict| match source_verdict.verdict {
             VerdictKind::First => "first",
@@ -174,7 +174,7 @@ impl Heads {
     }
 }
 
-struct Lines {
+struct LineColumns {
     line: Int64Builder,
     line_type: StringBuilder,
     sku: StringBuilder,
@@ -196,7 +196,7 @@ struct Lines {
     adjusted: Decimal128Builder,
 }
 
-impl Default for Lines {
+impl Default for LineColumns {
     fn default() -> Self {
         Self {
             line: Int64Builder::default(),
@@ -222,7 +222,7 @@ impl Default for Lines {
     }
 }
 
-impl Lines {
+impl LineColumns {
     fn append(&mut self, event: &Event<'_>, line: &Line<'_>) {
         // From minor units to the four decimals of a column: by what the currency lacks of four.
         let exponent = event.currency.map_or(LARGEST_EXPONENT, Currency::exponent);

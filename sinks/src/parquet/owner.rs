@@ -1,24 +1,24 @@
-//! Whose a place is: one sink of one log, as a file in it tells.
+//! The owner of a location: one sink of one log, named by a file in the location.
 //!
-//! Two sinks that write one place take the names of files from each other, and each takes the other's rows for its
-//! own. So the first sink to use a place writes its name and its log's identity there, and every other is refused.
-//! A place from before there was such a file is taken over by the first sink whose log wrote files of it.
+//! Two sinks that write to one location take the names of files from each other, and each takes the other's rows for
+//! its own. So the first sink to use a location writes its name and its log's identity there, and others are refused.
+//! A location without that file is from an older version; the first sink whose log wrote files there takes it over.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tillrace_log::LogError;
 use tillrace_log::explain::{Explained, Explanation};
 
-use super::place::{Place, PlaceError};
+use super::file_store::{FileStore, FileStoreError};
 use crate::failure::FailureCode;
 
 /// Readers of tables pass over names that begin with an underscore.
 pub(super) const OWNER_FILE: &str = "_tillrace.json";
-/// Most bytes that are read of it.
-const LARGEST_BYTES: u64 = 64 << 10;
-const FILE_END: &str = ".parquet";
+/// Most bytes that are read of the owner file.
+const MAX_OWNER_BYTES: u64 = 64 << 10;
+const FILE_SUFFIX: &str = ".parquet";
 
-/// The owner of a place.
+/// The owner of a location.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Owner {
     /// Name of the sink.
@@ -27,111 +27,111 @@ pub(super) struct Owner {
     pub(super) log: String,
 }
 
-/// Why a place cannot be used by a sink.
+/// Why a sink cannot use a location.
 #[derive(Debug, thiserror::Error)]
 pub enum OwnerError {
-    /// Another sink or another log has it.
-    #[error("{place} belongs to sink {sink} of log {log}, as {OWNER_FILE} there says")]
-    Taken {
-        /// The place.
-        place: String,
+    /// Another sink or another log owns it.
+    #[error("{location} belongs to sink {sink} of log {log}, according to its {OWNER_FILE}")]
+    OtherOwner {
+        /// The location.
+        location: String,
         /// The sink that has it.
         sink: String,
         /// The log that has it.
         log: String,
     },
-    /// It has no owner, and files that no partition of this log has written.
-    #[error("{place} has no owner, and files of another log, such as {file}")]
+    /// The location has no owner, and files that no partition of this log has written.
+    #[error("{location} has no owner, and holds files of another log, such as {file}")]
     OtherFiles {
-        /// The place.
-        place: String,
+        /// The location.
+        location: String,
         /// One of the files.
         file: String,
     },
-    /// The file that tells cannot be read as such.
-    #[error("{place}/{OWNER_FILE} does not say whose the place is")]
+    /// The owner file is malformed.
+    #[error("{location}/{OWNER_FILE} does not name an owner")]
     Unreadable {
-        /// The place.
-        place: String,
+        /// The location.
+        location: String,
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The place cannot be read or written.
+    /// The location cannot be read or written.
     #[error(transparent)]
-    Place(#[from] PlaceError),
-    /// The log cannot be asked.
+    Store(#[from] FileStoreError),
+    /// The log does not tell its identity or generations.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
 impl OwnerError {
     /// Tells whether trying again may help.
-    pub(super) fn is_passing(&self) -> bool {
-        matches!(self, Self::Place(_) | Self::Log(_))
+    pub(super) fn is_retryable(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::Log(_))
     }
 }
 
 impl Explained for OwnerError {
-    /// Those of its causes, and of [`FailureCode::PlaceTaken`].
+    /// Those of its causes, and of [`FailureCode::LocationTaken`].
     const EXPLANATIONS: &'static [Explanation] = &[];
 
     fn explanation(&self) -> &'static Explanation {
         match self {
-            Self::Taken { .. } | Self::OtherFiles { .. } | Self::Unreadable { .. } => {
-                FailureCode::PlaceTaken.explanation()
+            Self::OtherOwner { .. } | Self::OtherFiles { .. } | Self::Unreadable { .. } => {
+                FailureCode::LocationTaken.explanation()
             }
-            Self::Place(error) => error.explanation(),
+            Self::Store(error) => error.explanation(),
             Self::Log(error) => error.explanation(),
         }
     }
 }
 
 impl Owner {
-    /// Holds what the file in a place says against this owner.
-    pub(super) fn compare(&self, place: &Place, content: &[u8]) -> Result<(), OwnerError> {
-        let place = place.to_string();
+    /// Compares the content of an owner file with this owner.
+    pub(super) fn compare(&self, store: &FileStore, content: &[u8]) -> Result<(), OwnerError> {
+        let location = store.to_string();
         let found: Self = serde_json::from_slice(content)
-            .map_err(|source| OwnerError::Unreadable { place: place.clone(), source })?;
+            .map_err(|source| OwnerError::Unreadable { location: location.clone(), source })?;
         if found == *self {
             return Ok(());
         }
         let Self { sink, log } = found;
-        Err(OwnerError::Taken { place, sink, log })
+        Err(OwnerError::OtherOwner { location, sink, log })
     }
 
-    /// Takes a place that has no owner; false if somebody else took it meanwhile. `generations` are those of this
-    /// log's partitions: files of an older version begin with one of them.
-    pub(super) async fn take(
+    /// Claims a location that has no owner; returns false if another sink claimed it meanwhile. `generations` are
+    /// those of this log's partitions: the names of its files begin with one of them.
+    pub(super) async fn claim(
         &self,
-        place: &Place,
+        store: &FileStore,
         generations: &[String],
     ) -> Result<bool, OwnerError> {
-        let mut files = place.names().await?;
-        files.retain(|file| file.ends_with(FILE_END));
+        let mut files = store.names().await?;
+        files.retain(|file| file.ends_with(FILE_SUFFIX));
         let is_ours = |file: &String| generations.iter().any(|one| file.starts_with(one.as_str()));
         let ours = files.iter().filter(|file| is_ours(file)).count();
         if let Some(file) = files.iter().find(|file| !is_ours(file)) {
-            let place = place.to_string();
+            let location = store.to_string();
             if ours == 0 {
-                return Err(OwnerError::OtherFiles { place, file: file.clone() });
+                return Err(OwnerError::OtherFiles { location, file: file.clone() });
             }
             let others = files.len() - ours;
             tracing::warn!(
-                code = FailureCode::PlaceTaken.as_str(),
-                place,
+                code = FailureCode::LocationTaken.as_str(),
+                location,
                 file,
                 others,
-                "the place holds files of another log too, whose rows count twice: move them away"
+                "location also holds files of another log, whose rows count twice: move them away"
             );
         }
         let mut content = serde_json::to_vec(self)
-            .map_err(|source| OwnerError::Unreadable { place: place.to_string(), source })?;
+            .map_err(|source| OwnerError::Unreadable { location: store.to_string(), source })?;
         content.push(b'\n');
-        Ok(place.put_new(OWNER_FILE, Bytes::from(content)).await?)
+        Ok(store.put_if_absent(OWNER_FILE, Bytes::from(content)).await?)
     }
 }
 
-/// Reads the file that tells the owner.
-pub(super) async fn read(place: &Place) -> Result<Option<Bytes>, PlaceError> {
-    place.find(OWNER_FILE, LARGEST_BYTES).await
+/// Reads the owner file.
+pub(super) async fn read(store: &FileStore) -> Result<Option<Bytes>, FileStoreError> {
+    store.find(OWNER_FILE, MAX_OWNER_BYTES).await
 }

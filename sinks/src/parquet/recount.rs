@@ -1,8 +1,8 @@
-//! Check (d) of files: whatever the audit calls delivered is in a file, once, and says there what the topic says.
+//! Check (d) of files: every record that the audit calls delivered is in one file once, with the values of the topic.
 //!
-//! Reads the audit first, then every file as a whole: a sink that goes on meanwhile publishes before it audits. Rows are held
-//! against the topic as far as the log still has their records; where files are gone that held records it has not, nothing is
-//! left to hold them against, and the check notes how many.
+//! Reads the audit first, then every file as a whole, because a running sink publishes before it audits. Rows are compared
+//! with the topic as far as the log still has their records. Records that are neither in the log nor in a file cannot be
+//! compared; the check notes their number.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,50 +18,50 @@ use tillrace_log::explain;
 use tillrace_log::{LogError, LogView, Offset, Partition, Topic};
 
 use super::body::{self, BodyError, Origin, SLICE_RECORDS};
-use super::chain::Chain;
+use super::file_sequence::FileSequence;
+use super::file_store::{FileStore, FileStoreError};
 use super::generation;
-use super::place::{Place, PlaceError};
 use super::settings::ParquetSettings;
 use crate::record::Record;
 
 const READ_RECORDS: usize = 5_000;
 const READ_WAIT: Duration = Duration::from_millis(200);
 
-/// Why files cannot be recounted. What is wrong with them is part of the check.
+/// Why files cannot be recounted. Differences are part of the check instead.
 #[derive(Debug, thiserror::Error)]
 pub enum RecountError {
-    /// The place for files cannot be read.
-    #[error("read the place for files")]
-    Place(#[from] PlaceError),
+    /// The file store cannot be read.
+    #[error("failed to read the files of the sink")]
+    Store(#[from] FileStoreError),
     /// The log cannot be read.
-    #[error("read the log")]
+    #[error("failed to read the log")]
     Log(#[from] LogError),
 }
 
 explain!(RecountError {
-    => Place, Log;
+    => Store, Log;
 });
 
 /// What is wrong with one file.
 #[derive(Debug, thiserror::Error)]
 enum FileFault {
-    #[error("a file cannot be read")]
+    #[error("file cannot be read")]
     Parquet(#[from] parquet::errors::ParquetError),
-    #[error("a file cannot be read")]
+    #[error("file cannot be read")]
     Arrow(#[from] arrow_schema::ArrowError),
-    #[error("a file does not belong to the chain by whose name it goes")]
+    #[error("file is not of the sequence that its name says")]
     Foreign,
-    #[error("a file has no offsets, or they do not rise")]
+    #[error("file has no offsets, or they do not rise")]
     Offsets,
 }
 
-/// Offsets from one on, up to another that is excluded.
-type Span = (Offset, Offset);
+/// Offsets from the first to before the second.
+type OffsetRange = (Offset, Offset);
 
-/// Holds the files of a sink against audit and topic.
+/// Compares the files of a sink with audit and topic.
 ///
 /// # Errors
-/// When place or log cannot be read.
+/// When the file store or the log cannot be read.
 pub async fn recount(
     settings: &ParquetSettings,
     view: Arc<dyn LogView>,
@@ -71,11 +71,11 @@ pub async fn recount(
     let topic = settings.source.topic(topics).clone();
     let mut recount = Recount {
         settings,
-        place: Place::open(settings, topic.as_str())?,
+        store: FileStore::open(settings, topic.as_str())?,
         view: view.as_ref(),
         topic,
         check: Check::new(format!("(d) files of sink {sink}")),
-        totals: Totals::default(),
+        totals: RecountTotals::default(),
     };
     for partition in 0..view.partitions() {
         let delivered = delivered(recount.view, topics, sink, &recount.topic, partition)?;
@@ -85,8 +85,8 @@ pub async fn recount(
         match generation::find(recount.view, &topics.state, partition)? {
             Some(generation) => {
                 let topic = recount.topic.to_string();
-                let chain = Chain { generation, topic, partition };
-                recount.partition(&chain, &delivered).await?;
+                let sequence = FileSequence { generation, topic, partition };
+                recount.partition(&sequence, &delivered).await?;
             }
             None => recount.differs(partition, "delivered before the first checkpoint", ""),
         }
@@ -95,7 +95,7 @@ pub async fn recount(
 }
 
 #[derive(Default)]
-struct Totals {
+struct RecountTotals {
     files: u64,
     delivered: u64,
     in_files: u64,
@@ -104,38 +104,43 @@ struct Totals {
 
 struct Recount<'a> {
     settings: &'a ParquetSettings,
-    place: Place,
+    store: FileStore,
     view: &'a dyn LogView,
     topic: Topic,
     check: Check,
-    totals: Totals,
+    totals: RecountTotals,
 }
 
-/// One file of a chain.
+/// One file of a sequence.
 struct File {
-    span: Span,
+    range: OffsetRange,
     rows: RecordBatch,
     /// The offset of each row.
     offsets: Vec<Offset>,
 }
 
 impl Recount<'_> {
-    async fn partition(&mut self, chain: &Chain, delivered: &[Span]) -> Result<(), RecountError> {
-        let start = self.view.bounds(&self.topic, chain.partition)?.start;
-        let mut names = self.place.names().await?;
-        names.retain(|name| name.starts_with(&chain.name_start()) && name.ends_with(".parquet"));
+    async fn partition(
+        &mut self,
+        sequence: &FileSequence,
+        delivered: &[OffsetRange],
+    ) -> Result<(), RecountError> {
+        let start = self.view.bounds(&self.topic, sequence.partition)?.start;
+        let mut names = self.store.names().await?;
+        names
+            .retain(|name| name.starts_with(&sequence.name_prefix()) && name.ends_with(".parquet"));
         names.sort_unstable();
         let mut missing = delivered.to_vec();
         for name in &names {
             self.totals.files += 1;
-            let content = self.place.read(name).await?;
-            match File::read(chain, name, content) {
+            let content = self.store.read(name).await?;
+            match File::read(sequence, name, content) {
                 Ok(file) => {
-                    self.compare(chain.partition, name, &file, start)?;
+                    self.compare(sequence.partition, name, &file, start)?;
                     missing = without(&missing, &file, &mut self.totals);
                 }
                 Err(fault) => self.differs(
-                    chain.partition,
+                    sequence.partition,
                     "a file is not what it was",
                     &format!("{name}: {fault}"),
                 ),
@@ -147,14 +152,14 @@ impl Recount<'_> {
             self.totals.given += held - from;
             if held < end {
                 let what = "delivered, but in no file";
-                let difference = Difference::new(&self.topic, chain.partition, what);
+                let difference = Difference::new(&self.topic, sequence.partition, what);
                 self.check.differs(difference.of(format!("offsets {held} to {}", end - 1)));
             }
         }
         Ok(())
     }
 
-    /// Holds the rows of a file against the records that they were made of.
+    /// Compares the rows of a file with the records that they were made from.
     fn compare(
         &mut self,
         partition: Partition,
@@ -166,7 +171,7 @@ impl Recount<'_> {
         let records = self.records(partition, &file.offsets[at..])?;
         let origin = Origin { source: self.settings.source, topic: self.topic.as_str(), partition };
         for slice in records.chunks(SLICE_RECORDS) {
-            let expected = body::rows(origin, slice).map(|(rows, _left_out)| rows);
+            let expected = body::rows(origin, slice).map(|(rows, _skipped)| rows);
             let differing = match expected {
                 Ok(expected) => {
                     let first = first_difference(&expected, &file.rows, at);
@@ -178,8 +183,8 @@ impl Recount<'_> {
                 }
             };
             if let Some(row) = differing {
-                let what = "a row does not say what its record says";
-                let offset = file.offsets.get(row).copied().unwrap_or(file.span.1);
+                let what = "a row does not match its record";
+                let offset = file.offsets.get(row).copied().unwrap_or(file.range.1);
                 let difference = Difference::new(&self.topic, partition, what).at(offset);
                 self.check.differs(difference.of(name));
                 return Ok(());
@@ -223,7 +228,7 @@ impl Recount<'_> {
     }
 
     fn finish(mut self) -> Check {
-        let Totals { files, delivered, in_files, given } = self.totals;
+        let RecountTotals { files, delivered, in_files, given } = self.totals;
         self.check.figure("files", Amount::Count(files), Amount::Unknown);
         self.check.figure(
             "records in files, delivered",
@@ -240,11 +245,11 @@ impl Recount<'_> {
 }
 
 impl File {
-    fn read(chain: &Chain, name: &str, content: bytes::Bytes) -> Result<Self, FileFault> {
+    fn read(sequence: &FileSequence, name: &str, content: bytes::Bytes) -> Result<Self, FileFault> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(content)?;
         let metadata = builder.metadata().file_metadata();
         let footer = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
-        let span = chain.bounds(name, footer).ok_or(FileFault::Foreign)?;
+        let range = sequence.bounds(name, footer).ok_or(FileFault::Foreign)?;
         let rows = usize::try_from(metadata.num_rows()).map_err(|_negative| FileFault::Foreign)?;
         let mut batches = builder.with_batch_size(rows.max(1)).build()?;
         let rows = batches.next().ok_or(FileFault::Offsets)??;
@@ -257,11 +262,11 @@ impl File {
         let offsets = column.values().iter().map(|&offset| Offset::try_from(offset));
         let offsets =
             offsets.collect::<Result<Vec<_>, _>>().map_err(|_negative| FileFault::Offsets)?;
-        let within = offsets.iter().all(|offset| (span.0..span.1).contains(offset));
+        let within = offsets.iter().all(|offset| (range.0..range.1).contains(offset));
         if !within || !offsets.is_sorted() {
             return Err(FileFault::Offsets);
         }
-        Ok(Self { span, rows, offsets })
+        Ok(Self { range, rows, offsets })
     }
 }
 
@@ -279,8 +284,8 @@ fn first_difference(expected: &RecordBatch, found: &RecordBatch, at: usize) -> O
     (0..rows).find(differs).map(|row| at + row)
 }
 
-/// Takes the offsets that a file holds out of those that are missing.
-fn without(missing: &[Span], file: &File, totals: &mut Totals) -> Vec<Span> {
+/// Removes the offsets that a file holds from those that are missing.
+fn without(missing: &[OffsetRange], file: &File, totals: &mut RecountTotals) -> Vec<OffsetRange> {
     let mut left = Vec::new();
     let mut held = file.offsets.iter().copied().peekable();
     for &(from, end) in missing {
@@ -308,40 +313,40 @@ struct AuditRecord {
     sink: String,
     topic: String,
     outcome: String,
-    offsets: Vec<Span>,
+    offsets: Vec<OffsetRange>,
 }
 
-/// Returns what the audit calls delivered, rising and apart from each other.
+/// Returns the offsets that the audit calls delivered, as sorted disjoint ranges.
 fn delivered(
     view: &dyn LogView,
     topics: &Topics,
     sink: &str,
     topic: &Topic,
     partition: Partition,
-) -> Result<Vec<Span>, LogError> {
+) -> Result<Vec<OffsetRange>, LogError> {
     let bounds = view.bounds(&topics.audit, partition)?;
     let mut reader = view.reader(&topics.audit, partition, bounds.start)?;
-    let mut spans: Vec<Span> = Vec::new();
+    let mut ranges: Vec<OffsetRange> = Vec::new();
     while reader.position() < bounds.stable_end {
         let before = reader.position();
         for entry in reader.read(READ_RECORDS, READ_WAIT)? {
             let value = entry.value.as_deref().unwrap_or_default();
-            // What cannot be read is reported by the recount of the audit itself.
+            // The recount of the audit itself reports records that cannot be read.
             let Ok(record) = serde_json::from_slice::<AuditRecord>(value) else { continue };
             if record.sink == sink
                 && record.topic == topic.as_str()
                 && record.outcome == "delivered"
             {
-                spans.extend(record.offsets.into_iter().filter(|(from, end)| from < end));
+                ranges.extend(record.offsets.into_iter().filter(|(from, end)| from < end));
             }
         }
         if reader.position() == before {
             return Err(LogError::TimedOut { action: "read the audit" });
         }
     }
-    spans.sort_unstable();
-    let mut merged: Vec<Span> = Vec::new();
-    for (from, end) in spans {
+    ranges.sort_unstable();
+    let mut merged: Vec<OffsetRange> = Vec::new();
+    for (from, end) in ranges {
         match merged.last_mut() {
             Some(last) if from <= last.1 => last.1 = last.1.max(end),
             _ => merged.push((from, end)),

@@ -11,16 +11,16 @@ use serde::Deserialize;
 use tillrace_core::topics::Topics;
 
 use super::owner::{OWNER_FILE, Owner, OwnerError};
-use crate::record::Source;
+use crate::record::SourceTopic;
 
 /// What is written, and where.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ParquetSettings {
     /// The topic: lines of transactions, or deltas.
-    pub source: Source,
+    pub source: SourceTopic,
     /// A folder, or `s3://bucket/prefix`.
-    pub place: String,
+    pub location: String,
     /// How to reach the bucket; only with `s3://`.
     #[serde(default)]
     pub s3: Option<S3Settings>,
@@ -43,48 +43,48 @@ pub struct S3Settings {
 
 impl ParquetSettings {
     /// Makes settings for a local folder.
-    pub fn local(source: Source, folder: &str) -> Self {
-        Self { source, place: folder.to_owned(), s3: None }
+    pub fn local(source: SourceTopic, folder: &str) -> Self {
+        Self { source, location: folder.to_owned(), s3: None }
     }
 
-    /// Returns bucket and prefix of an `s3://` place.
+    /// Returns bucket and prefix of an `s3://` location.
     pub(super) fn bucket(&self) -> Option<(&str, &str)> {
-        let rest = self.place.strip_prefix("s3://")?;
+        let rest = self.location.strip_prefix("s3://")?;
         Some(rest.split_once('/').unwrap_or((rest, "")))
     }
 
-    /// Holds the owner of a folder against a sink and its log, as far as a log's identity is known without asking it:
-    /// `log` is how it begins. A bucket, and a place that cannot be read, are judged when the sink starts.
+    /// Compares the owner of a folder with a sink and its log, as far as a log's identity is known without asking it:
+    /// `log` is the prefix of the identity. Buckets, and folders that cannot be read, are checked when the sink starts.
     ///
     /// # Errors
-    /// When the place belongs to another.
+    /// When the location belongs to another sink or log.
     pub fn check_owner(&self, topics: &Topics, sink: &str, log: &str) -> Result<(), OwnerError> {
         if self.bucket().is_some() {
             return Ok(());
         }
-        let folder = Path::new(&self.place).join(self.source.topic(topics).as_str());
+        let folder = Path::new(&self.location).join(self.source.topic(topics).as_str());
         let Ok(content) = fs::read(folder.join(OWNER_FILE)) else { return Ok(()) };
-        let place = folder.display().to_string();
+        let location = folder.display().to_string();
         let owner: Owner = serde_json::from_slice(&content)
-            .map_err(|source| OwnerError::Unreadable { place: place.clone(), source })?;
+            .map_err(|source| OwnerError::Unreadable { location: location.clone(), source })?;
         if owner.sink == sink && owner.log.starts_with(log) {
             return Ok(());
         }
         let Owner { sink, log } = owner;
-        Err(OwnerError::Taken { place, sink, log })
+        Err(OwnerError::OtherOwner { location, sink, log })
     }
 
-    /// Returns what tells two places apart, however they are written.
-    pub(crate) fn place_key(&self) -> String {
+    /// Returns a normal form that is equal exactly for equal locations.
+    pub(crate) fn location_key(&self) -> String {
         if let Some((bucket, prefix)) = self.bucket() {
             let endpoint =
                 self.s3.as_ref().and_then(|s3| s3.endpoint.as_deref()).unwrap_or_default();
             let prefix = ObjectPath::from(prefix);
             return format!("{}/s3://{bucket}/{prefix}", endpoint.trim_end_matches('/'));
         }
-        let path =
-            std::path::absolute(&self.place).unwrap_or_else(|_empty| self.place.clone().into());
-        // Its components leave out what changes nothing, such as a slash at the end.
+        let path = std::path::absolute(&self.location)
+            .unwrap_or_else(|_empty| self.location.clone().into());
+        // Components drop what changes nothing, such as a trailing slash.
         path.components().collect::<PathBuf>().to_string_lossy().into_owned()
     }
 
@@ -96,11 +96,11 @@ impl ParquetSettings {
         ]
     }
 
-    /// Notes what cannot be.
+    /// Reports invalid settings.
     pub(crate) fn inspect(&self, found: &mut Inspection) {
         match (self.bucket(), &self.s3) {
             (Some(("", _)), _) => {
-                found.error("place", "names no bucket", "write s3://bucket/prefix");
+                found.error("location", "names no bucket", "write s3://bucket/prefix");
             }
             (Some(_), None) => {
                 found.error("s3", "is missing", "add region and keys of the bucket");
@@ -109,12 +109,12 @@ impl ParquetSettings {
                 found.error(
                     "s3",
                     "needs a bucket",
-                    "remove it, or use s3://bucket/prefix as place",
+                    "remove it, or use s3://bucket/prefix as location",
                 );
             }
             (Some(_), Some(_)) => {}
             (None, None) => {
-                found.require(!self.place.is_empty(), "place", "is empty", "name a folder");
+                found.require(!self.location.is_empty(), "location", "is empty", "name a folder");
             }
         }
         if let Some(s3) = &self.s3 {

@@ -13,13 +13,13 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tillrace_log::{Committed, Position};
 
 use super::*;
-use crate::connector::{Batch, CallError, Connector as _, Verdict};
-use crate::engine::{Wiring, group};
+use crate::connector::{CallError, Connector as _, DeliveryBatch, RecordOutcome};
+use crate::engine::{SinkSpec, group};
 use crate::failure::FailureCode;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, envelope, until};
-use crate::record::{Record, Source};
-use crate::settings::{self, Flow};
+use crate::record::{Record, SourceTopic};
+use crate::settings::{self, FlowSettings};
 
 pub(super) const GENERATION: &str = "7c0ffee7-0000-4000-8000-000000000000";
 pub(super) const SINK: &str = "lake";
@@ -49,11 +49,11 @@ pub(super) fn append_deltas(fixture: &Fixture, offsets: std::ops::Range<u64>) {
     }
 }
 
-pub(super) fn batch(offsets: std::ops::Range<u64>) -> Batch {
-    Batch { partition: 0, delivered_to: 0, records: deltas(offsets) }
+pub(super) fn batch(offsets: std::ops::Range<u64>) -> DeliveryBatch {
+    DeliveryBatch { partition: 0, delivered_to: 0, records: deltas(offsets) }
 }
 
-fn open(fixture: &Fixture, source: Source) -> ParquetFiles {
+fn open(fixture: &Fixture, source: SourceTopic) -> ParquetFiles {
     let lake = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(source, lake.to_str().unwrap());
     ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, SINK).unwrap()
@@ -89,36 +89,36 @@ fn offsets(folder: &Path) -> Vec<u64> {
     offsets
 }
 
-fn stopped(result: Result<crate::connector::Answer, CallError>) -> String {
+fn stopped(result: Result<crate::connector::DeliveryReply, CallError>) -> String {
     match result {
         Err(CallError::Stop { source, .. }) => source.to_string(),
         other => panic!("{other:?} instead of a stop"),
     }
 }
 
-pub(super) fn wiring(fixture: &Fixture, max_records: usize) -> Wiring {
-    let batch = settings::Batch {
+pub(super) fn spec(fixture: &Fixture, max_records: usize) -> SinkSpec {
+    let batch = settings::BatchSettings {
         max_records,
         max_bytes: ByteSize::mib(1),
         linger: Duration::from_millis(5),
     };
-    Wiring {
+    SinkSpec {
         name: SINK.into(),
-        source: Source::Deltas,
+        source: SourceTopic::Deltas,
         filter: Filter::default(),
-        flow: Flow {
+        flow: FlowSettings {
             batch: Some(batch),
             commit_every: Duration::from_millis(5),
-            ..Flow::default()
+            ..FlowSettings::default()
         },
-        connector: Arc::new(open(fixture, Source::Deltas)),
+        connector: Arc::new(open(fixture, SourceTopic::Deltas)),
     }
 }
 
 #[tokio::test]
 async fn a_file_of_more_records_than_are_arranged_at_once_holds_them_all() {
     let fixture = fixture();
-    open(&fixture, Source::Deltas).deliver(&batch(0..2_500)).await.unwrap();
+    open(&fixture, SourceTopic::Deltas).deliver(&batch(0..2_500)).await.unwrap();
     let folder = folder(&fixture, "inventory.deltas.v1");
     assert_eq!(files(&folder).len(), 1);
     assert_eq!(offsets(&folder), (0..2_500).collect::<Vec<_>>());
@@ -131,14 +131,14 @@ async fn every_delta_is_in_one_row_of_one_file_through_crashes() {
     let folder = folder(&fixture, "inventory.deltas.v1");
     let topic = fixture.topics.deltas.clone();
     for crash in 1..=5_usize {
-        let delivery = fixture.start(&wiring(&fixture, 7)).await;
+        let delivery = fixture.start(&spec(&fixture, 7)).await;
         until("some more files stand", || files(&folder).len() >= crash * 2).await;
         delivery.abandon();
     }
-    let delivery = fixture.start(&wiring(&fixture, 7)).await;
+    let delivery = fixture.start(&spec(&fixture, 7)).await;
     until("all is committed", || fixture.committed(SINK, &topic) == 100).await;
     for (_, health) in delivery.drain().await {
-        assert!(health.is_well(), "{health}");
+        assert!(health.is_healthy(), "{health}");
     }
     assert_eq!(offsets(&folder), (0..100).collect::<Vec<_>>());
     let mut audited = fixture.audited("delivered");
@@ -153,10 +153,10 @@ async fn a_crash_after_publishing_or_before_it_doubles_nothing() {
     append_deltas(&fixture, 0..30);
     let folder = folder(&fixture, "inventory.deltas.v1");
     // Published, but neither audited nor committed.
-    open(&fixture, Source::Deltas).deliver(&batch(0..12)).await.unwrap();
+    open(&fixture, SourceTopic::Deltas).deliver(&batch(0..12)).await.unwrap();
     // Written, but not published.
     fs::write(folder.join(".unpublished/left.parquet.1"), b"half a file").unwrap();
-    let delivery = fixture.start(&wiring(&fixture, 1_000)).await;
+    let delivery = fixture.start(&spec(&fixture, 1_000)).await;
     let topic = fixture.topics.deltas.clone();
     until("all is committed", || fixture.committed(SINK, &topic) == 30).await;
     delivery.drain().await;
@@ -175,7 +175,8 @@ async fn a_crash_after_publishing_or_before_it_doubles_nothing() {
 async fn of_two_writers_the_loser_drops_what_the_winner_has() {
     for round in 0..20 {
         let fixture = fixture();
-        let (one, other) = (open(&fixture, Source::Deltas), open(&fixture, Source::Deltas));
+        let (one, other) =
+            (open(&fixture, SourceTopic::Deltas), open(&fixture, SourceTopic::Deltas));
         let (first, second) = (batch(0..40 + round), batch(0..60));
         let (a, b) = tokio::join!(one.deliver(&first), other.deliver(&second));
         a.unwrap();
@@ -193,10 +194,10 @@ async fn of_two_writers_the_loser_drops_what_the_winner_has() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partition_that_comes_back_goes_on_where_another_member_left_it() {
     let fixture = fixture();
-    let (here, there) = (open(&fixture, Source::Deltas), open(&fixture, Source::Deltas));
+    let (here, there) = (open(&fixture, SourceTopic::Deltas), open(&fixture, SourceTopic::Deltas));
     here.deliver(&batch(0..4)).await.unwrap();
     there.deliver(&batch(4..8)).await.unwrap();
-    here.deliver(&Batch { delivered_to: 8, ..batch(8..10) }).await.unwrap();
+    here.deliver(&DeliveryBatch { delivered_to: 8, ..batch(8..10) }).await.unwrap();
     let folder = folder(&fixture, "inventory.deltas.v1");
     assert_eq!(offsets(&folder), (0..10).collect::<Vec<_>>());
 }
@@ -204,12 +205,12 @@ async fn a_partition_that_comes_back_goes_on_where_another_member_left_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_are_gone_stop_the_partition_with_the_range() {
     let fixture = fixture();
-    open(&fixture, Source::Deltas).deliver(&batch(0..10)).await.unwrap();
+    open(&fixture, SourceTopic::Deltas).deliver(&batch(0..10)).await.unwrap();
     let folder = folder(&fixture, "inventory.deltas.v1");
     fs::remove_file(&files(&folder)[0]).unwrap();
     let mut next = batch(10..20);
     next.delivered_to = 10;
-    let reason = stopped(open(&fixture, Source::Deltas).deliver(&next).await);
+    let reason = stopped(open(&fixture, SourceTopic::Deltas).deliver(&next).await);
     assert!(reason.ends_with("restore the files of 0..10"), "{reason}");
     assert!(files(&folder).is_empty());
 }
@@ -225,7 +226,7 @@ async fn nothing_is_published_below_the_committed_offset() {
         let committed = Committed { offset: 15, metadata: String::new() };
         consumer.commit(&[Position { partition: 0, committed }]).unwrap();
     }
-    let stale = open(&fixture, Source::Deltas);
+    let stale = open(&fixture, SourceTopic::Deltas);
     let reason = stopped(stale.deliver(&batch(10..20)).await);
     assert!(reason.contains("from offset 10 on, the group has committed 15"), "{reason}");
     stale.deliver(&batch(15..20)).await.unwrap();
@@ -235,7 +236,7 @@ async fn nothing_is_published_below_the_committed_offset() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_is_not_ours_is_never_built_upon() {
     let fixture = fixture();
-    let files = open(&fixture, Source::Deltas);
+    let files = open(&fixture, SourceTopic::Deltas);
     let folder = folder(&fixture, "inventory.deltas.v1");
     let name = format!("{GENERATION}-p00000-00000000000000000044.parquet");
     fs::write(folder.join(&name), b"PAR1 something else PAR1").unwrap();
@@ -246,14 +247,14 @@ async fn a_file_that_is_not_ours_is_never_built_upon() {
 #[tokio::test(flavor = "multi_thread")]
 async fn before_the_first_checkpoint_nothing_is_written() {
     let fixture = Fixture::new(1, &[SINK]);
-    let answer = open(&fixture, Source::Deltas).deliver(&batch(0..5)).await;
+    let answer = open(&fixture, SourceTopic::Deltas).deliver(&batch(0..5)).await;
     assert!(matches!(answer, Err(CallError::Unavailable { code: FailureCode::NoCheckpoint, .. })));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_have_the_types_of_what_they_hold() {
     let fixture = fixture();
-    open(&fixture, Source::Deltas).deliver(&batch(3..5)).await.unwrap();
+    open(&fixture, SourceTopic::Deltas).deliver(&batch(3..5)).await.unwrap();
     let rows = rows(&files(&folder(&fixture, "inventory.deltas.v1"))[0]).remove(0);
     let types: Vec<(String, String)> = rows
         .schema()
@@ -286,8 +287,8 @@ async fn lines_of(events: &[(&str, &str)]) -> RecordBatch {
             Record::new(offset, 0, "acme/1", envelope("1", kind, offset, data))
         })
         .collect();
-    let batch = Batch { partition: 0, delivered_to: 0, records };
-    open(&fixture, Source::Transactions).deliver(&batch).await.unwrap();
+    let batch = DeliveryBatch { partition: 0, delivered_to: 0, records };
+    open(&fixture, SourceTopic::Transactions).deliver(&batch).await.unwrap();
     rows(&files(&folder(&fixture, "pos.transactions.v1"))[0]).remove(0)
 }
 
@@ -380,12 +381,13 @@ async fn an_event_that_cannot_be_decoded_is_left_out_of_its_file() {
         Record::new(4, 0, "acme/1", envelope("1", "sale", 4, r#"{"kind":"sale"}"#)),
         Record::new(5, 0, "acme/1", envelope("1", "open", 5, &sound)),
     ];
-    let batch = Batch { partition: 0, delivered_to: 0, records };
-    let answer = open(&fixture, Source::Transactions).deliver(&batch).await.unwrap();
-    let [Verdict::Unreadable { detail }, Verdict::Delivered] = &answer.verdicts[..] else {
+    let batch = DeliveryBatch { partition: 0, delivered_to: 0, records };
+    let answer = open(&fixture, SourceTopic::Transactions).deliver(&batch).await.unwrap();
+    let [RecordOutcome::Unreadable { detail }, RecordOutcome::Delivered] = &answer.outcomes[..]
+    else {
         panic!("{answer:?}");
     };
-    assert!(detail.starts_with("the record cannot be read: "), "{detail}");
+    assert!(detail.starts_with("record cannot be read: "), "{detail}");
     assert_eq!(offsets(&folder(&fixture, "pos.transactions.v1")), [5]);
 }
 
@@ -406,11 +408,11 @@ async fn a_delta_that_no_row_can_hold_is_a_dead_letter_and_the_files_go_on() {
     // Published, but neither audited nor committed: what it left out is told again.
     let mut first = batch(0..3);
     first.records.push(Record::new(3, 0, "acme/1/x", undated(3)));
-    open(&fixture, Source::Deltas).deliver(&first).await.unwrap();
-    let delivery = fixture.start(&wiring(&fixture, 5)).await;
+    open(&fixture, SourceTopic::Deltas).deliver(&first).await.unwrap();
+    let delivery = fixture.start(&spec(&fixture, 5)).await;
     until("all is committed", || fixture.committed(SINK, &topic) == 8).await;
     for (_, health) in delivery.drain().await {
-        assert!(health.is_well(), "{health}");
+        assert!(health.is_healthy(), "{health}");
     }
     assert_eq!(offsets(&folder(&fixture, "inventory.deltas.v1")), [0, 1, 2, 5, 6, 7]);
     let letters = fixture.dead(SINK);
@@ -428,21 +430,23 @@ async fn a_delta_that_no_row_can_hold_is_a_dead_letter_and_the_files_go_on() {
 async fn a_batch_without_a_single_row_makes_no_file() {
     let fixture = fixture();
     let records = (0..3).map(|offset| Record::new(offset, 0, "acme/1/x", undated(offset)));
-    let batch = Batch { partition: 0, delivered_to: 0, records: records.collect() };
-    let answer = open(&fixture, Source::Deltas).deliver(&batch).await.unwrap();
-    assert!(answer.verdicts.iter().all(|verdict| matches!(verdict, Verdict::Unreadable { .. })));
-    assert_eq!(answer.verdicts.len(), 3);
+    let batch = DeliveryBatch { partition: 0, delivered_to: 0, records: records.collect() };
+    let answer = open(&fixture, SourceTopic::Deltas).deliver(&batch).await.unwrap();
+    assert!(
+        answer.outcomes.iter().all(|outcome| matches!(outcome, RecordOutcome::Unreadable { .. }))
+    );
+    assert_eq!(answer.outcomes.len(), 3);
     assert!(files(&folder(&fixture, "inventory.deltas.v1")).is_empty());
 }
 
 fn open_as(fixture: &Fixture, sink: &str) -> ParquetFiles {
     let lake = fixture.folder.path().join("lake");
-    let settings = ParquetSettings::local(Source::Deltas, lake.to_str().unwrap());
+    let settings = ParquetSettings::local(SourceTopic::Deltas, lake.to_str().unwrap());
     ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, sink).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_belongs_to_one_sink() {
+async fn a_location_belongs_to_one_sink() {
     let fixture = fixture();
     open_as(&fixture, "lake").claim().await.unwrap();
     open_as(&fixture, "lake").claim().await.unwrap();
@@ -450,40 +454,40 @@ async fn a_place_belongs_to_one_sink() {
     let error = other.claim().await.unwrap_err().to_string();
     let log = fixture.log.identity().unwrap();
     assert!(error.contains(&format!("belongs to sink lake of log {log}")), "{error}");
-    let place = fixture.folder.path().join("lake");
-    let settings = ParquetSettings::local(Source::Deltas, place.to_str().unwrap());
+    let location = fixture.folder.path().join("lake");
+    let settings = ParquetSettings::local(SourceTopic::Deltas, location.to_str().unwrap());
     let check = |sink, log| settings.check_owner(&fixture.topics, sink, log).is_ok();
     assert!(check("lake", &*log) && check("lake", "local/"));
     assert!(!check("swamp", "local/") && !check("lake", "kafka/") && !check("lake", "none"));
     // Whoever did not ask at the start is refused before its first file.
     let answer = other.deliver(&batch(0..1)).await;
-    assert!(matches!(answer, Err(CallError::Stop { code: FailureCode::PlaceTaken, .. })));
+    assert!(matches!(answer, Err(CallError::Stop { code: FailureCode::LocationTaken, .. })));
     assert!(files(&folder(&fixture, "inventory.deltas.v1")).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_belongs_to_one_log() {
+async fn a_location_belongs_to_one_log() {
     let (one, other) = (fixture(), fixture());
-    let place = one.folder.path().join("lake");
-    let settings = ParquetSettings::local(Source::Deltas, place.to_str().unwrap());
-    open(&one, Source::Deltas).deliver(&batch(0..1)).await.unwrap();
+    let location = one.folder.path().join("lake");
+    let settings = ParquetSettings::local(SourceTopic::Deltas, location.to_str().unwrap());
+    open(&one, SourceTopic::Deltas).deliver(&batch(0..1)).await.unwrap();
     let stranger =
         ParquetFiles::open(&settings, Arc::clone(&other.log), &other.topics, SINK).unwrap();
     let error = stranger.claim().await.unwrap_err();
-    assert!(matches!(&error, OwnerError::Taken { sink, .. } if sink == SINK), "{error}");
+    assert!(matches!(&error, OwnerError::OtherOwner { sink, .. } if sink == SINK), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_place_of_an_older_version_is_taken_over_by_the_log_that_wrote_it() {
+async fn a_location_of_an_older_version_is_taken_over_by_the_log_that_wrote_it() {
     let fixture = fixture();
-    open(&fixture, Source::Deltas).deliver(&batch(0..3)).await.unwrap();
+    open(&fixture, SourceTopic::Deltas).deliver(&batch(0..3)).await.unwrap();
     let folder = folder(&fixture, "inventory.deltas.v1");
     fs::remove_file(folder.join("_tillrace.json")).unwrap();
     // Another log wrote there too, as the defaults of an older version let it.
     fs::write(folder.join("0ther-p00000-00000000000000000000.parquet"), b"PAR1").unwrap();
-    let files = open(&fixture, Source::Deltas);
+    let files = open(&fixture, SourceTopic::Deltas);
     files.claim().await.unwrap();
-    files.deliver(&Batch { delivered_to: 3, ..batch(3..4) }).await.unwrap();
+    files.deliver(&DeliveryBatch { delivered_to: 3, ..batch(3..4) }).await.unwrap();
     let owner = fs::read_to_string(folder.join("_tillrace.json")).unwrap();
     let log = fixture.log.identity().unwrap();
     assert_eq!(owner, format!("{{\"sink\":\"lake\",\"log\":\"{log}\"}}\n"));
@@ -492,7 +496,7 @@ async fn a_place_of_an_older_version_is_taken_over_by_the_log_that_wrote_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_another_log_without_an_owner_are_not_taken_over() {
     let fixture = fixture();
-    let files = open(&fixture, Source::Deltas);
+    let files = open(&fixture, SourceTopic::Deltas);
     let folder = folder(&fixture, "inventory.deltas.v1");
     fs::write(folder.join("0ther-p00000-00000000000000000000.parquet"), b"PAR1").unwrap();
     let error = files.claim().await.unwrap_err();

@@ -1,4 +1,4 @@
-//! Which letters are due: those of the dead-letter topic that the audit does not tell to be delivered since.
+//! Lists due letters: those of the dead-letter topic whose records the audit does not report as delivered since.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
 
 use super::error::RedriveError;
 use crate::connector::Ordering;
-use crate::dead::Letter;
+use crate::dead_letter::StoredDeadLetter;
 use crate::settings::SinkSettings;
 
 const RECORDS_A_READ: usize = 500;
-/// Longest wait for a read of what is known to be there.
+/// Longest wait for a record that is known to exist.
 pub(super) const READ_WAIT: Duration = Duration::from_secs(30);
 
-/// A letter that is due: where it stands, what it stands for, and why it is dead.
+/// A dead letter that is due: its position, its record, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due {
+pub struct DueLetter {
     /// Partition of the letter and of its record.
     pub partition: Partition,
     /// Offset of the letter.
@@ -29,11 +29,11 @@ pub struct Due {
     pub key: String,
     /// `rejected`, `exhausted`, `parked`, `unreadable` or `set_aside`.
     pub reason: String,
-    /// What the backend said.
+    /// The backend's error.
     pub error: String,
 }
 
-/// Lists the letters of a sink that are due, in the order in which they would be sent.
+/// Lists the due letters of a sink, in the order in which they would be sent.
 ///
 /// # Errors
 /// When the sink writes files, the log fails, or a letter cannot be read.
@@ -41,14 +41,14 @@ pub fn due(
     view: &dyn LogView,
     topics: &Topics,
     sink: &SinkSettings,
-) -> Result<Vec<Due>, RedriveError> {
+) -> Result<Vec<DueLetter>, RedriveError> {
     let mut due = Vec::new();
     for partition in 0..view.partitions() {
-        let mut letters = dead_in(view, topics, sink, partition)?;
+        let mut letters = letters_in(view, topics, sink, partition)?;
         if !letters.is_empty() {
-            forget_delivered(view, topics, sink, partition, &mut letters)?;
+            remove_delivered(view, topics, sink, partition, &mut letters)?;
         }
-        let mut letters: Vec<Due> = letters.into_values().collect();
+        let mut letters: Vec<DueLetter> = letters.into_values().collect();
         letters.sort_by_key(|letter| letter.letter);
         due.extend(letters);
     }
@@ -62,25 +62,25 @@ pub(super) fn refuse_files(sink: &SinkSettings) -> Result<(), RedriveError> {
     Ok(())
 }
 
-pub(super) fn read_letter(entry: &Entry) -> Result<Letter<'_>, RedriveError> {
+pub(super) fn read_letter(entry: &Entry) -> Result<StoredDeadLetter<'_>, RedriveError> {
     serde_json::from_slice(entry.value.as_deref().unwrap_or_default()).map_err(|source| {
         let (topic, partition) = (entry.topic.clone(), entry.partition);
         RedriveError::Unreadable { topic, partition, offset: entry.offset, source }
     })
 }
 
-/// Lists the letters of a partition by the offset of their record; of two the later stands.
-fn dead_in(
+/// Lists the letters of a partition by the offset of their record; the later of two replaces the earlier.
+fn letters_in(
     view: &dyn LogView,
     topics: &Topics,
     sink: &SinkSettings,
     partition: Partition,
-) -> Result<BTreeMap<Offset, Due>, RedriveError> {
+) -> Result<BTreeMap<Offset, DueLetter>, RedriveError> {
     refuse_files(sink)?;
     let mut letters = BTreeMap::new();
     scan(view, &topics.dead(&sink.name), partition, &mut |entry| {
         let letter = read_letter(entry)?;
-        let due = Due {
+        let due = DueLetter {
             partition,
             letter: entry.offset,
             offset: letter.offset,
@@ -94,9 +94,9 @@ fn dead_in(
     Ok(letters)
 }
 
-/// What is read of an audit record.
+/// The fields of an audit record that tell deliveries.
 #[derive(Deserialize)]
-struct Audited<'a> {
+struct AuditedOffsets<'a> {
     #[serde(borrow)]
     sink: &'a str,
     topic: &'a str,
@@ -104,19 +104,19 @@ struct Audited<'a> {
     offsets: Vec<(Offset, Offset)>,
 }
 
-/// Takes out what the audit says was delivered after all.
-fn forget_delivered(
+/// Removes letters whose records were delivered later, according to the audit.
+fn remove_delivered(
     view: &dyn LogView,
     topics: &Topics,
     sink: &SinkSettings,
     partition: Partition,
-    letters: &mut BTreeMap<Offset, Due>,
+    letters: &mut BTreeMap<Offset, DueLetter>,
 ) -> Result<(), RedriveError> {
     let source = sink.to.source().topic(topics);
     scan(view, &topics.audit, partition, &mut |entry| {
         let value = entry.value.as_deref().unwrap_or_default();
-        // What cannot be read says nothing of a delivery; finding it is the work of `verify`.
-        let Ok(record) = serde_json::from_slice::<Audited<'_>>(value) else { return Ok(()) };
+        // An unreadable audit record proves no delivery; `verify` reports it.
+        let Ok(record) = serde_json::from_slice::<AuditedOffsets<'_>>(value) else { return Ok(()) };
         if record.sink != sink.name
             || record.topic != source.as_str()
             || record.outcome != "delivered"
@@ -134,7 +134,7 @@ fn forget_delivered(
     })
 }
 
-/// Reads all records of a partition that are there now.
+/// Reads all records that a partition holds now.
 fn scan(
     view: &dyn LogView,
     topic: &Topic,

@@ -1,4 +1,4 @@
-//! Why letters cannot be sent again, and what an operator does about it.
+//! Why dead letters cannot be redriven, and the remedies for operators.
 
 use tillrace_log::explain;
 use tillrace_log::explain::{Explained as _, Explanation};
@@ -6,24 +6,22 @@ use tillrace_log::{LogError, Offset, Partition, Topic};
 
 use crate::connector::CallError;
 use crate::delivery::StartError;
-use crate::engine::JournalError;
+use crate::engine::AuditWriterError;
 
-/// Why letters cannot be sent again.
+/// Why dead letters cannot be redriven.
 #[derive(Debug, thiserror::Error)]
 pub enum RedriveError {
-    /// Files go on without their dead letters.
-    #[error(
-        "sink {sink} writes files, which went on without its dead letters: no row can hold them"
-    )]
+    /// A sink of files cannot redrive.
+    #[error("sink {sink} writes files, which cannot hold the records of its dead letters")]
     Files {
         /// The sink.
         sink: String,
     },
     /// The log failed.
-    #[error("read dead letters and audit")]
+    #[error("failed to read dead letters and audit")]
     Log(#[from] LogError),
     /// A letter that this version cannot read.
-    #[error("{topic}/{partition}: offset {offset} is no dead letter")]
+    #[error("{topic}/{partition}: offset {offset} is not a dead letter")]
     Unreadable {
         /// Topic of dead letters.
         topic: Topic,
@@ -34,19 +32,19 @@ pub enum RedriveError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The connector cannot be made.
+    /// The connector cannot be created.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The backend failed as often as it may. What was delivered before is in the audit.
-    #[error("the backend cannot be used now; run it again when it can")]
+    /// The backend used up its attempts. Earlier deliveries are in the audit.
+    #[error("backend is unavailable; run redrive again when it is back")]
     Backend(#[source] CallError),
     /// The audit cannot be written.
     #[error(transparent)]
-    Journal(#[from] JournalError),
+    AuditWriter(#[from] AuditWriterError),
 }
 
 impl RedriveError {
-    fn told_by_source(&self) -> Option<&'static Explanation> {
+    fn source_explanation(&self) -> Option<&'static Explanation> {
         match self {
             Self::Backend(error) => Some(error.explanation()),
             _ => None,
@@ -54,15 +52,15 @@ impl RedriveError {
     }
 }
 
-explain!(RedriveError via told_by_source {
-    => Log, Start, Journal;
+explain!(RedriveError via source_explanation {
+    => Log, Start, AuditWriter;
     Files: "redrive_of_files",
-        "A sink that writes files went on without its dead letters, and no row of a file can hold them any more. Nothing was sent.",
+        "The sink writes files, and a file cannot hold the records of earlier dead letters. Nothing was sent.",
         "Read them with `tillrace tap SINK.dead.v1`, correct their cause, and account for them beside the files.";
     Unreadable: "dead_letter_unreadable",
-        "A record on a sink's topic of dead letters is none: another program wrote it, or a newer version of Tillrace.",
-        "Use the newest version that was ever used here. If it is, see with `tillrace tap` what stands at the offset.";
+        "A record on a sink's dead-letter topic is not a dead letter: another program wrote it, or a newer version of Tillrace.",
+        "Use the newest version that was ever used here. If it is, look at the record at that offset with `tillrace tap`.";
     Backend: "redrive_backend",
-        "The backend failed as often as it may. What was delivered before is in the audit and not sent again.",
-        "See the code in the text, and run the command again when the backend is well.";
+        "The backend used up its attempts. Earlier deliveries are in the audit and are not sent again.",
+        "See the code in the text, and run the command again when the backend is back.";
 });

@@ -63,13 +63,18 @@ fn listed(fixture: &Fixture, sink: &SinkSettings) -> Vec<(Offset, String)> {
     due.into_iter().map(|due| (due.offset, due.reason)).collect()
 }
 
-async fn run(fixture: &Fixture, sink: &SinkSettings) -> (Redriven, Vec<(Offset, Fate)>) {
+async fn run(
+    fixture: &Fixture,
+    sink: &SinkSettings,
+) -> (RedriveTotals, Vec<(Offset, LetterOutcome)>) {
     let due = due(&*fixture.log, &fixture.topics, sink).unwrap();
-    let mut fates = Vec::new();
-    let heard = &mut |due: &Due, fate: &Fate| fates.push((due.offset, fate.clone()));
-    let total = redrive(&fixture.log, &fixture.topics, sink, &due, heard).await.unwrap();
-    fates.sort_by_key(|fate| fate.0);
-    (total, fates)
+    let mut outcomes = Vec::new();
+    let report = &mut |due: &DueLetter, outcome: &LetterOutcome| {
+        outcomes.push((due.offset, outcome.clone()));
+    };
+    let total = redrive(&fixture.log, &fixture.topics, sink, &due, report).await.unwrap();
+    outcomes.sort_by_key(|outcome| outcome.0);
+    (total, outcomes)
 }
 
 /// Recounts the sink: delivered, dead, parked.
@@ -95,11 +100,14 @@ async fn what_was_put_right_is_delivered_once_and_the_rest_stays_dead() {
     for sequence in [1, 3, 4] {
         backend.set_lacking(&id("stuck", sequence), false);
     }
-    let (total, fates) = run(&fixture, &sink).await;
-    assert_eq!(total, Redriven { delivered: 3, left: 1 });
+    let (total, outcomes) = run(&fixture, &sink).await;
+    assert_eq!(total, RedriveTotals { delivered: 3, left: 1 });
     let reason = "unbookable: the simulation was told to reject it".to_owned();
-    let delivered = |offset| (offset, Fate::Delivered);
-    assert_eq!(fates, [delivered(1), (2, Fate::Left(reason)), delivered(3), delivered(4)]);
+    let delivered = |offset| (offset, LetterOutcome::Delivered);
+    assert_eq!(
+        outcomes,
+        [delivered(1), (2, LetterOutcome::Failed(reason)), delivered(3), delivered(4)]
+    );
     assert_eq!(backend.read(|books| books.order["acme/stuck"].clone()), [1, 3, 4]);
     assert_eq!(recounted(&fixture), (5, 1, 0));
     let redriven: Vec<_> =
@@ -109,7 +117,7 @@ async fn what_was_put_right_is_delivered_once_and_the_rest_stays_dead() {
     assert_valid("audit.v1", &serde_json::to_vec(&redriven[0]).unwrap());
 
     assert_eq!(listed(&fixture, &sink), [(2, "rejected".to_owned())], "what is due still");
-    assert_eq!(run(&fixture, &sink).await.0, Redriven { delivered: 0, left: 1 });
+    assert_eq!(run(&fixture, &sink).await.0, RedriveTotals { delivered: 0, left: 1 });
     assert_eq!(backend.read(|books| books.duplicates), 0, "nothing went out twice");
 }
 
@@ -119,10 +127,10 @@ async fn a_letter_that_has_to_wait_holds_back_its_key_and_no_other() {
     let (fixture, sink) = (stage(&backend).await, settings(&backend));
     backend.set_lacking(&id("stuck", 3), false);
     backend.set_lacking(&id("stuck", 4), false);
-    let (total, fates) = run(&fixture, &sink).await;
-    assert_eq!(total, Redriven { delivered: 0, left: 4 });
-    assert_eq!(fates[0], (1, Fate::Left("dependency_missing".to_owned())));
-    assert_eq!(fates[2..], [(3, Fate::Behind), (4, Fate::Behind)]);
+    let (total, outcomes) = run(&fixture, &sink).await;
+    assert_eq!(total, RedriveTotals { delivered: 0, left: 4 });
+    assert_eq!(outcomes[0], (1, LetterOutcome::Failed("dependency_missing".to_owned())));
+    assert_eq!(outcomes[2..], [(3, LetterOutcome::Blocked), (4, LetterOutcome::Blocked)]);
     assert_eq!(recounted(&fixture), (2, 1, 3));
 }
 
@@ -133,22 +141,22 @@ async fn a_backend_that_is_down_ends_the_run_and_nothing_is_forgotten() {
     backend.set_down(true);
     let calls = backend.read(|books| books.calls);
     let due = due(&*fixture.log, &fixture.topics, &sink).unwrap();
-    let heard = AtomicBool::new(false);
+    let reported = AtomicBool::new(false);
     let failed = redrive(&fixture.log, &fixture.topics, &sink, &due, &mut |_, _| {
-        heard.store(true, Atomic::Relaxed);
+        reported.store(true, Atomic::Relaxed);
     })
     .await
     .unwrap_err();
     assert!(matches!(failed, RedriveError::Backend(CallError::Unavailable { .. })), "{failed}");
     assert_eq!(backend.read(|books| books.calls) - calls, 3, "as often as the settings say");
-    assert!(!heard.load(Atomic::Relaxed));
+    assert!(!reported.load(Atomic::Relaxed));
     assert_eq!(listed(&fixture, &sink).len(), 4);
 }
 
 #[test]
 fn files_have_no_dead_letters() {
     let fixture = Fixture::new(1, &["lake"]);
-    let to = json!({"kind": "parquet", "source": "transactions", "place": "x"});
+    let to = json!({"kind": "parquet", "source": "transactions", "location": "x"});
     let sink: SinkSettings = serde_json::from_value(json!({"name": "lake", "to": to})).unwrap();
     let refused = due(&*fixture.log, &fixture.topics, &sink).unwrap_err();
     assert!(matches!(refused, RedriveError::Files { .. }), "{refused}");
@@ -182,10 +190,13 @@ async fn a_letter_that_is_not_all_of_its_record_is_sent_from_the_topic() {
     drop(delivery.drain().await);
 
     let letters = due(&*fixture.log, &fixture.topics, &sink).unwrap();
-    let mut fates = Vec::new();
-    let mut heard = |_: &Due, fate: &Fate| fates.push(fate.clone());
-    let total = redrive(&fixture.log, &fixture.topics, &sink, &letters, &mut heard).await.unwrap();
-    assert_eq!(total, Redriven { delivered: 1, left: 1 });
-    assert!(matches!(&fates[1], Fate::Left(why) if why.starts_with("unreadable: ")), "{fates:?}");
+    let mut outcomes = Vec::new();
+    let mut report = |_: &DueLetter, outcome: &LetterOutcome| outcomes.push(outcome.clone());
+    let total = redrive(&fixture.log, &fixture.topics, &sink, &letters, &mut report).await.unwrap();
+    assert_eq!(total, RedriveTotals { delivered: 1, left: 1 });
+    assert!(
+        matches!(&outcomes[1], LetterOutcome::Failed(why) if why.starts_with("unreadable: ")),
+        "{outcomes:?}"
+    );
     backend.read(|books| assert_eq!(books.booked.len(), 1));
 }

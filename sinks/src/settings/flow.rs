@@ -1,4 +1,4 @@
-//! How records flow to one backend: batches, pace, retries, and what may be in hand.
+//! Flow of records to one backend: batches, rate limit, retries, circuit breaker, and records in flight.
 
 use std::time::Duration;
 
@@ -8,73 +8,73 @@ use serde::{Deserialize, Serialize};
 use tillrace_log::setting::{DurationText, Inspection, SizeText};
 use tillrace_log::{Offset, Partition};
 
-/// Longest duration that a setting may have: what lies beyond is a slip, and must not overflow a clock.
+/// Longest duration that a setting may have. A longer one is a mistake, and might overflow a clock.
 pub(crate) const LONGEST_SETTING: Duration = Duration::from_hours(24);
 /// No batch setting may ask for more records than this.
 const MOST_BATCH_RECORDS: usize = 1_000_000;
 
-/// How records flow to one backend.
+/// Batches, limits and retries of one sink.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Flow {
-    /// Bounds of one call, or of one file; the connector's own where absent.
-    pub batch: Option<Batch>,
+pub struct FlowSettings {
+    /// Limits of one call, or of one file; the connector's own where absent.
+    pub batch: Option<BatchSettings>,
     /// Calls under way at once.
     pub concurrency: usize,
-    /// Pace of calls; as fast as the backend answers where absent.
-    pub rate: Option<Rate>,
+    /// Rate limit of calls; as fast as the backend answers where absent.
+    pub rate: Option<CallRateSettings>,
     /// Waits between attempts, and their number.
-    pub retry: Retry,
-    /// How long a key may be stuck, while others pass, before what it has in hand is put into
-    /// the dead letters; 10 minutes where absent. Files have no keys and take no such setting.
+    pub retry: RetrySettings,
+    /// How long a key may fail, while others pass, before its records in flight are put into the
+    /// dead letters; 10 minutes where absent. Files have no keys and no such setting.
     #[serde(with = "humantime_serde::option")]
     #[schemars(with = "Option<DurationText>")]
     pub park_after: Option<Duration>,
-    /// When to leave the backend alone.
+    /// Circuit breaker of calls.
     pub breaker: BreakerSettings,
-    /// What may be read and not yet settled.
-    pub in_hand: InHand,
-    /// Records that go to the dead letters untried: the way past one that halts its partition.
-    pub set_aside: Vec<RecordPlace>,
+    /// Limits of records read and not yet settled.
+    pub in_flight: InFlightSettings,
+    /// Records that go to the dead letters untried, such as one that halts its partition.
+    pub set_aside: Vec<RecordPosition>,
     /// How often offsets are committed.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub commit_every: Duration,
-    /// How long a stop waits for what is in hand.
+    /// How long a stop waits for the records in flight.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub drain_within: Duration,
 }
 
-/// Bounds of one call, or of one file.
+/// Limits of one call, or of one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Batch {
+pub struct BatchSettings {
     /// Most records.
     pub max_records: usize,
     /// Bytes of records past which no further one is added.
     #[schemars(with = "SizeText")]
     pub max_bytes: ByteSize,
-    /// How long the first record waits for company.
+    /// How long the first record waits for more.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub linger: Duration,
 }
 
-/// Pace of calls.
+/// Rate limit of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Rate {
+pub struct CallRateSettings {
     /// Calls a second, in the long run.
     pub calls_per_second: u32,
-    /// Calls that may go at once after a rest.
+    /// Calls that may start at once after a pause.
     pub burst_calls: u32,
 }
 
 /// Waits between attempts, and their number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Retry {
+pub struct RetrySettings {
     /// Wait after the first failure; it doubles with each further one, with jitter.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
@@ -84,11 +84,11 @@ pub struct Retry {
     #[schemars(with = "DurationText")]
     pub longest: Duration,
     /// Failures of one record, while the backend serves others, before it goes to the dead
-    /// letters; 12 where absent. Files have no keys and take no such setting.
+    /// letters; 12 where absent. Files have no keys and no such setting.
     pub attempts: Option<u32>,
 }
 
-/// When to leave a backend alone.
+/// Circuit breaker of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BreakerSettings {
@@ -100,10 +100,10 @@ pub struct BreakerSettings {
     pub open_for: Duration,
 }
 
-/// What may be read and not yet settled, over all partitions of this process.
+/// Limits of records read and not yet settled, over all partitions of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct InHand {
+pub struct InFlightSettings {
     /// Most records.
     pub max_records: usize,
     /// Most bytes of records.
@@ -111,28 +111,28 @@ pub struct InHand {
     pub max_bytes: ByteSize,
 }
 
-/// The place of a record on the topic that a sink reads.
+/// Position of a record on the topic that a sink reads.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize, JsonSchema,
 )]
 #[serde(deny_unknown_fields)]
-pub struct RecordPlace {
+pub struct RecordPosition {
     /// Partition.
     pub partition: Partition,
     /// Offset in the partition.
     pub offset: Offset,
 }
 
-impl Default for Flow {
+impl Default for FlowSettings {
     fn default() -> Self {
         Self {
             batch: None,
             concurrency: 8,
             rate: None,
-            retry: Retry::default(),
+            retry: RetrySettings::default(),
             park_after: None,
             breaker: BreakerSettings::default(),
-            in_hand: InHand::default(),
+            in_flight: InFlightSettings::default(),
             set_aside: Vec::new(),
             commit_every: Duration::from_millis(500),
             drain_within: Duration::from_secs(20),
@@ -140,7 +140,7 @@ impl Default for Flow {
     }
 }
 
-impl Default for Retry {
+impl Default for RetrySettings {
     fn default() -> Self {
         Self {
             initial: Duration::from_millis(200),
@@ -156,13 +156,13 @@ impl Default for BreakerSettings {
     }
 }
 
-impl Default for InHand {
+impl Default for InFlightSettings {
     fn default() -> Self {
         Self { max_records: 100_000, max_bytes: ByteSize::mib(128) }
     }
 }
 
-impl Retry {
+impl RetrySettings {
     const DEFAULT_ATTEMPTS: u32 = 12;
 
     pub(crate) fn attempts(&self) -> u32 {
@@ -170,7 +170,7 @@ impl Retry {
     }
 }
 
-impl Flow {
+impl FlowSettings {
     const DEFAULT_PARK_AFTER: Duration = Duration::from_mins(10);
 
     pub(crate) fn park_after(&self) -> Duration {
@@ -178,7 +178,7 @@ impl Flow {
     }
 }
 
-impl Flow {
+impl FlowSettings {
     pub(super) fn inspect(&self, found: &mut Inspection) {
         let (moment, byte) = (Duration::from_millis(1), ByteSize::b(1));
         found.within("batch", |found| {
@@ -194,7 +194,7 @@ impl Flow {
             found.range_of("burst_calls", rate.map(|rate| rate.burst_calls), 1..);
         });
         found.within("retry", |found| {
-            let Retry { initial, longest, attempts } = self.retry;
+            let RetrySettings { initial, longest, attempts } = self.retry;
             found.range("initial", initial, moment..=LONGEST_SETTING);
             found.range("longest", longest, moment..=LONGEST_SETTING);
             let remedy = "set it at most to `longest`";
@@ -206,15 +206,15 @@ impl Flow {
             found.range("failures", self.breaker.failures, 1..);
             found.range("open_for", self.breaker.open_for, ..=LONGEST_SETTING);
         });
-        found.within("in_hand", |found| {
-            found.range("max_records", self.in_hand.max_records, 1..);
-            found.range("max_bytes", self.in_hand.max_bytes, byte..);
+        found.within("in_flight", |found| {
+            found.range("max_records", self.in_flight.max_records, 1..);
+            found.range("max_bytes", self.in_flight.max_bytes, byte..);
         });
         found.range("commit_every", self.commit_every, moment..=LONGEST_SETTING);
         found.range("drain_within", self.drain_within, ..=LONGEST_SETTING);
     }
 
-    /// Files have no keys, and a file is tried until it stands.
+    /// Reports settings that files cannot have: they have no keys, and a file is retried until it is published.
     pub(super) fn inspect_for_files(&self, found: &mut Inspection) {
         let remedy = "remove it";
         found.require(
@@ -224,7 +224,7 @@ impl Flow {
             remedy,
         );
         found.within("retry", |found| {
-            let fault = "cannot hold for a file, which is tried until it stands";
+            let fault = "cannot hold for a file, which is retried until it is published";
             found.require(self.retry.attempts.is_none(), "attempts", fault, remedy);
         });
     }

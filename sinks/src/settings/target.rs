@@ -12,7 +12,7 @@ use crate::connector::Ordering;
 use crate::crm::PointsSettings;
 use crate::erp::ErpSettings;
 use crate::parquet::ParquetSettings;
-use crate::record::Source;
+use crate::record::SourceTopic;
 
 /// The connectors.
 #[derive(Debug, Clone, JsonSchema)]
@@ -30,10 +30,10 @@ pub enum Target {
 
 impl Target {
     /// Returns the topic it reads.
-    pub fn source(&self) -> Source {
+    pub fn source(&self) -> SourceTopic {
         match self {
-            Self::ErpDocuments(_) | Self::CrmPoints(_) => Source::Transactions,
-            Self::ErpStockMovements(_) => Source::Deltas,
+            Self::ErpDocuments(_) | Self::CrmPoints(_) => SourceTopic::Transactions,
+            Self::ErpStockMovements(_) => SourceTopic::Deltas,
             Self::Parquet(settings) => settings.source,
         }
     }

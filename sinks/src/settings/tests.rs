@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 
 use super::*;
-use crate::record::Source;
+use crate::record::SourceTopic;
 
 /// Settings as the executable reads them.
 fn read(yaml: &str) -> Result<SinkSettings, String> {
@@ -25,7 +25,7 @@ const ERP: &str =
 fn a_sink_is_a_name_and_a_target_and_the_rest_has_defaults() {
     let sink = read(ERP).unwrap();
     assert_eq!(faults(&sink), Vec::<String>::new());
-    assert_eq!(sink.to.source(), Source::Transactions);
+    assert_eq!(sink.to.source(), SourceTopic::Transactions);
     assert_eq!(sink.flow.concurrency, 8);
     assert_eq!(sink.flow.retry.attempts(), 12);
     assert_eq!(sink.flow.park_after(), Duration::from_mins(10));
@@ -39,7 +39,7 @@ name: lake
 to:
   kind: parquet
   source: deltas
-  place: s3://bucket/prefix
+  location: s3://bucket/prefix
   s3: {endpoint: 'http://127.0.0.1:9000', region: eu-central-1, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}
 filter: {stores: ['12', '13'], tenants: [acme]}
 flow:
@@ -48,7 +48,7 @@ flow:
   rate: {calls_per_second: 5, burst_calls: 10}
   retry: {initial: 1s, longest: 1m}
   breaker: {failures: 3, open_for: 30s}
-  in_hand: {max_records: 20000, max_bytes: 32MiB}
+  in_flight: {max_records: 20000, max_bytes: 32MiB}
   commit_every: 2s
   drain_within: 5s
 ",
@@ -57,7 +57,7 @@ flow:
     assert_eq!(faults(&sink), Vec::<String>::new());
     let batch = sink.flow.batch.unwrap();
     assert_eq!((batch.max_records, batch.max_bytes), (10_000, ByteSize::mib(16)));
-    assert_eq!(sink.flow.rate, Some(Rate { calls_per_second: 5, burst_calls: 10 }));
+    assert_eq!(sink.flow.rate, Some(CallRateSettings { calls_per_second: 5, burst_calls: 10 }));
     assert_eq!(sink.flow.drain_within, Duration::from_secs(5));
     for target in [
         "{kind: erp_stock_movements, form: single, backend: {url: 'http://erp/', timeout: 3s}}",
@@ -80,9 +80,9 @@ fn what_is_misspelt_is_refused() {
 }
 
 #[test]
-fn two_sinks_of_one_place_are_refused() {
-    let files = |name: &str, source: &str, place: &str| {
-        let to = format!("{{kind: parquet, source: {source}, place: '{place}'}}");
+fn two_sinks_of_one_location_are_refused() {
+    let files = |name: &str, source: &str, location: &str| {
+        let to = format!("{{kind: parquet, source: {source}, location: '{location}'}}");
         read(&format!("name: {name}\nto: {to}")).unwrap()
     };
     let refused =
@@ -90,18 +90,18 @@ fn two_sinks_of_one_place_are_refused() {
     let one = || files("a", "deltas", "/tmp/lake");
     assert_eq!(
         refused(one(), files("b", "deltas", "/tmp/./lake/")),
-        Err("sinks[1].to.place".to_owned())
+        Err("sinks[1].to.location".to_owned())
     );
     assert_eq!(refused(one(), files("b", "deltas", "/tmp/lake2")), Ok(()));
     assert_eq!(refused(one(), files("b", "transactions", "/tmp/lake")), Ok(()), "a folder each");
     let s3 = "{region: x, access_key_id: a, secret_access_key: b}";
-    let bucket = |name: &str, place: &str| {
-        let to = format!("{{kind: parquet, source: deltas, place: '{place}', s3: {s3}}}");
+    let bucket = |name: &str, location: &str| {
+        let to = format!("{{kind: parquet, source: deltas, location: '{location}', s3: {s3}}}");
         read(&format!("name: {name}\nto: {to}")).unwrap()
     };
     assert_eq!(
         refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/x/")),
-        Err("sinks[1].to.place".to_owned())
+        Err("sinks[1].to.location".to_owned())
     );
     assert_eq!(refused(bucket("a", "s3://b/x"), bucket("b", "s3://b/y")), Ok(()));
 }
@@ -109,7 +109,7 @@ fn two_sinks_of_one_place_are_refused() {
 #[test]
 fn wrong_settings_are_named_with_their_remedy() {
     let crm = "name: x\nto: {kind: crm_points, backend: {url: 'http://x/'}}\n";
-    let files = "name: x\nto: {kind: parquet, source: deltas, place: /tmp/lake}\n";
+    let files = "name: x\nto: {kind: parquet, source: deltas, location: /tmp/lake}\n";
     for (yaml, key) in [
         (ERP.replace("name: erp", "name: ERP!"), "name"),
         (ERP.replace("https://", "ftp://"), "to.backend.url"),
@@ -133,7 +133,7 @@ fn wrong_settings_are_named_with_their_remedy() {
             "flow.batch.linger",
         ),
         (ERP.replace("documents'}", "documents', timeout: 25h}"), "to.backend.timeout"),
-        (format!("{crm}flow: {{in_hand: {{max_records: 0}}}}"), "flow.in_hand.max_records"),
+        (format!("{crm}flow: {{in_flight: {{max_records: 0}}}}"), "flow.in_flight.max_records"),
         (
             format!("{crm}flow: {{batch: {{max_records: 0, max_bytes: 1KiB, linger: 1s}}}}"),
             "flow.batch.max_records",
@@ -144,7 +144,7 @@ fn wrong_settings_are_named_with_their_remedy() {
         (format!("{files}flow: {{retry: {{attempts: 3}}}}"), "flow.retry.attempts"),
         (format!("{files}filter: {{kinds: [sale]}}"), "filter.kinds"),
         (files.replace("/tmp/lake", "s3://bucket/x"), "to.s3"),
-        (files.replace("/tmp/lake", "''"), "to.place"),
+        (files.replace("/tmp/lake", "''"), "to.location"),
     ] {
         assert_eq!(faults(&read(&yaml).unwrap()), [key], "{yaml}");
     }
@@ -157,7 +157,7 @@ fn a_name_is_used_once() {
     let errors = validate(&[sink.clone(), sink]).unwrap_err();
     assert_eq!(
         errors.to_string(),
-        "sinks[1].name: is another sink's too; name each sink differently: the name is its consumer group"
+        "sinks[1].name: is also the name of another sink; name each sink differently: the name is its consumer group"
     );
 }
 
@@ -169,7 +169,7 @@ fn secrets_of_every_connector_come_from_the_environment() {
     for target in [
         "{kind: erp_documents, backend: {url: 'http://x/', token: 'env:TOKEN'}}",
         "{kind: crm_points, backend: {url: 'http://x/', token: 'env:TOKEN'}}",
-        "{kind: parquet, source: deltas, place: 's3://b', s3: {region: r, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}}",
+        "{kind: parquet, source: deltas, location: 's3://b', s3: {region: r, access_key_id: 'env:ID', secret_access_key: 'env:KEY'}}",
     ] {
         let mut sink = read(&format!("name: x\nto: {target}")).unwrap();
         for (path, secret) in sink.secrets() {

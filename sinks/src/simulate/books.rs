@@ -1,4 +1,4 @@
-//! What a simulated backend has booked.
+//! The books of a simulated backend.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -15,7 +15,7 @@ pub struct Books {
     pub duplicates: u64,
     /// Items refused for good.
     pub rejected: u64,
-    /// Calls that reached it, whatever became of them.
+    /// Calls that reached it, with any outcome.
     pub calls: u64,
     /// Stock by movements.
     pub stock: BTreeMap<StockKey, StockTotals>,
@@ -28,7 +28,7 @@ pub struct Books {
     pub(super) lacking: BTreeSet<String>,
 }
 
-/// What stock is counted by.
+/// The key of a stock total.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the fields are those of a delta")]
 pub struct StockKey {
@@ -48,16 +48,16 @@ pub struct StockTotals {
     pub adjusted: i64,
 }
 
-/// What became of one item.
+/// The result of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Booking {
+pub(super) enum BookingOutcome {
     Booked,
     Duplicate,
     Rejected,
     DependencyMissing,
 }
 
-/// What a simulated backend looks at in an item of any shape.
+/// The fields that a simulated backend reads of an item of any shape.
 #[derive(Debug, Deserialize)]
 pub(super) struct Item {
     id: String,
@@ -79,17 +79,17 @@ pub(super) struct Item {
 
 impl Books {
     /// Books an item once.
-    pub(super) fn book(&mut self, item: &Item) -> Booking {
+    pub(super) fn book(&mut self, item: &Item) -> BookingOutcome {
         if self.booked.contains(&item.id) {
             self.duplicates += 1;
-            return Booking::Duplicate;
+            return BookingOutcome::Duplicate;
         }
         if self.rejecting.contains(&item.id) {
             self.rejected += 1;
-            return Booking::Rejected;
+            return BookingOutcome::Rejected;
         }
         if self.lacking.contains(&item.id) {
-            return Booking::DependencyMissing;
+            return BookingOutcome::DependencyMissing;
         }
         self.booked.insert(item.id.clone());
         let mut key = format!("{}/{}", item.tenant, item.store);
@@ -110,7 +110,7 @@ impl Books {
             };
             self.stock.entry(key).or_default().add(item);
         }
-        Booking::Booked
+        BookingOutcome::Booked
     }
 }
 
@@ -126,7 +126,7 @@ impl StockTotals {
     }
 }
 
-impl Booking {
+impl BookingOutcome {
     /// Writes the result of an item as the answer to a batch has it.
     pub(super) fn result(self, item: &Item) -> Value {
         match self {

@@ -1,4 +1,4 @@
-//! How badly a simulated backend behaves.
+//! Faults of a simulated backend.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::Instant;
 
-/// What goes wrong, and how often. The default is a backend without faults.
+/// Kinds and rates of faults. The default is a backend without faults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Faults {
     /// Each call takes this long,
@@ -22,7 +22,7 @@ pub struct Faults {
     pub resets: f64,
     /// Share of calls, 0 to 1, that are booked and whose connection is then closed.
     pub lost_replies: f64,
-    /// Seed of its dice.
+    /// Seed of the random faults.
     pub seed: u64,
 }
 
@@ -40,9 +40,9 @@ impl Default for Faults {
     }
 }
 
-/// What befalls one call.
+/// The fault of one call, if any.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum CallFault {
     Answered,
     Throttled,
     ServerError,
@@ -50,9 +50,9 @@ pub(super) enum Fate {
     ReplyLost,
 }
 
-/// Rolls the dice of a backend.
+/// Draws the faults of a backend.
 #[derive(Debug)]
-pub(super) struct Dice {
+pub(super) struct FaultInjector {
     faults: Faults,
     state: Mutex<State>,
 }
@@ -64,15 +64,15 @@ struct State {
     calls: u32,
 }
 
-impl Dice {
+impl FaultInjector {
     pub(super) fn new(faults: Faults) -> Self {
         let random = SmallRng::seed_from_u64(faults.seed);
         let state = State { random, window: Instant::now(), calls: 0 };
         Self { faults, state: Mutex::new(state) }
     }
 
-    /// Says how long a call takes and how it ends.
-    pub(super) fn roll(&self, now: Instant) -> (Duration, Fate) {
+    /// Draws the delay and the fault of the next call.
+    pub(super) fn next_fault(&self, now: Instant) -> (Duration, CallFault) {
         let mut state = self.state.lock();
         let delay =
             self.faults.latency + self.faults.jitter.mul_f64(state.random.random_range(0.0..=1.0));
@@ -82,20 +82,20 @@ impl Dice {
         }
         state.calls += 1;
         if self.faults.calls_per_second.is_some_and(|limit| state.calls > limit) {
-            return (Duration::ZERO, Fate::Throttled);
+            return (Duration::ZERO, CallFault::Throttled);
         }
         let mut roll = state.random.random_range(0.0..1.0);
-        for (share, fate) in [
-            (self.faults.server_errors, Fate::ServerError),
-            (self.faults.resets, Fate::Reset),
-            (self.faults.lost_replies, Fate::ReplyLost),
+        for (share, fault) in [
+            (self.faults.server_errors, CallFault::ServerError),
+            (self.faults.resets, CallFault::Reset),
+            (self.faults.lost_replies, CallFault::ReplyLost),
         ] {
             if roll < share {
-                return (delay, fate);
+                return (delay, fault);
             }
             roll -= share;
         }
-        (delay, Fate::Answered)
+        (delay, CallFault::Answered)
     }
 }
 
@@ -107,21 +107,22 @@ mod tests {
     fn faults_come_as_often_as_asked() {
         let faults =
             Faults { server_errors: 0.1, resets: 0.2, lost_replies: 0.3, ..Faults::default() };
-        let dice = Dice::new(faults);
+        let faults = FaultInjector::new(faults);
         let now = Instant::now();
-        let fates: Vec<Fate> = (0..10_000).map(|_| dice.roll(now).1).collect();
-        let count = |wanted| fates.iter().filter(|&&fate| fate == wanted).count();
-        assert!((800..1_200).contains(&count(Fate::ServerError)));
-        assert!((1_800..2_200).contains(&count(Fate::Reset)));
-        assert!((2_800..3_200).contains(&count(Fate::ReplyLost)));
-        assert_eq!(count(Fate::Throttled), 0);
+        let found: Vec<CallFault> = (0..10_000).map(|_| faults.next_fault(now).1).collect();
+        let count = |wanted| found.iter().filter(|&&fault| fault == wanted).count();
+        assert!((800..1_200).contains(&count(CallFault::ServerError)));
+        assert!((1_800..2_200).contains(&count(CallFault::Reset)));
+        assert!((2_800..3_200).contains(&count(CallFault::ReplyLost)));
+        assert_eq!(count(CallFault::Throttled), 0);
     }
 
     #[test]
     fn the_limit_holds_within_each_second() {
-        let dice = Dice::new(Faults { calls_per_second: Some(3), ..Faults::default() });
+        let faults = FaultInjector::new(Faults { calls_per_second: Some(3), ..Faults::default() });
         let now = Instant::now();
-        let throttled = |at| (0..5).filter(|_| dice.roll(at).1 == Fate::Throttled).count();
+        let throttled =
+            |at| (0..5).filter(|_| faults.next_fault(at).1 == CallFault::Throttled).count();
         assert_eq!(throttled(now), 2);
         assert_eq!(throttled(now + Duration::from_secs(1)), 2);
     }

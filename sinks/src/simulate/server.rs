@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
-use super::books::{Booking, Books, Item};
-use super::faults::{Dice, Fate, Faults};
+use super::books::{BookingOutcome, Books, Item};
+use super::faults::{CallFault, FaultInjector, Faults};
 
 const LARGEST_BODY_BYTES: usize = 16 * 1_024 * 1_024;
 const RETRY_AFTER_SECONDS: &str = "1";
@@ -36,7 +36,7 @@ pub struct SimulatedBackend {
 
 #[derive(Debug)]
 struct Backend {
-    dice: Dice,
+    faults: FaultInjector,
     books: Mutex<Books>,
     down: AtomicBool,
 }
@@ -44,7 +44,7 @@ struct Backend {
 /// The connection is closed without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the simulation closed the connection")]
-struct HungUp;
+struct ConnectionClosed;
 
 #[derive(Deserialize)]
 struct Documents {
@@ -65,7 +65,7 @@ impl SimulatedBackend {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let backend = Arc::new(Backend {
-            dice: Dice::new(faults),
+            faults: FaultInjector::new(faults),
             books: Mutex::default(),
             down: AtomicBool::new(false),
         });
@@ -134,7 +134,7 @@ async fn accept(listener: TcpListener, backend: Arc<Backend>) {
                         async move { backend.answer(request).await }
                     });
                     let server = auto::Builder::new(TokioExecutor::new());
-                    // A connection that ends in an error is what the simulation is for.
+                    // Broken connections are part of the simulation.
                     let _hung_up: Result<(), _> =
                         server.serve_connection(TokioIo::new(stream), service).await;
                 });
@@ -145,23 +145,26 @@ async fn accept(listener: TcpListener, backend: Arc<Backend>) {
 }
 
 impl Backend {
-    async fn answer(&self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, HungUp> {
-        let (delay, fate) = self.dice.roll(Instant::now());
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, ConnectionClosed> {
+        let (delay, fault) = self.faults.next_fault(Instant::now());
         self.books.lock().calls += 1;
         tokio::time::sleep(delay).await;
         if self.down.load(Ordering::Relaxed) {
             return Ok(status(StatusCode::SERVICE_UNAVAILABLE));
         }
-        match fate {
-            Fate::Reset => return Err(HungUp),
-            Fate::ServerError => return Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
-            Fate::Throttled => {
+        match fault {
+            CallFault::Reset => return Err(ConnectionClosed),
+            CallFault::ServerError => return Ok(status(StatusCode::INTERNAL_SERVER_ERROR)),
+            CallFault::Throttled => {
                 let mut response = status(StatusCode::TOO_MANY_REQUESTS);
                 let seconds = http::HeaderValue::from_static(RETRY_AFTER_SECONDS);
                 response.headers_mut().insert(RETRY_AFTER, seconds);
                 return Ok(response);
             }
-            Fate::Answered | Fate::ReplyLost => {}
+            CallFault::Answered | CallFault::ReplyLost => {}
         }
         let (head, body) = request.into_parts();
         if head.method != Method::POST {
@@ -171,17 +174,17 @@ impl Backend {
             return Ok(status(StatusCode::PAYLOAD_TOO_LARGE));
         };
         let response = self.book(head.uri.path(), &body.to_bytes());
-        if fate == Fate::ReplyLost { Err(HungUp) } else { Ok(response) }
+        if fault == CallFault::ReplyLost { Err(ConnectionClosed) } else { Ok(response) }
     }
 
     /// Books what was posted: a batch by its name in the body, or a single item.
     fn book(&self, path: &str, body: &[u8]) -> Response<Full<Bytes>> {
         if let Ok(item) = serde_json::from_slice::<Item>(body) {
             return match self.books.lock().book(&item) {
-                Booking::Booked => status(StatusCode::CREATED),
-                Booking::Duplicate => status(StatusCode::OK),
-                Booking::Rejected => status(StatusCode::UNPROCESSABLE_ENTITY),
-                Booking::DependencyMissing => status(StatusCode::FAILED_DEPENDENCY),
+                BookingOutcome::Booked => status(StatusCode::CREATED),
+                BookingOutcome::Duplicate => status(StatusCode::OK),
+                BookingOutcome::Rejected => status(StatusCode::UNPROCESSABLE_ENTITY),
+                BookingOutcome::DependencyMissing => status(StatusCode::FAILED_DEPENDENCY),
             };
         }
         let items = match path {

@@ -15,7 +15,7 @@ use tillrace_ingest::{Durability, hash_key};
 use tillrace_log::kafka;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::parquet::ParquetSettings;
-use tillrace_sinks::record::Source;
+use tillrace_sinks::record::SourceTopic;
 use tillrace_sinks::settings::Target;
 use uuid::Uuid;
 
@@ -51,7 +51,9 @@ pub(super) fn complete(settings: &mut Settings) -> Result<(), ConfigurationError
         // A place belongs to one log.
         let folder = if settings.log.kafka.is_some() { "parquet-kafka" } else { "parquet" };
         let parquet = settings.data.join(folder);
-        for (name, source) in [("transactions", Source::Transactions), ("deltas", Source::Deltas)] {
+        for (name, source) in
+            [("transactions", SourceTopic::Transactions), ("deltas", SourceTopic::Deltas)]
+        {
             let folder = parquet.join(name);
             let folder =
                 folder.to_str().ok_or_else(|| ConfigurationError::DataFolder(parquet.clone()))?;

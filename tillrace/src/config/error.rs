@@ -32,7 +32,7 @@ explain!(ConfigurationError {
         "Correct each line of the text. `tillrace check` says the same without starting anything, and warnings too; \
          docs/configuration.md lists every key with its bounds.";
     DataFolder: "data_folder_not_text",
-        "Without a configuration file, Parquet files go below the data folder, and places of sinks are UTF-8.",
+        "Without a configuration file, Parquet files go below the data folder, and locations of files are UTF-8.",
         "Choose another folder with --data, or write a configuration file.";
     DevelopmentKey: "development_key",
         "Without a configuration file there is a tenant for development, whose key is kept in the data folder; that cannot be read \

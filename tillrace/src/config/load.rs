@@ -6,7 +6,10 @@ use serde::Deserialize;
 use tillrace_log::setting::{Inspection, Secret, SettingError};
 
 use super::node::{Content, Node, Origin};
-use super::{ConfigurationError, Report, Settings, development, environment, inspect, yaml};
+use super::renamed::RenamedKey;
+use super::{
+    ConfigurationError, Report, Settings, development, environment, inspect, renamed, yaml,
+};
 use crate::cli::Source;
 
 /// What the process was started with, besides its command line.
@@ -37,9 +40,12 @@ pub(super) fn examine(
 ) -> Result<(Option<Settings>, Report), ConfigurationError> {
     let mut report = Report::new(source.log.config.clone());
     let Some(mut tree) = read_file(source, &mut report)? else { return Ok((None, report)) };
+    // Before the overlay, so that a variable of the new name meets the file's value, and after it for variables.
+    rename_keys(&mut tree, &mut report);
     for error in environment::overlay(&mut tree, surroundings.variables.iter().cloned()) {
         report.error_as_it_is(error);
     }
+    rename_keys(&mut tree, &mut report);
     for warning in environment::nearly(surroundings.variables.iter().map(|(name, _)| name.clone()))
     {
         report.warning_as_it_is(warning);
@@ -65,6 +71,15 @@ pub(super) fn examine(
         report.warning(warning.clone(), &tree);
     }
     Ok((Some(settings), report))
+}
+
+/// Gives old keys their new names, and warns of each.
+fn rename_keys(tree: &mut Node, report: &mut Report) {
+    for RenamedKey { path, new_name } in renamed::find(tree) {
+        let remedy = format!("write `{new_name}`").into();
+        report.warning(SettingError { path, fault: "is an old name".into(), remedy }, tree);
+    }
+    renamed::rename(tree);
 }
 
 fn read_file(source: &Source, report: &mut Report) -> Result<Option<Node>, ConfigurationError> {
@@ -131,13 +146,13 @@ fn resolve_secrets(
         let named = kafka.secrets().into_iter();
         secrets.extend(named.map(|(path, secret)| (format!("log.kafka.{path}"), secret)));
     }
-    for (place, sink) in settings.sinks.iter_mut().enumerate() {
+    for (index, sink) in settings.sinks.iter_mut().enumerate() {
         let named = sink.secrets().into_iter();
-        secrets.extend(named.map(|(path, secret)| (format!("sinks[{place}].{path}"), secret)));
+        secrets.extend(named.map(|(path, secret)| (format!("sinks[{index}].{path}"), secret)));
     }
-    for (place, tenant) in settings.tenants.iter_mut().enumerate() {
+    for (index, tenant) in settings.tenants.iter_mut().enumerate() {
         let named = tenant.secrets().into_iter();
-        secrets.extend(named.map(|(path, secret)| (format!("tenants[{place}].{path}"), secret)));
+        secrets.extend(named.map(|(path, secret)| (format!("tenants[{index}].{path}"), secret)));
     }
     for (path, secret) in secrets {
         if let Err(error) = secret.resolve(&|name| surroundings.variable(name)) {

@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use tillrace_sinks::settings::Target;
+
 use super::*;
 use crate::cli::LogSource;
 
@@ -131,7 +133,7 @@ sinks:
       backend: {url: 'http://e', token: 'env:NOT_SET', ca_file: /nowhere/ca.pem, timeout: 0s}
       kind: erp_documents
   - {name: erp, to: {kind: fax}}
-  - {name: lake, to: {kind: parquet, source: deltas, place: /tmp/lake, s4: x}}
+  - {name: lake, to: {kind: parquet, source: deltas, location: /tmp/lake, s4: x}}
   - {name: erp, to: {kind: crm_points, backend: {url: 'http://e'}}, flow: {concurrency: none}}
 tenants:
   - {id: a}
@@ -141,7 +143,7 @@ telemetry: {level: loud}
         "tillrace.yaml:11: ingest.lisen: is no key here; use `listen`,",
         "tillrace.yaml:12: ingest.flood_after: ",
         "tillrace.yaml:19: sinks[1].to.kind: `fax` is none of its values; use `erp_documents`,",
-        "tillrace.yaml:20: sinks[2].to.s4: is no key here; use `source`, `place` or `s3`",
+        "tillrace.yaml:20: sinks[2].to.s4: is no key here; use `source`, `location` or `s3`",
         "tillrace.yaml:21: sinks[3].flow.concurrency: is text; write a whole number, without quotes",
         "tillrace.yaml:23: tenants[0].keys: is missing; add it",
         "tillrace.yaml:17: sinks[0].to.backend.token: environment variable NOT_SET is not set; set it, or",
@@ -155,7 +157,7 @@ telemetry: {level: loud}
         "tillrace.yaml:13: aggregate.window: does not divide a day; set it to whole seconds",
         "tillrace.yaml:17: sinks[0].to.backend.timeout: 0s is out of bounds; set it between 1ms and 1day",
         "tillrace.yaml:17: sinks[0].to.backend.ca_file: cannot read /nowhere/ca.pem: ",
-        "tillrace.yaml:21: sinks[3].name: is another sink's too; name each sink differently",
+        "tillrace.yaml:21: sinks[3].name: is also the name of another sink; name each sink differently",
         "tillrace.yaml:24: telemetry.level: is no level; use error, warn, info, debug or trace",
     ];
     let errors = errors(yaml);
@@ -286,4 +288,24 @@ fn variables_of_others_that_are_no_text_harm_nothing() {
     let variables = vec![(strange.clone(), "x".into()), ("LC_ALL".into(), strange)];
     let found = load::examine(&Source::default(), &Surroundings { variables }).unwrap();
     assert!(found.1.errors().is_empty());
+}
+
+#[test]
+fn an_old_key_is_read_under_its_new_name_with_a_warning() {
+    let sink = |key: &str| {
+        format!("sinks:\n  - name: lake\n    to: {{kind: parquet, source: deltas, {key}: /lake}}\n")
+    };
+    let (settings, report) = examine(&format!("data: x\n{}", sink("place")), &[]);
+    assert!(report.errors().is_empty(), "{report}");
+    let Target::Parquet(files) = &settings.unwrap().sinks[0].to else { panic!("no Parquet sink") };
+    assert_eq!(files.location, "/lake");
+    let warning = "tillrace.yaml:4: sinks[0].to.place: is an old name; write `location`";
+    assert!(lines(report.warnings()).contains(&warning.to_owned()), "{:?}", report.warnings());
+    assert!(!warnings(&sink("location")).iter().any(|line| line.contains("old name")));
+
+    let variable = [("TILLRACE__SINKS__0__TO__LOCATION", "/other")];
+    let Target::Parquet(files) = &load(&sink("place"), &variable).sinks[0].to else { panic!() };
+    assert_eq!(files.location, "/other");
+    let both = sink("place").replace("place:", "location: /new, place:");
+    assert!(errors(&both)[0].contains("`place`") || errors(&both)[0].contains("to.place"));
 }

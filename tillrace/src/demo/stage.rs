@@ -21,8 +21,10 @@ use tillrace_sinks::crm::PointsSettings;
 use tillrace_sinks::erp::{ErpSettings, Form};
 use tillrace_sinks::http::BackendSettings;
 use tillrace_sinks::parquet::ParquetSettings;
-use tillrace_sinks::record::Source;
-use tillrace_sinks::settings::{Batch, BreakerSettings, Flow, Retry, Target};
+use tillrace_sinks::record::SourceTopic;
+use tillrace_sinks::settings::{
+    BatchSettings, BreakerSettings, FlowSettings, RetrySettings, Target,
+};
 use tillrace_sinks::simulate::{Faults, SimulatedBackend};
 use uuid::Uuid;
 
@@ -212,43 +214,46 @@ fn settings(folder: &Path, key: &str, backends: &Backends) -> anyhow::Result<Set
         sink("erp", Target::ErpDocuments(documents), flow(Some(200), 8)),
         sink("erp-stock", Target::ErpStockMovements(movements), flow(Some(500), 8)),
         sink("crm", Target::CrmPoints(points), flow(None, 48)),
-        parquet("analytics", Source::Transactions, folder)?,
-        parquet("analytics-stock", Source::Deltas, folder)?,
+        parquet("analytics", SourceTopic::Transactions, folder)?,
+        parquet("analytics-stock", SourceTopic::Deltas, folder)?,
     ];
     Ok(settings)
 }
 
-fn sink(name: &str, to: Target, flow: Flow) -> SinkSettings {
+fn sink(name: &str, to: Target, flow: FlowSettings) -> SinkSettings {
     SinkSettings { flow, ..SinkSettings::new(name, to) }
 }
 
-fn parquet(name: &str, source: Source, folder: &Path) -> anyhow::Result<SinkSettings> {
-    let place = folder.join("parquet").join(name);
-    let place = place.to_str().context("the temporary folder's path is not UTF-8")?;
-    let files =
-        Batch { max_records: 20_000, max_bytes: ByteSize::mib(32), linger: Duration::from_secs(2) };
-    let flow = Flow { batch: Some(files), ..Flow::default() };
-    Ok(sink(name, Target::Parquet(ParquetSettings::local(source, place)), flow))
+fn parquet(name: &str, source: SourceTopic, folder: &Path) -> anyhow::Result<SinkSettings> {
+    let location = folder.join("parquet").join(name);
+    let location = location.to_str().context("the temporary folder's path is not UTF-8")?;
+    let files = BatchSettings {
+        max_records: 20_000,
+        max_bytes: ByteSize::mib(32),
+        linger: Duration::from_secs(2),
+    };
+    let flow = FlowSettings { batch: Some(files), ..FlowSettings::default() };
+    Ok(sink(name, Target::Parquet(ParquetSettings::local(source, location)), flow))
 }
 
 /// Pauses short enough for a demo; otherwise as anywhere.
-fn flow(batch_records: Option<usize>, concurrency: usize) -> Flow {
-    let batch = batch_records.map(|max_records| Batch {
+fn flow(batch_records: Option<usize>, concurrency: usize) -> FlowSettings {
+    let batch = batch_records.map(|max_records| BatchSettings {
         max_records,
         max_bytes: ByteSize::mib(4),
         linger: Duration::from_millis(100),
     });
-    Flow {
+    FlowSettings {
         batch,
         concurrency,
-        retry: Retry {
+        retry: RetrySettings {
             initial: Duration::from_millis(50),
             longest: Duration::from_secs(1),
-            ..Retry::default()
+            ..RetrySettings::default()
         },
         breaker: BreakerSettings { failures: 20, open_for: Duration::from_secs(1) },
         commit_every: Duration::from_millis(200),
-        ..Flow::default()
+        ..FlowSettings::default()
     }
 }
 

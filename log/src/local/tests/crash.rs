@@ -15,10 +15,10 @@ use proptest::prelude::*;
 
 use super::super::catalog::Control;
 use super::super::frame::Lane;
-use super::super::keeper::{Keeper, commit_whole};
+use super::super::maintenance;
+use super::super::open_log::{OpenLog, commit_whole};
 use super::super::reader::LocalReader;
 use super::super::settings::LocalTuning;
-use super::super::upkeep;
 use super::noise;
 use super::simulated::{Dice, Fault, SimulatedDisk};
 use crate::{Cleanup, Committed, LogError, Offset, Reader, Row, Topic};
@@ -26,7 +26,7 @@ use crate::{Cleanup, Committed, LogError, Offset, Reader, Row, Topic};
 const PARTITIONS: u32 = 2;
 const RETENTION_MS: i64 = 10_000;
 const GROUP: &str = "reader";
-/// `timed` forgets by time and has a group; `keyed` forgets by key.
+/// `timed` is kept by time and has a group; `keyed` keeps the latest of each key.
 const TOPICS: [&str; 2] = ["timed", "keyed"];
 
 /// One step of a history.
@@ -38,8 +38,8 @@ enum Step {
     Transact(Vec<(usize, u32, u8, usize)>, u32),
     /// The clock goes on.
     Pass(i64),
-    /// A round of upkeep.
-    Upkeep,
+    /// A round of maintenance.
+    Maintenance,
     /// An orderly end and opening.
     Reopen,
     /// The process is killed and the log opened again.
@@ -56,7 +56,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => rows().prop_map(Step::Write),
         4 => (rows(), 0..PARTITIONS).prop_map(|(rows, partition)| Step::Transact(rows, partition)),
         2 => (0..8_000_i64).prop_map(Step::Pass),
-        3 => Just(Step::Upkeep),
+        3 => Just(Step::Maintenance),
         1 => Just(Step::Reopen),
         1 => Just(Step::Kill),
     ]
@@ -107,7 +107,7 @@ type Records = BTreeMap<(usize, u32), BTreeMap<Offset, Stored>>;
 struct World {
     disk: SimulatedDisk,
     clock: Arc<AtomicI64>,
-    keeper: Option<Arc<Keeper>>,
+    open_log: Option<Arc<OpenLog>>,
     model: Model,
     /// What was under way when the power went: rows, place, time.
     pending: Option<Pending>,
@@ -129,7 +129,8 @@ impl World {
     fn new() -> Self {
         let clock = Arc::new(AtomicI64::new(1_000_000));
         let disk = SimulatedDisk::default();
-        let mut world = Self { disk, clock, keeper: None, model: Model::default(), pending: None };
+        let mut world =
+            Self { disk, clock, open_log: None, model: Model::default(), pending: None };
         world.open().unwrap();
         let cleanups =
             [Cleanup::Delete { retention_ms: RETENTION_MS.cast_unsigned() }, Cleanup::Compact];
@@ -143,21 +144,21 @@ impl World {
             })
             .collect();
         controls.push(Control::Join { group: GROUP.to_owned(), topic: 0 });
-        commit_whole(&world.keeper().shared, Vec::new(), controls).unwrap();
+        commit_whole(&world.open_log().shared, Vec::new(), controls).unwrap();
         world
     }
 
-    fn keeper(&self) -> &Arc<Keeper> {
-        self.keeper.as_ref().unwrap()
+    fn open_log(&self) -> &Arc<OpenLog> {
+        self.open_log.as_ref().unwrap()
     }
 
     fn open(&mut self) -> Result<(), LogError> {
-        self.keeper = None;
+        self.open_log = None;
         let clock = Arc::clone(&self.clock);
         let clock = Arc::new(move || clock.load(Ordering::SeqCst));
         let disk = Arc::new(self.disk.clone());
-        self.keeper =
-            Some(Arc::new(Keeper::start_writing(disk, Some(PARTITIONS), &tuning(), clock, None)?));
+        self.open_log =
+            Some(Arc::new(OpenLog::start_writing(disk, Some(PARTITIONS), &tuning(), clock, None)?));
         Ok(())
     }
 
@@ -173,10 +174,10 @@ impl World {
                 self.clock.fetch_add(*ms, Ordering::SeqCst);
                 Ok(())
             }
-            Step::Upkeep => {
-                let shared = &self.keeper().shared;
-                upkeep::write_sidecars(shared)?;
-                upkeep::round(shared, &mut 0)
+            Step::Maintenance => {
+                let shared = &self.open_log().shared;
+                maintenance::write_sidecars(shared)?;
+                maintenance::round(shared, &mut 0)
             }
             Step::Reopen => self.open(),
             Step::Kill => {
@@ -209,7 +210,7 @@ impl World {
         });
         self.pending = Some((made.clone(), place));
         let controls = controls.into_iter().collect();
-        commit_whole(&self.keeper().shared, made, controls)?;
+        commit_whole(&self.open_log().shared, made, controls)?;
         let (made, place) = self.pending.take().unwrap();
         self.model.add(&made, self.now_ms());
         self.model.places.extend(place);
@@ -218,15 +219,15 @@ impl World {
 
     /// Everything that the log shows.
     fn shown(&self) -> (Records, BTreeMap<u32, Offset>) {
-        let keeper = self.keeper();
+        let open_log = self.open_log();
         let mut records = Records::new();
         let mut places = BTreeMap::new();
         for (topic, name) in TOPICS.iter().enumerate() {
             for partition in 0..PARTITIONS {
                 let lane = Lane { topic: u32::try_from(topic).unwrap(), partition };
-                let bounds = keeper.shared.state.read().bounds(lane);
+                let bounds = open_log.shared.state.read().bounds(lane);
                 let name = Topic::new(name);
-                let mut reader = LocalReader::open(keeper, &name, lane, bounds.start).unwrap();
+                let mut reader = LocalReader::open(open_log, &name, lane, bounds.start).unwrap();
                 let mut entries = Vec::new();
                 while reader.read_now(usize::MAX, &mut entries, &mut 0).is_ok()
                     && Reader::position(&reader) < bounds.end
@@ -237,7 +238,7 @@ impl World {
                     .map(|entry| (entry.offset, (entry.key, entry.value, entry.appended_ms)));
                 records.entry((topic, partition)).or_default().extend(stored);
                 if topic == 0 {
-                    let state = keeper.shared.state.read();
+                    let state = open_log.shared.state.read();
                     let place = state.catalog.committed(GROUP, lane);
                     places.extend(place.map(|place| (partition, place.committed.offset)));
                 }
@@ -298,7 +299,7 @@ proptest! {
                     break;
                 }
             }
-            world.keeper = None;
+            world.open_log = None;
             world.disk = world.disk.after_power_cut(&mut Dice(seed));
             world.open().unwrap();
             world.check();

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::super::disk::Disk;
 use super::super::segment::SegmentName;
 use super::damage::{Written, flip, settings};
-use super::forgetting::World;
+use super::retention::World;
 use super::*;
 use crate::explain::Explained;
 
@@ -69,7 +69,7 @@ fn a_sidecar_is_made_anew_for_consumers_and_reports_too() {
         let (_written, log, _) = changed(change);
         let mut consumer = log.consumer("g", &topic("in")).unwrap();
         consumer.poll(0, Duration::ZERO).unwrap();
-        let second = Arc::clone(&log.keeper.shared.state.read().sealed[1]);
+        let second = Arc::clone(&log.open_log.shared.state.read().sealed[1]);
         let offset = second.lanes.values().next().unwrap().first;
         let committed = Committed { offset, metadata: String::new() };
         consumer.commit(&[Position { partition: 1, committed }]).unwrap();
@@ -79,21 +79,21 @@ fn a_sidecar_is_made_anew_for_consumers_and_reports_too() {
 }
 
 #[test]
-fn a_sidecar_is_made_anew_for_upkeep_too() {
+fn a_sidecar_is_made_anew_for_maintenance_too() {
     let world = World::new();
     for _ in 0..4 {
         world.fill("keyed", "k");
         world.fill("in", "k");
     }
-    upkeep::write_sidecars(&world.log.keeper.shared).unwrap();
+    maintenance::write_sidecars(&world.log.open_log.shared).unwrap();
     for sidecar in world.disk.names(".idx") {
         world.disk.open(&sidecar).unwrap().write_at(&[0xff; 24], 32 + 2 * 64 + 4).unwrap();
     }
     let before = world.segments();
     world.pass(10_001);
     world.fill("out", "k");
-    world.upkeep();
-    assert!(world.segments() < before, "it forgot what it was to forget");
+    world.maintenance();
+    assert!(world.segments() < before, "it removed what it was to remove");
     let mut reader = world.log.reader(&topic("keyed"), 1, 0).unwrap();
     let mut offsets = Vec::new();
     while reader.position() < 80 {
@@ -104,7 +104,7 @@ fn a_sidecar_is_made_anew_for_upkeep_too() {
 }
 
 #[test]
-fn upkeep_writes_what_was_made_anew_under_another_name() {
+fn maintenance_writes_what_was_made_anew_under_another_name() {
     let (written, log, sidecar) = changed(|bytes| bytes.truncate(TABLE));
     assert_eq!(values(&*log, "in"), written.values);
     let (name, listing) = SegmentName::parse_index(&sidecar).unwrap();
@@ -119,8 +119,9 @@ fn upkeep_writes_what_was_made_anew_under_another_name() {
     }
     drop(log);
     let log = written.open().unwrap();
-    let in_memory = |one: &Arc<segment::Segment>| matches!(one.listed, segment::Listed::Memory(..));
-    assert!(!log.keeper.shared.state.read().sealed.iter().any(in_memory), "none was scanned");
+    let in_memory =
+        |one: &Arc<segment::Segment>| matches!(one.listed, segment::RunListing::Memory(..));
+    assert!(!log.open_log.shared.state.read().sealed.iter().any(in_memory), "none was scanned");
 }
 
 fn copy(from: &Path, to: &Path) {

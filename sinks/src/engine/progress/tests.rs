@@ -14,15 +14,15 @@ fn only_the_prefix_without_a_hole_is_committed() {
     for offset in [0, 1, 2, 5, 6, 9] {
         assert!(progress.receive(offset, 0));
     }
-    progress.settle(1, Settled::Delivered);
-    progress.settle(6, Settled::Aside);
+    progress.settle(1, SettleKind::Delivered);
+    progress.settle(6, SettleKind::Aside);
     assert_eq!(progress.committable(), Committed { offset: 0, metadata: "1;2;1+1,4+1".into() });
-    progress.settle(0, Settled::Delivered);
+    progress.settle(0, SettleKind::Delivered);
     assert_eq!(progress.committable(), Committed { offset: 2, metadata: "1;2;4+1".into() });
     // 3 and 4 are markers of the log: nobody settles them, and nobody waits for them.
-    progress.settle(2, Settled::Delivered);
-    progress.settle(5, Settled::Delivered);
-    progress.settle(9, Settled::Delivered);
+    progress.settle(2, SettleKind::Delivered);
+    progress.settle(5, SettleKind::Delivered);
+    progress.settle(9, SettleKind::Delivered);
     assert_eq!(progress.committable(), Committed { offset: 10, metadata: "1;10".into() });
 }
 
@@ -53,9 +53,9 @@ fn the_age_is_that_of_the_oldest_unsettled_record() {
     progress.receive(0, 100);
     progress.receive(1, 200);
     assert_eq!(progress.oldest_ms(), Some(100));
-    progress.settle(0, Settled::Delivered);
+    progress.settle(0, SettleKind::Delivered);
     assert_eq!(progress.oldest_ms(), Some(200));
-    progress.settle(1, Settled::Delivered);
+    progress.settle(1, SettleKind::Delivered);
     assert_eq!(progress.oldest_ms(), None);
 }
 
@@ -77,7 +77,7 @@ proptest! {
         }
         let settled: BTreeSet<Offset> = picks.iter().map(|pick| *pick.get(&offsets)).collect();
         for &offset in &settled {
-            progress.settle(offset, Settled::Delivered);
+            progress.settle(offset, SettleKind::Delivered);
         }
 
         let committed = progress.committable();

@@ -15,14 +15,14 @@ const TOPIC: &str = "pos.transactions.v1";
 /// What the group does next, in order; `Idle` where there is nothing.
 struct Group {
     script: Mutex<Option<Receiver<Polled>>>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<GroupState>>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct GroupState {
     owned: Vec<Partition>,
     committed: Vec<(Partition, Offset)>,
-    /// Places that came for partitions of others.
+    /// Positions of partitions that others own.
     strange: Vec<(Partition, Offset)>,
     started: Vec<Partition>,
     /// Starts that fail for now.
@@ -31,7 +31,7 @@ struct Seen {
 
 struct Member {
     script: Receiver<Polled>,
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<GroupState>>,
 }
 
 impl Consumer for Member {
@@ -63,11 +63,11 @@ impl Consumer for Member {
     fn commit(&mut self, positions: &[Position]) -> Result<(), LogError> {
         let mut seen = self.seen.lock();
         for Position { partition, committed } in positions {
-            let place = (*partition, committed.offset);
+            let position = (*partition, committed.offset);
             if seen.owned.contains(partition) {
-                seen.committed.push(place);
+                seen.committed.push(position);
             } else {
-                seen.strange.push(place);
+                seen.strange.push(position);
             }
         }
         Ok(())
@@ -119,22 +119,22 @@ impl Log for Group {
     }
 }
 
-fn join() -> (Reader, SyncSender<Polled>, Arc<Mutex<Seen>>) {
+fn join() -> (Reader, SyncSender<Polled>, Arc<Mutex<GroupState>>) {
     let (tell, script) = sync_channel(16);
-    let seen = Arc::new(Mutex::new(Seen::default()));
+    let seen = Arc::new(Mutex::new(GroupState::default()));
     let group = Group { script: Mutex::new(Some(script)), seen: Arc::clone(&seen) };
     let log: Arc<dyn Log> = Arc::new(group);
     (Reader::start(&log, "g", Topic::new(TOPIC)).unwrap(), tell, seen)
 }
 
-fn place(epoch: Epoch, partition: Partition, offset: Offset) -> (Epoch, Position) {
+fn position(epoch: Epoch, partition: Partition, offset: Offset) -> (Epoch, Position) {
     let committed = Committed { offset, metadata: String::new() };
     (epoch, Position { partition, committed })
 }
 
 async fn assigned(reader: &mut Reader) -> (Partition, Epoch) {
-    match reader.heard.recv().await {
-        Some(Heard::Assigned(partition, epoch, _)) => (partition, epoch),
+    match reader.events.recv().await {
+        Some(ReaderEvent::Assigned(partition, epoch, _)) => (partition, epoch),
         other => panic!("{other:?}"),
     }
 }
@@ -147,13 +147,15 @@ async fn a_commit_ordered_before_a_revocation_was_heard_reaches_only_what_is_sti
     assert_eq!((zero.0, one.0), (0, 1));
     group.send(Polled::Revoked(vec![0, 1])).unwrap();
     group.send(Polled::Assigned(vec![1])).unwrap();
-    assert!(matches!(reader.heard.recv().await, Some(Heard::Revoked(gone)) if gone == [0, 1]));
+    assert!(
+        matches!(reader.events.recv().await, Some(ReaderEvent::Revoked(gone)) if gone == [0, 1])
+    );
     let again = assigned(&mut reader).await;
     assert_eq!(again.0, 1);
     assert_ne!(again.1, one.1, "an assignment that comes back is another one");
-    let places = vec![place(zero.1, 0, 7), place(one.1, 1, 8), place(again.1, 1, 9)];
-    assert!(reader.order(Order::Commit(places)));
-    assert!(matches!(reader.heard.recv().await, Some(Heard::Committed(Ok(())))));
+    let positions = vec![position(zero.1, 0, 7), position(one.1, 1, 8), position(again.1, 1, 9)];
+    assert!(reader.send(ReaderCommand::Commit(positions)));
+    assert!(matches!(reader.events.recv().await, Some(ReaderEvent::Committed(Ok(())))));
     reader.stop().await;
     let seen = seen.lock();
     assert_eq!((&*seen.committed, &*seen.strange), (&[(1, 9)][..], &[][..]));
@@ -167,9 +169,9 @@ async fn a_partition_that_cannot_be_begun_is_given_up_when_the_group_takes_it_aw
     assert_eq!(assigned(&mut reader).await.0, 0);
     group.send(Polled::Revoked(vec![0])).unwrap();
     loop {
-        match reader.heard.recv().await {
-            Some(Heard::Assigned(0, ..)) => {}
-            Some(Heard::Revoked(gone)) => break assert_eq!(gone, [0]),
+        match reader.events.recv().await {
+            Some(ReaderEvent::Assigned(0, ..)) => {}
+            Some(ReaderEvent::Revoked(gone)) => break assert_eq!(gone, [0]),
             other => panic!("{other:?}"),
         }
     }

@@ -4,17 +4,15 @@ use std::fs;
 
 use super::*;
 use crate::fixture::{Fixture, until};
-use crate::parquet::tests::{
-    GENERATION, SINK, append_deltas, batch, files, fixture, folder, wiring,
-};
-use crate::record::Source;
+use crate::parquet::tests::{GENERATION, SINK, append_deltas, batch, files, fixture, folder, spec};
+use crate::record::SourceTopic;
 
 /// Lets a sink write 40 deltas into files of seven.
 async fn written() -> Fixture {
     let fixture = fixture();
     append_deltas(&fixture, 0..40);
     let topic = fixture.topics.deltas.clone();
-    let delivery = fixture.start(&wiring(&fixture, 7)).await;
+    let delivery = fixture.start(&spec(&fixture, 7)).await;
     until("all is committed", || fixture.committed(SINK, &topic) == 40).await;
     delivery.drain().await;
     fixture
@@ -22,7 +20,7 @@ async fn written() -> Fixture {
 
 async fn recounted(fixture: &Fixture) -> Check {
     let lake = fixture.folder.path().join("lake");
-    let settings = ParquetSettings::local(Source::Deltas, lake.to_str().unwrap());
+    let settings = ParquetSettings::local(SourceTopic::Deltas, lake.to_str().unwrap());
     let view: Arc<dyn LogView> = Arc::clone(&fixture.log) as _;
     recount(&settings, view, &fixture.topics, SINK).await.unwrap()
 }
@@ -59,16 +57,17 @@ async fn a_file_that_says_something_else_is_seen() {
     let first = files(&folder).remove(0);
     let content = fs::read(&first).unwrap();
     let topic = fixture.topics.deltas.to_string();
-    let chain = Chain { generation: GENERATION.to_owned(), topic: topic.clone(), partition: 0 };
+    let sequence =
+        FileSequence { generation: GENERATION.to_owned(), topic: topic.clone(), partition: 0 };
     let name = first.file_name().unwrap().to_str().unwrap();
-    let (previous, next) = File::read(&chain, name, content.clone().into()).unwrap().span;
+    let (previous, next) = File::read(&sequence, name, content.clone().into()).unwrap().range;
     // The same rows but for one quantity, under the same name.
     let mut records = batch(previous..next).records;
     let text = String::from_utf8(records[3].value.to_vec()).unwrap();
     records[3].value = text.replace("\"-3.25\"", "\"-2.25\"").into();
-    let origin = Origin { source: Source::Deltas, topic: &topic, partition: 0 };
-    let doctored = body::write(origin, &records, chain.footer(previous, next)).unwrap();
-    fs::write(&first, doctored.content.unwrap()).unwrap();
+    let origin = Origin { source: SourceTopic::Deltas, topic: &topic, partition: 0 };
+    let altered = body::write(origin, &records, sequence.footer(previous, next)).unwrap();
+    fs::write(&first, altered.content.unwrap()).unwrap();
     let check = recounted(&fixture).await;
     assert_eq!(check.differences.len(), 1, "{check}");
     assert_eq!(check.differences[0].offset, Some(3));
