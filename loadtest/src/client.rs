@@ -154,9 +154,9 @@ pub struct UnexpectedOutcome {
     pub terminal: String,
     /// Number.
     pub sequence: u64,
-    /// The code it should have been refused with; `None` where it should have been accepted.
-    pub expected: Option<&'static str>,
-    /// The code it was refused with; `None` where it was accepted.
+    /// For which code it should have been parked or refused; `None` where it should have been accepted.
+    pub expected: Option<String>,
+    /// For which code it was parked or refused; `None` where it was accepted.
     pub code: Option<String>,
 }
 
@@ -190,6 +190,8 @@ pub struct Outcome {
     pub acks: Acks,
     /// Their stock effects.
     pub moved: StockMovements,
+    /// Events parked, by code.
+    pub parked: BTreeMap<String, u64>,
     /// Events refused for good, by code.
     pub refused: BTreeMap<String, u64>,
     /// Events that the gateway answered as duplicates.
@@ -328,6 +330,7 @@ fn outcome(
         late: generated.late,
         acks: Acks::default(),
         moved: StockMovements::default(),
+        parked: BTreeMap::new(),
         refused: BTreeMap::new(),
         answered_duplicate: 0,
         surprises: Vec::new(),
@@ -348,6 +351,9 @@ impl Outcome {
     fn absorb(&mut self, totals: ConnectionTotals) {
         self.acks.merge(totals.acks);
         self.moved.merge(totals.moved);
+        for (code, count) in totals.parked {
+            *self.parked.entry(code).or_default() += count;
+        }
         for (code, count) in totals.refused {
             *self.refused.entry(code).or_default() += count;
         }

@@ -261,9 +261,13 @@ async fn stop_on_interrupt(stop: Arc<AtomicBool>) {
 
 /// Shows the progress of the sender; the least important comes last, where a narrow terminal ends.
 fn show(bar: &ProgressBar, progress: &Progress) {
-    let Progress { acknowledged, refused, retries, .. } = *progress;
-    bar.set_position(acknowledged + refused);
-    bar.set_message(format!("{} refused, {} sent again", count(refused), count(retries)));
+    let Progress { acknowledged, not_counted, retries, .. } = *progress;
+    bar.set_position(acknowledged + not_counted);
+    bar.set_message(format!(
+        "{} parked or refused, {} sent again",
+        count(not_counted),
+        count(retries)
+    ));
 }
 
 fn check(

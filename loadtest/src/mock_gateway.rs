@@ -96,6 +96,9 @@ async fn answer(
     } else {
         match gateway.take(&body) {
             Ok(outcome) => reply(StatusCode::ACCEPTED, &json!({"outcome": outcome})),
+            Err(code) if code == PARKED => {
+                reply(StatusCode::ACCEPTED, &json!({"outcome": "parked", "code": code}))
+            }
             Err(code) => reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({"code": code})),
         }
     };
@@ -110,17 +113,23 @@ fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::from(body.to_string())).unwrap()
 }
 
+/// The code for which events are parked.
+const PARKED: &str = "unknown_kind";
+
 impl MockGateway {
     fn take_batch(&mut self, body: &[u8], half: bool) -> Response<Full<Bytes>> {
         let lines: Vec<&[u8]> = body.strip_suffix(b"\n").unwrap().split(|b| *b == b'\n').collect();
         let taken = if half { lines.len() / 2 } else { lines.len() };
         let (mut accepted, mut duplicate) = (0, 0);
-        let mut exceptions = Vec::new();
+        let (mut exceptions, mut parked) = (Vec::new(), Vec::new());
         for (index, line) in lines[..taken].iter().enumerate() {
             match self.take(line) {
                 Ok("duplicate") => duplicate += 1,
                 Ok(_) => accepted += 1,
-                Err(code) => exceptions.push(json!({"index": index, "code": code, "pointer": ""})),
+                Err(code) => {
+                    let listed = if code == PARKED { &mut parked } else { &mut exceptions };
+                    listed.push(json!({"index": index, "code": code, "pointer": ""}));
+                }
             }
         }
         let status = if half { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::ACCEPTED };
@@ -129,7 +138,8 @@ impl MockGateway {
             &json!({
                 "accepted": accepted, "duplicate": duplicate, "rejected": exceptions.len(),
                 "retry": lines.len() - taken, "resume_from": half.then_some(taken),
-                "exceptions": exceptions, "exceptions_truncated": false,
+                "exceptions": exceptions, "exceptions_truncated": false, "parked": parked.len(),
+                "parked_events": parked,
             }),
         );
         if half {

@@ -29,6 +29,8 @@ pub struct Report {
     pub acknowledged: u64,
     /// Copies of events sent on purpose.
     pub duplicates: u64,
+    /// Events parked, by code.
+    pub parked: BTreeMap<String, u64>,
     /// Events refused for good, by code.
     pub refused: BTreeMap<String, u64>,
     /// Acknowledged events that are not where they must be.
@@ -148,6 +150,7 @@ impl Report {
             sent: outcome.sent,
             acknowledged: outcome.acks.len(),
             duplicates: outcome.copies,
+            parked: outcome.parked.clone(),
             refused: outcome.refused.clone(),
             lost: verification.as_ref().map(|found| found.lost),
             double_counted: verification.as_ref().map(|found| found.double_counted),

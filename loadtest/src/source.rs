@@ -57,6 +57,8 @@ pub struct PlannedEvent {
 pub enum ExpectedOutcome {
     /// It is accepted, and counted once.
     Accepted,
+    /// It is kept and counts nowhere, for the rule of this code.
+    Parked(&'static str),
     /// It is refused for good, with this code.
     Refused(&'static str),
 }

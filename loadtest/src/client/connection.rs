@@ -83,6 +83,7 @@ impl RequestBatch {
 pub(super) struct ConnectionTotals {
     pub(super) acks: Acks,
     pub(super) moved: StockMovements,
+    pub(super) parked: BTreeMap<String, u64>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) answered_duplicate: u64,
     pub(super) requests: u64,
@@ -97,6 +98,7 @@ impl ConnectionTotals {
         Self {
             acks: Acks::default(),
             moved: StockMovements::default(),
+            parked: BTreeMap::new(),
             refused: BTreeMap::new(),
             answered_duplicate: 0,
             requests: 0,
@@ -198,17 +200,17 @@ impl Connection {
         let mut exceptions: Vec<&Exception> = answer.exceptions.iter().collect();
         exceptions.sort_unstable_by_key(|exception| exception.index);
         let mut exceptions = exceptions.into_iter().peekable();
-        let (mut acknowledged, mut refused) = (0, 0);
+        let (mut acknowledged, mut not_counted) = (0, 0);
         for place in 0..answer.settled {
             let index = from + place;
             let item = batch.items[index];
             let exception = exceptions.next_if(|exception| exception.index == place);
-            let code = exception.map(|exception| exception.code.as_str());
-            self.compare(item.planned, code, totals);
-            if let Some(code) = code {
+            self.compare(item.planned, exception, totals);
+            if let Some(Exception { code, is_parked, .. }) = exception {
                 if item.kind != TransmissionKind::Copy {
-                    refused += 1;
-                    *totals.refused.entry(code.to_owned()).or_default() += 1;
+                    not_counted += 1;
+                    let codes = if *is_parked { &mut totals.parked } else { &mut totals.refused };
+                    *codes.entry(code.clone()).or_default() += 1;
                 }
             } else if item.planned.expected == ExpectedOutcome::Accepted {
                 let PlannedEvent { terminal, sequence, .. } = item.planned;
@@ -220,16 +222,23 @@ impl Connection {
                 }
             }
         }
-        self.shared.count_settled(acknowledged, refused);
+        self.shared.count_settled(acknowledged, not_counted);
     }
 
     /// Notes an event that was not treated as planned.
-    fn compare(&self, planned: PlannedEvent, code: Option<&str>, totals: &mut ConnectionTotals) {
+    fn compare(
+        &self,
+        planned: PlannedEvent,
+        exception: Option<&Exception>,
+        totals: &mut ConnectionTotals,
+    ) {
         let expected = match planned.expected {
             ExpectedOutcome::Accepted => None,
-            ExpectedOutcome::Refused(code) => Some(code),
+            ExpectedOutcome::Parked(code) => Some((code, true)),
+            ExpectedOutcome::Refused(code) => Some((code, false)),
         };
-        if expected == code {
+        let answered = exception.map(|exception| (exception.code.as_str(), exception.is_parked));
+        if expected == answered {
             return;
         }
         totals.surprise_count += 1;
@@ -239,11 +248,16 @@ impl Connection {
                 store: self.directory.stores[terminal.store as usize].clone(),
                 terminal: terminal.name.clone(),
                 sequence: planned.sequence,
-                expected,
-                code: code.map(str::to_owned),
+                expected: expected.map(outcome),
+                code: answered.map(outcome),
             });
         }
     }
+}
+
+/// Says what became of an event that was not accepted.
+fn outcome((code, is_parked): (&str, bool)) -> String {
+    format!("{} for {code}", if is_parked { "parked" } else { "refused" })
 }
 
 /// Returns the name of a reply's status.

@@ -35,7 +35,7 @@ pub(super) enum ReplyAction {
 pub(super) struct SettledReply {
     /// Number of settled events, from the first one on.
     pub(super) settled: usize,
-    /// Those refused among them.
+    /// Those parked or refused among them.
     pub(super) exceptions: Vec<Exception>,
     /// Events that the gateway answered as duplicates.
     pub(super) duplicates: u64,
@@ -43,9 +43,12 @@ pub(super) struct SettledReply {
     pub(super) retry_after: Option<Duration>,
 }
 
-/// A refused event.
+/// A parked or refused event.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(super) struct Exception {
+    /// It is kept and counts nowhere; refused otherwise.
+    #[serde(skip)]
+    pub(super) is_parked: bool,
     /// Its index in the batch.
     pub(super) index: usize,
     /// The reason.
@@ -63,6 +66,8 @@ struct BatchBody {
     exceptions: Vec<Exception>,
     #[serde(default)]
     exceptions_truncated: bool,
+    #[serde(default)]
+    parked_events: Vec<Exception>,
 }
 
 #[derive(Deserialize)]
@@ -105,13 +110,20 @@ pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
             Some(SingleBody { outcome: Some(outcome), .. }),
         ) => {
             let duplicates = u64::from(outcome == "duplicate");
-            ReplyAction::Settled(SettledReply { settled: 1, duplicates, ..SettledReply::default() })
+            let parked = code.filter(|_| outcome == "parked");
+            let exceptions = parked.map(|code| Exception { is_parked: true, index: 0, code });
+            ReplyAction::Settled(SettledReply {
+                settled: 1,
+                exceptions: exceptions.into_iter().collect(),
+                duplicates,
+                ..SettledReply::default()
+            })
         }
         _ if is_retryable(status) => ReplyAction::Retry { retry_after: retry_after(headers) },
         _ if is_about_the_sender(status) => fatal(status, body),
         (status, _) if status.is_client_error() => match code {
             Some(code) => {
-                let exceptions = vec![Exception { index: 0, code }];
+                let exceptions = vec![Exception { is_parked: false, index: 0, code }];
                 ReplyAction::Settled(SettledReply {
                     settled: 1,
                     exceptions,
@@ -133,7 +145,9 @@ fn answer(body: BatchBody, count: usize, retry_after: Option<Duration>) -> Settl
         let listed = body.exceptions.iter().map(|exception| exception.index + 1).max();
         settled = settled.min(listed.unwrap_or(0));
     }
-    SettledReply { settled, exceptions: body.exceptions, duplicates: body.duplicate, retry_after }
+    let parked = body.parked_events.into_iter().map(|event| Exception { is_parked: true, ..event });
+    let exceptions = body.exceptions.into_iter().chain(parked).collect();
+    SettledReply { settled, exceptions, duplicates: body.duplicate, retry_after }
 }
 
 /// Tells whether a status may change with a retry.
@@ -198,7 +212,10 @@ mod tests {
             r#"{"duplicate":3,"retry":0,"resume_from":null,"exceptions":[{"index":4,"code":"card_data","pointer":"/note"}]}"#,
         ));
         assert_eq!((all.settled, all.duplicates), (10, 3));
-        assert_eq!(all.exceptions, [Exception { index: 4, code: "card_data".into() }]);
+        assert_eq!(
+            all.exceptions,
+            [Exception { is_parked: false, index: 4, code: "card_data".into() }]
+        );
         let part = settled(batch(503, r#"{"retry":3,"resume_from":7,"exceptions":[]}"#));
         assert_eq!((part.settled, part.retry_after), (7, Some(Duration::from_secs(2))));
         assert_eq!(settled(batch(429, r#"{"retry":10,"resume_from":0}"#)).settled, 0);
@@ -247,6 +264,8 @@ mod tests {
         };
         assert_eq!(settled(read(202, r#"{"outcome":"accepted"}"#)).duplicates, 0);
         assert_eq!(settled(read(202, r#"{"outcome":"duplicate"}"#)).duplicates, 1);
+        let parked = settled(read(202, r#"{"outcome":"parked","code":"unknown_kind"}"#));
+        assert!(parked.exceptions[0].is_parked);
         let refused = settled(read(422, r#"{"code":"card_data","pointer":"/note"}"#));
         assert_eq!(refused.exceptions[0].code, "card_data");
         assert_eq!(

@@ -18,7 +18,7 @@ pub(super) struct RunState {
     sent: AtomicU64,
     copies: AtomicU64,
     acknowledged: AtomicU64,
-    refused: AtomicU64,
+    not_counted: AtomicU64,
     retries: AtomicU64,
     timeline: Mutex<Timeline>,
     aborted: AtomicBool,
@@ -36,8 +36,8 @@ pub struct Progress {
     pub copies: u64,
     /// Events acknowledged for the first time.
     pub acknowledged: u64,
-    /// Events refused for good.
-    pub refused: u64,
+    /// Events parked or refused.
+    pub not_counted: u64,
     /// Requests sent again, in whole or in part.
     pub retries: u64,
 }
@@ -48,7 +48,7 @@ impl RunState {
             sent: AtomicU64::default(),
             copies: AtomicU64::default(),
             acknowledged: AtomicU64::default(),
-            refused: AtomicU64::default(),
+            not_counted: AtomicU64::default(),
             retries: AtomicU64::default(),
             timeline: Mutex::new(Timeline::new(phases)),
             aborted: AtomicBool::default(),
@@ -77,9 +77,9 @@ impl RunState {
         self.timeline.lock().clone()
     }
 
-    pub(super) fn count_settled(&self, acknowledged: u64, refused: u64) {
+    pub(super) fn count_settled(&self, acknowledged: u64, not_counted: u64) {
         self.acknowledged.fetch_add(acknowledged, Relaxed);
-        self.refused.fetch_add(refused, Relaxed);
+        self.not_counted.fetch_add(not_counted, Relaxed);
     }
 
     pub(super) fn count_retry(&self) {
@@ -106,7 +106,7 @@ impl RunState {
             sent: self.sent.load(Relaxed),
             copies: self.copies.load(Relaxed),
             acknowledged: self.acknowledged.load(Relaxed),
-            refused: self.refused.load(Relaxed),
+            not_counted: self.not_counted.load(Relaxed),
             retries: self.retries.load(Relaxed),
         }
     }

@@ -1,7 +1,7 @@
-//! Events that must be refused, each with the code it must be refused with.
+//! Events that break a rule, each with the code that the gateway must answer.
 //!
-//! Each breaks exactly one rule. Those which a decoder can still read an identity from use up their
-//! number, as a till's would: the refusal marks it, so that it is no gap. Those which are not JSON
+//! Each breaks exactly one rule. Those which a decoder can still read an identity from are parked, unless they hold card data,
+//! and use up their number, as a till's would: it is held, so that it is no gap. Those which are not JSON
 //! at all, or not this terminal's, share their number with the good event that follows.
 
 use rand::RngExt as _;
@@ -9,12 +9,14 @@ use rand::RngExt as _;
 use super::FleetRng;
 use super::receipt::{Header, write_money};
 use crate::json;
+use crate::source::ExpectedOutcome;
 
 /// One way of being bad.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// The code it must be refused with.
     pub(super) code: &'static str,
+    /// Whether it is parked; refused otherwise.
+    pub(super) is_parked: bool,
     /// Whether the terminal's next event has the next number.
     pub(super) uses_number: bool,
     spoil: Mutation,
@@ -47,18 +49,22 @@ enum Mutation {
 const GOOD_LINE: &str = r#"{"line":1,"type":"sale","sku":"100001","quantity":"1","amount":"1"}"#;
 
 const fn fault(code: &'static str, weight: u32, spoil: Mutation) -> Fault {
-    Fault { code, uses_number: true, spoil, weight }
+    Fault { code, is_parked: true, uses_number: true, spoil, weight }
+}
+
+const fn card(code: &'static str, weight: u32, spoil: Mutation) -> Fault {
+    Fault { code, is_parked: false, uses_number: true, spoil, weight }
 }
 
 const fn unreadable(code: &'static str, weight: u32, spoil: Mutation) -> Fault {
-    Fault { code, uses_number: false, spoil, weight }
+    Fault { code, is_parked: false, uses_number: false, spoil, weight }
 }
 
 /// The faults and how often each occurs among bad events.
 const FAULTS: [Fault; 20] = [
-    fault("card_data", 6, Mutation::Tender(r#","token":"4111111111111111""#)),
-    fault("card_data", 3, Mutation::Append(r#","note":"paid with 5555-5555-5555-4444""#)),
-    fault("authentication_data", 3, Mutation::Tender(r#","cvv":"123""#)),
+    card("card_data", 6, Mutation::Tender(r#","token":"4111111111111111""#)),
+    card("card_data", 3, Mutation::Append(r#","note":"paid with 5555-5555-5555-4444""#)),
+    card("authentication_data", 3, Mutation::Tender(r#","cvv":"123""#)),
     fault("unknown_kind", 4, Mutation::Replace("kind", r#""sail""#)),
     fault("invalid_time", 4, Mutation::Replace("occurred_at", r#""2026-02-30T10:00:00Z""#)),
     fault("invalid_date", 4, Mutation::Replace("business_date", r#""2026-13-01""#)),
@@ -113,6 +119,15 @@ impl Fault {
             ticket -= fault.weight;
         }
         &FAULTS[0]
+    }
+
+    /// Returns what must become of it.
+    pub(super) fn expected(&self) -> ExpectedOutcome {
+        if self.is_parked {
+            ExpectedOutcome::Parked(self.code)
+        } else {
+            ExpectedOutcome::Refused(self.code)
+        }
     }
 
     /// Appends the bad event's text.

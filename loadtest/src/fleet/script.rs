@@ -53,7 +53,7 @@ impl Fleet {
             let fault = Fault::draw(&mut self.rng);
             fault.write(&header, text);
             self.states[terminal as usize].sequence += u64::from(fault.uses_number);
-            return (header.sequence, ExpectedOutcome::Refused(fault.code));
+            return (header.sequence, fault.expected());
         }
         self.states[terminal as usize].sequence = header.sequence;
         header.write(text);

@@ -212,7 +212,7 @@ fn bad_events_carry_no_effect_and_most_use_their_number() {
     let codes: BTreeSet<&str> = sent
         .iter()
         .filter_map(|sent| match sent.planned.expected {
-            ExpectedOutcome::Refused(code) => Some(code),
+            ExpectedOutcome::Parked(code) | ExpectedOutcome::Refused(code) => Some(code),
             ExpectedOutcome::Accepted => None,
         })
         .collect();

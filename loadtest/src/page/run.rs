@@ -264,12 +264,13 @@ fn counts(report: &Report, page: &mut Markup) {
 
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn outcomes(report: &Report, page: &mut Markup) {
-    let refused: u64 = report.refused.values().sum();
-    let all = (report.acknowledged + refused).max(1) as f64;
+    let not_counted = || report.parked.iter().chain(&report.refused);
+    let all = report.acknowledged + not_counted().map(|(_, events)| events).sum::<u64>();
+    let all = all.max(1) as f64;
     section(page, "Outcome by code", "");
     page.tag("table").open();
     let acknowledged = [("acknowledged", report.acknowledged, "bar")];
-    let codes = report.refused.iter().map(|(code, n)| (code.as_str(), *n, "bar refused"));
+    let codes = not_counted().map(|(code, n)| (code.as_str(), *n, "bar refused"));
     for (name, value, class) in acknowledged.into_iter().chain(codes) {
         page.tag("tr").open();
         page.tag("td").open();

@@ -60,6 +60,10 @@ impl Report {
         row(f, "copies of them", count(self.duplicates), false)?;
         row(f, "of them after later ones", count(self.late), false)?;
         row(f, "acknowledged", count(self.acknowledged), false)?;
+        row(f, "parked", count(self.parked.values().sum()), false)?;
+        for (code, number) in &self.parked {
+            row(f, format_args!("  {code}"), count(*number), false)?;
+        }
         row(f, "refused", count(self.refused.values().sum()), false)?;
         for (code, number) in &self.refused {
             row(f, format_args!("  {code}"), count(*number), false)?;
@@ -166,7 +170,7 @@ impl Verification {
 impl Display for UnexpectedOutcome {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { store, terminal, sequence, expected, code } = self;
-        let expected = expected.unwrap_or("acceptance");
+        let expected = expected.as_deref().unwrap_or("acceptance");
         let code = code.as_deref().unwrap_or("acceptance");
         write!(f, "{store}/{terminal}/{sequence}: expected {expected}, got {code}")
     }

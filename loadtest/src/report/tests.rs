@@ -88,7 +88,7 @@ async fn no_line_is_wider_than_sixty_columns_and_figures_have_units() {
         terminal: "12".to_owned(),
         sequence: 7,
         expected: None,
-        code: Some("card_data_suspected".to_owned()),
+        code: Some("refused for card_data".to_owned()),
     };
     let phases = report.phases.iter().map(|phase| PhaseReport {
         phase: "measured",

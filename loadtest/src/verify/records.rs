@@ -30,9 +30,16 @@ pub(super) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
-    /// Tells whether the record is an event, not a refusal marker or an operator's order.
+    /// Tells whether the record is an event that may count: no marker, parked event or operator's order.
     pub(super) fn is_event(&self) -> bool {
-        !matches!(&*self.kind, "tillrace.pos.refused" | "tillrace.pos.release")
+        !matches!(
+            &*self.kind,
+            "tillrace.pos.refused"
+                | "tillrace.pos.parked"
+                | "tillrace.pos.release"
+                | "tillrace.pos.dismiss"
+                | "tillrace.pos.mapping"
+        )
     }
 }
 

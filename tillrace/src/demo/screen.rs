@@ -20,10 +20,10 @@ impl Screen {
     /// The fleet is sending.
     pub(crate) fn sending(&self, progress: &client::Progress) {
         self.bar.set_prefix("selling");
-        self.bar.set_position(progress.acknowledged + progress.refused);
+        self.bar.set_position(progress.acknowledged + progress.not_counted);
         self.bar.set_message(format!(
-            "{} refused, {} sent again, {} sent twice",
-            count(progress.refused),
+            "{} parked or refused, {} sent again, {} sent twice",
+            count(progress.not_counted),
             count(progress.retries),
             count(progress.copies)
         ));
