@@ -14,7 +14,7 @@ use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
 use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_terminal_state};
-use super::super::windows::Delta;
+use super::super::windows::{Cell, Delta};
 use super::super::{VerdictTotals, days::PART_TERMINALS};
 use crate::decode::{Decoder, MAX_EVENT_BYTES};
 use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
@@ -199,10 +199,13 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     });
     let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
     let effect = StockEffect { stock, sold, returned, adjusted };
-    let delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
+    let mut delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
     let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
+    // A reason and a location have as many bytes as an SKU.
+    delta.cell = 1;
+    let cell = Cell { reason: sku.into(), location: sku.into() };
     let bytes = size(key, |text| {
-        writer.write(text, store, &delta, sku);
+        writer.write(text, store, &delta, &cell, sku);
     });
     fits("inventory.deltas.v1", "delta", bytes);
     let mut decimal = BytesMut::new();
