@@ -203,6 +203,12 @@ impl ControlTotals {
         *self.kinds.entry(kind).or_default() += 1;
     }
 
+    /// Returns how many kinds, currencies and tender types it has.
+    #[cfg(test)]
+    pub(super) fn lists(&self) -> (usize, usize, usize) {
+        (self.kinds.len(), self.sums.len(), self.tenders.len())
+    }
+
     /// Sets every sum and count to its longest value.
     #[cfg(test)]
     pub(super) fn overstate(&mut self) {
