@@ -172,6 +172,8 @@ pub(super) struct CountRecord<'a> {
     pub(super) sku: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) unit: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) quantity: Cow<'a, str>,
     #[serde(borrow)]

@@ -45,6 +45,7 @@ impl Partition {
                     store: &owner.name,
                     sku: line.sku,
                     unit: line.unit,
+                    location: event.details_of(line).location,
                     quantity: line.quantity,
                     counted_at: context.envelope.time.as_deref().unwrap_or_default(),
                     business_date: event.business_date,
