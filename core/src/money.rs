@@ -31,7 +31,7 @@ pub struct MoneyRule {
 }
 
 /// Kinds that hand over goods or services, take them back, or correct that.
-const TRADE: &[Kind] = &[
+pub const TRADE: &[Kind] = &[
     Kind::Sale,
     Kind::Return,
     Kind::Exchange,

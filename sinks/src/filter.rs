@@ -85,7 +85,7 @@ mod tests {
             filter.inspect(source, &mut found);
             found.errors().len()
         };
-        assert_eq!(faults(filter(&["sales", "x"], &[], &[]), Source::Transactions), 2);
+        assert_eq!(faults(filter(&["sales", "x-own"], &[], &[]), Source::Transactions), 2);
         assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Deltas), 1);
         assert_eq!(faults(filter(&["sale"], &[], &[]), Source::Transactions), 0);
         assert_eq!(faults(filter(&[], &["a\n"], &[""]), Source::Deltas), 2);
