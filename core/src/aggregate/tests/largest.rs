@@ -63,7 +63,9 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
         let text = serde_json::to_vec(&event).unwrap();
         day.control.add(&decoder.decode(&text).unwrap());
     }
-    Kind::ALL.into_iter().for_each(|kind| day.control.count(kind));
+    for kind in Kind::ALL {
+        day.control.count(kind);
+    }
     assert_eq!(day.control.lists(), (Kind::ALL.len(), 16, 64));
     day.control.overstate();
     store
