@@ -11,7 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{RejectCode, Rejection};
-use crate::event::{Event, Kind, LineType};
+use crate::event::{Event, Kind};
+use crate::money;
 
 /// The action when an event breaks a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
@@ -32,7 +33,7 @@ pub enum RuleAction {
 pub struct CheckRules {
     /// `totals.total` is the sum of what the lines say.
     pub totals: RuleAction,
-    /// The tenders add up to `totals.total`.
+    /// The tenders add up to `totals.total`, or where that is missing to the lines, with tip and rounding.
     pub tenders: RuleAction,
     /// `totals.line_count` is the number of lines, void ones included.
     pub line_count: RuleAction,
@@ -112,22 +113,23 @@ pub fn check(event: &Event<'_>, rules: &CheckRules) -> Result<CheckFlags, Reject
 /// Compares the total with the lines that count. True where an amount is missing.
 fn totals_agree(event: &Event<'_>) -> bool {
     let Some(total) = event.totals.and_then(|totals| totals.total) else { return true };
-    let mut sum = 0_i128;
-    for line in event.lines.iter().filter(|line| !line.void) {
-        let Some(amount) = line.amount else { return true };
-        let charged =
-            i128::from(amount) - i128::from(line.discount) + i128::from(line.tax_exclusive);
-        sum += if line.line_type == LineType::Return { -charged } else { charged };
-    }
-    let sum = if event.kind == Kind::PostVoid { -sum } else { sum };
-    event.lines.is_empty() || sum == i128::from(total)
+    event.lines.is_empty() || money::due(event).is_none_or(|due| due == i128::from(total))
 }
 
-/// Compares the tenders with the total. True where either is missing.
+/// Compares the tenders with the total and what is not in it: tip and rounding. True where either is missing.
+///
+/// A tender `rounding` says the opposite of `totals.rounding`, and makes up for itself.
 fn tenders_agree(event: &Event<'_>) -> bool {
-    let Some(total) = event.totals.and_then(|totals| totals.total) else { return true };
+    let totals = event.totals.unwrap_or_default();
+    let due = match totals.total {
+        Some(total) => Some(i128::from(total)),
+        None if event.lines.is_empty() && event.kind != Kind::TipAdjustment => None,
+        None => money::due(event),
+    };
+    let Some(due) = due else { return true };
+    let more = [totals.tip, totals.rounding].into_iter().flatten().map(i128::from).sum::<i128>();
     let sum: i128 = event.tenders.iter().map(|tender| i128::from(tender.amount)).sum();
-    event.tenders.is_empty() || sum == i128::from(total)
+    event.tenders.is_empty() || sum == due + more
 }
 
 /// Compares the line count with the lines sent, void ones included.
@@ -194,6 +196,47 @@ mod tests {
             ),
             "totals_mismatch,tenders_mismatch,line_count_mismatch"
         );
+    }
+
+    #[test]
+    fn rounding_and_tips_are_no_mismatch() {
+        for (totals, tenders) in [
+            (
+                r#"{"total":"5.35"}"#,
+                r#"{"type":"cash","amount":"5.40"},{"type":"rounding","amount":"-0.05"}"#,
+            ),
+            (r#"{"total":"5.35","rounding":"0.05"}"#, r#"{"type":"cash","amount":"5.40"}"#),
+            (r#"{"total":"5.35","tip":"1"}"#, r#"{"type":"card","amount":"6.35"}"#),
+            (r#"{"tip":"1","rounding":"-0.05"}"#, r#"{"type":"cash","amount":"6.30"}"#),
+            (
+                r#"{"total":"5.35"}"#,
+                r#"{"type":"cash","amount":"5.35","foreign":{"currency":"USD","amount":"6.00","rate":"0.8917"}}"#,
+            ),
+        ] {
+            let rest = format!(r#""totals":{totals},"tenders":[{tenders}]"#);
+            assert_eq!(flagged("sale", &rest), "", "{rest}");
+        }
+        let short = r#""totals":{"tip":"1"},"tenders":[{"type":"cash","amount":"5.35"}]"#;
+        assert_eq!(flagged("sale", short), "tenders_mismatch");
+    }
+
+    #[test]
+    fn what_is_paid_before_a_hand_over_is_compared_with_the_lines_that_take_it() {
+        let paid = |amount: &str| {
+            let more = format!(
+                r#""order":{{"id":"o"}},"lines":[{{"line":1,"type":"sale","sku":"a","quantity":"1","amount":"90"}},
+                {{"line":2,"type":"service","class":"payment_on_account","sku":"p","quantity":"1","amount":"20"}}],
+                "totals":{{"total":"20"}},"tenders":[{{"type":"card","amount":"{amount}"}}]"#
+            );
+            checked("order_placed", &more, CheckRules::default()).unwrap()
+        };
+        assert_eq!(paid("20"), "");
+        assert_eq!(paid("90"), "tenders_mismatch");
+        let tip = |tender: &str| {
+            let more = format!(r#""amount":"3","tenders":[{{"type":"card","amount":"{tender}"}}]"#);
+            checked("tip_adjustment", &more, CheckRules::default()).unwrap()
+        };
+        assert_eq!((&*tip("3"), &*tip("2")), ("", "tenders_mismatch"));
     }
 
     #[test]

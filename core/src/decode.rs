@@ -11,6 +11,7 @@
 //!
 //! Decoding is the first step of an event's path, in the gateway; the aggregator and sinks decode the journal with it again.
 
+mod details;
 mod fast_path;
 mod fields;
 mod header;
@@ -42,6 +43,12 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_LINES: usize = 2_000;
 /// Most tenders of an event.
 pub const MAX_TENDERS: usize = 100;
+/// Most amounts that an event declares.
+pub const MAX_DECLARATIONS: usize = 200;
+/// Most approvals of an event.
+pub const MAX_APPROVALS: usize = 32;
+/// Most components of a line.
+pub const MAX_COMPONENTS: usize = 100;
 
 /// Decodes events one after the other, in its own buffers.
 pub struct Decoder {

@@ -3,7 +3,16 @@
 //! This file holds types only. [`crate::decode`] makes them from bytes; the JSON names are those of
 //! `docs/schemas/event.v1.schema.json`.
 
-use serde::{Deserialize, Serialize};
+#[macro_use]
+mod wire_names;
+
+mod details;
+mod kind;
+
+use std::num::NonZeroU16;
+
+pub use details::{Declaration, EventDetails, Fiscal, Foreign, LineDetails};
+pub use kind::Kind;
 
 use crate::text::{Currency, Date, Decimal, Timestamp};
 
@@ -44,8 +53,15 @@ pub struct Event<'a> {
     pub tenders: Vec<Tender<'a>>,
     /// Totals as the terminal printed them.
     pub totals: Option<Totals>,
-    /// Amount of a cash movement (`paid_in`, `paid_out`, `loan`, `pickup`, `open`, `close`), minor units.
+    /// Amount of a movement of money (`paid_in`, `paid_out`, `loan`, `pickup`, `open`, `close`, `bank_deposit`) or the change of a
+    /// tip (`tip_adjustment`), minor units.
     pub amount: Option<i64>,
+    /// What a drawer, a safe or a bag was declared to hold, in the order sent.
+    pub declarations: Vec<Declaration<'a>>,
+    /// Details of those lines that have any: see [`Self::details_of`].
+    pub(crate) line_details: Vec<LineDetails<'a>>,
+    /// The event's own details, one at most; a list, so that its memory is used again.
+    pub(crate) details: Vec<EventDetails<'a>>,
     /// 128-bit content hash, version `h2`.
     pub hash: u128,
 }
@@ -64,9 +80,26 @@ impl Event<'_> {
             && TRADE_DAYS.contains(&self.business_date.0)
     }
 
+    /// Returns the details of one of its lines; all of them are absent on most lines.
+    pub fn details_of(&self, line: &Line<'_>) -> LineDetails<'_> {
+        let index = line.details.map(|number| usize::from(number.get()) - 1);
+        index.and_then(|index| self.line_details.get(index)).copied().unwrap_or_default()
+    }
+
+    /// Returns what few events have: reason, channel, session, order and fiscal block.
+    pub fn details(&self) -> EventDetails<'_> {
+        self.details.first().copied().unwrap_or_default()
+    }
+
     /// Returns the memory of the lists, empty, for [`Decoder::reuse`](crate::decode::Decoder::reuse).
     pub fn into_buffers(self) -> EventBuffers {
-        EventBuffers { lines: emptied(self.lines), tenders: emptied(self.tenders) }
+        EventBuffers {
+            lines: emptied(self.lines),
+            tenders: emptied(self.tenders),
+            declarations: emptied(self.declarations),
+            line_details: emptied(self.line_details),
+            details: emptied(self.details),
+        }
     }
 }
 
@@ -75,6 +108,9 @@ impl Event<'_> {
 pub struct EventBuffers {
     pub(crate) lines: Vec<Line<'static>>,
     pub(crate) tenders: Vec<Tender<'static>>,
+    pub(crate) declarations: Vec<Declaration<'static>>,
+    pub(crate) line_details: Vec<LineDetails<'static>>,
+    pub(crate) details: Vec<EventDetails<'static>>,
 }
 
 /// Empties a list and gives its elements another lifetime. Collecting from a vector's own elements
@@ -83,79 +119,6 @@ fn emptied<T, U>(list: Vec<T>) -> Vec<U> {
     list.into_iter().filter_map(|_| None).collect()
 }
 
-/// Gives an enum of the schema its names on the wire.
-macro_rules! wire_names {
-    ($enum:ident { $($variant:ident = $name:literal,)* }) => {
-        impl $enum {
-            /// All, in the order of the schema.
-            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$variant),*];
-
-            /// Returns the name on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $name,)*
-                }
-            }
-
-            /// Reads the name on the wire.
-            pub fn parse(name: &str) -> Option<Self> {
-                match name {
-                    $($name => Some(Self::$variant),)*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-/// Kinds of event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the variants are the words of the trade")]
-pub enum Kind {
-    Sale,
-    Return,
-    Exchange,
-    Void,
-    PostVoid,
-    Suspend,
-    Resume,
-    NoSale,
-    Training,
-    Open,
-    Close,
-    PaidIn,
-    PaidOut,
-    Loan,
-    Pickup,
-    InventoryAdjustment,
-    InventoryCount,
-    TransferOut,
-    TransferIn,
-}
-
-wire_names!(Kind {
-    Sale = "sale",
-    Return = "return",
-    Exchange = "exchange",
-    Void = "void",
-    PostVoid = "post_void",
-    Suspend = "suspend",
-    Resume = "resume",
-    NoSale = "no_sale",
-    Training = "training",
-    Open = "open",
-    Close = "close",
-    PaidIn = "paid_in",
-    PaidOut = "paid_out",
-    Loan = "loan",
-    Pickup = "pickup",
-    InventoryAdjustment = "inventory_adjustment",
-    InventoryCount = "inventory_count",
-    TransferOut = "transfer_out",
-    TransferIn = "transfer_in",
-});
-
 /// One line of a transaction.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line<'a> {
@@ -163,6 +126,8 @@ pub struct Line<'a> {
     pub line: u32,
     /// What the line is.
     pub line_type: LineType,
+    /// What kind of money its amount is.
+    pub class: LineClass,
     /// Stock-keeping unit, 1 to 64 bytes.
     pub sku: &'a str,
     /// GS1 trade item number, check digit verified.
@@ -189,22 +154,32 @@ pub struct Line<'a> {
     pub disposition: Disposition,
     /// Struck from the transaction: contributes nothing, whatever its sign.
     pub void: bool,
+    /// Where its details stand among those of the event, counted from 1.
+    pub(crate) details: Option<NonZeroU16>,
 }
 
-/// Types of line.
+impl Line<'_> {
+    /// Tells whether it has any of the details that [`Event::details_of`] returns.
+    #[inline]
+    pub fn has_details(&self) -> bool {
+        self.details.is_some()
+    }
+}
+
+/// Types of line: what becomes of the goods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LineType {
     /// Goods sold.
     Sale,
     /// Goods brought back.
     Return,
-    /// Sold but not stocked: services, deposits, gift cards, fees.
+    /// Charged but not stocked: services, deposits, gift cards, fees.
     Service,
     /// A signed correction of stock.
     Adjustment,
     /// An absolute count of stock.
     Count,
-    /// Goods moved between stores.
+    /// Goods moved: between stores, between places in a store, from or to a vendor.
     Transfer,
 }
 
@@ -216,6 +191,39 @@ wire_names!(LineType {
     Count = "count",
     Transfer = "transfer",
 });
+
+/// Classes of line: what kind of money its amount is. [`crate::money`] says what each adds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the variants are the words of the trade")]
+pub enum LineClass {
+    Merchandise,
+    Service,
+    Deposit,
+    Fee,
+    Tip,
+    Donation,
+    GiftCard,
+    PaymentOnAccount,
+}
+
+wire_names!(LineClass {
+    Merchandise = "merchandise",
+    Service = "service",
+    Deposit = "deposit",
+    Fee = "fee",
+    Tip = "tip",
+    Donation = "donation",
+    GiftCard = "gift_card",
+    PaymentOnAccount = "payment_on_account",
+});
+
+impl LineClass {
+    /// Returns the class of a line that states none.
+    #[inline]
+    pub fn default_of(line_type: LineType) -> Self {
+        if line_type == LineType::Service { Self::Service } else { Self::Merchandise }
+    }
+}
 
 /// What becomes of returned goods; only `Restock` adds to stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -259,6 +267,10 @@ pub struct Tender<'a> {
     pub token: Option<&'a str>,
     /// Last four digits of a card.
     pub last_four: Option<&'a str>,
+    /// Token of the account, where it is stored value: a gift card, a store credit, a wallet of the retailer's own.
+    pub stored_value: Option<&'a str>,
+    /// What was handed over, where it is money of another currency than the event's.
+    pub foreign: Option<Foreign>,
 }
 
 /// Totals as the terminal printed them; amounts in minor units.
@@ -270,4 +282,8 @@ pub struct Totals {
     pub taxes: Option<i64>,
     pub total: Option<i64>,
     pub line_count: Option<u32>,
+    /// The tip that is no line; it is not in `total`.
+    pub tip: Option<i64>,
+    /// What rounding of cash added to the sum due; it is not in `total`.
+    pub rounding: Option<i64>,
 }

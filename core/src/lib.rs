@@ -17,6 +17,8 @@ pub mod check;
 
 pub mod stock;
 
+pub mod money;
+
 pub mod envelope;
 
 pub mod intern;

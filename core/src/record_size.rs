@@ -6,7 +6,7 @@
 //! `docs/RECORDS.md` shows.
 
 /// The least `frame_bytes` of a local log on which the aggregator runs: half of it is a flush, of which the last event may be as much
-/// as 6 MiB (2,000 lines of different goods).
+/// as 7 MiB (2,000 lines of different goods, each moved from one location to another).
 pub const LEAST_FRAME_BYTES: usize = 16 << 20;
 
 /// Most bytes of a record of the journal that the aggregator reads as an event: the largest event, and its envelope.

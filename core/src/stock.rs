@@ -1,7 +1,8 @@
 //! The table of what an event does to stock.
 //!
 //! Kind × line type → sign of the effect on stock and on each column of a delta. The fold and the documentation use it. A pair
-//! that is not in the table moves nothing.
+//! that is not in the table moves nothing. A `stock_move` nets to nothing in its store: [`relocation`] says what it does to
+//! the stock of the two locations. What the amounts count as is [`crate::money`]'s.
 
 use crate::event::{Disposition, Kind, Line, LineType};
 
@@ -14,7 +15,7 @@ pub struct StockEffect {
     pub sold: i64,
     /// Quantity returned; negative when a return is reversed.
     pub returned: i64,
-    /// Quantity adjusted or transferred.
+    /// Quantity adjusted, transferred, received or returned to a vendor.
     pub adjusted: i64,
 }
 
@@ -41,7 +42,7 @@ const fn rule(kind: Kind, line_type: LineType, signs: [i64; 4]) -> StockRule {
 }
 
 /// Every pair that moves stock: signs for stock, sold, returned, adjusted.
-pub const TABLE: [StockRule; 11] = [
+pub const TABLE: [StockRule; 21] = [
     rule(Kind::Sale, LineType::Sale, [-1, 1, 0, 0]),
     rule(Kind::Sale, LineType::Return, [1, 0, 1, 0]),
     rule(Kind::Return, LineType::Return, [1, 0, 1, 0]),
@@ -53,7 +54,28 @@ pub const TABLE: [StockRule; 11] = [
     rule(Kind::TransferOut, LineType::Transfer, [-1, 0, 0, -1]),
     rule(Kind::TransferIn, LineType::Transfer, [1, 0, 0, 1]),
     rule(Kind::InventoryCount, LineType::Count, [0, 0, 0, 0]),
+    rule(Kind::GoodsReceipt, LineType::Transfer, [1, 0, 0, 1]),
+    rule(Kind::VendorReturn, LineType::Transfer, [-1, 0, 0, -1]),
+    rule(Kind::StockMove, LineType::Transfer, [0, 0, 0, 0]),
+    rule(Kind::OrderHandedOver, LineType::Sale, [-1, 1, 0, 0]),
+    rule(Kind::OrderHandedOver, LineType::Return, [1, 0, 1, 0]),
+    rule(Kind::LayawayHandedOver, LineType::Sale, [-1, 1, 0, 0]),
+    rule(Kind::LayawayHandedOver, LineType::Return, [1, 0, 1, 0]),
+    rule(Kind::Correction, LineType::Sale, [-1, 1, 0, 0]),
+    rule(Kind::Correction, LineType::Return, [1, 0, 1, 0]),
+    rule(Kind::Correction, LineType::Adjustment, [1, 0, 0, 1]),
 ];
+
+/// The table by kind and type of line.
+const BY_KIND: [[Option<StockRule>; LineType::ALL.len()]; Kind::ALL.len()] = {
+    let mut by_kind = [[None; LineType::ALL.len()]; Kind::ALL.len()];
+    let mut row = 0;
+    while row < TABLE.len() {
+        by_kind[TABLE[row].kind as usize][TABLE[row].line_type as usize] = Some(TABLE[row]);
+        row += 1;
+    }
+    by_kind
+};
 
 /// Returns what a line does to the stock of its store.
 ///
@@ -62,11 +84,8 @@ pub fn effect(kind: Kind, line: &Line<'_>) -> StockEffect {
     if line.void {
         return StockEffect::default();
     }
-    let Some(rule) =
-        TABLE.iter().find(|rule| rule.kind == kind && rule.line_type == line.line_type)
-    else {
-        return StockEffect::default();
-    };
+    let rule = BY_KIND.get(kind as usize).and_then(|rules| rules.get(line.line_type as usize));
+    let Some(Some(rule)) = rule else { return StockEffect::default() };
     let quantity = line.quantity.0;
     let restocked = line.line_type != LineType::Return || line.disposition == Disposition::Restock;
     StockEffect {
@@ -75,6 +94,13 @@ pub fn effect(kind: Kind, line: &Line<'_>) -> StockEffect {
         returned: rule.returned * quantity,
         adjusted: rule.adjusted * quantity,
     }
+}
+
+/// Returns what a line of a `stock_move` adds at the location that the goods come to; it takes the same from the one they leave.
+pub fn relocation(kind: Kind, line: &Line<'_>) -> Option<StockEffect> {
+    let is_move = kind == Kind::StockMove && line.line_type == LineType::Transfer && !line.void;
+    let quantity = line.quantity.0;
+    is_move.then(|| StockEffect { stock: quantity, adjusted: quantity, ..StockEffect::default() })
 }
 
 /// Tells whether a line is an absolute count, which no delta may contain.
@@ -90,7 +116,7 @@ mod tests {
     fn effects(kind: &str, line: &str) -> [i64; 4] {
         let text = format!(
             r#"{{"store":"1","terminal":"2","event_id":"3","kind":"{kind}","occurred_at":"2026-11-27T08:15:30Z",
-            "business_date":"2026-11-27","reference":{{"sequence":1,"transfer_id":"t"}},
+            "business_date":"2026-11-27","reference":{{"sequence":1,"transfer_id":"t"}},"order":{{"id":"o"}},
             "lines":[{{"line":1,"sku":"a",{line}}}]}}"#
         );
         let mut decoder = Decoder::new();
@@ -139,6 +165,23 @@ mod tests {
             ("inventory_count", r#""type":"count","quantity":"9""#, [0; 4]),
             ("transfer_out", r#""type":"transfer","quantity":"3""#, [-3_000, 0, 0, -3_000]),
             ("transfer_in", r#""type":"transfer","quantity":"3""#, [3_000, 0, 0, 3_000]),
+            ("goods_receipt", r#""type":"transfer","quantity":"3""#, [3_000, 0, 0, 3_000]),
+            ("vendor_return", r#""type":"transfer","quantity":"3""#, [-3_000, 0, 0, -3_000]),
+            (
+                "stock_move",
+                r#""type":"transfer","quantity":"3","location":"a","to_location":"b""#,
+                [0; 4],
+            ),
+            ("order_placed", r#""type":"sale","quantity":"3""#, [0; 4]),
+            ("order_picked", r#""type":"sale","quantity":"3""#, [0; 4]),
+            ("order_handed_over", r#""type":"sale","quantity":"3""#, [-3_000, 3_000, 0, 0]),
+            ("order_cancelled", r#""type":"return","quantity":"3""#, [0; 4]),
+            ("layaway_placed", r#""type":"sale","quantity":"3""#, [0; 4]),
+            ("layaway_handed_over", r#""type":"sale","quantity":"3""#, [-3_000, 3_000, 0, 0]),
+            ("correction", r#""type":"sale","quantity":"-3""#, [3_000, -3_000, 0, 0]),
+            ("correction", r#""type":"return","quantity":"-3""#, [-3_000, 0, -3_000, 0]),
+            ("correction", r#""type":"adjustment","quantity":"-3""#, [-3_000, 0, 0, -3_000]),
+            ("x-own", r#""type":"sale","quantity":"3""#, [0; 4]),
         ];
         for (kind, line, expected) in cases {
             assert_eq!(effects(kind, line), expected, "{kind} {line}");
@@ -158,6 +201,9 @@ mod tests {
             let same =
                 |other: &&StockRule| (other.kind, other.line_type) == (rule.kind, rule.line_type);
             assert_eq!(TABLE.iter().position(|other| same(&other)), Some(index));
+        }
+        for (index, line_type) in LineType::ALL.into_iter().enumerate() {
+            assert_eq!(line_type as usize, index, "the table is indexed by the type");
         }
     }
 }

@@ -61,13 +61,23 @@ mod event {
     const MADE: &str = "Do not edit it here.\n";
 
     /// Parts of an event that are objects, and so get types of their own in generated clients.
-    const OBJECTS: [(&str, &str); 6] = [
+    const OBJECTS: [(&str, &str); 16] = [
         ("reference", "Reference"),
         ("line", "Line"),
         ("discount", "Discount"),
         ("tax", "Tax"),
         ("tender", "Tender"),
         ("totals", "Totals"),
+        ("session", "Session"),
+        ("order", "Order"),
+        ("fiscal", "Fiscal"),
+        ("approval", "Approval"),
+        ("declaration", "Declaration"),
+        ("component", "Component"),
+        ("age_check", "AgeCheck"),
+        ("tax_exemption", "TaxExemption"),
+        ("stored_value", "StoredValue"),
+        ("foreign", "Foreign"),
     ];
 
     /// Generators know neither relative files nor schemas of `null`, and of `if` they make types that nobody can fill in.
@@ -108,7 +118,10 @@ mod event {
     /// A member as a sender fills it in.
     fn for_senders(member: &Value, schema: &Value) -> Value {
         let mut made = member.clone();
-        if let Some(choices) = member.get("anyOf").and_then(Value::as_array) {
+        // Choices without null are those of a text, which generators take as one.
+        if let Some(choices) = member.get("anyOf").and_then(Value::as_array)
+            && choices.iter().any(|choice| choice["type"] == "null")
+        {
             let choice = choices.iter().find(|choice| choice["type"] != "null").unwrap();
             made = merged(&made, for_senders(choice, schema), "anyOf");
         }

@@ -85,7 +85,7 @@ mod tests {
             filter.inspect(source, &mut found);
             found.errors().len()
         };
-        assert_eq!(faults(filter(&["sales", "x"], &[], &[]), SourceTopic::Transactions), 2);
+        assert_eq!(faults(filter(&["sales", "x-own"], &[], &[]), SourceTopic::Transactions), 2);
         assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Deltas), 1);
         assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Transactions), 0);
         assert_eq!(faults(filter(&[], &["a\n"], &[""]), SourceTopic::Deltas), 2);

@@ -20,11 +20,16 @@ macro_rules! samples {
 }
 
 /// Every sample by its name.
-const SAMPLES: [(&str, &str); 30] = samples![
-    "close" "exchange" "inventory-adjustment" "inventory-count" "loan" "no-sale" "open" "paid-in" "paid-out" "pickup"
-    "post-void" "resume" "return" "return-blind" "sale" "sale-after-midnight" "sale-exclusive-tax" "sale-jpy" "sale-kwd"
-    "sale-minimal" "sale-weighed" "sale-with-negative-void-line" "sale-with-return" "sale-with-unknown-members" "suspend"
-    "training" "transfer-in" "transfer-out" "void" "void-negative"
+const SAMPLES: [(&str, &str); 55] = samples![
+    "bank-deposit" "close" "correction" "exchange" "goods-receipt" "inventory-adjustment" "inventory-count"
+    "layaway-cancelled" "layaway-handed-over" "layaway-paid" "layaway-placed" "loan" "no-sale" "open"
+    "order-cancelled" "order-handed-over" "order-paid" "order-picked" "order-placed" "paid-in" "paid-out" "pickup"
+    "post-void" "resume" "return" "return-blind" "sale" "sale-after-midnight" "sale-cash-rounding"
+    "sale-cash-rounding-tender" "sale-exclusive-tax" "sale-fiscal" "sale-foreign-currency" "sale-gift-card"
+    "sale-jpy" "sale-kwd" "sale-line-details" "sale-minimal" "sale-stored-value" "sale-tip" "sale-weighed"
+    "sale-with-negative-void-line" "sale-with-return" "sale-with-unknown-members" "stock-move" "suspend"
+    "till-declaration" "tip-adjustment" "training" "transfer-in" "transfer-out" "vendor-return" "void"
+    "void-negative" "x-own"
 ];
 
 /// Prints the sample of that name.

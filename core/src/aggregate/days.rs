@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::event::{Event, Kind, LineType};
+use crate::event::{Event, Kind};
+use crate::money::{self, MoneyEffect};
 use crate::text::{Currency, Date};
 
 #[cfg(test)]
@@ -71,6 +72,61 @@ struct CurrencyTotals {
     returns: i128,
     discounts: i128,
     taxes: i128,
+    #[serde(default)]
+    liabilities_issued: i128,
+    #[serde(default)]
+    liabilities_redeemed: i128,
+    #[serde(default)]
+    pass_through: i128,
+    #[serde(default)]
+    tips: i128,
+    #[serde(default)]
+    rounding: i128,
+}
+
+impl CurrencyTotals {
+    fn of(currency: Currency) -> Self {
+        Self {
+            currency,
+            exponent: currency.exponent(),
+            sales: 0,
+            returns: 0,
+            discounts: 0,
+            taxes: 0,
+            liabilities_issued: 0,
+            liabilities_redeemed: 0,
+            pass_through: 0,
+            tips: 0,
+            rounding: 0,
+        }
+    }
+
+    /// Returns the sums by their names, in the order in which they are written.
+    fn by_name(&self) -> [(&'static str, i128); 9] {
+        [
+            ("sales", self.sales),
+            ("returns", self.returns),
+            ("discounts", self.discounts),
+            ("taxes", self.taxes),
+            ("liabilities_issued", self.liabilities_issued),
+            ("liabilities_redeemed", self.liabilities_redeemed),
+            ("pass_through", self.pass_through),
+            ("tips", self.tips),
+            ("rounding", self.rounding),
+        ]
+    }
+
+    fn add(&mut self, effect: MoneyEffect) {
+        self.sales += effect.sales;
+        self.returns += effect.returns;
+        self.discounts += effect.discounts;
+        self.taxes += effect.taxes;
+        self.liabilities_issued += effect.liabilities_issued;
+        self.liabilities_redeemed += effect.liabilities_redeemed;
+        self.pass_through += effect.pass_through;
+        self.tips += effect.tips;
+        self.rounding += effect.rounding;
+    }
 }
 
 /// One tender type in one currency, minor units.
@@ -96,35 +152,20 @@ impl ControlTotals {
     /// Adds a counted event.
     pub(super) fn add(&mut self, event: &Event<'_>) {
         *self.kinds.entry(event.kind).or_default() += 1;
-        let sign = match event.kind {
-            Kind::Sale | Kind::Return | Kind::Exchange => 1,
-            Kind::PostVoid => -1,
-            _ => return,
-        };
+        if money::sign(event.kind) == 0 {
+            return;
+        }
         let Some(currency) = event.currency else { return };
-        self.add_lines(event, currency, sign);
+        match self.sums(currency) {
+            Some(sums) => sums.add(money::effect(event)),
+            None => self.truncated = true,
+        }
         self.add_tenders(event, currency);
     }
 
-    fn add_lines(&mut self, event: &Event<'_>, currency: Currency, sign: i128) {
-        let Some(sums) = self.sums(currency) else {
-            self.truncated = true;
-            return;
-        };
-        for line in event.lines.iter().filter(|line| !line.void) {
-            let amount = sign * i128::from(line.amount.unwrap_or(0));
-            let returned = line.line_type == LineType::Return;
-            let side = if returned { &mut sums.returns } else { &mut sums.sales };
-            *side += amount;
-            let direction = if returned { -sign } else { sign };
-            sums.discounts += direction * i128::from(line.discount);
-            let taxes = i128::from(line.tax_exclusive) + i128::from(line.tax_inclusive);
-            sums.taxes += direction * taxes;
-        }
-    }
-
+    /// Adds the tenders by their types; rounding is none, but a sum of its own.
     fn add_tenders(&mut self, event: &Event<'_>, currency: Currency) {
-        for tender in &event.tenders {
+        for tender in event.tenders.iter().filter(|tender| !money::is_rounding(tender)) {
             let index = self.tenders.binary_search_by(|known| {
                 known.currency.cmp(&currency).then_with(|| (*known.tender).cmp(tender.tender_type))
             });
@@ -149,16 +190,7 @@ impl ControlTotals {
             Ok(index) => index,
             Err(_) if self.sums.len() >= CURRENCIES => return None,
             Err(index) => {
-                let exponent = currency.exponent();
-                let none = CurrencyTotals {
-                    currency,
-                    exponent,
-                    sales: 0,
-                    returns: 0,
-                    discounts: 0,
-                    taxes: 0,
-                };
-                self.sums.insert(index, none);
+                self.sums.insert(index, CurrencyTotals::of(currency));
                 index
             }
         };
@@ -171,21 +203,38 @@ impl ControlTotals {
         *self.kinds.entry(kind).or_default() += 1;
     }
 
+    /// Returns how many kinds, currencies and tender types it has.
+    #[cfg(test)]
+    pub(super) fn lists(&self) -> (usize, usize, usize) {
+        (self.kinds.len(), self.sums.len(), self.tenders.len())
+    }
+
     /// Sets every sum and count to its longest value.
     #[cfg(test)]
     pub(super) fn overstate(&mut self) {
         self.kinds.values_mut().for_each(|count| *count = u64::MAX);
         for sums in &mut self.sums {
-            for sum in [&mut sums.sales, &mut sums.returns, &mut sums.discounts, &mut sums.taxes] {
-                *sum = i128::MIN;
-            }
+            let CurrencyTotals { currency, exponent, .. } = *sums;
+            *sums = CurrencyTotals {
+                currency,
+                exponent,
+                sales: i128::MIN,
+                returns: i128::MIN,
+                discounts: i128::MIN,
+                taxes: i128::MIN,
+                liabilities_issued: i128::MIN,
+                liabilities_redeemed: i128::MIN,
+                pass_through: i128::MIN,
+                tips: i128::MIN,
+                rounding: i128::MIN,
+            };
         }
         self.tenders.iter_mut().for_each(|tender| tender.amount = i128::MIN);
     }
 
     /// Returns its most bytes in a record.
     pub(super) fn written_bytes(&self) -> usize {
-        1_024 + 256 * self.sums.len() + 256 * self.tenders.len()
+        2_048 + 640 * self.sums.len() + 256 * self.tenders.len()
     }
 }
 

@@ -11,7 +11,7 @@ use tillrace_log::{Offset, Partition};
 
 use super::json_text::{integer, put};
 use super::store::Store;
-use super::windows::{Delta, Unit};
+use super::windows::{Cell, Delta, Unit};
 use crate::stock::StockEffect;
 use crate::text::{Date, Decimal, Timestamp, escape, is_number, percent_encode};
 
@@ -36,6 +36,8 @@ pub(super) struct DeltaWriter {
     window: WindowText,
     store: StoreText,
     delta_text: DeltaText,
+    /// `/reason/location`, encoded, and the members; both empty where there is neither.
+    cell: [Vec<u8>; 2],
     sku: String,
 }
 
@@ -56,10 +58,10 @@ struct StoreText {
     members: Vec<u8>,
 }
 
-/// The text around the SKU in deltas of one window, store and unit, as those of one event mostly are.
+/// The text around the SKU in deltas of one window, store, unit and cell, as those of one event mostly are.
 #[derive(Debug, Default)]
 struct DeltaText {
-    of: Option<(i64, Date, u32, Unit)>,
+    of: Option<(i64, Date, u32, Unit, u16)>,
     /// From the start of a record to the SKU in its id; the key begins within.
     before: Vec<u8>,
     key: usize,
@@ -81,7 +83,8 @@ impl DeltaWriter {
         put(&mut source, format_args!(r#""to_offset":{to_offset},"tenant":""#));
         let (window, store) = (WindowText::default(), StoreText::default());
         let (delta_text, sku) = (DeltaText::default(), String::new());
-        Self { window_seconds, head, source, window, store, delta_text, sku }
+        let cell = [Vec::new(), Vec::new()];
+        Self { window_seconds, head, source, window, store, delta_text, cell, sku }
     }
 
     /// Writes one delta; returns the range of its key in the text.
@@ -90,9 +93,10 @@ impl DeltaWriter {
         text: &mut BytesMut,
         store: &Store,
         delta: &Delta,
+        cell: &Cell,
         sku: &str,
     ) -> Range<usize> {
-        self.update_common(store, delta);
+        self.update_common(store, delta, cell);
         let DeltaText { before, key, between, behind, .. } = &self.delta_text;
         // Most SKUs are digits, which neither a key nor JSON escapes.
         let is_number = is_number(sku.as_bytes());
@@ -120,8 +124,8 @@ impl DeltaWriter {
     }
 
     /// Formats the common parts of a delta that differ from those of the last one.
-    fn update_common(&mut self, store: &Store, delta: &Delta) {
-        let of = Some((delta.window_start, delta.date, delta.store, delta.unit));
+    fn update_common(&mut self, store: &Store, delta: &Delta, cell: &Cell) {
+        let of = Some((delta.window_start, delta.date, delta.store, delta.unit, delta.cell));
         if self.delta_text.of == of {
             return;
         }
@@ -131,13 +135,37 @@ impl DeltaWriter {
         if self.store.of != Some(delta.store) {
             self.store.set(&self.source, delta.store, store);
         }
+        self.set_cell(cell);
         let (window, store, delta_text) = (&self.window, &self.store, &mut self.delta_text);
+        let [in_id, members] = &self.cell;
         delta_text.of = of;
         let unit = delta.unit();
         fill(&mut delta_text.before, [&self.head, &window.in_id, &store.key]);
         delta_text.key = self.head.len() + window.in_id.len();
-        fill(&mut delta_text.between, [b"/", unit, &store.members]);
-        fill(&mut delta_text.behind, [br#"","unit":""#, unit, &window.members]);
+        fill(&mut delta_text.between, [b"/", unit, in_id, &store.members]);
+        fill(&mut delta_text.behind, [br#"","unit":""#, unit, members, &window.members]);
+    }
+
+    fn set_cell(&mut self, cell: &Cell) {
+        let Cell { reason, location } = cell;
+        let [in_id, members] = &mut self.cell;
+        in_id.clear();
+        members.clear();
+        if reason.is_empty() && location.is_empty() {
+            return;
+        }
+        for (text, name) in
+            [(reason, br#"","reason":""#.as_slice()), (location, br#"","location":""#)]
+        {
+            self.sku.clear();
+            percent_encode(text, &mut self.sku);
+            in_id.push(b'/');
+            in_id.extend_from_slice(self.sku.as_bytes());
+            if !text.is_empty() {
+                members.extend_from_slice(name);
+                escape(members, text);
+            }
+        }
     }
 }
 
@@ -228,6 +256,10 @@ mod tests {
         store: &'a str,
         sku: &'a str,
         unit: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        reason: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        location: &'a str,
         #[serde(serialize_with = "as_text")]
         window_start: Timestamp,
         window_seconds: u32,
@@ -248,15 +280,25 @@ mod tests {
         to.collect_str(value)
     }
 
-    fn by_serde(flush: FlushRange<'_>, store: &Store, delta: &Delta, sku: &str) -> String {
+    fn by_serde(
+        flush: FlushRange<'_>,
+        store: &Store,
+        (delta, cell): (&Delta, &Cell),
+        sku: &str,
+    ) -> String {
         let unit = std::str::from_utf8(delta.unit()).unwrap();
         let key = crate::topics::key(&[&store.tenant, &store.name, sku]);
         let window_start = Timestamp::from_millis(delta.window_start * 1_000);
         let FlushRange { generation, partition, from_offset, to_offset, window_seconds } = flush;
         let offsets = format!("{partition}:{from_offset}:{to_offset}");
         let date = delta.date;
+        let Cell { reason, location } = cell;
+        let cell = match (&**reason, &**location) {
+            ("", "") => String::new(),
+            (reason, location) => format!("/{}", crate::topics::key(&[reason, location])),
+        };
         let record = DeltaRecord {
-            id: format!("{generation}:{offsets}:{window_start}:{date}:{key}/{unit}"),
+            id: format!("{generation}:{offsets}:{window_start}:{date}:{key}/{unit}{cell}"),
             generation,
             partition,
             from_offset,
@@ -265,6 +307,8 @@ mod tests {
             store: &store.name,
             sku,
             unit,
+            reason,
+            location,
             window_start,
             window_seconds,
             business_date: date,
@@ -289,10 +333,13 @@ mod tests {
             [stock, sold, returned] in [quantity(), quantity(), quantity()],
             adjusted in quantity(),
             unit in prop_oneof![Just(*b"C62\0"), Just(*b"KG\0\0")],
+            cell in 0..4_u16,
             events: u32,
         ) -> Delta {
             let effect = StockEffect { stock, sold, returned, adjusted };
-            Delta::sample(store, window * 60, Date(date), unit, effect, events)
+            let mut delta = Delta::sample(store, window * 60, Date(date), unit, effect, events);
+            delta.cell = cell;
+            delta
         }
     }
 
@@ -304,6 +351,7 @@ mod tests {
         #[test]
         fn serde_writes_the_same_bytes(
             names in prop::collection::vec((name(), name()), 3),
+            words in prop::collection::vec(name(), 2),
             deltas in prop::collection::vec((delta(), prop_oneof![name(), "[0-9]{1,18}"]), 1..20),
             [from_offset, to_offset] in [any::<u64>(), any::<u64>()],
             partition: u32,
@@ -311,12 +359,16 @@ mod tests {
             let generation = "0b1f\"-4";
             let flush = FlushRange { generation, partition, from_offset, to_offset, window_seconds: 60 };
             let stores: Vec<Store> = names.iter().map(|(t, s)| Store::new(t, s)).collect();
+            let [one, other] = [words[0].as_str(), words[1].as_str()];
+            let cells = [("", ""), (one, ""), ("", one), (one, other)]
+                .map(|(reason, location)| Cell { reason: reason.into(), location: location.into() });
             let (mut writer, mut text) = (DeltaWriter::new(flush), BytesMut::new());
             for (delta, sku) in &deltas {
                 let store = &stores[delta.store as usize];
                 let from = text.len();
-                let key = writer.write(&mut text, store, delta, sku);
-                let expected = by_serde(flush, store, delta, sku);
+                let cell = &cells[usize::from(delta.cell)];
+                let key = writer.write(&mut text, store, delta, cell, sku);
+                let expected = by_serde(flush, store, (delta, cell), sku);
                 prop_assert_eq!(std::str::from_utf8(&text[from..]).unwrap(), &expected);
                 let named = crate::topics::key(&[&store.tenant, &store.name, sku]);
                 prop_assert_eq!(&text[key], named.as_bytes());

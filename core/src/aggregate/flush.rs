@@ -81,7 +81,8 @@ impl Partition {
             window_seconds: self.rules.window_seconds,
         });
         let write = |text: &mut BytesMut, (delta, sku): (&Delta, &str)| {
-            writer.write(text, &self.stores[delta.store as usize], delta, sku)
+            let cell = self.buffer.windows.cell_of(delta);
+            writer.write(text, &self.stores[delta.store as usize], delta, cell, sku)
         };
         arena.keyed(self.buffer.windows.iter(), write, |key, value| {
             rows.push(self.row(&topics.deltas, key, Some(value)));

@@ -4,6 +4,7 @@
 //! changes, so that an unreadable one changes nothing; it is quarantined.
 
 mod decide;
+mod movements;
 
 use tillrace_log::{Entry, LogError, Offset};
 
@@ -13,20 +14,16 @@ use super::json_text::write_json;
 use super::ledger::Decision;
 use super::partition::Partition;
 use super::quarantine::QuarantineLookup;
-use super::records::{ConflictRecord, CountRecord};
+use super::records::ConflictRecord;
 use super::unreadable::{self, UnreadableReason};
 use super::verdict::{QuarantineReason, Verdict};
-use super::windows::{WindowKey, window_start};
 use crate::decode::Decoder;
 use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
 use crate::event::Event;
-use crate::stock::{StockEffect, effect, is_count};
 use crate::topics::Topics;
 
 /// The text between the attributes of the envelope and the event.
 const BEFORE_DATA: usize = br#","data":"#.len();
-/// Most bytes of a delta besides its names.
-const DELTA_BYTES: usize = 640;
 /// Most bytes of a new amendment besides its names.
 const AMENDMENT_BYTES: usize = 2_048;
 
@@ -256,46 +253,6 @@ impl Partition {
         self.mark_part(store, date, change);
         if let Some(moved) = change.moved {
             self.mark_days(store, terminal, |days| days.behind(moved).collect());
-        }
-    }
-
-    fn move_stock(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) {
-        let EventContext { store, event, .. } = *context;
-        let key = WindowKey {
-            store,
-            date: event.business_date,
-            window_start: window_start(event.occurred_at, self.rules.window_seconds),
-            source: context.offset,
-        };
-        let names = {
-            let store = &self.stores[store as usize];
-            3 * store.key.len() + 2 * (store.tenant.len() + store.name.len())
-        };
-        for line in &event.lines {
-            let effect = effect(event.kind, line);
-            if effect != StockEffect::default()
-                && self.buffer.windows.add(key, line.sku, line.unit, effect)
-            {
-                self.buffer.size.add(1, DELTA_BYTES + names + 9 * line.sku.len());
-            }
-            if is_count(event.kind, line) {
-                let owner = &self.stores[store as usize];
-                let record = CountRecord {
-                    partition: self.number,
-                    offset: context.offset,
-                    line: line.line,
-                    tenant: &owner.tenant,
-                    store: &owner.name,
-                    sku: line.sku,
-                    unit: line.unit,
-                    quantity: line.quantity,
-                    counted_at: context.envelope.time.as_deref().unwrap_or_default(),
-                    business_date: event.business_date,
-                };
-                let key = crate::topics::key(&[&owner.tenant, &owner.name, line.sku]);
-                let value = output.arena.json(&record);
-                self.buffer.push_row(&output.topics.counts, key.into(), Some(value));
-            }
         }
     }
 

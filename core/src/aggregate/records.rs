@@ -21,6 +21,9 @@ pub(super) struct CountRecord<'a> {
     pub(super) store: &'a str,
     pub(super) sku: &'a str,
     pub(super) unit: &'a str,
+    /// Stock location that was counted, where the line names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) location: Option<&'a str>,
     #[serde(serialize_with = "as_text")]
     pub(super) quantity: Decimal,
     pub(super) counted_at: &'a str,

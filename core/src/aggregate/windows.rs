@@ -1,8 +1,10 @@
 //! Stock effects folded into event-time windows, for one flush.
 //!
-//! Store, SKU, unit, window start and business date identify a delta. It does not outlive the flush: a late event is part of
+//! Store, SKU, unit, window start and business date identify a delta, and reason and stock location where a line has them. It does not outlive the flush: a late event is part of
 //! a later delta for its old window. The SKUs of all deltas are in one buffer that is cleared, not freed, so that after
 //! warm-up a line costs one lookup and no allocation. [`crate::stock`] says what a line does to stock.
+
+use std::collections::HashMap;
 
 use tillrace_log::Offset;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -14,6 +16,9 @@ use crate::text::{Date, Timestamp, shorter};
 /// The sum at which a flush is due, so that no later line can overflow it: one event moves at most 2,000 lines of 10^12
 /// millionths.
 const LARGEST_SUM: u64 = 1 << 62;
+/// Cells at which a flush is due, so that no later event can bring more than 16 bits can tell: it has at most 2,000 lines, each of
+/// two.
+const MANY_CELLS: usize = 60_000;
 
 /// What one SKU did in one window, within one flush.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +26,7 @@ pub(super) struct Delta {
     pub(super) store: u32,
     sku_at: u32,
     sku_bytes: u8,
+    pub(super) cell: u16,
     pub(super) unit: Unit,
     pub(super) date: Date,
     /// Seconds since the Unix epoch.
@@ -33,6 +39,13 @@ pub(super) struct Delta {
 /// A unit's letters, zeros behind them.
 pub(super) type Unit = [u8; 4];
 
+/// Why and where stock moved, within its store.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct Cell {
+    pub(super) reason: Box<str>,
+    pub(super) location: Box<str>,
+}
+
 /// The window that a line falls into.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WindowKey {
@@ -41,6 +54,8 @@ pub(super) struct WindowKey {
     pub(super) window_start: i64,
     /// Offset of the event; tells lines of one event from those of the next.
     pub(super) source: Offset,
+    /// Number of its reason and location; 0 where it has neither.
+    pub(super) cell: u16,
 }
 
 /// The deltas of one partition and flush.
@@ -49,12 +64,46 @@ pub(super) struct Windows {
     index: SlotIndex,
     deltas: Vec<Delta>,
     skus: String,
+    /// Reasons and locations of this flush, the first being none.
+    cells: Vec<Cell>,
+    cell_numbers: HashMap<Cell, u16>,
     full: bool,
 }
 
 impl Windows {
     pub(super) fn new() -> Self {
-        Self { index: SlotIndex::default(), deltas: Vec::new(), skus: String::new(), full: false }
+        Self {
+            index: SlotIndex::default(),
+            deltas: Vec::new(),
+            skus: String::new(),
+            cells: vec![Cell::default()],
+            cell_numbers: HashMap::new(),
+            full: false,
+        }
+    }
+
+    /// Returns the number of a line's reason and of the location that it names.
+    #[cold]
+    pub(super) fn cell(&mut self, reason: Option<&str>, location: Option<&str>) -> u16 {
+        if reason.is_none() && location.is_none() {
+            return 0;
+        }
+        let [reason, location] = [reason, location].map(|text| text.unwrap_or_default().into());
+        let cell = Cell { reason, location };
+        if let Some(known) = self.cell_numbers.get(&cell) {
+            return *known;
+        }
+        let number = u16::try_from(self.cells.len()).unwrap_or(u16::MAX);
+        self.cells.push(cell.clone());
+        self.cell_numbers.insert(cell, number);
+        self.full |= self.cells.len() >= MANY_CELLS;
+        number
+    }
+
+    /// Returns the reason and location of a delta.
+    pub(super) fn cell_of(&self, delta: &Delta) -> &Cell {
+        // Cells are numbered as they come, and live as long as the deltas.
+        &self.cells[usize::from(delta.cell)]
     }
 
     /// Adds a line's effect; returns whether that is a new delta.
@@ -74,6 +123,7 @@ impl Windows {
                 && delta.window_start == key.window_start
                 && delta.date == key.date
                 && delta.unit == unit
+                && delta.cell == key.cell
                 && delta.sku(skus) == sku
         });
         if new {
@@ -101,6 +151,8 @@ impl Windows {
         self.index.clear();
         self.deltas.clear();
         self.skus.clear();
+        self.cells.truncate(1);
+        self.cell_numbers.clear();
         self.full = false;
     }
 }
@@ -112,6 +164,7 @@ impl Delta {
             store: key.store,
             sku_at: u32::try_from(sku_at).unwrap_or(u32::MAX),
             sku_bytes: sku.len() as u8,
+            cell: key.cell,
             unit,
             date: key.date,
             window_start: key.window_start,
@@ -131,7 +184,7 @@ impl Delta {
         effect: StockEffect,
         events: u32,
     ) -> Self {
-        let key = WindowKey { store, date, window_start, source: 0 };
+        let key = WindowKey { store, date, window_start, source: 0, cell: 0 };
         Self { effect, events, ..Self::empty(key, 0, "", unit) }
     }
 
@@ -178,20 +231,19 @@ fn hash(key: WindowKey, sku: &str, unit: Unit) -> u64 {
     let seed = key.window_start.cast_unsigned().wrapping_mul(SPREAD)
         ^ u64::from(key.store) << 32
         ^ u64::from(key.date.0.cast_unsigned()) << 24
-        ^ u64::from(u32::from_le_bytes(unit));
+        ^ u64::from(u32::from_le_bytes(unit))
+        ^ u64::from(key.cell) << 40;
     xxh3_64_with_seed(sku.as_bytes(), seed)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
     use proptest::prelude::*;
 
     use super::*;
 
     fn at(store: u32, window_start: i64, source: Offset) -> WindowKey {
-        WindowKey { store, date: Date(20_000), window_start, source }
+        WindowKey { store, date: Date(20_000), window_start, source, cell: 0 }
     }
 
     fn sold(quantity: i64) -> StockEffect {
@@ -219,6 +271,39 @@ mod tests {
         assert_eq!(start("1970-01-01T00:01:59.999Z"), 60);
         assert_eq!(start("1969-12-31T23:59:59Z"), -60);
         assert_eq!(start("2026-11-27T08:15:30+05:45"), start("2026-11-27T02:30:00Z"));
+    }
+
+    #[test]
+    fn reason_and_location_tell_deltas_apart() {
+        let mut windows = Windows::new();
+        let none = windows.cell(None, None);
+        let cells = [
+            none,
+            windows.cell(Some("a"), None),
+            windows.cell(None, Some("a")),
+            windows.cell(Some("a"), Some("b")),
+        ];
+        assert_eq!(cells, [0, 1, 2, 3]);
+        assert_eq!(windows.cell(Some("a"), None), 1);
+        for _ in 0..2 {
+            for cell in cells {
+                windows.add(WindowKey { cell, ..at(0, 0, 1) }, "milk", "C62", sold(1));
+            }
+        }
+        let found: Vec<_> = windows
+            .iter()
+            .map(|(delta, _)| {
+                let Cell { reason, location } = windows.cell_of(delta);
+                (&**reason, &**location, delta.effect.sold)
+            })
+            .collect();
+        assert_eq!(found, [("", "", 2), ("a", "", 2), ("", "a", 2), ("a", "b", 2)]);
+        windows.clear();
+        assert_eq!(windows.cell(None, Some("z")), 1);
+        (1..MANY_CELLS - 2).for_each(|n| assert!(windows.cell(None, Some(&n.to_string())) > 0));
+        assert!(!windows.is_full());
+        windows.cell(Some("last"), None);
+        assert!(windows.is_full());
     }
 
     #[test]

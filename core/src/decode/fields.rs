@@ -6,16 +6,15 @@
 #![expect(clippy::inline_always, reason = "a call for each member costs decoding a third")]
 
 mod decimals;
+mod texts;
 
 use super::RejectCode;
 use super::json_pointer::JsonPointer;
 use super::members::{Element, Members, SHORT, TextValue, WrongType};
 use super::unknown_members::DecodeContext;
-use crate::card::{self, TextClass};
-use crate::text::{Currency, Date, Timestamp, check_id, is_id_long, is_short_gtin};
+use crate::card;
+use crate::text::{Currency, Date, Timestamp};
 
-/// Longest token of a payment provider, bytes.
-const MAX_TOKEN_BYTES: usize = 128;
 /// Largest integer that every JSON reader keeps exactly (RFC 8259, section 6).
 pub(super) const MAX_INTEGER: i64 = (1 << 53) - 1;
 
@@ -56,6 +55,12 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         self.members.has(field)
     }
 
+    /// Tells whether this member or any behind it is present and not null.
+    #[inline(always)]
+    pub(super) fn has_from(&self, field: usize) -> bool {
+        self.members.has_from(field)
+    }
+
     /// Makes the error for a member.
     #[cold]
     pub(super) fn reject(&self, field: usize, code: RejectCode) -> E::Error {
@@ -70,100 +75,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
 
     pub(super) fn name(&self, field: usize) -> &'static str {
         self.names.get(field).copied().unwrap_or_default()
-    }
-
-    /// Reads a member as text of any content.
-    #[inline(always)]
-    pub(super) fn text(&mut self, field: usize) -> Result<Option<&'d str>, E::Error> {
-        let Some(text) = self.text_value(field)? else { return Ok(None) };
-        self.hash_checked(field, text)?;
-        Ok(Some(text.as_str()))
-    }
-
-    #[inline(always)]
-    pub(super) fn id(&mut self, field: usize) -> Result<Option<&'d str>, E::Error> {
-        let Some(text) = self.text_value(field)? else { return Ok(None) };
-        let id = text.as_str();
-        self.hash_checked(field, text)?;
-        let is_id = if self.context.is_plain { is_id_long(id) } else { check_id(id).is_ok() };
-        if !is_id {
-            return Err(self.reject(field, RejectCode::InvalidId));
-        }
-        Ok(Some(id))
-    }
-
-    #[inline(always)]
-    pub(super) fn required_id(&mut self, field: usize) -> Result<&'d str, E::Error> {
-        let id = self.id(field)?;
-        self.required(field, id)
-    }
-
-    pub(super) fn token(&mut self, field: usize) -> Result<Option<&'d str>, E::Error> {
-        let token = self.text(field)?;
-        match token {
-            Some(token)
-                if !(1..=MAX_TOKEN_BYTES).contains(&token.len())
-                    || (!self.context.is_plain && token.chars().any(char::is_control)) =>
-            {
-                Err(self.reject(field, RejectCode::InvalidId))
-            }
-            token => Ok(token),
-        }
-    }
-
-    /// Reads a member as text that a parser must accept, and that therefore can be no card number.
-    #[inline(always)]
-    pub(super) fn known<T>(
-        &mut self,
-        field: usize,
-        code: RejectCode,
-        parse: impl FnOnce(TextValue<'d>) -> Option<T>,
-    ) -> Result<Option<T>, E::Error> {
-        let Some(text) = self.text_value(field)? else { return Ok(None) };
-        match parse(text) {
-            Some(known) => {
-                self.hash_text(field, text);
-                Ok(Some(known))
-            }
-            None => Err(self.reject_unreadable(field, code)),
-        }
-    }
-
-    /// Reads a text that has a default; absent and the default are the same.
-    #[inline(always)]
-    pub(super) fn text_or_default(
-        &mut self,
-        field: usize,
-        code: RejectCode,
-        default: &'static str,
-        is_known: impl FnOnce(&str) -> bool,
-    ) -> Result<&'d str, E::Error> {
-        let Some(text) = self.text_value(field)? else {
-            self.hash_text(field, TextValue::whole(default));
-            return Ok(default);
-        };
-        if !is_known(text.as_str()) {
-            return Err(self.reject_unreadable(field, code));
-        }
-        self.hash_text(field, text);
-        Ok(text.as_str())
-    }
-
-    /// Reads a GTIN. One with a wrong check digit is called that, even if it could be a card number.
-    #[inline(always)]
-    pub(super) fn gtin(&mut self, field: usize) -> Result<Option<&'d str>, E::Error> {
-        const LONGEST: usize = 14;
-        let Some(text) = self.text_value(field)? else { return Ok(None) };
-        if text.short().is_some_and(|digits| is_short_gtin(digits, text.len())) {
-            self.hash_text(field, text);
-            return Ok(Some(text.as_str()));
-        }
-        let is_wrong_gtin = text.len() <= LONGEST && text.as_bytes().iter().all(u8::is_ascii_digit);
-        Err(if is_wrong_gtin {
-            self.reject(field, RejectCode::InvalidGtin)
-        } else {
-            self.reject_unreadable(field, RejectCode::InvalidGtin)
-        })
     }
 
     pub(super) fn date(&mut self, field: usize) -> Result<Option<Date>, E::Error> {
@@ -269,7 +180,16 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         &mut self,
         field: usize,
     ) -> Result<impl Iterator<Item = (usize, E)> + use<'d, E, N>, E::Error> {
-        let elements = self.list(field, usize::MAX, RejectCode::WrongType)?;
+        self.objects_within(field, usize::MAX)
+    }
+
+    /// Reads a list of at most `most` objects, with their indices.
+    pub(super) fn objects_within(
+        &mut self,
+        field: usize,
+        most: usize,
+    ) -> Result<impl Iterator<Item = (usize, E)> + use<'d, E, N>, E::Error> {
+        let elements = self.list(field, most, RejectCode::TooManyElements)?;
         Ok(elements.into_iter().flatten().enumerate())
     }
 
@@ -323,62 +243,6 @@ impl<'r, 's, 'd, E: Element<'d>, const N: usize> Fields<'r, 's, 'd, E, N> {
         match parse(text) {
             None => Err(self.reject_unreadable(field, code)),
             parsed => Ok(parsed),
-        }
-    }
-
-    /// Rejects a text that a rule cannot read; for a card number in it if there is one.
-    #[cold]
-    fn reject_unreadable(&self, field: usize, code: RejectCode) -> E::Error {
-        let text = self.members.text_value(field).ok().flatten().map(TextValue::as_str);
-        match self.check_card_data(field, text.unwrap_or_default()) {
-            Err(error) => error,
-            Ok(()) => self.reject(field, code),
-        }
-    }
-
-    /// Adds a text to the fingerprint, or rejects it for card data.
-    #[inline(always)]
-    fn hash_checked(&mut self, field: usize, text: TextValue<'d>) -> Result<(), E::Error> {
-        let string = text.as_str();
-        if (E::HASHED || self.context.cards.is_some()) && card::may_hold_card(string) {
-            self.search_card_data(field, string)?;
-            self.hash_blind(field, string);
-        } else {
-            self.hash_text(field, text);
-        }
-        Ok(())
-    }
-
-    /// Adds a text to the fingerprint with those digits blinded that some issuer's card could have, so that a masked event has
-    /// the same hash. Identities are never masked, and are hashed as they are.
-    #[inline(never)]
-    fn hash_blind(&mut self, field: usize, text: &str) {
-        if !E::HASHED {
-            return;
-        }
-        let name = self.name(field);
-        let fingerprint = &mut self.context.scratch.fingerprint;
-        if self.pointer.is_root() && card::is_identity_name(name) {
-            fingerprint.text(tag(field), text);
-        } else {
-            fingerprint.blind_text(tag(field), text, TextClass::of(name));
-        }
-    }
-
-    /// Rejects a text that contains card data.
-    #[inline(always)]
-    fn check_card_data(&self, field: usize, text: &str) -> Result<(), E::Error> {
-        if self.context.cards.is_none() || !card::may_hold_card(text) {
-            return Ok(());
-        }
-        self.search_card_data(field, text)
-    }
-
-    #[inline(never)]
-    fn search_card_data(&self, field: usize, text: &str) -> Result<(), E::Error> {
-        match self.context.finding(text, TextClass::of(self.name(field))) {
-            Some(code) => Err(self.reject(field, code)),
-            None => Ok(()),
         }
     }
 

@@ -13,11 +13,11 @@ use super::{
     parts,
 };
 use crate::card::{CardRules, TextClass};
-use crate::event::{Event, EventBuffers, Kind, Line, Reference};
+use crate::event::{Event, EventBuffers, Kind, Line, LineDetails, Reference};
 use crate::text::{Currency, Date, check_id};
 
 /// Members in the order of the schema, which is the order of checks and of the content hash.
-pub(super) const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 28] = [
     "tenant",
     "store",
     "terminal",
@@ -38,6 +38,14 @@ pub(super) const NAMES: [&str; 20] = [
     "totals",
     "sent_at",
     "attempt",
+    "reason",
+    "channel",
+    "session",
+    "order",
+    "fiscal",
+    "approvals",
+    "declarations",
+    "person",
 ];
 const TENANT: usize = 0;
 const STORE: usize = 1;
@@ -59,8 +67,16 @@ pub(super) const TENDERS: usize = 16;
 pub(super) const TOTALS: usize = 17;
 const SENT_AT: usize = 18;
 const ATTEMPT: usize = 19;
+pub(super) const REASON: usize = 20;
+pub(super) const CHANNEL: usize = 21;
+pub(super) const SESSION: usize = 22;
+pub(super) const ORDER: usize = 23;
+pub(super) const FISCAL: usize = 24;
+pub(super) const APPROVALS: usize = 25;
+pub(super) const DECLARATIONS: usize = 26;
+pub(super) const PERSON: usize = 27;
 
-type EventFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
+pub(super) type EventFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 
 /// Reads the event that a tape holds.
 pub(super) fn event<'d>(
@@ -136,7 +152,8 @@ fn read<'d, E: Element<'d>>(
     let sequence = fields.sequence(SEQUENCE)?;
     let epoch = fields.id(EPOCH)?;
     let event_id = fields.required_id(EVENT_ID)?;
-    let kind = fields.known(KIND, RejectCode::UnknownKind, |text| Kind::parse(text.as_str()))?;
+    let kind =
+        fields.known(KIND, RejectCode::UnknownKind, |text| Kind::parse_sent(text.as_str()))?;
     let kind = fields.required(KIND, kind)?;
     let occurred_at = fields.time(OCCURRED_AT)?;
     let occurred_at = fields.required(OCCURRED_AT, occurred_at)?;
@@ -144,14 +161,15 @@ fn read<'d, E: Element<'d>>(
     let business_date = fields.required(BUSINESS_DATE, business_date)?;
     let currency = fields.currency(CURRENCY)?;
     let operator_id = fields.id(OPERATOR_ID)?;
-    let loyalty_id = fields.id(LOYALTY_ID)?;
+    let loyalty_id = fields.personal_id(LOYALTY_ID)?;
     let (reference, blind) = reference(fields, kind)?;
     let amount = fields.money(AMOUNT, currency)?;
     if amount.is_none() && kinds::needs_amount(kind) {
         return Err(fields.reject(AMOUNT, RejectCode::MissingField));
     }
+    let mut line_details = std::mem::take(&mut event_buffers.line_details);
     let lines = std::mem::take(&mut event_buffers.lines);
-    let lines = self::lines(fields, kind, currency, lines)?;
+    let lines = self::lines(fields, kind, currency, lines, &mut line_details)?;
     let tenders = std::mem::take(&mut event_buffers.tenders);
     let tenders = self::tenders(fields, currency, tenders)?;
     let totals = match fields.object(TOTALS)? {
@@ -163,6 +181,13 @@ fn read<'d, E: Element<'d>>(
     };
     fields.transport_time(SENT_AT)?;
     fields.transport_integer(ATTEMPT)?;
+    let mut declarations = std::mem::take(&mut event_buffers.declarations);
+    let mut details = std::mem::take(&mut event_buffers.details);
+    if fields.has_from(REASON) || kinds::needs_details(kind) {
+        details.push(super::details::details(fields, kind)?);
+        super::details::declarations(fields, kind, currency, &mut declarations)?;
+        fields.personal_object(PERSON)?;
+    }
     Ok(Event {
         tenant,
         store,
@@ -182,6 +207,9 @@ fn read<'d, E: Element<'d>>(
         tenders,
         totals,
         amount,
+        declarations,
+        line_details,
+        details,
         hash: 0,
     })
 }
@@ -209,6 +237,7 @@ fn lines<'d, E: Element<'d>>(
     kind: Kind,
     currency: Option<Currency>,
     mut lines: Vec<Line<'d>>,
+    line_details: &mut Vec<LineDetails<'d>>,
 ) -> Result<Vec<Line<'d>>, E::Error> {
     let Some(elements) = fields.list(LINES, MAX_LINES, RejectCode::TooManyLines)? else {
         return match kinds::lines(kind) {
@@ -223,7 +252,7 @@ fn lines<'d, E: Element<'d>>(
     lines.reserve(elements.len());
     for (index, element) in elements.enumerate() {
         let pointer = pointer.element(index);
-        lines.push(line::line(fields.context, element, kind, currency, &pointer)?);
+        lines.push(line::line(fields.context, element, kind, currency, &pointer, line_details)?);
     }
     match line::repeated_number(&lines, &mut fields.context.scratch.order) {
         Some(index) => {

@@ -1,15 +1,17 @@
 //! One line of a transaction, with its discounts and taxes.
 
+mod details;
+
 use super::RejectCode;
 use super::fields::Fields;
 use super::json_pointer::JsonPointer;
 use super::kinds;
 use super::members::Element;
 use super::unknown_members::DecodeContext;
-use crate::event::{Disposition, Kind, Line, LineType};
+use crate::event::{Disposition, Kind, Line, LineClass, LineDetails, LineType};
 use crate::text::Currency;
 
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 27] = [
     "line",
     "type",
     "sku",
@@ -25,7 +27,21 @@ pub(super) const NAMES: [&str; 15] = [
     "taxes",
     "disposition",
     "void",
+    "class",
+    "reason",
+    "location",
+    "to_location",
+    "serial",
+    "lot",
+    "expiry",
+    "approver",
+    "components",
+    "age_check",
+    "tax_exemption",
+    "person",
 ];
+pub(super) use details::{AGE_CHECK_NAMES, COMPONENT_NAMES, TAX_EXEMPTION_NAMES};
+
 pub(super) const DISCOUNT_NAMES: [&str; 2] = ["reason", "amount"];
 pub(super) const TAX_NAMES: [&str; 4] = ["code", "rate", "amount", "inclusive"];
 const LINE: usize = 0;
@@ -43,6 +59,7 @@ const DISCOUNTS: usize = 11;
 const TAXES: usize = 12;
 const DISPOSITION: usize = 13;
 const VOID: usize = 14;
+const CLASS: usize = 15;
 
 /// The unit of a line that states none: one piece.
 const ONE: &str = "C62";
@@ -59,6 +76,7 @@ pub(super) fn line<'d, E: Element<'d>>(
     kind: Kind,
     currency: Option<Currency>,
     pointer: &JsonPointer<'_>,
+    all_details: &mut Vec<LineDetails<'d>>,
 ) -> Result<Line<'d>, E::Error> {
     let mut fields = Fields::open(context, element, &NAMES, pointer)?;
     let number = number(&mut fields)?;
@@ -89,10 +107,16 @@ pub(super) fn line<'d, E: Element<'d>>(
             }
         }
     }
+    let (mut class, mut details) = (LineClass::default_of(line_type), None);
+    if fields.has_from(CLASS) || kind == Kind::StockMove {
+        class = details::class(&mut fields, line_type)?;
+        details = details::details(&mut fields, kind, all_details)?;
+    }
     fields.finish()?;
     Ok(Line {
         line: number,
         line_type,
+        class,
         sku,
         gtin,
         quantity,
@@ -106,6 +130,7 @@ pub(super) fn line<'d, E: Element<'d>>(
         tax_inclusive: taxes.inclusive,
         disposition,
         void,
+        details,
     })
 }
 
@@ -130,7 +155,7 @@ fn disposition<'d, E: Element<'d>>(
     Ok(Disposition::parse(name).unwrap_or(Disposition::None))
 }
 
-fn is_unit(text: &str) -> bool {
+pub(super) fn is_unit(text: &str) -> bool {
     matches!(text.len(), 2 | 3)
         && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }

@@ -37,6 +37,9 @@ pub(super) trait Members<'d> {
 
     fn has(&self, field: usize) -> bool;
 
+    /// Tells whether this field or any behind it is present.
+    fn has_from(&self, field: usize) -> bool;
+
     /// Reads a text.
     fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType>;
 
@@ -49,6 +52,14 @@ pub(super) trait Members<'d> {
     fn list(&self, field: usize) -> Result<Option<Self::List>, WrongType>;
 
     fn object(&self, field: usize) -> Result<Option<Self::Element>, WrongType>;
+
+    /// Checks an object of any members, none of which is content.
+    fn check_open_object(
+        &self,
+        field: usize,
+        context: &mut DecodeContext<'_>,
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), <Self::Element as Element<'d>>::Error>;
 
     /// Adds the members that the schema does not know to the fingerprint.
     fn add_unknown(

@@ -6,13 +6,26 @@ use super::json_pointer::JsonPointer;
 use super::kinds;
 use super::members::Element;
 use super::unknown_members::DecodeContext;
-use crate::event::{Kind, Reference, Tender, Totals};
+use crate::event::{Foreign, Kind, Reference, Tender, Totals};
 use crate::text::Currency;
 
 pub(super) const REFERENCE_NAMES: [&str; 7] =
     ["store", "terminal", "epoch", "sequence", "event_id", "business_date", "transfer_id"];
-pub(super) const TENDER_NAMES: [&str; 4] = ["type", "amount", "token", "last_four"];
-pub(super) const TOTALS_NAMES: [&str; 5] = ["lines", "discounts", "taxes", "total", "line_count"];
+pub(super) const TENDER_NAMES: [&str; 9] = [
+    "type",
+    "amount",
+    "token",
+    "last_four",
+    "brand",
+    "authorization",
+    "stored_value",
+    "points",
+    "foreign",
+];
+pub(super) const STORED_VALUE_NAMES: [&str; 1] = ["account"];
+pub(super) const FOREIGN_NAMES: [&str; 3] = ["currency", "amount", "rate"];
+pub(super) const TOTALS_NAMES: [&str; 7] =
+    ["lines", "discounts", "taxes", "total", "line_count", "tip", "rounding"];
 
 /// Reads which transaction an event refers to.
 pub(super) fn reference<'d, E: Element<'d>>(
@@ -54,6 +67,7 @@ pub(super) fn tender<'d, E: Element<'d>>(
     const AMOUNT: usize = 1;
     const TOKEN: usize = 2;
     const LAST_FOUR: usize = 3;
+    const BRAND: usize = 4;
     let mut fields = Fields::open(context, element, &TENDER_NAMES, pointer)?;
     let tender_type = fields.required_id(TYPE)?;
     let amount = fields.money(AMOUNT, currency)?;
@@ -63,8 +77,47 @@ pub(super) fn tender<'d, E: Element<'d>>(
         let text = text.as_str();
         (text.len() == 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then_some(text)
     })?;
+    let (mut stored_value, mut foreign) = (None, None);
+    if fields.has_from(BRAND) {
+        (stored_value, foreign) = tender_details(&mut fields)?;
+    }
     fields.finish()?;
-    Ok(Tender { tender_type, amount, token, last_four })
+    Ok(Tender { tender_type, amount, token, last_four, stored_value, foreign })
+}
+
+/// Reads what few tenders have: the stored value's account, and money of another currency.
+#[cold]
+fn tender_details<'d, E: Element<'d>>(
+    tender: &mut Fields<'_, '_, 'd, E, { TENDER_NAMES.len() }>,
+) -> Result<(Option<&'d str>, Option<Foreign>), E::Error> {
+    const BRAND: usize = 4;
+    const AUTHORIZATION: usize = 5;
+    const STORED_VALUE: usize = 6;
+    const POINTS: usize = 7;
+    const FOREIGN: usize = 8;
+    tender.id(BRAND)?;
+    tender.token(AUTHORIZATION)?;
+    let mut account = None;
+    if let Some(element) = tender.object(STORED_VALUE)? {
+        let pointer = tender.pointer.member("stored_value");
+        let mut fields = Fields::open(tender.context, element, &STORED_VALUE_NAMES, &pointer)?;
+        account = fields.token(0)?;
+        account = Some(fields.required(0, account)?);
+        fields.finish()?;
+    }
+    tender.quantity(POINTS)?;
+    let mut foreign = None;
+    if let Some(element) = tender.object(FOREIGN)? {
+        let pointer = tender.pointer.member("foreign");
+        let mut fields = Fields::open(tender.context, element, &FOREIGN_NAMES, &pointer)?;
+        let currency = fields.currency(0)?;
+        let currency = fields.required(0, currency)?;
+        let amount = fields.money(1, Some(currency))?;
+        let amount = fields.required(1, amount)?;
+        foreign = Some(Foreign { currency, amount, rate: fields.rate(2)? });
+        fields.finish()?;
+    }
+    Ok((account, foreign))
 }
 
 /// Reads the totals that the terminal printed.
@@ -88,6 +141,8 @@ pub(super) fn totals<'d, E: Element<'d>>(
                 })?),
                 None => None,
             },
+            tip: fields.money(LINE_COUNT + 1, currency)?,
+            rounding: fields.money(LINE_COUNT + 2, currency)?,
         };
     fields.finish()?;
     Ok(totals)

@@ -62,6 +62,10 @@ impl<'t, 'd, const N: usize> Members<'d> for SortedMembers<'t, 'd, N> {
         self.value(field).is_some()
     }
 
+    fn has_from(&self, field: usize) -> bool {
+        (field..N).any(|field| self.has(field))
+    }
+
     fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType> {
         self.value(field)
             .map(|value| value.text().map(TextValue::whole).ok_or(WrongType))
@@ -88,6 +92,18 @@ impl<'t, 'd, const N: usize> Members<'d> for SortedMembers<'t, 'd, N> {
     fn object(&self, field: usize) -> Result<Option<Value<'t, 'd>>, WrongType> {
         let object = self.value(field).map(|value| value.object().map(|_| value).ok_or(WrongType));
         object.transpose()
+    }
+
+    fn check_open_object(
+        &self,
+        field: usize,
+        context: &mut DecodeContext<'_>,
+        pointer: &JsonPointer<'_>,
+    ) -> Result<(), Rejection> {
+        let Some(value) = self.value(field) else { return Ok(()) };
+        let members =
+            value.object().ok_or_else(|| Rejection::at(RejectCode::WrongType, pointer))?;
+        context.members(&members, |_| false, pointer).map(drop)
     }
 
     fn add_unknown(

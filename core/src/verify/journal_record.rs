@@ -58,7 +58,7 @@ impl<'a> JournalRecord<'a> {
             && self.has_text("eventid", &event.event_id)
             && self.envelope.text("time").is_some_and(|time| event.happened_at(&time))
             && self.has_text("businessdate", &event.business_date)
-            && self.envelope.kind().is_some_and(|kind| kind == event.kind)
+            && self.envelope.kind().is_some_and(|kind| kind == event.type_kind())
             && self.sequence == event.sequence
     }
 

@@ -54,6 +54,7 @@ impl Journal<'_> {
                 && count.store == event.store
                 && count.sku == line.sku
                 && count.unit == line.unit.as_deref().unwrap_or("C62")
+                && count.location == line.location
                 && quantity(&count.quantity) == quantity(&line.quantity)
                 && event.happened_at(&count.counted_at)
                 && count.business_date == event.business_date;

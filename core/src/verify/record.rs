@@ -84,6 +84,11 @@ pub(super) struct EventText<'a> {
 }
 
 impl EventText<'_> {
+    /// Returns its kind as the type in its envelope says it: kinds of the sender's own share one.
+    pub(super) fn type_kind(&self) -> &str {
+        if self.kind.starts_with("x-") { "x" } else { &self.kind }
+    }
+
     /// Tells whether a text is the event's time, however many decimals either is written with.
     pub(super) fn happened_at(&self, time: &str) -> bool {
         let own = Timestamp::parse(self.occurred_at.as_bytes());
@@ -105,6 +110,12 @@ pub(super) struct LineText<'a> {
     pub(super) unit: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) disposition: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) location: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) to_location: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) void: Option<bool>,
 }
@@ -127,6 +138,10 @@ pub(super) struct Delta<'a> {
     pub(super) sku: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) unit: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) window_start: Cow<'a, str>,
     pub(super) window_seconds: u64,
@@ -157,6 +172,8 @@ pub(super) struct CountRecord<'a> {
     pub(super) sku: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) unit: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) quantity: Cow<'a, str>,
     #[serde(borrow)]

@@ -1,4 +1,4 @@
-//! Check (c): stock effects of the events against the deltas, per store, SKU and unit.
+//! Check (c): stock effects of the events against the deltas, per store, SKU, unit, reason and stock location.
 //!
 //! The table of effects is written anew from the documentation, on purpose: a slip in the engine's
 //! own table would otherwise confirm itself. Windows and business dates are compared by a sum of
@@ -37,14 +37,26 @@ pub(super) fn stock_effect(
 ) -> StockEffect {
     let restocked = i64::from(disposition.unwrap_or("restock") == "restock");
     match (void, kind, line_type) {
-        (false, "sale" | "exchange", "sale") => [-1, 1, 0, 0],
-        (false, "sale" | "exchange" | "return", "return") => [restocked, 0, 1, 0],
+        (
+            false,
+            "sale" | "exchange" | "correction" | "order_handed_over" | "layaway_handed_over",
+            "sale",
+        ) => [-1, 1, 0, 0],
+        (
+            false,
+            "sale"
+            | "exchange"
+            | "return"
+            | "correction"
+            | "order_handed_over"
+            | "layaway_handed_over",
+            "return",
+        ) => [restocked, 0, 1, 0],
         (false, "post_void", "sale") => [1, -1, 0, 0],
         (false, "post_void", "return") => [-restocked, 0, -1, 0],
-        (false, "inventory_adjustment", "adjustment") | (false, "transfer_in", "transfer") => {
-            [1, 0, 0, 1]
-        }
-        (false, "transfer_out", "transfer") => [-1, 0, 0, -1],
+        (false, "inventory_adjustment" | "correction", "adjustment")
+        | (false, "transfer_in" | "goods_receipt", "transfer") => [1, 0, 0, 1],
+        (false, "transfer_out" | "vendor_return", "transfer") => [-1, 0, 0, -1],
         _ => [0; 4],
     }
 }
@@ -156,14 +168,17 @@ impl Stock {
         let window = self.window(occurred_at, date);
         let mut moved: BTreeMap<String, [i64; 4]> = BTreeMap::new();
         for line in event.lines.iter().flatten() {
-            let Some(columns) = moved_by(&event.kind, line) else { return false };
-            if columns == [0; 4] {
-                continue;
-            }
-            let key = stock_key(tenant, &event.store, &line.sku, line.unit.as_deref());
-            let sums = moved.entry(key).or_default();
-            for (sum, column) in sums.iter_mut().zip(columns) {
-                *sum += column;
+            let Some(movements) = movements(&event.kind, line) else { return false };
+            for (location, columns) in movements {
+                if columns == [0; 4] {
+                    continue;
+                }
+                let cell = [line.reason.as_deref(), location];
+                let key = stock_key(tenant, &event.store, &line.sku, line.unit.as_deref(), cell);
+                let sums = moved.entry(key).or_default();
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum += column;
+                }
             }
         }
         for (key, columns) in moved {
@@ -215,7 +230,8 @@ impl Stock {
             return false;
         };
         let window = self.window(start, date);
-        let key = stock_key(&delta.tenant, &delta.store, &delta.sku, Some(&delta.unit));
+        let cell = [delta.reason.as_deref(), delta.location.as_deref()];
+        let key = stock_key(&delta.tenant, &delta.store, &delta.sku, Some(&delta.unit), cell);
         let sums = &mut self.keys.entry(key).or_default()[RECORDED];
         sums.add(&window, [net, sold, returned, adjusted], delta.events);
         self.deltas += 1;
@@ -225,8 +241,15 @@ impl Stock {
     /// Returns what is wrong with a delta by itself.
     fn flaw(&self, delta: &Delta<'_>, key: &[u8], coverage: Coverage) -> Option<&'static str> {
         let store_key = topics::key(&[&delta.tenant, &delta.store, &delta.sku]);
+        let cell = match (delta.reason.as_deref(), delta.location.as_deref()) {
+            (None, None) => String::new(),
+            (reason, location) => {
+                let words = [reason, location].map(Option::unwrap_or_default);
+                format!("/{}", topics::key(&words))
+            }
+        };
         let id = format!(
-            "{}:{}:{}:{}:{}:{}:{store_key}/{}",
+            "{}:{}:{}:{}:{}:{}:{store_key}/{}{cell}",
             delta.generation,
             delta.partition,
             delta.from_offset,
@@ -311,7 +334,11 @@ impl StockTotals {
 
     /// Writes the sums into the check.
     pub(super) fn figures(&self, check: &mut Check) {
-        check.figure("keys (store, SKU, unit)", Amount::Count(self.keys), Amount::Unknown);
+        check.figure(
+            "keys (store, SKU, unit, reason, location)",
+            Amount::Count(self.keys),
+            Amount::Unknown,
+        );
         check.figure("deltas", Amount::Unknown, Amount::Count(self.deltas));
         for (name, [recounted, recorded]) in COLUMNS.into_iter().zip(self.columns) {
             check.figure(name, Amount::Quantity(recounted), Amount::Quantity(recorded));
@@ -319,16 +346,37 @@ impl StockTotals {
     }
 }
 
-/// Returns what a line moves, in the order of [`COLUMNS`]; `None` if it cannot be read.
-fn moved_by(kind: &str, line: &LineText<'_>) -> Option<[i64; 4]> {
+/// Returns what a line moves and where, in the order of [`COLUMNS`]; `None` if it cannot be read.
+fn movements<'l>(
+    kind: &str,
+    line: &'l LineText<'_>,
+) -> Option<[(Option<&'l str>, StockEffect); 2]> {
     let void = line.void.unwrap_or(false);
-    let effect = stock_effect(kind, &line.line_type, line.disposition.as_deref(), void);
     let quantity = Decimal::parse(line.quantity.as_bytes())?.0;
-    Some(effect.map(|sign| sign * quantity))
+    let location = line.location.as_deref();
+    if kind == "stock_move" {
+        let moved = if void || line.line_type != "transfer" { 0 } else { quantity };
+        let [leaving, arriving] = [-moved, moved].map(|moved| [moved, 0, 0, moved]);
+        return Some([(location, leaving), (line.to_location.as_deref(), arriving)]);
+    }
+    let effect = stock_effect(kind, &line.line_type, line.disposition.as_deref(), void);
+    Some([(location, effect.map(|sign| sign * quantity)), (None, [0; 4])])
 }
 
-fn stock_key(tenant: &str, store: &str, sku: &str, unit: Option<&str>) -> String {
-    topics::key(&[tenant, store, sku, unit.unwrap_or("C62")])
+/// Returns the key that sums are kept by; reason and location end it where either is given.
+fn stock_key(
+    tenant: &str,
+    store: &str,
+    sku: &str,
+    unit: Option<&str>,
+    [reason, location]: [Option<&str>; 2],
+) -> String {
+    let unit = unit.unwrap_or("C62");
+    if reason.is_none() && location.is_none() {
+        return topics::key(&[tenant, store, sku, unit]);
+    }
+    let [reason, location] = [reason, location].map(Option::unwrap_or_default);
+    topics::key(&[tenant, store, sku, unit, reason, location])
 }
 
 /// Returns the window length if all covered deltas of a partition share one.

@@ -46,6 +46,8 @@ struct PurchaseLine<'a> {
     #[serde(borrow, rename = "type")]
     line_type: Cow<'a, str>,
     #[serde(borrow, default)]
+    class: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     amount: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     discounts: Option<Vec<Discount<'a>>>,
@@ -110,7 +112,11 @@ impl Purchase<'_> {
     fn worth(&self, kind: Kind, currency: Currency) -> Option<i64> {
         let minor = |text: &str| parse_scaled(text.as_bytes(), currency.exponent());
         let mut worth = Some(0_i64);
-        for line in self.lines.iter().flatten().filter(|line| line.void != Some(true)) {
+        let earns = |line: &&PurchaseLine<'_>| {
+            let class = line.class.as_deref().unwrap_or("merchandise");
+            line.void != Some(true) && class == "merchandise"
+        };
+        for line in self.lines.iter().flatten().filter(earns) {
             let sign = match &*line.line_type {
                 "sale" => 1,
                 "return" => -1,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use tillrace_core::event::Kind;
+use tillrace_core::money::TRADE;
 
 use super::body;
 use super::settings::{PointsRule, PointsSettings};
@@ -15,7 +16,7 @@ use crate::record::{Record, RecordError, Transaction};
 use crate::settings;
 
 /// Kinds of event that earn or take back points.
-const EARNING_KINDS: [Kind; 4] = [Kind::Sale, Kind::Return, Kind::Exchange, Kind::PostVoid];
+const EARNING_KINDS: &[Kind] = TRADE;
 
 /// Posts loyalty points to a CRM.
 #[derive(Debug)]

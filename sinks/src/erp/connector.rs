@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use tillrace_core::event::Kind;
+use tillrace_core::money::TRADE;
 
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
@@ -17,7 +18,7 @@ use crate::record::{Record, RecordError, Transaction};
 use crate::settings;
 
 /// Kinds of event that are sales documents.
-const DOCUMENT_KINDS: [Kind; 4] = [Kind::Sale, Kind::Return, Kind::Exchange, Kind::PostVoid];
+const DOCUMENT_KINDS: &[Kind] = TRADE;
 
 /// Posts documents or stock movements to an ERP.
 #[derive(Debug)]

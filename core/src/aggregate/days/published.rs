@@ -25,6 +25,11 @@ struct PublishedSums {
     returns: String,
     discounts: String,
     taxes: String,
+    liabilities_issued: String,
+    liabilities_redeemed: String,
+    pass_through: String,
+    tips: String,
+    rounding: String,
 }
 
 fn by_currency<S: Serializer>(sums: &[CurrencyTotals], serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,6 +40,11 @@ fn by_currency<S: Serializer>(sums: &[CurrencyTotals], serializer: S) -> Result<
             returns: text(sums.returns),
             discounts: text(sums.discounts),
             taxes: text(sums.taxes),
+            liabilities_issued: text(sums.liabilities_issued),
+            liabilities_redeemed: text(sums.liabilities_redeemed),
+            pass_through: text(sums.pass_through),
+            tips: text(sums.tips),
+            rounding: text(sums.rounding),
         };
         (sums.currency, published)
     }))

@@ -1,11 +1,12 @@
 use super::*;
-use crate::event::{Disposition, Line, Tender};
+use crate::event::{Disposition, Line, LineClass, LineType, Tender};
 use crate::text::{Decimal, Timestamp};
 
 fn line(line_type: LineType, amount: i64, discount: i64, tax: i64) -> Line<'static> {
     Line {
         line: 1,
         line_type,
+        class: LineClass::default_of(line_type),
         sku: "milk",
         gtin: None,
         quantity: Decimal::ONE,
@@ -19,6 +20,7 @@ fn line(line_type: LineType, amount: i64, discount: i64, tax: i64) -> Line<'stat
         tax_inclusive: tax,
         disposition: Disposition::None,
         void: false,
+        details: None,
     }
 }
 
@@ -39,9 +41,19 @@ fn event(kind: Kind, currency: [u8; 3], lines: Vec<Line<'static>>) -> Event<'sta
         reference: None,
         blind: false,
         lines,
-        tenders: vec![Tender { tender_type: "cash", amount: 500, token: None, last_four: None }],
+        tenders: vec![Tender {
+            tender_type: "cash",
+            amount: 500,
+            token: None,
+            last_four: None,
+            stored_value: None,
+            foreign: None,
+        }],
         totals: None,
         amount: None,
+        declarations: Vec::new(),
+        line_details: Vec::new(),
+        details: Vec::new(),
         hash: 0,
     }
 }
@@ -69,13 +81,39 @@ fn totals_add_up_by_currency_with_returns_and_reversals_apart() {
         serde_json::json!({
             "transactions": {"post_void": 1, "sale": 3, "training": 1},
             "totals": {
-                "EUR": {"sales": "10.00", "returns": "3.00", "discounts": "1.00", "taxes": "0.50"},
-                "JPY": {"sales": "900", "returns": "0", "discounts": "0", "taxes": "0"},
+                "EUR": {
+                    "sales": "10.00", "returns": "3.00", "discounts": "1.00", "taxes": "0.50", "liabilities_issued": "0.00",
+                    "liabilities_redeemed": "0.00", "pass_through": "0.00", "tips": "0.00", "rounding": "0.00",
+                },
+                "JPY": {
+                    "sales": "900", "returns": "0", "discounts": "0", "taxes": "0", "liabilities_issued": "0",
+                    "liabilities_redeemed": "0", "pass_through": "0", "tips": "0", "rounding": "0",
+                },
             },
             "tenders": {"EUR": {"cash": "15.00"}, "JPY": {"cash": "500"}},
             "truncated": false,
         })
     );
+}
+
+#[test]
+fn liabilities_and_rounding_stand_apart_from_sales_and_tenders() {
+    let mut control = ControlTotals::default();
+    let mut card = line(LineType::Service, 5_000, 500, 0);
+    card.class = LineClass::GiftCard;
+    let mut sale = event(Kind::Sale, *b"EUR", vec![card, line(LineType::Sale, 998, 0, 0)]);
+    let tender = |tender_type, amount| Tender { tender_type, amount, ..sale.tenders[0].clone() };
+    sale.tenders = vec![tender("cash", 5_500), tender("rounding", -2)];
+    control.add(&sale);
+    let published = published(&control);
+    assert_eq!(
+        published["totals"]["EUR"],
+        serde_json::json!({
+            "sales": "9.98", "returns": "0.00", "discounts": "5.00", "taxes": "0.00", "liabilities_issued": "50.00",
+            "liabilities_redeemed": "0.00", "pass_through": "0.00", "tips": "0.00", "rounding": "0.02",
+        })
+    );
+    assert_eq!(published["tenders"]["EUR"], serde_json::json!({"cash": "55.00"}));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use bytes::{BufMut as _, BytesMut};
 
-use super::{ControlTotals, CurrencyTotals, TenderTotal};
+use super::{ControlTotals, TenderTotal};
 use crate::aggregate::json_text::{boolean, integer};
 use crate::text::{Currency, escape, put_minor};
 
@@ -17,17 +17,14 @@ impl ControlTotals {
         text.extend_from_slice(br#"},"totals":{"#);
         list(text, &self.sums, |text, sums| {
             name(text, sums.currency.code());
-            let CurrencyTotals { currency: _, exponent, sales, returns, discounts, taxes } = *sums;
-            for (before, minor) in [
-                (&br#"{"sales":""#[..], sales),
-                (br#"","returns":""#, returns),
-                (br#"","discounts":""#, discounts),
-                (br#"","taxes":""#, taxes),
-            ] {
-                text.extend_from_slice(before);
-                put_minor(text, minor, exponent);
-            }
-            text.extend_from_slice(br#""}"#);
+            text.put_u8(b'{');
+            list(text, sums.by_name(), |text, (name, minor)| {
+                member(text, name);
+                text.put_u8(b'"');
+                put_minor(text, minor, sums.exponent);
+                text.put_u8(b'"');
+            });
+            text.put_u8(b'}');
         });
         text.extend_from_slice(br#"},"tenders":{"#);
         let currencies = self.tenders.chunk_by(|one, next| one.currency == next.currency);
@@ -53,15 +50,10 @@ impl ControlTotals {
         self.write_kinds(text);
         text.extend_from_slice(br#"},"sums":["#);
         list(text, &self.sums, |text, sums| {
-            let CurrencyTotals { currency, exponent, sales, returns, discounts, taxes } = *sums;
-            write_currency(text, currency, exponent);
-            for (before, minor) in [
-                (&br#","sales":"#[..], sales),
-                (br#","returns":"#, returns),
-                (br#","discounts":"#, discounts),
-                (br#","taxes":"#, taxes),
-            ] {
-                text.extend_from_slice(before);
+            write_currency(text, sums.currency, sums.exponent);
+            for (name, minor) in sums.by_name() {
+                text.put_u8(b',');
+                member(text, name);
                 integer(text, minor);
             }
             text.put_u8(b'}');
@@ -97,6 +89,13 @@ fn write_currency(text: &mut BytesMut, currency: Currency, exponent: u32) {
     integer(text, exponent);
 }
 
+/// Writes a member's name in which nothing has to be escaped.
+fn member(text: &mut BytesMut, name: &str) {
+    text.put_u8(b'"');
+    text.extend_from_slice(name.as_bytes());
+    text.extend_from_slice(br#"":"#);
+}
+
 /// Writes a member's name.
 fn name(text: &mut BytesMut, name: &str) {
     text.put_u8(b'"');
@@ -122,6 +121,7 @@ fn list<I>(
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::CurrencyTotals;
     use super::*;
     use crate::event::Kind;
 
@@ -135,9 +135,13 @@ mod tests {
     }
 
     prop_compose! {
-        fn sums()(currency in currency(), amounts in prop::array::uniform4(amount())) -> CurrencyTotals {
-            let [sales, returns, discounts, taxes] = amounts;
-            CurrencyTotals { currency, exponent: currency.exponent(), sales, returns, discounts, taxes }
+        fn sums()(currency in currency(), amounts in prop::array::uniform9(amount())) -> CurrencyTotals {
+            let [sales, returns, discounts, taxes, liabilities_issued, liabilities_redeemed, rest @ ..] = amounts;
+            let [pass_through, tips, rounding] = rest;
+            CurrencyTotals {
+                sales, returns, discounts, taxes, liabilities_issued, liabilities_redeemed, pass_through, tips, rounding,
+                ..CurrencyTotals::of(currency)
+            }
         }
     }
 

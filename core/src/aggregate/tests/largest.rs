@@ -14,7 +14,7 @@ use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
 use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_terminal_state};
-use super::super::windows::Delta;
+use super::super::windows::{Cell, Delta};
 use super::super::{VerdictTotals, days::PART_TERMINALS};
 use crate::decode::{Decoder, MAX_EVENT_BYTES};
 use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
@@ -47,28 +47,26 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
     let mut decoder = Decoder::new();
     let codes = b"AEDAFNALLAMDAOAARSAUDAWGAZNBAMBBDBDTBHDBIFBMDBND";
     let (codes, _) = codes.as_chunks::<3>();
-    for (kind, (place, code)) in
-        Kind::ALL.iter().cycle().zip(codes.iter().cycle().take(38).enumerate())
-    {
+    for (place, code) in codes.iter().cycle().take(38).enumerate() {
         let amount = "-9000000000";
         let tender = |number: usize| {
             let name = format!("{}{:\\<62}", number % 10, place);
             serde_json::json!({"type": name, "amount": amount})
         };
         let event = serde_json::json!({
-            "store": "1", "terminal": "1", "sequence": 1, "event_id": "e", "kind": kind.as_str(),
-            "occurred_at": "2026-11-27T08:15:30Z", "business_date": "2026-11-27", "blind": true,
-            "currency": std::str::from_utf8(code).unwrap(), "reference": {"sequence": 1},
+            "store": "1", "terminal": "1", "sequence": 1, "event_id": "e", "kind": "sale",
+            "occurred_at": "2026-11-27T08:15:30Z", "business_date": "2026-11-27",
+            "currency": std::str::from_utf8(code).unwrap(),
             "lines": [{"line": 1, "type": "sale", "sku": "a", "quantity": "1", "amount": "9000000000"}],
             "tenders": (0..9).map(tender).collect::<Vec<_>>(),
         });
         let text = serde_json::to_vec(&event).unwrap();
-        match decoder.decode(&text) {
-            Ok(event) => day.control.add(&event),
-            // Not every kind takes lines and tenders; it is counted all the same.
-            Err(_) => day.control.count(*kind),
-        }
+        day.control.add(&decoder.decode(&text).unwrap());
     }
+    for kind in Kind::ALL {
+        day.control.count(kind);
+    }
+    assert_eq!(day.control.lists(), (Kind::ALL.len(), 16, 64));
     day.control.overstate();
     store
 }
@@ -199,10 +197,13 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     });
     let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
     let effect = StockEffect { stock, sold, returned, adjusted };
-    let delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
+    let mut delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
     let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
+    // A reason and a location have as many bytes as an SKU.
+    delta.cell = 1;
+    let cell = Cell { reason: sku.into(), location: sku.into() };
     let bytes = size(key, |text| {
-        writer.write(text, store, &delta, sku);
+        writer.write(text, store, &delta, &cell, sku);
     });
     fits("inventory.deltas.v1", "delta", bytes);
     let mut decimal = BytesMut::new();

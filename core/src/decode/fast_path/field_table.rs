@@ -10,13 +10,13 @@ use crate::decode::members::{Element, Members, TextValue, WrongType};
 use crate::decode::unknown_members::DecodeContext;
 
 /// Most slots. No terminal sends a text that needs more.
-const MAX_SLOTS: usize = 1 << 17;
+const MAX_SLOTS: usize = 1 << 18;
 
 /// Slots that can be read from the beginning of each frame: more than any frame has, and a power of two, so that a mask
 /// stands for the check of bounds.
 pub(super) const FRAME: usize = 32;
 /// Slots of a frame other than the event's: a header, and as many as a line has fields.
-pub(super) const INNER_FRAME: u32 = 16;
+pub(super) const INNER_FRAME: u32 = 32;
 
 /// The frames of one event, beginning with that of the event itself.
 #[derive(Debug, Default)]
@@ -28,8 +28,8 @@ impl FieldTable {
     /// Returns as many slots as a text of a length can need. They are not cleared: headers say which ones count.
     #[inline]
     pub(super) fn slots(&mut self, bytes: usize) -> &mut [u64] {
-        // A line of one member needs the most for its length: sixteen for `{"line":1},`.
-        let most = (2 * FRAME + bytes + bytes / 2).min(MAX_SLOTS);
+        // A line of one member needs the most for its length: thirty-two for `{"line":1},`.
+        let most = (2 * FRAME + 3 * bytes).min(MAX_SLOTS);
         if self.slots.len() < most {
             self.slots.resize(most.next_power_of_two(), 0);
         }
@@ -126,6 +126,12 @@ impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for FrameFields<'s,
     }
 
     #[inline]
+    fn has_from(&self, field: usize) -> bool {
+        // The upper half is the index of the list's next frame.
+        (self.present & 0xffff_ffff) >> field != 0
+    }
+
+    #[inline]
     fn text_value(&self, field: usize) -> Result<Option<TextValue<'d>>, WrongType> {
         let Some(slot) = self.slot(field) else { return Ok(None) };
         let (from, length) = unpack(slot);
@@ -154,6 +160,17 @@ impl<'s, 'd, const N: usize, const HASHED: bool> Members<'d> for FrameFields<'s,
     #[inline]
     fn object(&self, field: usize) -> Result<Option<Self::Element>, WrongType> {
         Ok(self.slot(field).map(|slot| Frame { at: unpack(slot).0, ..self.frame }))
+    }
+
+    /// The scan gives up on such an object.
+    #[inline]
+    fn check_open_object(
+        &self,
+        _field: usize,
+        _context: &mut DecodeContext<'_>,
+        _pointer: &JsonPointer<'_>,
+    ) -> Result<(), Miss> {
+        Ok(())
     }
 
     #[inline]

@@ -1,8 +1,8 @@
 //! The objects of the schema: the names in each, and the type of each member.
 
-use MemberType::{Flag, Integer, List, Object, Text};
+use MemberType::{Flag, Integer, List, Object, Open, Text};
 
-use crate::decode::{header, line, parts};
+use crate::decode::{details, header, line, parts};
 
 /// The type of a member that is not null.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +12,8 @@ pub(super) enum MemberType {
     Flag,
     Object(&'static Grammar),
     List(&'static Grammar),
+    /// An object of any members, on which the scan gives up.
+    Open,
 }
 
 /// One object of the schema.
@@ -39,7 +41,7 @@ impl Grammar {
     pub(super) fn inner(&self, field: u8) -> Option<&'static Self> {
         match self.types.get(usize::from(field))? {
             Object(inner) | List(inner) => Some(inner),
-            Text | Integer | Flag => None,
+            Text | Integer | Flag | Open => None,
         }
     }
 
@@ -75,7 +77,7 @@ impl Grammar {
 /// The state in which an event begins.
 pub(super) const START: u8 = EVENT.end();
 /// More than there are states, and a power of two, so that an index needs no check of bounds.
-pub(super) const STATES: usize = 128;
+pub(super) const STATES: usize = 256;
 /// Deepest nesting of objects, the event being the outermost.
 pub(super) const SCHEMA_DEPTH: usize = 3;
 
@@ -83,8 +85,17 @@ static DISCOUNT: Grammar =
     Grammar { first_state: 0, names: &line::DISCOUNT_NAMES, types: &[Text, Text] };
 static TAX: Grammar =
     Grammar { first_state: 4, names: &line::TAX_NAMES, types: &[Text, Text, Text, Flag] };
-static LINE: Grammar = Grammar {
+static COMPONENT: Grammar = Grammar {
     first_state: 12,
+    names: &line::COMPONENT_NAMES,
+    types: &[Text, Text, Text, Text, Text],
+};
+static AGE_CHECK: Grammar =
+    Grammar { first_state: 22, names: &line::AGE_CHECK_NAMES, types: &[Integer, Text] };
+static TAX_EXEMPTION: Grammar =
+    Grammar { first_state: 26, names: &line::TAX_EXEMPTION_NAMES, types: &[Text, Text] };
+static LINE: Grammar = Grammar {
+    first_state: 30,
     names: &line::NAMES,
     types: &[
         Integer,
@@ -102,23 +113,57 @@ static LINE: Grammar = Grammar {
         List(&TAX),
         Text,
         Flag,
+        Text,
+        Text,
+        Text,
+        Text,
+        Text,
+        Text,
+        Text,
+        Text,
+        List(&COMPONENT),
+        Object(&AGE_CHECK),
+        Object(&TAX_EXEMPTION),
+        Open,
     ],
 };
-static TENDER: Grammar =
-    Grammar { first_state: 42, names: &parts::TENDER_NAMES, types: &[Text, Text, Text, Text] };
+static STORED_VALUE: Grammar =
+    Grammar { first_state: 84, names: &parts::STORED_VALUE_NAMES, types: &[Text] };
+static FOREIGN: Grammar =
+    Grammar { first_state: 86, names: &parts::FOREIGN_NAMES, types: &[Text, Text, Text] };
+static TENDER: Grammar = Grammar {
+    first_state: 92,
+    names: &parts::TENDER_NAMES,
+    types: &[Text, Text, Text, Text, Text, Text, Object(&STORED_VALUE), Text, Object(&FOREIGN)],
+};
 static TOTALS: Grammar = Grammar {
-    first_state: 50,
+    first_state: 110,
     names: &parts::TOTALS_NAMES,
-    types: &[Text, Text, Text, Text, Integer],
+    types: &[Text, Text, Text, Text, Integer, Text, Text],
 };
 static REFERENCE: Grammar = Grammar {
-    first_state: 60,
+    first_state: 124,
     names: &parts::REFERENCE_NAMES,
     types: &[Text, Text, Text, Integer, Text, Text, Text],
 };
+static SESSION: Grammar =
+    Grammar { first_state: 138, names: &details::SESSION_NAMES, types: &[Text, Text] };
+static ORDER: Grammar = Grammar { first_state: 142, names: &details::ORDER_NAMES, types: &[Text] };
+static FISCAL: Grammar = Grammar {
+    first_state: 144,
+    names: &details::FISCAL_NAMES,
+    types: &[Text, Text, Integer, Text, Text, Text],
+};
+static APPROVAL: Grammar =
+    Grammar { first_state: 156, names: &details::APPROVAL_NAMES, types: &[Text, Text, Text] };
+static DECLARATION: Grammar = Grammar {
+    first_state: 162,
+    names: &details::DECLARATION_NAMES,
+    types: &[Text, Text, Integer, Text],
+};
 /// The event itself.
 pub(super) static EVENT: Grammar = Grammar {
-    first_state: 74,
+    first_state: 170,
     names: &header::NAMES,
     types: &[
         Text,
@@ -141,6 +186,14 @@ pub(super) static EVENT: Grammar = Grammar {
         Object(&TOTALS),
         Text,
         Integer,
+        Text,
+        Text,
+        Object(&SESSION),
+        Object(&ORDER),
+        Object(&FISCAL),
+        List(&APPROVAL),
+        List(&DECLARATION),
+        Open,
     ],
 };
 
@@ -152,7 +205,26 @@ mod tests {
     #[test]
     fn every_name_has_a_type_and_no_state_serves_twice() {
         let mut next = 0;
-        for grammar in [&DISCOUNT, &TAX, &LINE, &TENDER, &TOTALS, &REFERENCE, &EVENT] {
+        let all = [
+            &DISCOUNT,
+            &TAX,
+            &COMPONENT,
+            &AGE_CHECK,
+            &TAX_EXEMPTION,
+            &LINE,
+            &STORED_VALUE,
+            &FOREIGN,
+            &TENDER,
+            &TOTALS,
+            &REFERENCE,
+            &SESSION,
+            &ORDER,
+            &FISCAL,
+            &APPROVAL,
+            &DECLARATION,
+            &EVENT,
+        ];
+        for grammar in all {
             assert_eq!(grammar.names.len(), grammar.types.len());
             assert!(grammar.names.len() < 32, "a mask of 32 bits tells which are there");
             let frame =

@@ -84,7 +84,9 @@ impl Cursor<'_> {
                 }
                 MemberType::Flag if self.skip_word(b"true") => NextValue::True,
                 MemberType::Flag if self.skip_word(b"false") => NextValue::False,
-                MemberType::Text | MemberType::Integer | MemberType::Flag => return None,
+                MemberType::Text | MemberType::Integer | MemberType::Flag | MemberType::Open => {
+                    return None;
+                }
                 MemberType::List(inner) | MemberType::Object(inner) => {
                     if matches!(member_type, MemberType::List(_)) {
                         self.expect(b'[')?;

@@ -1,6 +1,6 @@
 //! The bytes between one value and the next, learned from earlier texts.
 //!
-//! The cache keeps four transitions for each state; a new one replaces the oldest. It takes some eighty kilobytes whatever
+//! The cache keeps four transitions for each state; a new one replaces the oldest. It takes some hundred and sixty kilobytes whatever
 //! is sent: a sender whose shape changes with every event only has the names of its members read once more.
 
 use super::block::{COMPARE_BYTES, matches_at};

@@ -7,7 +7,7 @@ use crate::decode::tests::{Edit, SALE, edit, edited};
 use crate::decode::{Decoder, RejectCode, Rejection};
 
 /// Events of all kinds, compact and not, and what real tills might send.
-const SAMPLES: [&str; 9] = [
+const SAMPLES: [&str; 14] = [
     SALE,
     include_str!("../../../../docs/samples/sale.json"),
     include_str!("../../../../docs/samples/sale-with-unknown-members.json"),
@@ -15,6 +15,11 @@ const SAMPLES: [&str; 9] = [
     include_str!("../../../../docs/samples/transfer-in.json"),
     include_str!("../../../../docs/samples/sale-exclusive-tax.json"),
     include_str!("../../../../docs/samples/paid-in.json"),
+    include_str!("../../../../docs/samples/stock-move.json"),
+    include_str!("../../../../docs/samples/order-handed-over.json"),
+    include_str!("../../../../docs/samples/till-declaration.json"),
+    include_str!("../../../../docs/samples/sale-fiscal.json"),
+    include_str!("../../../../docs/samples/sale-stored-value.json"),
     r#"{"store":"Zürich","terminal":"1","epoch":null,"event_id":"e","kind":"void","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11-27","blind":false,"lines":[],"attempt":0,"sent_at":null}"#,
     r#"{"store":"a\/b","terminal":"Z\u00fcrich \ud83d\ude00","event_id":"\"e\\","kind":"s\u0061le","occurred_at":"2026-11-27T08:15:30Z","business_date":"2026-11\u002d27","currency":"EUR","lines":[{"line":1,"type":"sale","sku":"caf\u00e9","description":"\u0000\u007f","quantity":"\u0031.5","amount":"1.\u0030"}]}"#,
 ];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Disposition, Kind, Line, LineType};
+use crate::event::{Disposition, Kind, Line, LineClass, LineType};
 use crate::stock;
 
 const LINE_TYPES: [(LineType, &str); 6] = [
@@ -22,6 +22,7 @@ fn line(line_type: LineType, disposition: Disposition, void: bool) -> Line<'stat
     Line {
         line: 1,
         line_type,
+        class: LineClass::default_of(line_type),
         sku: "milk",
         gtin: None,
         quantity: Decimal::ONE,
@@ -35,6 +36,7 @@ fn line(line_type: LineType, disposition: Disposition, void: bool) -> Line<'stat
         tax_inclusive: 0,
         disposition,
         void,
+        details: None,
     }
 }
 
@@ -56,6 +58,26 @@ fn the_engines_table_and_this_one_agree() {
             }
         }
     }
-    assert_eq!(moving, 4 * 10);
+    assert_eq!(moving, 4 * 19);
     assert_eq!(stock_effect("return", "return", None, false), [1, 0, 1, 0]);
+}
+
+/// What a line of an event moves at each location, as this table says and as the engine's does.
+#[test]
+fn both_say_where_goods_are_moved() {
+    for (void, moved) in [(false, 1), (true, 0)] {
+        let text = format!(
+            r#"{{"line":1,"type":"transfer","sku":"milk","quantity":"1","void":{void},"location":"back","to_location":"floor"}}"#
+        );
+        let read = serde_json::from_str(&text).unwrap();
+        let own = movements("stock_move", &read).unwrap();
+        let one = moved * Decimal::ONE.0;
+        assert_eq!(own, [(Some("back"), [-one, 0, 0, -one]), (Some("floor"), [one, 0, 0, one])]);
+        let line = line(LineType::Transfer, Disposition::None, void);
+        let engine = stock::relocation(Kind::StockMove, &line).unwrap_or_default();
+        assert_eq!([engine.stock, engine.sold, engine.returned, engine.adjusted], [one, 0, 0, one]);
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::StockMove) {
+            assert_eq!(stock::relocation(kind, &line), None);
+        }
+    }
 }

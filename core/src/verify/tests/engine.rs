@@ -1,5 +1,7 @@
 //! The real aggregator, recounted; then the same log with one record edited.
 
+mod kinds;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,7 +50,9 @@ impl Gateway {
         let text = |member: &str| event[member].as_str().unwrap().to_owned();
         let store = text("store");
         let mut value = Vec::new();
-        let event_type = format!("tillrace.pos.{}", text("kind"));
+        let kind = text("kind");
+        let kind = if kind.starts_with("x-") { "x" } else { &kind };
+        let event_type = format!("tillrace.pos.{kind}");
         Envelope {
             content_hash: Some(hash),
             data_hash: None,
