@@ -81,7 +81,7 @@ pub const RECORD_KINDS: &[RecordKind] = &[
         "state.v1",
         "block of a terminal's numbers",
         4 * KIB,
-        "two bits for each of 4,096 numbers",
+        "three bits for each of 4,096 numbers",
     ),
     kind("state.v1", "block of a terminal's hashes", 2 * KIB, "32 hashes"),
     kind("state.v1", "day", 40 * KIB, "as on store.days.v1"),

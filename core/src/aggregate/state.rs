@@ -29,8 +29,8 @@ use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
 use crate::text::Date;
 
-/// Version of the JSON records.
-pub(super) const VERSION: u8 = 1;
+/// Version of the JSON records. Version 2 came with parked events; nothing reads version 1.
+pub(super) const VERSION: u8 = 2;
 
 /// What is wrong with a state record.
 #[derive(Debug, thiserror::Error)]
@@ -233,8 +233,7 @@ impl Partition {
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
         let terminal = &mut store.terminals[slot as usize];
-        terminal.ledger.sequences =
-            state.sequences.map(|sequences| sequences.into_owned().with_blocks_changed());
+        terminal.ledger.sequences = state.sequences.map(Cow::into_owned);
         terminal.ledger.streak = state.streak;
         terminal.unnumbered = state.unnumbered;
         terminal.expires = state.expires.map(Date);

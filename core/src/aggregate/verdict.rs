@@ -87,12 +87,16 @@ pub struct VerdictTotals {
     pub quarantined: u64,
     /// Markers of refused events.
     pub refused: u64,
+    /// Events that are kept aside because their text breaks a rule.
+    pub parked: u64,
+    /// Readmissions that took no number: it had its first, the parked event was settled before, or the ledger has forgotten
+    /// the number, so that the event was counted as a release is.
+    pub settled: u64,
     /// Operators' records.
     pub control: u64,
     /// Records that can not be read.
-    #[serde(default)]
     pub unreadable: u64,
-    /// Events that an operator released; not a verdict on a record, so not part of the sum.
+    /// Events counted outside of a ledger, by an operator's order or readmission; not a verdict on a record, so not part of the sum.
     pub released: u64,
 }
 
@@ -115,6 +119,8 @@ impl VerdictTotals {
             + self.conflict
             + self.quarantined
             + self.refused
+            + self.parked
+            + self.settled
             + self.control
             + self.unreadable
     }

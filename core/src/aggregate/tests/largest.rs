@@ -177,10 +177,10 @@ fn check_the_rest(store: &mut Store, sku: &str) {
     let totals: VerdictTotals =
         serde_json::from_value(serde_json::json!({"first": most, "duplicate": most,
         "duplicate_unverified": most, "conflict": most, "quarantined": most, "refused": most,
-        "control": most, "released": most}))
+        "parked": most, "settled": most, "control": most, "unreadable": most, "released": most}))
         .unwrap();
     let checkpoint = Checkpoint {
-        version: 1,
+        version: state::VERSION,
         generation: generation.to_owned(),
         flush: u64::MAX,
         next_offset: u64::MAX,
