@@ -193,6 +193,8 @@ impl ControlTotals {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Day {
     pub(super) control: ControlTotals,
+    /// Unsettled parked events of this date without a number; not in its state, which has the events themselves.
+    pub(super) parked: u64,
     /// Slots of the terminals that took part, in the order in which they came.
     terminals: Vec<u32>,
     /// Status last written.

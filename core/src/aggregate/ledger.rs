@@ -131,6 +131,32 @@ impl Ledger {
         Some(number)
     }
 
+    /// Records a parked event, as [`Ledger::refuse`] does a refused one.
+    pub(super) fn park(&mut self, sequence: u64) -> Option<u64> {
+        let number = self.unwrap(sequence).ok()?;
+        let sequences = self.open(number)?;
+        if matches!(
+            sequences.position(number),
+            SequencePosition::TooLow | SequencePosition::Untracked
+        ) {
+            return None;
+        }
+        sequences.park(number);
+        Some(number)
+    }
+
+    /// Returns the number of a sequence that had its first.
+    pub(super) fn known_number(&self, sequence: u64, scope: Scope) -> Option<u64> {
+        let number = self.tracked_number(sequence).filter(|_| scope == self.scope)?;
+        let position = self.sequences.as_ref()?.position(number);
+        (position == SequencePosition::Known).then_some(number)
+    }
+
+    /// Returns the number of a sequence as the ledger counts it.
+    pub(super) fn tracked_number(&self, sequence: u64) -> Option<u64> {
+        self.unwrap(sequence).ok()
+    }
+
     fn decide_known(
         &mut self,
         number: u64,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::days::{Day, DaySummary, part_of};
+pub(super) use super::days::part_of;
+use super::days::{Day, DaySummary};
 use super::ids::EventIds;
 use super::ledger::Ledger;
+use super::parked_events::ParkedEvents;
 use super::released_offsets::ReleasedOffsets;
 use super::sequence_set::{Lacking, SequenceSet};
 use super::slot_index::SlotIndex;
@@ -33,6 +35,7 @@ pub(super) struct Store {
     by_name: SlotIndex,
     pub(super) days: BTreeMap<Date, Day>,
     pub(super) ids: EventIds,
+    pub(super) parked: ParkedEvents,
     /// Offsets that an operator released.
     pub(super) released: ReleasedOffsets,
     /// Is in the list of stores whose ids or releases the next flush writes.
@@ -67,6 +70,7 @@ impl Store {
             by_name: SlotIndex::default(),
             days: BTreeMap::new(),
             ids: EventIds::default(),
+            parked: ParkedEvents::default(),
             released: ReleasedOffsets::default(),
             changed: false,
         }
@@ -155,7 +159,7 @@ impl Store {
     /// Returns what all terminals of a day have done.
     pub(super) fn summary(&self, date: Date) -> DaySummary {
         let Some(day) = self.days.get(&date) else { return DaySummary::default() };
-        let mut summary = DaySummary::default();
+        let mut summary = DaySummary { parked: day.parked, ..DaySummary::default() };
         for terminal in self.present(day.terminals()) {
             let Some(seen) = terminal.days.on(date) else { continue };
             summary.terminals += 1;

@@ -45,6 +45,12 @@ pub enum UnreadableReason {
     /// A release that names nothing.
     #[error("the release names no partition and offset")]
     Release,
+    /// A parked event without a rule that it breaks, or without an identity.
+    #[error("the parked event names no rule or no identity")]
+    Parked,
+    /// A dismissal that names nothing.
+    #[error("the dismissal names neither partition and offset nor terminal and sequence")]
+    Dismissal,
 }
 
 impl UnreadableReason {
@@ -58,6 +64,8 @@ impl UnreadableReason {
             Self::Key => "other_key",
             Self::Event(_) => "no_event",
             Self::Release => "no_release",
+            Self::Parked => "no_parked",
+            Self::Dismissal => "no_dismissal",
         }
     }
 }

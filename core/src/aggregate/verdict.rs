@@ -47,6 +47,8 @@ pub(super) enum QuarantineReason {
     ScopeChanged,
     /// No room for another terminal of this store.
     TooManyTerminals,
+    /// No room for another parked event of this store.
+    TooManyParked,
     /// Its time or business date can not be one of trade, as of a clock that was never set. It can not be released.
     TimeImplausible,
 }
@@ -66,6 +68,7 @@ impl QuarantineReason {
             Self::ResetSuspected => "reset_suspected",
             Self::ScopeChanged => "scope_changed",
             Self::TooManyTerminals => "too_many_terminals",
+            Self::TooManyParked => "too_many_parked",
             Self::TimeImplausible => "time_implausible",
         }
     }

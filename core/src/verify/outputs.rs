@@ -172,7 +172,7 @@ impl Journal<'_> {
         (by_source, orphaned)
     }
 
-    fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
+    pub(super) fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
         let bounds = self.view.bounds(&self.topics.events, self.partition)?;
         if !(bounds.start..bounds.end).contains(&offset) {
             return Ok(None);
