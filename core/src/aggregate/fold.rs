@@ -72,6 +72,15 @@ fn decode<'d>(
 #[derive(Debug)]
 pub(super) enum FoldError {
     Unreadable(UnreadableReason),
+    /// Of a type that a later version writes: its partition waits for that version.
+    NewerType(Box<str>),
+    Log(LogError),
+}
+
+/// Why a partition can not go on to the next record; it is unchanged.
+#[derive(Debug)]
+pub(super) enum FoldStop {
+    NewerType(Box<str>),
     Log(LogError),
 }
 
@@ -127,15 +136,16 @@ impl Partition {
     /// Folds the next record in. A record that can not be read is quarantined and has no other effect.
     ///
     /// # Errors
-    /// When the log fails during the lookup of a release. The partition is then unchanged.
+    /// When the log fails during the lookup of a release, or the record waits for a later version. The partition is then unchanged.
     pub(super) fn fold(
         &mut self,
         entry: &Entry,
         fold_context: &mut FoldContext<'_>,
-    ) -> Result<Anomalies, LogError> {
+    ) -> Result<Anomalies, FoldStop> {
         let anomalies = match self.fold_readable(entry, fold_context) {
             Ok(anomalies) => anomalies,
-            Err(FoldError::Log(error)) => return Err(error),
+            Err(FoldError::Log(error)) => return Err(FoldStop::Log(error)),
+            Err(FoldError::NewerType(name)) => return Err(FoldStop::NewerType(name)),
             Err(FoldError::Unreadable(cause)) => {
                 self.quarantine_unreadable(entry, cause, &mut fold_context.output);
                 Anomalies::default()
@@ -169,7 +179,12 @@ impl Partition {
                 self.checkpoint.totals.control += 1;
             }
             _ => {
-                let event = decode(fold_context.decoder, &envelope)?;
+                let event = decode(fold_context.decoder, &envelope).map_err(|cause| {
+                    match unreadable::newer_type(&envelope.event_type) {
+                        Some(name) => FoldError::NewerType(name.into()),
+                        None => cause.into(),
+                    }
+                })?;
                 self.tick(entry.appended_ms);
                 let offset = entry.offset;
                 let context =

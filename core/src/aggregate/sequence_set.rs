@@ -12,6 +12,7 @@
 
 mod bitmap;
 mod intervals;
+mod reasons;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use bitmap::{BLOCK_NUMBERS, bounds_of};
 
 pub(super) use bitmap::BitmapBlock;
 use intervals::{Interval, IntervalList};
+pub(super) use reasons::{Lacking, OpenReason, SequencePosition};
 
 /// Intervals of open numbers before some move into blocks.
 pub(super) const MAX_INTERVALS: usize = 64;
@@ -30,50 +32,6 @@ pub(super) const MAX_INTERVALS: usize = 64;
 const MAX_BLOCKS: usize = 64;
 /// A number further above the mark than this is a jump, and a baseline is lowered by at most this.
 pub(super) const MAX_STEP: u64 = 10_000;
-
-/// Why a number is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum OpenReason {
-    /// Nothing with this number came.
-    Missing,
-    /// As missing, and part of a jump of more than [`MAX_STEP`]: reported apart.
-    Jumped,
-    /// Only refused events with this number came.
-    Refused,
-    /// An event with it is kept aside, and none was counted.
-    Parked,
-    /// An operator said that the refused or parked events with it were no trade. One that is good still takes it.
-    Dismissed,
-}
-
-/// How many numbers lack a good event, and why.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Lacking {
-    pub(super) missing: u64,
-    pub(super) refused: u64,
-    pub(super) parked: u64,
-}
-
-/// The position of a number relative to the set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SequencePosition {
-    /// A good event with it was counted.
-    Known,
-    /// Open: it can be filled.
-    Open(OpenReason),
-    /// Above the mark, by a jump or by less.
-    Above {
-        /// More than [`MAX_STEP`] above.
-        jump: bool,
-    },
-    /// Below the baseline, near enough to lower it.
-    Below,
-    /// Further below the opening number than a baseline is lowered.
-    TooLow,
-    /// Below the floor under which open numbers were given up.
-    Untracked,
-}
 
 /// The sequence numbers of one terminal and epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,6 +9,7 @@
 mod keys;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -106,6 +107,11 @@ struct AttendanceState<'a> {
     closed: bool,
     close: Option<u64>,
     last: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+struct VersionOnly {
+    v: u8,
 }
 
 /// An unsettled parked event; its key has its name.
@@ -218,10 +224,10 @@ pub(super) fn load(
 ) -> Result<Option<Partition>, StateError> {
     let mut latest: Option<Checkpoint> = None;
     for (key, value) in under(records, "checkpoint/") {
+        // Before the rest, whose shape another version may have changed.
+        let VersionOnly { v } = json(key, value)?;
+        check(key, v)?;
         let checkpoint: Checkpoint = json(key, value)?;
-        if checkpoint.version != VERSION {
-            return Err(fault(key, "is of another version"));
-        }
         if latest.as_ref().is_none_or(|latest| latest.flush < checkpoint.flush) {
             latest = Some(checkpoint);
         }
@@ -428,7 +434,11 @@ fn json<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, StateE
 }
 
 fn check(key: &[u8], version: u8) -> Result<(), StateError> {
-    if version == VERSION { Ok(()) } else { Err(fault(key, "is of another version")) }
+    match version.cmp(&VERSION) {
+        Ordering::Less => Err(fault(key, "is of an older version, which this one does not read")),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(fault(key, "is of a newer version")),
+    }
 }
 
 fn fault(key: &[u8], detail: &'static str) -> StateError {

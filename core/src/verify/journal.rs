@@ -379,29 +379,6 @@ impl Journal<'_> {
         }
     }
 
-    fn compare_copy(
-        &self,
-        record: &JournalRecord<'_>,
-        copy: &Entry,
-        apart: &[&str],
-        checks: &mut Checks<'_>,
-    ) {
-        let difference = |what| {
-            Difference::new(&self.topics.transactions, self.partition, what)
-                .at(copy.offset)
-                .of(record.name())
-        };
-        let Some(envelope) = copy.value.as_deref().and_then(Envelope::parse) else { return };
-        if let Some(member) = record.envelope.differs_from(&envelope, apart) {
-            checks
-                .verdicts
-                .differs(difference("does not match the journal").between(member, member));
-        }
-        if copy.key != record.entry.key {
-            checks.verdicts.differs(difference("has another key than in the journal"));
-        }
-    }
-
     pub(super) fn terminal(
         &mut self,
         record: &JournalRecord<'_>,
@@ -412,22 +389,6 @@ impl Journal<'_> {
             self.terminals.insert(record.terminal.clone(), TerminalNumbers::new(scope));
         }
         self.terminals.entry(record.terminal.clone()).or_default()
-    }
-
-    /// Reports records whose source the journal does not hold.
-    pub(super) fn orphaned(
-        &self,
-        entries: impl IntoIterator<Item = (Offset, Entry)>,
-        check: &mut Check,
-    ) {
-        for (source, entry) in entries {
-            let what = "orphaned: the journal does not hold its source";
-            check.differs(
-                Difference::new(&entry.topic, self.partition, what)
-                    .at(entry.offset)
-                    .between("nothing", format_args!("source offset {source}")),
-            );
-        }
     }
 
     pub(super) fn difference(&self, entry: &Entry, what: &'static str) -> Difference {

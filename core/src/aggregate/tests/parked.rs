@@ -146,6 +146,53 @@ fn a_store_has_room_for_so_many() {
     holds(&rig);
 }
 
+#[test]
+fn a_partition_waits_at_a_record_of_a_later_version_and_the_others_go_on() {
+    let rig = Rig::new(2);
+    let (here, other) = (sale(1, ""), Sample::sale("2", "a", 1));
+    assert_ne!(rig.partition(&here), rig.partition(&other));
+    rig.accept(&here);
+    let newer = String::from_utf8(sale(2, "").accepted()).unwrap();
+    let newer = newer.replace("tillrace.pos.sale", "tillrace.pos.tip_pool");
+    let newer = newer.replace("\"kind\":\"sale\"", "\"kind\":\"tip_pool\"");
+    let offset = append(&rig, &here, newer.into_bytes());
+    rig.accept(&sale(3, ""));
+    rig.accept(&other);
+    let mut engine = rig.join();
+    (0..20).for_each(|_| engine.step(rig.now).unwrap());
+    engine.flush(rig.now).unwrap();
+    assert_eq!(rig.log.group_offset(rig.partition(&here)), Some(offset));
+    assert_eq!(rig.log.group_offset(rig.partition(&other)), Some(1));
+    let conditions = rig.health.active_conditions();
+    let condition = &conditions[0].condition;
+    assert_eq!((conditions.len(), condition.code), (1, "record_needs_upgrade"));
+    assert!(condition.cause.contains("tip_pool"), "{}", condition.cause);
+    assert!(condition.remedy.contains("aggregators first"), "{}", condition.remedy);
+    assert_eq!(rig.read(&rig.topics.conflicts), Vec::<Value>::new());
+}
+
+#[test]
+fn state_of_an_older_or_newer_version_is_refused_with_what_to_do() {
+    for (version, says) in [("1", "older"), ("3", "newer")] {
+        let rig = Rig::new(1);
+        rig.accept(&sale(1, ""));
+        rig.run();
+        let entries = rig.log.entries(&rig.topics.state);
+        let checkpoint =
+            entries.iter().rfind(|entry| entry.key.starts_with(b"checkpoint/")).unwrap();
+        let text = String::from_utf8(checkpoint.value.as_deref().unwrap().to_vec()).unwrap();
+        let text = text.replacen("\"v\":2", &format!("\"v\":{version}"), 1);
+        let key = String::from_utf8(checkpoint.key.to_vec()).unwrap();
+        rig.log.append(&rig.topics.state, 0, &key, text.into_bytes(), 0);
+        let mut engine = rig.join();
+        (0..10).for_each(|_| engine.step(rig.now).unwrap());
+        let conditions = rig.health.active_conditions();
+        let condition = &conditions[0].condition;
+        assert!(condition.cause.contains(says), "{}", condition.cause);
+        assert!(condition.remedy.contains(says), "{}", condition.remedy);
+    }
+}
+
 /// What may happen to a number.
 #[derive(Debug, Clone, Copy)]
 enum Act {
