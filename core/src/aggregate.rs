@@ -15,6 +15,7 @@ mod conditions;
 mod day_records;
 mod days;
 mod deltas;
+mod dismissal;
 mod engine;
 #[cfg(test)]
 mod fixture;
@@ -26,8 +27,11 @@ mod ids;
 mod json_text;
 mod ledger;
 mod metrics;
+mod parked_events;
+mod parking;
 mod partition;
 mod quarantine;
+mod readmission;
 mod records;
 mod rejection_marker;
 mod release;
@@ -55,7 +59,7 @@ use tillrace_log::{Log, LogError, Offset, Partition};
 
 use crate::topics::Topics;
 
-pub use conditions::{PARTITION_STOPPED, RECORDS_UNREADABLE};
+pub use conditions::{PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE};
 pub use metrics::AggregateMetrics;
 pub use settings::AggregateSettings;
 pub use state::StateError;
@@ -217,8 +221,9 @@ explain!(AggregateError {
          would not follow.",
         "Set `log.partitions` back to the number in the text. See “A topic with too many partitions” in deploy/kafka/README.md.";
     State: "state_unreadable",
-        "A record of state.v1 cannot be read: it is damaged, or a newer version of Tillrace wrote it.",
-        "Start the newest version that was ever used here. If it is, keep the topic and report the text.";
+        "A record of state.v1 cannot be read: it is damaged, or another version of Tillrace wrote it. Formats may change before 1.0.",
+        "If the text says newer: upgrade the aggregators, to the newest version that was ever used here. If it says older: go on \
+         with the version that wrote it, or begin anew under another `namespace`. Else keep the topic and report the text.";
     StillOpen: "transaction_open",
         "The last owner's transaction is still undecided, and nobody may go on before it is. The aggregator tries again.",
         "Nothing: brokers abort it after `log.kafka.transaction_timeout`. If it stays, abort it by kafka-transactions.";

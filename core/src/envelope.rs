@@ -170,6 +170,8 @@ pub enum VerdictKind {
     First,
     /// Released by an operator under a new identity.
     Released,
+    /// Kept aside; on `pos.parked` only.
+    Parked,
 }
 
 #[cfg(test)]

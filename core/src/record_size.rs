@@ -57,6 +57,13 @@ pub const RECORD_KINDS: &[RecordKind] = &[
         400 * KIB,
         "64 KiB of the text at most, each byte six as an escape",
     ),
+    kind(
+        "pos.events.v1",
+        "dismissal",
+        16 * KIB,
+        "an operator of 256 bytes and a reason of 1,024 at most",
+    ),
+    kind("pos.parked.v1", "parked event", 266 * KIB, "the event's record and its source"),
     kind("pos.transactions.v1", "event", 265 * KIB, "the event's record, its verdict and source"),
     kind("pos.conflicts.v1", "event", 268 * KIB, "the event's text, and names as in its envelope"),
     kind(
@@ -81,12 +88,14 @@ pub const RECORD_KINDS: &[RecordKind] = &[
         "state.v1",
         "block of a terminal's numbers",
         4 * KIB,
-        "two bits for each of 4,096 numbers",
+        "three bits for each of 4,096 numbers",
     ),
     kind("state.v1", "block of a terminal's hashes", 2 * KIB, "32 hashes"),
     kind("state.v1", "day", 40 * KIB, "as on store.days.v1"),
     kind("state.v1", "part of a day's terminals", 20 * KIB, "32 terminals"),
     kind("state.v1", "block of a store's event ids", 2 * KIB, "64 ids"),
+    kind("state.v1", "block of settled parked events", 2 * KIB, "64 hashes"),
+    kind("state.v1", "parked event", 2 * KIB, "names, and numbers of 64 bits"),
     kind("state.v1", "part of a store's releases", 16 * KIB, "512 offsets"),
     kind("state.v1", "checkpoint", KIB, "numbers"),
     kind(
@@ -119,7 +128,9 @@ mod tests {
 
     use super::*;
     use crate::decode::MAX_EVENT_BYTES;
-    use crate::envelope::{Admission, Envelope, Readmission, Scope, SourceVerdict, VerdictKind};
+    use crate::envelope::{
+        Admission, Envelope, ParkedMark, Readmission, Scope, SourceVerdict, VerdictKind,
+    };
     use crate::topics::key;
 
     const ID: &str = "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"";
@@ -180,6 +191,25 @@ mod tests {
         };
         assert!(size(&released) <= largest("pos.transactions.v1", "event"), "{}", size(&released));
         let pointer = "\u{1}".repeat(512);
+        let parked = Envelope {
+            content_hash: None,
+            readmission: None,
+            transforms: None,
+            flags: None,
+            parked: Some(ParkedMark { code: ID.into(), pointer: pointer.as_str().into() }),
+            ..event.clone()
+        };
+        assert!(size(&parked) <= largest("pos.events.v1", "event"), "{}", size(&parked));
+        let copy = Envelope {
+            source_verdict: Some(SourceVerdict {
+                verdict: VerdictKind::Parked,
+                partition: u32::MAX,
+                offset: u64::MAX,
+            }),
+            ..parked
+        };
+        let copied = size(&copy) + key(&[ID, ID, &epoch]).len() + 3 + 32;
+        assert!(copied <= largest("pos.parked.v1", "parked event"), "{copied}");
         let marker = serde_json::to_vec(&serde_json::json!({"code": ID, "pointer": pointer}));
         let marker = marker.unwrap();
         let marker = Envelope { data: &marker, ..event };

@@ -14,6 +14,7 @@ pub struct Topics {
     pub transactions: Topic,
     pub conflicts: Topic,
     pub rejected: Topic,
+    pub parked: Topic,
     pub deltas: Topic,
     pub counts: Topic,
     pub days: Topic,
@@ -32,6 +33,7 @@ impl Topics {
             transactions: topic("pos.transactions.v1"),
             conflicts: topic("pos.conflicts.v1"),
             rejected: topic("pos.rejected.v1"),
+            parked: topic("pos.parked.v1"),
             deltas: topic("inventory.deltas.v1"),
             counts: topic("stock.counts.v1"),
             days: topic("store.days.v1"),
@@ -69,7 +71,7 @@ impl Topics {
             &self.counts,
             &self.audit,
         ];
-        let compacted = [&self.days, &self.ledger, &self.state];
+        let compacted = [&self.parked, &self.days, &self.ledger, &self.state];
         kept.into_iter()
             .map(|topic| TopicSpec { topic: topic.clone(), cleanup: delete })
             .chain(

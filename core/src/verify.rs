@@ -37,6 +37,8 @@ mod journal_record;
 
 mod journal;
 
+mod parked;
+
 mod unreadable;
 
 mod outputs;
@@ -251,7 +253,9 @@ impl<'a> Recount<'a> {
             Stock::from_deltas(view, topics, partition, coverage, generation, &mut self.stock)?;
         let mut journal = Journal::new(view, topics, partition, coverage, stock);
         let mut checks = Checks { verdicts: &mut self.verdicts, stock: &mut self.stock };
+        journal.read_parked_sources()?;
         journal.pass(&mut checks, checkpoints, progress)?;
+        journal.compare_parked(checks.verdicts)?;
         let firsts_given =
             checkpoints.compare(&topics.state, partition, coverage, &mut self.verdicts);
         let newest_ms = journal.newest_ms;

@@ -63,7 +63,7 @@ mod tests {
     use std::io;
     use std::path::Path;
 
-    use tillrace_core::aggregate::{PARTITION_STOPPED, RECORDS_UNREADABLE};
+    use tillrace_core::aggregate::{PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE};
     use tillrace_core::log_calls::LOG_NOT_ANSWERING;
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{
@@ -102,7 +102,10 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Files of the local log", FileError::EXPLANATIONS),
             ("Conditions of the local log", local::CONDITIONS),
             ("The aggregator", AggregateError::EXPLANATIONS),
-            ("Partitions of the aggregator", &[PARTITION_STOPPED, RECORDS_UNREADABLE]),
+            (
+                "Partitions of the aggregator",
+                &[PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE],
+            ),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES]),
             ("Delivery: starting", StartError::EXPLANATIONS),
             ("Delivery: the client of a backend", BackendError::EXPLANATIONS),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::health::{Condition, Health, Impact};
-use tillrace_log::{Partition, Row};
+use tillrace_log::{Offset, Partition, Row};
 
 use super::AggregateError;
 use super::unreadable::LastUnreadable;
@@ -17,6 +17,7 @@ use crate::topics::Topics;
 const COMPONENT: &str = "aggregator";
 const STOPPED: &str = PARTITION_STOPPED.code;
 const UNREADABLE: &str = RECORDS_UNREADABLE.code;
+const NEEDS_UPGRADE: &str = RECORD_NEEDS_UPGRADE.code;
 /// How long the condition stays after the last unreadable record.
 const UNREADABLE_FOR: Duration = Duration::from_hours(1);
 
@@ -26,6 +27,14 @@ pub const PARTITION_STOPPED: Explanation = Explanation {
     meaning: "A partition of the journal could not be taken over, or a record for it could not be written. Its stores are stopped, \
               the other partitions go on; its events wait in the journal, and nothing of it is counted in part.",
     remedy: "See its cause, and do what its remedy says.",
+};
+
+/// A record of a later version.
+pub const RECORD_NEEDS_UPGRADE: Explanation = Explanation {
+    code: "record_needs_upgrade",
+    meaning: "The journal has an event of a kind, or a control record, that this version does not know: a gateway of a later version \
+              wrote it. Its partition waits at the record; nothing is skipped or counted in part, and the other partitions go on.",
+    remedy: "Upgrade the aggregators to the version of the gateways; they go on at the record. Next time upgrade aggregators first.",
 };
 
 /// Records that were quarantined because they can not be read.
@@ -44,7 +53,7 @@ pub(super) struct Conditions {
     health: Health,
     journal: String,
     conflicts: String,
-    stopped: BTreeMap<Partition, String>,
+    stopped: BTreeMap<Partition, (&'static str, String)>,
     unreadable: BTreeMap<Partition, Instant>,
 }
 
@@ -62,7 +71,7 @@ impl Conditions {
     /// A partition can not be restored.
     pub(super) fn stopped(&mut self, partition: Partition, error: &AggregateError) {
         let remedy = error.explanation().remedy;
-        self.stop(partition, error.to_string(), remedy.to_owned());
+        self.stop(partition, STOPPED, error.to_string(), remedy.to_owned());
     }
 
     /// A record of a partition is longer than the log accepts.
@@ -70,15 +79,24 @@ impl Conditions {
         let (topic, key) = (&row.topic, String::from_utf8_lossy(&row.key));
         let cause = format!("partition {partition}: the record {key} for {topic} is too long");
         let remedy = "This is a defect of Tillrace: report it with the text. Events wait in the journal meanwhile.";
-        self.stop(partition, cause, remedy.to_owned());
+        self.stop(partition, STOPPED, cause, remedy.to_owned());
     }
 
-    fn stop(&mut self, partition: Partition, cause: String, remedy: String) {
+    /// A record of a partition is of a type that only a later version knows.
+    pub(super) fn newer_type(&mut self, partition: Partition, offset: Offset, name: &str) {
+        let journal = &self.journal;
+        let cause = format!(
+            "{journal} {partition}/{offset}: records of type {name} are of a later version"
+        );
+        self.stop(partition, NEEDS_UPGRADE, cause, RECORD_NEEDS_UPGRADE.remedy_and_page());
+    }
+
+    fn stop(&mut self, partition: Partition, code: &'static str, cause: String, remedy: String) {
         let subject = subject(partition);
-        self.stopped.insert(partition, subject.clone());
+        self.stopped.insert(partition, (code, subject.clone()));
         self.health.raise(Condition {
             component: COMPONENT.to_owned(),
-            code: STOPPED,
+            code,
             subject,
             impact: Impact::Degraded,
             cause,
@@ -133,8 +151,8 @@ impl Conditions {
 
     /// A partition goes on, in this member or another.
     pub(super) fn gone(&mut self, partition: Partition) {
-        if let Some(subject) = self.stopped.remove(&partition) {
-            self.health.clear(COMPONENT, STOPPED, &subject);
+        if let Some((code, subject)) = self.stopped.remove(&partition) {
+            self.health.clear(COMPONENT, code, &subject);
         }
     }
 }
@@ -142,8 +160,8 @@ impl Conditions {
 /// A member that ends has no partitions any more; the next one reports anew which are stopped.
 impl Drop for Conditions {
     fn drop(&mut self) {
-        for subject in self.stopped.values() {
-            self.health.clear(COMPONENT, STOPPED, subject);
+        for (code, subject) in self.stopped.values() {
+            self.health.clear(COMPONENT, code, subject);
         }
         for &partition in self.unreadable.keys() {
             self.health.clear(COMPONENT, UNREADABLE, &subject(partition));

@@ -30,6 +30,10 @@ pub(super) fn write_totals(
     integer(text, summary.closed);
     text.extend_from_slice(br#","missing_count":"#);
     integer(text, summary.missing);
+    text.extend_from_slice(br#","refused_count":"#);
+    integer(text, summary.refused);
+    text.extend_from_slice(br#","parked_count":"#);
+    integer(text, summary.parked);
     published_terminals(text, store, date, day.part(0));
     written_by(text, source);
 }
@@ -55,7 +59,7 @@ fn published_terminals(text: &mut BytesMut, store: &Store, date: Date, slots: &[
     text.extend_from_slice(br#","terminals":["#);
     terminals(text, store, date, slots, |text, terminal, _seen| {
         text.extend_from_slice(br#","missing":"#);
-        integer(text, terminal.missing_on(date));
+        integer(text, terminal.lacking_on(date).missing);
     });
     text.put_u8(b']');
 }
@@ -219,6 +223,8 @@ mod tests {
         terminal_count: u64,
         closed_count: u64,
         missing_count: u64,
+        refused_count: u64,
+        parked_count: u64,
         terminals: Vec<AttendanceRecord<'a>>,
         partition: u32,
         offset: u64,
@@ -271,14 +277,14 @@ mod tests {
                 epoch: &terminal.epoch,
                 opened: seen.opened,
                 closed: seen.closed,
-                missing: terminal.missing_on(date),
+                missing: terminal.lacking_on(date).missing,
             }
         };
         present.map(record).collect()
     }
 
     fn by_serde(store: &Store, (date, day): (Date, &Day), source: RecordOrigin) -> String {
-        let DaySummary { terminals, closed, missing } = store.summary(date);
+        let DaySummary { terminals, closed, missing, refused, parked } = store.summary(date);
         let record = DayRecord {
             tenant: &store.tenant,
             store: &store.name,
@@ -288,6 +294,8 @@ mod tests {
             terminal_count: terminals,
             closed_count: closed,
             missing_count: missing,
+            refused_count: refused,
+            parked_count: parked,
             terminals: part(store, date, day, 0),
             partition: source.partition,
             offset: source.offset,

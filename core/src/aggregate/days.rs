@@ -1,8 +1,8 @@
 //! Store-days: control totals of one business date in one store.
 //!
 //! A day is *complete* when every terminal that took part has closed and no number below its close
-//! is missing; a number missing below an earlier close of the same terminal counts against that
-//! earlier day. A day that is over and not complete is *open ended*. 35 days after the business date,
+//! is missing, refused or parked; one below an earlier close of the same terminal counts against that
+//! earlier day. A parked event without a number counts against its own date. A day that is over and not complete is *open ended*. 35 days after the business date,
 //! by append time, it is sealed: what comes later is an amendment of its own and changes no total.
 //! How many currencies and tender types a day adds up is bounded; past that it says so. How many terminals take part is up to
 //! whoever sends, so that they are written in parts of [`PART_TERMINALS`], the first with the day, and only parts that changed.
@@ -39,7 +39,7 @@ pub(super) enum DayStatus {
     /// Not over, and not complete.
     #[default]
     Open,
-    /// Every terminal closed and nothing missing.
+    /// Every terminal closed, and nothing is missing, refused or parked.
     Complete,
     /// Over, and not complete.
     OpenEnded,
@@ -242,6 +242,8 @@ impl ControlTotals {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Day {
     pub(super) control: ControlTotals,
+    /// Unsettled parked events of this date without a number; not in its state, which has the events themselves.
+    pub(super) parked: u64,
     /// Slots of the terminals that took part, in the order in which they came.
     terminals: Vec<u32>,
     /// Status last written.
@@ -259,6 +261,10 @@ pub(super) struct DaySummary {
     pub(super) closed: u64,
     /// Numbers missing at all of them.
     pub(super) missing: u64,
+    /// Numbers with refused events only.
+    pub(super) refused: u64,
+    /// Numbers with parked events, and parked events without a number.
+    pub(super) parked: u64,
 }
 
 impl Day {
@@ -323,7 +329,8 @@ impl DaySummary {
         if is_sealed(date, today) {
             return DayStatus::Sealed;
         }
-        if self.missing == 0 && self.closed == self.terminals {
+        let lacking = self.missing.saturating_add(self.refused).saturating_add(self.parked);
+        if lacking == 0 && self.closed == self.terminals {
             return DayStatus::Complete;
         }
         if is_over(date, today) {

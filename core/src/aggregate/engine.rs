@@ -19,7 +19,7 @@ use super::AggregateError;
 use super::arena::RecordArena;
 use super::conditions::Conditions;
 use super::flush_buffer::FlushSize;
-use super::fold::{FoldContext, OutputContext};
+use super::fold::{FoldContext, FoldStop, OutputContext};
 use super::metrics::AggregateMetrics;
 use super::partition::Partition;
 use super::quarantine::QuarantineLookup;
@@ -264,7 +264,15 @@ impl<'a> Engine<'a> {
             let output = OutputContext { topics: self.topics, arena: &mut self.arena };
             let mut fold_context = FoldContext { decoder: &mut self.decoder, quarantine, output };
             let before = partition.buffer.size;
-            let anomalies = partition.fold(entry, &mut fold_context)?;
+            let anomalies = match partition.fold(entry, &mut fold_context) {
+                Ok(anomalies) => anomalies,
+                Err(FoldStop::Log(error)) => return Err(error.into()),
+                Err(FoldStop::NewerType(name)) => {
+                    self.wait_for_upgrade(entry, &name, now)?;
+                    size = self.buffered_size();
+                    continue;
+                }
+            };
             self.metrics.anomalies(anomalies.jumps, anomalies.resets);
             size.records += partition.buffer.size.records - before.records;
             size.bytes += partition.buffer.size.bytes - before.bytes;
@@ -273,6 +281,25 @@ impl<'a> Engine<'a> {
                 self.flush(now)?;
                 size = self.buffered_size();
             }
+        }
+        Ok(())
+    }
+
+    /// Commits what comes before a record of a later version, and stops its partition there.
+    fn wait_for_upgrade(
+        &mut self,
+        entry: &Entry,
+        name: &str,
+        now: Instant,
+    ) -> Result<(), AggregateError> {
+        self.flush(now)?;
+        // After an abort the partition is restored, and meets the record again.
+        if let Some(state @ PartitionState::Active { .. }) =
+            self.partitions.get_mut(&entry.partition)
+        {
+            *state = PartitionState::Stopped;
+            self.conditions.newer_type(entry.partition, entry.offset, name);
+            self.metrics.stopped(entry.partition, true);
         }
         Ok(())
     }

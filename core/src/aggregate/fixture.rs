@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 use tillrace_log::health::Health;
 use tillrace_log::testing::MemoryLog;
 use tillrace_log::{Offset, Partition, Topic};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::engine::Engine;
 use super::{AggregateError, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
-use crate::envelope::{Admission, Envelope, Scope};
+use crate::envelope::{Admission, Envelope, ParkedMark, Readmission, Scope, TYPE_PARKED};
 use crate::text::Timestamp;
 use crate::topics::{Topics, key, partition_of};
 
@@ -172,16 +173,57 @@ impl Sample {
         self.written("tillrace.pos.refused", br#"{"code":"invalid_money","pointer":"/lines/0"}"#)
     }
 
-    /// An operator's order to release an offset of its store's partition.
-    pub(super) fn release(&self, partition: Partition, offset: Offset) -> Vec<u8> {
-        let data = json!({"partition": partition, "offset": offset, "operator": "ada"});
-        let data = serde_json::to_vec(&data).unwrap();
-        let mut envelope = self.envelope("tillrace.pos.release", &data);
+    /// A text that breaks a rule.
+    pub(super) fn broken(&self) -> Vec<u8> {
+        serde_json::to_vec(&json!({"kind": "tip_jar", "note": self.note})).unwrap()
+    }
+
+    /// The journal record that keeps such a text.
+    pub(super) fn parked(&self) -> Vec<u8> {
+        let data = self.broken();
+        let (code, pointer) = ("unknown_kind".into(), "/kind".into());
+        let envelope = Envelope {
+            content_hash: None,
+            time: None,
+            data_hash: Some(xxh3_128(&data)),
+            parked: Some(ParkedMark { code, pointer }),
+            ..self.envelope(TYPE_PARKED, &data)
+        };
+        let mut value = Vec::new();
+        envelope.write(&mut value);
+        value
+    }
+
+    /// The readmission of a text that was parked at an offset, as this event.
+    pub(super) fn readmitted(&self, offset: Offset, broken: &[u8]) -> Vec<u8> {
+        let data = self.data();
+        let event_type = format!("tillrace.pos.{}", self.kind);
+        let envelope = Envelope {
+            data_hash: Some(xxh3_128(&data)),
+            readmission: Some(Readmission { offset, text_hash: xxh3_128(broken) }),
+            transforms: Some("mapping:1".into()),
+            ..self.envelope(&event_type, &data)
+        };
+        let mut value = Vec::new();
+        envelope.write(&mut value);
+        value
+    }
+
+    /// A control record.
+    pub(super) fn control(&self, event_type: &str, data: &Value) -> Vec<u8> {
+        let data = serde_json::to_vec(data).unwrap();
+        let mut envelope = self.envelope(event_type, &data);
         (envelope.terminal, envelope.sequence, envelope.event_id) = (None, None, None);
         (envelope.content_hash, envelope.business_date) = (None, None);
         let mut value = Vec::new();
         envelope.write(&mut value);
         value
+    }
+
+    /// An operator's order to release an offset of its store's partition.
+    pub(super) fn release(&self, partition: Partition, offset: Offset) -> Vec<u8> {
+        let data = json!({"partition": partition, "offset": offset, "operator": "ada"});
+        self.control("tillrace.pos.release", &data)
     }
 }
 
@@ -300,6 +342,20 @@ impl Rig {
         latest
     }
 
+    /// The unsettled parked events: the keys of their copies.
+    pub(super) fn parked(&self) -> Vec<String> {
+        let mut keys = std::collections::BTreeSet::new();
+        for entry in self.log.entries(&self.topics.parked) {
+            let key = String::from_utf8(entry.key.to_vec()).unwrap();
+            if entry.value.is_some() {
+                keys.insert(key)
+            } else {
+                keys.remove(&key)
+            };
+        }
+        keys.into_iter().collect()
+    }
+
     /// The latest checkpoint of each partition.
     pub(super) fn checkpoints(&self) -> Vec<Value> {
         let mut latest: BTreeMap<Partition, Value> = BTreeMap::new();
@@ -354,6 +410,7 @@ impl Rig {
             "ledger": self.latest(&self.topics.ledger),
             "days": days,
             "amended": amended,
+            "parked": self.parked(),
             "totals": totals,
         })
     }

@@ -228,7 +228,13 @@ impl Partition {
             let released = store.released.take_changed();
             let mut blocks = Vec::with_capacity(store.ids.changed());
             store.ids.take_changed(|block, bytes| blocks.push((block, bytes)));
+            let mut settled = Vec::new();
+            store.parked.settled.take_changed(|block, bytes| settled.push((block, bytes)));
             let store = &self.stores[slot as usize];
+            for (block, bytes) in settled {
+                let value = bytes.map(|bytes| arena.write(&[&bytes]));
+                rows.push(self.row(&topics.state, state::settled_key(store, block), value));
+            }
             for (block, bytes) in blocks {
                 let value = bytes.map(|bytes| arena.write(&[&bytes]));
                 rows.push(self.row(&topics.state, state::ids_key(store, block), value));
@@ -308,7 +314,9 @@ impl Partition {
             }
         }
         let keep_ms = self.rules.event_ids_kept_ms();
-        let gone = self.stores[slot as usize].ids.expire(clock_ms, keep_ms);
+        let store = &mut self.stores[slot as usize];
+        let gone =
+            store.ids.expire(clock_ms, keep_ms) + store.parked.settled.expire(clock_ms, horizon_ms);
         if gone > 0 {
             let key_bytes = self.stores[slot as usize].key.len();
             self.buffer.size.add(gone, gone * (32 + key_bytes));

@@ -6,6 +6,7 @@
 mod decide;
 mod movements;
 
+use bytes::Bytes;
 use tillrace_log::{Entry, LogError, Offset};
 
 use super::arena::RecordArena;
@@ -18,7 +19,9 @@ use super::records::ConflictRecord;
 use super::unreadable::{self, UnreadableReason};
 use super::verdict::{QuarantineReason, Verdict};
 use crate::decode::Decoder;
-use crate::envelope::{Envelope, Scope, TYPE_REFUSED, TYPE_RELEASE};
+use crate::envelope::{
+    Envelope, Scope, TYPE_DISMISS, TYPE_MAPPING, TYPE_PARKED, TYPE_REFUSED, TYPE_RELEASE,
+};
 use crate::event::Event;
 use crate::topics::Topics;
 
@@ -32,6 +35,22 @@ fn grow(control: &mut ControlTotals, event: &Event<'_>) -> usize {
     let before = control.written_bytes();
     control.add(event);
     control.written_bytes() - before
+}
+
+/// Splits a record before its data.
+fn split_before_data(value: &[u8], data_bytes: usize) -> (&[u8], &[u8]) {
+    value.split_at(value.len() - 1 - data_bytes - BEFORE_DATA)
+}
+
+/// Copies a record with its verdict and source inserted before its data.
+pub(super) fn insert_source(
+    value: &[u8],
+    data_bytes: usize,
+    source: &[u8],
+    arena: &mut RecordArena,
+) -> Bytes {
+    let (attributes, data) = split_before_data(value, data_bytes);
+    arena.write(&[attributes, source, data])
 }
 
 /// Decodes the event of an envelope, which mostly has its content hash.
@@ -50,6 +69,15 @@ fn decode<'d>(
 #[derive(Debug)]
 pub(super) enum FoldError {
     Unreadable(UnreadableReason),
+    /// Of a type that a later version writes: its partition waits for that version.
+    NewerType(Box<str>),
+    Log(LogError),
+}
+
+/// Why a partition can not go on to the next record; it is unchanged.
+#[derive(Debug)]
+pub(super) enum FoldStop {
+    NewerType(Box<str>),
     Log(LogError),
 }
 
@@ -105,15 +133,16 @@ impl Partition {
     /// Folds the next record in. A record that can not be read is quarantined and has no other effect.
     ///
     /// # Errors
-    /// When the log fails during the lookup of a release. The partition is then unchanged.
+    /// When the log fails during the lookup of a release, or the record waits for a later version. The partition is then unchanged.
     pub(super) fn fold(
         &mut self,
         entry: &Entry,
         fold_context: &mut FoldContext<'_>,
-    ) -> Result<Anomalies, LogError> {
+    ) -> Result<Anomalies, FoldStop> {
         let anomalies = match self.fold_readable(entry, fold_context) {
             Ok(anomalies) => anomalies,
-            Err(FoldError::Log(error)) => return Err(error),
+            Err(FoldError::Log(error)) => return Err(FoldStop::Log(error)),
+            Err(FoldError::NewerType(name)) => return Err(FoldStop::NewerType(name)),
             Err(FoldError::Unreadable(cause)) => {
                 self.quarantine_unreadable(entry, cause, &mut fold_context.output);
                 Anomalies::default()
@@ -140,13 +169,28 @@ impl Partition {
                 self.record_rejection(store, &envelope);
             }
             TYPE_RELEASE => self.release(store, entry, &envelope, fold_context)?,
+            TYPE_PARKED => self.park(store, entry, &envelope, &mut fold_context.output)?,
+            TYPE_DISMISS => self.dismiss(store, entry, &envelope, &mut fold_context.output)?,
+            TYPE_MAPPING => {
+                self.tick(entry.appended_ms);
+                self.checkpoint.totals.control += 1;
+            }
             _ => {
-                let event = decode(fold_context.decoder, &envelope)?;
+                let event = decode(fold_context.decoder, &envelope).map_err(|cause| {
+                    match unreadable::newer_type(&envelope.event_type) {
+                        Some(name) => FoldError::NewerType(name.into()),
+                        None => cause.into(),
+                    }
+                })?;
                 self.tick(entry.appended_ms);
                 let offset = entry.offset;
                 let context =
                     EventContext { store, offset, envelope: &envelope, event: &event, value };
-                anomalies = self.event(&context, &mut fold_context.output);
+                let output = &mut fold_context.output;
+                anomalies = match envelope.readmission {
+                    None => self.event(&context, output),
+                    Some(readmission) => self.readmit(&context, readmission, output),
+                };
                 let buffers = event.into_buffers();
                 fold_context.decoder.reuse(buffers);
             }
@@ -166,6 +210,9 @@ impl Partition {
             (Verdict::First, Some(terminal)) => {
                 self.forward(context, output);
                 self.count(context, Some((terminal, decision)), output);
+                if decision.filled || decision.number.is_none() {
+                    self.settle_identity(context, decision.number, output);
+                }
             }
             (Verdict::First | Verdict::Duplicate, _) => {}
             (verdict, _) => self.quarantine_event(context, verdict, output),
@@ -174,9 +221,8 @@ impl Partition {
     }
 
     /// Writes a first to `pos.transactions`: its own bytes, with verdict and source inserted before `data`.
-    fn forward(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) {
-        let split = context.value.len() - 1 - context.envelope.data.len() - BEFORE_DATA;
-        let (attributes, data) = context.value.split_at(split);
+    pub(super) fn forward(&mut self, context: &EventContext<'_>, output: &mut OutputContext<'_>) {
+        let (attributes, data) = split_before_data(context.value, context.envelope.data.len());
         let mut digits = itoa::Buffer::new();
         let offset = digits.format(context.offset).as_bytes();
         let parts = [attributes, self.buffer.verdict_text.as_bytes(), offset, data];
@@ -257,7 +303,7 @@ impl Partition {
     }
 
     /// Writes an event to `pos.conflicts`, with the reason and its own text.
-    fn quarantine_event(
+    pub(super) fn quarantine_event(
         &mut self,
         context: &EventContext<'_>,
         verdict: Verdict,
@@ -268,30 +314,41 @@ impl Partition {
             Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
             _ => ("duplicate_unverified", "past_horizon", None),
         };
-        let store = &self.stores[context.store as usize];
         let record = ConflictRecord {
             reason,
             detail,
             partition: self.number,
             offset: context.offset,
-            tenant: &store.tenant,
-            store: &store.name,
+            tenant: &context.envelope.tenant,
+            store: &context.envelope.store,
             terminal: context.event.terminal,
             epoch: context.envelope.epoch.as_deref(),
             sequence: context.event.sequence,
-            eventid: context.event.event_id,
-            contenthash: format!("h2:{:032x}", context.hash()),
+            eventid: Some(context.event.event_id),
+            contenthash: Some(format!("h2:{:032x}", context.hash())),
+            datahash: None,
             known_hash: known.map(|known| format!("h2:{:08x}", known.0)),
             receivedtime: &context.envelope.received_time,
         };
-        let mut attributes = Vec::new();
-        write_json(&mut attributes, &record);
-        attributes.pop();
-        let key = store.key.clone();
-        let parts = [&attributes[..], br#","data":"#, context.envelope.data, b"}"];
-        self.buffer.push(output.arena, &output.topics.conflicts, &key, &parts);
+        let key = self.stores[context.store as usize].key.clone();
+        self.write_conflict(&key, &record, context.envelope.data, output);
         if verdict != Verdict::Quarantined(QuarantineReason::TimeImplausible) {
             self.buffer.quarantined.push(context.offset);
         }
+    }
+
+    /// Writes a record of `pos.conflicts` with the event's text.
+    pub(super) fn write_conflict(
+        &mut self,
+        key: &Bytes,
+        record: &ConflictRecord<'_>,
+        data: &[u8],
+        output: &mut OutputContext<'_>,
+    ) {
+        let mut attributes = Vec::new();
+        write_json(&mut attributes, record);
+        attributes.pop();
+        let parts = [&attributes[..], br#","data":"#, data, b"}"];
+        self.buffer.push(output.arena, &output.topics.conflicts, key, &parts);
     }
 }

@@ -58,6 +58,18 @@ impl EventIds {
         }
     }
 
+    /// Returns the hash of a known id, whatever its age.
+    pub(super) fn get(&self, id: u128) -> Option<ShortHash> {
+        self.known.get(&id).copied()
+    }
+
+    /// Returns the hash of an id that is not older than `keep_ms`.
+    pub(super) fn get_kept(&self, id: u128, now_ms: i64, keep_ms: i64) -> Option<ShortHash> {
+        let hash = self.get(id)?;
+        let block = self.blocks.iter().find(|block| block.ids.contains(&(id, hash)))?;
+        (block.newest_ms.saturating_add(keep_ms) >= now_ms).then_some(hash)
+    }
+
     /// Removes blocks whose newest id is older than `keep_ms`; returns how many.
     pub(super) fn expire(&mut self, now_ms: i64, keep_ms: i64) -> usize {
         let mut gone = 0;

@@ -5,7 +5,7 @@
 //! Dates and event ids are judged before, in [`super::fold`].
 
 use super::hashes::{ContentHashes, ShortHash};
-use super::sequence_set::{OpenReason, SequencePosition, SequenceSet};
+use super::sequence_set::{SequencePosition, SequenceSet};
 use super::verdict::{QuarantineReason, Verdict};
 use crate::envelope::Scope;
 
@@ -45,7 +45,7 @@ pub(super) struct Decision {
     pub(super) number: Option<u64>,
     /// The number is more than 10,000 above the mark.
     pub(super) jumped: bool,
-    /// The number changed what is missing below the mark.
+    /// The number changed what lacks below the mark.
     pub(super) filled: bool,
     /// With this event the terminal is suspected of a reset sequence.
     pub(super) reset: bool,
@@ -98,11 +98,7 @@ impl Ledger {
             verdict,
             number: Some(number),
             jumped: position == (SequencePosition::Above { jump: true }),
-            filled: matches!(
-                position,
-                SequencePosition::Open(OpenReason::Missing | OpenReason::Jumped)
-                    | SequencePosition::Below
-            ),
+            filled: matches!(position, SequencePosition::Open(_) | SequencePosition::Below),
             reset: !suspected && self.reset_suspected(),
         }
     }
@@ -116,7 +112,7 @@ impl Ledger {
     pub(super) fn pending(&self) -> PendingWrites {
         let (hashes, sequences) =
             (self.hashes.changed(), self.sequences.as_ref().map_or(0, SequenceSet::changed));
-        let bytes = 160 * hashes + 1_040 * sequences + 2 * self.written_bytes();
+        let bytes = 160 * hashes + 1_552 * sequences + 2 * self.written_bytes();
         PendingWrites { blocks: hashes + sequences, bytes }
     }
 
@@ -133,6 +129,32 @@ impl Ledger {
         }
         sequences.refuse(number);
         Some(number)
+    }
+
+    /// Records a parked event, as [`Ledger::refuse`] does a refused one.
+    pub(super) fn park(&mut self, sequence: u64) -> Option<u64> {
+        let number = self.unwrap(sequence).ok()?;
+        let sequences = self.open(number)?;
+        if matches!(
+            sequences.position(number),
+            SequencePosition::TooLow | SequencePosition::Untracked
+        ) {
+            return None;
+        }
+        sequences.park(number);
+        Some(number)
+    }
+
+    /// Returns the number of a sequence that had its first.
+    pub(super) fn known_number(&self, sequence: u64, scope: Scope) -> Option<u64> {
+        let number = self.tracked_number(sequence).filter(|_| scope == self.scope)?;
+        let position = self.sequences.as_ref()?.position(number);
+        (position == SequencePosition::Known).then_some(number)
+    }
+
+    /// Returns the number of a sequence as the ledger counts it.
+    pub(super) fn tracked_number(&self, sequence: u64) -> Option<u64> {
+        self.unwrap(sequence).ok()
     }
 
     fn decide_known(

@@ -96,6 +96,8 @@ impl AggregateMetrics {
                 ("conflict", totals.conflict),
                 ("quarantined", totals.quarantined),
                 ("refused", totals.refused),
+                ("parked", totals.parked),
+                ("settled", totals.settled),
                 ("control", totals.control),
                 ("unreadable", totals.unreadable),
                 ("released", totals.released),

@@ -45,8 +45,13 @@ pub(super) struct ConflictRecord<'a> {
     pub(super) epoch: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) sequence: Option<u64>,
-    pub(super) eventid: &'a str,
-    pub(super) contenthash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) eventid: Option<&'a str>,
+    /// Absent on a parked event, which has `datahash` instead.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) contenthash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) datahash: Option<String>,
     /// The leading digits of the hash that the first event had.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) known_hash: Option<String>,

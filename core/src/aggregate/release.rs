@@ -85,6 +85,10 @@ impl Partition {
     ) -> Option<()> {
         let value = original.value.as_deref()?;
         let envelope = unreadable::read(value).ok()?;
+        // Parked events come back by readmission, and a readmission by another one.
+        if envelope.parked.is_some() || envelope.readmission.is_some() {
+            return None;
+        }
         let event = fold_context.decoder.decode(envelope.data).ok()?;
         if !event.is_time_of_trade() {
             return None;

@@ -1,17 +1,18 @@
-//! The set of sequence numbers of one terminal: which arrived, which are missing, which were refused.
+//! The set of sequence numbers of one terminal: which arrived, which are missing, which were refused, parked or dismissed.
 //!
 //! The set is a baseline, a high-water mark and the *open* numbers between them, those without a good event so far. Nearly all
 //! numbers arrive, in order, so that the set stores the open ones and not the others. They are intervals, [`MAX_INTERVALS`] at
 //! most. Past that, the lowest short intervals move into bitmap blocks of [`BLOCK_NUMBERS`] numbers, [`MAX_BLOCKS`] at most:
-//! a terminal that loses every second number has thousands of intervals, and one bit for each in a block. Past that too, the
+//! a terminal that loses every second number has thousands of intervals, and three bits for each in a block. Past that too, the
 //! set gives up the lowest open numbers: they stay counted as missing, and an event below the floor
 //! ([`SequencePosition::Untracked`]) can no longer be told from a repeat. A terminal thus takes at most 64 intervals of
-//! 24 bytes and 64 blocks of 1 KiB, whatever it sends, and every answer is exact. The state has a record for each block.
+//! 24 bytes and 64 blocks of 1.5 KiB, whatever it sends, and every answer is exact. The state has a record for each block.
 //!
 //! The set knows numbers only: no hashes, no time, no scopes. [`super::ledger`] turns positions into verdicts.
 
 mod bitmap;
 mod intervals;
+mod reasons;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use bitmap::{BLOCK_NUMBERS, bounds_of};
 
 pub(super) use bitmap::BitmapBlock;
 use intervals::{Interval, IntervalList};
+pub(super) use reasons::{Lacking, OpenReason, SequencePosition};
 
 /// Intervals of open numbers before some move into blocks.
 pub(super) const MAX_INTERVALS: usize = 64;
@@ -30,38 +32,6 @@ pub(super) const MAX_INTERVALS: usize = 64;
 const MAX_BLOCKS: usize = 64;
 /// A number further above the mark than this is a jump, and a baseline is lowered by at most this.
 pub(super) const MAX_STEP: u64 = 10_000;
-
-/// Why a number is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum OpenReason {
-    /// Nothing with this number came.
-    Missing,
-    /// As missing, and part of a jump of more than [`MAX_STEP`]: reported apart.
-    Jumped,
-    /// Only refused events with this number came.
-    Refused,
-}
-
-/// The position of a number relative to the set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SequencePosition {
-    /// A good event with it was counted.
-    Known,
-    /// Open: it can be filled.
-    Open(OpenReason),
-    /// Above the mark, by a jump or by less.
-    Above {
-        /// More than [`MAX_STEP`] above.
-        jump: bool,
-    },
-    /// Below the baseline, near enough to lower it.
-    Below,
-    /// Further below the opening number than a baseline is lowered.
-    TooLow,
-    /// Below the floor under which open numbers were given up.
-    Untracked,
-}
 
 /// The sequence numbers of one terminal and epoch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,10 +43,12 @@ pub(super) struct SequenceSet {
     floor: u64,
     missing: u64,
     refused: u64,
+    parked: u64,
+    dismissed: u64,
     #[serde(rename = "spans")]
     intervals: IntervalList,
-    /// Blocks of bitmaps by number / [`BLOCK_NUMBERS`]. An earlier version wrote them into the same record.
-    #[serde(default, skip_serializing)]
+    /// Blocks of bitmaps by number / [`BLOCK_NUMBERS`], each a record of its own.
+    #[serde(skip)]
     blocks: BTreeMap<u64, BitmapBlock>,
     /// Blocks that the state does not have as they are, or has although they are gone.
     #[serde(skip)]
@@ -104,6 +76,8 @@ impl SequenceSet {
             floor: 0,
             missing: 0,
             refused: 0,
+            parked: 0,
+            dismissed: 0,
             intervals: IntervalList::default(),
             blocks: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -123,7 +97,7 @@ impl SequenceSet {
         self.high
     }
 
-    /// Numbers between baseline and mark with neither a good nor a refused event.
+    /// Numbers between baseline and mark of which nothing came.
     pub(super) fn missing(&self) -> u64 {
         self.missing
     }
@@ -133,9 +107,24 @@ impl SequenceSet {
         self.refused
     }
 
+    /// Numbers with parked events, and perhaps refused ones.
+    pub(super) fn parked(&self) -> u64 {
+        self.parked
+    }
+
+    /// Numbers of which an operator dismissed all that came.
+    pub(super) fn dismissed(&self) -> u64 {
+        self.dismissed
+    }
+
+    /// Numbers without a good event.
+    pub(super) fn open_numbers(&self) -> u64 {
+        self.missing + self.refused + self.parked + self.dismissed
+    }
+
     /// Numbers with a good event.
     pub(super) fn firsts(&self) -> u64 {
-        self.high - self.baseline + 1 - self.missing - self.refused
+        self.high - self.baseline + 1 - self.open_numbers()
     }
 
     /// Returns the position of a number.
@@ -160,10 +149,35 @@ impl SequenceSet {
         self.take(number);
     }
 
-    /// Records a refused event; a number that already had a good one stays as it is.
+    /// Records a refused event; a number that has a good or a parked one stays as it is.
     pub(super) fn refuse(&mut self, number: u64) {
-        if self.take(number) {
+        if self.open_reason(number) != Some(OpenReason::Parked) && self.take(number) {
             self.open(number, number, OpenReason::Refused);
+        }
+    }
+
+    /// Records a parked event; a number that has a good one stays as it is.
+    pub(super) fn park(&mut self, number: u64) {
+        if self.open_reason(number) != Some(OpenReason::Parked) && self.take(number) {
+            self.open(number, number, OpenReason::Parked);
+        }
+    }
+
+    /// Records that an operator dismissed what came of a number that is open for this reason; returns false if it is not.
+    /// A parked number below the floor is known to its parked event, and counts as dismissed too.
+    pub(super) fn dismiss(&mut self, number: u64, reason: OpenReason) -> bool {
+        match self.position(number) {
+            SequencePosition::Open(found) if found == reason => {
+                self.close(number);
+                self.open(number, number, OpenReason::Dismissed);
+                true
+            }
+            SequencePosition::Untracked if reason == OpenReason::Parked && self.parked > 0 => {
+                self.parked -= 1;
+                self.dismissed += 1;
+                true
+            }
+            _ => false,
         }
     }
 
@@ -214,12 +228,6 @@ impl SequenceSet {
         Some(())
     }
 
-    /// Marks all blocks as changed, so that those of an earlier version become records of their own.
-    pub(super) fn with_blocks_changed(mut self) -> Self {
-        self.changed.extend(self.blocks.keys());
-        self
-    }
-
     /// Returns the numbers of its blocks, for tombstones when the terminal goes.
     pub(super) fn blocks(&self) -> impl Iterator<Item = u64> + '_ {
         self.blocks.keys().copied()
@@ -227,11 +235,17 @@ impl SequenceSet {
 
     /// Writes its JSON without its blocks. By hand, as mostly nothing is open.
     pub(super) fn write(&self, text: &mut impl BufMut) {
-        let names = ["{\"opened", ",\"baseline", ",\"high", ",\"floor", ",\"missing", ",\"refused"];
-        let Self { opened, baseline, high, floor, missing, refused, .. } = *self;
-        for (name, value) in
-            names.into_iter().zip([opened, baseline, high, floor, missing, refused])
-        {
+        let members = [
+            ("{\"opened", self.opened),
+            (",\"baseline", self.baseline),
+            (",\"high", self.high),
+            (",\"floor", self.floor),
+            (",\"missing", self.missing),
+            (",\"refused", self.refused),
+            (",\"parked", self.parked),
+            (",\"dismissed", self.dismissed),
+        ];
+        for (name, value) in members {
             text.put_slice(name.as_bytes());
             text.put_slice(b"\":");
             integer(text, value);
@@ -248,20 +262,13 @@ impl SequenceSet {
     /// Lists up to `most` missing intervals, lowest first, either those jumped over or the others, and tells whether there
     /// are more.
     pub(super) fn missing_intervals(&self, jumped: bool, most: usize) -> (Vec<(u64, u64)>, bool) {
-        let mut found: Vec<(u64, u64)> = self
-            .intervals
-            .iter()
-            .filter(|interval| match interval.reason {
-                OpenReason::Missing => !jumped,
-                OpenReason::Jumped => jumped,
-                OpenReason::Refused => false,
-            })
-            .map(|interval| (interval.from, interval.to))
-            .collect();
-        if !jumped {
-            self.blocks
-                .iter()
-                .for_each(|(&index, bitmap)| bitmap.missing_intervals(index, &mut found));
+        let reason = if jumped { OpenReason::Jumped } else { OpenReason::Missing };
+        let intervals = self.intervals.iter().filter(|interval| interval.reason == reason);
+        let mut found: Vec<(u64, u64)> =
+            intervals.map(|interval| (interval.from, interval.to)).collect();
+        if !self.blocks.is_empty() {
+            let blocks = self.blocks.iter();
+            blocks.for_each(|(&index, bitmap)| bitmap.intervals(index, reason, &mut found));
             found.sort_unstable();
             found.dedup_by(|next, kept| {
                 let touching = kept.1 + 1 == next.0;
@@ -276,19 +283,31 @@ impl SequenceSet {
         (found, more)
     }
 
-    /// Counts the numbers missing from `from` to `to`, both included; those given up count where
-    /// the range reaches below the floor.
-    pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
-        let count = self.known_missing(from, to);
-        let given_up = || self.missing - self.known_missing(0, u64::MAX);
-        if self.floor > from { count + given_up() } else { count }
+    /// Counts what lacks from `from` to `to`, both included; numbers given up count where the range reaches below the floor.
+    pub(super) fn lacking_between(&self, from: u64, to: u64) -> Lacking {
+        let count = |reasons: &[OpenReason], all: u64| match all {
+            0 => 0,
+            _ => {
+                let within = self.known_open(reasons, from, to);
+                let given_up = || all - self.known_open(reasons, 0, u64::MAX);
+                if self.floor > from { within + given_up() } else { within }
+            }
+        };
+        Lacking {
+            missing: count(&[OpenReason::Missing, OpenReason::Jumped], self.missing),
+            refused: count(&[OpenReason::Refused], self.refused),
+            parked: count(&[OpenReason::Parked], self.parked),
+        }
     }
 
-    /// Counts the missing numbers of a range above the floor.
-    fn known_missing(&self, from: u64, to: u64) -> u64 {
-        let blocks =
-            self.blocks.iter().map(|(&index, bitmap)| bitmap.missing_between(index, from, to));
-        self.intervals.missing_between(from, to) + blocks.sum::<u64>()
+    /// Counts the numbers of a range that are open for one of these reasons, those above the floor.
+    fn known_open(&self, reasons: &[OpenReason], from: u64, to: u64) -> u64 {
+        let count = |&reason: &OpenReason| {
+            let blocks = self.blocks.iter();
+            let blocks = blocks.map(|(&index, bitmap)| bitmap.count(index, reason, from, to));
+            self.intervals.count(reason, from, to) + blocks.sum::<u64>()
+        };
+        reasons.iter().map(count).sum()
     }
 
     fn open_reason(&self, number: u64) -> Option<OpenReason> {
@@ -298,13 +317,19 @@ impl SequenceSet {
         self.intervals.open_reason(number)
     }
 
+    fn count_of(&mut self, reason: OpenReason) -> &mut u64 {
+        match reason {
+            OpenReason::Missing | OpenReason::Jumped => &mut self.missing,
+            OpenReason::Refused => &mut self.refused,
+            OpenReason::Parked => &mut self.parked,
+            OpenReason::Dismissed => &mut self.dismissed,
+        }
+    }
+
     /// Opens numbers that are not open. Those of existing blocks become bits, the rest intervals: a number is in a block or in
     /// an interval, never in both.
     fn open(&mut self, from: u64, to: u64, reason: OpenReason) {
-        match reason {
-            OpenReason::Refused => self.refused += to - from + 1,
-            OpenReason::Missing | OpenReason::Jumped => self.missing += to - from + 1,
-        }
+        *self.count_of(reason) += to - from + 1;
         let mut next = from;
         let blocks = self.blocks.range_mut(from / BLOCK_NUMBERS..=to / BLOCK_NUMBERS);
         let mut intervals = Vec::new();
@@ -329,10 +354,7 @@ impl SequenceSet {
     /// Closes an open number; returns why it was open, `None` if it was not.
     fn close(&mut self, number: u64) -> Option<OpenReason> {
         let reason = self.open_reason(number)?;
-        match reason {
-            OpenReason::Refused => self.refused -= 1,
-            OpenReason::Missing | OpenReason::Jumped => self.missing -= 1,
-        }
+        *self.count_of(reason) -= 1;
         let index = number / BLOCK_NUMBERS;
         if let Some(bitmap) = self.blocks.get_mut(&index) {
             bitmap.close(number);

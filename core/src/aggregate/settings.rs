@@ -45,6 +45,8 @@ pub struct AggregateSettings {
     pub terminals_per_store: usize,
     /// Event ids without a sequence number that one store may have within the horizon.
     pub event_ids_per_store: usize,
+    /// Unsettled parked events that one store may have; past that they are quarantined.
+    pub parked_per_store: usize,
     /// How long a new owner waits for open transactions of the last one to end.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
@@ -65,6 +67,7 @@ impl Default for AggregateSettings {
             event_id_horizon: Duration::from_hours(3 * 24),
             terminals_per_store: 20_000,
             event_ids_per_store: 200_000,
+            parked_per_store: 100_000,
             restore_wait: Duration::from_mins(2),
             adopt_checkpoints: false,
         }
@@ -99,6 +102,7 @@ impl AggregateSettings {
         found.range("event_id_horizon", self.event_id_horizon, minute..=LONGEST_HORIZON);
         found.range("terminals_per_store", self.terminals_per_store, 1..);
         found.range("event_ids_per_store", self.event_ids_per_store, 1..);
+        found.range("parked_per_store", self.parked_per_store, 1..);
         // A dead owner's transaction times out after 15 seconds.
         found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
     }
@@ -137,6 +141,7 @@ impl AggregateSettings {
             event_id_horizon_ms: millis(self.event_id_horizon),
             terminals_per_store: self.terminals_per_store,
             event_ids_per_store: self.event_ids_per_store,
+            parked_per_store: self.parked_per_store,
         }
     }
 
@@ -153,6 +158,7 @@ pub(super) struct FoldRules {
     pub(super) event_id_horizon_ms: i64,
     pub(super) terminals_per_store: usize,
     pub(super) event_ids_per_store: usize,
+    pub(super) parked_per_store: usize,
 }
 
 impl FoldRules {
@@ -189,6 +195,7 @@ mod tests {
         assert_eq!(wrong(|s| s.event_id_horizon = Duration::MAX), "event_id_horizon");
         assert_eq!(wrong(|s| s.terminals_per_store = 0), "terminals_per_store");
         assert_eq!(wrong(|s| s.event_ids_per_store = 0), "event_ids_per_store");
+        assert_eq!(wrong(|s| s.parked_per_store = 0), "parked_per_store");
         assert_eq!(wrong(|s| s.restore_wait = Duration::from_secs(1)), "restore_wait");
     }
 

@@ -9,6 +9,7 @@
 mod keys;
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -16,11 +17,14 @@ use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
 pub(super) use self::keys::{
-    DAY, checkpoint_key, ids_key, keys_of, released_key, write_day_key, write_hashes_key,
-    write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
+    DAY, checkpoint_key, ids_key, keys_of, parked_key, released_key, settled_key, terminal_of,
+    write_day_key, write_hashes_key, write_numbers_key, write_part_key, write_part_state_key,
+    write_terminal_key, write_totals_key,
 };
-use self::keys::{PARTS, part_number, parts};
+use self::keys::{PARTS, parked_parts, part_number, parts};
 use super::days::{ControlTotals, Day, DayStatus, PART_TERMINALS};
+use super::ids::EventIds;
+use super::parked_events::ParkedEvent;
 use super::partition::{Checkpoint, Partition};
 use super::sequence_set::SequenceSet;
 use super::settings::FoldRules;
@@ -29,8 +33,8 @@ use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
 use crate::text::Date;
 
-/// Version of the JSON records.
-pub(super) const VERSION: u8 = 1;
+/// Version of the JSON records. Version 2 came with parked events; nothing reads version 1.
+pub(super) const VERSION: u8 = 2;
 
 /// What is wrong with a state record.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +109,20 @@ struct AttendanceState<'a> {
     last: Option<u64>,
 }
 
+#[derive(Debug, Deserialize)]
+struct VersionOnly {
+    v: u8,
+}
+
+/// An unsettled parked event; its key has its name.
+#[derive(Debug, Serialize, Deserialize)]
+struct ParkedState {
+    v: u8,
+    offset: Offset,
+    number: Option<u64>,
+    date: Option<i32>,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct ReleasedState {
     v: u8,
@@ -176,6 +194,12 @@ fn attendances<'a>(store: &'a Store, date: Date, slots: &[u32]) -> Vec<Attendanc
     store.present(slots).filter_map(terminal_days).collect()
 }
 
+/// The record of an unsettled parked event.
+pub(super) fn parked_value(offset: Offset, event: &ParkedEvent) -> impl Serialize {
+    let date = event.date.map(|date| date.0);
+    ParkedState { v: VERSION, offset, number: event.number, date }
+}
+
 /// The record of a part of a store's releases.
 pub(super) fn released_value(store: &Store, part: usize) -> impl Serialize {
     ReleasedState {
@@ -200,10 +224,10 @@ pub(super) fn load(
 ) -> Result<Option<Partition>, StateError> {
     let mut latest: Option<Checkpoint> = None;
     for (key, value) in under(records, "checkpoint/") {
+        // Before the rest, whose shape another version may have changed.
+        let VersionOnly { v } = json(key, value)?;
+        check(key, v)?;
         let checkpoint: Checkpoint = json(key, value)?;
-        if checkpoint.version != VERSION {
-            return Err(fault(key, "is of another version"));
-        }
         if latest.as_ref().is_none_or(|latest| latest.flush < checkpoint.flush) {
             latest = Some(checkpoint);
         }
@@ -220,7 +244,9 @@ pub(super) fn load(
     under(records, "hashes/").try_for_each(|(key, value)| partition.take_hashes(key, value))?;
     under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
     partition.take_parts(records)?;
-    partition.take_ids(records)?;
+    partition.take_ids(records, "ids/", |store| &mut store.ids)?;
+    partition.take_ids(records, "settled/", |store| &mut store.parked.settled)?;
+    under(records, "parked/").try_for_each(|(key, value)| partition.take_parked(key, value))?;
     partition.take_all_released(records)?;
     Ok(Some(partition))
 }
@@ -233,8 +259,7 @@ impl Partition {
         let store = self.store_named(key, &state.tenant, &state.store)?;
         let slot = store.add_terminal(&state.terminal, &state.epoch, scope);
         let terminal = &mut store.terminals[slot as usize];
-        terminal.ledger.sequences =
-            state.sequences.map(|sequences| sequences.into_owned().with_blocks_changed());
+        terminal.ledger.sequences = state.sequences.map(Cow::into_owned);
         terminal.ledger.streak = state.streak;
         terminal.unnumbered = state.unnumbered;
         terminal.expires = state.expires.map(Date);
@@ -305,17 +330,39 @@ impl Partition {
     }
 
     /// Blocks of ids come in the order of their numbers, which is not that of their keys.
-    fn take_ids(&mut self, records: &StateRecords) -> Result<(), StateError> {
+    fn take_ids(
+        &mut self,
+        records: &StateRecords,
+        prefix: &'static str,
+        ids: fn(&mut Store) -> &mut EventIds,
+    ) -> Result<(), StateError> {
         let mut blocks = Vec::new();
-        for (key, value) in under(records, "ids/") {
-            let (names, block) = parts(key, "ids/").ok_or_else(|| fault(key, "names no block"))?;
+        for (key, value) in under(records, prefix) {
+            let (names, block) = parts(key, prefix).ok_or_else(|| fault(key, "names no block"))?;
             blocks.push((names, block, key, value));
         }
         blocks.sort_unstable_by(|one, other| (&one.0, one.1).cmp(&(&other.0, other.1)));
         for ([tenant, store], block, key, value) in blocks {
             let store = self.store_named(key, &tenant, &store)?;
-            store.ids.restore(block, value).ok_or_else(|| fault(key, "is no block in order"))?;
+            let restored = ids(store).restore(block, value);
+            restored.ok_or_else(|| fault(key, "is no block in order"))?;
         }
+        Ok(())
+    }
+
+    /// Days are restored before: an event without a number counts on its day.
+    fn take_parked(&mut self, key: &Bytes, value: &Bytes) -> Result<(), StateError> {
+        let state: ParkedState = json(key, value)?;
+        check(key, state.v)?;
+        let named = parked_parts(key).ok_or_else(|| fault(key, "names no parked event"))?;
+        let ([tenant, store], name) = named;
+        let store = self.store_named(key, &tenant, &store)?;
+        let date = state.date.map(Date);
+        if let Some(day) = date.and_then(|date| store.days.get_mut(&date)) {
+            day.parked += 1;
+        }
+        let event = ParkedEvent { name: name.into(), number: state.number, date };
+        store.parked.add(state.offset, event);
         Ok(())
     }
 
@@ -387,7 +434,11 @@ fn json<'a, T: Deserialize<'a>>(key: &[u8], value: &'a [u8]) -> Result<T, StateE
 }
 
 fn check(key: &[u8], version: u8) -> Result<(), StateError> {
-    if version == VERSION { Ok(()) } else { Err(fault(key, "is of another version")) }
+    match version.cmp(&VERSION) {
+        Ordering::Less => Err(fault(key, "is of an older version, which this one does not read")),
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(fault(key, "is of a newer version")),
+    }
 }
 
 fn fault(key: &[u8], detail: &'static str) -> StateError {

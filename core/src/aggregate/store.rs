@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::days::{Day, DaySummary, part_of};
+pub(super) use super::days::part_of;
+use super::days::{Day, DaySummary};
 use super::ids::EventIds;
 use super::ledger::Ledger;
+use super::parked_events::ParkedEvents;
 use super::released_offsets::ReleasedOffsets;
+use super::sequence_set::{Lacking, SequenceSet};
 use super::slot_index::SlotIndex;
 use super::terminal_days::{CloseMove, TerminalDay, TerminalDays};
 use crate::envelope::Scope;
@@ -32,6 +35,7 @@ pub(super) struct Store {
     by_name: SlotIndex,
     pub(super) days: BTreeMap<Date, Day>,
     pub(super) ids: EventIds,
+    pub(super) parked: ParkedEvents,
     /// Offsets that an operator released.
     pub(super) released: ReleasedOffsets,
     /// Is in the list of stores whose ids or releases the next flush writes.
@@ -66,6 +70,7 @@ impl Store {
             by_name: SlotIndex::default(),
             days: BTreeMap::new(),
             ids: EventIds::default(),
+            parked: ParkedEvents::default(),
             released: ReleasedOffsets::default(),
             changed: false,
         }
@@ -154,12 +159,15 @@ impl Store {
     /// Returns what all terminals of a day have done.
     pub(super) fn summary(&self, date: Date) -> DaySummary {
         let Some(day) = self.days.get(&date) else { return DaySummary::default() };
-        let mut summary = DaySummary::default();
+        let mut summary = DaySummary { parked: day.parked, ..DaySummary::default() };
         for terminal in self.present(day.terminals()) {
             let Some(seen) = terminal.days.on(date) else { continue };
             summary.terminals += 1;
             summary.closed += u64::from(seen.closed);
-            summary.missing = summary.missing.saturating_add(terminal.missing_on(date));
+            let lacking = terminal.lacking_on(date);
+            summary.missing = summary.missing.saturating_add(lacking.missing);
+            summary.refused = summary.refused.saturating_add(lacking.refused);
+            summary.parked = summary.parked.saturating_add(lacking.parked);
         }
         summary
     }
@@ -193,10 +201,11 @@ pub(super) struct DayChange {
 }
 
 impl Terminal {
-    /// Returns how many of its numbers are missing on a day.
-    pub(super) fn missing_on(&self, date: Date) -> u64 {
-        let sequences = self.ledger.sequences.as_ref().filter(|sequences| sequences.missing() > 0);
-        sequences.map_or(0, |sequences| self.days.missing_on(date, sequences))
+    /// Returns how many of its numbers lack a good event on a day.
+    pub(super) fn lacking_on(&self, date: Date) -> Lacking {
+        let sequences = self.ledger.sequences.as_ref();
+        let sequences = sequences.filter(|sequences| sequences.open_numbers() > 0);
+        sequences.map_or_else(Lacking::default, |sequences| self.days.lacking_on(date, sequences))
     }
 
     /// Returns its most bytes in a list of a day's terminals.
@@ -206,8 +215,7 @@ impl Terminal {
 
     /// Firsts with and without a number.
     pub(super) fn firsts(&self) -> u64 {
-        self.ledger.sequences.as_ref().map_or(0, super::sequence_set::SequenceSet::firsts)
-            + self.unnumbered
+        self.ledger.sequences.as_ref().map_or(0, SequenceSet::firsts) + self.unnumbered
     }
 }
 
@@ -269,7 +277,7 @@ mod tests {
             assert_eq!((change.is_new, change.part), (true, number / 32));
         }
         assert!(!store.attend(40, Date(2), Kind::Sale, Some(99)).is_new);
-        let all = DaySummary { terminals: 70, closed: 70, missing: 0 };
+        let all = DaySummary { terminals: 70, closed: 70, ..DaySummary::default() };
         assert_eq!(store.summary(Date(2)), all);
         let day = store.days.get_mut(&Date(2)).unwrap();
         assert_eq!((day.parts(), day.part(2).len(), day.part(3).len()), (3, 6, 0));

@@ -3,7 +3,7 @@
 //! They are part of the terminal, because an event concerns one day of one terminal, however many others the day has. A day
 //! has only the slots of its terminals, in the order of their first events, and writes them in parts (`super::days`).
 
-use super::sequence_set::SequenceSet;
+use super::sequence_set::{Lacking, SequenceSet};
 use crate::event::Kind;
 use crate::text::Date;
 
@@ -68,14 +68,30 @@ impl TerminalDays {
         kind: Kind,
         number: Option<u64>,
     ) -> (u32, Option<CloseMove>) {
-        let at = self.index(date).unwrap_or_else(|at| {
-            self.days.insert(at, (date, TerminalDay { index: next, ..TerminalDay::default() }));
-            at
-        });
+        let at = self.find_or_add(date, next);
         match self.days.get_mut(at) {
             Some((_, seen)) => (seen.index, seen.record(kind, number)),
             None => (next, None),
         }
+    }
+
+    /// Records that a parked event had this number on a day: up to there numbers belong to it. Returns the terminal's index.
+    pub(super) fn reach(&mut self, date: Date, next: u32, number: u64) -> u32 {
+        let at = self.find_or_add(date, next);
+        match self.days.get_mut(at) {
+            Some((_, seen)) => {
+                seen.last = seen.last.max(Some(number));
+                seen.index
+            }
+            None => next,
+        }
+    }
+
+    fn find_or_add(&mut self, date: Date, next: u32) -> usize {
+        self.index(date).unwrap_or_else(|at| {
+            self.days.insert(at, (date, TerminalDay { index: next, ..TerminalDay::default() }));
+            at
+        })
     }
 
     /// Restores a day.
@@ -93,15 +109,17 @@ impl TerminalDays {
         }
     }
 
-    /// Returns how many numbers are missing on a day: those up to its close, or to its highest number while there is none, and above
-    /// the last close before.
-    pub(super) fn missing_on(&self, date: Date, sequences: &SequenceSet) -> u64 {
-        let Some(upto) = self.on(date).and_then(TerminalDay::upto) else { return 0 };
+    /// Returns how many numbers lack a good event on a day: those up to its close, or to its highest number while there is none,
+    /// and above the last close before.
+    pub(super) fn lacking_on(&self, date: Date, sequences: &SequenceSet) -> Lacking {
+        let Some(upto) = self.on(date).and_then(TerminalDay::upto) else {
+            return Lacking::default();
+        };
         let closes = self.days.iter().filter(|(other, _)| *other != date);
         let closes = closes.filter_map(|(_, seen)| seen.close);
         let before = closes.filter(|&close| close < upto).max();
         let from = before.map_or(sequences.baseline(), |close| close + 1);
-        sequences.missing_between(from, upto)
+        sequences.lacking_between(from, upto)
     }
 
     /// Returns the days that a number counts for: it is within their reach, with no close between.
@@ -160,7 +178,10 @@ mod tests {
             (2, Kind::Close, 6),
         ]);
         assert_eq!(
-            (days.missing_on(Date(1), &sequences), days.missing_on(Date(2), &sequences)),
+            (
+                days.lacking_on(Date(1), &sequences).missing,
+                days.lacking_on(Date(2), &sequences).missing
+            ),
             (1, 1)
         );
         let of = |number| days.of(number).collect::<Vec<_>>();
@@ -190,26 +211,35 @@ mod tests {
     }
 
     proptest! {
-        /// Every change of what is missing on a day names that day, so that it is written.
+        /// Every change of what lacks on a day names that day, so that it is written.
         #[test]
-        fn every_day_whose_missing_numbers_change_is_named(
-            acts in prop::collection::vec((0..5_i32, any::<bool>(), 0..60_u64), 1..60),
+        fn every_day_whose_lacking_numbers_change_is_named(
+            acts in prop::collection::vec((0..5_i32, 0..5_u8, 0..60_u64), 1..60),
         ) {
             let mut days = TerminalDays::default();
             let mut sequences = SequenceSet::open_at(acts[0].2);
-            for (date, closes, number) in acts {
-                let missing = |days: &TerminalDays, sequences: &SequenceSet| -> Vec<u64> {
-                    (0..5).map(|date| days.missing_on(Date(date), sequences)).collect()
+            for (date, act, number) in acts {
+                let lacking = |days: &TerminalDays, sequences: &SequenceSet| -> Vec<Lacking> {
+                    (0..5).map(|date| days.lacking_on(Date(date), sequences)).collect()
                 };
-                let before = missing(&days, &sequences);
-                sequences.fill(number);
+                let before = lacking(&days, &sequences);
+                match act {
+                    0 => sequences.refuse(number),
+                    1 => sequences.park(number),
+                    _ => sequences.fill(number),
+                }
                 let mut named: Vec<Date> = days.of(number).collect();
-                let kind = if closes { Kind::Close } else { Kind::Sale };
-                let (_, moved) = days.record(Date(date), 0, kind, Some(number));
-                named.push(Date(date));
-                named.extend(moved.into_iter().flat_map(|moved| days.behind(moved)));
-                for (date, (before, after)) in (0..).zip(before.iter().zip(missing(&days, &sequences))) {
-                    prop_assert!(*before == after || named.contains(&Date(date)), "day {date}: {before} to {after}");
+                if act > 1 {
+                    let kind = if act == 2 { Kind::Close } else { Kind::Sale };
+                    let (_, moved) = days.record(Date(date), 0, kind, Some(number));
+                    named.push(Date(date));
+                    named.extend(moved.into_iter().flat_map(|moved| days.behind(moved)));
+                } else if act == 1 {
+                    days.reach(Date(date), 0, number);
+                    named.push(Date(date));
+                }
+                for (date, (before, after)) in (0..).zip(before.iter().zip(lacking(&days, &sequences))) {
+                    prop_assert!(*before == after || named.contains(&Date(date)), "day {date}: {before:?} to {after:?}");
                 }
             }
         }

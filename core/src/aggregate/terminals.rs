@@ -42,7 +42,7 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, terminal: &Termina
     text.put_u8(b'}');
 }
 
-/// Writes a terminal's ledger; nothing if no event was counted or refused, so that there is no record yet.
+/// Writes a terminal's ledger; nothing if no event was counted, refused or parked, so that there is no record yet.
 pub(super) fn write_ledger(
     text: &mut BytesMut,
     store: &Store,
@@ -50,8 +50,10 @@ pub(super) fn write_ledger(
     source: RecordOrigin,
 ) {
     let sequences = terminal.ledger.sequences.as_ref();
-    let (firsts, refused) = (terminal.firsts(), sequences.map_or(0, SequenceSet::refused));
-    if firsts + refused == 0 {
+    let count = |of: fn(&SequenceSet) -> u64| sequences.map_or(0, of);
+    let (firsts, refused) = (terminal.firsts(), count(SequenceSet::refused));
+    let (parked, dismissed) = (count(SequenceSet::parked), count(SequenceSet::dismissed));
+    if firsts + refused + parked + dismissed == 0 {
         return;
     }
     let intervals = |jumped| {
@@ -67,8 +69,12 @@ pub(super) fn write_ledger(
     integer(text, firsts);
     text.extend_from_slice(br#","refused":"#);
     integer(text, refused);
+    text.extend_from_slice(br#","parked":"#);
+    integer(text, parked);
+    text.extend_from_slice(br#","dismissed":"#);
+    integer(text, dismissed);
     text.extend_from_slice(br#","missing_count":"#);
-    integer(text, sequences.map_or(0, SequenceSet::missing));
+    integer(text, count(SequenceSet::missing));
     let (missing, truncated) = intervals(false);
     text.extend_from_slice(br#","missing":"#);
     write_json(text, &missing);
@@ -110,6 +116,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
 
+    use super::super::sequence_set::OpenReason;
     use super::super::state::terminal_value;
     use super::*;
     use crate::envelope::MAX_MODULUS;
@@ -127,6 +134,8 @@ mod tests {
         high_water: Option<u64>,
         firsts: u64,
         refused: u64,
+        parked: u64,
+        dismissed: u64,
         missing_count: u64,
         missing: Vec<(u64, u64)>,
         missing_truncated: bool,
@@ -152,6 +161,8 @@ mod tests {
             high_water: sequences.map(SequenceSet::high),
             firsts: terminal.firsts(),
             refused: sequences.map_or(0, SequenceSet::refused),
+            parked: sequences.map_or(0, SequenceSet::parked),
+            dismissed: sequences.map_or(0, SequenceSet::dismissed),
             missing_count: sequences.map_or(0, SequenceSet::missing),
             missing: intervals(false).0,
             missing_truncated: intervals(false).1,
@@ -177,7 +188,7 @@ mod tests {
         fn serde_writes_the_same_bytes(
             [tenant, name, terminal, epoch] in ["[a-z]{1,4}", "\\PC{1,4}", "[ -~]{1,6}", "[0-9]{0,3}"],
             scope in scope(),
-            acts in prop::collection::vec((any::<bool>(), 0..400_u64, 0..3_u64), 0..250),
+            acts in prop::collection::vec((0..5_u8, 0..400_u64, 0..3_u64), 0..250),
             (streak, unnumbered) in (0..20_u32, 0..3_u64),
             expires in prop::option::of(-5..30_000_i32),
             (partition, offset, flush) in (any::<u32>(), any::<u64>(), any::<u64>()),
@@ -185,10 +196,15 @@ mod tests {
             let mut store = Store::new(&tenant, &name);
             store.add_terminal(&terminal, &epoch, scope);
             let held = &mut store.terminals[0];
-            for (good, number, far) in acts {
+            for (act, number, far) in acts {
                 let number = number + far * 50_000;
                 let sequences = held.ledger.sequences.get_or_insert_with(|| SequenceSet::open_at(number));
-                if good { sequences.fill(number) } else { sequences.refuse(number) }
+                match act {
+                    0 => sequences.refuse(number),
+                    1 => sequences.park(number),
+                    2 => _ = sequences.dismiss(number, OpenReason::Parked),
+                    _ => sequences.fill(number),
+                }
             }
             (held.ledger.streak, held.unnumbered) = (streak, unnumbered);
             held.expires = expires.map(Date);

@@ -2,6 +2,7 @@
 
 mod faults;
 mod largest;
+mod parked;
 mod restoring;
 mod schemas;
 mod sizes;

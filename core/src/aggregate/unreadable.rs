@@ -11,7 +11,8 @@ use super::partition::Partition;
 use super::records::UnreadableRecord;
 use crate::card;
 use crate::decode::Rejection;
-use crate::envelope::{Envelope, EnvelopeError};
+use crate::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
+use crate::event::Kind;
 use crate::record_size::EVENT_RECORD_BYTES;
 
 /// Bytes of a record's value, and of its key, that are kept.
@@ -19,6 +20,8 @@ const VALUE_BYTES: usize = 1_024;
 const KEY_BYTES: usize = 512;
 /// Bytes behind those that are searched for card numbers too, so that one across the cut is hidden.
 const OVERLAP_BYTES: usize = 64;
+/// Longest kind that an envelope may name.
+const MAX_KIND_BYTES: usize = 64;
 /// Longest name of a terminal, and longest epoch, that an envelope may have.
 const TERMINAL_BYTES: usize = 64;
 const EPOCH_BYTES: usize = 128;
@@ -45,6 +48,12 @@ pub enum UnreadableReason {
     /// A release that names nothing.
     #[error("the release names no partition and offset")]
     Release,
+    /// A parked event without a rule that it breaks, or without an identity.
+    #[error("the parked event names no rule or no identity")]
+    Parked,
+    /// A dismissal that names nothing.
+    #[error("the dismissal names neither partition and offset nor terminal and sequence")]
+    Dismissal,
 }
 
 impl UnreadableReason {
@@ -58,6 +67,8 @@ impl UnreadableReason {
             Self::Key => "other_key",
             Self::Event(_) => "no_event",
             Self::Release => "no_release",
+            Self::Parked => "no_parked",
+            Self::Dismissal => "no_dismissal",
         }
     }
 }
@@ -79,6 +90,15 @@ pub(super) fn read(value: &[u8]) -> Result<Envelope<'_>, UnreadableReason> {
     let fits = length(envelope.terminal.as_deref()) <= TERMINAL_BYTES
         && length(envelope.epoch.as_deref()) <= EPOCH_BYTES;
     if fits { Ok(envelope) } else { Err(UnreadableReason::TooLong) }
+}
+
+/// Returns the type of a record that names a kind, or a control record, which this version does not know. Only a word of the
+/// schema's grammar can be one; anything else is garbage.
+pub(super) fn newer_type(event_type: &str) -> Option<&str> {
+    let kind = event_type.strip_prefix(TYPE_PREFIX)?;
+    let is_word = (1..=MAX_KIND_BYTES).contains(&kind.len())
+        && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    (is_word && Kind::parse(kind).is_none()).then_some(event_type)
 }
 
 impl Partition {

@@ -47,6 +47,8 @@ pub(super) enum QuarantineReason {
     ScopeChanged,
     /// No room for another terminal of this store.
     TooManyTerminals,
+    /// No room for another parked event of this store.
+    TooManyParked,
     /// Its time or business date can not be one of trade, as of a clock that was never set. It can not be released.
     TimeImplausible,
 }
@@ -66,6 +68,7 @@ impl QuarantineReason {
             Self::ResetSuspected => "reset_suspected",
             Self::ScopeChanged => "scope_changed",
             Self::TooManyTerminals => "too_many_terminals",
+            Self::TooManyParked => "too_many_parked",
             Self::TimeImplausible => "time_implausible",
         }
     }
@@ -87,12 +90,16 @@ pub struct VerdictTotals {
     pub quarantined: u64,
     /// Markers of refused events.
     pub refused: u64,
+    /// Events that are kept aside because their text breaks a rule.
+    pub parked: u64,
+    /// Readmissions that took no number: it had its first, the parked event was settled before, or the ledger has forgotten
+    /// the number, so that the event was counted as a release is.
+    pub settled: u64,
     /// Operators' records.
     pub control: u64,
     /// Records that can not be read.
-    #[serde(default)]
     pub unreadable: u64,
-    /// Events that an operator released; not a verdict on a record, so not part of the sum.
+    /// Events counted outside of a ledger, by an operator's order or readmission; not a verdict on a record, so not part of the sum.
     pub released: u64,
 }
 
@@ -115,6 +122,8 @@ impl VerdictTotals {
             + self.conflict
             + self.quarantined
             + self.refused
+            + self.parked
+            + self.settled
             + self.control
             + self.unreadable
     }

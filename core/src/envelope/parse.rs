@@ -252,6 +252,7 @@ impl<'a> Cursor<'a> {
         let verdict = match &*verdict {
             "first" => VerdictKind::First,
             "released" => VerdictKind::Released,
+            "parked" => VerdictKind::Parked,
             _ => return Err(fault("verdict")),
         };
         let partition = u32::try_from(self.integer(attribute!("sourcepartition"))?)

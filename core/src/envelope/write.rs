@@ -58,6 +58,7 @@ impl Envelope<'_> {
             out.extend_from_slice(match source_verdict.verdict {
                 VerdictKind::First => br#"","verdict":"first"#,
                 VerdictKind::Released => br#"","verdict":"released"#,
+                VerdictKind::Parked => br#"","verdict":"parked"#,
             });
             number(out, br#"","sourcepartition":"#, source_verdict.partition.into());
             number(out, br#","sourceoffset":"#, source_verdict.offset);

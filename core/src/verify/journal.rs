@@ -15,6 +15,7 @@ use crate::topics::{self, Topics};
 use super::check::{Check, Difference};
 use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
 use super::journal_record::{JournalRecord, hash_of};
+use super::parked::{ParkedEvents, data_hash};
 use super::record::{ConflictRecord, Envelope, EventText, ReleaseOrder};
 use super::repeats::{HashPrefix, Repeats};
 use super::report::VerdictCounts;
@@ -42,6 +43,9 @@ pub(super) struct Journal<'a> {
     pub(super) repeats: Repeats,
     /// Quarantined and conflicting records, which may be released, with their keys.
     kept: HashMap<Offset, Bytes>,
+    pub(super) parked_events: ParkedEvents,
+    /// Offsets of which `pos.parked` has copies.
+    pub(super) parked_sources: BTreeSet<Offset>,
     /// Counts whose source is not a first.
     counts_apart: Vec<(Offset, Entry)>,
     /// Offsets that an operator released.
@@ -78,6 +82,8 @@ impl<'a> Journal<'a> {
             unnumbered: HashSet::new(),
             repeats: Repeats::default(),
             kept: HashMap::new(),
+            parked_events: ParkedEvents::default(),
+            parked_sources: BTreeSet::new(),
             counts_apart: Vec::new(),
             released: BTreeSet::new(),
             released_given: BTreeSet::new(),
@@ -160,17 +166,25 @@ impl Journal<'_> {
             let what = "the record key does not match the envelope";
             checks.verdicts.differs(self.difference(entry, what).of(record.name()));
         }
+        let hash = record.envelope.text("datahash");
+        if hash.is_some_and(|hash| hash != data_hash(&record.envelope)) {
+            let what = "its data does not match its hash";
+            checks.verdicts.differs(self.difference(entry, what).of(record.name()));
+        }
         let silent = derived.transactions.is_empty()
             && derived.conflicts.is_empty()
             && derived.counts.is_empty();
         match record.envelope.kind().as_deref() {
             None => checks.verdicts.differs(self.difference(entry, "its type cannot be read")),
-            Some("refused" | "release") if !silent => {
-                let what = "a refusal or a release has outputs of an event";
+            Some("refused" | "release" | "dismiss" | "mapping") if !silent => {
+                let what = "a refusal or an order has outputs of an event";
                 checks.verdicts.differs(self.difference(entry, what).of(record.name()));
             }
             Some("refused") => self.refused(&record, checks),
             Some("release") => self.release(&record, checks),
+            Some("dismiss") => self.dismissed(&record, checks),
+            Some("mapping") => self.counts.control += 1,
+            Some("parked") => self.parked(&record, derived, checks),
             Some(_) => self.event(&record, derived, checks),
         }
     }
@@ -232,6 +246,8 @@ impl Journal<'_> {
             self.counts_apart.extend(counts.map(|count| (source, count)));
             if let Some(conflict) = derived.conflicts.first() {
                 self.conflict(record, conflict, checks);
+            } else if record.envelope.text("parkedoffset").is_some() {
+                self.settled(record);
             } else {
                 self.counts.duplicate += 1;
                 let hash = hash_of(&record.envelope);
@@ -251,6 +267,12 @@ impl Journal<'_> {
         checks: &mut Checks<'_>,
     ) {
         self.counts.first += 1;
+        if record.envelope.text("parkedoffset").is_some() && !self.is_parked(record) {
+            let what = "readmitted, but no such event is parked";
+            if self.coverage.is_complete() {
+                checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
+            }
+        }
         let terminal = self.terminal(record, scope);
         let new = if let Some(sequence) = record.sequence {
             terminal.first(sequence)
@@ -262,6 +284,7 @@ impl Journal<'_> {
             let what = "counted twice: its identity has a first already";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
+        self.settle_identity(record);
         self.compare_copy(record, copy, &["verdict", "sourcepartition", "sourceoffset"], checks);
         let Ok(event) = serde_json::from_str::<EventText<'_>>(record.envelope.data()) else {
             checks.stock.differs(self.difference(record.entry, "its event cannot be read"));
@@ -277,7 +300,12 @@ impl Journal<'_> {
         self.compare_counts(record, &event, counts, checks.stock);
     }
 
-    fn conflict(&mut self, record: &JournalRecord<'_>, kept: &Entry, checks: &mut Checks<'_>) {
+    pub(super) fn conflict(
+        &mut self,
+        record: &JournalRecord<'_>,
+        kept: &Entry,
+        checks: &mut Checks<'_>,
+    ) {
         let value = kept.value.as_deref().unwrap_or_default();
         let Ok(conflict) = serde_json::from_slice::<ConflictRecord<'_>>(value) else {
             let what = "cannot be read";
@@ -289,8 +317,8 @@ impl Journal<'_> {
             && record.has_text("tenant", &conflict.tenant)
             && record.has_text("store", &conflict.store)
             && record.has_text("terminal", &conflict.terminal)
-            && record.has_text("eventid", &conflict.eventid)
-            && record.has_text("contenthash", &conflict.contenthash)
+            && record.envelope.text("eventid") == conflict.eventid
+            && record.envelope.text("contenthash") == conflict.contenthash
             && kept.key == record.entry.key;
         let difference = |what| {
             Difference::new(&self.topics.conflicts, self.partition, what)
@@ -334,64 +362,33 @@ impl Journal<'_> {
 
     /// A repeat of an identity needs an earlier first: otherwise its event is counted nowhere.
     fn known(&self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
-        let known = match record.sequence {
-            Some(sequence) => self
-                .terminals
-                .get(&record.terminal)
-                .is_some_and(|terminal| terminal.has_first(sequence)),
-            None => self.unnumbered.contains(&record.identity),
-        };
-        if !known && self.coverage.is_complete() {
+        if !self.has_first(record) && self.coverage.is_complete() {
             let what = "counted nowhere: its identity has no earlier first";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
     }
 
-    fn compare_copy(
-        &self,
-        record: &JournalRecord<'_>,
-        copy: &Entry,
-        apart: &[&str],
-        checks: &mut Checks<'_>,
-    ) {
-        let difference = |what| {
-            Difference::new(&self.topics.transactions, self.partition, what)
-                .at(copy.offset)
-                .of(record.name())
-        };
-        let Some(envelope) = copy.value.as_deref().and_then(Envelope::parse) else { return };
-        if let Some(member) = record.envelope.differs_from(&envelope, apart) {
-            checks
-                .verdicts
-                .differs(difference("does not match the journal").between(member, member));
-        }
-        if copy.key != record.entry.key {
-            checks.verdicts.differs(difference("has another key than in the journal"));
+    /// Tells whether an identity has a first.
+    pub(super) fn has_first(&self, record: &JournalRecord<'_>) -> bool {
+        match record.sequence {
+            Some(sequence) => self
+                .terminals
+                .get(&record.terminal)
+                .is_some_and(|terminal| terminal.has_first(sequence)),
+            None => self.unnumbered.contains(&record.identity),
         }
     }
 
-    fn terminal(&mut self, record: &JournalRecord<'_>, scope: Scope) -> &mut TerminalNumbers {
+    pub(super) fn terminal(
+        &mut self,
+        record: &JournalRecord<'_>,
+        scope: Scope,
+    ) -> &mut TerminalNumbers {
         // Not `entry`: its owned key would be allocated for every record.
         if !self.terminals.contains_key(&record.terminal) {
             self.terminals.insert(record.terminal.clone(), TerminalNumbers::new(scope));
         }
         self.terminals.entry(record.terminal.clone()).or_default()
-    }
-
-    /// Reports records whose source the journal does not hold.
-    pub(super) fn orphaned(
-        &self,
-        entries: impl IntoIterator<Item = (Offset, Entry)>,
-        check: &mut Check,
-    ) {
-        for (source, entry) in entries {
-            let what = "orphaned: the journal does not hold its source";
-            check.differs(
-                Difference::new(&entry.topic, self.partition, what)
-                    .at(entry.offset)
-                    .between("nothing", format_args!("source offset {source}")),
-            );
-        }
     }
 
     pub(super) fn difference(&self, entry: &Entry, what: &'static str) -> Difference {

@@ -72,6 +72,8 @@ pub(super) struct LedgerTotals {
     pub(super) gaps: Gaps,
     firsts: [u64; 2],
     refused: [u64; 2],
+    parked: [u64; 2],
+    dismissed: [u64; 2],
     missing: [u64; 2],
     span: u64,
 }
@@ -83,10 +85,19 @@ impl LedgerTotals {
         for (what, [recounted, recorded]) in [
             ("numbers with a first", self.firsts),
             ("numbers refused, without a first", self.refused),
+            ("numbers parked, without a first", self.parked),
+            ("numbers dismissed, without a first", self.dismissed),
             ("numbers missing", self.missing),
             (
                 "together, and highest - baseline + 1",
-                [self.firsts[0] + self.refused[0] + self.missing[0], self.span],
+                [
+                    self.firsts[0]
+                        + self.refused[0]
+                        + self.parked[0]
+                        + self.dismissed[0]
+                        + self.missing[0],
+                    self.span,
+                ],
             ),
         ] {
             check.figure(what, Amount::Count(recounted), Amount::Count(recorded));
@@ -154,7 +165,9 @@ impl Comparison<'_> {
         } else if let (Some(baseline), Some(high)) = (record.baseline, record.high_water) {
             // The number of firsts without a number is unknown; those with one fill the range at most.
             let span = high.saturating_sub(baseline).saturating_add(1);
-            let without_first = record.refused.saturating_add(record.missing_count);
+            let without_first = [record.refused, record.parked, record.dismissed]
+                .into_iter()
+                .fold(record.missing_count, u64::saturating_add);
             let together = without_first.saturating_add(record.firsts);
             if without_first > span || together < span {
                 let recorded = format_args!("{} and {without_first}", record.firsts);
@@ -241,6 +254,17 @@ impl Comparison<'_> {
         if refused != record.refused {
             self.differs(entry, "refused without a first", refused, record.refused);
         }
+        let (parked, dismissed) = terminal.kept_aside();
+        if parked != record.parked {
+            self.differs(entry, "parked without a first", parked, record.parked);
+        }
+        if dismissed != record.dismissed {
+            self.differs(entry, "dismissed without a first", dismissed, record.dismissed);
+        }
+        self.totals.parked[0] += parked;
+        self.totals.parked[1] += record.parked;
+        self.totals.dismissed[0] += dismissed;
+        self.totals.dismissed[1] += record.dismissed;
         self.totals.firsts[0] += terminal.numbered();
         self.totals.firsts[1] += record.firsts.saturating_sub(terminal.without_number());
         self.totals.refused[0] += refused;

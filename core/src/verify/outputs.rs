@@ -21,6 +21,46 @@ const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceof
 type Counts = BTreeMap<Offset, Vec<Entry>>;
 
 impl Journal<'_> {
+    /// A copy has the attributes and the data of the journal, but for those of `apart`.
+    pub(super) fn compare_copy(
+        &self,
+        record: &JournalRecord<'_>,
+        copy: &Entry,
+        apart: &[&str],
+        checks: &mut Checks<'_>,
+    ) {
+        let difference = |what| {
+            Difference::new(&self.topics.transactions, self.partition, what)
+                .at(copy.offset)
+                .of(record.name())
+        };
+        let Some(envelope) = copy.value.as_deref().and_then(Envelope::parse) else { return };
+        if let Some(member) = record.envelope.differs_from(&envelope, apart) {
+            checks
+                .verdicts
+                .differs(difference("does not match the journal").between(member, member));
+        }
+        if copy.key != record.entry.key {
+            checks.verdicts.differs(difference("has another key than in the journal"));
+        }
+    }
+
+    /// Reports records whose source the journal does not hold.
+    pub(super) fn orphaned(
+        &self,
+        entries: impl IntoIterator<Item = (Offset, Entry)>,
+        check: &mut Check,
+    ) {
+        for (source, entry) in entries {
+            let what = "orphaned: the journal does not hold its source";
+            check.differs(
+                Difference::new(&entry.topic, self.partition, what)
+                    .at(entry.offset)
+                    .between("nothing", format_args!("source offset {source}")),
+            );
+        }
+    }
+
     /// Each count line of a first is on `stock.counts` once, with its values.
     pub(super) fn compare_counts(
         &self,
@@ -173,7 +213,7 @@ impl Journal<'_> {
         (by_source, orphaned)
     }
 
-    fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
+    pub(super) fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
         let bounds = self.view.bounds(&self.topics.events, self.partition)?;
         if !(bounds.start..bounds.end).contains(&offset) {
             return Ok(None);

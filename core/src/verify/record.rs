@@ -193,10 +193,10 @@ pub(super) struct ConflictRecord<'a> {
     pub(super) store: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) terminal: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) eventid: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) contenthash: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) eventid: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) contenthash: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     pub(super) known_hash: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -240,6 +240,8 @@ pub(super) struct LedgerRecord {
     pub(super) high_water: Option<u64>,
     pub(super) firsts: u64,
     pub(super) refused: u64,
+    pub(super) parked: u64,
+    pub(super) dismissed: u64,
     pub(super) missing_count: u64,
     pub(super) missing: Vec<(u64, u64)>,
     pub(super) missing_truncated: bool,

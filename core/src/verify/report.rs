@@ -56,9 +56,11 @@ pub struct VerdictCounts {
     pub conflict: u64,
     pub quarantined: u64,
     pub refused: u64,
+    pub parked: u64,
+    pub settled: u64,
     pub control: u64,
     pub unreadable: u64,
-    /// Of the control records, those that put a kept payload out.
+    /// Of the control records and settled readmissions, those that put a kept payload out.
     pub released: u64,
 }
 
@@ -71,12 +73,14 @@ impl VerdictCounts {
             + self.conflict
             + self.quarantined
             + self.refused
+            + self.parked
+            + self.settled
             + self.control
             + self.unreadable
     }
 
     /// Lists the counts with their names.
-    pub fn named(&self) -> [(&'static str, u64); 9] {
+    pub fn named(&self) -> [(&'static str, u64); 11] {
         [
             ("first", self.first),
             ("duplicate", self.duplicate),
@@ -84,6 +88,8 @@ impl VerdictCounts {
             ("conflict", self.conflict),
             ("quarantined", self.quarantined),
             ("refused", self.refused),
+            ("parked", self.parked),
+            ("settled", self.settled),
             ("control", self.control),
             ("unreadable", self.unreadable),
             ("released", self.released),
@@ -101,6 +107,8 @@ impl VerdictCounts {
             conflict: self.conflict.saturating_sub(earlier.conflict),
             quarantined: self.quarantined.saturating_sub(earlier.quarantined),
             refused: self.refused.saturating_sub(earlier.refused),
+            parked: self.parked.saturating_sub(earlier.parked),
+            settled: self.settled.saturating_sub(earlier.settled),
             control: self.control.saturating_sub(earlier.control),
             unreadable: self.unreadable.saturating_sub(earlier.unreadable),
             released: self.released.saturating_sub(earlier.released),
@@ -115,6 +123,8 @@ impl VerdictCounts {
         self.conflict += other.conflict;
         self.quarantined += other.quarantined;
         self.refused += other.refused;
+        self.parked += other.parked;
+        self.settled += other.settled;
         self.control += other.control;
         self.unreadable += other.unreadable;
         self.released += other.released;

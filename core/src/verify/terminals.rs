@@ -2,6 +2,7 @@
 //!
 //! The topics tell which record is a first; this module tells whether that is possible.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use super::ranges::Ranges;
@@ -14,7 +15,10 @@ const MAX_BASELINE_STEP: u64 = 10_000;
 pub(super) struct TerminalNumbers {
     scope: Scope,
     firsts: Ranges,
+    /// Numbers that only refused, parked or dismissed events had, some perhaps before their first.
     refused: Ranges,
+    parked: BTreeSet<u64>,
+    dismissed: BTreeSet<u64>,
     /// The number it opened with, and the highest.
     opened: Option<u64>,
     mark: Option<u64>,
@@ -68,6 +72,8 @@ impl TerminalNumbers {
     pub(super) fn first(&mut self, sequence: u64) -> bool {
         let number = self.unwrapped(sequence).unwrap_or(sequence);
         self.reach(number);
+        self.parked.remove(&number);
+        self.dismissed.remove(&number);
         self.firsts.insert(number)
     }
 
@@ -78,16 +84,64 @@ impl TerminalNumbers {
 
     /// Counts a refused number, unless it is so far off that no ledger accepts it.
     pub(super) fn refuse(&mut self, sequence: u64) {
+        if let Some(number) = self.see(sequence)
+            && !self.parked.contains(&number)
+        {
+            self.dismissed.remove(&number);
+        }
+    }
+
+    /// Counts a parked number; returns it as it is counted, `None` where [`Self::refuse`] counts none.
+    pub(super) fn park(&mut self, sequence: u64) -> Option<u64> {
+        let number = self.see(sequence)?;
+        if !self.firsts.contains(number) {
+            self.dismissed.remove(&number);
+            self.parked.insert(number);
+        }
+        Some(number)
+    }
+
+    /// Counts a parked number as dismissed.
+    pub(super) fn dismiss_parked(&mut self, number: u64) {
+        if self.parked.remove(&number) {
+            self.dismissed.insert(number);
+        }
+    }
+
+    /// Counts a refused number as dismissed.
+    pub(super) fn dismiss_refused(&mut self, sequence: u64) {
         let Some(number) = self.unwrapped(sequence) else { return };
+        let is_refused = self.refused.contains(number)
+            && !self.firsts.contains(number)
+            && !self.parked.contains(&number);
+        if is_refused {
+            self.dismissed.insert(number);
+        }
+    }
+
+    /// Returns a number as it is counted.
+    pub(super) fn number_of(&self, sequence: u64) -> Option<u64> {
+        self.unwrapped(sequence)
+    }
+
+    /// How many numbers are parked, and how many dismissed.
+    pub(super) fn kept_aside(&self) -> (u64, u64) {
+        (self.parked.len() as u64, self.dismissed.len() as u64)
+    }
+
+    fn see(&mut self, sequence: u64) -> Option<u64> {
+        let number = self.unwrapped(sequence)?;
         let lowest = match (self.scope, self.opened) {
             (Scope::BusinessDate, _) => 1,
             (_, Some(opened)) => opened.saturating_sub(MAX_BASELINE_STEP),
             (_, None) => 0,
         };
-        if number >= lowest {
-            self.reach(number);
-            self.refused.insert(number);
+        if number < lowest {
+            return None;
         }
+        self.reach(number);
+        self.refused.insert(number);
+        Some(number)
     }
 
     /// Tells whether a number had a first.
@@ -116,7 +170,8 @@ impl TerminalNumbers {
 
     /// How many numbers were refused and never had a first.
     pub(super) fn refused_only(&self) -> u64 {
-        self.seen().count() - self.firsts.count()
+        let (parked, dismissed) = self.kept_aside();
+        self.seen().count() - self.firsts.count() - parked - dismissed
     }
 
     /// How its numbers run.

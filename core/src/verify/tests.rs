@@ -2,6 +2,7 @@
 
 mod double;
 mod engine;
+mod parked;
 mod world;
 
 use std::sync::Arc;

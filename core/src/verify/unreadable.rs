@@ -3,13 +3,16 @@
 use serde::Deserialize;
 use tillrace_log::Entry;
 
-use crate::envelope::{self, DATA_SCHEMA, TYPE_REFUSED, TYPE_RELEASE};
+use crate::envelope::{
+    self, DATA_SCHEMA, TYPE_DISMISS, TYPE_MAPPING, TYPE_PARKED, TYPE_REFUSED, TYPE_RELEASE,
+};
 use crate::record_size::EVENT_RECORD_BYTES;
 use crate::topics;
 
 use super::check::Difference;
 use super::journal::{Checks, DerivedRecords, Journal};
 use super::journal_record::JournalRecord;
+use super::parked::DismissOrder;
 use super::record::{ConflictSource, ReleaseOrder, UnreadableRecord};
 
 /// The operator of a release order, if named.
@@ -71,7 +74,13 @@ impl Journal<'_> {
         }
         let data = record.envelope.data();
         match &*text("type") {
-            TYPE_REFUSED => true,
+            TYPE_REFUSED | TYPE_MAPPING => true,
+            TYPE_PARKED => {
+                record.envelope.text("parkedcode").is_some()
+                    && record.envelope.text("terminal").is_some()
+                    && (record.sequence.is_some() || record.envelope.text("eventid").is_some())
+            }
+            TYPE_DISMISS => serde_json::from_str::<DismissOrder>(data).is_ok(),
             TYPE_RELEASE => {
                 serde_json::from_str::<ReleaseOrder>(data).is_ok()
                     && serde_json::from_str::<Operator>(data).is_ok()

@@ -127,6 +127,7 @@ impl HeaderColumns {
         let verdict = envelope.source_verdict.map(|source_verdict| match source_verdict.verdict {
             VerdictKind::First => "first",
             VerdictKind::Released => "released",
+            VerdictKind::Parked => "parked",
         });
         self.topic.append_value(head.topic);
         self.partition.append_value(head.partition);

@@ -189,7 +189,8 @@ fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
 fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
     let date = Date(100);
     let status = |closed, missing, today: i32| {
-        DaySummary { terminals: 2, closed, missing }.status(date, Date(today))
+        DaySummary { terminals: 2, closed, missing, ..DaySummary::default() }
+            .status(date, Date(today))
     };
     assert_eq!(status(1, 0, 100), DayStatus::Open);
     assert_eq!(status(2, 0, 100), DayStatus::Complete);

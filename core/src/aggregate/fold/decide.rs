@@ -15,7 +15,10 @@ const DAYS_AHEAD: i32 = 2;
 
 impl Partition {
     /// Decides on an event; returns its terminal too, if it has one.
-    pub(super) fn decide(&mut self, context: &EventContext<'_>) -> (Decision, Option<u32>) {
+    pub(in crate::aggregate) fn decide(
+        &mut self,
+        context: &EventContext<'_>,
+    ) -> (Decision, Option<u32>) {
         let quarantine = |reason| (Decision::quarantine(reason), None);
         let event = context.event;
         if !event.is_time_of_trade() {

@@ -33,7 +33,7 @@ fn a_refused_number_is_filled_until_a_good_event_comes() {
     let sequences = ledger.sequences.clone().unwrap();
     assert_eq!((sequences.baseline(), sequences.refused(), sequences.missing()), (7, 1, 1));
     let decision = ledger.decide(7, ShortHash(3), false, at(0));
-    assert_eq!((decision.verdict, decision.filled), (Verdict::First, false));
+    assert_eq!((decision.verdict, decision.filled), (Verdict::First, true));
     assert_eq!(ledger.sequences.as_ref().unwrap().refused(), 0);
     ledger.refuse(7);
     assert_eq!(ledger.sequences.unwrap().refused(), 0, "a good one stands");

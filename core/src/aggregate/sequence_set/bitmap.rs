@@ -1,20 +1,21 @@
 //! Bitmap blocks, which hold open numbers in too many places for intervals.
 
 use bytes::BufMut;
-use serde::Deserialize;
 
 use super::OpenReason;
 
 /// Numbers one block covers.
 pub(super) const BLOCK_NUMBERS: u64 = 4_096;
 const WORDS: usize = 64;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Bits of a reason.
+const PLANES: usize = 3;
 
-/// Two bits for each of 4,096 numbers: whether it is open, and whether it was refused.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Three bits for each of 4,096 numbers: why it is open, 0 if it is not. The bits are in planes, so that numbers are counted
+/// 64 at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::aggregate) struct BitmapBlock {
-    open: Vec<u64>,
-    refused: Vec<u64>,
+    planes: Box<[[u64; WORDS]; PLANES]>,
 }
 
 /// First and last number of a block.
@@ -24,75 +25,85 @@ pub(super) fn bounds_of(index: u64) -> (u64, u64) {
 
 impl BitmapBlock {
     pub(super) fn new() -> Self {
-        Self { open: vec![0; WORDS], refused: vec![0; WORDS] }
+        Self { planes: Box::new([[0; WORDS]; PLANES]) }
     }
 
-    /// Writes the version, the open bits and the refused bits; little-endian.
+    /// Writes the version and the planes, that of the lowest bit first; little-endian.
     pub(in crate::aggregate) fn encode(&self, bytes: &mut impl BufMut) {
         bytes.put_u8(VERSION);
-        self.open.iter().chain(&self.refused).for_each(|word| bytes.put_u64_le(*word));
+        self.planes.iter().flatten().for_each(|word| bytes.put_u64_le(*word));
     }
 
+    /// Reads what [`BitmapBlock::encode`] wrote; `None` if the bytes are no block of this version.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (words, []) = bytes.strip_prefix(&[VERSION])?.as_chunks::<8>() else { return None };
-        let (open, refused) = words.split_at_checked(WORDS)?;
-        let read = |words: &[[u8; 8]]| words.iter().copied().map(u64::from_le_bytes).collect();
-        (refused.len() == WORDS).then(|| Self { open: read(open), refused: read(refused) })
+        if words.len() != PLANES * WORDS {
+            return None;
+        }
+        let mut block = Self::new();
+        for (word, bytes) in block.planes.iter_mut().flatten().zip(words) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        let codes = block.planes[0].iter().zip(&block.planes[1]).zip(&block.planes[2]);
+        // No reason has a code above 5.
+        let all_known = codes.into_iter().all(|((_, two), four)| two & four == 0);
+        all_known.then_some(block)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.open.iter().all(|&word| word == 0)
+        self.planes.iter().flatten().all(|&word| word == 0)
     }
 
+    /// Opens numbers that are not open.
     pub(super) fn open(&mut self, from: u64, to: u64, reason: OpenReason) {
+        let code = code_of(reason);
         for number in from..=to {
             let (word, bit) = bit_of(number);
-            self.open[word] |= bit;
-            if reason == OpenReason::Refused {
-                self.refused[word] |= bit;
+            for (plane, words) in self.planes.iter_mut().enumerate() {
+                if code & (1 << plane) != 0 {
+                    words[word] |= bit;
+                }
             }
         }
     }
 
     pub(super) fn close(&mut self, number: u64) {
         let (word, bit) = bit_of(number);
-        self.open[word] &= !bit;
-        self.refused[word] &= !bit;
+        self.planes.iter_mut().for_each(|words| words[word] &= !bit);
     }
 
     pub(super) fn open_reason(&self, number: u64) -> Option<OpenReason> {
         let (word, bit) = bit_of(number);
-        match (self.open[word] & bit != 0, self.refused[word] & bit != 0) {
-            (false, _) => None,
-            (true, false) => Some(OpenReason::Missing),
-            (true, true) => Some(OpenReason::Refused),
-        }
+        let planes = self.planes.iter().enumerate();
+        let code =
+            planes.fold(0, |code, (plane, words)| code | u8::from(words[word] & bit != 0) << plane);
+        reason_of(code)
     }
 
-    pub(super) fn missing_between(&self, index: u64, from: u64, to: u64) -> u64 {
+    /// Counts the numbers from `from` to `to`, both included, that are open for a reason.
+    pub(super) fn count(&self, index: u64, reason: OpenReason, from: u64, to: u64) -> u64 {
         let (first, last) = bounds_of(index);
         let (low, high) = (from.max(first), to.min(last));
         if low > high {
             return 0;
         }
         let ((low_word, _), (high_word, _)) = (bit_of(low), bit_of(high));
-        let words = self.open.iter().zip(&self.refused).enumerate();
-        let words = words.skip(low_word).take(high_word + 1 - low_word);
-        let missing = words.map(|(word, (open, refused))| {
+        let counts = (low_word..=high_word).map(|word| {
             // Bits of the two outer words that are outside of the range do not count.
             let below = if word == low_word { u64::MAX << (low % 64) } else { u64::MAX };
             let above = if word == high_word { u64::MAX >> (63 - high % 64) } else { u64::MAX };
-            u64::from((open & !refused & below & above).count_ones())
+            u64::from((self.open_for(reason, word) & below & above).count_ones())
         });
-        missing.sum()
+        counts.sum()
     }
 
-    pub(super) fn missing_intervals(&self, index: u64, found: &mut Vec<(u64, u64)>) {
+    /// Appends the intervals that are open for a reason.
+    pub(super) fn intervals(&self, index: u64, reason: OpenReason, found: &mut Vec<(u64, u64)>) {
         let (first, last) = bounds_of(index);
         let mut start = None;
         for number in first..=last {
-            let missing = self.open_reason(number) == Some(OpenReason::Missing);
-            match (missing, start) {
+            let is_open = self.open_reason(number) == Some(reason);
+            match (is_open, start) {
                 (true, None) => start = Some(number),
                 (false, Some(from)) => {
                     found.push((from, number - 1));
@@ -105,6 +116,38 @@ impl BitmapBlock {
             found.push((from, last));
         }
     }
+
+    /// The numbers of a word that are open for a reason.
+    fn open_for(&self, reason: OpenReason, word: usize) -> u64 {
+        let code = code_of(reason);
+        let planes = self.planes.iter().enumerate();
+        planes.fold(u64::MAX, |open, (plane, words)| {
+            open & if code & (1 << plane) == 0 { !words[word] } else { words[word] }
+        })
+    }
+}
+
+/// The bits of a reason; 0 is a number that is not open.
+fn code_of(reason: OpenReason) -> u8 {
+    match reason {
+        OpenReason::Missing => 1,
+        OpenReason::Jumped => 2,
+        OpenReason::Refused => 3,
+        OpenReason::Parked => 4,
+        OpenReason::Dismissed => 5,
+    }
+}
+
+fn reason_of(code: u8) -> Option<OpenReason> {
+    let reason = match code {
+        1 => OpenReason::Missing,
+        2 => OpenReason::Jumped,
+        3 => OpenReason::Refused,
+        4 => OpenReason::Parked,
+        5 => OpenReason::Dismissed,
+        _ => return None,
+    };
+    Some(reason)
 }
 
 fn bit_of(number: u64) -> (usize, u64) {

@@ -39,10 +39,10 @@ impl IntervalList {
         (number <= interval.to).then_some(interval.reason)
     }
 
-    /// Counts the missing numbers from `from` to `to`, both included.
-    pub(super) fn missing_between(&self, from: u64, to: u64) -> u64 {
-        let missing = self.0.iter().filter(|interval| interval.reason != OpenReason::Refused);
-        let within = missing.map(|interval| {
+    /// Counts the numbers from `from` to `to`, both included, that are open for a reason.
+    pub(super) fn count(&self, reason: OpenReason, from: u64, to: u64) -> u64 {
+        let open = self.0.iter().filter(|interval| interval.reason == reason);
+        let within = open.map(|interval| {
             let (low, high) = (interval.from.max(from), interval.to.min(to));
             if low <= high { high - low + 1 } else { 0 }
         });

@@ -4,11 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// What comes under a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    Good,
+    Refused,
+    Parked,
+    DismissRefused,
+    DismissParked,
+}
+
 /// What the numbers should say, kept as plain sets.
 #[derive(Default)]
 struct Oracle {
     known: BTreeSet<u64>,
-    refused: BTreeSet<u64>,
+    open: BTreeMap<u64, OpenReason>,
     baseline: u64,
     opened: u64,
     high: u64,
@@ -22,12 +32,12 @@ impl Oracle {
     fn position_is_right(&self, number: u64, position: SequencePosition) -> bool {
         match position {
             SequencePosition::Known => self.known.contains(&number),
-            SequencePosition::Open(OpenReason::Refused) => self.refused.contains(&number),
-            SequencePosition::Open(_) => {
+            SequencePosition::Open(OpenReason::Missing | OpenReason::Jumped) => {
                 (self.baseline..=self.high).contains(&number)
                     && !self.known.contains(&number)
-                    && !self.refused.contains(&number)
+                    && !self.open.contains_key(&number)
             }
+            SequencePosition::Open(reason) => self.open.get(&number) == Some(&reason),
             SequencePosition::Above { jump } => {
                 number > self.high && jump == (number - self.high > 10_000)
             }
@@ -37,52 +47,89 @@ impl Oracle {
         }
     }
 
-    fn act(&mut self, number: u64, refuse: bool) {
+    fn act(&mut self, number: u64, act: Act) {
+        let open = self.open.get(&number).copied();
+        let dismissed = match act {
+            Act::DismissRefused => Some(OpenReason::Refused),
+            Act::DismissParked => Some(OpenReason::Parked),
+            _ => None,
+        };
+        if dismissed.is_some() {
+            if open == dismissed {
+                self.open.insert(number, OpenReason::Dismissed);
+            }
+            return;
+        }
         self.baseline = self.baseline.min(number);
         self.high = self.high.max(number);
-        if refuse {
-            if !self.known.contains(&number) {
-                self.refused.insert(number);
-            }
-        } else {
-            self.refused.remove(&number);
+        if act == Act::Good {
+            self.open.remove(&number);
             self.known.insert(number);
+        } else if !self.known.contains(&number) && open != Some(OpenReason::Parked) {
+            let reason = if act == Act::Parked { OpenReason::Parked } else { OpenReason::Refused };
+            self.open.insert(number, reason);
         }
+    }
+
+    fn count(&self, reason: OpenReason) -> u64 {
+        self.open.values().filter(|&&open| open == reason).count() as u64
     }
 }
 
 fn check(sequences: &SequenceSet, oracle: &Oracle) {
-    let (known, refused) = (oracle.known.len() as u64, oracle.refused.len() as u64);
+    let (known, open) = (oracle.known.len() as u64, oracle.open.len() as u64);
     assert_eq!(sequences.firsts(), known);
-    assert_eq!(sequences.refused(), refused);
-    assert_eq!(sequences.missing(), oracle.high - oracle.baseline + 1 - known - refused);
+    let counts = [sequences.refused(), sequences.parked(), sequences.dismissed()];
+    let expected = [OpenReason::Refused, OpenReason::Parked, OpenReason::Dismissed];
+    assert_eq!(counts, expected.map(|reason| oracle.count(reason)));
+    assert_eq!(sequences.missing(), oracle.high - oracle.baseline + 1 - known - open);
     assert_eq!((sequences.baseline(), sequences.high()), (oracle.baseline, oracle.high));
     assert!(sequences.intervals.len() <= MAX_INTERVALS && sequences.blocks.len() <= MAX_BLOCKS);
 }
 
-fn play(first: u64, acts: &[(u64, bool)]) -> (SequenceSet, Oracle) {
+fn take_in(sequences: &mut SequenceSet, number: u64, act: Act) {
+    match act {
+        Act::Good => sequences.fill(number),
+        Act::Refused => sequences.refuse(number),
+        Act::Parked => sequences.park(number),
+        Act::DismissRefused => _ = sequences.dismiss(number, OpenReason::Refused),
+        Act::DismissParked => _ = sequences.dismiss(number, OpenReason::Parked),
+    }
+}
+
+fn play(first: u64, acts: &[(u64, Act)]) -> (SequenceSet, Oracle) {
     let (mut sequences, mut oracle) = (SequenceSet::open_at(first), Oracle::open(first));
-    for &(number, refuse) in std::iter::once(&(first, false)).chain(acts) {
+    for &(number, act) in std::iter::once(&(first, Act::Good)).chain(acts) {
         let position = sequences.position(number);
         assert!(oracle.position_is_right(number, position), "{number} {position:?} {sequences:?}");
         if matches!(position, SequencePosition::TooLow | SequencePosition::Untracked) {
             continue;
         }
-        if refuse {
-            sequences.refuse(number);
-        } else {
-            sequences.fill(number);
-        }
-        oracle.act(number, refuse);
+        take_in(&mut sequences, number, act);
+        oracle.act(number, act);
         check(&sequences, &oracle);
     }
     (sequences, oracle)
 }
 
+fn good(numbers: impl IntoIterator<Item = u64>) -> Vec<(u64, Act)> {
+    numbers.into_iter().map(|number| (number, Act::Good)).collect()
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        12 => Just(Act::Good),
+        2 => Just(Act::Refused),
+        2 => Just(Act::Parked),
+        1 => Just(Act::DismissRefused),
+        1 => Just(Act::DismissParked),
+    ]
+}
+
 /// Dense runs, isolated numbers in many blocks, and jumps.
-fn acts() -> impl Strategy<Value = Vec<(u64, bool)>> {
+fn acts() -> impl Strategy<Value = Vec<(u64, Act)>> {
     let number = prop_oneof![5 => 9_000..9_400_u64, 3 => 0..40_000_u64, 1 => 0..3_000_000_u64, 1 => 1_u64 << 40..1_u64 << 53];
-    prop::collection::vec((number, prop::bool::weighted(0.1)), 0..400)
+    prop::collection::vec((number, act()), 0..400)
 }
 
 proptest! {
@@ -96,16 +143,22 @@ proptest! {
     }
 
     #[test]
-    fn missing_spans_are_the_gaps_of_the_set(acts in prop::collection::vec((9_000..12_000_u64, prop::bool::weighted(0.1)), 0..300)) {
+    fn missing_spans_are_the_gaps_of_the_set(acts in prop::collection::vec((9_000..12_000_u64, act()), 0..300)) {
         let (sequences, oracle) = play(10_000, &acts);
         let (intervals, more) = sequences.missing_intervals(false, usize::MAX);
         prop_assert!(!more);
         let listed: BTreeSet<u64> = intervals.iter().flat_map(|&(from, to)| from..=to).collect();
         let expected: BTreeSet<u64> = (oracle.baseline..=oracle.high)
-            .filter(|number| !oracle.known.contains(number) && !oracle.refused.contains(number))
+            .filter(|number| !oracle.known.contains(number) && !oracle.open.contains_key(number))
             .collect();
         prop_assert_eq!(&listed, &expected);
-        prop_assert_eq!(sequences.missing_between(9_500, 10_500), expected.range(9_500..=10_500).count() as u64);
+        let within = |reason| oracle.open.range(9_500..=10_500).filter(|&(_, &open)| open == reason).count() as u64;
+        let lacking = Lacking {
+            missing: expected.range(9_500..=10_500).count() as u64,
+            refused: within(OpenReason::Refused),
+            parked: within(OpenReason::Parked),
+        };
+        prop_assert_eq!(sequences.lacking_between(9_500, 10_500), lacking);
         prop_assert!(intervals.windows(2).all(|pair| pair[0].1 + 1 < pair[1].0));
     }
 
@@ -113,11 +166,10 @@ proptest! {
     fn what_is_written_reads_back_equal(acts in acts(), flush_every in 1..200_usize) {
         let (mut sequences, mut kept) = (SequenceSet::open_at(10_000), BTreeMap::new());
         for acts in acts.chunks(flush_every) {
-            for &(number, refused) in acts {
+            for &(number, act) in acts {
                 match sequences.position(number) {
                     SequencePosition::TooLow | SequencePosition::Untracked => {}
-                    _ if refused => sequences.refuse(number),
-                    _ => sequences.fill(number),
+                    _ => take_in(&mut sequences, number, act),
                 }
             }
             sequences.take_changed(|index, bitmap| {
@@ -143,19 +195,52 @@ proptest! {
 }
 
 #[test]
-fn blocks_that_an_earlier_version_kept_with_the_rest_are_to_be_written() {
-    let words = |word: u64| vec![word; 64];
-    let kept = serde_json::json!({"opened": 1, "baseline": 1, "high": 4_095, "floor": 0, "missing": 64, "refused": 0,
-        "spans": [], "blocks": {"0": {"open": words(4), "refused": words(0)}}});
-    let sequences: SequenceSet = serde_json::from_value(kept).unwrap();
-    assert_eq!(sequences.clone().with_blocks_changed().changed(), 1);
-    assert_eq!(sequences.position(66), SequencePosition::Open(OpenReason::Missing));
-    assert!(SequenceSet::open_at(1).restore(0, &[1; 9]).is_none());
+fn bytes_that_are_no_block_of_this_version_are_refused() {
+    let mut bytes = Vec::new();
+    let mut block = BitmapBlock::new();
+    for (number, reason) in [
+        OpenReason::Missing,
+        OpenReason::Jumped,
+        OpenReason::Refused,
+        OpenReason::Parked,
+        OpenReason::Dismissed,
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        block.open(number as u64, number as u64, reason);
+        assert_eq!(block.open_reason(number as u64), Some(reason));
+        assert_eq!(block.count(0, reason, 0, 4_095), 1);
+    }
+    block.encode(&mut bytes);
+    assert_eq!(BitmapBlock::decode(&bytes), Some(block));
+    assert_eq!(BitmapBlock::decode(&bytes[1..]), None);
+    // The first version had two planes.
+    assert_eq!(BitmapBlock::decode(&[&[1][..], &[0; 1_024]].concat()), None);
+    bytes[0] = 1;
+    assert_eq!(BitmapBlock::decode(&bytes), None);
+    (bytes[0], bytes[2 * 512 + 8], bytes[512 + 8]) = (2, 0xff, 0xff);
+    assert_eq!(BitmapBlock::decode(&bytes), None, "a code that no reason has");
+}
+
+#[test]
+fn a_parked_number_that_was_given_up_can_still_be_dismissed() {
+    let (mut sequences, _) = play(1, &[(3, Act::Parked)]);
+    (1..200).for_each(|step| sequences.fill(step * 100_000));
+    assert_eq!(sequences.position(3), SequencePosition::Untracked);
+    assert_eq!(sequences.lacking_between(1, u64::MAX).parked, 1);
+    let firsts = sequences.firsts();
+    assert!(sequences.dismiss(3, OpenReason::Parked));
+    assert!(
+        !sequences.dismiss(3, OpenReason::Parked) && !sequences.dismiss(3, OpenReason::Refused)
+    );
+    assert_eq!((sequences.parked(), sequences.dismissed(), sequences.firsts()), (0, 1, firsts));
+    assert_eq!(sequences.lacking_between(1, u64::MAX).parked, 0);
 }
 
 #[test]
 fn every_second_number_goes_from_spans_to_blocks_and_stays_exact() {
-    let acts: Vec<(u64, bool)> = (0..10_000).map(|n| (20_000 + 2 * n, false)).collect();
+    let acts = good((0..10_000).map(|n| 20_000 + 2 * n));
     let (mut sequences, _) = play(20_000, &acts);
     assert_eq!(sequences.missing(), 9_999);
     assert!(!sequences.blocks.is_empty());
@@ -169,7 +254,7 @@ fn every_second_number_goes_from_spans_to_blocks_and_stays_exact() {
 
 #[test]
 fn a_jump_is_reported_apart_and_can_still_be_filled() {
-    let (mut sequences, _) = play(1, &[(2, false), (20_000, false), (20_002, false)]);
+    let (mut sequences, _) = play(1, &good([2, 20_000, 20_002]));
     assert_eq!(sequences.missing_intervals(true, 9), (vec![(3, 19_999)], false));
     assert_eq!(sequences.missing_intervals(false, 9), (vec![(20_001, 20_001)], false));
     sequences.fill(100);
@@ -179,13 +264,13 @@ fn a_jump_is_reported_apart_and_can_still_be_filled() {
 
 #[test]
 fn past_its_bound_the_lowest_open_numbers_are_given_up_and_stay_counted() {
-    let far: Vec<(u64, bool)> = (1..200).map(|n| (n * 100_000, false)).collect();
+    let far = good((1..200).map(|n| n * 100_000));
     let (sequences, _) = play(1, &far);
     assert_eq!(sequences.position(2), SequencePosition::Untracked);
     assert_eq!(sequences.missing(), 199 * 100_000 - 200);
     assert_eq!(sequences.position(199 * 100_000 - 1), SequencePosition::Open(OpenReason::Jumped));
-    assert_eq!(sequences.missing_between(1, 199 * 100_000), sequences.missing());
-    let isolated: Vec<(u64, bool)> = (1..200).map(|n| (n * 8_192, false)).collect();
+    assert_eq!(sequences.lacking_between(1, 199 * 100_000).missing, sequences.missing());
+    let isolated = good((1..200).map(|n| n * 8_192));
     let (sequences, _) = play(1, &isolated);
     assert_eq!(sequences.missing(), 199 * 8_192 - 200);
 }
@@ -201,7 +286,7 @@ fn a_declared_baseline_is_not_lowered() {
 
 #[test]
 fn an_opening_number_can_be_lowered_by_ten_thousand_in_all() {
-    let (mut sequences, _) = play(50_000, &[(45_000, false)]);
+    let (mut sequences, _) = play(50_000, &good([45_000]));
     assert_eq!(sequences.position(40_000), SequencePosition::Below);
     assert_eq!(sequences.position(39_999), SequencePosition::TooLow);
     sequences.fill(40_000);

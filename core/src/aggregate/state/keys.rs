@@ -97,6 +97,29 @@ pub(in crate::aggregate) fn ids_key(store: &Store, block: u64) -> Bytes {
     [b"ids/", &store.key[..], b"/", block.to_string().as_bytes()].concat().into()
 }
 
+/// Key of a block of the names of settled parked events.
+pub(in crate::aggregate) fn settled_key(store: &Store, block: u64) -> Bytes {
+    [b"settled/", &store.key[..], b"/", block.to_string().as_bytes()].concat().into()
+}
+
+/// Key of an unsettled parked event, given that of its copy.
+pub(in crate::aggregate) fn parked_key(copy: &[u8]) -> Bytes {
+    [b"parked/", copy].concat().into()
+}
+
+/// Takes the key of an unsettled parked event apart: tenant and store decoded, and its name.
+pub(super) fn parked_parts(key: &[u8]) -> Option<([String; 2], &str)> {
+    let mut parts = std::str::from_utf8(key).ok()?.strip_prefix("parked/")?.splitn(3, '/');
+    let (tenant, store) = (percent_decode(parts.next()?)?, percent_decode(parts.next()?)?);
+    Some(([tenant, store], parts.next()?))
+}
+
+/// Returns terminal and epoch of the name of a parked event.
+pub(in crate::aggregate) fn terminal_of(name: &str) -> Option<[String; 2]> {
+    let mut parts = name.split('/');
+    Some([percent_decode(parts.next()?)?, percent_decode(parts.next()?)?])
+}
+
 /// Key of a part of a store's releases; that of the first is without a number.
 pub(in crate::aggregate) fn released_key(store: &Store, part: usize) -> Bytes {
     let number = if part == 0 { String::new() } else { format!("/{part}") };

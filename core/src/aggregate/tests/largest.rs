@@ -170,15 +170,36 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         let bytes = state::ids_key(store, block).len() + bytes.map_or(0, |bytes| bytes.len());
         fits("state.v1", "block of a store's event ids", bytes);
     }
+    let name = super::super::parking::parked_name(
+        &crate::topics::key(&[&store.name, &store.name.repeat(2), &store.name]),
+        u128::MAX,
+    );
+    let event = super::super::parked_events::ParkedEvent {
+        name: name.into(),
+        number: Some(u64::MAX),
+        date: Some(DATE),
+    };
+    let key = 8 + store.key.len() + event.name.len();
+    let parked = serde_json::to_vec(&state::parked_value(u64::MAX, &event)).unwrap();
+    fits("state.v1", "parked event", key + parked.len());
+    for name in 0..65 {
+        store.parked.remember(&name.to_string(), i64::MAX / 2, 1, usize::MAX);
+    }
+    let mut blocks = Vec::new();
+    store.parked.settled.take_changed(|block, bytes| blocks.push((block, bytes)));
+    for (block, bytes) in blocks {
+        let bytes = state::settled_key(store, block).len() + bytes.map_or(0, |bytes| bytes.len());
+        fits("state.v1", "block of settled parked events", bytes);
+    }
     let generation = "01234567-89ab-cdef-0123-456789abcdef";
     let most = u64::MAX / 8;
     let totals: VerdictTotals =
         serde_json::from_value(serde_json::json!({"first": most, "duplicate": most,
         "duplicate_unverified": most, "conflict": most, "quarantined": most, "refused": most,
-        "control": most, "released": most}))
+        "parked": most, "settled": most, "control": most, "unreadable": most, "released": most}))
         .unwrap();
     let checkpoint = Checkpoint {
-        version: 1,
+        version: state::VERSION,
         generation: generation.to_owned(),
         flush: u64::MAX,
         next_offset: u64::MAX,

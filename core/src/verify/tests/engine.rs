@@ -23,28 +23,28 @@ use super::double::EditableLog;
 use super::world::{World, deliver, sink};
 use super::{Edit, edited_beside, failing};
 
-const PARTITIONS: Partition = 2;
+pub(super) const PARTITIONS: Partition = 2;
 const STORES: [&str; 3] = ["north", "west", "east"];
 /// 2026-11-27T12:00:00Z.
-const NOON_MS: i64 = 1_795_780_800_000;
+pub(super) const NOON_MS: i64 = 1_795_780_800_000;
 const WAIT: Duration = Duration::from_millis(100);
 
 /// Writes the journal as gateways do.
-struct Gateway {
-    topics: Topics,
-    log: MemoryLog,
-    decoder: Decoder,
-    now_ms: i64,
+pub(super) struct Gateway {
+    pub(super) topics: Topics,
+    pub(super) log: MemoryLog,
+    pub(super) decoder: Decoder,
+    pub(super) now_ms: i64,
 }
 
 impl Gateway {
-    fn publish(&self, store: &str, value: Vec<u8>) -> Offset {
+    pub(super) fn publish(&self, store: &str, value: Vec<u8>) -> Offset {
         let partition = partition_of("acme", store, PARTITIONS);
         let store = key(&["acme", store]);
         self.log.append(&self.topics.events, partition, &store, value, self.now_ms)
     }
 
-    fn event(&mut self, event: &Value, scope: Scope, epoch: Option<&str>) -> Offset {
+    pub(super) fn event(&mut self, event: &Value, scope: Scope, epoch: Option<&str>) -> Offset {
         let data = serde_json::to_vec(event).unwrap();
         let hash = self.decoder.decode(&data).unwrap().hash;
         let text = |member: &str| event[member].as_str().unwrap().to_owned();
@@ -72,7 +72,7 @@ impl Gateway {
         self.publish(&store, value)
     }
 
-    fn refusal(&self, store: &str, sequence: u64) {
+    pub(super) fn refusal(&self, store: &str, sequence: u64) {
         let mut value = Vec::new();
         Envelope {
             terminal: Some("1".into()),
@@ -93,7 +93,7 @@ impl Gateway {
     }
 
     /// A sale of two lines, one of them weighed.
-    fn sale(&self, store: &str, terminal: &str, sequence: u64) -> Value {
+    pub(super) fn sale(&self, store: &str, terminal: &str, sequence: u64) -> Value {
         let number = i64::try_from(sequence).unwrap();
         // A jump in the numbers is none in time: far ahead of the append it would be quarantined.
         let occurred_at = Timestamp::from_millis(self.now_ms - 60_000 + number % 1_000 * 7_000);
@@ -110,7 +110,7 @@ impl Gateway {
     }
 }
 
-fn blank<'a>(store: &'a str, event_type: &'a str, data: &'a [u8]) -> Envelope<'a> {
+pub(super) fn blank<'a>(store: &'a str, event_type: &'a str, data: &'a [u8]) -> Envelope<'a> {
     Envelope {
         id: "1".into(),
         source: format!("/acme/{store}/1").into(),
@@ -199,7 +199,7 @@ fn trade(gateway: &mut Gateway, store: &str) {
 }
 
 /// Runs the aggregator until it has consumed the journal.
-fn aggregate(log: &MemoryLog, topics: &Topics) {
+pub(super) fn aggregate(log: &MemoryLog, topics: &Topics) {
     let settings = AggregateSettings {
         flush_interval: Duration::from_millis(20),
         flush_records: 9,
@@ -243,7 +243,7 @@ fn read(log: &MemoryLog, topic: &Topic, partition: Partition) -> Vec<Entry> {
 }
 
 /// Copies everything into a log that can be edited.
-fn copied(log: &MemoryLog, topics: &Topics) -> EditableLog {
+pub(super) fn copied(log: &MemoryLog, topics: &Topics) -> EditableLog {
     let mut copy = EditableLog::new(PARTITIONS);
     for spec in topics.specs(&["erp"], 7) {
         for partition in 0..PARTITIONS {
@@ -261,7 +261,7 @@ fn copied(log: &MemoryLog, topics: &Topics) -> EditableLog {
     copy
 }
 
-fn recount(log: &dyn LogView, topics: &Topics) -> Report {
+pub(super) fn recount(log: &dyn LogView, topics: &Topics) -> Report {
     verify(log, topics, &[], i64::MAX, &mut |_| {}).unwrap()
 }
 

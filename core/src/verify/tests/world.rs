@@ -424,7 +424,7 @@ impl<'a> Aggregator<'a> {
                 "epoch": epoch, "scope": till.scope, "baseline": baseline, "high_water": high,
                 "firsts": till.firsts.len() as u64 + till.unnumbered,
                 "refused": till.refused.difference(&till.firsts).count(),
-                "missing_count": missing.len(), "missing": spans(&missing),
+                "parked": 0, "dismissed": 0, "missing_count": missing.len(), "missing": spans(&missing),
                 "missing_truncated": false, "partition": self.partition, "offset": to,
                 "flush": self.flushes});
             let ledger = self.topics.ledger.clone();
