@@ -218,8 +218,8 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         to_offset: u64::MAX,
         window_seconds: 86_400,
     });
-    let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
-    let effect = StockEffect { stock, sold, returned, adjusted };
+    let most = i64::MIN;
+    let effect = StockEffect { stock: most, sold: most, returned: most, adjusted: most };
     let delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
     let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
     let bytes = size(key, |text| {
