@@ -285,13 +285,13 @@ impl SequenceSet {
 
     /// Counts what lacks from `from` to `to`, both included; numbers given up count where the range reaches below the floor.
     pub(super) fn lacking_between(&self, from: u64, to: u64) -> Lacking {
-        let count = |reasons: &[OpenReason], all: u64| match all {
-            0 => 0,
-            _ => {
-                let within = self.known_open(reasons, from, to);
-                let given_up = || all - self.known_open(reasons, 0, u64::MAX);
-                if self.floor > from { within + given_up() } else { within }
+        let count = |reasons: &[OpenReason], all: u64| {
+            if all == 0 {
+                return 0;
             }
+            let within = self.known_open(reasons, from, to);
+            let given_up = || all - self.known_open(reasons, 0, u64::MAX);
+            if self.floor > from { within + given_up() } else { within }
         };
         Lacking {
             missing: count(&[OpenReason::Missing, OpenReason::Jumped], self.missing),

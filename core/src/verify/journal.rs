@@ -16,7 +16,7 @@ use super::check::{Check, Difference};
 use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
 use super::journal_record::{JournalRecord, hash_of};
 use super::parked::{ParkedEvents, data_hash};
-use super::record::{ConflictRecord, Envelope, EventText, ReleaseOrder};
+use super::record::{ConflictRecord, EventText, ReleaseOrder};
 use super::repeats::{HashPrefix, Repeats};
 use super::report::VerdictCounts;
 use super::scan::Scan;

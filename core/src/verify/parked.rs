@@ -80,6 +80,12 @@ fn name_of(record: &JournalRecord<'_>, hash: &str) -> String {
     format!("{name}/{}", hash.trim_start_matches("x3:"))
 }
 
+/// The name of the parked event that a record readmits.
+fn readmitted(record: &JournalRecord<'_>) -> Option<String> {
+    record.envelope.text("parkedoffset")?;
+    Some(name_of(record, &record.envelope.text("parkedhash")?))
+}
+
 /// Returns the hash of a record's data as its envelope should name it.
 pub(super) fn data_hash(envelope: &Envelope<'_>) -> String {
     format!("x3:{:032x}", xxh3_128(envelope.data().as_bytes()))
@@ -144,7 +150,7 @@ impl Journal<'_> {
     /// Recounts a readmission that is no first and is not kept aside: it settles its parked event, or had none.
     pub(super) fn settled(&mut self, record: &JournalRecord<'_>) {
         self.counts.settled += 1;
-        let Some(name) = self.readmitted(record) else { return };
+        let Some(name) = readmitted(record) else { return };
         let Some((event, is_last)) = self.parked_events.settle(&name) else { return };
         if self.has_first(record) {
             return;
@@ -157,7 +163,7 @@ impl Journal<'_> {
 
     /// Settles what a first has taken the identity of.
     pub(super) fn settle_identity(&mut self, record: &JournalRecord<'_>) {
-        if let Some(name) = self.readmitted(record) {
+        if let Some(name) = readmitted(record) {
             if !self.parked_events.unsettled.contains_key(&name) {
                 return;
             }
@@ -178,14 +184,8 @@ impl Journal<'_> {
 
     /// Tells whether a readmission names an event that is parked.
     pub(super) fn is_parked(&self, record: &JournalRecord<'_>) -> bool {
-        let name = self.readmitted(record);
+        let name = readmitted(record);
         name.is_some_and(|name| self.parked_events.unsettled.contains_key(&name))
-    }
-
-    /// The name of the parked event that a record readmits.
-    fn readmitted(&self, record: &JournalRecord<'_>) -> Option<String> {
-        record.envelope.text("parkedoffset")?;
-        Some(name_of(record, &record.envelope.text("parkedhash")?))
     }
 
     /// Recounts a dismissal.

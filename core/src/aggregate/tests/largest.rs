@@ -216,8 +216,8 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         to_offset: u64::MAX,
         window_seconds: 86_400,
     });
-    let (stock, sold, returned, adjusted) = (i64::MIN, i64::MIN, i64::MIN, i64::MIN);
-    let effect = StockEffect { stock, sold, returned, adjusted };
+    let most = i64::MIN;
+    let effect = StockEffect { stock: most, sold: most, returned: most, adjusted: most };
     let mut delta = Delta::sample(0, 1_795_737_600, DATE, *b"KGM\0", effect, u32::MAX);
     let key = crate::topics::key(&[&store.tenant, &store.name, sku]).len();
     // A reason and a location have as many bytes as an SKU.
