@@ -78,7 +78,8 @@ async fn two_hundred_megabytes_leave_no_mark_on_memory() {
         assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0);
     }
     let answer = String::from_utf8(answer).unwrap();
-    let counts = format!(r#"{{"accepted":{},"duplicate":0,"parked":0,"rejected":{blocks},"#, blocks * 10);
+    let counts =
+        format!(r#"{{"accepted":{},"duplicate":0,"parked":0,"rejected":{blocks},"#, blocks * 10);
     assert!(answer.starts_with("HTTP/1.1 202 ") && answer.contains(&counts), "{answer}");
     let growth = peak_bytes() - peak_after_first;
     assert!(growth < MAX_GROWTH_BYTES, "{growth} bytes more than after the first block");

@@ -194,6 +194,20 @@ impl Sample {
         value
     }
 
+    /// The event itself, parked by a rule of its tenant's.
+    pub(super) fn parked_by_rule(&self) -> Vec<u8> {
+        let data = self.data();
+        let (code, pointer) = ("line_count_mismatch".into(), "/totals/line_count".into());
+        let envelope = Envelope {
+            data_hash: Some(xxh3_128(&data)),
+            parked: Some(ParkedMark { code, pointer }),
+            ..self.envelope(TYPE_PARKED, &data)
+        };
+        let mut value = Vec::new();
+        envelope.write(&mut value);
+        value
+    }
+
     /// The readmission of a text that was parked at an offset, as this event.
     pub(super) fn readmitted(&self, offset: Offset, broken: &[u8]) -> Vec<u8> {
         let data = self.data();

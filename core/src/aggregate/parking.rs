@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::days::is_sealed;
 use super::fold::{EventContext, OutputContext, insert_source};
+use super::hashes::ShortHash;
 use super::parked_events::{ParkedEvent, id_identity, number_identity};
 use super::partition::Partition;
 use super::records::ConflictRecord;
@@ -101,7 +102,10 @@ impl Partition {
             let keep_ms = self.rules.event_ids_kept_ms();
             Some(owner.ids.get_kept(id, now_ms, keep_ms)?)
         };
-        Some(known.map_or(Verdict::DuplicateUnverified, Verdict::Conflict))
+        let Some(known) = known else { return Some(Verdict::DuplicateUnverified) };
+        // A rule that was set after the event was accepted parks its retry, which was decoded and so has its content's hash.
+        let is_retry = envelope.content_hash.map(ShortHash::of) == Some(known);
+        Some(if is_retry { Verdict::Duplicate } else { Verdict::Conflict(known) })
     }
 
     /// Keeps a parked event: in the state, on `pos.parked`, under its number and on its day.

@@ -14,7 +14,7 @@ use crate::topics;
 
 use super::check::{Check, Difference};
 use super::journal::{Checks, DerivedRecords, Journal};
-use super::journal_record::JournalRecord;
+use super::journal_record::{JournalRecord, hash_of};
 use super::record::Envelope;
 use super::scan::Scan;
 use super::terminals::Scope;
@@ -114,6 +114,12 @@ impl Journal<'_> {
                 && !self.parked_sources.contains(&record.entry.offset));
         if is_again {
             self.counts.duplicate += 1;
+            return;
+        }
+        if let Some(hash) = hash_of(&record.envelope).filter(|_| self.has_first(record)) {
+            // A rule that was set later parked a retry of its first.
+            self.counts.duplicate += 1;
+            self.repeats.duplicate(record.identity, record.entry.offset, Some(hash));
             return;
         }
         self.counts.parked += 1;

@@ -69,6 +69,18 @@ fn a_parked_event_is_kept_and_lacks_until_it_is_readmitted() {
 }
 
 #[test]
+fn what_was_accepted_before_a_rule_was_set_is_a_duplicate() {
+    let rig = Rig::new(1);
+    rig.accept(&sale(1, ""));
+    append(&rig, &sale(1, ""), sale(1, "").parked_by_rule());
+    append(&rig, &sale(2, ""), sale(2, "").parked_by_rule());
+    rig.run();
+    let totals = totals(&rig);
+    assert_eq!((totals.first, totals.duplicate, totals.parked, totals.conflict), (1, 1, 1, 0));
+    holds(&rig);
+}
+
+#[test]
 fn a_day_lacks_what_was_refused_until_an_operator_dismisses_it() {
     let rig = Rig::new(1);
     rig.accept(&sale(1, ""));
