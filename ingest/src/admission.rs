@@ -6,6 +6,7 @@
 //! buffer. Other modules publish the rows.
 
 mod chunk;
+mod outcomes;
 mod parking;
 mod rows;
 mod source_cache;

@@ -5,7 +5,7 @@
 //! seam by itself needs no C code. The roles know only these traits.
 //!
 //! The log is the lowest crate, so what it needs to be set and to tell its operator is here too, and the crates above use the
-//! same: [`setting`], [`health`] and [`explain`].
+//! same: [`setting`], [`health`] and [`mod@explain`].
 //!
 //! Every topic has the same number of partitions. A record is named by topic, partition and
 //! offset; offsets rise but need not be contiguous (Kafka's commit markers leave gaps).

@@ -1,9 +1,9 @@
 //! Check (c): stock effects of the events against the deltas, per store, SKU, unit, reason and stock location.
 //!
-//! The table of effects is written anew from the documentation, on purpose: a slip in the engine's
-//! own table would otherwise confirm itself. Windows and business dates are compared by a sum of
-//! products with a hash of (window, date, column): linear, so it adds up over deltas as quantities
-//! do, and memory follows the keys, not the windows.
+//! Windows and business dates are compared by a sum of products with a hash of (window, date, column): linear, so it adds up
+//! over deltas as quantities do, and memory follows the keys, not the windows.
+
+mod effects;
 
 use std::collections::BTreeMap;
 
@@ -13,53 +13,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::text::{Date, Decimal, Timestamp};
 use crate::topics::{self, Topics};
 
+use self::effects::movements;
 use super::check::{Amount, Check, Difference};
 use super::coverage::Coverage;
-use super::record::{Delta, EventText, LineText};
+use super::record::{Delta, EventText};
 use super::scan::Scan;
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// The effect of a quantity of 1, in this order: stock, sold, returned, adjusted.
-pub(super) type StockEffect = [i64; 4];
-
-/// The names of the columns, in the order of [`StockEffect`].
+/// The names of the columns, in the order of [`StockEffect`](effects::StockEffect).
 const COLUMNS: [&str; 4] = ["net", "sold", "returned", "adjusted"];
-
-/// The recount's own table of stock effects.
-///
-/// Counts are absolute and move nothing; neither do services, voided lines and all other kinds.
-pub(super) fn stock_effect(
-    kind: &str,
-    line_type: &str,
-    disposition: Option<&str>,
-    void: bool,
-) -> StockEffect {
-    let restocked = i64::from(disposition.unwrap_or("restock") == "restock");
-    match (void, kind, line_type) {
-        (
-            false,
-            "sale" | "exchange" | "correction" | "order_handed_over" | "layaway_handed_over",
-            "sale",
-        ) => [-1, 1, 0, 0],
-        (
-            false,
-            "sale"
-            | "exchange"
-            | "return"
-            | "correction"
-            | "order_handed_over"
-            | "layaway_handed_over",
-            "return",
-        ) => [restocked, 0, 1, 0],
-        (false, "post_void", "sale") => [1, -1, 0, 0],
-        (false, "post_void", "return") => [-restocked, 0, -1, 0],
-        (false, "inventory_adjustment" | "correction", "adjustment")
-        | (false, "transfer_in" | "goods_receipt", "transfer") => [1, 0, 0, 1],
-        (false, "transfer_out" | "vendor_return", "transfer") => [-1, 0, 0, -1],
-        _ => [0; 4],
-    }
-}
 
 /// Sums of one key, in the order of [`COLUMNS`], and the linear hash over windows and dates.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -344,23 +307,6 @@ impl StockTotals {
             check.figure(name, Amount::Quantity(recounted), Amount::Quantity(recorded));
         }
     }
-}
-
-/// Returns what a line moves and where, in the order of [`COLUMNS`]; `None` if it cannot be read.
-fn movements<'l>(
-    kind: &str,
-    line: &'l LineText<'_>,
-) -> Option<[(Option<&'l str>, StockEffect); 2]> {
-    let void = line.void.unwrap_or(false);
-    let quantity = Decimal::parse(line.quantity.as_bytes())?.0;
-    let location = line.location.as_deref();
-    if kind == "stock_move" {
-        let moved = if void || line.line_type != "transfer" { 0 } else { quantity };
-        let [leaving, arriving] = [-moved, moved].map(|moved| [moved, 0, 0, moved]);
-        return Some([(location, leaving), (line.to_location.as_deref(), arriving)]);
-    }
-    let effect = stock_effect(kind, &line.line_type, line.disposition.as_deref(), void);
-    Some([(location, effect.map(|sign| sign * quantity)), (None, [0; 4])])
 }
 
 /// Returns the key that sums are kept by; reason and location end it where either is given.

@@ -15,6 +15,7 @@ use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
 use tillrace_core::token_bucket::RateExceeded;
 
+use super::outcomes::OutcomeCollector;
 use super::rows::{RowDraft, RowWriter};
 use super::source_cache::{CachedSource, SourceCache};
 use super::worker::{EnvelopeText, WorkerState};
@@ -27,7 +28,6 @@ use crate::dedup_cache::{DedupKey, DedupState};
 use crate::loyalty::LoyaltyHash;
 use crate::problem::Reason;
 use crate::publish::DedupClaims;
-use crate::rate_limits::Cost;
 use crate::split::Piece;
 use crate::tenant::{ChunkCharge, ParkedPermit, cost_of, refund_of};
 
@@ -72,16 +72,6 @@ pub(super) enum EvaluatedEvent {
     },
     /// Deferred, because live events go first or its name is over a cap.
     Deferred(Backpressure),
-}
-
-/// Collects the outcomes of a chunk's events.
-#[derive(Default)]
-struct OutcomeCollector {
-    drafts: Vec<RowDraft>,
-    fallback_rows: Vec<(DedupKey, RowDraft)>,
-    is_live: bool,
-    /// The refund for events that are not kept.
-    refund: Cost,
 }
 
 impl<'a> Chunk<'a> {
@@ -324,75 +314,6 @@ impl EvaluatedEvent {
         match self {
             Self::Good { dedup_key, .. } => Some(*dedup_key),
             Self::Known | Self::Bad { .. } | Self::Deferred(_) => None,
-        }
-    }
-}
-
-impl OutcomeCollector {
-    /// Determines the outcome of the next event.
-    ///
-    /// # Errors
-    /// The backpressure that defers it; nothing of it is kept then.
-    fn collect(
-        &mut self,
-        context: &ChunkContext<'_>,
-        evaluated: EvaluatedEvent,
-        piece: &Piece,
-        state: Option<(DedupState, DedupKey)>,
-        claims: &mut DedupClaims,
-    ) -> Result<EventOutcome, Backpressure> {
-        let charge = |store: Option<u32>| {
-            let Some(store) = store else { return Ok(()) };
-            let charged = context.caller.charge_store(store, piece, context.now.steady_ns);
-            charged.map_err(|RateExceeded { wait }| Backpressure::RateLimited(wait))
-        };
-        let row = self.drafts.len();
-        match (evaluated, state) {
-            (EvaluatedEvent::Deferred(backpressure), _) if backpressure.stops() => {
-                Err(backpressure)
-            }
-            (EvaluatedEvent::Deferred(backpressure), _) => Ok(EventOutcome::Deferred(backpressure)),
-            (EvaluatedEvent::Known, _) => {
-                self.refund += refund_of(piece);
-                Ok(EventOutcome::Duplicate)
-            }
-            (EvaluatedEvent::Good { parked, .. }, Some((DedupState::Durable, _)) | None) => {
-                self.refund += refund_of(piece);
-                Ok(parked.map_or(EventOutcome::Duplicate, EventOutcome::DuplicateParked))
-            }
-            (
-                EvaluatedEvent::Good { draft, is_flood, parked, .. },
-                Some((DedupState::InFlight(first), dedup_key)),
-            ) => {
-                self.refund += refund_of(piece);
-                self.is_live |= !is_flood;
-                self.fallback_rows.push((dedup_key, draft));
-                Ok(EventOutcome::AwaitCopy { first, parked })
-            }
-            (
-                EvaluatedEvent::Good { draft, store, is_flood, parked, .. },
-                Some((DedupState::New, dedup_key)),
-            ) => {
-                charge(store).inspect_err(|_limited| claims.release(dedup_key))?;
-                self.is_live |= !is_flood;
-                claims.attach(dedup_key, row);
-                self.drafts.push(draft);
-                Ok(EventOutcome::Publish {
-                    row,
-                    and_row: None,
-                    on_durable: parked.map_or(DurableOutcome::Accepted, DurableOutcome::Parked),
-                })
-            }
-            (EvaluatedEvent::Bad { record, marker, store, on_durable }, _) => {
-                charge(store)?;
-                self.is_live = true;
-                self.drafts.push(record);
-                let and_row = marker.map(|marker| {
-                    self.drafts.push(marker);
-                    row + 1
-                });
-                Ok(EventOutcome::Publish { row, and_row, on_durable })
-            }
         }
     }
 }

@@ -110,11 +110,14 @@ pub(super) fn read_single(status: StatusCode, headers: &HeaderMap, body: &[u8]) 
             Some(SingleBody { outcome: Some(outcome), .. }),
         ) => {
             let duplicates = u64::from(outcome == "duplicate");
-            let parked = code.filter(|_| outcome == "parked");
-            let exceptions = parked.map(|code| Exception { is_parked: true, index: 0, code });
+            let broken_rule = code.filter(|_| outcome == "parked");
+            let exceptions = broken_rule
+                .map(|code| Exception { is_parked: true, index: 0, code })
+                .into_iter()
+                .collect();
             ReplyAction::Settled(SettledReply {
                 settled: 1,
-                exceptions: exceptions.into_iter().collect(),
+                exceptions,
                 duplicates,
                 ..SettledReply::default()
             })

@@ -1,6 +1,8 @@
-use super::*;
+use super::super::record::LineText;
+use super::effects::{movements, stock_effect};
 use crate::event::{Disposition, Kind, Line, LineClass, LineType};
 use crate::stock;
+use crate::text::Decimal;
 
 const LINE_TYPES: [(LineType, &str); 6] = [
     (LineType::Sale, "sale"),
