@@ -1,4 +1,3 @@
-use super::super::record::LineText;
 use super::effects::{movements, stock_effect};
 use crate::event::{Disposition, Kind, Line, LineClass, LineType};
 use crate::stock;
