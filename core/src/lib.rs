@@ -29,6 +29,8 @@ pub mod restart;
 
 pub mod topics;
 
+pub mod mapping;
+
 pub mod record_size;
 
 pub mod log_calls;

@@ -1,5 +1,7 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
+mod parked;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,6 +10,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tillrace_log::{Offset, Partition};
 
+pub(crate) use self::parked::{
+    DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
+    ReadmitArgs, RefusedAction,
+};
 use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.
@@ -73,6 +79,22 @@ pub(crate) enum Command {
     /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again; it
     /// then follows the orders. With `--dry-run` it need not be stopped.
     Release(ReleaseArgs),
+    /// Look at parked events, which broke a rule and count nowhere so far; let them in, or settle what was no sale.
+    ///
+    /// `list` and `show` only look. `readmit` writes events to the journal again, as they are or mended by a mapping, under
+    /// their own identity; `dismiss` says that an event was no trade. On Kafka, run it beside the roles. A local log has one
+    /// owner: stop `tillrace up`, run this, and start it again. docs/PARKED.md is the page for it.
+    Parked {
+        /// What to do.
+        #[command(subcommand)]
+        action: ParkedAction,
+    },
+    /// Settle refused events of which an operator knows that they were no trade.
+    Refused {
+        /// What to do.
+        #[command(subcommand)]
+        action: RefusedAction,
+    },
     /// Send the dead letters of a sink again, after what made them dead was put right.
     ///
     /// Those go that were not delivered since, one at a time, at the sink's pace, in the order of each key; one that has to

@@ -21,6 +21,7 @@ use crate::config::ConfigurationError;
 use crate::demo::DemoError;
 use crate::descriptors::DescriptorError;
 use crate::lines::DEFECT;
+use crate::parked::ParkedError;
 use crate::release::ReleaseError;
 use crate::roles::RoleError;
 use crate::telemetry::TelemetryError;
@@ -47,7 +48,7 @@ operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
-    ProbeError RecountError RedriveError ReleaseError DemoError
+    ProbeError RecountError RedriveError ReleaseError ParkedError DemoError
 }
 
 /// Returns what is known of the first cause that is explained, or of what the system said.
@@ -126,6 +127,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Commands: how they are called", UsageError::EXPLANATIONS),
             ("Commands: check", ProbeError::EXPLANATIONS),
             ("Commands: release", ReleaseError::EXPLANATIONS),
+            ("Commands: parked, refused", ParkedError::EXPLANATIONS),
             ("Commands: redrive", RedriveError::EXPLANATIONS),
             ("Commands: demo", DemoError::EXPLANATIONS),
             ("The system", system::EXPLANATIONS),
@@ -212,6 +214,7 @@ and what to do. What happened where is in the text beside the code. Made from th
         ("UnreadableReason", "the text of a record set aside"),
         ("RecordError", "the text of a dead letter, or of SinkError::Unreadable"),
         ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
+        ("MappingError", "the cause in ParkedError::MappingUnusable"),
         ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
         ("YamlError", "a line of a Report, with a remedy of its own"),
         ("ExemptRangeError", "a line of SettingErrors, with a remedy of its own"),

@@ -4,11 +4,13 @@ mod check;
 mod cli;
 mod config;
 mod confirm;
+mod control;
 mod demo;
 mod descriptors;
 mod errors;
 mod lines;
 mod output;
+mod parked;
 mod redrive;
 mod release;
 mod roles;
@@ -66,6 +68,8 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Tap(args) => tap::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Release(args) => release::run(&args),
+        Command::Parked { action } => parked::run(&action),
+        Command::Refused { action } => parked::run_refused(&action),
         Command::Redrive(args) => running(redrive::run(args)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());

@@ -7,28 +7,24 @@ mod error;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use tillrace_core::envelope::{Admission, Envelope, Scope, TYPE_RELEASE};
-use tillrace_core::text::Timestamp;
+use tillrace_core::envelope::TYPE_RELEASE;
 use tillrace_core::topics::{self, Topics};
-use tillrace_log::{Entry, Log, LogError, LogView, Offset, Partition, Row, Topic};
-use uuid::Uuid;
+use tillrace_log::{Entry, Log, LogView, Offset, Partition, Row, Topic};
 
 pub(crate) use self::error::ReleaseError;
 use crate::cli::{Place, ReleaseArgs};
 use crate::config::Settings;
 use crate::confirm::confirm;
+use crate::control;
 use crate::roles;
 use crate::terminal::printable;
 use crate::usage::UsageError;
 
 const READ_WAIT: Duration = Duration::from_secs(30);
-const LONGEST_OPERATOR: usize = 256;
-const LONGEST_REASON: usize = 1_024;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// What an operator is shown of a record of `pos.conflicts`, and what an order is made of.
@@ -81,9 +77,7 @@ pub(crate) fn current_user() -> String {
 
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
 pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
-    // An order is a record, and records fit the log by construction.
-    hold("--operator", &args.operator, LONGEST_OPERATOR)?;
-    hold("--reason", args.reason.as_deref().unwrap_or_default(), LONGEST_REASON)?;
+    control::hold(&args.operator, args.reason.as_deref())?;
     let settings = Settings::load(&(&args.log).into())?;
     let topics = settings.topics();
     if args.consent.dry_run {
@@ -109,10 +103,6 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
         all &= is_followed(log.as_ref(), &topics, ordered, until)?;
     }
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn hold(option: &'static str, value: &str, most: usize) -> Result<(), UsageError> {
-    if value.len() > most { Err(UsageError::TooLong { option, most }) } else { Ok(()) }
 }
 
 /// Reads the records that the operator names, and prints each.
@@ -189,20 +179,11 @@ fn write(
             value: Some(order(kept, &args.operator, args.reason.as_deref())?.into()),
         });
     }
-    let (tell, told) = sync_channel(1);
-    let done = Box::new(move |outcomes: Vec<Result<Offset, LogError>>| {
-        // Nobody listens any more only if this process is ending.
-        let _gone: Result<(), _> = tell.send(outcomes);
-    });
     let producer = log.producer().context("open a producer")?;
-    if producer.send(rows, done).is_err() {
-        return Err(ReleaseError::TooMany.into());
-    }
-    let outcomes = told.recv().context("hear from the log")?;
+    let orders = control::publish(producer.as_ref(), rows)?;
     kept.into_iter()
-        .zip(outcomes.into_iter().zip(outputs_from))
-        .map(|(kept, (outcome, outputs_from))| {
-            let order = outcome.context("write an order to the journal")?;
+        .zip(orders.into_iter().zip(outputs_from))
+        .map(|(kept, (order, outputs_from))| {
             let Kept { partition, offset, .. } = kept;
             say(&format!("ordered at {partition}/{order} of the journal: {partition}/{offset}"))?;
             Ok(Ordered { kept, order, outputs_from })
@@ -213,39 +194,7 @@ fn write(
 fn order(kept: &Kept, operator: &str, reason: Option<&str>) -> anyhow::Result<Vec<u8>> {
     let Kept { partition, offset, tenant, store, .. } = kept;
     let order = Order { partition: *partition, offset: *offset, operator, reason };
-    let data = serde_json::to_vec(&order).context("write the order")?;
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
-    let now = Timestamp::from_millis(i64::try_from(now).unwrap_or(i64::MAX)).to_string();
-    let envelope = Envelope {
-        id: format!("release:{}", Uuid::new_v4()).into(),
-        source: format!("/{}", topics::key(&[tenant, store])).into(),
-        event_type: TYPE_RELEASE.into(),
-        time: Some(now.as_str().into()),
-        tenant: tenant.into(),
-        store: store.into(),
-        terminal: None,
-        epoch: None,
-        sequence: None,
-        event_id: None,
-        business_date: None,
-        received_time: now.as_str().into(),
-        content_hash: None,
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
-        scope: Scope::Terminal,
-        policy_revision: "0".into(),
-        flags: None,
-        admission: Admission::Live,
-        gateway: "tillrace-release".into(),
-        traceparent: None,
-        source_verdict: None,
-        data: &data,
-    };
-    let mut value = Vec::new();
-    envelope.write(&mut value);
-    Ok(value)
+    control::record(TYPE_RELEASE, "tillrace-release", [tenant, store], &order)
 }
 
 /// Waits until the aggregator is past an order, and says what came of it.

@@ -124,11 +124,13 @@ fn what_the_engine_writes_is_as_described() {
     let tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.sell(2, "pears", "1");
-    // Another content under a number that is taken, one that is refused, and a count.
+    // Another content under a number that is taken, one that is parked, one that is refused, and a count.
     let answer = tillrace.post("/v1/events", &sale(1, "apples", "4"));
     assert_eq!(answer.0, 202, "{answer:?}");
-    let (status, _) = tillrace.post("/v1/events", &sale(3, "apples", "many"));
-    assert_eq!(status, 422);
+    let (status, answer) = tillrace.post("/v1/events", &sale(3, "apples", "many"));
+    assert_eq!((status, answer.contains("parked")), (202, true), "{answer}");
+    let card = sale(5, "apples", "1").replacen('{', r#"{"note":"4111 1111 1111 1111","#, 1);
+    assert_eq!(tillrace.post("/v1/events", &card).0, 422);
     let count = sale(4, "apples", "12").replace("sale", "inventory_count");
     let count = count.replace(r#""type":"inventory_count""#, r#""type":"count""#);
     let answer = tillrace.post("/v1/events", &count);
@@ -136,6 +138,7 @@ fn what_the_engine_writes_is_as_described() {
     tillrace.wait_for("erp.dead.v1", 1);
     tillrace.wait_for("pos.conflicts.v1", 1);
     tillrace.wait_for("stock.counts.v1", 1);
+    tillrace.wait_for("pos.parked.v1", 1);
     until("the good ones are audited", || {
         let audit = command_line.tap("pos.audit.v1");
         audit.iter().any(|record| record["value"]["outcome"] == "delivered").then_some(())

@@ -77,7 +77,7 @@ const FAULTS: [Fault; 20] = [
         "invalid_gtin",
         4,
         Mutation::Line(
-            r#"{"line":1,"type":"sale","sku":"1","gtin":"4006381333932","quantity":"1"}"#,
+            r#"{"line":1,"type":"sale","sku":"1","gtin":"7612345678901","quantity":"1"}"#,
         ),
     ),
     fault(

@@ -22,8 +22,6 @@ pub(crate) enum ReleaseError {
          send it again from its `data` under a number of its own"
     )]
     NoLongerHeld { place: Place },
-    #[error("too many records at once: release fewer")]
-    TooMany,
 }
 
 explain!(ReleaseError {
@@ -39,7 +37,4 @@ explain!(ReleaseError {
     NoLongerHeld: "release_no_longer_held",
         "The journal has let the event go by retention, and the aggregator would take it from there.",
         "Send the event again from the record's `data`, under a number of its own.";
-    TooMany: "release_too_many",
-        "The log does not take that many orders at once.",
-        "Name fewer records in one call.";
 });

@@ -1,0 +1,102 @@
+//! The log that a command works on: to look at it, or to write orders to it and wait until they are followed.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use tillrace_core::topics::Topics;
+use tillrace_log::{Log, LogView, Offset, Partition, Producer, Row};
+
+use super::say;
+use crate::cli::{Consent, LogSource};
+use crate::config::Settings;
+use crate::confirm::confirm;
+use crate::{control, roles};
+
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// The log and what the operator consents to.
+pub(super) struct Session {
+    pub(super) settings: Settings,
+    pub(super) topics: Topics,
+    pub(super) consent: Consent,
+    view: Arc<dyn LogView>,
+    /// Absent in a dry run.
+    log: Option<Arc<dyn Log>>,
+}
+
+impl Session {
+    /// Opens the log: to be written to, except for a dry run.
+    pub(super) fn open(source: &LogSource, consent: Consent) -> anyhow::Result<Self> {
+        let settings = Settings::load(&source.into())?;
+        let topics = settings.topics();
+        if consent.dry_run {
+            let view = roles::open_view(&settings)?;
+            return Ok(Self { settings, topics, consent, view, log: None });
+        }
+        let log = roles::open_to_write(&settings)?;
+        let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
+        Ok(Self { settings, topics, consent, view, log: Some(log) })
+    }
+
+    pub(super) fn view(&self) -> &dyn LogView {
+        self.view.as_ref()
+    }
+
+    /// Returns what writes to the log; `None` in a dry run.
+    pub(super) fn producer(&self) -> anyhow::Result<Option<Box<dyn Producer>>> {
+        let log = self.log.as_deref();
+        log.map(|log| log.producer().context("open a producer")).transpose()
+    }
+
+    /// Asks, writes the orders, and on Kafka waits until they are followed.
+    pub(super) fn order(
+        &self,
+        rows: Vec<Row>,
+        question: &str,
+        wait: Duration,
+    ) -> anyhow::Result<ExitCode> {
+        let producer = self.producer()?.filter(|_| !rows.is_empty());
+        let Some(producer) = producer else {
+            say(&format!("{} would be dismissed; nothing was written", rows.len()))?;
+            return Ok(ExitCode::SUCCESS);
+        };
+        if !confirm(question, self.consent.yes)? {
+            return Ok(ExitCode::FAILURE);
+        }
+        let partitions: Vec<Partition> = rows.iter().map(|row| row.partition).collect();
+        let offsets = control::publish(producer.as_ref(), rows)?;
+        say(&format!("{} ordered", offsets.len()))?;
+        self.wait_until_followed(&partitions.into_iter().zip(offsets).collect(), wait)
+    }
+
+    /// Waits until the aggregator is past the last record of each partition.
+    pub(super) fn wait_until_followed(
+        &self,
+        last: &BTreeMap<Partition, Offset>,
+        wait: Duration,
+    ) -> anyhow::Result<ExitCode> {
+        if self.settings.log.kafka.is_none() {
+            say("the aggregator follows when it is started next")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (group, until) = (self.topics.group("aggregate"), Instant::now() + wait);
+        for (&partition, &offset) in last {
+            loop {
+                let committed = self.view.committed(&group, &self.topics.events, partition)?;
+                if committed.is_some_and(|place| place.offset > offset) {
+                    break;
+                }
+                if Instant::now() >= until {
+                    say("the aggregator has not come to all of it yet")?;
+                    return Ok(ExitCode::FAILURE);
+                }
+                std::thread::sleep(LOOK_AGAIN);
+            }
+        }
+        say("the aggregator has followed")?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
