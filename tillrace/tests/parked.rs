@@ -69,6 +69,54 @@ impl Trial {
     }
 }
 
+/// What only looks is possible beside running roles on either log.
+fn look(command_line: &CommandLine, place: &str) {
+    expect(
+        command_line,
+        &["parked", "list", "--code", "unknown_kind"],
+        0,
+        "2 parked: 2 unknown_kind",
+    );
+    expect(command_line, &["parked", "list", "--store", "99"], 0, "0 parked");
+    expect(
+        command_line,
+        &["parked", "show", place],
+        0,
+        "it still breaks unknown_kind at \"/kind\"",
+    );
+    expect(command_line, &["parked", "show", "0/99999"], 1, "parked_not_found");
+    expect(command_line, &["parked", "readmit", "--dry-run"], 1, "parked_nothing_named");
+    let as_it_is = ["parked", "readmit", "--all", "--dry-run"];
+    expect(command_line, &as_it_is, 0, "0 would be readmitted, 2 stay parked");
+}
+
+fn refuse_no_range(command_line: &CommandLine) {
+    let refused = [
+        "refused",
+        "dismiss",
+        "--tenant",
+        "demo",
+        "--store",
+        "12",
+        "--terminal",
+        "3",
+        "--reason",
+        "x",
+    ];
+    expect(
+        command_line,
+        &[&refused[..], &["--sequence", "9-3", "--dry-run"]].concat(),
+        1,
+        "refused_no_range",
+    );
+    expect(
+        command_line,
+        &[&refused[..], &["--sequence", "8-9", "--dry-run"]].concat(),
+        0,
+        "2 would be dismissed",
+    );
+}
+
 fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     let command_line = &trial.command_line;
     let mapping = folder.join("mapping.yaml");
@@ -81,23 +129,7 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     park(&tillrace, 2);
     tillrace.wait_for("pos.parked.v1", 2);
     let places = parked(command_line);
-    expect(
-        command_line,
-        &["parked", "list", "--code", "unknown_kind"],
-        0,
-        "2 parked: 2 unknown_kind",
-    );
-    expect(command_line, &["parked", "list", "--store", "99"], 0, "0 parked");
-    expect(
-        command_line,
-        &["parked", "show", &places[0]],
-        0,
-        "it still breaks unknown_kind at \"/kind\"",
-    );
-    expect(command_line, &["parked", "show", "0/99999"], 1, "parked_not_found");
-    expect(command_line, &["parked", "readmit", "--dry-run"], 1, "parked_nothing_named");
-    let as_it_is = ["parked", "readmit", "--all", "--dry-run"];
-    expect(command_line, &as_it_is, 0, "0 would be readmitted, 2 stay parked");
+    look(command_line, &places[0]);
     let mended = ["parked", "readmit", &places[0], "--mapping", mapping, "--operator", "ada"];
     expect(
         command_line,
@@ -129,30 +161,7 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     tillrace.sell(4, "apples", "1");
     tillrace.wait_for("pos.transactions.v1", 3);
     assert_eq!(parked(command_line), [""; 0]);
-    let refused = [
-        "refused",
-        "dismiss",
-        "--tenant",
-        "demo",
-        "--store",
-        "12",
-        "--terminal",
-        "3",
-        "--reason",
-        "x",
-    ];
-    expect(
-        command_line,
-        &[&refused[..], &["--sequence", "9-3", "--dry-run"]].concat(),
-        1,
-        "refused_no_range",
-    );
-    expect(
-        command_line,
-        &[&refused[..], &["--sequence", "8-9", "--dry-run"]].concat(),
-        0,
-        "2 would be dismissed",
-    );
+    refuse_no_range(command_line);
     assert!(tillrace.terminate().success());
     let journal = command_line.tap("pos.events.v1");
     let of_type = |name: &str| {

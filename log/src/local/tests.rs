@@ -242,6 +242,13 @@ fn open_with_faulty_clock(faulty: &Arc<AtomicBool>) -> LocalLog {
     log
 }
 
+/// A thread that panics drops the rows that it holds before it says why: who asks in between hears no reason.
+fn wait_until_stopped(log: &LocalLog) {
+    while log.open_log.shared.metrics.stopped.get() == 0 {
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn after_the_writer_panicked_who_writes_hears_of_it() {
     let faulty = Arc::new(AtomicBool::new(false));
@@ -251,10 +258,7 @@ fn after_the_writer_panicked_who_writes_hears_of_it() {
     let (done, heard) = crossbeam::channel::bounded::<Vec<Result<Offset, LogError>>>(1);
     let lost = Box::new(move |outcomes| done.send(outcomes).unwrap());
     producer.send(vec![row("in", "lost")], lost).unwrap();
-    // The thread drops the rows before it says why: who asks in between hears no reason.
-    while log.open_log.shared.metrics.stopped.get() == 0 {
-        std::thread::yield_now();
-    }
+    wait_until_stopped(&log);
     let flushed = producer.flush(WAIT).unwrap_err().to_string();
     assert!(heard.recv_timeout(WAIT).is_err(), "nobody can say what became of it");
     let rows = vec![row("in", "a"), row("in", "b")];
@@ -273,6 +277,7 @@ fn after_a_callback_panicked_who_writes_hears_of_it() {
     let log = open(folder.path());
     let producer = log.producer().unwrap();
     producer.send(vec![row("in", "a")], Box::new(|_| panic!("a fault of ours"))).unwrap();
+    wait_until_stopped(&log);
     producer.flush(WAIT).unwrap_err();
     let told = send(&log, vec![row("in", "b")]).remove(0).unwrap_err().to_string();
     assert!(told.contains("the thread local-log-answer of the local log panicked"), "{told}");

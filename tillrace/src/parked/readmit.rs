@@ -29,6 +29,8 @@ use crate::control;
 
 /// Events that are written and waited for together.
 const EVENTS_AT_ONCE: usize = 500;
+/// Longest mapping, bytes of JSON: it becomes a record.
+const LONGEST_MAPPING: usize = 64 * 1024;
 /// Examples of each code that are shown.
 const EXAMPLES: usize = 3;
 
@@ -112,6 +114,11 @@ fn read_mapping(path: &std::path::Path) -> anyhow::Result<NamedMapping> {
         .validate()
         .map_err(|source| ParkedError::MappingUnusable { path: path.clone(), source })?;
     let json = serde_json::to_string(&mapping).context("write the mapping")?;
+    if json.len() > LONGEST_MAPPING {
+        let problem =
+            format!("it has {} bytes as JSON, {LONGEST_MAPPING} are the most", json.len());
+        return Err(ParkedError::MappingUnreadable { path, problem }.into());
+    }
     if card::holds_card_data(&json) {
         return Err(ParkedError::MappingHoldsCard { path }.into());
     }
