@@ -80,7 +80,7 @@ pub(crate) fn record(
 }
 
 /// Publishes rows in their order, and returns their offsets when all are durable.
-pub(crate) fn publish(producer: &dyn Producer, rows: Vec<Row>) -> anyhow::Result<Vec<Offset>> {
+pub(crate) fn publish(producer: &dyn Producer, rows: &[Row]) -> anyhow::Result<Vec<Offset>> {
     let mut offsets = Vec::with_capacity(rows.len());
     for part in rows.chunks(ROWS_AT_ONCE) {
         let (tell, told) = sync_channel(1);

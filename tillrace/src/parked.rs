@@ -198,7 +198,7 @@ fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
         })?;
     }
     let what = format!("Dismiss {}? They were no trade, and will never count.", rows.len());
-    session.order(rows, &what, args.wait.into())
+    session.order(&rows, &what, args.wait.into())
 }
 
 /// The order of a dismissal of a refused event.
@@ -235,7 +235,7 @@ fn dismiss_refused(args: &DismissRefusedArgs) -> anyhow::Result<ExitCode> {
         args.terminal,
         args.store
     );
-    session.order(rows, &what, args.wait.into())
+    session.order(&rows, &what, args.wait.into())
 }
 
 /// Reads `17` or `17-20`.

@@ -231,7 +231,7 @@ impl Writer<'_> {
         let rows = std::mem::take(&mut self.rows);
         let (Some(producer), Some(first)) = (self.producer, rows.first()) else { return Ok(()) };
         let (partition, began) = (first.partition, Instant::now());
-        let offsets = control::publish(producer, rows)?;
+        let offsets = control::publish(producer, &rows)?;
         let due = Duration::from_secs(offsets.len() as u64) / self.args.rate.get();
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         self.tally.last.extend(offsets.last().map(|&offset| (partition, offset)));

@@ -54,7 +54,7 @@ impl Session {
     /// Asks, writes the orders, and on Kafka waits until they are followed.
     pub(super) fn order(
         &self,
-        rows: Vec<Row>,
+        rows: &[Row],
         question: &str,
         wait: Duration,
     ) -> anyhow::Result<ExitCode> {
