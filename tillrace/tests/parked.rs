@@ -94,6 +94,7 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
         0,
         "it still breaks unknown_kind at \"/kind\"",
     );
+    expect(command_line, &["parked", "show", &places[0]], 0, "/kind is \"drone_delivery\"");
     expect(command_line, &["parked", "show", "0/99999"], 1, "parked_not_found");
     expect(command_line, &["parked", "readmit", "--dry-run"], 1, "parked_nothing_named");
     let as_it_is = ["parked", "readmit", "--all", "--dry-run"];

@@ -179,7 +179,10 @@ impl Writer<'_> {
             }
         };
         if self.args.consent.dry_run && self.tally.readmitted < EXAMPLES as u64 {
-            say(&format!("{place}  {}", String::from_utf8_lossy(text)))?;
+            if mended.is_some() {
+                say(&format!("{place}  was  {}", String::from_utf8_lossy(parked.data)))?;
+            }
+            say(&format!("{place}  is   {}", String::from_utf8_lossy(text)))?;
         }
         self.tally.readmitted += 1;
         self.write_mapping(parked, place)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use tillrace_core::card::CardRules;
 use tillrace_core::check::{CheckFlags, CheckRules, check};
 use tillrace_core::decode::{Decoder, Rejection};
 use tillrace_core::envelope::{Envelope, Scope};
@@ -36,8 +37,10 @@ pub(super) fn judge<'d>(
     parked: &Envelope<'_>,
     text: &'d [u8],
 ) -> Result<(Event<'d>, CheckFlags), BrokenRule> {
-    let event = decoder.decode(text).map_err(BrokenRule::Rejected)?;
     let tenant = tenants.iter().find(|tenant| *tenant.id == *parked.tenant);
+    // A mapping may move digits to where they are taken for a card number.
+    let cards = tenant.map_or_else(CardRules::default, |tenant| tenant.cards.clone());
+    let event = decoder.admit(text, &cards).map_err(BrokenRule::Rejected)?;
     let rules = tenant.map_or_else(CheckRules::default, |tenant| tenant.rules);
     if !is_same(&event, parked) {
         return Err(BrokenRule::OtherIdentity);
