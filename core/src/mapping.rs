@@ -169,7 +169,9 @@ fn follow(value: &mut Node<'_>, path: &[String], step: &Step) {
     match (value, rest) {
         (Node::Array(elements), rest) => {
             if name == "*" {
-                elements.iter_mut().for_each(|element| follow(element, rest, step));
+                for element in elements {
+                    follow(element, rest, step);
+                }
             } else if let Some(element) =
                 name.parse().ok().and_then(|index: usize| elements.get_mut(index))
             {
