@@ -4,19 +4,24 @@
 //! element of a list. What identifies an event is out of its reach: a mended event is the same event. It knows neither files nor
 //! the log; the command line reads it and records what it did.
 //!
-//! The text is read into values and written again, so that members that no step names keep their content; a number with more
-//! than 64 bits becomes a double.
+//! What no step names is written again as it stands in the text, digit by digit.
+
+mod node;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use self::node::{Members, Node};
 
 /// Most steps of a mapping.
 const MAX_STEPS: usize = 256;
-/// Members of the event that say which event it is.
-const IDENTITY: [&str; 7] =
-    ["tenant", "store", "terminal", "epoch", "sequence", "event_id", "business_date"];
+/// Most bytes of a mapping as JSON: it is a record on the journal of each store that it mends.
+const MAX_BYTES: usize = 64 * 1024;
+/// Members that say which event it is, and the loyalty id, which a tenant may have hashed before anything stores it.
+const OUT_OF_REACH: [&str; 8] =
+    ["tenant", "store", "terminal", "epoch", "sequence", "event_id", "business_date", "loyalty_id"];
 
 /// A list of steps, done in order.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +34,8 @@ pub struct Mapping {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Step {
-    /// Gives a member another name, in the object where it stands.
+    /// Gives a member another name, in the object where it stands. Where the object has a member of that name the event then
+    /// names it twice, which breaks a rule: nothing is overwritten.
     Rename { at: String, to: String },
     /// Gives a member a value where it is absent or null, or always.
     Set {
@@ -50,6 +56,9 @@ pub enum MappingError {
     /// It has no step, or too many.
     #[error("a mapping has 1 to {MAX_STEPS} steps, this one has {0}")]
     Length(usize),
+    /// Its constants and tables are too large.
+    #[error("a mapping has at most {MAX_BYTES} bytes as JSON, this one has {0}")]
+    Size(usize),
     /// A step's pointer is none, or names the whole event.
     #[error("step {step}: `{at}` is no JSON pointer to a member; write it as /lines/*/type")]
     Pointer {
@@ -59,7 +68,9 @@ pub enum MappingError {
         at: String,
     },
     /// A step would change which event it is.
-    #[error("step {step}: `{at}` is part of the event's identity, which no mapping changes")]
+    #[error(
+        "step {step}: `{at}` is part of the event's identity, or the loyalty id, which no mapping changes"
+    )]
     Identity {
         /// Its number, from 1.
         step: usize,
@@ -86,31 +97,25 @@ impl Step {
         };
         let first = path.first().map(String::as_str);
         let named = first.into_iter().chain(renamed.filter(|_| path.len() == 1));
-        named.into_iter().any(|name| IDENTITY.contains(&name) || name == "*")
+        named.into_iter().any(|name| OUT_OF_REACH.contains(&name) || name == "*")
     }
 
-    fn apply(&self, object: &mut Map<String, Value>, name: &str) {
+    fn apply(&self, object: &mut Members<'_>, name: &str) {
         match self {
-            Self::Rename { to, .. } => {
-                if let Some(value) = object.remove(name) {
-                    object.insert(to.clone(), value);
-                }
-            }
-            Self::Set { to, always, .. } => {
-                if *always || object.get(name).is_none_or(Value::is_null) {
-                    object.insert(name.to_owned(), to.clone());
-                }
-            }
+            Self::Rename { to, .. } => object.rename(name, to),
+            Self::Set { to, always, .. } => match object.get_mut(name) {
+                None => object.push(name, Node::Given(to.clone())),
+                Some(value) if *always || value.is_null() => *value = Node::Given(to.clone()),
+                Some(_) => {}
+            },
             Self::Replace { table, .. } => {
                 if let Some(value) = object.get_mut(name)
-                    && let Some(other) = value.as_str().and_then(|text| table.get(text))
+                    && let Some(other) = value.string().and_then(|text| table.get(&text))
                 {
-                    *value = other.clone();
+                    *value = Node::Given(other.clone());
                 }
             }
-            Self::Remove { .. } => {
-                object.remove(name);
-            }
+            Self::Remove { .. } => object.remove(name),
         }
     }
 }
@@ -124,6 +129,10 @@ impl Mapping {
         if !(1..=MAX_STEPS).contains(&self.steps.len()) {
             return Err(MappingError::Length(self.steps.len()));
         }
+        let bytes = serde_json::to_vec(self).map_or(0, |json| json.len());
+        if bytes > MAX_BYTES {
+            return Err(MappingError::Size(bytes));
+        }
         for (step, done) in (1..).zip(&self.steps) {
             let at = done.at().to_owned();
             let Some(path) = path_of(&at) else { return Err(MappingError::Pointer { step, at }) };
@@ -136,7 +145,7 @@ impl Mapping {
 
     /// Mends the text of an event; returns it as it was if it is no JSON object.
     pub fn apply(&self, text: &[u8]) -> Vec<u8> {
-        let Ok(mut event) = serde_json::from_slice::<Value>(text) else { return text.to_vec() };
+        let Some(mut event) = Node::read(text) else { return text.to_vec() };
         for step in &self.steps {
             let path = path_of(step.at()).unwrap_or_default();
             follow(&mut event, &path, step);
@@ -156,10 +165,11 @@ fn path_of(pointer: &str) -> Option<Vec<String>> {
 }
 
 /// Does a step at every member that a path names.
-fn follow(value: &mut Value, path: &[String], step: &Step) {
+fn follow(value: &mut Node<'_>, path: &[String], step: &Step) {
     let Some((name, rest)) = path.split_first() else { return };
+    value.open();
     match (value, rest) {
-        (Value::Array(elements), rest) => {
+        (Node::Array(elements), rest) => {
             if name == "*" {
                 for element in elements {
                     follow(element, rest, step);
@@ -170,13 +180,13 @@ fn follow(value: &mut Value, path: &[String], step: &Step) {
                 follow(element, rest, step);
             }
         }
-        (Value::Object(object), []) => step.apply(object, name),
-        (Value::Object(object), rest) => {
+        (Node::Object(object), []) => step.apply(object, name),
+        (Node::Object(object), rest) => {
             if let Some(member) = object.get_mut(name) {
                 follow(member, rest, step);
             }
         }
-        _ => {}
+        (Node::Text(_) | Node::Given(_), _) => {}
     }
 }
 
@@ -233,6 +243,7 @@ mod tests {
             (json!([{"set": {"at": "/store", "to": "1"}}]), "Identity"),
             (json!([{"set": {"at": "/*", "to": "1"}}]), "Identity"),
             (json!([{"rename": {"at": "/sum", "to": "sequence"}}]), "Identity"),
+            (json!([{"rename": {"at": "/card_no", "to": "loyalty_id"}}]), "Identity"),
         ] {
             let error = mapping(steps.clone()).validate().unwrap_err();
             assert!(format!("{error:?}").starts_with(code), "{steps}: {error:?}");
@@ -242,7 +253,37 @@ mod tests {
         assert!(serde_json::from_value::<Mapping>(json!([{"drop": {"at": "/x"}}])).is_err());
     }
 
+    #[test]
+    fn what_no_step_names_keeps_its_digits_and_its_place() {
+        let steps = json!([
+            {"set": {"at": "/z", "to": {}}}, {"set": {"at": "/z/y", "to": [true]}},
+            {"replace": {"at": "/lines/*/type", "table": {"\u{e9}": "sale"}}}, {"rename": {"at": "/b", "to": "a"}},
+        ]);
+        let text = r#"{"b":1.10,"a":0.30000000000000000001,"lines":[{"n":12345678901234567890123,"type":"\u00e9"}, 1e2]}"#;
+        let expected = r#"{"a":1.10,"a":0.30000000000000000001,"lines":[{"n":12345678901234567890123,"type":"sale"},1e2],"z":{"y":[true]}}"#;
+        let mended = mapping(steps).apply(text.as_bytes());
+        assert_eq!(String::from_utf8(mended).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_table_is_bounded() {
+        let mapping = mapping(json!([{"set": {"at": "/note", "to": "x".repeat(MAX_BYTES)}}]));
+        assert!(matches!(mapping.validate(), Err(MappingError::Size(_))));
+    }
+
     proptest! {
+        #[test]
+        fn a_step_that_changes_nothing_leaves_the_value(number in any::<f64>(), text in ".{0,9}") {
+            prop_assume!(number.is_finite());
+            let event = json!({"lines": [{"a": number, "b": text}, null], "c": {"d": text}});
+            let steps = json!([
+                {"remove": {"at": "/lines/*/x"}}, {"rename": {"at": "/c/x", "to": "y"}},
+                {"set": {"at": "/c/d", "to": 1}},
+            ]);
+            let text = serde_json::to_vec(&event).unwrap();
+            prop_assert_eq!(mapping(steps).apply(&text), text);
+        }
+
         #[test]
         fn a_mapping_keeps_who_it_is_about(
             at in "/(lines|kind|sum)(/(\\*|type|0)){0,2}", to in "[a-z_]{1,9}", number in 0..9_u64,

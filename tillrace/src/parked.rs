@@ -126,13 +126,13 @@ fn list(args: &ParkedListArgs) -> anyhow::Result<ExitCode> {
         say(&report.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    for summary in &shown {
-        say(&summary.line())?;
-    }
     let codes: Vec<String> =
         by_code.iter().map(|(code, events)| format!("{events} {code}")).collect();
     let codes = if codes.is_empty() { String::new() } else { format!(": {}", codes.join(", ")) };
     say(&format!("{all} parked{codes}"))?;
+    for summary in &shown {
+        say(&summary.line())?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -157,6 +157,12 @@ fn show(args: &ParkedShowArgs) -> anyhow::Result<ExitCode> {
         say(&now)?;
         let text: serde_json::Value =
             serde_json::from_slice(envelope.data).context("read the parked text")?;
+        let pointer = envelope.parked.as_ref().map_or("", |parked| &*parked.pointer);
+        match text.pointer(pointer) {
+            Some(_) if pointer.is_empty() => {}
+            Some(value) => say(&format!("{pointer} is {value}"))?,
+            None => say(&format!("{pointer} is absent"))?,
+        }
         for line in format!("{text:#}").lines() {
             say(line)?;
         }
@@ -171,8 +177,7 @@ struct DismissOrder<'a> {
     partition: Partition,
     offset: Offset,
     operator: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    reason: &'a str,
 }
 
 fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
@@ -181,24 +186,31 @@ fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
     let session = Session::open(&args.log, args.consent)?;
     let (view, topics) = (session.view(), &session.topics);
     let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
-    let mut rows = Vec::new();
+    let mut found = Vec::new();
     for partition in 0..view.partitions() {
-        let found = unsettled(view, topics, partition, &selection)?;
-        each(view, topics, partition, &found, |envelope, offset| {
-            say(&ParkedSummary::of(envelope, Place { partition, offset }).line())?;
-            let order = DismissOrder {
-                partition,
-                offset,
-                operator: &args.operator,
-                reason: Some(&args.reason),
-            };
-            let names = [&*envelope.tenant, &*envelope.store];
-            rows.push(order_row(topics, partition, names, &order)?);
-            Ok(())
+        let unsettled = unsettled(view, topics, partition, &selection)?;
+        each(view, topics, partition, &unsettled, |envelope, offset| {
+            say(&ParkedSummary::of(envelope, Place { partition, offset }).line())
         })?;
+        found.push((partition, unsettled));
     }
-    let what = format!("Dismiss {}? They were no trade, and will never count.", rows.len());
-    session.order(&rows, &what, args.wait.into())
+    let count = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
+    let what = format!("Dismiss {count}? They were no trade, and will never count.");
+    session.order(count, &what, args.wait.into(), |orders| {
+        for (partition, unsettled) in &found {
+            each(view, topics, *partition, unsettled, |envelope, offset| {
+                let order = DismissOrder {
+                    partition: *partition,
+                    offset,
+                    operator: &args.operator,
+                    reason: &args.reason,
+                };
+                let names = [&*envelope.tenant, &*envelope.store];
+                orders.add(order_row(topics, *partition, names, &order)?)
+            })?;
+        }
+        Ok(())
+    })
 }
 
 /// The order of a dismissal of a refused event.
@@ -218,24 +230,24 @@ fn dismiss_refused(args: &DismissRefusedArgs) -> anyhow::Result<ExitCode> {
     let (view, topics) = (session.view(), &session.topics);
     let key = topics::key(&[&args.tenant, &args.store]);
     let partition = topics::partition_of_key(&key, view.partitions());
-    let mut rows = Vec::new();
-    for sequence in first..=last {
-        let order = DismissRefusedOrder {
-            terminal: &args.terminal,
-            epoch: args.epoch.as_deref().unwrap_or_default(),
-            sequence,
-            operator: &args.operator,
-            reason: &args.reason,
-        };
-        rows.push(order_row(topics, partition, [&args.tenant, &args.store], &order)?);
-    }
+    let count = (first..=last).count();
     let what = format!(
-        "Dismiss {} refused numbers of terminal {} in store {}? They lack no longer.",
-        rows.len(),
-        args.terminal,
-        args.store
+        "Dismiss {count} refused numbers of terminal {} in store {}? They lack no longer.",
+        args.terminal, args.store
     );
-    session.order(&rows, &what, args.wait.into())
+    session.order(count, &what, args.wait.into(), |orders| {
+        for sequence in first..=last {
+            let order = DismissRefusedOrder {
+                terminal: &args.terminal,
+                epoch: args.epoch.as_deref().unwrap_or_default(),
+                sequence,
+                operator: &args.operator,
+                reason: &args.reason,
+            };
+            orders.add(order_row(topics, partition, [&args.tenant, &args.store], &order)?)?;
+        }
+        Ok(())
+    })
 }
 
 /// Reads `17` or `17-20`.

@@ -84,6 +84,7 @@ fn look(command_line: &CommandLine, place: &str) {
         0,
         "it still breaks unknown_kind at \"/kind\"",
     );
+    expect(command_line, &["parked", "show", place], 0, "/kind is \"drone_delivery\"");
     expect(command_line, &["parked", "show", "0/99999"], 1, "parked_not_found");
     expect(command_line, &["parked", "readmit", "--dry-run"], 1, "parked_nothing_named");
     let as_it_is = ["parked", "readmit", "--all", "--dry-run"];

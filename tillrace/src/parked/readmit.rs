@@ -29,8 +29,6 @@ use crate::control;
 
 /// Events that are written and waited for together.
 const EVENTS_AT_ONCE: usize = 500;
-/// Longest mapping, bytes of JSON: it becomes a record.
-const LONGEST_MAPPING: usize = 64 * 1024;
 /// Examples of each code that are shown.
 const EXAMPLES: usize = 3;
 
@@ -114,11 +112,6 @@ fn read_mapping(path: &std::path::Path) -> anyhow::Result<NamedMapping> {
         .validate()
         .map_err(|source| ParkedError::MappingUnusable { path: path.clone(), source })?;
     let json = serde_json::to_string(&mapping).context("write the mapping")?;
-    if json.len() > LONGEST_MAPPING {
-        let problem =
-            format!("it has {} bytes as JSON, {LONGEST_MAPPING} are the most", json.len());
-        return Err(ParkedError::MappingUnreadable { path, problem }.into());
-    }
     if card::holds_card_data(&json) {
         return Err(ParkedError::MappingHoldsCard { path }.into());
     }
@@ -186,7 +179,10 @@ impl Writer<'_> {
             }
         };
         if self.args.consent.dry_run && self.tally.readmitted < EXAMPLES as u64 {
-            say(&format!("{place}  {}", String::from_utf8_lossy(text)))?;
+            if mended.is_some() {
+                say(&format!("{place}  was  {}", String::from_utf8_lossy(parked.data)))?;
+            }
+            say(&format!("{place}  is   {}", String::from_utf8_lossy(text)))?;
         }
         self.tally.readmitted += 1;
         self.write_mapping(parked, place)?;

@@ -15,6 +15,8 @@ use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::{control, roles};
 
+/// Orders that are written and waited for together.
+const ORDERS_AT_ONCE: usize = 500;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The log and what the operator consents to.
@@ -51,25 +53,28 @@ impl Session {
         log.map(|log| log.producer().context("open a producer")).transpose()
     }
 
-    /// Asks, writes the orders, and on Kafka waits until they are followed.
+    /// Asks, writes the orders that `write` gives, and on Kafka waits until they are followed.
     pub(super) fn order(
         &self,
-        rows: &[Row],
+        count: usize,
         question: &str,
         wait: Duration,
+        write: impl FnOnce(&mut Orders<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
-        let producer = self.producer()?.filter(|_| !rows.is_empty());
+        let producer = self.producer()?.filter(|_| count > 0);
         let Some(producer) = producer else {
-            say(&format!("{} would be dismissed; nothing was written", rows.len()))?;
+            say(&format!("{count} would be dismissed; nothing was written"))?;
             return Ok(ExitCode::SUCCESS);
         };
         if !confirm(question, self.consent.yes)? {
             return Ok(ExitCode::FAILURE);
         }
-        let partitions: Vec<Partition> = rows.iter().map(|row| row.partition).collect();
-        let offsets = control::publish(producer.as_ref(), rows)?;
-        say(&format!("{} ordered", offsets.len()))?;
-        self.wait_until_followed(&partitions.into_iter().zip(offsets).collect(), wait)
+        let (rows, last) = (Vec::new(), BTreeMap::new());
+        let mut orders = Orders { producer: producer.as_ref(), rows, written: 0, last };
+        write(&mut orders)?;
+        orders.flush()?;
+        say(&format!("{} ordered", orders.written))?;
+        self.wait_until_followed(&orders.last, wait)
     }
 
     /// Waits until the aggregator is past the last record of each partition.
@@ -98,5 +103,29 @@ impl Session {
         }
         say("the aggregator has followed")?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Orders that are written some at a time, however many there are.
+pub(super) struct Orders<'a> {
+    producer: &'a dyn Producer,
+    rows: Vec<Row>,
+    written: usize,
+    last: BTreeMap<Partition, Offset>,
+}
+
+impl Orders<'_> {
+    pub(super) fn add(&mut self, row: Row) -> anyhow::Result<()> {
+        self.rows.push(row);
+        if self.rows.len() >= ORDERS_AT_ONCE { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        let rows = std::mem::take(&mut self.rows);
+        let partitions: Vec<Partition> = rows.iter().map(|row| row.partition).collect();
+        let offsets = control::publish(self.producer, &rows)?;
+        self.written += offsets.len();
+        self.last.extend(partitions.into_iter().zip(offsets));
+        Ok(())
     }
 }
