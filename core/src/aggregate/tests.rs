@@ -6,5 +6,6 @@ mod parked;
 mod restoring;
 mod schemas;
 mod sizes;
+mod store_day;
 mod unreadable;
 mod verdicts;
