@@ -18,6 +18,10 @@ const MAPPING: &str = "\
     table: {drone_delivery: sale}
 ";
 
+const REFUSED: [&str; 8] =
+    ["refused", "dismiss", "--tenant", "demo", "--store", "12", "--terminal", "3"];
+const WHY: [&str; 5] = ["--operator", "ada", "--reason", "a test drive", "--yes"];
+
 /// Runs a command that must succeed or fail as told, and say so.
 fn expect(command_line: &CommandLine, words: &[&str], code: i32, says: &str) {
     let output = command_line.run(words);
@@ -92,30 +96,12 @@ fn look(command_line: &CommandLine, place: &str) {
 }
 
 fn refuse_no_range(command_line: &CommandLine) {
-    let refused = [
-        "refused",
-        "dismiss",
-        "--tenant",
-        "demo",
-        "--store",
-        "12",
-        "--terminal",
-        "3",
-        "--reason",
-        "x",
-    ];
-    expect(
-        command_line,
-        &[&refused[..], &["--sequence", "9-3", "--dry-run"]].concat(),
-        1,
-        "refused_no_range",
-    );
-    expect(
-        command_line,
-        &[&refused[..], &["--sequence", "8-9", "--dry-run"]].concat(),
-        0,
-        "2 would be dismissed",
-    );
+    for (numbers, code, says) in
+        [("9-3", 1, "refused_no_range"), ("8-9", 0, "2 would be dismissed")]
+    {
+        let more = ["--sequence", numbers, "--reason", "x", "--dry-run"];
+        expect(command_line, &[&REFUSED[..], &more].concat(), code, says);
+    }
 }
 
 fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
@@ -147,18 +133,13 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     assert!(mended["transforms"].as_str().unwrap().starts_with("mapping:"));
     // The till never heard the answer, and sends again what it sent.
     park(&tillrace, 2);
-    let dismiss = [
-        "parked",
-        "dismiss",
-        "--terminal",
-        "3",
-        "--operator",
-        "ada",
-        "--reason",
-        "a test drive",
-        "--yes",
-    ];
-    let tillrace = trial.order(tillrace, &dismiss, "1 ordered");
+    // A card number may not be kept: the number stays, as refused.
+    let card = sale(5, "pears", "1").replacen('{', r#"{"note":"4111 1111 1111 1111","#, 1);
+    assert_eq!(tillrace.post("/v1/events", &card).0, 422);
+    let dismiss = ["parked", "dismiss", "--terminal", "3"];
+    let tillrace = trial.order(tillrace, &[&dismiss[..], &WHY].concat(), "1 ordered");
+    let number = [&REFUSED[..], &["--sequence", "5"], &WHY].concat();
+    let tillrace = trial.order(tillrace, &number, "1 ordered");
     tillrace.sell(4, "apples", "1");
     tillrace.wait_for("pos.transactions.v1", 3);
     assert_eq!(parked(command_line), [""; 0]);
@@ -169,7 +150,10 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
         let name = format!("tillrace.pos.{name}");
         journal.iter().filter(|record| record["value"]["type"] == *name).count()
     };
-    assert_eq!((of_type("mapping"), of_type("dismiss")), (1, 1));
+    assert_eq!((of_type("mapping"), of_type("dismiss")), (1, 2));
+    let ledger = command_line.tap("terminal.ledger.v1").pop().unwrap();
+    let counts = ["firsts", "missing_count", "refused", "parked", "dismissed"];
+    assert_eq!(counts.map(|name| ledger["value"][name].as_u64()), [3, 0, 0, 0, 2].map(Some));
     command_line.assert_verified();
 }
 
