@@ -118,12 +118,15 @@ mod event {
     /// A member as a sender fills it in.
     fn for_senders(member: &Value, schema: &Value) -> Value {
         let mut made = member.clone();
-        // Choices without null are those of a text, which generators take as one.
-        if let Some(choices) = member.get("anyOf").and_then(Value::as_array)
-            && choices.iter().any(|choice| choice["type"] == "null")
-        {
-            let choice = choices.iter().find(|choice| choice["type"] != "null").unwrap();
-            made = merged(&made, for_senders(choice, schema), "anyOf");
+        if let Some(choices) = member.get("anyOf").and_then(Value::as_array) {
+            let mut choices = choices.iter().filter(|choice| choice["type"] != "null");
+            let choice = choices.next().unwrap();
+            made = if choices.next().is_some() {
+                // One of our words or one of the sender's own, of which generators make a type that nobody can fill in.
+                merged(&made, json!({ "type": "string", "examples": choice["enum"] }), "anyOf")
+            } else {
+                merged(&made, for_senders(choice, schema), "anyOf")
+            };
         }
         if let Some(name) = made["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
             if let Some((_, component)) = OBJECTS.iter().find(|(object, _)| *object == name) {

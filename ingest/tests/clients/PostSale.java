@@ -26,7 +26,7 @@ public final class PostSale {
 
     private static Event sale(long sequence) {
         Line line = new Line().line(1L).type(Line.TypeEnum.SALE).sku("100001").quantity("2").amount("2.58");
-        return new Event().store("java").terminal("1").sequence(sequence).eventId("java-" + sequence).kind(Event.KindEnum.SALE)
+        return new Event().store("java").terminal("1").sequence(sequence).eventId("java-" + sequence).kind("sale")
             .occurredAt(OffsetDateTime.now()).businessDate(LocalDate.now()).currency("EUR").lines(List.of(line));
     }
 

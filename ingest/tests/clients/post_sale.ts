@@ -1,12 +1,12 @@
 // Posts one sale by itself and one in a batch, by the generated client.
-import { Configuration, DefaultApi, Event, EventKindEnum, LineTypeEnum } from './index';
+import { Configuration, DefaultApi, Event, LineTypeEnum } from './index';
 
 const api = new DefaultApi(new Configuration({ basePath: process.env.TILLRACE_URL, accessToken: process.env.TILLRACE_KEY }));
 
 function sale(sequence: number): Event {
     const now = new Date();
     return {
-        store: 'typescript', terminal: '1', sequence, eventId: `typescript-${sequence}`, kind: EventKindEnum.Sale,
+        store: 'typescript', terminal: '1', sequence, eventId: `typescript-${sequence}`, kind: 'sale',
         occurredAt: now, businessDate: now, currency: 'EUR',
         lines: [{ line: 1, type: LineTypeEnum.Sale, sku: '100001', quantity: '2', amount: '2.58' }],
     };
