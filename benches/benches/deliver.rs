@@ -160,28 +160,22 @@ fn row(topics: &Topics, number: u64) -> Row {
         tenant: "acme".into(),
         store: store.as_str().into(),
         terminal: Some("1".into()),
-        epoch: None,
         sequence: Some(number),
         event_id: Some(number.to_string().into()),
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T07:15:31.002Z".into(),
         content_hash: Some(1),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: "gw-1".into(),
-        traceparent: None,
         source_verdict: Some(SourceVerdict {
             verdict: VerdictKind::First,
             partition: 0,
             offset: number,
         }),
         data: data.as_bytes(),
+        ..Envelope::default()
     };
     let mut value = Vec::with_capacity(1_024);
     envelope.write(&mut value);

@@ -136,24 +136,17 @@ impl Words {
             tenant: "demo".into(),
             store: event.store.into(),
             terminal: Some(event.terminal.into()),
-            epoch: None,
             sequence: event.sequence,
             event_id: Some(event.event_id.into()),
             business_date: Some(self.date.as_str().into()),
             received_time: "2026-11-28T07:00:00.002Z".into(),
             content_hash: Some(event.hash),
-            data_hash: None,
-            parked: None,
-            readmission: None,
-            transforms: None,
             scope: Scope::Terminal,
             policy_revision: "1".into(),
-            flags: None,
             admission: Admission::Live,
             gateway: "gw-1".into(),
-            traceparent: None,
-            source_verdict: None,
             data,
+            ..Envelope::default()
         }
     }
 }

@@ -87,24 +87,17 @@ impl Fleet {
             tenant: "demo".into(),
             store: store.as_str().into(),
             terminal: Some(terminal.as_str().into()),
-            epoch: None,
             sequence: Some(sequence),
             event_id: Some(format!("{store}.{terminal}.{sequence}").into()),
             business_date: Some("2026-11-27".into()),
             received_time: "2026-11-27T07:15:31.002Z".into(),
             content_hash: Some(u128::from(spread(number)) << 64),
-            data_hash: None,
-            parked: None,
-            readmission: None,
-            transforms: None,
             scope: Scope::Terminal,
             policy_revision: "1".into(),
-            flags: None,
             admission: Admission::Live,
             gateway: "gw-1".into(),
-            traceparent: None,
-            source_verdict: None,
             data: data.as_bytes(),
+            ..Envelope::default()
         }
         .write(&mut value);
         Entry {

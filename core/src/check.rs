@@ -18,7 +18,7 @@ use crate::money;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleAction {
-    /// The event is rejected.
+    /// The event is not accepted: it is parked, or rejected where its tenant has `invalid_events: reject`.
     Reject,
     /// The event is accepted, and its envelope says which rule it breaks.
     #[default]

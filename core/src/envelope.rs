@@ -26,11 +26,11 @@ pub const TYPE_RELEASE: &str = "tillrace.pos.release";
 pub const TYPE_PARKED: &str = "tillrace.pos.parked";
 /// The type of an operator's dismissal of a parked or refused event.
 pub const TYPE_DISMISS: &str = "tillrace.pos.dismiss";
-/// The type of a mapping by which parked events of a store are mended; readmitted events name it in `transforms`.
-pub const TYPE_MAPPING: &str = "tillrace.pos.mapping";
+/// The type of an operator's readmission of parked events: who orders it, and the mapping that mends them. The events follow.
+pub const TYPE_READMIT: &str = "tillrace.pos.readmit";
 
-/// One envelope; text without an escape borrows from the record.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One envelope; text without an escape borrows from the record. The default is empty, and is only to be completed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Envelope<'a> {
     /// The sequence number in decimal, or `id:` and the percent-encoded event id.
     pub id: Cow<'a, str>,
@@ -126,9 +126,10 @@ impl fmt::Display for Scope {
 }
 
 /// Whether an event is live or part of a backlog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Admission {
     /// From a terminal that is online.
+    #[default]
     Live,
     /// From a terminal that was offline and catches up.
     Flood,

@@ -63,7 +63,7 @@ pub const RECORD_KINDS: &[RecordKind] = &[
         16 * KIB,
         "an operator of 256 bytes and a reason of 1,024 at most",
     ),
-    kind("pos.events.v1", "mapping", 72 * KIB, "a mapping of 64 KiB at most, and an operator"),
+    kind("pos.events.v1", "readmission", 72 * KIB, "a mapping of 64 KiB at most, and an operator"),
     kind("pos.parked.v1", "parked event", 266 * KIB, "the event's record and its source"),
     kind("pos.transactions.v1", "event", 265 * KIB, "the event's record, its verdict and source"),
     kind("pos.conflicts.v1", "event", 268 * KIB, "the event's text, and names as in its envelope"),

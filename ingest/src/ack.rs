@@ -7,8 +7,8 @@ use tillrace_log::{LogError, Offset, Row};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::admission::{ChunkContext, DurableOutcome, EventOutcome, FallbackRow, ParkedReason};
-use crate::batch_result::{Backpressure, BatchResult};
+use crate::admission::{ChunkContext, DurableOutcome, EventOutcome, FallbackRow};
+use crate::batch_result::{Backpressure, BatchResult, ParkedReason};
 use crate::dedup_cache::DedupState;
 use crate::log_health::RowPartitions;
 use crate::publish::{DedupClaims, PendingAck, PublishError};

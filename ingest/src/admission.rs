@@ -23,7 +23,7 @@ use tillrace_core::topics::Topics;
 use tillrace_log::{Partition, Row};
 use tokio::sync::oneshot;
 
-use crate::batch_result::Backpressure;
+use crate::batch_result::{Backpressure, ParkedReason};
 use crate::clock::CurrentTime;
 use crate::dedup_cache::{DedupCache, DedupKey};
 use crate::health::GatewayHealth;
@@ -180,13 +180,6 @@ impl AdmissionPipeline {
         }
         self.health.is_queue_tight(now).then_some(Backpressure::Flood(FLOOD_RETRY))
     }
-}
-
-/// The rule that a parked event breaks, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ParkedReason {
-    pub(crate) code: RejectCode,
-    pub(crate) pointer: String,
 }
 
 /// A refused event: reason, position, and the identity that could be read.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
+use tillrace_core::decode::RejectCode;
 
-use crate::admission::ParkedReason;
 use crate::problem::{Problem, Reason};
 use crate::retry_after::{MEMORY_RETRY, NAMES_RETRY};
 use crate::tenant::NameKind;
@@ -28,6 +28,13 @@ pub(crate) struct BatchResult {
     /// Why an event was not settled.
     #[serde(skip)]
     pub(crate) backpressure: Option<Backpressure>,
+}
+
+/// The rule that a parked event breaks, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ParkedReason {
+    pub(crate) code: RejectCode,
+    pub(crate) pointer: String,
 }
 
 /// An event that is kept and counts nowhere until people mend it.
@@ -181,8 +188,6 @@ impl BatchResult {
 
 #[cfg(test)]
 mod tests {
-    use tillrace_core::decode::RejectCode;
-
     use super::*;
 
     #[test]

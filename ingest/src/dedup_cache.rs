@@ -57,11 +57,6 @@ impl DedupCache {
         Self { shards: (0..SHARDS).map(|_| shard()).collect() }
     }
 
-    /// Tells whether the event of a key is durable, and claims nothing.
-    pub(crate) fn is_durable(&self, key: DedupKey) -> bool {
-        self.shards[shard_of(key)].lock().is_durable(key)
-    }
-
     /// Returns the state of a key, and claims it if it is new.
     pub(crate) fn claim(&self, key: DedupKey) -> DedupState {
         self.shards[shard_of(key)].lock().claim(key)

@@ -10,6 +10,7 @@
 //! Every topic has the same number of partitions. A record is named by topic, partition and
 //! offset; offsets rise but need not be contiguous (Kafka's commit markers leave gaps).
 
+mod chunks;
 mod error;
 
 #[cfg(feature = "local")]
@@ -38,6 +39,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use parking_lot::Mutex;
 
+pub use self::chunks::chunks;
 pub use self::error::{LogCause, LogError};
 
 /// A partition number, from 0.

@@ -177,28 +177,22 @@ pub(crate) fn envelope(store: &str, kind: &str, sequence: u64, data: &str) -> Ve
         tenant: "acme".into(),
         store: store.into(),
         terminal: Some("1".into()),
-        epoch: None,
         sequence: Some(sequence),
         event_id: Some(format!("e-{sequence}").into()),
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T07:15:31.002Z".into(),
         content_hash: Some(1),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: "gw-1".into(),
-        traceparent: None,
         source_verdict: Some(SourceVerdict {
             verdict: VerdictKind::First,
             partition: 0,
             offset: sequence,
         }),
         data: data.as_bytes(),
+        ..Envelope::default()
     };
     let mut value = Vec::new();
     envelope.write(&mut value);

@@ -343,32 +343,25 @@ fn sale(store: &str, sequence: u64) -> Vec<u8> {
         id: sequence.to_string().into(),
         source: format!("/{}", topics::key(&["acme", store, "1"])).into(),
         event_type: "tillrace.pos.sale".into(),
-        time: None,
         tenant: "acme".into(),
         store: store.into(),
         terminal: Some("1".into()),
-        epoch: None,
         sequence: Some(sequence),
         event_id: Some(format!("e-{sequence}").into()),
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T07:15:31.002Z".into(),
         content_hash: Some(1),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: "gw-1".into(),
-        traceparent: None,
         source_verdict: Some(SourceVerdict {
             verdict: VerdictKind::First,
             partition: 0,
             offset: sequence,
         }),
         data: b"{}",
+        ..Envelope::default()
     };
     let mut value = Vec::new();
     envelope.write(&mut value);

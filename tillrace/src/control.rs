@@ -18,8 +18,6 @@ use crate::usage::UsageError;
 /// Longest name of an operator, and longest reason, in bytes: an order is a record, and records fit the log by construction.
 const LONGEST_OPERATOR: usize = 256;
 const LONGEST_REASON: usize = 1_024;
-/// Rows handed to the producer at once; its queue has room for them at some time.
-const ROWS_AT_ONCE: usize = 500;
 const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Checks what an order says of its author.
@@ -54,25 +52,13 @@ pub(crate) fn record(
         time: Some(now.as_str().into()),
         tenant: tenant.into(),
         store: store.into(),
-        terminal: None,
-        epoch: None,
-        sequence: None,
-        event_id: None,
-        business_date: None,
         received_time: now.as_str().into(),
-        content_hash: None,
-        data_hash: None,
         scope: Scope::Terminal,
         policy_revision: "0".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: command.into(),
-        traceparent: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
-        source_verdict: None,
         data: &data,
+        ..Envelope::default()
     };
     let mut value = Vec::new();
     envelope.write(&mut value);
@@ -80,11 +66,10 @@ pub(crate) fn record(
 }
 
 /// Publishes rows in their order, and returns their offsets when all are durable.
-pub(crate) fn publish(producer: &dyn Producer, rows: &[Row]) -> anyhow::Result<Vec<Offset>> {
+pub(crate) fn publish(producer: &dyn Producer, rows: Vec<Row>) -> anyhow::Result<Vec<Offset>> {
     let mut offsets = Vec::with_capacity(rows.len());
-    for part in rows.chunks(ROWS_AT_ONCE) {
+    for mut part in tillrace_log::chunks(rows) {
         let (tell, told) = sync_channel(1);
-        let mut part = part.to_vec();
         let mut done: tillrace_log::OnDurable =
             Box::new(move |outcomes: Vec<Result<Offset, LogError>>| {
                 // Nobody listens any more only if this process is ending.

@@ -182,7 +182,9 @@ struct DismissOrder<'a> {
 
 fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
     control::hold(&args.operator, Some(&args.reason))?;
-    args.selected.check()?;
+    if !args.selected.names_any() {
+        return Err(ParkedError::NothingNamed.into());
+    }
     let session = Session::open(&args.log, args.consent)?;
     let (view, topics) = (session.view(), &session.topics);
     let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };

@@ -180,7 +180,7 @@ fn write(
         });
     }
     let producer = log.producer().context("open a producer")?;
-    let orders = control::publish(producer.as_ref(), &rows)?;
+    let orders = control::publish(producer.as_ref(), rows)?;
     kept.into_iter()
         .zip(orders.into_iter().zip(outputs_from))
         .map(|(kept, (order, outputs_from))| {

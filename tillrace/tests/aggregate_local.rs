@@ -76,24 +76,17 @@ fn row(topics: &Topics, event: &Value, refused: bool) -> Row {
         tenant: "demo".into(),
         store: store.as_str().into(),
         terminal: Some("t1".into()),
-        epoch: None,
         sequence: Some(sequence),
         event_id: Some(text("event_id").into()),
         business_date: Some(text("business_date").into()),
         received_time: text("occurred_at").into(),
         content_hash: Some(hash),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: "test".into(),
-        traceparent: None,
-        source_verdict: None,
         data: if refused { br#"{"code":"invalid_money","pointer":""}"# } else { &data },
+        ..Envelope::default()
     };
     let mut value = Vec::new();
     envelope.write(&mut value);

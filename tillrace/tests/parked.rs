@@ -150,7 +150,7 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
         let name = format!("tillrace.pos.{name}");
         journal.iter().filter(|record| record["value"]["type"] == *name).count()
     };
-    assert_eq!((of_type("mapping"), of_type("dismiss")), (1, 2));
+    assert_eq!((of_type("readmit"), of_type("dismiss")), (1, 2));
     let ledger = command_line.tap("terminal.ledger.v1").pop().unwrap();
     let counts = ["firsts", "missing_count", "refused", "parked", "dismissed"];
     assert_eq!(counts.map(|name| ledger["value"][name].as_u64()), [3, 0, 0, 0, 2].map(Some));

@@ -131,24 +131,17 @@ fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) ->
         tenant: "demo".into(),
         store: store.as_str().into(),
         terminal: Some(terminal.to_string().into()),
-        epoch: None,
         sequence: Some(sequence),
         event_id: Some(format!("e-{number}").into()),
         business_date: Some(date.into()),
         received_time: time.as_str().into(),
         content_hash: Some(hash),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Flood,
         gateway: "backlog".into(),
-        traceparent: None,
-        source_verdict: None,
         data: event.as_bytes(),
+        ..Envelope::default()
     };
     envelope.write(&mut value);
     Row {

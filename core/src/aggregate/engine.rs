@@ -4,6 +4,8 @@
 //! member's and everything folded into it is either committed or still to be committed. After an abort, or when the partition
 //! is revoked, the engine drops it; its next owner restores it from the log.
 
+mod partition_state;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,6 +17,7 @@ use tillrace_log::{
     TransactionalConsumer,
 };
 
+use self::partition_state::PartitionState;
 use super::AggregateError;
 use super::arena::RecordArena;
 use super::conditions::Conditions;
@@ -26,7 +29,6 @@ use super::quarantine::QuarantineLookup;
 use super::restore::{Restore, RestoreContext, RestoreOutcome};
 use super::settings::AggregateSettings;
 use super::state;
-use super::verdict::VerdictTotals;
 use crate::decode::Decoder;
 use crate::topics::Topics;
 
@@ -57,17 +59,6 @@ pub(super) struct Engine<'a> {
     rows: usize,
     /// Largest record that the log accepts; it rejects a whole flush with a larger one.
     pub(super) record_limit: usize,
-}
-
-/// The state of a partition of this member.
-enum PartitionState {
-    Restoring(Restore),
-    Active {
-        partition: Box<Partition>,
-        flushed: VerdictTotals,
-    },
-    /// Reported as a condition, until the partition is assigned anew.
-    Stopped,
 }
 
 impl<'a> Engine<'a> {
@@ -213,7 +204,8 @@ impl<'a> Engine<'a> {
                 Ok(Some(RestoreOutcome::New(partition))) => new_partitions.push(partition),
                 Ok(Some(RestoreOutcome::Restored(partition))) => {
                     self.conditions.gone(partition.number);
-                    *state = activate(&mut *self.consumer, partition, self.metrics)?;
+                    *state =
+                        PartitionState::activate(&mut *self.consumer, partition, self.metrics)?;
                 }
                 // The other partitions go on.
                 Err(error) => match error.stopped_partition() {
@@ -239,7 +231,8 @@ impl<'a> Engine<'a> {
                 for partition in new_partitions {
                     let number = partition.number;
                     self.conditions.gone(number);
-                    let active = activate(&mut *self.consumer, partition, self.metrics)?;
+                    let active =
+                        PartitionState::activate(&mut *self.consumer, partition, self.metrics)?;
                     self.partitions.insert(number, active);
                 }
                 Ok(())
@@ -383,24 +376,6 @@ impl std::fmt::Debug for Engine<'_> {
         let partitions: Vec<_> = self.partitions.keys().collect();
         formatter.debug_struct("Engine").field("partitions", &partitions).finish_non_exhaustive()
     }
-}
-
-fn activate(
-    consumer: &mut dyn TransactionalConsumer,
-    partition: Box<Partition>,
-    metrics: &AggregateMetrics,
-) -> Result<PartitionState, AggregateError> {
-    consumer.start(partition.number, partition.checkpoint.next_offset)?;
-    metrics.stopped(partition.number, false);
-    let flushed = partition.checkpoint.totals;
-    tracing::info!(
-        partition = partition.number,
-        next_offset = partition.checkpoint.next_offset,
-        flush = partition.checkpoint.flush,
-        stores = partition.stores.len(),
-        "partition restored"
-    );
-    Ok(PartitionState::Active { partition, flushed })
 }
 
 /// Bytes of a row's key and value.

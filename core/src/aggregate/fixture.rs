@@ -1,21 +1,15 @@
 //! Events, envelopes and a place to run members of the group, for the aggregator's tests.
 
-use std::collections::BTreeMap;
-use std::time::Instant;
+mod rig;
 
-use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tillrace_log::health::Health;
-use tillrace_log::testing::MemoryLog;
-use tillrace_log::{Offset, Partition, Topic};
+use tillrace_log::{Offset, Partition};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::engine::Engine;
-use super::{AggregateError, AggregateMetrics, AggregateSettings};
+pub(super) use self::rig::Rig;
 use crate::decode::Decoder;
 use crate::envelope::{Admission, Envelope, ParkedMark, Readmission, Scope, TYPE_PARKED};
 use crate::text::Timestamp;
-use crate::topics::{Topics, key, partition_of};
 
 /// 2026-11-27T00:00:00Z.
 pub(super) const FRIDAY_MS: i64 = 1_795_737_600_000;
@@ -133,18 +127,12 @@ impl Sample {
             business_date: Some(self.business_date.as_str().into()),
             received_time: "2026-11-27T12:00:00.000Z".into(),
             content_hash: Some(self.hash()),
-            data_hash: None,
-            parked: None,
-            readmission: None,
-            transforms: None,
             scope: self.scope,
             policy_revision: "1".into(),
-            flags: None,
             admission: Admission::Live,
             gateway: "gw".into(),
-            traceparent: None,
-            source_verdict: None,
             data,
+            ..Envelope::default()
         }
     }
 
@@ -244,188 +232,4 @@ impl Sample {
 /// A line of a sample.
 pub(super) fn line(number: u32, line_type: &str, sku: &str, quantity: &str) -> Value {
     json!({"line": number, "type": line_type, "sku": sku, "quantity": quantity, "amount": "2.50"})
-}
-
-/// A log, its topics and what members need.
-pub(super) struct Rig {
-    pub(super) log: MemoryLog,
-    pub(super) topics: Topics,
-    pub(super) settings: AggregateSettings,
-    pub(super) metrics: AggregateMetrics,
-    pub(super) health: Health,
-    pub(super) now: Instant,
-}
-
-impl Rig {
-    pub(super) fn new(partitions: Partition) -> Self {
-        Self {
-            log: MemoryLog::new(partitions),
-            topics: Topics::new(""),
-            settings: AggregateSettings::default(),
-            metrics: AggregateMetrics::register(&mut Registry::default()),
-            health: Health::default(),
-            now: Instant::now(),
-        }
-    }
-
-    fn partitions(&self) -> Vec<Partition> {
-        (0..tillrace_log::LogView::partitions(&self.log)).collect()
-    }
-
-    pub(super) fn partition(&self, sample: &Sample) -> Partition {
-        let count = u32::try_from(self.partitions().len()).unwrap();
-        partition_of("demo", &sample.store, count)
-    }
-
-    /// Appends a journal record at a time.
-    pub(super) fn append(&self, sample: &Sample, value: Vec<u8>, at_ms: i64) -> Offset {
-        let key = key(&["demo", &sample.store]);
-        self.log.append(&self.topics.events, self.partition(sample), &key, value, at_ms)
-    }
-
-    /// Appends an event at its own time.
-    pub(super) fn accept(&self, sample: &Sample) -> Offset {
-        self.append(sample, sample.accepted(), sample.occurred_ms)
-    }
-
-    /// Joins as the next member, to which all partitions go.
-    pub(super) fn join(&self) -> Engine<'_> {
-        let engine = self.join_idle();
-        self.log.assign(&self.partitions(), self.log.members() - 1);
-        engine
-    }
-
-    /// Joins as the next member, without any partition.
-    pub(super) fn join_idle(&self) -> Engine<'_> {
-        let Self { log, topics, settings, metrics, health, now } = self;
-        Engine::join(log, topics, settings, metrics, health, *now).unwrap()
-    }
-
-    /// Steps until everything on the journal is committed.
-    pub(super) fn drain(&self, engine: &mut Engine<'_>) -> Result<(), AggregateError> {
-        for _ in 0..10_000 {
-            engine.step(self.now)?;
-            if self.is_settled() && engine.is_clean() {
-                return Ok(());
-            }
-            if self.is_read(engine) {
-                engine.flush(self.now)?;
-            }
-        }
-        panic!("did not settle: {engine:?}");
-    }
-
-    fn is_read(&self, engine: &Engine<'_>) -> bool {
-        self.partitions()
-            .into_iter()
-            .all(|partition| engine.next_offset(partition) == Some(self.end(partition)))
-    }
-
-    fn is_settled(&self) -> bool {
-        self.partitions()
-            .into_iter()
-            .all(|partition| self.log.group_offset(partition) == Some(self.end(partition)))
-    }
-
-    fn end(&self, partition: Partition) -> Offset {
-        tillrace_log::LogView::bounds(&self.log, &self.topics.events, partition).unwrap().end
-    }
-
-    /// Runs one member over everything and lets it go.
-    pub(super) fn run(&self) {
-        self.drain(&mut self.join()).unwrap();
-    }
-
-    /// The records of a topic, parsed.
-    pub(super) fn read(&self, topic: &Topic) -> Vec<Value> {
-        let entries = self.log.entries(topic);
-        let values = entries.iter().filter_map(|entry| entry.value.as_deref());
-        values.map(|value| serde_json::from_slice(value).unwrap()).collect()
-    }
-
-    /// The latest record of each key of a topic, without what depends on the points of flushing.
-    pub(super) fn latest(&self, topic: &Topic) -> BTreeMap<String, Value> {
-        let mut latest = BTreeMap::new();
-        for entry in self.log.entries(topic) {
-            let mut value: Value = serde_json::from_slice(entry.value.as_deref().unwrap()).unwrap();
-            let members = value.as_object_mut().unwrap();
-            members.remove("flush");
-            members.remove("offset");
-            latest.insert(String::from_utf8(entry.key.to_vec()).unwrap(), value);
-        }
-        latest
-    }
-
-    /// The unsettled parked events: the keys of their copies.
-    pub(super) fn parked(&self) -> Vec<String> {
-        let mut keys = std::collections::BTreeSet::new();
-        for entry in self.log.entries(&self.topics.parked) {
-            let key = String::from_utf8(entry.key.to_vec()).unwrap();
-            if entry.value.is_some() {
-                keys.insert(key)
-            } else {
-                keys.remove(&key)
-            };
-        }
-        keys.into_iter().collect()
-    }
-
-    /// The latest checkpoint of each partition.
-    pub(super) fn checkpoints(&self) -> Vec<Value> {
-        let mut latest: BTreeMap<Partition, Value> = BTreeMap::new();
-        for entry in self.log.entries(&self.topics.state) {
-            if entry.key.starts_with(b"checkpoint/") {
-                let value = entry.value.as_deref().unwrap();
-                latest.insert(entry.partition, serde_json::from_slice(value).unwrap());
-            }
-        }
-        latest.into_values().collect()
-    }
-
-    /// Sums of the committed deltas over all flushes, by key, window and business date.
-    pub(super) fn stock(&self) -> BTreeMap<String, [i64; 5]> {
-        let mut sums: BTreeMap<String, [i64; 5]> = BTreeMap::new();
-        for delta in self.read(&self.topics.deltas) {
-            let text = |name: &str| delta[name].as_str().unwrap().to_owned();
-            let names = ["store", "sku", "unit", "window_start", "business_date"].map(text);
-            let sums = sums.entry(names.join("/")).or_default();
-            for (sum, name) in sums.iter_mut().zip(["net", "sold", "returned", "adjusted"]) {
-                let decimal = crate::text::Decimal::parse(text(name).as_bytes()).unwrap();
-                *sum += decimal.0;
-            }
-            sums[4] += delta["events"].as_i64().unwrap();
-        }
-        sums
-    }
-
-    /// Everything that must be the same, whatever the points of flushing and whatever went wrong.
-    pub(super) fn outcome(&self) -> Value {
-        let strip = |topic: &Topic| {
-            let mut records = self.read(topic);
-            records.sort_by_key(Value::to_string);
-            records
-        };
-        let mut amended: BTreeMap<String, u64> = BTreeMap::new();
-        let mut days = self.latest(&self.topics.days);
-        days.retain(|key, day| {
-            let Some((day_key, _)) = key.split_once("/amendment/") else { return true };
-            let transactions = day["transactions"].as_object().unwrap();
-            let count: u64 = transactions.values().map(|count| count.as_u64().unwrap()).sum();
-            *amended.entry(day_key.to_owned()).or_default() += count;
-            false
-        });
-        let totals: Vec<Value> =
-            self.checkpoints().into_iter().map(|checkpoint| checkpoint["totals"].clone()).collect();
-        json!({
-            "transactions": strip(&self.topics.transactions),
-            "conflicts": strip(&self.topics.conflicts),
-            "counts": strip(&self.topics.counts),
-            "stock": self.stock(),
-            "ledger": self.latest(&self.topics.ledger),
-            "days": days,
-            "amended": amended,
-            "parked": self.parked(),
-            "totals": totals,
-        })
-    }
 }

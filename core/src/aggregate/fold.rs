@@ -20,7 +20,7 @@ use super::unreadable::{self, UnreadableReason};
 use super::verdict::{QuarantineReason, Verdict};
 use crate::decode::Decoder;
 use crate::envelope::{
-    Envelope, Scope, TYPE_DISMISS, TYPE_MAPPING, TYPE_PARKED, TYPE_REFUSED, TYPE_RELEASE,
+    Envelope, Scope, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_RELEASE,
 };
 use crate::event::Event;
 use crate::topics::Topics;
@@ -171,7 +171,7 @@ impl Partition {
             TYPE_RELEASE => self.release(store, entry, &envelope, fold_context)?,
             TYPE_PARKED => self.park(store, entry, &envelope, &mut fold_context.output)?,
             TYPE_DISMISS => self.dismiss(store, entry, &envelope, &mut fold_context.output)?,
-            TYPE_MAPPING => {
+            TYPE_READMIT => {
                 self.tick(entry.appended_ms);
                 self.checkpoint.totals.control += 1;
             }
@@ -309,26 +309,13 @@ impl Partition {
         verdict: Verdict,
         output: &mut OutputContext<'_>,
     ) {
-        let (reason, detail, known) = match verdict {
-            Verdict::Conflict(known) => ("conflict", "other_content", Some(known)),
-            Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
-            _ => ("duplicate_unverified", "past_horizon", None),
-        };
+        let EventContext { event, envelope, offset, .. } = *context;
         let record = ConflictRecord {
-            reason,
-            detail,
-            partition: self.number,
-            offset: context.offset,
-            tenant: &context.envelope.tenant,
-            store: &context.envelope.store,
-            terminal: context.event.terminal,
-            epoch: context.envelope.epoch.as_deref(),
-            sequence: context.event.sequence,
-            eventid: Some(context.event.event_id),
+            terminal: event.terminal,
+            sequence: event.sequence,
+            eventid: Some(event.event_id),
             contenthash: Some(format!("h2:{:032x}", context.hash())),
-            datahash: None,
-            known_hash: known.map(|known| format!("h2:{:08x}", known.0)),
-            receivedtime: &context.envelope.received_time,
+            ..ConflictRecord::of(verdict, (self.number, offset), envelope)
         };
         let key = self.stores[context.store as usize].key.clone();
         self.write_conflict(&key, &record, context.envelope.data, output);

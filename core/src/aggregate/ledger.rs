@@ -119,29 +119,22 @@ impl Ledger {
     /// Records a refused event. It moves the mark as a good one would, and a good one can still take its number.
     /// Returns the number as the ledger counts it, `None` if it is outside of the ledger.
     pub(super) fn refuse(&mut self, sequence: u64) -> Option<u64> {
-        let number = self.unwrap(sequence).ok()?;
-        let sequences = self.open(number)?;
-        if matches!(
-            sequences.position(number),
-            SequencePosition::TooLow | SequencePosition::Untracked
-        ) {
-            return None;
-        }
-        sequences.refuse(number);
-        Some(number)
+        self.hold(sequence, SequenceSet::refuse)
     }
 
     /// Records a parked event, as [`Ledger::refuse`] does a refused one.
     pub(super) fn park(&mut self, sequence: u64) -> Option<u64> {
+        self.hold(sequence, SequenceSet::park)
+    }
+
+    fn hold(&mut self, sequence: u64, hold: fn(&mut SequenceSet, u64)) -> Option<u64> {
         let number = self.unwrap(sequence).ok()?;
         let sequences = self.open(number)?;
-        if matches!(
-            sequences.position(number),
-            SequencePosition::TooLow | SequencePosition::Untracked
-        ) {
+        let outside = [SequencePosition::TooLow, SequencePosition::Untracked];
+        if outside.contains(&sequences.position(number)) {
             return None;
         }
-        sequences.park(number);
+        hold(sequences, number);
         Some(number)
     }
 

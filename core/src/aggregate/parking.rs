@@ -201,27 +201,11 @@ impl Partition {
         verdict: Verdict,
         output: &mut OutputContext<'_>,
     ) {
-        let (reason, detail, known) = match verdict {
-            Verdict::Conflict(known) => ("conflict", "parked_text", Some(known)),
-            Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
-            _ => ("duplicate_unverified", "past_horizon", None),
-        };
-        let record = ConflictRecord {
-            reason,
-            detail,
-            partition: self.number,
-            offset,
-            tenant: &envelope.tenant,
-            store: &envelope.store,
-            terminal: envelope.terminal.as_deref().unwrap_or_default(),
-            epoch: envelope.epoch.as_deref(),
-            sequence: envelope.sequence,
-            eventid: envelope.event_id.as_deref(),
-            contenthash: None,
-            datahash: Some(format!("x3:{text_hash:032x}")),
-            known_hash: known.map(|known| format!("h2:{:08x}", known.0)),
-            receivedtime: &envelope.received_time,
-        };
+        let mut record = ConflictRecord::of(verdict, (self.number, offset), envelope);
+        record.datahash = Some(format!("x3:{text_hash:032x}"));
+        if matches!(verdict, Verdict::Conflict(_)) {
+            record.detail = "parked_text";
+        }
         let key = self.stores[store as usize].key.clone();
         self.write_conflict(&key, &record, envelope.data, output);
     }

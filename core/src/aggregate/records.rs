@@ -9,6 +9,8 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use tillrace_log::{Offset, Partition};
 
+use super::verdict::Verdict;
+use crate::envelope::Envelope;
 use crate::text::{Date, Decimal};
 
 /// `stock.counts.v1`.
@@ -56,6 +58,37 @@ pub(super) struct ConflictRecord<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) known_hash: Option<String>,
     pub(super) receivedtime: &'a str,
+}
+
+impl<'a> ConflictRecord<'a> {
+    /// Describes a record that is not counted, by its envelope; the caller adds the hash of its content or text.
+    pub(super) fn of(
+        verdict: Verdict,
+        (partition, offset): (Partition, Offset),
+        envelope: &'a Envelope<'_>,
+    ) -> Self {
+        let (reason, detail, known) = match verdict {
+            Verdict::Conflict(known) => ("conflict", "other_content", Some(known)),
+            Verdict::Quarantined(reason) => ("quarantined", reason.as_str(), None),
+            _ => ("duplicate_unverified", "past_horizon", None),
+        };
+        Self {
+            reason,
+            detail,
+            partition,
+            offset,
+            tenant: &envelope.tenant,
+            store: &envelope.store,
+            terminal: envelope.terminal.as_deref().unwrap_or_default(),
+            epoch: envelope.epoch.as_deref(),
+            sequence: envelope.sequence,
+            eventid: envelope.event_id.as_deref(),
+            contenthash: None,
+            datahash: None,
+            known_hash: known.map(|known| format!("h2:{:08x}", known.0)),
+            receivedtime: &envelope.received_time,
+        }
+    }
 }
 
 /// `pos.conflicts.v1`, of a record that can not be read.

@@ -6,6 +6,8 @@
 //! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them; [`super::restore`] reads what
 //! [`super::flush`] wrote. Nothing else does, except that `verify` reads checkpoints.
 
+#[cfg(test)]
+mod by_serde;
 mod keys;
 
 use std::borrow::Cow;
@@ -16,6 +18,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
+#[cfg(test)]
+pub(super) use self::by_serde::{day_value, part_value, terminal_value};
 pub(super) use self::keys::{
     DAY, checkpoint_key, ids_key, keys_of, parked_key, released_key, settled_key, terminal_of,
     write_day_key, write_hashes_key, write_numbers_key, write_part_key, write_part_state_key,
@@ -129,69 +133,6 @@ struct ReleasedState {
     tenant: String,
     store: String,
     offsets: Vec<Offset>,
-}
-
-/// A terminal's record, as [`super::terminals`] writes it.
-#[cfg(test)]
-pub(super) fn terminal_value<'a>(store: &'a Store, terminal: &'a Terminal) -> impl Serialize + 'a {
-    let scope = match terminal.ledger.scope {
-        Scope::Terminal => Cow::Borrowed("terminal"),
-        scope => Cow::Owned(scope.to_string()),
-    };
-    TerminalState {
-        v: VERSION,
-        tenant: Cow::Borrowed(&store.tenant),
-        store: Cow::Borrowed(&store.name),
-        terminal: Cow::Borrowed(&terminal.name),
-        epoch: Cow::Borrowed(&terminal.epoch),
-        scope,
-        sequences: terminal.ledger.sequences.as_ref().map(Cow::Borrowed),
-        streak: terminal.ledger.streak,
-        unnumbered: terminal.unnumbered,
-        expires: terminal.expires.map(|date| date.0),
-    }
-}
-
-/// A day's record, as [`super::day_records`] writes it.
-#[cfg(test)]
-pub(super) fn day_value<'a>(store: &'a Store, date: Date, day: &'a Day) -> impl Serialize + 'a {
-    DayState {
-        v: VERSION,
-        tenant: Cow::Borrowed(&store.tenant),
-        store: Cow::Borrowed(&store.name),
-        date: date.0,
-        status: day.status,
-        control: Cow::Borrowed(&day.control),
-        terminals: attendances(store, date, day.part(0)),
-    }
-}
-
-/// The record of a further part of a day's terminals, as [`super::day_records`] writes it.
-#[cfg(test)]
-pub(super) fn part_value<'a>(
-    store: &'a Store,
-    date: Date,
-    day: &'a Day,
-    part: usize,
-) -> impl Serialize + 'a {
-    PartState {
-        v: VERSION,
-        tenant: Cow::Borrowed(&store.tenant),
-        store: Cow::Borrowed(&store.name),
-        date: date.0,
-        part,
-        terminals: attendances(store, date, day.part(part)),
-    }
-}
-
-#[cfg(test)]
-fn attendances<'a>(store: &'a Store, date: Date, slots: &[u32]) -> Vec<AttendanceState<'a>> {
-    let terminal_days = |terminal: &'a Terminal| {
-        let &TerminalDay { opened, closed, close, last, .. } = terminal.days.on(date)?;
-        let (terminal, epoch) = (Cow::Borrowed(&*terminal.name), Cow::Borrowed(&*terminal.epoch));
-        Some(AttendanceState { terminal, epoch, opened, closed, close, last })
-    };
-    store.present(slots).filter_map(terminal_days).collect()
 }
 
 /// The record of an unsettled parked event.

@@ -176,14 +176,14 @@ impl Journal<'_> {
             && derived.counts.is_empty();
         match record.envelope.kind().as_deref() {
             None => checks.verdicts.differs(self.difference(entry, "its type cannot be read")),
-            Some("refused" | "release" | "dismiss" | "mapping") if !silent => {
+            Some("refused" | "release" | "dismiss" | "readmit") if !silent => {
                 let what = "a refusal or an order has outputs of an event";
                 checks.verdicts.differs(self.difference(entry, what).of(record.name()));
             }
             Some("refused") => self.refused(&record, checks),
             Some("release") => self.release(&record, checks),
             Some("dismiss") => self.dismissed(&record, checks),
-            Some("mapping") => self.counts.control += 1,
+            Some("readmit") => self.counts.control += 1,
             Some("parked") => self.parked(&record, derived, checks),
             Some(_) => self.event(&record, derived, checks),
         }

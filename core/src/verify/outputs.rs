@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tillrace_log::{Entry, LogError, Offset};
+use tillrace_log::{Entry, LogError, Offset, Topic};
 
 use crate::text::Decimal;
 
@@ -214,11 +214,19 @@ impl Journal<'_> {
     }
 
     pub(super) fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
-        let bounds = self.view.bounds(&self.topics.events, self.partition)?;
+        self.read_at(&self.topics.events, offset)
+    }
+
+    /// Reads one record of the partition; `None` if the log no longer holds it.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub(super) fn read_at(&self, topic: &Topic, offset: Offset) -> Result<Option<Entry>, LogError> {
+        let bounds = self.view.bounds(topic, self.partition)?;
         if !(bounds.start..bounds.end).contains(&offset) {
             return Ok(None);
         }
-        Scan::open(self.view, &self.topics.events, self.partition, offset, offset + 1)?.next()
+        Scan::open(self.view, topic, self.partition, offset, offset + 1)?.next()
     }
 
     /// Returns offsets released above the coverage, whose payloads may be on `pos.transactions`.

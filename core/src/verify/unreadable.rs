@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tillrace_log::Entry;
 
 use crate::envelope::{
-    self, DATA_SCHEMA, TYPE_DISMISS, TYPE_MAPPING, TYPE_PARKED, TYPE_REFUSED, TYPE_RELEASE,
+    self, DATA_SCHEMA, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_RELEASE,
 };
 use crate::record_size::EVENT_RECORD_BYTES;
 use crate::topics;
@@ -74,7 +74,7 @@ impl Journal<'_> {
         }
         let data = record.envelope.data();
         match &*text("type") {
-            TYPE_REFUSED | TYPE_MAPPING => true,
+            TYPE_REFUSED | TYPE_READMIT => true,
             TYPE_PARKED => {
                 record.envelope.text("parkedcode").is_some()
                     && record.envelope.text("terminal").is_some()

@@ -21,9 +21,9 @@ use super::source_cache::{CachedSource, SourceCache};
 use super::worker::{EnvelopeText, WorkerState};
 use super::{
     AdmissionPipeline, ChunkContext, DurableOutcome, EvaluatedChunk, EventOutcome, FallbackRow,
-    ParkedReason, RefusedEvent,
+    RefusedEvent,
 };
-use crate::batch_result::Backpressure;
+use crate::batch_result::{Backpressure, ParkedReason};
 use crate::dedup_cache::{DedupKey, DedupState};
 use crate::loyalty::LoyaltyHash;
 use crate::problem::Reason;
@@ -60,8 +60,6 @@ pub(super) enum EvaluatedEvent {
         is_flood: bool,
         parked: Option<ParkedReason>,
     },
-    /// It is durable already.
-    Known,
     /// Refused for good, unless over a rate limit: a record for people, and a marker for the ledger if the
     /// event's ledger and number are known.
     Bad {
@@ -313,7 +311,7 @@ impl EvaluatedEvent {
     fn dedup_key(&self) -> Option<DedupKey> {
         match self {
             Self::Good { dedup_key, .. } => Some(*dedup_key),
-            Self::Known | Self::Bad { .. } | Self::Deferred(_) => None,
+            Self::Bad { .. } | Self::Deferred(_) => None,
         }
     }
 }

@@ -46,10 +46,6 @@ impl OutcomeCollector {
                 Err(backpressure)
             }
             (EvaluatedEvent::Deferred(backpressure), _) => Ok(EventOutcome::Deferred(backpressure)),
-            (EvaluatedEvent::Known, _) => {
-                self.refund += refund_of(piece);
-                Ok(EventOutcome::Duplicate)
-            }
             (EvaluatedEvent::Good { parked, .. }, Some((DedupState::Durable, _)) | None) => {
                 self.refund += refund_of(piece);
                 Ok(parked.map_or(EventOutcome::Duplicate, EventOutcome::DuplicateParked))

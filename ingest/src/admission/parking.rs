@@ -11,11 +11,11 @@ use tillrace_core::decode::PartialIdentity;
 use tillrace_core::envelope::Scope;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::RefusedEvent;
 use super::chunk::{Chunk, EvaluatedEvent};
 use super::rows::ParkedEvent;
 use super::worker::WorkerState;
-use super::{ParkedReason, RefusedEvent};
-use crate::batch_result::Backpressure;
+use crate::batch_result::{Backpressure, ParkedReason};
 use crate::loyalty::LoyaltyHash;
 use crate::problem::Reason;
 use crate::tenant::InvalidEvents;
@@ -69,13 +69,6 @@ impl Chunk<'_> {
                 return Some(EvaluatedEvent::Deferred(Backpressure::NameLimit(cap.named)));
             }
         };
-        // What was accepted before a rule was set is no new event.
-        let seed = pipeline.dedup_seed;
-        if let Some(hash) = refused.content_hash
-            && pipeline.dedup.is_durable(envelope_text.dedup_key(source.name(), hash, seed))
-        {
-            return Some(EvaluatedEvent::Known);
-        }
         let Some(permit) = tenant.parked_budget.reserve(text.len(), pipeline.parked_limit) else {
             return Some(EvaluatedEvent::Deferred(Backpressure::ParkedLimit));
         };
@@ -88,7 +81,8 @@ impl Chunk<'_> {
             content_hash: refused.content_hash,
             data_hash: xxh3_128(&text),
         };
-        let dedup_key = envelope_text.dedup_key(source.name(), parked.data_hash, seed);
+        let dedup_key =
+            envelope_text.dedup_key(source.name(), parked.data_hash, pipeline.dedup_seed);
         let draft = self.rows.parked(envelope_text, &parked, &text, source);
         Some(EvaluatedEvent::Good {
             draft,

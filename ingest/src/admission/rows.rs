@@ -233,29 +233,20 @@ impl<'a> RowWriter<'a> {
             id: Cow::Borrowed(&envelope_text.id),
             source: Cow::Borrowed(source.name()),
             event_type: Cow::Borrowed(""),
-            time: None,
             tenant: Cow::Borrowed(&tenant.settings.id),
             store: Cow::Borrowed(source.store()),
             terminal: Some(Cow::Borrowed(source.terminal())),
             epoch: source.epoch().map(Cow::Borrowed),
-            sequence: None,
-            event_id: None,
             business_date: (!envelope_text.date.is_empty())
                 .then_some(Cow::Borrowed(envelope_text.date.as_str())),
             received_time: Cow::Borrowed(self.received_time),
-            content_hash: None,
-            data_hash: None,
-            parked: None,
-            readmission: None,
-            transforms: None,
             scope: tenant.scope,
             policy_revision: Cow::Borrowed(&tenant.policy_revision),
-            flags: None,
             admission: Admission::Live,
             gateway: Cow::Borrowed(self.gateway),
             traceparent: self.context.traceparent.map(Cow::Borrowed),
-            source_verdict: None,
             data,
+            ..Envelope::default()
         }
     }
 

@@ -93,7 +93,7 @@ async fn a_date_that_numbers_a_ledger_must_be_readable() {
 }
 
 #[tokio::test]
-async fn what_was_accepted_before_a_rule_was_set_is_a_duplicate() {
+async fn what_a_rule_of_the_tenant_parks_has_the_hash_of_its_content() {
     let bench = parking(json!({"rules": {"line_count": "reject"}})).await;
     let text = event("7", 5).replace('{', r#"{"totals":{"line_count":3},"#);
     let answer = bench.post(KEY, &text).await;

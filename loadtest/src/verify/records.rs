@@ -38,7 +38,7 @@ impl Envelope<'_> {
                 | "tillrace.pos.parked"
                 | "tillrace.pos.release"
                 | "tillrace.pos.dismiss"
-                | "tillrace.pos.mapping"
+                | "tillrace.pos.readmit"
         )
     }
 }

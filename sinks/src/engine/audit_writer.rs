@@ -20,11 +20,6 @@ use crate::record::Record;
 
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-/// Most bytes handed to the producer at once, unless one row is larger: the smallest queue that the
-/// Kafka log accepts has room for them.
-const MAX_CHUNK_BYTES: usize = 1 << 20;
-/// Most rows handed to the producer at once, for the same reason.
-const MAX_CHUNK_ROWS: usize = 1_000;
 
 /// Writes the audit records and dead letters of one sink.
 pub(crate) struct AuditWriter {
@@ -112,30 +107,12 @@ impl AuditWriter {
     ) -> impl Future<Output = Result<(), AuditWriterError>> + Send + 'static {
         let producer = Arc::clone(&self.producer);
         async move {
-            for part in chunks(rows) {
+            for part in tillrace_log::chunks(rows) {
                 publish(&*producer, part).await?;
             }
             Ok(())
         }
     }
-}
-
-/// Splits rows into chunks that fit any producer's queue.
-fn chunks(rows: Vec<Row>) -> Vec<Vec<Row>> {
-    let mut chunks = Vec::new();
-    let (mut chunk, mut bytes) = (Vec::new(), 0);
-    for row in rows {
-        let weight = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
-        let full = bytes + weight > MAX_CHUNK_BYTES || chunk.len() == MAX_CHUNK_ROWS;
-        if full && !chunk.is_empty() {
-            chunks.push(std::mem::take(&mut chunk));
-            bytes = 0;
-        }
-        bytes += weight;
-        chunk.push(row);
-    }
-    chunks.push(chunk);
-    chunks
 }
 
 fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> Row {
@@ -230,20 +207,6 @@ mod tests {
         fn flush(&self, _: Duration) -> Result<(), LogError> {
             Ok(())
         }
-    }
-
-    #[test]
-    fn rows_are_handed_over_in_portions_and_in_order() {
-        let topic = Topic::new("t");
-        let value = vec![0; MAX_CHUNK_BYTES / 2];
-        let rows: Vec<Row> =
-            ["a", "b", "c", "d", "e"].map(|key| row(&topic, 0, key.into(), value.clone())).into();
-        let chunks = chunks(rows.clone());
-        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
-        assert_eq!(chunks.concat(), rows);
-        let small = vec![row(&topic, 0, "a".into(), Vec::new()); 2 * MAX_CHUNK_ROWS];
-        let chunks = super::chunks(small);
-        assert_eq!(chunks.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_CHUNK_ROWS; 2]);
     }
 
     #[tokio::test]

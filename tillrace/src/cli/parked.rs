@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{Consent, LogSource, Place};
-use crate::parked::ParkedError;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ParkedAction {
@@ -57,18 +56,11 @@ pub(crate) struct SelectedEvents {
 }
 
 impl SelectedEvents {
-    /// Checks that the operator says which events are meant.
-    ///
-    /// # Errors
-    /// When nothing is named.
-    pub(crate) fn check(&self) -> Result<(), ParkedError> {
+    /// Tells whether the operator says which events are meant.
+    pub(crate) fn names_any(&self) -> bool {
         let ParkedFilter { tenant, store, terminal, code } = &self.filter;
         let is_filtered = [tenant, store, terminal, code].iter().any(|name| name.is_some());
-        if self.all || is_filtered || !self.places.is_empty() {
-            Ok(())
-        } else {
-            Err(ParkedError::NothingNamed)
-        }
+        self.all || is_filtered || !self.places.is_empty()
     }
 }
 
@@ -105,7 +97,7 @@ pub(crate) struct ReadmitArgs {
     /// Most events a second.
     #[arg(long, default_value = "1000", value_name = "EVENTS")]
     pub(crate) rate: NonZeroU32,
-    /// Who orders it; stands beside the mapping on the journal. The default is the user, by name or by number.
+    /// Who orders it; stands in the order. The default is the user, by name or by number.
     #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
     pub(crate) operator: String,
     /// How long to wait until the aggregator has followed, on Kafka.

@@ -1,8 +1,7 @@
 //! The unsettled events on `pos.parked.v1`.
 //!
 //! The topic is compacted: the latest record of a key counts, and a tombstone says that the event is settled. A first pass over
-//! a partition keeps the keys of the unsettled ones and where they stand, a second passes on their texts one by one: a million
-//! take about 200 MB.
+//! a partition keeps the keys of the unsettled ones and where they stand, a second passes on their texts one by one.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tillrace_core::card;
 use tillrace_core::decode::Decoder;
-use tillrace_core::envelope::{Envelope, Readmission, TYPE_MAPPING, TYPE_PREFIX};
+use tillrace_core::envelope::{Envelope, Readmission, TYPE_PREFIX, TYPE_READMIT};
 use tillrace_core::mapping::Mapping;
 use tillrace_core::topics;
 use tillrace_log::{Offset, Partition, Producer, Row};
@@ -33,17 +33,18 @@ const EVENTS_AT_ONCE: usize = 500;
 const EXAMPLES: usize = 3;
 
 /// A mapping, and what readmitted events say of it.
+#[derive(Serialize)]
 struct NamedMapping {
     mapping: Mapping,
     digest: String,
 }
 
-/// The record of a mapping that mends events of a store.
+/// The order that stands before the events of a store.
 #[derive(Serialize)]
-struct MappingRecord<'a> {
-    digest: &'a str,
-    mapping: &'a Mapping,
+struct ReadmitOrder<'a> {
     operator: &'a str,
+    #[serde(flatten)]
+    mapping: Option<&'a NamedMapping>,
 }
 
 /// What becomes of the events.
@@ -58,12 +59,21 @@ struct Tally {
 /// Readmits what the operator names.
 pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
     control::hold(&args.operator, None)?;
-    args.selected.check()?;
+    if !args.selected.names_any() {
+        return Err(ParkedError::NothingNamed.into());
+    }
     let mapping = args.mapping.as_deref().map(read_mapping).transpose()?;
     let session = Session::open(&args.log, args.consent)?;
+    let (view, topics) = (session.view(), &session.topics);
+    let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
+    let mut found = Vec::new();
+    for partition in 0..view.partitions() {
+        found.push((partition, unsettled(view, topics, partition, &selection)?));
+    }
     if !args.consent.dry_run {
-        let question = "Readmit the events? Those that break no rule will count.";
-        if !confirm(question, args.consent.yes)? {
+        let events: usize = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
+        let question = format!("Readmit {events}? Those that break no rule will count.");
+        if !confirm(&question, args.consent.yes)? {
             return Ok(ExitCode::FAILURE);
         }
     }
@@ -77,11 +87,9 @@ pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
         stores: BTreeSet::new(),
         tally: Tally::default(),
     };
-    let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
     let mut decoder = Decoder::new();
-    for partition in 0..session.view().partitions() {
-        let found = unsettled(session.view(), &session.topics, partition, &selection)?;
-        each(session.view(), &session.topics, partition, &found, |envelope, offset| {
+    for (partition, unsettled) in found {
+        each(view, topics, partition, &unsettled, |envelope, offset| {
             writer.take(&mut decoder, envelope, Place { partition, offset })
         })?;
         writer.flush()?;
@@ -129,7 +137,7 @@ struct Writer<'a> {
     producer: Option<&'a dyn Producer>,
     mapping: Option<NamedMapping>,
     rows: Vec<Row>,
-    /// Keys of the stores whose journal has the mapping.
+    /// Keys of the stores whose journal has the order.
     stores: BTreeSet<String>,
     tally: Tally,
 }
@@ -185,7 +193,7 @@ impl Writer<'_> {
             say(&format!("{place}  is   {}", String::from_utf8_lossy(text)))?;
         }
         self.tally.readmitted += 1;
-        self.write_mapping(parked, place)?;
+        self.write_order(parked, place)?;
         self.add(parked, place, value)
     }
 
@@ -200,15 +208,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the mapping to the journal of a store, before its first event that it mends.
-    fn write_mapping(&mut self, parked: &Envelope<'_>, place: Place) -> anyhow::Result<()> {
-        let Some(NamedMapping { mapping, digest }) = &self.mapping else { return Ok(()) };
+    /// Writes the order to the journal of a store, before its first event.
+    fn write_order(&mut self, parked: &Envelope<'_>, place: Place) -> anyhow::Result<()> {
         let names = [&*parked.tenant, &*parked.store];
         if !self.stores.insert(topics::key(&names)) {
             return Ok(());
         }
-        let record = MappingRecord { digest, mapping, operator: &self.args.operator };
-        let value = control::record(TYPE_MAPPING, "tillrace-readmit", names, &record)?;
+        let order = ReadmitOrder { operator: &self.args.operator, mapping: self.mapping.as_ref() };
+        let value = control::record(TYPE_READMIT, "tillrace-readmit", names, &order)?;
         self.add(parked, place, value)
     }
 
@@ -227,7 +234,7 @@ impl Writer<'_> {
         let rows = std::mem::take(&mut self.rows);
         let (Some(producer), Some(first)) = (self.producer, rows.first()) else { return Ok(()) };
         let (partition, began) = (first.partition, Instant::now());
-        let offsets = control::publish(producer, &rows)?;
+        let offsets = control::publish(producer, rows)?;
         let due = Duration::from_secs(offsets.len() as u64) / self.args.rate.get();
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         self.tally.last.extend(offsets.last().map(|&offset| (partition, offset)));

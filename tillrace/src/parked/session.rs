@@ -123,7 +123,7 @@ impl Orders<'_> {
     fn flush(&mut self) -> anyhow::Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let partitions: Vec<Partition> = rows.iter().map(|row| row.partition).collect();
-        let offsets = control::publish(self.producer, &rows)?;
+        let offsets = control::publish(self.producer, rows)?;
         self.written += offsets.len();
         self.last.extend(partitions.into_iter().zip(offsets));
         Ok(())

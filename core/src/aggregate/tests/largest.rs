@@ -261,18 +261,12 @@ fn counted([tenant, name, till, sku]: [&str; 4], note: &str) -> Vec<u8> {
         business_date: Some("2026-11-27".into()),
         received_time: "2026-11-27T08:15:30.123456Z".into(),
         content_hash: Some(Decoder::new().decode(&data).unwrap().hash),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Wrapping(MAX_MODULUS),
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Flood,
         gateway: "gw".into(),
-        traceparent: None,
-        source_verdict: None,
         data: &data,
+        ..Envelope::default()
     };
     let mut value = Vec::new();
     envelope.write(&mut value);

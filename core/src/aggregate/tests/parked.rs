@@ -8,7 +8,7 @@ use tillrace_log::Offset;
 
 use super::super::VerdictTotals;
 use super::super::fixture::{DAY_MS, Rig, Sample};
-use crate::envelope::{Envelope, TYPE_DISMISS, TYPE_MAPPING};
+use crate::envelope::{Envelope, TYPE_DISMISS, TYPE_READMIT};
 
 fn totals(rig: &Rig) -> VerdictTotals {
     serde_json::from_value(rig.checkpoints()[0]["totals"].clone()).unwrap()
@@ -94,7 +94,7 @@ fn a_day_lacks_what_was_refused_until_an_operator_dismisses_it() {
     append(&rig, &parked, parked.control(TYPE_DISMISS, &dismiss(offset)));
     let refused = json!({"terminal": "a", "sequence": 2, "operator": "ada", "reason": "a test"});
     append(&rig, &parked, parked.control(TYPE_DISMISS, &refused));
-    append(&rig, &parked, parked.control(TYPE_MAPPING, &json!({"digest": "1", "mapping": {}})));
+    append(&rig, &parked, parked.control(TYPE_READMIT, &json!({"digest": "1", "mapping": {}})));
     rig.run();
     assert_eq!(day(&rig)["status"], "complete");
     assert_eq!((totals(&rig).control, rig.parked().len()), (4, 0));

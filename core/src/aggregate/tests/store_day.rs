@@ -46,24 +46,17 @@ fn accepted(text: &str) -> Vec<u8> {
         tenant: "demo".into(),
         store: STORE.into(),
         terminal: Some(of("terminal").into()),
-        epoch: None,
         sequence: event["sequence"].as_u64(),
         event_id: Some(of("event_id").into()),
         business_date: Some(of("business_date").into()),
         received_time: "2026-11-27T20:00:00.000Z".into(),
         content_hash: Some(decoded.hash),
-        data_hash: None,
-        parked: None,
-        readmission: None,
-        transforms: None,
         scope: Scope::Terminal,
         policy_revision: "1".into(),
-        flags: None,
         admission: Admission::Live,
         gateway: "gw".into(),
-        traceparent: None,
-        source_verdict: None,
         data: text.as_bytes(),
+        ..Envelope::default()
     }
     .write(&mut value);
     value
