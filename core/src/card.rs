@@ -12,6 +12,7 @@
 //! It does not search for card numbers in other digits than ASCII's, nor in spelled-out text.
 
 mod blind;
+mod digit_string;
 mod digits;
 mod issuer;
 mod mask;

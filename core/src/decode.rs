@@ -12,6 +12,7 @@
 //! Decoding is the first step of an event's path, in the gateway; the aggregator and sinks decode the journal with it again.
 
 mod details;
+mod event_fields;
 mod fast_path;
 mod fields;
 mod header;
@@ -32,8 +33,9 @@ use crate::content_hash::Fingerprint;
 use crate::event::{Event, EventBuffers};
 use fast_path::FastPath;
 
+pub use crate::reject_code::RejectCode;
 pub use fast_path::MemberIndex;
-pub use rejection::{PartialIdentity, RejectCode, Rejection};
+pub use rejection::{PartialIdentity, Rejection};
 
 /// Longest event, in bytes of its text.
 pub const MAX_EVENT_BYTES: usize = 256 * 1024;

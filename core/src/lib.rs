@@ -9,6 +9,8 @@ pub mod card;
 
 pub mod decode;
 
+mod reject_code;
+
 mod content_hash;
 
 pub mod event;

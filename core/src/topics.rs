@@ -54,6 +54,11 @@ impl Topics {
         self.named(&format!("{sink}.dead.v1"))
     }
 
+    /// Names the consumer group of a sink.
+    pub fn sink_group(&self, sink: &str) -> String {
+        self.group(&format!("deliver.{sink}"))
+    }
+
     /// Names a consumer group, or the transactional id of a role.
     pub fn group(&self, role: &str) -> String {
         prefixed(&self.namespace, &format!("tillrace.{role}"))

@@ -20,6 +20,7 @@ mod error;
 mod lines;
 mod metadata;
 mod producer;
+mod properties;
 mod queue;
 mod queue_budget;
 mod reader;

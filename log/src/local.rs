@@ -13,6 +13,7 @@
 
 mod blocks;
 mod catalog;
+mod commit;
 mod compaction;
 mod compression;
 mod consumer;
@@ -20,6 +21,7 @@ mod disk;
 mod errors;
 mod frame;
 mod groups;
+mod holder;
 pub mod identity;
 mod index;
 mod lines;
@@ -33,6 +35,7 @@ mod reader;
 mod recovery;
 mod remote;
 mod retention;
+mod run;
 mod scan;
 mod segment;
 mod settings;
@@ -53,13 +56,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus_client::registry::Registry;
 
 use self::catalog::Control;
+use self::commit::commit_whole;
 pub use self::compression::Compression;
 use self::consumer::LocalConsumer;
 use self::disk::RealDisk;
 pub use self::errors::{FileError, LocalFault};
 pub use self::groups::GroupReport;
+pub use self::holder::{Holder, Purpose};
 pub use self::lines::LINES;
-pub use self::lock::{Holder, Purpose};
 use self::open_log::OpenLog;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
@@ -135,11 +139,7 @@ impl LocalLog {
                 return Err(fault.refusing("remove a consumer group"));
             }
         }
-        open_log::commit_whole(
-            shared,
-            Vec::new(),
-            vec![Control::Remove { group: group.to_owned() }],
-        )
+        commit_whole(shared, Vec::new(), vec![Control::Remove { group: group.to_owned() }])
     }
 }
 
@@ -212,7 +212,7 @@ impl Log for LocalLog {
             }
         }
         if !controls.is_empty() {
-            open_log::commit_whole(shared, Vec::new(), controls)?;
+            commit_whole(shared, Vec::new(), controls)?;
         }
         // The log applies the settings it is given and syncs every commit: none can be weaker.
         Ok(Weaknesses::default())

@@ -13,8 +13,8 @@ use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::{Offset, Partition};
 
 use crate::failure::{ErrorChain, FailureCode};
+use crate::flow::BatchSettings;
 use crate::record::{Record, RecordError};
-use crate::settings;
 
 /// Longest wait that the engine accepts from a backend, whatever number it sends.
 pub(crate) const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
@@ -29,7 +29,7 @@ pub trait Connector: fmt::Debug + Send + Sync {
     fn ordering(&self) -> Ordering;
 
     /// Returns the limits of one call where the settings give none.
-    fn default_batch(&self) -> settings::BatchSettings;
+    fn default_batch(&self) -> BatchSettings;
 
     /// Returns the most records that one call can carry, whatever the settings say.
     fn max_records(&self) -> Option<usize> {

@@ -1,6 +1,5 @@
 //! The delivery role: any number of sinks, started and stopped together.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,13 +13,15 @@ use tillrace_log::explain;
 use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{self, Impact};
 use tillrace_log::setting::SettingErrors;
-use tillrace_log::{Log, LogError, Partition};
+use tillrace_log::{Log, LogError};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
-use crate::engine::{AuditWriterError, Conditions, DeliveryMetrics, Engine, SinkError, SinkSpec};
+use crate::engine::{
+    AuditWriterError, Conditions, DeliveryMetrics, Engine, SinkError, SinkHealth, SinkSpec,
+};
 use crate::erp::Erp;
 use crate::failure::ErrorChain;
 use crate::http::BackendError;
@@ -42,15 +43,6 @@ struct RunningSink {
     name: String,
     health: watch::Receiver<SinkHealth>,
     task: JoinHandle<()>,
-}
-
-/// The health of a sink.
-#[derive(Debug, Clone, Default)]
-pub struct SinkHealth {
-    /// Why it stopped, if it stopped by itself.
-    pub stopped: Option<Arc<SinkError>>,
-    /// Partitions that halted, and why; the others go on.
-    pub halted: BTreeMap<Partition, Arc<SinkError>>,
 }
 
 /// Why delivery cannot start.

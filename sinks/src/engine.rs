@@ -18,6 +18,7 @@ mod commit;
 mod conditions;
 mod dispatch;
 mod error;
+mod health;
 mod intake;
 mod key_queues;
 mod metrics;
@@ -48,6 +49,7 @@ pub(crate) use self::conditions::Conditions;
 pub use self::conditions::SINK_CONDITIONS;
 use self::conditions::{DRAIN_CUT, STALLED_AFTER};
 pub use self::error::SinkError;
+pub use self::health::SinkHealth;
 use self::key_queues::{BatchLimits, KeyQueues};
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::{GaugeValues, SinkMetrics};
@@ -57,10 +59,9 @@ use self::reader::{Epoch, Reader, ReaderEvent};
 use self::retry_policy::RetryPolicy;
 use self::stalls::Stalls;
 use crate::connector::{Connector, Ordering};
-use crate::delivery::SinkHealth;
 use crate::filter::Filter;
+use crate::flow::FlowSettings;
 use crate::record::SourceTopic;
-use crate::settings::FlowSettings;
 
 /// The specification of a sink.
 #[derive(Debug, Clone)]
@@ -143,7 +144,7 @@ impl Engine {
         let conditions = Conditions::new(&spec.name, dead.clone(), ordering, process.clone());
         let audit_writer =
             AuditWriter::new(&spec.name, topic.clone(), dead, topics.audit.clone(), producer);
-        let reader = Reader::start(log, &group(topics, &spec.name), topic.clone())?;
+        let reader = Reader::start(log, &topics.sink_group(&spec.name), topic.clone())?;
         let connector = &spec.connector;
         let batch = spec.flow.batch.unwrap_or_else(|| connector.default_batch());
         let limits = BatchLimits {
@@ -323,11 +324,6 @@ impl Engine {
             oldest_ms: oldest,
         });
     }
-}
-
-/// Names the consumer group of a sink.
-pub fn group(topics: &Topics, sink: &str) -> String {
-    topics.group(&format!("deliver.{sink}"))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tillrace_core::verify::{SinkUnderTest, verify};
 
 use crate::delivery::{Delivery, StartError};
-use crate::engine::{self, SinkSpec};
+use crate::engine::SinkSpec;
 
 /// How long a condition may take to come true before a test gives up.
 const TEST_TIMEOUT: Duration = Duration::from_mins(1);
@@ -111,13 +111,13 @@ impl Fixture {
     }
 
     pub(crate) fn committed(&self, sink: &str, topic: &Topic) -> Offset {
-        let group = engine::group(&self.topics, sink);
+        let group = self.topics.sink_group(sink);
         self.log.committed(&group, topic, 0).unwrap().map_or(0, |committed| committed.offset)
     }
 
     /// Check (d) of `verify` holds for a sink.
     pub(crate) fn assert_verified(&self, sink: &str, topic: &Topic) {
-        let group = engine::group(&self.topics, sink);
+        let group = self.topics.sink_group(sink);
         let under_test = SinkUnderTest {
             name: sink.to_owned(),
             topic: topic.clone(),

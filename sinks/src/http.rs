@@ -20,7 +20,7 @@ use tillrace_log::setting::{DurationText, Inspection, Secret};
 use crate::connector::{CallError, MAX_RETRY_AFTER, RecordOutcome};
 use crate::dead_letter::truncate;
 use crate::failure::FailureCode;
-use crate::settings::LONGEST_SETTING;
+use crate::flow::LONGEST_SETTING;
 
 /// The header that makes a repeated call the same call (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";

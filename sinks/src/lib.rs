@@ -12,6 +12,8 @@
 //! Deliberately absent: knowledge of ingest (the two meet at a topic), plug-ins (a connector is a
 //! module here), and any store beside the log.
 
+mod flow;
+
 pub mod settings;
 
 mod delivery;
@@ -49,6 +51,7 @@ pub mod simulate;
 #[cfg(test)]
 mod fixture;
 
-pub use delivery::{Delivery, SinkHealth, StartError};
+pub use delivery::{Delivery, StartError};
+pub use engine::SinkHealth;
 pub use probe::{ProbeError, probe};
 pub use settings::SinkSettings;

@@ -32,8 +32,9 @@ use crate::delivery::connect;
 use crate::engine::{AuditWriter, RateLimiter, wall_clock};
 use crate::failure::{ErrorChain, FailureCode};
 use crate::filter::Filter;
+use crate::flow::RetrySettings;
 use crate::record::{Record, RecordError, SourceTopic};
-use crate::settings::{RetrySettings, SinkSettings};
+use crate::settings::SinkSettings;
 
 /// The outcome of a letter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,7 +2,6 @@
 //!
 //! Settings of one connector are in its module. Each default is defined once, here or there.
 
-mod flow;
 mod target;
 
 use std::collections::{BTreeSet, HashSet};
@@ -11,14 +10,13 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use tillrace_log::setting::{Inspection, Secret, SettingErrors};
 
-pub(crate) use self::flow::LONGEST_SETTING;
-pub use self::flow::{
-    BatchSettings, BreakerSettings, CallRateSettings, FlowSettings, InFlightSettings,
-    RecordPosition, RetrySettings,
-};
 pub use self::target::Target;
 use crate::connector::Ordering;
 use crate::filter::Filter;
+pub use crate::flow::{
+    BatchSettings, BreakerSettings, CallRateSettings, FlowSettings, InFlightSettings,
+    RecordPosition, RetrySettings,
+};
 
 const LONGEST_NAME: usize = 40;
 

@@ -28,7 +28,7 @@ use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{
     Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
 };
-use tillrace_sinks::engine::{SinkSpec, group};
+use tillrace_sinks::engine::SinkSpec;
 use tillrace_sinks::filter::Filter;
 use tillrace_sinks::record::{Record, RecordError, SourceTopic};
 use tillrace_sinks::settings::{self, FlowSettings};
@@ -318,7 +318,7 @@ impl Stage {
 
     /// Tells whether the group has committed up to the end of the partition.
     fn is_done(&self, partition: Partition) -> bool {
-        let (group, topic) = (group(&self.topics, "erp"), &self.topics.transactions);
+        let (group, topic) = (self.topics.sink_group("erp"), &self.topics.transactions);
         let committed = self.log.committed(&group, topic, partition).unwrap();
         let end = self.log.bounds(topic, partition).unwrap().end;
         committed == Some(Committed { offset: end, metadata: format!("1;{end}") })
@@ -453,7 +453,7 @@ async fn a_partition_taken_away_with_calls_under_way_is_delivered_whole_and_in_o
     let sink = SinkUnderTest {
         name: "erp".into(),
         topic: stage.topics.transactions.clone(),
-        group: group(&stage.topics, "erp"),
+        group: stage.topics.sink_group("erp"),
         is_configured: true,
     };
     let report = verify(&*stage.log, &stage.topics, &[sink], 0, &mut |_| {}).unwrap();

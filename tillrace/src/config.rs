@@ -204,7 +204,7 @@ impl Settings {
         let under_test = |sink: &SinkSettings| SinkUnderTest {
             name: sink.name.clone(),
             topic: sink.to.source().topic(&topics).clone(),
-            group: tillrace_sinks::engine::group(&topics, &sink.name),
+            group: topics.sink_group(&sink.name),
             is_configured: true,
         };
         self.sinks.iter().map(under_test).collect()

@@ -42,7 +42,7 @@ pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::R
     for (name, topic) in verify::audited_sinks(view.as_ref(), &topics).context("read the audit")? {
         let topic = Topic::new(&topic);
         if !sinks.iter().any(|sink| sink.name == name && sink.topic == topic) {
-            let group = tillrace_sinks::engine::group(&topics, &name);
+            let group = topics.sink_group(&name);
             sinks.push(SinkUnderTest { name, topic, group, is_configured: false });
         }
     }

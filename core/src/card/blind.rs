@@ -4,7 +4,8 @@
 //! text, a retry after either has changed would be another event under the same number. So the hash covers texts in which
 //! *every* run that some table could mask is masked.
 
-use super::digits::{DigitString, Grouping, for_each_candidate};
+use super::digit_string::DigitString;
+use super::digits::{Grouping, for_each_candidate};
 use super::rules::{TextClass, is_exempt, whole_double};
 use super::{MASKED, MIN_DIGITS, MIN_INTEGER};
 

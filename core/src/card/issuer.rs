@@ -5,7 +5,7 @@
 //! Elo, Verve, Napas, `UzCard`, Humo, Borica, `UkrCard`, Bancontact, Meeza, mada, `ArCa`, Belkart). Left out are ranges that no till meets (UATP, and
 //! the withdrawn `InterPayment` and `InstaPayment`, which loyalty cards have since been given).
 
-use super::digits::DigitString;
+use super::digit_string::DigitString;
 
 struct IssuerRange {
     /// First digits, from and to, both included.
@@ -138,8 +138,13 @@ const fn pair_of(number: u64, digits: u32) -> u64 {
     number * 100 / 10_u64.pow(digits)
 }
 
+/// Tells whether a number is a card number: with a valid check digit, and of an issuer.
+pub(super) fn is_card(number: DigitString) -> bool {
+    number.has_check_digit() && is_issued(number)
+}
+
 /// Tells whether a number has the first digits and the length of some network's cards.
-pub(super) fn is_issued(number: DigitString) -> bool {
+fn is_issued(number: DigitString) -> bool {
     let lengths = LENGTHS.get(usize::try_from(number.prefix(2)).unwrap_or_default());
     if lengths.is_none_or(|lengths| lengths & 1 << number.digits == 0) {
         return false;

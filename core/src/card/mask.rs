@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::rules::{CardPolicy, CardRules, TextClass, is_authentication_name, is_identity_name};
-use crate::decode::RejectCode;
+use crate::reject_code::RejectCode;
 
 /// Deepest nesting followed; the decoder refuses more.
 const MAX_DEPTH: usize = 64;

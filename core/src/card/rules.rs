@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::digits::{Candidate, DigitString, Grouping, for_each_candidate};
+use super::digit_string::DigitString;
+use super::digits::{Candidate, Grouping, for_each_candidate};
+use super::issuer::is_card;
 use super::{MAX_DIGITS, MIN_DIGITS, MIN_INTEGER};
-use crate::decode::RejectCode;
+use crate::reject_code::RejectCode;
 
 /// The action for an event that contains a card number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
@@ -174,7 +176,7 @@ impl CardRules {
         let grouping = if class == TextClass::Free { Grouping::Any } else { Grouping::Printed };
         for_each_candidate(text, grouping, |candidate| {
             let track = Track::around(text, candidate);
-            if track.is_certain || (track.is_likely && candidate.number.is_card()) {
+            if track.is_certain || (track.is_likely && is_card(candidate.number)) {
                 visit(RejectCode::AuthenticationData, candidate);
             } else if self.is_card(candidate) {
                 visit(RejectCode::CardData, candidate);
@@ -187,7 +189,7 @@ impl CardRules {
         let is_exempt = |range: &ExemptRange| {
             range.contains(*number) || whole.is_some_and(|whole| range.contains(whole))
         };
-        number.is_card() && !self.exempt.iter().any(is_exempt)
+        is_card(*number) && !self.exempt.iter().any(is_exempt)
     }
 }
 

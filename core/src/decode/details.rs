@@ -1,9 +1,9 @@
 //! What few events say: reason, channel, drawer session, order, fiscal block, approvals, declared amounts.
 
-use super::fields::Fields;
-use super::header::{
+use super::event_fields::{
     APPROVALS, CHANNEL, DECLARATIONS, EventFields, FISCAL, ORDER, REASON, SESSION,
 };
+use super::fields::Fields;
 use super::json_pointer::JsonPointer;
 use super::kinds;
 use super::members::Element;

@@ -2,6 +2,11 @@
 
 use simd_json::Node;
 
+use super::event_fields::{
+    AMOUNT, ATTEMPT, BLIND, BUSINESS_DATE, CURRENCY, EPOCH, EVENT_ID, EventFields, KIND, LINES,
+    LOYALTY_ID, NAMES, OCCURRED_AT, OPERATOR_ID, PERSON, REASON, REFERENCE, SENT_AT, SEQUENCE,
+    STORE, TENANT, TENDERS, TERMINAL, TOTALS,
+};
 use super::fields::Fields;
 use super::json_pointer::JsonPointer;
 use super::kinds::{self, Presence};
@@ -15,68 +20,6 @@ use super::{
 use crate::card::{CardRules, TextClass};
 use crate::event::{Event, EventBuffers, Kind, Line, LineDetails, Reference};
 use crate::text::{Currency, Date, check_id};
-
-/// Members in the order of the schema, which is the order of checks and of the content hash.
-pub(super) const NAMES: [&str; 28] = [
-    "tenant",
-    "store",
-    "terminal",
-    "sequence",
-    "epoch",
-    "event_id",
-    "kind",
-    "occurred_at",
-    "business_date",
-    "currency",
-    "operator_id",
-    "loyalty_id",
-    "reference",
-    "blind",
-    "amount",
-    "lines",
-    "tenders",
-    "totals",
-    "sent_at",
-    "attempt",
-    "reason",
-    "channel",
-    "session",
-    "order",
-    "fiscal",
-    "approvals",
-    "declarations",
-    "person",
-];
-const TENANT: usize = 0;
-const STORE: usize = 1;
-const TERMINAL: usize = 2;
-const SEQUENCE: usize = 3;
-const EPOCH: usize = 4;
-const EVENT_ID: usize = 5;
-const KIND: usize = 6;
-const OCCURRED_AT: usize = 7;
-const BUSINESS_DATE: usize = 8;
-const CURRENCY: usize = 9;
-const OPERATOR_ID: usize = 10;
-const LOYALTY_ID: usize = 11;
-const REFERENCE: usize = 12;
-const BLIND: usize = 13;
-const AMOUNT: usize = 14;
-pub(super) const LINES: usize = 15;
-pub(super) const TENDERS: usize = 16;
-pub(super) const TOTALS: usize = 17;
-const SENT_AT: usize = 18;
-const ATTEMPT: usize = 19;
-pub(super) const REASON: usize = 20;
-pub(super) const CHANNEL: usize = 21;
-pub(super) const SESSION: usize = 22;
-pub(super) const ORDER: usize = 23;
-pub(super) const FISCAL: usize = 24;
-pub(super) const APPROVALS: usize = 25;
-pub(super) const DECLARATIONS: usize = 26;
-pub(super) const PERSON: usize = 27;
-
-pub(super) type EventFields<'r, 's, 'd, E> = Fields<'r, 's, 'd, E, { NAMES.len() }>;
 
 /// Reads the event that a tape holds.
 pub(super) fn event<'d>(

@@ -15,15 +15,15 @@ use tillrace_core::envelope::{Admission, Scope};
 use tillrace_core::event::Event;
 use tillrace_core::token_bucket::RateExceeded;
 
-use super::outcomes::OutcomeCollector;
-use super::rows::{RowDraft, RowWriter};
+use super::outcomes::{EvaluatedEvent, OutcomeCollector};
+use super::rows::RowWriter;
 use super::source_cache::{CachedSource, SourceCache};
 use super::worker::{EnvelopeText, WorkerState};
 use super::{
     AdmissionPipeline, ChunkContext, DurableOutcome, EvaluatedChunk, EventOutcome, FallbackRow,
     RefusedEvent,
 };
-use crate::batch_result::{Backpressure, ParkedReason};
+use crate::batch_result::Backpressure;
 use crate::dedup_cache::{DedupKey, DedupState};
 use crate::loyalty::LoyaltyHash;
 use crate::problem::Reason;
@@ -48,28 +48,6 @@ pub(super) struct Chunk<'a> {
     events: Vec<EvaluatedEvent>,
     /// Backpressure for flood events, once it was determined.
     flood_backpressure: OnceCell<Option<Backpressure>>,
-}
-
-/// An event that was evaluated by itself.
-pub(super) enum EvaluatedEvent {
-    /// To be published, unless it is a duplicate or over a rate limit; perhaps parked.
-    Good {
-        draft: RowDraft,
-        dedup_key: DedupKey,
-        store: Option<u32>,
-        is_flood: bool,
-        parked: Option<ParkedReason>,
-    },
-    /// Refused for good, unless over a rate limit: a record for people, and a marker for the ledger if the
-    /// event's ledger and number are known.
-    Bad {
-        record: RowDraft,
-        marker: Option<RowDraft>,
-        store: Option<u32>,
-        on_durable: DurableOutcome,
-    },
-    /// Deferred, because live events go first or its name is over a cap.
-    Deferred(Backpressure),
 }
 
 impl<'a> Chunk<'a> {

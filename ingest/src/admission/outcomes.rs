@@ -2,15 +2,36 @@
 
 use tillrace_core::token_bucket::RateExceeded;
 
-use super::chunk::EvaluatedEvent;
 use super::rows::RowDraft;
 use super::{ChunkContext, DurableOutcome, EventOutcome};
-use crate::batch_result::Backpressure;
+use crate::batch_result::{Backpressure, ParkedReason};
 use crate::dedup_cache::{DedupKey, DedupState};
 use crate::publish::DedupClaims;
 use crate::rate_limits::Cost;
 use crate::split::Piece;
 use crate::tenant::refund_of;
+
+/// An event that was evaluated by itself.
+pub(super) enum EvaluatedEvent {
+    /// To be published, unless it is a duplicate or over a rate limit; perhaps parked.
+    Good {
+        draft: RowDraft,
+        dedup_key: DedupKey,
+        store: Option<u32>,
+        is_flood: bool,
+        parked: Option<ParkedReason>,
+    },
+    /// Refused for good, unless over a rate limit: a record for people, and a marker for the ledger if the
+    /// event's ledger and number are known.
+    Bad {
+        record: RowDraft,
+        marker: Option<RowDraft>,
+        store: Option<u32>,
+        on_durable: DurableOutcome,
+    },
+    /// Deferred, because live events go first or its name is over a cap.
+    Deferred(Backpressure),
+}
 
 /// Collects the outcomes of a chunk's events.
 #[derive(Default)]

@@ -12,7 +12,8 @@ use tillrace_core::envelope::Scope;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::RefusedEvent;
-use super::chunk::{Chunk, EvaluatedEvent};
+use super::chunk::Chunk;
+use super::outcomes::EvaluatedEvent;
 use super::rows::ParkedEvent;
 use super::worker::WorkerState;
 use crate::batch_result::{Backpressure, ParkedReason};

@@ -9,7 +9,7 @@ use bytesize::ByteSize;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::client::{Refusal, refusal, reserved};
+use super::properties::{Refusal, refusal, reserved};
 use crate::Partition;
 use crate::setting::{DurationText, Inspection, Secret, SettingErrors, SizeText};
 

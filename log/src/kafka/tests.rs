@@ -11,10 +11,11 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::client::{
-    Isolation, asking, asking_for, create, joining, producing, reading, reserved, transacting,
+    Isolation, asking, asking_for, create, joining, producing, reading, transacting,
     transactional_id,
 };
 use super::diagnostics::Diagnostics;
+use super::properties::reserved;
 use super::*;
 use crate::{Cleanup, Entry, Full, Polled, Position, Row};
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Control;
+use super::commit::commit_whole;
 use super::errors::LocalFault;
 use super::frame::Lane;
-use super::open_log::{OpenLog, commit_whole};
+use super::open_log::OpenLog;
 use super::reader::{LocalReader, deadline};
 use super::signal::Signal;
 use crate::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytesize::ByteSize;
 use rustix::io::Errno;
 
-use super::lock::Holder;
+use super::holder::Holder;
 use crate::explain;
 use crate::explain::{Explained, Explanation};
 use crate::setting::SettingErrors;

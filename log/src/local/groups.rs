@@ -111,7 +111,11 @@ pub(super) fn watch(shared: &Arc<Shared>, known: &mut HashSet<(String, Topic)>) 
             return;
         }
     };
-    shared.metrics.show_groups(&reports, (shared.clock)());
+    let now_ms = (shared.clock)();
+    shared.metrics.show_groups(reports.iter().map(|report| {
+        let age_ms = report.oldest_unread_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest));
+        (report.group.clone(), report.topic.to_string(), age_ms / 1_000)
+    }));
     known.retain(|(group, topic)| {
         reports.iter().any(|one| one.stalled && one.group == *group && one.topic == *topic)
     });

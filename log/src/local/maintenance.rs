@@ -17,8 +17,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::catalog::Control;
+use super::commit::commit_whole;
 use super::groups;
-use super::open_log;
 use super::segment::RunListing;
 use super::state::Shared;
 use super::{compaction, retention, space};
@@ -111,7 +111,7 @@ fn drop_oldest(shared: &Arc<Shared>) -> Result<(), LogError> {
         return Ok(());
     }
     let control = Control::Beginning { segment: beginning };
-    open_log::commit_whole(shared, Vec::new(), vec![control])?;
+    commit_whole(shared, Vec::new(), vec![control])?;
     let names: Vec<_> = dropped.iter().map(|segment| segment.name).collect();
     shared.replace(&names, None);
     for segment in &dropped {

@@ -1,6 +1,7 @@
 //! What the log tells of itself in figures.
 
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -8,9 +9,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
-
-use super::groups::GroupReport;
-use super::space::Outlook;
 
 /// A group on a topic; both come from the configuration, so they are few.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,19 +86,17 @@ impl Metrics {
     }
 
     /// Shows how long the disk lasts.
-    pub(super) fn show_disk(&self, outlook: &Outlook) {
-        self.available_bytes.set(i64::try_from(outlook.available_bytes).unwrap_or(i64::MAX));
-        self.seconds_left.set(outlook.left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
+    pub(super) fn show_disk(&self, available_bytes: u64, left: Option<Duration>) {
+        self.available_bytes.set(i64::try_from(available_bytes).unwrap_or(i64::MAX));
+        self.seconds_left.set(left.map_or(f64::INFINITY, |left| left.as_secs_f64()));
     }
 
-    /// Shows how old the oldest unread record of each group is; groups that are gone leave.
-    pub(super) fn show_groups(&self, reports: &[GroupReport], now_ms: i64) {
+    /// Shows how old the oldest unread record of each group on each topic is, in seconds; groups that are gone leave.
+    pub(super) fn show_groups(&self, groups: impl Iterator<Item = (String, String, i64)>) {
         self.unread_seconds.clear();
-        for report in reports {
-            let (group, topic) = (report.group.clone(), report.topic.to_string());
-            let age_ms = report.oldest_unread_ms.map_or(0, |oldest| now_ms.saturating_sub(oldest));
+        for (group, topic, unread_seconds) in groups {
             let labels = GroupLabels { group, topic };
-            self.unread_seconds.get_or_create(&labels).set(age_ms / 1_000);
+            self.unread_seconds.get_or_create(&labels).set(unread_seconds);
         }
     }
 }

@@ -12,20 +12,18 @@ use crossbeam::channel::bounded;
 use parking_lot::{Mutex, RwLock};
 
 use super::blocks::BlockCache;
-use super::catalog::Control;
 use super::disk::Disk;
 use super::errors::{LocalFault, unavailable};
-use super::frame::FRAME_OVERHEAD;
 use super::lines;
 use super::maintenance;
 use super::metrics::Metrics;
-use super::queue::{Done, Queue, Submission};
+use super::queue::Queue;
 use super::recovery;
 use super::settings::LocalTuning;
 use super::signal::Signal;
 use super::state::{Clock, Shared};
 use super::writer::{self, Writer};
-use crate::{LogError, Partition, Row, Topic};
+use crate::{LogError, Partition, Topic};
 
 /// Acknowledgements on their way; past it the writer waits for the callbacks.
 const ACKNOWLEDGEMENTS: usize = 1_024;
@@ -163,22 +161,4 @@ impl Drop for OpenLog {
             }
         }
     }
-}
-
-/// Writes rows and controls in one frame and waits until it is durable.
-pub(super) fn commit_whole(
-    shared: &Shared,
-    rows: Vec<Row>,
-    controls: Vec<Control>,
-) -> Result<(), LogError> {
-    let (done, outcome) = bounded(1);
-    let submission = Submission { rows, controls, done: Done::Whole(done) };
-    let (bytes, limit) = (submission.cost(), shared.tuning.frame_limit());
-    if bytes > limit.saturating_sub(FRAME_OVERHEAD) {
-        return Err(LogError::TooLarge { bytes, limit });
-    }
-    if shared.queue.push(submission).is_err() {
-        return Err(shared.ended("commit"));
-    }
-    outcome.recv().unwrap_or_else(|_| Err(shared.ended("commit")))
 }

@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::disk::{Disk, DiskFile};
 use super::frame::{Lane, Records, Salt, Unpacked, parse_block};
-use super::index::Run;
 use super::open_log::OpenLog;
+use super::run::Run;
 use super::segment::{self, NOT_IN_BLOCK, Segment, SegmentName};
 use super::signal::Signal;
 use super::state::RecordLocation;

@@ -2,7 +2,8 @@
 
 use super::disk::Disk;
 use super::frame::{Frame, FrameKind, Records, Salt, SectionKind, parse_frame};
-use super::index::{Index, Run};
+use super::index::Index;
+use super::run::Run;
 use super::segment::{self, SegmentName};
 use crate::LogError;
 

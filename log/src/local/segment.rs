@@ -14,7 +14,8 @@ use bytes::Bytes;
 use super::disk::{Disk, DiskFile};
 use super::errors::{LocalFault, unavailable};
 use super::frame::{self, Lane, Salt, SectionHead, Unpacked};
-use super::index::{self, Index, LaneSummary, Run};
+use super::index::{self, Index, LaneSummary};
+use super::run::Run;
 use super::wire::Fields;
 use crate::LogError;
 

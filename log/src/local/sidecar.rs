@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::frame::Lane;
-use super::index::{Index, LaneRuns, Run};
+use super::index::{Index, LaneRuns};
 use super::lines;
+use super::run::Run;
 use super::scan;
 use super::segment::{RunListing, Segment};
 use super::state::Shared;

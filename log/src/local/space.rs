@@ -241,7 +241,7 @@ pub(super) fn watch(shared: &Arc<Shared>) {
     let room = look(shared);
     let Ok(available) = shared.disk.available() else { return };
     let outlook = Outlook::of(shared, available);
-    shared.metrics.show_disk(&outlook);
+    shared.metrics.show_disk(outlook.available_bytes, outlook.left);
     let reserve = shared.tuning.reserve_bytes.as_u64();
     let short = outlook.left.is_some_and(|left| left < ALARM);
     let filling = short || available < reserve.saturating_mul(2);

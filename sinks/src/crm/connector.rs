@@ -11,9 +11,9 @@ use super::settings::{PointsRule, PointsSettings};
 use crate::connector::{
     Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
 };
+use crate::flow::BatchSettings;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, RecordError, Transaction};
-use crate::settings;
 
 /// Kinds of event that earn or take back points.
 const EARNING_KINDS: &[Kind] = TRADE;
@@ -40,12 +40,8 @@ impl Connector for CrmPoints {
         Ordering::Key
     }
 
-    fn default_batch(&self) -> settings::BatchSettings {
-        settings::BatchSettings {
-            max_records: 1,
-            max_bytes: ByteSize::mib(1),
-            linger: Duration::ZERO,
-        }
+    fn default_batch(&self) -> BatchSettings {
+        BatchSettings { max_records: 1, max_bytes: ByteSize::mib(1), linger: Duration::ZERO }
     }
 
     fn max_records(&self) -> Option<usize> {

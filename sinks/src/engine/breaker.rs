@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::settings::BreakerSettings;
+use crate::flow::BreakerSettings;
 
 /// Guards one backend.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use crate::connector::Ordering;
 use crate::dead_letter::{DeadLetterCause, DeadLetterReason};
 use crate::engine::call::wall_clock;
 use crate::failure::ErrorChain;
+use crate::flow::RecordPosition;
 use crate::record::{Record, RecordError};
-use crate::settings::RecordPosition;
 
 /// Where a record goes.
 enum RecordRoute {

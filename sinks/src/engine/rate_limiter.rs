@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::connector::MAX_RETRY_AFTER;
-use crate::settings::CallRateSettings;
+use crate::flow::CallRateSettings;
 
 /// Limits the rate of calls of one sink.
 #[derive(Debug)]

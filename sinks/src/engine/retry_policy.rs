@@ -10,7 +10,7 @@ use rand::{Rng, RngExt as _};
 use tokio::time::Instant;
 
 use crate::connector::MAX_RETRY_AFTER;
-use crate::settings::RetrySettings;
+use crate::flow::RetrySettings;
 
 /// The retry state of a failing key.
 #[derive(Debug, Clone, PartialEq, Eq)]

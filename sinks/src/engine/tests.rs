@@ -317,7 +317,7 @@ async fn after_a_crash_only_what_the_commit_does_not_know_is_sent_again() {
     });
     let spec = spec(&backend, quick());
     let delivery = fixture.start(&spec).await;
-    let (group, topic) = (group(&fixture.topics, "erp"), &fixture.topics.transactions);
+    let (group, topic) = (fixture.topics.sink_group("erp"), &fixture.topics.transactions);
     until("what is above the stuck record is committed as a run", || {
         let committed = fixture.log.committed(&group, topic, 0).unwrap();
         committed.is_some_and(|position| position.offset == 0 && position.metadata == "1;31;1+30")
@@ -392,7 +392,7 @@ async fn a_halted_partition_takes_no_room_from_others() {
 async fn a_position_that_the_log_does_not_hold_stops_the_sink_with_the_range() {
     let fixture = Fixture::new(1, &["erp"]);
     let topic = &fixture.topics.transactions;
-    let group = group(&fixture.topics, "erp");
+    let group = fixture.topics.sink_group("erp");
     {
         let mut consumer = fixture.log.consumer(&group, topic).unwrap();
         consumer.poll(1, millis(10)).unwrap();
@@ -414,7 +414,7 @@ async fn the_first_position_is_committed_before_anything_is_read() {
     let fixture = Fixture::new(1, &["erp"]);
     let backend = Scripted::new(all_well);
     let delivery = fixture.start(&spec(&backend, quick())).await;
-    let group = group(&fixture.topics, "erp");
+    let group = fixture.topics.sink_group("erp");
     let committed = || fixture.log.committed(&group, &fixture.topics.transactions, 0).unwrap();
     until("the position stands", || committed().is_some()).await;
     assert_eq!(committed().unwrap().offset, 0);

@@ -13,9 +13,9 @@ use crate::connector::{
     CallError, Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
 };
 use crate::failure::FailureCode;
+use crate::flow::BatchSettings;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, RecordError, Transaction};
-use crate::settings;
 
 /// Kinds of event that are sales documents.
 const DOCUMENT_KINDS: &[Kind] = TRADE;
@@ -108,8 +108,8 @@ impl Connector for Erp {
         Ordering::Key
     }
 
-    fn default_batch(&self) -> settings::BatchSettings {
-        settings::BatchSettings {
+    fn default_batch(&self) -> BatchSettings {
+        BatchSettings {
             max_records: 200,
             max_bytes: ByteSize::mib(1),
             linger: Duration::from_millis(100),

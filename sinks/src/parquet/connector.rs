@@ -25,10 +25,9 @@ use crate::blocking;
 use crate::connector::{
     CallError, Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
 };
-use crate::engine::group;
 use crate::failure::{ErrorChain, FailureCode};
+use crate::flow::BatchSettings;
 use crate::record::{Record, RecordError, SourceTopic};
-use crate::settings;
 
 /// How long a start waits for the owner of the location.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,7 +96,7 @@ impl ParquetFiles {
             store: FileStore::open(settings, topic.as_str())?,
             log,
             sink: sink.to_owned(),
-            group: group(topics, sink),
+            group: topics.sink_group(sink),
             is_owner: AtomicBool::new(false),
             topic,
             state: topics.state.clone(),
@@ -130,8 +129,8 @@ impl Connector for ParquetFiles {
         Ordering::Partition
     }
 
-    fn default_batch(&self) -> settings::BatchSettings {
-        settings::BatchSettings {
+    fn default_batch(&self) -> BatchSettings {
+        BatchSettings {
             max_records: 50_000,
             max_bytes: ByteSize::mib(64),
             linger: Duration::from_mins(1),

@@ -14,7 +14,7 @@ use tillrace_log::{Committed, Position};
 
 use super::*;
 use crate::connector::{CallError, Connector as _, DeliveryBatch, RecordOutcome};
-use crate::engine::{SinkSpec, group};
+use crate::engine::SinkSpec;
 use crate::failure::FailureCode;
 use crate::filter::Filter;
 use crate::fixture::{Fixture, envelope, until};
@@ -220,7 +220,7 @@ async fn nothing_is_published_below_the_committed_offset() {
     let fixture = fixture();
     append_deltas(&fixture, 0..20);
     {
-        let group = group(&fixture.topics, SINK);
+        let group = fixture.topics.sink_group(SINK);
         let mut consumer = fixture.log.consumer(&group, &fixture.topics.deltas).unwrap();
         consumer.poll(1, Duration::from_millis(1)).unwrap();
         let committed = Committed { offset: 15, metadata: String::new() };

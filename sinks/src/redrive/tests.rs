@@ -9,7 +9,6 @@ use tillrace_log::Offset;
 
 use super::*;
 use crate::Delivery;
-use crate::engine::group;
 use crate::fixture::{Fixture, assert_valid, until};
 use crate::simulate::{Faults, SimulatedBackend};
 
@@ -82,7 +81,7 @@ fn recounted(fixture: &Fixture) -> (u64, u64, u64) {
     let sink = SinkUnderTest {
         name: "erp".into(),
         topic: fixture.topics.transactions.clone(),
-        group: group(&fixture.topics, "erp"),
+        group: fixture.topics.sink_group("erp"),
         is_configured: true,
     };
     let report = verify(&*fixture.log, &fixture.topics, &[sink], 0, &mut |_| {}).unwrap();

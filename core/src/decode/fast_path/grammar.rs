@@ -2,7 +2,7 @@
 
 use MemberType::{Flag, Integer, List, Object, Open, Text};
 
-use crate::decode::{details, header, line, parts};
+use crate::decode::{details, event_fields, line, parts};
 
 /// The type of a member that is not null.
 #[derive(Debug, Clone, Copy)]
@@ -164,7 +164,7 @@ static DECLARATION: Grammar = Grammar {
 /// The event itself.
 pub(super) static EVENT: Grammar = Grammar {
     first_state: 170,
-    names: &header::NAMES,
+    names: &event_fields::NAMES,
     types: &[
         Text,
         Text,

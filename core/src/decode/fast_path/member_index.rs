@@ -3,7 +3,7 @@
 use super::field_table::{Frame, FrameFields};
 use crate::decode::json_pointer::JsonPointer;
 use crate::decode::members::{Element, Members};
-use crate::decode::{header, line, parts};
+use crate::decode::{event_fields, line, parts};
 
 /// The members of an event by their offsets in its text; none is read yet.
 ///
@@ -17,20 +17,20 @@ pub struct MemberIndex<'d> {
 impl MemberIndex<'_> {
     /// Reads each member that every sale has: adds up the lengths of the texts, and the integers.
     pub fn sum(&self) -> u64 {
-        let Ok(event) = self.event.open(&header::NAMES, &JsonPointer::ROOT) else { return 0 };
+        let Ok(event) = self.event.open(&event_fields::NAMES, &JsonPointer::ROOT) else { return 0 };
         // The identity up to the currency; line, type, SKU, GTIN, quantity, unit price and amount; a tender but its token.
         let mut sum = add_up(&event, [1, 2, 5, 6, 7, 8, 9]) + integer(&event, 3);
-        for line in event.list(header::LINES).ok().flatten().into_iter().flatten() {
+        for line in event.list(event_fields::LINES).ok().flatten().into_iter().flatten() {
             let Ok(line) = line.open(&line::NAMES, &JsonPointer::ROOT) else { continue };
             sum += add_up(&line, [1, 2, 3, 5, 9, 10]) + integer(&line, 0);
         }
-        for tender in event.list(header::TENDERS).ok().flatten().into_iter().flatten() {
+        for tender in event.list(event_fields::TENDERS).ok().flatten().into_iter().flatten() {
             let Ok(tender) = tender.open(&parts::TENDER_NAMES, &JsonPointer::ROOT) else {
                 continue;
             };
             sum += add_up(&tender, [0, 1, 3]);
         }
-        if let Ok(Some(totals)) = event.object(header::TOTALS)
+        if let Ok(Some(totals)) = event.object(event_fields::TOTALS)
             && let Ok(totals) = totals.open(&parts::TOTALS_NAMES, &JsonPointer::ROOT)
         {
             sum += add_up(&totals, [3]) + integer(&totals, 4);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::local::frame::{Lane, Records};
-use crate::local::index::Run;
+use crate::local::run::Run;
 use crate::local::segment::{self, Segment};
 use crate::local::state::Shared;
 use crate::{LogError, Offset};

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::Offset;
 use crate::local::compression::{Compression, Compressor};
-use crate::local::index::Run;
+use crate::local::run::Run;
 use crate::local::wire::put_varint;
 
 /// Most that a record or copy has beside key and value: five varints.

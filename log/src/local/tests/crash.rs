@@ -14,9 +14,10 @@ use bytesize::ByteSize;
 use proptest::prelude::*;
 
 use super::super::catalog::Control;
+use super::super::commit::commit_whole;
 use super::super::frame::Lane;
 use super::super::maintenance;
-use super::super::open_log::{OpenLog, commit_whole};
+use super::super::open_log::OpenLog;
 use super::super::reader::LocalReader;
 use super::super::settings::LocalTuning;
 use super::noise;
