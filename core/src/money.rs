@@ -148,7 +148,7 @@ pub struct MoneyEffect {
 
 /// Returns what an event adds to the sums of its day.
 pub fn effect(event: &Event<'_>) -> MoneyEffect {
-    let sign = i128::from(sign(event.kind));
+    let sign = sign(event.kind);
     let mut effect = MoneyEffect::default();
     if sign == 0 {
         return effect;
@@ -172,10 +172,10 @@ pub fn effect(event: &Event<'_>) -> MoneyEffect {
 
 impl MoneyEffect {
     #[inline]
-    fn add_line(&mut self, kind: Kind, line: &Line<'_>, sign: i128) {
+    fn add_line(&mut self, kind: Kind, line: &Line<'_>, sign: i64) {
         let Some(counts_as) = counts_as(kind, line.class) else { return };
         let is_return = line.line_type == LineType::Return;
-        let amount = sign * i128::from(line.amount.unwrap_or(0));
+        let amount = i128::from(sign * line.amount.unwrap_or(0));
         let direction = if is_return { -sign } else { sign };
         let side = match (counts_as, is_return) {
             (MoneyKind::Sales, false) => &mut self.sales,
@@ -198,20 +198,20 @@ impl MoneyEffect {
     }
 
     #[inline]
-    fn add_deductions(&mut self, line: &Line<'_>, direction: i128) {
-        self.discounts += direction * i128::from(line.discount);
-        let taxes = i128::from(line.tax_exclusive) + i128::from(line.tax_inclusive);
-        self.taxes += direction * taxes;
+    fn add_deductions(&mut self, line: &Line<'_>, direction: i64) {
+        self.discounts += i128::from(direction * line.discount);
+        self.taxes +=
+            i128::from(direction * line.tax_exclusive) + i128::from(direction * line.tax_inclusive);
     }
 
     #[inline]
-    fn add_tender(&mut self, tender: &Tender<'_>, sign: i128) {
+    fn add_tender(&mut self, tender: &Tender<'_>, sign: i64) {
         let amount = i128::from(tender.amount);
         if is_rounding(tender) {
             self.rounding -= amount;
         } else if is_liability(tender) {
             // Paid with, it redeems; paid out, it issues. In a post-void either is taken back.
-            if sign * amount > 0 {
+            if sign * tender.amount > 0 {
                 self.liabilities_redeemed += amount;
             } else {
                 self.liabilities_issued -= amount;
