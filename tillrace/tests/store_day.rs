@@ -36,9 +36,9 @@ enum Death {
     Flushing(u64),
 }
 
-/// Deaths of one process after the other; a seed shuffles them. A flush takes about a millisecond on the local log and ten on Kafka, so
-/// that some die before it, some in it and some behind it.
-const DEATHS: [Death; 10] = [
+/// Deaths of one process after the other; a seed shuffles them. A flush takes about a millisecond on the local log and some tens on
+/// Kafka, so that some die before it, some in it and some behind it.
+const DEATHS: [Death; 11] = [
     Death::Unflushed,
     Death::Unflushed,
     Death::Unanswered(0),
@@ -49,6 +49,7 @@ const DEATHS: [Death; 10] = [
     Death::Flushing(1_000),
     Death::Flushing(4_000),
     Death::Flushing(12_000),
+    Death::Flushing(40_000),
 ];
 
 impl Death {
