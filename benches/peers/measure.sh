@@ -11,7 +11,7 @@ home=$repository/target/peers/$comparison
 results=$home/results
 # Of this run only: another may be on its way.
 cluster=peers-$comparison-$$
-bin=${CARGO_TARGET_DIR:-$repository/target}/release
+bin=${CARGO_TARGET_DIR:-$repository/target}/dist
 
 fail() { echo "benches/peers/$comparison: $*" >&2; exit 1; }
 say() { printf '== %s\n' "$*" >&2; }
@@ -43,7 +43,7 @@ clean_up() {
 
 build_tillrace() {
     say "building Tillrace"
-    cargo build --release --locked --quiet --workspace --bins >&2
+    cargo build --profile dist --locked --quiet --workspace --bins >&2
 }
 
 # Sets `brokers`, and `jars`, which hold Kafka's own tools.

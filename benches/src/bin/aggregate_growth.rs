@@ -5,7 +5,7 @@
 //! makes the events. In the feed `once` a key rarely comes again within a flush, so that nearly every
 //! line of every event becomes a delta; in `hot` all events fall into one window.
 //!
-//!     cargo run --release -p tillrace-benches --bin aggregate_growth
+//!     cargo run --profile dist -p tillrace-benches --bin aggregate_growth
 
 #![expect(clippy::print_stdout, reason = "the tables are what it is for")]
 

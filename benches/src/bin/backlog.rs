@@ -1,7 +1,7 @@
 //! A backlog of a day, drained in bounded memory: fills `pos.events`, then runs the aggregator until it has caught up.
 //!
-//!     cargo run --release -p tillrace-benches --bin backlog -- local DIR [EVENTS]
-//!     cargo run --release -p tillrace-benches --bin backlog -- kafka BROKERS [EVENTS]
+//!     cargo run --profile dist -p tillrace-benches --bin backlog -- local DIR [EVENTS]
+//!     cargo run --profile dist -p tillrace-benches --bin backlog -- kafka BROKERS [EVENTS]
 //!
 //! The events are sales of two lines by 100 stores with 8 terminals each and 50 articles, their times spread evenly over
 //! one day. The drain is a process of its own, so that its peak memory is the aggregator's. It fails if one event is

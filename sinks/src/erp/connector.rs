@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use tillrace_core::event::Kind;
-use tillrace_core::money::TRADE;
+use tillrace_core::money;
 
 use super::body::{self, BatchReply, Item};
 use super::settings::{ErpSettings, Form};
@@ -16,9 +16,6 @@ use crate::failure::FailureCode;
 use crate::flow::BatchSettings;
 use crate::http::{Backend, BackendError};
 use crate::record::{Record, RecordError, Transaction};
-
-/// Kinds of event that are sales documents.
-const DOCUMENT_KINDS: &[Kind] = TRADE;
 
 /// Posts documents or stock movements to an ERP.
 #[derive(Debug)]
@@ -122,7 +119,7 @@ impl Connector for Erp {
 
     fn accepts(&self, record: &Record) -> Result<bool, RecordError> {
         match self.content {
-            Content::Documents => Ok(DOCUMENT_KINDS.contains(&Transaction::read(record)?.kind)),
+            Content::Documents => Ok(is_document(Transaction::read(record)?.kind)),
             Content::Movements => Ok(true),
         }
     }
@@ -145,4 +142,10 @@ impl Connector for Erp {
             Ok(answer)
         })
     }
+}
+
+/// Tells whether events of a kind are documents: those whose amounts count in the store-day, so that what an ERP books from all
+/// documents of a day comes to that day's totals.
+fn is_document(kind: Kind) -> bool {
+    money::sign(kind) != 0
 }

@@ -22,6 +22,9 @@ const ZSTD_LEVEL: i32 = 3;
 /// Records whose columns are held in memory at once.
 pub(super) const SLICE_RECORDS: usize = 1_000;
 
+/// Version of the columns that is written. A version adds columns behind those of the one before, which stay as they are.
+pub(super) const COLUMNS_VERSION: u32 = 2;
+
 /// Why a file cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
@@ -127,6 +130,23 @@ pub(super) fn rows(
         SourceTopic::Deltas => deltas::columns(topic, number, records),
     };
     Ok((batch(columns)?, skipped))
+}
+
+/// Converts records to the columns that a version had; records without rows are skipped.
+pub(super) fn rows_of_version(
+    version: u32,
+    origin: Origin<'_>,
+    records: &[Record],
+) -> Result<RecordBatch, BodyError> {
+    let (rows, _) = rows(origin, records)?;
+    if version == COLUMNS_VERSION {
+        return Ok(rows);
+    }
+    let columns = match origin.source {
+        SourceTopic::Transactions => lines::FIRST_COLUMNS,
+        SourceTopic::Deltas => deltas::FIRST_COLUMNS,
+    };
+    Ok(rows.project(&(0..columns).collect::<Vec<_>>())?)
 }
 
 fn batch(columns: Vec<Column>) -> Result<RecordBatch, BodyError> {

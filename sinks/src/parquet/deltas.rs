@@ -28,6 +28,10 @@ struct Delta<'a> {
     sku: Cow<'a, str>,
     #[serde(borrow)]
     unit: Cow<'a, str>,
+    #[serde(borrow, default)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     window_start: Cow<'a, str>,
     window_seconds: i32,
@@ -43,6 +47,9 @@ struct Delta<'a> {
     adjusted: Cow<'a, str>,
     events: i64,
 }
+
+/// How many columns the first version had.
+pub(super) const FIRST_COLUMNS: usize = 19;
 
 /// A delta's values as their columns hold them.
 struct DeltaRow<'a> {
@@ -120,6 +127,8 @@ struct DeltaColumns {
     returned: Decimal128Builder,
     adjusted: Decimal128Builder,
     events: Int64Builder,
+    reason: StringBuilder,
+    location: StringBuilder,
 }
 
 impl Default for DeltaColumns {
@@ -144,6 +153,8 @@ impl Default for DeltaColumns {
             returned: decimals(QUANTITY),
             adjusted: decimals(QUANTITY),
             events: Int64Builder::default(),
+            reason: StringBuilder::default(),
+            location: StringBuilder::default(),
         }
     }
 }
@@ -168,6 +179,8 @@ impl DeltaColumns {
         self.returned.append_value(row.returned);
         self.adjusted.append_value(row.adjusted);
         self.events.append_value(delta.events);
+        self.reason.append_option(delta.reason.as_deref());
+        self.location.append_option(delta.location.as_deref());
     }
 
     fn finish(mut self) -> Vec<Column> {
@@ -191,6 +204,8 @@ impl DeltaColumns {
             column("returned", self.returned.finish(), false),
             column("adjusted", self.adjusted.finish(), false),
             column("events", self.events.finish(), false),
+            column("reason", self.reason.finish(), true),
+            column("location", self.location.finish(), true),
         ]
     }
 }

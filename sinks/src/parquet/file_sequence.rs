@@ -3,6 +3,7 @@
 use parquet::file::metadata::{FooterTail, KeyValue, ParquetMetaDataReader};
 use tillrace_log::{Offset, Partition};
 
+use super::body::COLUMNS_VERSION;
 use super::file_store::{FileStore, FileStoreError};
 
 /// Bytes read from the end of a file at first; enough for the footer of most.
@@ -14,6 +15,7 @@ const TOPIC: &str = "tillrace.topic";
 const PARTITION: &str = "tillrace.partition";
 const PREVIOUS: &str = "tillrace.previous";
 const NEXT: &str = "tillrace.next";
+const COLUMNS: &str = "tillrace.columns";
 
 /// The files of one partition of one generation of the log.
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ impl FileSequence {
             (PARTITION, self.partition.to_string()),
             (PREVIOUS, previous.to_string()),
             (NEXT, next.to_string()),
+            (COLUMNS, COLUMNS_VERSION.to_string()),
         ]
         .map(|(key, value)| KeyValue::new(key.to_owned(), value))
         .into()
@@ -69,9 +72,7 @@ impl FileSequence {
 
     /// Returns where a file begins and ends, if its footer says that it belongs to this sequence.
     pub(super) fn bounds(&self, name: &str, footer: &[KeyValue]) -> Option<(Offset, Offset)> {
-        let says = |key: &str| {
-            footer.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
-        };
+        let says = |key| says(footer, key);
         let number = |key| says(key).and_then(|text| text.parse::<Offset>().ok());
         let is_ours = says(GENERATION) == Some(&self.generation)
             && says(TOPIC) == Some(&self.topic)
@@ -79,6 +80,15 @@ impl FileSequence {
         let previous = number(PREVIOUS).filter(|&previous| self.name(previous) == name);
         Some((previous.filter(|_| is_ours)?, number(NEXT)?))
     }
+}
+
+/// Returns the version of a file's columns; `None` if its footer has no number there. The first version had no entry for it.
+pub(super) fn columns_version(footer: &[KeyValue]) -> Option<u32> {
+    says(footer, COLUMNS).map_or(Some(1), |text| text.parse().ok())
+}
+
+fn says<'a>(footer: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    footer.iter().find(|pair| pair.key == key).and_then(|pair| pair.value.as_deref())
 }
 
 async fn read_footer(store: &FileStore, name: &str) -> Result<Vec<KeyValue>, FileSequenceError> {

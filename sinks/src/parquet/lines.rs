@@ -2,7 +2,10 @@
 //!
 //! Each row repeats the values of its transaction, but holds only the amounts of its own line, so
 //! that sums over rows are right. Amounts are in major units. A row also holds the stock effect of
-//! its line, so that sums over rows can be compared with sums of deltas.
+//! its line, so that sums over rows can be compared with sums of deltas. What belongs to a transaction as a whole and is an
+//! amount, its tenders and totals, is not here: a row a line would repeat it.
+
+mod details;
 
 use arrow_array::builder::{
     BooleanBuilder, Date32Builder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder,
@@ -14,6 +17,7 @@ use tillrace_core::event::{Event, Line};
 use tillrace_core::stock;
 use tillrace_core::text::{Currency, Timestamp};
 
+use self::details::DetailColumns;
 use super::body::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
 use crate::record::{Record, RecordError, Transaction};
 
@@ -22,6 +26,8 @@ const AMOUNT: (u8, i8) = (24, 4);
 /// Unit prices: four decimals more.
 const PRICE: (u8, i8) = (28, 8);
 const LARGEST_EXPONENT: u32 = 4;
+/// How many columns the first version had.
+pub(super) const FIRST_COLUMNS: usize = 38;
 
 /// Converts transactions to columns; those without rows are skipped.
 pub(super) fn columns(
@@ -31,6 +37,7 @@ pub(super) fn columns(
 ) -> (Vec<Column>, Vec<SkippedRecord>) {
     let mut decoder = Decoder::new();
     let (mut heads, mut lines) = (HeaderColumns::default(), LineColumns::default());
+    let mut details = DetailColumns::default();
     let mut skipped = Vec::new();
     for (index, record) in records.iter().enumerate() {
         let mut append = || {
@@ -42,10 +49,12 @@ pub(super) fn columns(
             if event.lines.is_empty() {
                 heads.append(&head);
                 lines.append_none();
+                details.append(&event, None);
             }
             for line in &event.lines {
                 heads.append(&head);
                 lines.append(&event, line);
+                details.append(&event, Some(line));
             }
             let buffers = event.into_buffers();
             decoder.reuse(buffers);
@@ -57,7 +66,14 @@ pub(super) fn columns(
     }
     let mut columns = heads.finish();
     columns.extend(lines.finish());
+    columns.extend(details.finish());
     (columns, skipped)
+}
+
+/// Returns what amounts in minor units are multiplied by for the four decimals of a column: by what the currency lacks of four.
+fn amount_factor(currency: Option<Currency>) -> i128 {
+    let exponent = currency.map_or(LARGEST_EXPONENT, Currency::exponent);
+    10_i128.pow(LARGEST_EXPONENT.saturating_sub(exponent))
 }
 
 /// Values that all rows of one transaction share, as their columns hold them.
@@ -225,9 +241,7 @@ impl Default for LineColumns {
 
 impl LineColumns {
     fn append(&mut self, event: &Event<'_>, line: &Line<'_>) {
-        // From minor units to the four decimals of a column: by what the currency lacks of four.
-        let exponent = event.currency.map_or(LARGEST_EXPONENT, Currency::exponent);
-        let factor = 10_i128.pow(LARGEST_EXPONENT.saturating_sub(exponent));
+        let factor = amount_factor(event.currency);
         let money = |minor: i64| i128::from(minor) * factor;
         let priced = event.currency.is_some();
         let some_money = |minor: i64| priced.then(|| money(minor));

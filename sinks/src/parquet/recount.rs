@@ -17,8 +17,8 @@ use tillrace_core::verify::{Amount, Check, Difference};
 use tillrace_log::explain;
 use tillrace_log::{LogError, LogView, Offset, Partition, Topic};
 
-use super::body::{self, BodyError, Origin, SLICE_RECORDS};
-use super::file_sequence::FileSequence;
+use super::body::{self, BodyError, COLUMNS_VERSION, Origin, SLICE_RECORDS};
+use super::file_sequence::{FileSequence, columns_version};
 use super::file_store::{FileStore, FileStoreError};
 use super::generation;
 use super::settings::ParquetSettings;
@@ -53,6 +53,10 @@ enum FileFault {
     Foreign,
     #[error("file has no offsets, or they do not rise")]
     Offsets,
+    #[error(
+        "file has columns of a version that is not known here; recount it with the version that wrote it, or a later one"
+    )]
+    Columns,
 }
 
 /// Offsets from the first to before the second.
@@ -114,6 +118,8 @@ struct Recount<'a> {
 /// One file of a sequence.
 struct File {
     range: OffsetRange,
+    /// Version of its columns.
+    version: u32,
     rows: RecordBatch,
     /// The offset of each row.
     offsets: Vec<Offset>,
@@ -171,8 +177,7 @@ impl Recount<'_> {
         let records = self.records(partition, &file.offsets[at..])?;
         let origin = Origin { source: self.settings.source, topic: self.topic.as_str(), partition };
         for slice in records.chunks(SLICE_RECORDS) {
-            let expected = body::rows(origin, slice).map(|(rows, _skipped)| rows);
-            let differing = match expected {
+            let differing = match body::rows_of_version(file.version, origin, slice) {
                 Ok(expected) => {
                     let first = first_difference(&expected, &file.rows, at);
                     at += expected.num_rows();
@@ -250,6 +255,9 @@ impl File {
         let metadata = builder.metadata().file_metadata();
         let footer = metadata.key_value_metadata().map(Vec::as_slice).unwrap_or_default();
         let range = sequence.bounds(name, footer).ok_or(FileFault::Foreign)?;
+        let version = columns_version(footer)
+            .filter(|version| (1..=COLUMNS_VERSION).contains(version))
+            .ok_or(FileFault::Columns)?;
         let rows = usize::try_from(metadata.num_rows()).map_err(|_negative| FileFault::Foreign)?;
         let mut batches = builder.with_batch_size(rows.max(1)).build()?;
         let rows = batches.next().ok_or(FileFault::Offsets)??;
@@ -266,7 +274,7 @@ impl File {
         if !within || !offsets.is_sorted() {
             return Err(FileFault::Offsets);
         }
-        Ok(Self { range, rows, offsets })
+        Ok(Self { range, version, rows, offsets })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::record::SourceTopic;
 #[derive(Debug, Clone, JsonSchema)]
 #[schemars(tag = "kind", rename_all = "snake_case")]
 pub enum Target {
-    /// Sales documents to an ERP, from `pos.transactions.v1`.
+    /// Sales documents and payments in advance to an ERP, from `pos.transactions.v1`.
     ErpDocuments(ErpSettings),
     /// Stock movements to an ERP, from `inventory.deltas.v1`.
     ErpStockMovements(ErpSettings),

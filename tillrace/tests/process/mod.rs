@@ -156,13 +156,20 @@ pub(super) struct Tillrace {
 impl Tillrace {
     /// Posts a body and returns status and body of the answer.
     pub(super) fn post(&self, path: &str, body: &str) -> (u16, String) {
+        answer(self.send(path, body)).expect("an answer")
+    }
+
+    /// Sends a body and leaves the answer to be read by [`answer`].
+    pub(super) fn send(&self, path: &str, body: &str) -> TcpStream {
         let length = body.len();
         let gateway = self.gateway.as_ref().expect("a role with a gateway");
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {KEY}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
-        ask(gateway, &request)
+        let mut stream = TcpStream::connect(gateway).expect("connect");
+        stream.write_all(request.as_bytes()).expect("send");
+        stream
     }
 
     /// Opens connections to the gateway and says nothing on them.
@@ -235,11 +242,16 @@ pub(super) fn try_status(address: &str, path: &str) -> Option<(u16, String)> {
 fn ask(address: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.write_all(request.as_bytes()).expect("send");
+    answer(stream).expect("an answer")
+}
+
+/// Reads an answer to its end: status and body; `None` if who was asked died before it had answered.
+pub(super) fn answer(mut stream: TcpStream) -> Option<(u16, String)> {
     let mut answer = String::new();
-    stream.read_to_string(&mut answer).expect("an answer");
-    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, body.to_owned())
+    Some((status, body.to_owned()))
 }
 
 /// Looks again and again until there is something to see.
