@@ -4,6 +4,8 @@
 //! fold and make the records of a flush. The rival does the least that any aggregator must, with what
 //! the standard library offers: decode the same event, and add its lines up in a map whose keys are
 //! strings.
+//!
+//! `aggregate/tillrace/day` folds the events of `docs/samples/day`, every kind there is, for a hundred stores.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
 
@@ -11,6 +13,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tillrace_benches::day;
 use tillrace_benches::fleet::Fleet;
 use tillrace_benches::null_log::{Feed, drain};
 use tillrace_core::aggregate::AggregateSettings;
@@ -67,6 +70,21 @@ fn aggregate(criterion: &mut Criterion) {
         };
         bencher.iter_batched(feed, |feed| ours(feed, &topics), BatchSize::PerIteration);
     });
+    let stores = 100;
+    let day = day::journal(&topics, stores);
+    group.throughput(Throughput::Elements(day.len() as u64));
+    group.bench_function("tillrace/day", |bencher| {
+        let feed = || -> Feed {
+            let polls: Vec<_> = day.chunks(POLLED).map(<[Entry]>::to_vec).collect();
+            Box::new(polls.into_iter())
+        };
+        bencher.iter_batched(
+            feed,
+            |feed| drain(feed, &topics, &AggregateSettings::default()).expect("no faults"),
+            BatchSize::PerIteration,
+        );
+    });
+    group.throughput(Throughput::Elements(EVENTS));
     group.bench_function("std-map-of-strings/basket", |bencher| {
         bencher.iter_batched(|| (), |()| naive(&journal), BatchSize::PerIteration);
     });

@@ -5,6 +5,7 @@
 use tikv_jemallocator as _;
 
 pub mod cpu;
+pub mod day;
 pub mod decoders;
 pub mod fleet;
 pub mod null_log;
