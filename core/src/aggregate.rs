@@ -16,6 +16,7 @@ mod day_records;
 mod days;
 mod deltas;
 mod dismissal;
+mod drawers;
 mod engine;
 #[cfg(test)]
 mod fixture;

@@ -46,6 +46,7 @@ impl Partition {
         self.checkpoint.flush += 1;
         rows.append(&mut self.buffer.rows);
         self.write_deltas(topics, arena, rows);
+        self.write_balances(topics, arena, rows);
         self.write_days(topics, arena, rows);
         self.write_amendments(topics, arena, rows);
         self.write_terminals(topics, arena, rows);
@@ -148,7 +149,7 @@ impl Partition {
     }
 
     /// The origin of the records of the flush that is being written.
-    fn origin(&self) -> RecordOrigin {
+    pub(super) fn origin(&self) -> RecordOrigin {
         RecordOrigin {
             partition: self.number,
             offset: self.checkpoint.next_offset,
@@ -346,6 +347,7 @@ impl Partition {
         }
         self.buffer.push_row(&topics.days, key, Some(totals));
         self.buffer.push_row(&topics.state, state_key, None);
+        self.forget_balance(slot, date, topics);
         self.stores[slot as usize].remove_day(date);
     }
 

@@ -27,6 +27,8 @@ pub(super) struct FlushBuffer {
     /// Terminals to write, as store and slot.
     pub(super) terminals: Vec<(u32, u32)>,
     pub(super) days: Vec<(u32, Date)>,
+    /// Till balances to write.
+    pub(super) balances: Vec<(u32, Date)>,
     /// Stores whose event ids or releases are to be written.
     pub(super) stores: Vec<u32>,
     pub(super) amendments: BTreeMap<(u32, Date), ControlTotals>,
@@ -66,6 +68,7 @@ impl FlushBuffer {
             windows: Windows::new(),
             terminals: Vec::new(),
             days: Vec::new(),
+            balances: Vec::new(),
             stores: Vec::new(),
             amendments: BTreeMap::new(),
             quarantined: Vec::new(),
@@ -102,6 +105,7 @@ impl FlushBuffer {
         self.windows.clear();
         self.terminals.clear();
         self.days.clear();
+        self.balances.clear();
         self.stores.clear();
         self.amendments.clear();
         self.quarantined.clear();

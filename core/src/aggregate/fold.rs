@@ -120,11 +120,11 @@ pub(super) struct EventContext<'a> {
 }
 
 impl EventContext<'_> {
-    fn epoch(&self) -> &str {
+    pub(super) fn epoch(&self) -> &str {
         self.envelope.epoch.as_deref().unwrap_or("")
     }
 
-    fn hash(&self) -> u128 {
+    pub(super) fn hash(&self) -> u128 {
         self.envelope.content_hash.unwrap_or(self.event.hash)
     }
 }
@@ -280,6 +280,7 @@ impl Partition {
             let grown = grow(&mut day.control, event);
             self.buffer.size.add(0, 2 * grown);
             self.mark_day(context.store, event.business_date);
+            self.balance_till(context, ledger.is_some());
             if let Some((terminal, decision)) = ledger {
                 self.record_attendance(context, terminal, decision.number);
             }

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 pub(super) use super::days::part_of;
 use super::days::{Day, DaySummary};
+use super::drawers::DayBalance;
 use super::ids::EventIds;
 use super::ledger::Ledger;
 use super::parked_events::ParkedEvents;
@@ -34,6 +35,8 @@ pub(super) struct Store {
     pub(super) terminals: Vec<Terminal>,
     by_name: SlotIndex,
     pub(super) days: BTreeMap<Date, Day>,
+    /// The till balances of its days, those of which any money moved.
+    pub(super) balances: BTreeMap<Date, DayBalance>,
     pub(super) ids: EventIds,
     pub(super) parked: ParkedEvents,
     /// Offsets that an operator released.
@@ -69,6 +72,7 @@ impl Store {
             terminals: Vec::new(),
             by_name: SlotIndex::default(),
             days: BTreeMap::new(),
+            balances: BTreeMap::new(),
             ids: EventIds::default(),
             parked: ParkedEvents::default(),
             released: ReleasedOffsets::default(),
@@ -180,6 +184,7 @@ impl Store {
     /// Removes a day, which is sealed; returns it.
     pub(super) fn remove_day(&mut self, date: Date) -> Option<Day> {
         let day = self.days.remove(&date)?;
+        self.balances.remove(&date);
         for &slot in day.terminals() {
             if let Some(terminal) = self.terminals.get_mut(slot as usize) {
                 terminal.days.forget(date);

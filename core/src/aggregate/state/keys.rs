@@ -16,6 +16,10 @@ pub(super) const CHECKPOINTS: u64 = 1_024;
 pub(in crate::aggregate) const DAY: &[u8] = b"day/";
 /// What the keys of further parts of a day's terminals begin with.
 pub(super) const PARTS: &str = "day-terminals/";
+/// What the keys of drawers begin with; then come the key of the day's totals and the drawer's names.
+pub(super) const DRAWERS: &str = "drawer/";
+/// What the keys of safes begin with; then comes the key of the day's totals.
+pub(super) const SAFES: &str = "safe/";
 
 /// Key of a checkpoint.
 pub(in crate::aggregate) fn checkpoint_key(flush: u64) -> Bytes {
@@ -40,6 +44,18 @@ pub(in crate::aggregate) fn write_part_key(text: &mut BytesMut, day: &[u8], part
     text.extend_from_slice(day);
     text.extend_from_slice(b"/terminals/");
     integer(text, part);
+}
+
+/// Writes the key of a drawer on `store.days`, given its own names.
+pub(in crate::aggregate) fn write_drawer_key(
+    text: &mut BytesMut,
+    store: &Store,
+    date: Date,
+    drawer: &str,
+) {
+    write_totals_key(text, store, date);
+    text.extend_from_slice(b"/drawer/");
+    text.extend_from_slice(drawer.as_bytes());
 }
 
 /// Writes the key of what is kept of a further part, given that of the day on `store.days`.
@@ -143,7 +159,7 @@ pub(super) fn parts<const N: usize>(key: &[u8], prefix: &str) -> Option<([String
     Some((names?.try_into().ok()?, block.parse().ok()?))
 }
 
-fn percent_decode(name: &str) -> Option<String> {
+pub(super) fn percent_decode(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let [first, after @ ..] = rest {

@@ -7,6 +7,7 @@ use super::super::day_records::{
     write_amendment, write_part, write_part_state, write_state as write_day_state, write_totals,
 };
 use super::super::deltas::{DeltaWriter, FlushRange};
+use super::super::drawers::{DayBalance, longest, write_drawer};
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig};
 use super::super::json_text::integer;
 use super::super::partition::Checkpoint;
@@ -21,7 +22,7 @@ use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
 use crate::event::Kind;
 use crate::record_size::largest;
 use crate::stock::StockEffect;
-use crate::text::Date;
+use crate::text::{Currency, Date};
 
 const DATE: Date = Date(20_000);
 const ORIGIN: RecordOrigin =
@@ -68,6 +69,8 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
     }
     assert_eq!(day.control.lists(), (Kind::ALL.len(), 16, 64));
     day.control.overstate();
+    let codes: Vec<_> = codes.iter().filter_map(|code| Currency::parse(code)).collect();
+    store.balances.insert(DATE, longest(&codes, till));
     store
 }
 
@@ -104,9 +107,29 @@ fn check_days(store: &Store) {
         write_part_state(text, store, held, 1);
     });
     fits("state.v1", "part of a day's terminals", part);
+    check_balance(store, &store.balances[&DATE]);
     let amended = (DATE, &held.1.control);
     let amendment = size(key + 60, |text| write_amendment(text, store, amended, u64::MAX, ORIGIN));
     fits("store.days.v1", "amendment", amendment);
+}
+
+fn check_balance(store: &Store, balance: &DayBalance) {
+    let named = &balance.drawers()[0];
+    let drawer = size(0, |text| {
+        state::write_drawer_key(text, store, DATE, &named.key);
+        write_drawer(text, [&store.tenant, &store.name], DATE, named, ORIGIN);
+    });
+    fits("store.days.v1", "drawer", drawer);
+    let drawer = size(0, |text| {
+        state::write_drawer_state_key(text, store, DATE, named);
+        state::write_drawer_state(text, &named.drawer);
+    });
+    fits("state.v1", "drawer", drawer);
+    let safe = size(0, |text| {
+        state::write_safe_key(text, store, DATE);
+        state::write_safe_state(text, balance);
+    });
+    fits("state.v1", "safe of a day", safe);
 }
 
 fn check_terminals(store: &mut Store) {
