@@ -18,6 +18,7 @@ mod deltas;
 mod dismissal;
 mod drawers;
 mod engine;
+mod fiscal;
 #[cfg(test)]
 mod fixture;
 mod flush;

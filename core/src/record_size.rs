@@ -85,6 +85,12 @@ pub const RECORD_KINDS: &[RecordKind] = &[
     kind("store.days.v1", "drawer", 8 * KIB, "16 tender types"),
     kind("store.days.v1", "amendment", 24 * KIB, "16 currencies, 64 tender types"),
     kind("terminal.ledger.v1", "ledger", 12 * KIB, "64 missing ranges and 64 jumps"),
+    kind(
+        "terminal.ledger.v1",
+        "fiscal device",
+        8 * KIB,
+        "64 missing ranges and 32 repeated counters",
+    ),
     kind("state.v1", "terminal", 8 * KIB, "64 intervals of numbers; blocks of them apart"),
     kind(
         "state.v1",
@@ -97,6 +103,13 @@ pub const RECORD_KINDS: &[RecordKind] = &[
     kind("state.v1", "part of a day's terminals", 20 * KIB, "32 terminals"),
     kind("state.v1", "drawer", 12 * KIB, "16 tender types"),
     kind("state.v1", "safe of a day", 4 * KIB, "16 currencies"),
+    kind("state.v1", "fiscal device", 8 * KIB, "64 intervals of counters; blocks of them apart"),
+    kind(
+        "state.v1",
+        "block of a device's counters",
+        4 * KIB,
+        "three bits for each of 4,096 counters",
+    ),
     kind("state.v1", "block of a store's event ids", 2 * KIB, "64 ids"),
     kind("state.v1", "block of settled parked events", 2 * KIB, "64 hashes"),
     kind("state.v1", "parked event", 2 * KIB, "names, and numbers of 64 bits"),

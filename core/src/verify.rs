@@ -7,7 +7,8 @@
 //!   per store, SKU and unit, and every counted line is on `stock.counts`;
 //! - (d) *sinks*: every record below a sink's committed offset is delivered, dead, parked or
 //!   filtered;
-//! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range;
+//! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range, and the counters
+//!   of fiscal devices are those of their events;
 //! - (f) *tills*: the movements and declarations of all firsts and released events make the published drawers, over and short,
 //!   safe and bank.
 //!
@@ -55,6 +56,8 @@ mod tills;
 
 mod ledger;
 
+mod fiscal;
+
 mod chains;
 
 mod sinks;
@@ -78,6 +81,9 @@ use sinks::SinkRecount;
 use stock::{Stock, StockTotals};
 use tills::{PublishedTills, TillTotals};
 use totals::Checkpoints;
+
+/// Name of the check that recounts drawers, over and short.
+pub const TILLS: &str = "(f) tills";
 
 /// Progress of a recount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +161,7 @@ struct Recount<'a> {
     recorded: VerdictCounts,
     stock_totals: StockTotals,
     ledger_totals: LedgerTotals,
+    fiscal_devices: u64,
     till_totals: TillTotals,
     verdicts: Check,
     stock: Check,
@@ -180,11 +187,12 @@ impl<'a> Recount<'a> {
             recorded: VerdictCounts::default(),
             stock_totals: StockTotals::default(),
             ledger_totals: LedgerTotals::default(),
+            fiscal_devices: 0,
             till_totals: TillTotals::default(),
             verdicts: Check::new("(b) verdicts"),
             stock: Check::new("(c) stock"),
             ledgers: Check::new("(e) ledgers"),
-            tills: Check::new("(f) tills"),
+            tills: Check::new(TILLS),
         };
         for partition in 0..view.partitions() {
             let mut published = AggregatorRecords {
@@ -299,6 +307,10 @@ impl<'a> Recount<'a> {
             totals: &mut self.ledger_totals,
         };
         comparison.run(&journal.terminals, &published.ledgers);
+        let is_complete = coverage.is_complete();
+        let (devices, ledgers) = (&published.ledgers.devices, &mut self.ledgers);
+        journal.fiscal.compare(devices, (&topics.ledger, partition), is_complete, ledgers);
+        self.fiscal_devices += journal.fiscal.count();
         let (check, totals) = (&mut self.tills, &mut self.till_totals);
         journal.tills.compare(&published.tills, &topics.days, partition, check, totals);
         Ok(())
@@ -315,6 +327,7 @@ impl<'a> Recount<'a> {
         self.stock_totals.figures(&mut self.stock);
         self.ledger_totals.figures(&mut self.ledgers);
         self.till_totals.figures(&mut self.tills);
+        fiscal::figure(self.fiscal_devices, &mut self.ledgers);
         let mut checks = vec![self.verdicts, self.stock];
         let mut sink_counts = Vec::new();
         for sink in sinks {

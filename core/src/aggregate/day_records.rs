@@ -1,4 +1,4 @@
-//! The records of a store-day: its published totals, its state on `state.v1`, and amendments after it was sealed.
+//! The records of a store-day: its published totals and drawers, its state on `state.v1`, and amendments after it was sealed.
 //!
 //! Each flush writes the first two of every day that changed, with the first part of its terminals, and further parts only
 //! where they changed. They are written by hand, as in [`super::terminals`]. The shapes are those of
@@ -8,7 +8,7 @@ use bytes::{BufMut as _, BytesMut};
 use tillrace_log::Offset;
 
 use super::days::{ControlTotals, Day, DayStatus, DaySummary};
-use super::drawers;
+use super::drawers::{self, NamedDrawer};
 use super::json_text::{integer, optional, write_json};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
@@ -55,6 +55,22 @@ pub(super) fn write_part(
     text.extend_from_slice(br#"","part":"#);
     integer(text, part);
     published_terminals(text, store, date, day.part(part));
+    written_by(text, source);
+}
+
+/// Writes a published drawer of a day.
+pub(super) fn write_drawer(
+    text: &mut BytesMut,
+    store: &Store,
+    date: Date,
+    named: &NamedDrawer,
+    source: RecordOrigin,
+) {
+    text.put_u8(b'{');
+    names(text, store);
+    business_date(text, date);
+    text.extend_from_slice(br#"","drawer":"#);
+    write_json(text, &named.published());
     written_by(text, source);
 }
 

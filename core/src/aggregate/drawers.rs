@@ -3,7 +3,7 @@
 //! A drawer session is a terminal, its epoch and the session that its events name; without one it is the terminal's business date.
 //! A session belongs to the business date of its events: one that goes on over two dates is a drawer on each of them. What
 //! goes into a drawer, and what is stated of it, is up to [`crate::till_balance`]; a later declaration of a tender replaces an
-//! earlier one (`drawer`). Everything is a function of the set of counted events, whatever their order.
+//! earlier one. Everything is a function of the set of counted events, whatever their order.
 //!
 //! The store-day has the sums, with each flush that changes it. A drawer is a record of its own on `store.days`, written once it
 //! is declared or its terminal has closed, and then whenever it changed: not with every sale. Its state, and that of the safe, is
@@ -11,9 +11,7 @@
 //! out is said by `truncated`. Sealed days balance no more: an amendment has tenders only.
 
 mod drawer;
-mod flush;
-mod fold;
-mod records;
+mod published;
 mod safe;
 #[cfg(test)]
 mod tests;
@@ -21,7 +19,7 @@ mod tests;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 pub(super) use self::drawer::{Drawer, Rank};
-pub(super) use self::records::{write_balance, write_drawer};
+pub(super) use self::published::write_balance;
 pub(super) use self::safe::Safe;
 #[cfg(test)]
 pub(super) use self::tests::longest;
@@ -59,6 +57,8 @@ pub(super) struct NamedDrawer {
 pub(super) struct DayBalance {
     drawers: Vec<NamedDrawer>,
     by_name: SlotIndex,
+    /// The drawer that each terminal used last, by the terminal's slot.
+    last_used: Vec<u32>,
     safe: Safe,
     /// Every currency of drawers and safe, rising.
     currencies: Vec<Currency>,
@@ -71,6 +71,16 @@ pub(super) struct DayBalance {
     listed: bool,
 }
 
+/// The till that an event comes from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Till<'a> {
+    pub(super) epoch: &'a str,
+    /// Slot of its terminal; a released event has none.
+    pub(super) slot: Option<u32>,
+    /// Key of the store's records.
+    pub(super) store_key: &'a [u8],
+}
+
 /// How much longer the next flush became.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Growth {
@@ -79,14 +89,9 @@ pub(super) struct Growth {
 }
 
 impl DayBalance {
-    /// Adds a counted event; `store_key` is that of the store's records.
-    pub(super) fn add(
-        &mut self,
-        event: &Event<'_>,
-        epoch: &str,
-        rank: Rank,
-        store_key: &[u8],
-    ) -> Growth {
+    /// Adds a counted event of a till.
+    pub(super) fn add(&mut self, event: &Event<'_>, till: Till<'_>, rank: Rank) -> Growth {
+        let store_key = till.store_key;
         let mut growth = Growth::default();
         let (Some(effect), Some(currency)) = (till_balance::effect(event.kind), event.currency)
         else {
@@ -103,8 +108,9 @@ impl DayBalance {
         if !concerns_drawer(event, effect, currency) {
             return growth;
         }
-        let session = event.details().session_id.unwrap_or("");
-        let Some(slot) = self.slot(event.terminal, epoch, session) else {
+        let details = event.details.first();
+        let session = details.and_then(|details| details.session_id).unwrap_or("");
+        let Some(slot) = self.slot_of(event.terminal, till, session) else {
             if !std::mem::replace(&mut self.truncated, true) {
                 self.mark_safe(store_key, &mut growth);
             }
@@ -166,6 +172,31 @@ impl DayBalance {
         }
     }
 
+    /// Finds the drawer of a till, or adds it. The drawer that its terminal used last is looked at first: names take longer.
+    #[inline]
+    fn slot_of(&mut self, terminal: &str, till: Till<'_>, session: &str) -> Option<u32> {
+        let last = till.slot.and_then(|slot| self.last_used.get(slot as usize)).copied();
+        if let Some(last) = last
+            && self.drawers.get(last as usize).is_some_and(|named| &*named.session == session)
+        {
+            return Some(last);
+        }
+        let found = self.slot(terminal, till.epoch, session)?;
+        if let Some(slot) = till.slot {
+            let slot = slot as usize;
+            if self.last_used.len() <= slot {
+                self.last_used.resize(slot + 1, u32::MAX);
+            }
+            self.last_used[slot] = found;
+        }
+        Some(found)
+    }
+
+    /// Forgets which drawers were used last, because terminals got other slots.
+    pub(super) fn forget_slots(&mut self) {
+        self.last_used.clear();
+    }
+
     /// Finds a drawer or adds it; `None` where the day has too many.
     fn slot(&mut self, terminal: &str, epoch: &str, session: &str) -> Option<u32> {
         let hash = drawer_hash(terminal, epoch, session);
@@ -225,7 +256,7 @@ impl DayBalance {
     }
 
     /// Puts it on the list of the next flush; returns whether it was not there before.
-    fn list(&mut self) -> bool {
+    pub(super) fn list(&mut self) -> bool {
         !std::mem::replace(&mut self.listed, true)
     }
 

@@ -3,6 +3,9 @@
 //! Sums become records here, and are marked as written before the transaction is committed. That is safe: if the transaction
 //! is aborted, [`super::engine`] drops the partition and restores it from the log.
 
+mod balances;
+mod devices;
+
 use bytes::{Bytes, BytesMut};
 use tillrace_log::{Row, Topic};
 
@@ -49,6 +52,7 @@ impl Partition {
         self.write_balances(topics, arena, rows);
         self.write_days(topics, arena, rows);
         self.write_amendments(topics, arena, rows);
+        self.write_devices(topics, arena, rows);
         self.write_terminals(topics, arena, rows);
         self.write_stores(topics, arena, rows);
         let key = state::checkpoint_key(self.checkpoint.flush);
@@ -149,7 +153,7 @@ impl Partition {
     }
 
     /// The origin of the records of the flush that is being written.
-    pub(super) fn origin(&self) -> RecordOrigin {
+    fn origin(&self) -> RecordOrigin {
         RecordOrigin {
             partition: self.number,
             offset: self.checkpoint.next_offset,

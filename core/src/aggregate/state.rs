@@ -1,7 +1,7 @@
 //! The records of a partition's state on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
-//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a drawer, a safe, a block of a store's event
+//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a drawer, a safe, a fiscal device, a block of a store's event
 //! ids, a part of its releases, and a checkpoint under `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
 //! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them; [`super::restore`] reads what
 //! [`super::flush`] wrote. Nothing else does, except that `verify` reads checkpoints.
@@ -9,6 +9,7 @@
 mod balances;
 #[cfg(test)]
 mod by_serde;
+mod devices;
 mod keys;
 
 use std::borrow::Cow;
@@ -24,6 +25,9 @@ pub(super) use self::balances::{
 };
 #[cfg(test)]
 pub(super) use self::by_serde::{day_value, part_value, terminal_value};
+pub(super) use self::devices::{
+    write_device_block_key, write_device_state, write_device_state_key,
+};
 pub(super) use self::keys::{
     DAY, checkpoint_key, ids_key, keys_of, parked_key, released_key, settled_key, terminal_of,
     write_day_key, write_drawer_key, write_hashes_key, write_numbers_key, write_part_key,
@@ -190,6 +194,7 @@ pub(super) fn load(
     under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
     partition.take_parts(records)?;
     partition.take_balances(records)?;
+    partition.take_devices(records)?;
     partition.take_ids(records, "ids/", |store| &mut store.ids)?;
     partition.take_ids(records, "settled/", |store| &mut store.parked.settled)?;
     under(records, "parked/").try_for_each(|(key, value)| partition.take_parked(key, value))?;

@@ -14,6 +14,7 @@ use crate::topics::{self, Topics};
 
 use super::check::{Check, Difference};
 use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
+use super::fiscal::FiscalCounts;
 use super::journal_record::{JournalRecord, hash_of};
 use super::parked::{ParkedEvents, data_hash};
 use super::record::{ConflictRecord, EventText};
@@ -23,7 +24,7 @@ use super::scan::Scan;
 use super::sourced_records::SourcedRecords;
 use super::stock::Stock;
 use super::terminals::{Scope, TerminalNumbers};
-use super::tills::{Counted, Tills};
+use super::tills::Tills;
 use super::totals::Checkpoints;
 use super::unreadable::is_unreadable;
 
@@ -35,6 +36,7 @@ pub(super) struct Journal<'a> {
     pub(super) coverage: Coverage,
     pub(super) stock: Stock,
     pub(super) tills: Tills,
+    pub(super) fiscal: FiscalCounts,
     pub(super) terminals: HashMap<String, TerminalNumbers>,
     pub(super) counts: VerdictCounts,
     /// When the newest record was appended.
@@ -79,6 +81,7 @@ impl<'a> Journal<'a> {
             coverage,
             stock,
             tills: Tills::new(coverage.is_complete()),
+            fiscal: FiscalCounts::default(),
             terminals: HashMap::new(),
             counts: VerdictCounts::default(),
             newest_ms: None,
@@ -285,14 +288,7 @@ impl Journal<'_> {
         if !self.stock.add_event(&record.tenant, &event) {
             checks.stock.differs(self.difference(record.entry, "its lines cannot be read"));
         }
-        let counted = Counted {
-            tenant: &record.tenant,
-            epoch: &record.envelope.text("epoch").unwrap_or_default(),
-            scope,
-            hash: self.content_hash(&record.envelope),
-            is_attended: true,
-        };
-        if !self.tills.first(&counted, &event) {
+        if !self.balance_first(record, scope, &event) {
             checks.tills.differs(self.difference(record.entry, "its amounts cannot be read"));
         }
         self.compare_counts(record, &event, counts, checks.stock);

@@ -228,15 +228,39 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Adds a released event to the balance of its day; returns false if its amounts cannot be read.
+    /// Adds a first to the balance of its day, and its fiscal counter; returns false if its amounts cannot be read.
+    pub(super) fn balance_first(
+        &mut self,
+        record: &JournalRecord<'_>,
+        scope: Scope,
+        event: &EventText<'_>,
+    ) -> bool {
+        if let Some(fiscal) = &event.fiscal {
+            self.fiscal.add(&record.tenant, &event.store, fiscal);
+        }
+        let counted = Counted {
+            tenant: &record.tenant,
+            epoch: &record.envelope.text("epoch").unwrap_or_default(),
+            scope,
+            hash: self.content_hash(&record.envelope),
+            is_attended: true,
+        };
+        self.tills.first(&counted, event)
+    }
+
+    /// Adds a released event in the same way.
     fn balance_release(
         &mut self,
         offset: Offset,
         payload: &Envelope<'_>,
         event: &EventText<'_>,
     ) -> bool {
+        let tenant = payload.text("tenant").unwrap_or_default();
+        if let Some(fiscal) = &event.fiscal {
+            self.fiscal.add(&tenant, &event.store, fiscal);
+        }
         let counted = Counted {
-            tenant: &payload.text("tenant").unwrap_or_default(),
+            tenant: &tenant,
             epoch: &payload.text("epoch").unwrap_or_default(),
             scope: payload.text("scope").and_then(|scope| Scope::parse(&scope)).unwrap_or_default(),
             hash: self.content_hash(payload),

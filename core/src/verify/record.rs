@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::VerdictCounts;
+use super::fiscal::FiscalText;
 use crate::text::Timestamp;
 
 /// An envelope of `pos.events` or `pos.transactions`: its members as they stand in the text.
@@ -93,6 +94,8 @@ pub(super) struct EventText<'a> {
     pub(super) tenders: Option<Vec<TenderText<'a>>>,
     #[serde(borrow, default)]
     pub(super) declarations: Option<Vec<DeclarationText<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) fiscal: Option<FiscalText<'a>>,
 }
 
 /// The drawer session of an event.

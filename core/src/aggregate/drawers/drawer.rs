@@ -173,31 +173,29 @@ impl Drawer {
     }
 
     /// Finds a tender or adds it; `None` where there is no room.
+    #[inline]
     fn tender(&mut self, currency: Currency, tender: &str) -> Option<&mut DrawerTender> {
-        let index = self.tenders.binary_search_by(|known| {
-            known.currency.cmp(&currency).then_with(|| (*known.tender).cmp(tender))
-        });
-        let index = match index {
-            Ok(index) => index,
-            Err(_) if self.tenders.len() >= MAX_TENDERS => {
-                self.truncated = true;
-                return None;
-            }
-            Err(index) => {
-                let tender = tender.into();
-                let added = DrawerTender {
-                    currency,
-                    tender,
-                    moved: 0,
-                    opened: None,
-                    closed: None,
-                    declared: None,
-                };
-                self.tenders.insert(index, added);
-                index
-            }
-        };
-        self.tenders.get_mut(index)
+        let is_same = |known: &DrawerTender| known.currency == currency && &*known.tender == tender;
+        // There are few, and most differ in what is quickly compared.
+        match self.tenders.iter().position(is_same) {
+            Some(index) => self.tenders.get_mut(index),
+            None => self.add_tender(currency, tender),
+        }
+    }
+
+    fn add_tender(&mut self, currency: Currency, tender: &str) -> Option<&mut DrawerTender> {
+        if self.tenders.len() >= MAX_TENDERS {
+            self.truncated = true;
+            return None;
+        }
+        let is_before =
+            |known: &DrawerTender| (known.currency, &*known.tender) < (currency, tender);
+        let place = self.tenders.partition_point(is_before);
+        let (tender, moved) = (tender.into(), 0);
+        let [opened, closed, declared] = [None; 3];
+        let added = DrawerTender { currency, tender, moved, opened, closed, declared };
+        self.tenders.insert(place, added);
+        self.tenders.get_mut(place)
     }
 }
 

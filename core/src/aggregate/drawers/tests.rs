@@ -229,7 +229,9 @@ fn what_has_no_room_is_said() {
     let rank = Rank { number: 1, occurred_micros: 0, hash: 0 };
     for number in 0..=MAX_DRAWERS {
         assert!(!full.truncated, "{number}");
-        full.add(&decoded, &number.to_string(), rank, b"demo/1");
+        let epoch = number.to_string();
+        let till = Till { epoch: &epoch, slot: None, store_key: b"demo/1" };
+        full.add(&decoded, till, rank);
     }
     assert!(full.truncated && full.drawers().len() == MAX_DRAWERS);
     // Restored, it still says so: the mark is kept with the safe.

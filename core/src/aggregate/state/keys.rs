@@ -21,6 +21,11 @@ pub(super) const DRAWERS: &str = "drawer/";
 /// What the keys of safes begin with; then comes the key of the day's totals.
 pub(super) const SAFES: &str = "safe/";
 
+/// What the keys of fiscal devices begin with; then come the store's key, scheme and device.
+pub(super) const FISCAL: &str = "fiscal/";
+/// What the keys of blocks of their counters begin with.
+pub(super) const FISCAL_NUMBERS: &str = "fiscal-numbers/";
+
 /// Key of a checkpoint.
 pub(in crate::aggregate) fn checkpoint_key(flush: u64) -> Bytes {
     format!("checkpoint/{}", flush % CHECKPOINTS).into()
@@ -157,6 +162,13 @@ pub(super) fn parts<const N: usize>(key: &[u8], prefix: &str) -> Option<([String
     let (names, block) = names.rsplit_once('/')?;
     let names: Option<Vec<String>> = names.split('/').map(percent_decode).collect();
     Some((names?.try_into().ok()?, block.parse().ok()?))
+}
+
+/// Takes the key of a fiscal device apart: tenant, store, scheme and device, decoded.
+pub(super) fn fiscal_names(key: &[u8]) -> Option<[String; 4]> {
+    let names = std::str::from_utf8(key).ok()?.strip_prefix(FISCAL)?;
+    let names: Option<Vec<String>> = names.split('/').map(percent_decode).collect();
+    names?.try_into().ok()
 }
 
 pub(super) fn percent_decode(name: &str) -> Option<String> {

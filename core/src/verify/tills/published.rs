@@ -7,7 +7,7 @@ use serde_json::Value;
 use tillrace_log::{LogError, Offset, Partition, Topic};
 
 use super::{DayCount, Tills};
-use crate::text::{Currency, Date, Decimal, parse_scaled};
+use crate::text::{Currency, Date, parse_scaled};
 use crate::topics;
 use crate::verify::check::{Amount, Check, Difference};
 use crate::verify::scan::Scan;
@@ -116,11 +116,7 @@ impl TillTotals {
         }
         for (what, sums) in [("over", &self.over), ("short", &self.short)] {
             for (currency, [recounted, recorded]) in sums {
-                let money = |minor: i128| {
-                    Amount::Quantity(
-                        minor * i128::from(Decimal::ONE.0) / 10_i128.pow(currency.exponent()),
-                    )
-                };
+                let money = |minor: i128| Amount::Money(minor, currency.exponent());
                 check.figure(format!("{what} {currency}"), money(*recounted), money(*recorded));
             }
         }

@@ -45,6 +45,11 @@ fn traded() -> World {
     gateway.release("north", conflict);
     let close = money(&gateway, 7, "close", &json!({}));
     gateway.event(&close, Scope::Terminal, None);
+    for (sequence, counter) in [(8, 1), (9, 4), (10, 4)] {
+        let mut sale = gateway.sale("north", "1", sequence);
+        sale["fiscal"] = json!({"scheme": "rksv", "device": "d", "counter": counter});
+        gateway.event(&sale, Scope::Terminal, None);
+    }
     aggregate(&log, &topics);
     World { log: copied(&log, &topics), sinks: Vec::new(), topics }
 }
@@ -78,7 +83,7 @@ fn an_altered_balance_or_drawer_is_caught() {
     }
     let tills = report.checks.last().unwrap();
     let short = tills.figures.iter().find(|figure| figure.what == "short EUR").unwrap();
-    assert_eq!([short.recounted.to_string(), short.recorded.to_string()], ["0.5", "0.5"]);
+    assert_eq!([short.recounted.to_string(), short.recorded.to_string()], ["0.50", "0.50"]);
     for member in
         ["over", "short", "expected", "declared", "undeclared", "loans", "pickups", "bank", "safe"]
     {
@@ -99,6 +104,29 @@ fn an_altered_balance_or_drawer_is_caught() {
     }
     let broken = altered(&world, DRAWER, |day| day["drawer"]["operator"] = json!("bob"));
     assert_eq!(failing(&broken), "f");
+}
+
+#[test]
+fn an_altered_record_of_a_fiscal_device_is_caught() {
+    let world = traded();
+    for member in ["missing_count", "events", "repeated_count", "lowest", "highest"] {
+        let mut broken = world.clone();
+        let mut edited = 0;
+        for partition in 0..PARTITIONS {
+            let place = (world.topics.ledger.clone(), partition);
+            for entry in broken.log.topics.get_mut(&place).into_iter().flatten() {
+                if entry.key == "acme/north/fiscal/rksv/d" {
+                    let value = entry.value.as_ref().unwrap();
+                    let mut value: Value = serde_json::from_slice(value).unwrap();
+                    value["fiscal"][member] = json!(7);
+                    entry.value = Some(serde_json::to_vec(&value).unwrap().into());
+                    edited += 1;
+                }
+            }
+        }
+        assert!(edited > 0);
+        assert_eq!(failing(&broken), "e", "{member}");
+    }
 }
 
 #[test]

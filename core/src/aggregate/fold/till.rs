@@ -1,41 +1,37 @@
 //! Counts an event in the till balance of its day.
 
-use super::{DayBalance, Growth, Rank};
-use crate::aggregate::fold::EventContext;
+use super::EventContext;
+use crate::aggregate::drawers::{DayBalance, Growth, Rank, Till};
 use crate::aggregate::partition::Partition;
 use crate::envelope::Scope;
 use crate::event::Kind;
 use crate::text::Date;
+use crate::till_balance;
 
-impl Rank {
-    /// The rank of what an event states. Numbers that begin anew say nothing about which event is the later.
-    #[expect(clippy::cast_possible_truncation, reason = "half of a hash tells two events apart")]
-    fn of(context: &EventContext<'_>) -> Self {
-        let number = match context.envelope.scope {
-            Scope::Wrapping(_) => 0,
-            Scope::Terminal | Scope::BusinessDate => context.event.sequence.unwrap_or(0),
-        };
-        let occurred_micros = context.event.occurred_at.micros;
-        Self { number, occurred_micros, hash: context.hash() as u64 }
-    }
+/// Returns the rank of what an event states. Numbers that begin anew say nothing about which event is the later.
+#[expect(clippy::cast_possible_truncation, reason = "half of a hash tells two events apart")]
+fn rank_of(context: &EventContext<'_>) -> Rank {
+    let number = match context.envelope.scope {
+        Scope::Wrapping(_) => 0,
+        Scope::Terminal | Scope::BusinessDate => context.event.sequence.unwrap_or(0),
+    };
+    let occurred_micros = context.event.occurred_at.micros;
+    Rank { number, occurred_micros, hash: context.hash() as u64 }
 }
 
 impl Partition {
-    /// Counts an event in the balance of its day, which is not sealed; `is_attended` tells whether its terminal took part.
-    pub(in crate::aggregate) fn balance_till(
-        &mut self,
-        context: &EventContext<'_>,
-        is_attended: bool,
-    ) {
+    /// Counts an event in the balance of its day, which is not sealed; a released event has no terminal.
+    pub(super) fn balance_till(&mut self, context: &EventContext<'_>, terminal: Option<u32>) {
         let (event, epoch) = (context.event, context.epoch());
         let store = &mut self.stores[context.store as usize];
         let date = event.business_date;
-        if crate::till_balance::effect(event.kind).is_some() {
+        if till_balance::effect(event.kind).is_some() {
             let balance = store.balances.entry(date).or_default();
-            let growth = balance.add(event, epoch, Rank::of(context), &store.key);
+            let till = Till { epoch, slot: terminal, store_key: &store.key };
+            let growth = balance.add(event, till, rank_of(context));
             self.grow_balance(context.store, date, growth);
         }
-        if is_attended && event.kind == Kind::Close {
+        if terminal.is_some() && event.kind == Kind::Close {
             let store = &mut self.stores[context.store as usize];
             let Some(balance) = store.balances.get_mut(&date) else { return };
             let growth = balance.mark_terminal(event.terminal, epoch, &store.key);

@@ -3,8 +3,9 @@
 use bytes::{Bytes, BytesMut};
 use tillrace_log::Row;
 
-use super::{NamedDrawer, write_drawer};
 use crate::aggregate::arena::RecordArena;
+use crate::aggregate::day_records::write_drawer;
+use crate::aggregate::drawers::{DayBalance, NamedDrawer};
 use crate::aggregate::partition::Partition;
 use crate::aggregate::state;
 use crate::aggregate::store::Store;
@@ -13,7 +14,7 @@ use crate::topics::Topics;
 
 impl Partition {
     /// Appends the records of balances; their days are written beside them.
-    pub(in crate::aggregate) fn write_balances(
+    pub(super) fn write_balances(
         &mut self,
         topics: &Topics,
         arena: &mut RecordArena,
@@ -22,8 +23,7 @@ impl Partition {
         let source = self.origin();
         for (slot, date) in std::mem::take(&mut self.buffer.balances) {
             let balance = self.stores[slot as usize].balances.get_mut(&date);
-            let Some((drawers, is_safe_changed)) = balance.map(super::DayBalance::take_changed)
-            else {
+            let Some((drawers, is_safe_changed)) = balance.map(DayBalance::take_changed) else {
                 continue;
             };
             let store = &self.stores[slot as usize];
@@ -51,7 +51,7 @@ impl Partition {
                 let [key, record] = arena.pieces(|text| {
                     state::write_drawer_key(text, store, date, &named.key);
                     let key = text.len();
-                    write_drawer(text, [&store.tenant, &store.name], date, named, source);
+                    write_drawer(text, store, date, named, source);
                     [key, text.len()]
                 });
                 rows.push(self.row(&topics.days, key, Some(record)));
@@ -60,7 +60,7 @@ impl Partition {
     }
 
     /// Removes what is kept of the balance of a day that is being sealed.
-    pub(in crate::aggregate) fn forget_balance(&mut self, slot: u32, date: Date, topics: &Topics) {
+    pub(super) fn forget_balance(&mut self, slot: u32, date: Date, topics: &Topics) {
         let store = &self.stores[slot as usize];
         let Some(balance) = store.balances.get(&date) else { return };
         let key = |write: &dyn Fn(&mut BytesMut)| -> Bytes {

@@ -1,6 +1,6 @@
-//! The published records of a till balance: its sums in the store-day, and its drawers on `store.days`.
+//! A till balance as others read it: its sums in the store-day, and its drawers.
 //!
-//! The shapes are those of `docs/schemas/store-day.v1.schema.json`. What is kept of them is up to [`super::super::state`].
+//! The shapes are those of `docs/schemas/store-day.v1.schema.json`.
 
 use std::collections::BTreeMap;
 
@@ -10,9 +10,8 @@ use serde::Serialize;
 use super::drawer::{Drawer, DrawerTender};
 use super::safe::{MAX_CURRENCIES, SafeTotals};
 use super::{DayBalance, NamedDrawer};
-use crate::aggregate::json_text::{boolean, integer, write_json};
-use crate::aggregate::terminals::RecordOrigin;
-use crate::text::{Currency, Date, escape, format_minor, put_minor};
+use crate::aggregate::json_text::{boolean, integer};
+use crate::text::{Currency, format_minor, put_minor};
 
 /// Sums of one currency in a store-day, minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,40 +142,21 @@ impl PublishedTender {
     }
 }
 
-/// Writes a published drawer of a store and date.
-pub(in crate::aggregate) fn write_drawer(
-    text: &mut BytesMut,
-    [tenant, store]: [&str; 2],
-    date: Date,
-    named: &NamedDrawer,
-    source: RecordOrigin,
-) {
-    let mut tenders: BTreeMap<Currency, BTreeMap<&str, PublishedTender>> = BTreeMap::new();
-    for tender in named.drawer.tenders() {
-        let of_currency = tenders.entry(tender.currency).or_default();
-        of_currency.insert(&tender.tender, PublishedTender::of(tender));
+impl NamedDrawer {
+    /// The drawer for others to read.
+    pub(in crate::aggregate) fn published(&self) -> impl Serialize + '_ {
+        let mut tenders: BTreeMap<Currency, BTreeMap<&str, PublishedTender>> = BTreeMap::new();
+        for tender in self.drawer.tenders() {
+            let of_currency = tenders.entry(tender.currency).or_default();
+            of_currency.insert(&tender.tender, PublishedTender::of(tender));
+        }
+        PublishedDrawer {
+            terminal: &self.terminal,
+            epoch: &self.epoch,
+            session: Some(&*self.session).filter(|session| !session.is_empty()),
+            operator: self.drawer.operator(),
+            tenders,
+            truncated: self.drawer.truncated,
+        }
     }
-    text.extend_from_slice(br#"{"tenant":""#);
-    escape(text, tenant);
-    text.extend_from_slice(br#"","store":""#);
-    escape(text, store);
-    text.extend_from_slice(br#"","business_date":""#);
-    text.extend_from_slice(date.ascii().as_str().as_bytes());
-    text.extend_from_slice(br#"","drawer":"#);
-    let drawer = PublishedDrawer {
-        terminal: &named.terminal,
-        epoch: &named.epoch,
-        session: Some(&*named.session).filter(|session| !session.is_empty()),
-        operator: named.drawer.operator(),
-        tenders,
-        truncated: named.drawer.truncated,
-    };
-    write_json(text, &drawer);
-    text.extend_from_slice(br#","partition":"#);
-    integer(text, source.partition);
-    text.extend_from_slice(br#","offset":"#);
-    integer(text, source.offset);
-    text.extend_from_slice(br#","flush":"#);
-    integer(text, source.flush);
-    text.put_u8(b'}');
 }
