@@ -1,7 +1,8 @@
 //! Check (f): the till balances of store-days, and the drawers, against the firsts and released events.
 //!
 //! It recounts the drawers of every business date of which it sees all events: none of them can have come before the date less
-//! [`DAYS_AHEAD`]. A date that is sealed when an event is counted balances no more. Days that say `truncated` are left out.
+//! [`DAYS_AHEAD`]. A date that is sealed when an event is counted balances no more. Days for which
+//! the aggregator had no room are left out, if they say so.
 
 mod drawer;
 mod published;

@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::aggregate::fixture::{DAY_MS, FRIDAY_MS, Rig, Sample};
+use crate::aggregate::store::Store;
 use crate::decode::Decoder;
-use crate::text::Timestamp;
+use crate::envelope::Scope;
+use crate::text::{Date, Timestamp};
 
 const DAY: &str = "demo/1/2026-11-27";
 
@@ -237,6 +239,32 @@ fn what_has_no_room_is_said() {
     // Restored, it still says so: the mark is kept with the safe.
     let (drawers, is_safe_changed) = full.take_changed();
     assert_eq!((drawers.len(), is_safe_changed), (MAX_DRAWERS, true));
+}
+
+/// The drawer that a terminal used last is known by the terminal's slot, which another one may have later.
+#[test]
+fn a_terminal_that_gets_the_slot_of_another_has_a_drawer_of_its_own() {
+    let mut store = Store::new("demo", "1");
+    let [past, today] = [Date(1), Date(40)];
+    let gone = store.add_terminal("a", "1", Scope::BusinessDate);
+    store.terminals[gone as usize].expires = Some(past);
+    let mut reader = Decoder::new();
+    for (terminal, slot) in [("b", 1), ("c", 1)] {
+        assert_eq!(store.add_terminal(terminal, "", Scope::Terminal), slot);
+        let text = serde_json::to_vec(&sale(terminal, 1, cash("1.00"))).unwrap();
+        let sold = reader.decode(&text).unwrap();
+        let till = Till { epoch: "", slot: Some(slot), store_key: b"demo/1" };
+        let rank = Rank { number: 1, occurred_micros: 0, hash: 0 };
+        let balance = store.balances.entry(today).or_default();
+        balance.add(&sold, till, rank);
+        balance.add(&sold, till, rank);
+        // The first terminal goes, and all others move up by one.
+        store.retire(|terminal| terminal.expires == Some(past));
+    }
+    let drawers = store.balances[&today].drawers();
+    let names: Vec<_> = drawers.iter().map(|named| &*named.terminal).collect();
+    assert_eq!(names, ["b", "c"]);
+    assert!(drawers.iter().all(|named| named.drawer.tenders()[0].expected() == 200));
 }
 
 #[test]
