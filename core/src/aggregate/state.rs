@@ -1,8 +1,9 @@
 //! The records of a partition's state on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
-//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a drawer, a safe, a fiscal device, a block of a store's event
-//! ids, a part of its releases, and a checkpoint under `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
+//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a drawer of it, its safe, a
+//! fiscal device, a block of its counters, a block of a store's event ids, a part of its releases, and a checkpoint under
+//! `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
 //! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them; [`super::restore`] reads what
 //! [`super::flush`] wrote. Nothing else does, except that `verify` reads checkpoints.
 
