@@ -15,6 +15,7 @@ mod published;
 mod safe;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -90,7 +91,13 @@ pub(super) struct Growth {
 
 impl DayBalance {
     /// Adds a counted event of a till.
-    pub(super) fn add(&mut self, event: &Event<'_>, till: Till<'_>, rank: Rank) -> Growth {
+    #[inline]
+    pub(super) fn add(
+        &mut self,
+        event: &Event<'_>,
+        till: Till<'_>,
+        rank: impl FnOnce() -> Rank,
+    ) -> Growth {
         let store_key = till.store_key;
         let mut growth = Growth::default();
         let (Some(effect), Some(currency)) = (till_balance::effect(event.kind), event.currency)
@@ -118,7 +125,10 @@ impl DayBalance {
         };
         let Some(named) = self.drawers.get_mut(slot as usize) else { return growth };
         let before = named.drawer.tenders.len();
-        named.drawer.add(event, effect, currency, rank);
+        match effect {
+            TillEffect::Tenders => named.drawer.add_tenders(event, currency),
+            _ => named.drawer.add(event, effect, currency, rank()),
+        }
         let added = named.drawer.tenders.len() - before;
         growth.bytes += added * (TENDER_BYTES + 2 * 2 * 64);
         if added > 0 {

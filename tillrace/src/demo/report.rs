@@ -152,7 +152,7 @@ impl DemoReport {
         for figure in
             check.figures.iter().filter(|figure| figure.recorded != verify::Amount::Unknown)
         {
-            row(formatter, &figure.what, &figure.recorded, false)?;
+            row(formatter, &figure.what, figure.recorded, false)?;
         }
         Ok(())
     }

@@ -118,7 +118,18 @@ impl Drawer {
         self.declarer.as_ref().map(|declarer| &*declarer.operator)
     }
 
-    /// Adds what an event moves and states.
+    /// Adds the tenders of an event.
+    #[inline]
+    pub(super) fn add_tenders(&mut self, event: &Event<'_>, currency: Currency) {
+        let placed = event.tenders.iter();
+        for placed in placed.filter_map(|tender| till_balance::placed(currency, tender)) {
+            if let Some(tender) = self.tender(placed.currency, placed.tender) {
+                tender.moved += i128::from(placed.amount);
+            }
+        }
+    }
+
+    /// Adds what an event moves and states otherwise.
     pub(super) fn add(
         &mut self,
         event: &Event<'_>,
@@ -128,14 +139,7 @@ impl Drawer {
     ) {
         let amount = event.amount.map(i128::from);
         match effect {
-            TillEffect::Tenders => {
-                let placed = event.tenders.iter();
-                for placed in placed.filter_map(|tender| till_balance::placed(currency, tender)) {
-                    if let Some(tender) = self.tender(placed.currency, placed.tender) {
-                        tender.moved += i128::from(placed.amount);
-                    }
-                }
-            }
+            TillEffect::Tenders => self.add_tenders(event, currency),
             TillEffect::Cash { drawer, .. } if drawer != 0 => {
                 if let (Some(amount), Some(cash)) = (amount, self.tender(currency, CASH)) {
                     cash.moved += i128::from(drawer) * amount;

@@ -233,7 +233,7 @@ fn what_has_no_room_is_said() {
         assert!(!full.truncated, "{number}");
         let epoch = number.to_string();
         let till = Till { epoch: &epoch, slot: None, store_key: b"demo/1" };
-        full.add(&decoded, till, rank);
+        full.add(&decoded, till, || rank);
     }
     assert!(full.truncated && full.drawers().len() == MAX_DRAWERS);
     // Restored, it still says so: the mark is kept with the safe.
@@ -256,8 +256,8 @@ fn a_terminal_that_gets_the_slot_of_another_has_a_drawer_of_its_own() {
         let till = Till { epoch: "", slot: Some(slot), store_key: b"demo/1" };
         let rank = Rank { number: 1, occurred_micros: 0, hash: 0 };
         let balance = store.balances.entry(today).or_default();
-        balance.add(&sold, till, rank);
-        balance.add(&sold, till, rank);
+        balance.add(&sold, till, || rank);
+        balance.add(&sold, till, || rank);
         // The first terminal goes, and all others move up by one.
         store.retire(|terminal| terminal.expires == Some(past));
     }
@@ -420,6 +420,40 @@ pub(in crate::aggregate) fn longest(currencies: &[Currency], name: &str) -> DayB
     });
     balance.restore_safe(Safe { totals: totals.collect() }, true);
     balance
+}
+
+/// A drawer with some of all that can be stated, as the state has it.
+fn drawers() -> impl Strategy<Value = Drawer> {
+    let statement = || {
+        let parts = (any::<u64>(), any::<i64>(), any::<u64>(), any::<i64>());
+        prop::option::of(parts.prop_map(|(number, occurred_micros, hash, amount)| {
+            let rank = Rank { number, occurred_micros, hash };
+            drawer::Statement { rank, amount: amount.into() }
+        }))
+    };
+    let tender = ("\\PC{1,5}", any::<i64>(), statement(), statement(), statement());
+    let tender = tender.prop_map(|(tender, moved, opened, closed, declared)| {
+        let (currency, tender) = (Currency::parse(b"EUR").unwrap(), tender.into());
+        drawer::DrawerTender { currency, tender, moved: moved.into(), opened, closed, declared }
+    });
+    let declarer = statement().prop_map(|statement| {
+        statement.map(|drawer::Statement { rank, .. }| drawer::Declarer {
+            rank,
+            operator: "an\"n".into(),
+        })
+    });
+    (prop::collection::vec(tender, 0..4), declarer, any::<bool>())
+        .prop_map(|(tenders, declarer, truncated)| Drawer { tenders, declarer, truncated })
+}
+
+proptest! {
+    #[test]
+    fn what_is_kept_of_a_drawer_is_written_as_serde_writes_it(drawer in drawers()) {
+        let mut text = BytesMut::new();
+        drawer.write_state(&mut text);
+        prop_assert_eq!(std::str::from_utf8(&text).unwrap(), serde_json::to_string(&drawer).unwrap());
+        prop_assert_eq!(serde_json::from_slice::<Drawer>(&text).unwrap(), drawer);
+    }
 }
 
 /// What is written by hand is what serde would write.

@@ -28,7 +28,7 @@ impl Partition {
         if till_balance::effect(event.kind).is_some() {
             let balance = store.balances.entry(date).or_default();
             let till = Till { epoch, slot: terminal, store_key: &store.key };
-            let growth = balance.add(event, till, rank_of(context));
+            let growth = balance.add(event, till, || rank_of(context));
             self.grow_balance(context.store, date, growth);
         }
         if terminal.is_some() && event.kind == Kind::Close {

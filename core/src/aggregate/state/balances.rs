@@ -8,17 +8,17 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use super::super::drawers::{DayBalance, Drawer, NamedDrawer, Safe};
-use super::super::json_text::write_json;
+use super::super::json_text::{integer, write_json};
 use super::super::partition::Partition;
 use super::super::store::Store;
 use super::keys::{DRAWERS, SAFES, percent_decode, write_totals_key};
 use super::{StateError, StateRecords, VERSION, check, fault, json, under};
 use crate::text::Date;
 
-#[derive(Serialize, Deserialize)]
-struct DrawerState<'a> {
+#[derive(Deserialize)]
+struct DrawerState {
     v: u8,
-    drawer: Cow<'a, Drawer>,
+    drawer: Drawer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,7 +49,11 @@ pub(in crate::aggregate) fn write_safe_key(text: &mut BytesMut, store: &Store, d
 
 /// Writes what is kept of a drawer.
 pub(in crate::aggregate) fn write_drawer_state(text: &mut BytesMut, drawer: &Drawer) {
-    write_json(text, &DrawerState { v: VERSION, drawer: Cow::Borrowed(drawer) });
+    text.extend_from_slice(br#"{"v":"#);
+    integer(text, VERSION);
+    text.extend_from_slice(br#","drawer":"#);
+    drawer.write_state(text);
+    text.extend_from_slice(b"}");
 }
 
 /// Writes what is kept of a day's safe.
@@ -69,12 +73,12 @@ impl Partition {
             balance.restore_safe(state.safe.into_owned(), state.truncated);
         }
         for (key, value) in under(records, DRAWERS) {
-            let state: DrawerState<'_> = json(key, value)?;
+            let state: DrawerState = json(key, value)?;
             check(key, state.v)?;
             let names = names(key, DRAWERS).ok_or_else(|| fault(key, "names no drawer"))?;
             let (balance, names) = self.balance_named::<6>(key, names)?;
             let [_, _, _, terminal, epoch, session] = &names;
-            if !balance.restore([terminal, epoch, session], state.drawer.into_owned()) {
+            if !balance.restore([terminal, epoch, session], state.drawer) {
                 return Err(fault(key, "is one drawer too many"));
             }
         }
