@@ -17,7 +17,7 @@
 //! `hostile` is what a sender costs who has a member that the schema does not know at the very end of each text, and
 //! another order of members in each; the fast path can index none of those.
 //!
-//! `day` is the 63 events of `docs/samples/day`, every kind there is; only our decoders read them, since the rivals know sales.
+//! `day` is the 65 events of `docs/samples/day`, every kind there is; only our decoders read them, since the rivals know sales.
 
 use std::hint::black_box;
 

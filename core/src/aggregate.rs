@@ -16,7 +16,9 @@ mod day_records;
 mod days;
 mod deltas;
 mod dismissal;
+mod drawers;
 mod engine;
+mod fiscal;
 #[cfg(test)]
 mod fixture;
 mod flush;

@@ -56,7 +56,7 @@ pub struct Event<'a> {
     /// Amount of a movement of money (`paid_in`, `paid_out`, `loan`, `pickup`, `open`, `close`, `bank_deposit`) or the change of a
     /// tip (`tip_adjustment`), minor units.
     pub amount: Option<i64>,
-    /// What a drawer, a safe or a bag was declared to hold, in the order sent.
+    /// What a drawer or a bag was declared to hold, in the order sent.
     pub declarations: Vec<Declaration<'a>>,
     /// Details of those lines that have any: see [`Self::details_of`].
     pub(crate) line_details: Vec<LineDetails<'a>>,

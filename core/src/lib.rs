@@ -21,6 +21,8 @@ pub mod stock;
 
 pub mod money;
 
+pub mod till_balance;
+
 pub mod envelope;
 
 pub mod intern;

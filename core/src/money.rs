@@ -42,7 +42,7 @@ pub const TRADE: &[Kind] = &[
 ];
 
 /// Kinds that take or give back money before anything is handed over.
-const ADVANCE: &[Kind] = &[
+pub const ADVANCE: &[Kind] = &[
     Kind::OrderPlaced,
     Kind::OrderPaid,
     Kind::OrderPicked,

@@ -1,13 +1,16 @@
 //! Verifies the conservation law with a recount of the log alone: nothing lost, nothing counted twice.
 //!
-//! Four checks, each against an oracle of its own:
+//! Five checks, each against an oracle of its own:
 //! - (b) *verdicts*: every record of the journal has exactly one verdict, every first is on
 //!   `pos.transactions` once, and the aggregator's totals agree;
 //! - (c) *stock*: the effects of all firsts and released events add up to the committed deltas,
 //!   per store, SKU and unit, and every counted line is on `stock.counts`;
 //! - (d) *sinks*: every record below a sink's committed offset is delivered, dead, parked or
 //!   filtered;
-//! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range.
+//! - (e) *ledgers*: numbers with a first, refused ones and missing ones fill every terminal's range, and the counters
+//!   of fiscal devices are those of their events;
+//! - (f) *tills*: the movements and declarations of all firsts and released events make the published drawers, over and short,
+//!   safe and bank.
 //!
 //! Check (a), that every acknowledged event is in the log, belongs to the sender, which keeps its
 //! acknowledgements.
@@ -18,8 +21,8 @@
 //! coverage ends at the aggregator's committed offset, read once. Memory follows the keys of stock,
 //! the ranges of numbers and the repeats of one partition at a time, not the events.
 //!
-//! It reads only the checkpoints of the aggregator's private state, and it does not compare
-//! store-days: those are sums for people, made from the same firsts.
+//! It reads only the checkpoints of the aggregator's private state. Of store-days it compares the till balances alone: the
+//! other sums are for people, made from the same firsts.
 
 mod ranges;
 
@@ -49,7 +52,11 @@ mod terminals;
 
 mod stock;
 
+mod tills;
+
 mod ledger;
+
+mod fiscal;
 
 mod chains;
 
@@ -72,7 +79,11 @@ use ledger::{Comparison, LedgerTotals, Ledgers};
 use scan::Scan;
 use sinks::SinkRecount;
 use stock::{Stock, StockTotals};
+use tills::{PublishedTills, TillTotals};
 use totals::Checkpoints;
+
+/// Name of the check that recounts drawers, over and short.
+pub const TILLS: &str = "(f) tills";
 
 /// Progress of a recount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,6 +143,8 @@ pub fn verify(
 struct AggregatorRecords {
     ledger_scan: Scan,
     ledgers: Ledgers,
+    days_scan: Scan,
+    tills: PublishedTills,
     state_scan: Scan,
     checkpoints: Checkpoints,
     committed: Option<Offset>,
@@ -148,9 +161,12 @@ struct Recount<'a> {
     recorded: VerdictCounts,
     stock_totals: StockTotals,
     ledger_totals: LedgerTotals,
+    fiscal_devices: u64,
+    till_totals: TillTotals,
     verdicts: Check,
     stock: Check,
     ledgers: Check,
+    tills: Check,
 }
 
 impl<'a> Recount<'a> {
@@ -171,14 +187,19 @@ impl<'a> Recount<'a> {
             recorded: VerdictCounts::default(),
             stock_totals: StockTotals::default(),
             ledger_totals: LedgerTotals::default(),
+            fiscal_devices: 0,
+            till_totals: TillTotals::default(),
             verdicts: Check::new("(b) verdicts"),
             stock: Check::new("(c) stock"),
             ledgers: Check::new("(e) ledgers"),
+            tills: Check::new(TILLS),
         };
         for partition in 0..view.partitions() {
             let mut published = AggregatorRecords {
                 ledger_scan: Scan::whole(view, &topics.ledger, partition)?,
                 ledgers: Ledgers::default(),
+                days_scan: Scan::whole(view, &topics.days, partition)?,
+                tills: PublishedTills::default(),
                 state_scan: Scan::whole(view, &topics.state, partition)?,
                 checkpoints: Checkpoints::default(),
                 committed: None,
@@ -199,6 +220,7 @@ impl<'a> Recount<'a> {
         }
         for (partition, published) in (0..).zip(&mut all) {
             published.ledger_scan.extend(self.view, &self.topics.ledger, partition)?;
+            published.days_scan.extend(self.view, &self.topics.days, partition)?;
             published.state_scan.extend(self.view, &self.topics.state, partition)?;
             let limit = published.committed.unwrap_or(0);
             self.read_published(published, partition, Some(limit))?;
@@ -219,6 +241,13 @@ impl<'a> Recount<'a> {
             &self.topics.ledger,
             partition,
             &mut self.ledgers,
+        )?;
+        published.tills.read(
+            &mut published.days_scan,
+            limit,
+            &self.topics.days,
+            partition,
+            &mut self.tills,
         )?;
         published.checkpoints.read(
             &mut published.state_scan,
@@ -252,7 +281,8 @@ impl<'a> Recount<'a> {
         let stock =
             Stock::from_deltas(view, topics, partition, coverage, generation, &mut self.stock)?;
         let mut journal = Journal::new(view, topics, partition, coverage, stock);
-        let mut checks = Checks { verdicts: &mut self.verdicts, stock: &mut self.stock };
+        let mut checks =
+            Checks { verdicts: &mut self.verdicts, stock: &mut self.stock, tills: &mut self.tills };
         journal.read_parked_sources()?;
         journal.pass(&mut checks, checkpoints, progress)?;
         journal.compare_parked(checks.verdicts)?;
@@ -277,6 +307,12 @@ impl<'a> Recount<'a> {
             totals: &mut self.ledger_totals,
         };
         comparison.run(&journal.terminals, &published.ledgers);
+        let is_complete = coverage.is_complete();
+        let (devices, ledgers) = (&published.ledgers.devices, &mut self.ledgers);
+        journal.fiscal.compare(devices, (&topics.ledger, partition), is_complete, ledgers);
+        self.fiscal_devices += journal.fiscal.count();
+        let (check, totals) = (&mut self.tills, &mut self.till_totals);
+        journal.tills.compare(&published.tills, &topics.days, partition, check, totals);
         Ok(())
     }
 
@@ -290,6 +326,8 @@ impl<'a> Recount<'a> {
         }
         self.stock_totals.figures(&mut self.stock);
         self.ledger_totals.figures(&mut self.ledgers);
+        self.till_totals.figures(&mut self.tills);
+        fiscal::figure(self.fiscal_devices, &mut self.ledgers);
         let mut checks = vec![self.verdicts, self.stock];
         let mut sink_counts = Vec::new();
         for sink in sinks {
@@ -297,6 +335,7 @@ impl<'a> Recount<'a> {
             sink_counts.push(sink.counts);
         }
         checks.push(self.ledgers);
+        checks.push(self.tills);
         Report {
             covered: self.covered,
             verdicts: self.counts,

@@ -15,6 +15,7 @@ use tillrace_core::decode::{Decoder, MAX_EVENT_BYTES, RejectCode, Rejection};
 use tillrace_core::event::{Event, Kind};
 use tillrace_core::money::{self, MoneyKind};
 use tillrace_core::stock;
+use tillrace_core::till_balance::{self, TillEffect};
 
 const STRICT: CheckRules = CheckRules {
     totals: RuleAction::Reject,
@@ -158,6 +159,39 @@ fn the_readme_lists_every_sample_and_the_table_of_stock() {
             sign(rule.adjusted)
         );
         assert!(readme.contains(&row), "missing in docs/samples/README.md: {row}");
+    }
+}
+
+#[test]
+fn the_readme_has_the_table_of_tills() {
+    let readme = fs::read_to_string(docs().join("samples/README.md")).unwrap();
+    let sign = |sign: i64, text: &str| match sign {
+        1 => format!("+{text}"),
+        -1 => format!("−{text}"),
+        _ => "0".to_owned(),
+    };
+    for till_balance::TillRule { kinds, effect } in till_balance::TABLE {
+        let kinds: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.as_str())).collect();
+        let [drawer, safe, bank] = match effect {
+            TillEffect::Tenders => ["+tenders".into(), "0".into(), "0".into()],
+            TillEffect::Cash { drawer, safe, bank } => {
+                [drawer, safe, bank].map(|side| sign(side, "amount"))
+            }
+            TillEffect::OpeningCash => ["opens with amount".into(), "0".into(), "0".into()],
+            TillEffect::ClosingCash => ["declares; cash by amount".into(), "0".into(), "0".into()],
+            TillEffect::Declaration => ["declares".into(), "0".into(), "0".into()],
+        };
+        let row = format!("| {} | {drawer} | {safe} | {bank} |\n", kinds.join(", "));
+        assert_eq!(readme.matches(&row).count(), 1, "docs/samples/README.md: {row}");
+    }
+    let table = readme.split("| kind | drawer |").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert_eq!(
+        table.lines().count() - 2,
+        till_balance::TABLE.len(),
+        "rows that the code does not know"
+    );
+    for tender in till_balance::NOT_IN_DRAWER {
+        assert!(readme.contains(&format!("`{tender}`")), "{tender}");
     }
 }
 

@@ -251,6 +251,9 @@ fn published(command_line: &CommandLine, books: &Value, part: &str) -> Value {
         "stock" | "locations" => stock(&values(command_line, "inventory.deltas.v1"), expected),
         "counts" => table(&values(command_line, "stock.counts.v1"), expected),
         "completeness" => project(day, expected),
+        "drawers" => drawers(&records),
+        "till_balance" => balances(&day["till_balance"]["currencies"]),
+        "drawer_counts" => project(&day["till_balance"], expected),
         "currency" => {
             let currencies: Vec<_> = day["totals"].as_object().unwrap().keys().collect();
             assert_eq!(currencies.len(), 1, "{currencies:?}");
@@ -265,6 +268,34 @@ fn published(command_line: &CommandLine, books: &Value, part: &str) -> Value {
             day[part].get(currency).unwrap_or(&day[part]).clone()
         }
     }
+}
+
+/// The drawers as rows, one for each tender.
+fn drawers(records: &BTreeMap<String, Value>) -> Value {
+    let mut rows = Vec::new();
+    for drawer in records.values().filter_map(|record| record.get("drawer")) {
+        for (currency, tenders) in drawer["tenders"].as_object().unwrap() {
+            for (tender, sums) in tenders.as_object().unwrap() {
+                let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+                rows.push(json!({
+                    "terminal": drawer["terminal"], "session": text(&drawer["session"]), "operator": text(&drawer["operator"]),
+                    "currency": currency, "tender": tender, "expected": sums["expected"],
+                    "declared": text(&sums["declared"]), "over_short": text(&sums["over_short"]),
+                }));
+            }
+        }
+    }
+    sorted(&json!(rows))
+}
+
+/// Sums by currency as rows that name theirs.
+fn balances(currencies: &Value) -> Value {
+    let rows = currencies.as_object().unwrap().iter().map(|(currency, sums)| {
+        let mut row = sums.clone();
+        row["currency"] = json!(currency);
+        row
+    });
+    sorted(&rows.collect())
 }
 
 /// The rows of a table, with the members that those of the books have.

@@ -1,4 +1,4 @@
-//! The records of a store-day: its published totals, its state on `state.v1`, and amendments after it was sealed.
+//! The records of a store-day: its published totals and drawers, its state on `state.v1`, and amendments after it was sealed.
 //!
 //! Each flush writes the first two of every day that changed, with the first part of its terminals, and further parts only
 //! where they changed. They are written by hand, as in [`super::terminals`]. The shapes are those of
@@ -8,6 +8,7 @@ use bytes::{BufMut as _, BytesMut};
 use tillrace_log::Offset;
 
 use super::days::{ControlTotals, Day, DayStatus, DaySummary};
+use super::drawers::{self, NamedDrawer};
 use super::json_text::{integer, optional, write_json};
 use super::state::VERSION;
 use super::store::{Store, Terminal};
@@ -34,6 +35,8 @@ pub(super) fn write_totals(
     integer(text, summary.refused);
     text.extend_from_slice(br#","parked_count":"#);
     integer(text, summary.parked);
+    text.extend_from_slice(br#","till_balance":"#);
+    drawers::write_balance(text, store.balances.get(&date));
     published_terminals(text, store, date, day.part(0));
     written_by(text, source);
 }
@@ -52,6 +55,22 @@ pub(super) fn write_part(
     text.extend_from_slice(br#"","part":"#);
     integer(text, part);
     published_terminals(text, store, date, day.part(part));
+    written_by(text, source);
+}
+
+/// Writes a published drawer of a day.
+pub(super) fn write_drawer(
+    text: &mut BytesMut,
+    store: &Store,
+    date: Date,
+    named: &NamedDrawer,
+    source: RecordOrigin,
+) {
+    text.put_u8(b'{');
+    names(text, store);
+    business_date(text, date);
+    text.extend_from_slice(br#"","drawer":"#);
+    write_json(text, &named.published());
     written_by(text, source);
 }
 
@@ -203,6 +222,7 @@ fn flags(text: &mut BytesMut, seen: &TerminalDay) {
 mod tests {
     use proptest::prelude::*;
     use serde::Serialize;
+    use serde_json::value::RawValue;
 
     use super::super::days::PublishedTotals;
     use super::super::sequence_set::SequenceSet;
@@ -225,6 +245,7 @@ mod tests {
         missing_count: u64,
         refused_count: u64,
         parked_count: u64,
+        till_balance: Box<RawValue>,
         terminals: Vec<AttendanceRecord<'a>>,
         partition: u32,
         offset: u64,
@@ -283,6 +304,13 @@ mod tests {
         present.map(record).collect()
     }
 
+    /// The balance as it is written: `drawers` compares it with what it stands for.
+    fn balance(store: &Store, date: Date) -> Box<RawValue> {
+        let mut text = BytesMut::new();
+        drawers::write_balance(&mut text, store.balances.get(&date));
+        RawValue::from_string(String::from_utf8(text.to_vec()).unwrap()).unwrap()
+    }
+
     fn by_serde(store: &Store, (date, day): (Date, &Day), source: RecordOrigin) -> String {
         let DaySummary { terminals, closed, missing, refused, parked } = store.summary(date);
         let record = DayRecord {
@@ -296,6 +324,7 @@ mod tests {
             missing_count: missing,
             refused_count: refused,
             parked_count: parked,
+            till_balance: balance(store, date),
             terminals: part(store, date, day, 0),
             partition: source.partition,
             offset: source.offset,

@@ -156,6 +156,22 @@ impl Sample {
         value
     }
 
+    /// The journal record of another event of its terminal and number.
+    pub(super) fn written_as(&self, event: &Value, hash: u128, data: &[u8]) -> Vec<u8> {
+        let text = |member: &str| event[member].as_str().unwrap().to_owned();
+        let event_type = format!("tillrace.pos.{}", text("kind"));
+        let envelope = Envelope {
+            time: Some(text("occurred_at").into()),
+            event_id: Some(text("event_id").into()),
+            business_date: Some(text("business_date").into()),
+            content_hash: Some(hash),
+            ..self.envelope(&event_type, data)
+        };
+        let mut value = Vec::new();
+        envelope.write(&mut value);
+        value
+    }
+
     /// The marker of its refusal.
     pub(super) fn refused(&self) -> Vec<u8> {
         self.written("tillrace.pos.refused", br#"{"code":"invalid_money","pointer":"/lines/0"}"#)

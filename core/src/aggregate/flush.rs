@@ -3,6 +3,9 @@
 //! Sums become records here, and are marked as written before the transaction is committed. That is safe: if the transaction
 //! is aborted, [`super::engine`] drops the partition and restores it from the log.
 
+mod balances;
+mod devices;
+
 use bytes::{Bytes, BytesMut};
 use tillrace_log::{Row, Topic};
 
@@ -46,8 +49,10 @@ impl Partition {
         self.checkpoint.flush += 1;
         rows.append(&mut self.buffer.rows);
         self.write_deltas(topics, arena, rows);
+        self.write_balances(topics, arena, rows);
         self.write_days(topics, arena, rows);
         self.write_amendments(topics, arena, rows);
+        self.write_devices(topics, arena, rows);
         self.write_terminals(topics, arena, rows);
         self.write_stores(topics, arena, rows);
         let key = state::checkpoint_key(self.checkpoint.flush);
@@ -346,6 +351,7 @@ impl Partition {
         }
         self.buffer.push_row(&topics.days, key, Some(totals));
         self.buffer.push_row(&topics.state, state_key, None);
+        self.forget_balance(slot, date, topics);
         self.stores[slot as usize].remove_day(date);
     }
 

@@ -27,6 +27,10 @@ pub(super) struct FlushBuffer {
     /// Terminals to write, as store and slot.
     pub(super) terminals: Vec<(u32, u32)>,
     pub(super) days: Vec<(u32, Date)>,
+    /// Stores whose fiscal devices are to be written.
+    pub(super) devices: Vec<u32>,
+    /// Till balances to write.
+    pub(super) balances: Vec<(u32, Date)>,
     /// Stores whose event ids or releases are to be written.
     pub(super) stores: Vec<u32>,
     pub(super) amendments: BTreeMap<(u32, Date), ControlTotals>,
@@ -66,6 +70,8 @@ impl FlushBuffer {
             windows: Windows::new(),
             terminals: Vec::new(),
             days: Vec::new(),
+            devices: Vec::new(),
+            balances: Vec::new(),
             stores: Vec::new(),
             amendments: BTreeMap::new(),
             quarantined: Vec::new(),
@@ -102,6 +108,8 @@ impl FlushBuffer {
         self.windows.clear();
         self.terminals.clear();
         self.days.clear();
+        self.devices.clear();
+        self.balances.clear();
         self.stores.clear();
         self.amendments.clear();
         self.quarantined.clear();

@@ -4,7 +4,9 @@
 //! changes, so that an unreadable one changes nothing; it is quarantined.
 
 mod decide;
+mod fiscal;
 mod movements;
+mod till;
 
 use bytes::Bytes;
 use tillrace_log::{Entry, LogError, Offset};
@@ -264,6 +266,7 @@ impl Partition {
         ledger: Option<(u32, Decision)>,
         output: &mut OutputContext<'_>,
     ) {
+        self.count_fiscal(context);
         let event = context.event;
         let store_day = (context.store, event.business_date);
         if is_sealed(event.business_date, self.today()) {
@@ -280,6 +283,7 @@ impl Partition {
             let grown = grow(&mut day.control, event);
             self.buffer.size.add(0, 2 * grown);
             self.mark_day(context.store, event.business_date);
+            self.balance_till(context, ledger.map(|(terminal, _)| terminal));
             if let Some((terminal, decision)) = ledger {
                 self.record_attendance(context, terminal, decision.number);
             }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
 use super::days::part_of;
+use super::drawers::{BALANCE_BYTES, DayBalance};
 use super::flush_buffer::FlushBuffer;
 use super::ledger::PendingWrites;
 use super::released_offsets;
@@ -137,7 +138,9 @@ impl Partition {
         if !std::mem::replace(&mut day.changed, true) {
             let listed = LISTED_BYTES * day.part(0).len();
             let bytes = DAY_BYTES + 3 * key_bytes + day.control.written_bytes() + listed;
-            self.buffer.size.add(2, 2 * bytes);
+            let balance =
+                owner.balances.get(&date).map_or(BALANCE_BYTES, DayBalance::written_bytes);
+            self.buffer.size.add(2, 2 * bytes + balance);
             self.buffer.days.push((store, date));
         }
     }

@@ -1,13 +1,16 @@
 //! The records of a partition's state on `state.v1`, private to the aggregator.
 //!
 //! One record for each part that changes by itself, so that a flush writes only what it changed: a
-//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a block of a store's event
-//! ids, a part of its releases, and a checkpoint under `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
+//! terminal, a block of its hashes, one of its open numbers, a day, a further part of its terminals, a drawer of it, its safe, a
+//! fiscal device, a block of its counters, a block of a store's event ids, a part of its releases, and a checkpoint under
+//! `flush mod` [`keys::CHECKPOINTS`], so that the last ones stay. Records of names
 //! and numbers are JSON, blocks are bytes; each begins with its version. `keys` names them; [`super::restore`] reads what
 //! [`super::flush`] wrote. Nothing else does, except that `verify` reads checkpoints.
 
+mod balances;
 #[cfg(test)]
 mod by_serde;
+mod devices;
 mod keys;
 
 use std::borrow::Cow;
@@ -18,12 +21,18 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
+pub(super) use self::balances::{
+    write_drawer_state, write_drawer_state_key, write_safe_key, write_safe_state,
+};
 #[cfg(test)]
 pub(super) use self::by_serde::{day_value, part_value, terminal_value};
+pub(super) use self::devices::{
+    write_device_block_key, write_device_state, write_device_state_key,
+};
 pub(super) use self::keys::{
     DAY, checkpoint_key, ids_key, keys_of, parked_key, released_key, settled_key, terminal_of,
-    write_day_key, write_hashes_key, write_numbers_key, write_part_key, write_part_state_key,
-    write_terminal_key, write_totals_key,
+    write_day_key, write_drawer_key, write_hashes_key, write_numbers_key, write_part_key,
+    write_part_state_key, write_terminal_key, write_totals_key,
 };
 use self::keys::{PARTS, parked_parts, part_number, parts};
 use super::days::{ControlTotals, Day, DayStatus, PART_TERMINALS};
@@ -37,8 +46,8 @@ use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
 use crate::text::Date;
 
-/// Version of the JSON records. Version 2 came with parked events; nothing reads version 1.
-pub(super) const VERSION: u8 = 2;
+/// Version of the JSON records. Version 2 came with parked events, version 3 with till balances; nothing reads an earlier one.
+pub(super) const VERSION: u8 = 3;
 
 /// What is wrong with a state record.
 #[derive(Debug, thiserror::Error)]
@@ -185,6 +194,8 @@ pub(super) fn load(
     under(records, "hashes/").try_for_each(|(key, value)| partition.take_hashes(key, value))?;
     under(records, "day/").try_for_each(|(key, value)| partition.take_day(key, value))?;
     partition.take_parts(records)?;
+    partition.take_balances(records)?;
+    partition.take_devices(records)?;
     partition.take_ids(records, "ids/", |store| &mut store.ids)?;
     partition.take_ids(records, "settled/", |store| &mut store.parked.settled)?;
     under(records, "parked/").try_for_each(|(key, value)| partition.take_parked(key, value))?;

@@ -7,6 +7,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 pub(super) use super::days::part_of;
 use super::days::{Day, DaySummary};
+use super::drawers::DayBalance;
+use super::fiscal::FiscalDevices;
 use super::ids::EventIds;
 use super::ledger::Ledger;
 use super::parked_events::ParkedEvents;
@@ -34,7 +36,10 @@ pub(super) struct Store {
     pub(super) terminals: Vec<Terminal>,
     by_name: SlotIndex,
     pub(super) days: BTreeMap<Date, Day>,
+    /// The till balances of its days, those of which any money moved.
+    pub(super) balances: BTreeMap<Date, DayBalance>,
     pub(super) ids: EventIds,
+    pub(super) fiscal: FiscalDevices,
     pub(super) parked: ParkedEvents,
     /// Offsets that an operator released.
     pub(super) released: ReleasedOffsets,
@@ -69,7 +74,9 @@ impl Store {
             terminals: Vec::new(),
             by_name: SlotIndex::default(),
             days: BTreeMap::new(),
+            balances: BTreeMap::new(),
             ids: EventIds::default(),
+            fiscal: FiscalDevices::default(),
             parked: ParkedEvents::default(),
             released: ReleasedOffsets::default(),
             changed: false,
@@ -125,6 +132,7 @@ impl Store {
                 .find_or_insert(name_hash(&terminal.name, &terminal.epoch), slot, |_| false);
             self.terminals.push(terminal);
         }
+        self.balances.values_mut().for_each(DayBalance::forget_slots);
         for day in self.days.values_mut() {
             day.move_terminals(|slot| moved.get(slot as usize).copied().flatten().unwrap_or(GONE));
         }
@@ -180,6 +188,7 @@ impl Store {
     /// Removes a day, which is sealed; returns it.
     pub(super) fn remove_day(&mut self, date: Date) -> Option<Day> {
         let day = self.days.remove(&date)?;
+        self.balances.remove(&date);
         for &slot in day.terminals() {
             if let Some(terminal) = self.terminals.get_mut(slot as usize) {
                 terminal.days.forget(date);

@@ -1,4 +1,5 @@
-//! The two records of a terminal: its state on `state.v1`, and its published ledger.
+//! The two records of a terminal: its state on `state.v1`, and its published ledger; and the published record of a fiscal device,
+//! which stands among the ledgers.
 //!
 //! They are written by hand, because a flush writes both of every terminal that sent something, and most of those miss
 //! nothing. Serde writes the long and rare part, missing numbers. The shapes are those of [`super::state`] and of
@@ -7,6 +8,7 @@
 use bytes::{BufMut as _, BytesMut};
 use tillrace_log::{Offset, Partition};
 
+use super::fiscal::FiscalDevice;
 use super::json_text::{boolean, integer, optional, put, write_json};
 use super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::state::VERSION;
@@ -84,6 +86,35 @@ pub(super) fn write_ledger(
     write_json(text, &intervals(true).0);
     text.extend_from_slice(br#","terminal_reset_suspected":"#);
     boolean(text, terminal.ledger.reset_suspected());
+    text.extend_from_slice(br#","partition":"#);
+    integer(text, source.partition);
+    text.extend_from_slice(br#","offset":"#);
+    integer(text, source.offset);
+    text.extend_from_slice(br#","flush":"#);
+    integer(text, source.flush);
+    text.put_u8(b'}');
+}
+
+/// Writes the key of a fiscal device among the ledgers.
+pub(super) fn write_device_key(text: &mut BytesMut, store: &Store, device: &FiscalDevice) {
+    text.extend_from_slice(&store.key);
+    text.extend_from_slice(b"/fiscal/");
+    text.extend_from_slice(device.key.as_bytes());
+}
+
+/// Writes what others read of a fiscal device.
+pub(super) fn write_device(
+    text: &mut BytesMut,
+    store: &Store,
+    device: &FiscalDevice,
+    source: RecordOrigin,
+) {
+    text.extend_from_slice(br#"{"tenant":""#);
+    escape(text, &store.tenant);
+    text.extend_from_slice(br#"","store":""#);
+    escape(text, &store.name);
+    text.extend_from_slice(br#"","fiscal":"#);
+    write_json(text, &device.published());
     text.extend_from_slice(br#","partition":"#);
     integer(text, source.partition);
     text.extend_from_slice(br#","offset":"#);

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 use tillrace_log::{Offset, Partition, Topic};
 
-use crate::text::Decimal;
+use crate::text::{Decimal, format_minor};
 
 /// Differences that a check lists; further ones are counted only.
 const LISTED: usize = 20;
@@ -67,7 +67,7 @@ pub struct Figure {
     pub recorded: Amount,
 }
 
-/// A count, or a sum of quantities.
+/// A count, or a sum of quantities or money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(into = "serde_json::Value")]
 pub enum Amount {
@@ -75,6 +75,8 @@ pub enum Amount {
     Count(u64),
     /// Millionths of a unit.
     Quantity(i128),
+    /// Money in minor units, and how many decimals they are.
+    Money(i128, u32),
     /// Unknown from the log.
     Unknown,
 }
@@ -84,17 +86,19 @@ impl fmt::Display for Amount {
         match self {
             Self::Count(count) => formatter.pad(&count.to_string()),
             Self::Quantity(millionths) => formatter.pad(&quantity(*millionths)),
+            Self::Money(minor, exponent) => formatter.pad(&format_minor(*minor, *exponent)),
             Self::Unknown => formatter.pad("-"),
         }
     }
 }
 
-/// Counts become numbers, quantities decimal strings, what is unknown `null`.
+/// Counts become numbers, quantities and money decimal strings, what is unknown `null`.
 impl From<Amount> for serde_json::Value {
     fn from(amount: Amount) -> Self {
         match amount {
             Amount::Count(count) => count.into(),
             Amount::Quantity(millionths) => quantity(millionths).into(),
+            Amount::Money(minor, exponent) => format_minor(minor, exponent).into(),
             Amount::Unknown => Self::Null,
         }
     }

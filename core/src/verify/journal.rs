@@ -14,15 +14,17 @@ use crate::topics::{self, Topics};
 
 use super::check::{Check, Difference};
 use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
+use super::fiscal::FiscalCounts;
 use super::journal_record::{JournalRecord, hash_of};
 use super::parked::{ParkedEvents, data_hash};
-use super::record::{ConflictRecord, EventText, ReleaseOrder};
+use super::record::{ConflictRecord, EventText};
 use super::repeats::{HashPrefix, Repeats};
 use super::report::VerdictCounts;
 use super::scan::Scan;
 use super::sourced_records::SourcedRecords;
 use super::stock::Stock;
 use super::terminals::{Scope, TerminalNumbers};
+use super::tills::Tills;
 use super::totals::Checkpoints;
 use super::unreadable::is_unreadable;
 
@@ -33,6 +35,8 @@ pub(super) struct Journal<'a> {
     pub(super) partition: Partition,
     pub(super) coverage: Coverage,
     pub(super) stock: Stock,
+    pub(super) tills: Tills,
+    pub(super) fiscal: FiscalCounts,
     pub(super) terminals: HashMap<String, TerminalNumbers>,
     pub(super) counts: VerdictCounts,
     /// When the newest record was appended.
@@ -42,7 +46,7 @@ pub(super) struct Journal<'a> {
     unnumbered: HashSet<u128>,
     pub(super) repeats: Repeats,
     /// Quarantined and conflicting records, which may be released, with their keys.
-    kept: HashMap<Offset, Bytes>,
+    pub(super) kept: HashMap<Offset, Bytes>,
     pub(super) parked_events: ParkedEvents,
     /// Offsets of which `pos.parked` has copies.
     pub(super) parked_sources: BTreeSet<Offset>,
@@ -58,6 +62,7 @@ pub(super) struct Journal<'a> {
 pub(super) struct Checks<'a> {
     pub(super) verdicts: &'a mut Check,
     pub(super) stock: &'a mut Check,
+    pub(super) tills: &'a mut Check,
 }
 
 impl<'a> Journal<'a> {
@@ -75,6 +80,8 @@ impl<'a> Journal<'a> {
             partition,
             coverage,
             stock,
+            tills: Tills::new(coverage.is_complete()),
+            fiscal: FiscalCounts::default(),
             terminals: HashMap::new(),
             counts: VerdictCounts::default(),
             newest_ms: None,
@@ -117,6 +124,7 @@ impl<'a> Journal<'a> {
         while let Some(entry) = scan.next()? {
             checkpoints.pass(entry.offset, &self.counts);
             self.newest_ms = self.newest_ms.max(Some(entry.appended_ms));
+            self.tills.tick(entry.appended_ms);
             let derived = DerivedRecords {
                 transactions: transactions.at(entry.offset, checks.verdicts)?,
                 conflicts: conflicts.at(entry.offset, checks.verdicts)?,
@@ -202,23 +210,6 @@ impl Journal<'_> {
         }
     }
 
-    fn release(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
-        self.counts.control += 1;
-        match serde_json::from_str::<ReleaseOrder>(record.envelope.data()) {
-            Ok(order) if order.partition == self.partition => {
-                if order.offset < self.coverage.from {
-                    self.released_given.insert(order.offset);
-                } else if self.kept.get(&order.offset) == Some(&record.entry.key)
-                    && self.released.insert(order.offset)
-                {
-                    self.counts.released += 1;
-                }
-            }
-            Ok(_) => {}
-            Err(_) => checks.verdicts.differs(self.difference(record.entry, "cannot be read")),
-        }
-    }
-
     fn event(
         &mut self,
         record: &JournalRecord<'_>,
@@ -296,6 +287,9 @@ impl Journal<'_> {
         }
         if !self.stock.add_event(&record.tenant, &event) {
             checks.stock.differs(self.difference(record.entry, "its lines cannot be read"));
+        }
+        if !self.balance_first(record, scope, &event) {
+            checks.tills.differs(self.difference(record.entry, "its amounts cannot be read"));
         }
         self.compare_counts(record, &event, counts, checks.stock);
     }

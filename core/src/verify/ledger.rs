@@ -13,6 +13,7 @@ use crate::topics;
 
 use super::check::{Amount, Check, Difference};
 use super::coverage::Coverage;
+use super::fiscal::PublishedDevices;
 use super::ranges::Ranges;
 use super::record::LedgerRecord;
 use super::report::Gaps;
@@ -28,6 +29,7 @@ pub(super) struct Ledgers {
     latest: BTreeMap<String, (Offset, LedgerRecord)>,
     /// Terminals of which only newer records are kept.
     moved_on: BTreeSet<String>,
+    pub(super) devices: PublishedDevices,
 }
 
 impl Ledgers {
@@ -47,6 +49,10 @@ impl Ledgers {
         while let Some(entry) = scan.next()? {
             let Some(value) = entry.value.as_deref() else { continue };
             let difference = |what| Difference::new(topic, partition, what).at(entry.offset);
+            let unreadable = || check.differs(difference("cannot be read"));
+            if self.devices.take(&entry.key, value, entry.offset, limit, unreadable) {
+                continue;
+            }
             let Ok(record) = serde_json::from_slice::<LedgerRecord>(value) else {
                 check.differs(difference("cannot be read"));
                 continue;

@@ -13,6 +13,8 @@ use super::journal_record::{JournalRecord, hash_of, identity_of};
 use super::record::{CountRecord, Envelope, EventText, ReleaseOrder};
 use super::scan::Scan;
 use super::sourced_records::RecordSource;
+use super::terminals::Scope;
+use super::tills::Counted;
 
 /// Members of a released record that may differ from the original.
 const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceoffset"];
@@ -112,6 +114,25 @@ impl Journal<'_> {
         }
     }
 
+    /// An operator's order to release a kept record.
+    pub(super) fn release(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
+        self.counts.control += 1;
+        match serde_json::from_str::<ReleaseOrder>(record.envelope.data()) {
+            Ok(order) if order.partition == self.partition => {
+                if order.offset < self.coverage.from {
+                    self.released_given.insert(order.offset);
+                } else if self.kept.get(&order.offset) == Some(&record.entry.key)
+                    && self.released.insert(order.offset)
+                {
+                    self.counts.released += 1;
+                    self.tills.order(order.offset);
+                }
+            }
+            Ok(_) => {}
+            Err(_) => checks.verdicts.differs(self.difference(record.entry, "cannot be read")),
+        }
+    }
+
     /// Each payload that an operator released is on `pos.transactions` once more, and moves stock;
     /// no other payload does.
     ///
@@ -181,11 +202,11 @@ impl Journal<'_> {
         let member = record
             .as_ref()
             .and_then(|record| record.envelope.differs_from(envelope, &RELEASED_APART));
-        let difference =
-            |what| Difference::new(&self.topics.transactions, self.partition, what).at(copy.offset);
         if let Some(member) = member {
             let what = "a released record does not match the journal";
-            checks.verdicts.differs(difference(what).between(member, member));
+            let topic = &self.topics.transactions;
+            let difference = Difference::new(topic, self.partition, what).at(copy.offset);
+            checks.verdicts.differs(difference.between(member, member));
         }
         let payload = record.as_ref().map_or(envelope, |record| &record.envelope);
         let event = serde_json::from_str::<EventText<'_>>(payload.data()).ok();
@@ -194,11 +215,58 @@ impl Journal<'_> {
         if let (Some(record), Some(event), true) = (&record, &event, offset >= self.coverage.from) {
             self.compare_counts(record, event, counts, checks.stock);
         }
+        if !event.as_ref().is_some_and(|event| self.balance_release(offset, payload, event)) {
+            let what = "the amounts of a released record cannot be read";
+            let topic = &self.topics.transactions;
+            checks.tills.differs(Difference::new(topic, self.partition, what).at(copy.offset));
+        }
         if !event.is_some_and(|event| self.stock.add_event(&tenant, &event)) {
             let what = "the lines of a released record cannot be read";
-            checks.stock.differs(difference(what));
+            let topic = &self.topics.transactions;
+            checks.stock.differs(Difference::new(topic, self.partition, what).at(copy.offset));
         }
         Ok(())
+    }
+
+    /// Adds a first to the balance of its day, and its fiscal counter; returns false if its amounts cannot be read.
+    pub(super) fn balance_first(
+        &mut self,
+        record: &JournalRecord<'_>,
+        scope: Scope,
+        event: &EventText<'_>,
+    ) -> bool {
+        if let Some(fiscal) = &event.fiscal {
+            self.fiscal.add(&record.tenant, &event.store, fiscal);
+        }
+        let counted = Counted {
+            tenant: &record.tenant,
+            epoch: &record.envelope.text("epoch").unwrap_or_default(),
+            scope,
+            hash: self.content_hash(&record.envelope),
+            is_attended: true,
+        };
+        self.tills.first(&counted, event)
+    }
+
+    /// Adds a released event in the same way.
+    fn balance_release(
+        &mut self,
+        offset: Offset,
+        payload: &Envelope<'_>,
+        event: &EventText<'_>,
+    ) -> bool {
+        let tenant = payload.text("tenant").unwrap_or_default();
+        if let Some(fiscal) = &event.fiscal {
+            self.fiscal.add(&tenant, &event.store, fiscal);
+        }
+        let counted = Counted {
+            tenant: &tenant,
+            epoch: &payload.text("epoch").unwrap_or_default(),
+            scope: payload.text("scope").and_then(|scope| Scope::parse(&scope)).unwrap_or_default(),
+            hash: self.content_hash(payload),
+            is_attended: false,
+        };
+        self.tills.released(offset, &counted, event)
     }
 
     /// Separates the counts of released events, which are outside the journal's order, from orphaned ones.
@@ -211,6 +279,13 @@ impl Journal<'_> {
             by_source.entry(source).or_default().push(entry);
         }
         (by_source, orphaned)
+    }
+
+    /// The hash of an event's content: as its envelope says it, or else made of it.
+    pub(super) fn content_hash(&mut self, envelope: &Envelope<'_>) -> u128 {
+        let decoder = &mut self.decoder;
+        let made = || decoder.decode(envelope.data().as_bytes()).map_or(0, |event| event.hash);
+        hash_of(envelope).unwrap_or_else(made)
     }
 
     pub(super) fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {

@@ -163,6 +163,7 @@ impl Journal<'_> {
         }
         // The ledger could not take it: it is counted as a released event.
         self.released.insert(record.entry.offset);
+        self.tills.order(record.entry.offset);
         self.counts.released += 1;
         self.give_up(&event, is_last);
     }

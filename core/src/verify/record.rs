@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::VerdictCounts;
+use super::fiscal::FiscalText;
 use crate::text::Timestamp;
 
 /// An envelope of `pos.events` or `pos.transactions`: its members as they stand in the text.
@@ -63,7 +64,7 @@ impl<'a> Envelope<'a> {
     }
 }
 
-/// The event itself, as far as stock and identity need it.
+/// The event itself, as far as stock, tills and identity need it.
 #[derive(Deserialize)]
 pub(super) struct EventText<'a> {
     #[serde(borrow)]
@@ -81,6 +82,56 @@ pub(super) struct EventText<'a> {
     pub(super) business_date: Cow<'a, str>,
     #[serde(borrow, default)]
     pub(super) lines: Option<Vec<LineText<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) currency: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) amount: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) operator_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(super) session: Option<SessionText<'a>>,
+    #[serde(borrow, default)]
+    pub(super) tenders: Option<Vec<TenderText<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) declarations: Option<Vec<DeclarationText<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) fiscal: Option<FiscalText<'a>>,
+}
+
+/// The drawer session of an event.
+#[derive(Deserialize)]
+pub(super) struct SessionText<'a> {
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+}
+
+/// One tender of an event.
+#[derive(Deserialize)]
+pub(super) struct TenderText<'a> {
+    #[serde(borrow, rename = "type")]
+    pub(super) tender_type: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) amount: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(super) foreign: Option<ForeignText<'a>>,
+}
+
+/// What was handed over in another currency.
+#[derive(Deserialize)]
+pub(super) struct ForeignText<'a> {
+    #[serde(borrow)]
+    pub(super) currency: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) amount: Cow<'a, str>,
+}
+
+/// One declared amount.
+#[derive(Deserialize)]
+pub(super) struct DeclarationText<'a> {
+    #[serde(borrow)]
+    pub(super) tender: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) amount: Cow<'a, str>,
 }
 
 impl EventText<'_> {

@@ -10,6 +10,9 @@ use crate::acks::{Acks, NamedMovements, fingerprint};
 use crate::source::{Gap, Movement};
 use crate::topics::Record;
 
+/// Parts of the key of a terminal's ledger.
+const LEDGER_KEY_PARTS: usize = 4;
+
 /// Offsets read, by partition.
 pub(super) type Offsets = BTreeMap<i32, Vec<i64>>;
 
@@ -138,8 +141,11 @@ impl Observations {
         self.deltas.entry(key).or_default().add(movement);
     }
 
-    /// Replaces the missing ranges of a terminal.
+    /// Replaces the missing ranges of a terminal. Fiscal devices have records there, too, whose keys have one part more.
     pub(super) fn ledger(&mut self, record: &Record<'_>) {
+        if record.key.split(|&byte| byte == b'/').count() > LEDGER_KEY_PARTS {
+            return;
+        }
         let Some(ledger) = self.parse::<Ledger<'_>>(record) else { return };
         if self.is_other_tenant(&ledger.tenant) {
             return;

@@ -144,11 +144,25 @@ impl DemoReport {
         Ok(())
     }
 
+    /// What tills have too much and too little, below the check that recounted it.
+    fn write_over_short(formatter: &mut fmt::Formatter<'_>, check: &verify::Check) -> fmt::Result {
+        if check.name != verify::TILLS {
+            return Ok(());
+        }
+        for figure in
+            check.figures.iter().filter(|figure| figure.recorded != verify::Amount::Unknown)
+        {
+            row(formatter, &figure.what, figure.recorded, false)?;
+        }
+        Ok(())
+    }
+
     /// A line for each check that holds, all of those that do not.
     fn write_checks(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for check in &self.conservation.checks {
             if check.holds() {
                 row(formatter, &check.name, "holds", false)?;
+                Self::write_over_short(formatter, check)?;
             } else {
                 writeln!(formatter, "{check}")?;
             }

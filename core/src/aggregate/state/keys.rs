@@ -16,6 +16,15 @@ pub(super) const CHECKPOINTS: u64 = 1_024;
 pub(in crate::aggregate) const DAY: &[u8] = b"day/";
 /// What the keys of further parts of a day's terminals begin with.
 pub(super) const PARTS: &str = "day-terminals/";
+/// What the keys of drawers begin with; then come the key of the day's totals and the drawer's names.
+pub(super) const DRAWERS: &str = "drawer/";
+/// What the keys of safes begin with; then comes the key of the day's totals.
+pub(super) const SAFES: &str = "safe/";
+
+/// What the keys of fiscal devices begin with; then come the store's key, scheme and device.
+pub(super) const FISCAL: &str = "fiscal/";
+/// What the keys of blocks of their counters begin with.
+pub(super) const FISCAL_NUMBERS: &str = "fiscal-numbers/";
 
 /// Key of a checkpoint.
 pub(in crate::aggregate) fn checkpoint_key(flush: u64) -> Bytes {
@@ -40,6 +49,18 @@ pub(in crate::aggregate) fn write_part_key(text: &mut BytesMut, day: &[u8], part
     text.extend_from_slice(day);
     text.extend_from_slice(b"/terminals/");
     integer(text, part);
+}
+
+/// Writes the key of a drawer on `store.days`, given its own names.
+pub(in crate::aggregate) fn write_drawer_key(
+    text: &mut BytesMut,
+    store: &Store,
+    date: Date,
+    drawer: &str,
+) {
+    write_totals_key(text, store, date);
+    text.extend_from_slice(b"/drawer/");
+    text.extend_from_slice(drawer.as_bytes());
 }
 
 /// Writes the key of what is kept of a further part, given that of the day on `store.days`.
@@ -143,7 +164,14 @@ pub(super) fn parts<const N: usize>(key: &[u8], prefix: &str) -> Option<([String
     Some((names?.try_into().ok()?, block.parse().ok()?))
 }
 
-fn percent_decode(name: &str) -> Option<String> {
+/// Takes the key of a fiscal device apart: tenant, store, scheme and device, decoded.
+pub(super) fn fiscal_names(key: &[u8]) -> Option<[String; 4]> {
+    let names = std::str::from_utf8(key).ok()?.strip_prefix(FISCAL)?;
+    let names: Option<Vec<String>> = names.split('/').map(percent_decode).collect();
+    names?.try_into().ok()
+}
+
+pub(super) fn percent_decode(name: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(name.len());
     let mut rest = name.as_bytes();
     while let [first, after @ ..] = rest {

@@ -4,16 +4,21 @@ use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::super::day_records::{
-    write_amendment, write_part, write_part_state, write_state as write_day_state, write_totals,
+    write_amendment, write_drawer, write_part, write_part_state, write_state as write_day_state,
+    write_totals,
 };
 use super::super::deltas::{DeltaWriter, FlushRange};
+use super::super::drawers::{DayBalance, longest};
+use super::super::fiscal;
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig};
 use super::super::json_text::integer;
 use super::super::partition::Checkpoint;
 use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
-use super::super::terminals::{RecordOrigin, write_ledger, write_state as write_terminal_state};
+use super::super::terminals::{
+    RecordOrigin, write_device, write_device_key, write_ledger, write_state as write_terminal_state,
+};
 use super::super::windows::{Cell, Delta};
 use super::super::{VerdictTotals, days::PART_TERMINALS};
 use crate::decode::{Decoder, MAX_EVENT_BYTES};
@@ -21,7 +26,7 @@ use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
 use crate::event::Kind;
 use crate::record_size::largest;
 use crate::stock::StockEffect;
-use crate::text::Date;
+use crate::text::{Currency, Date};
 
 const DATE: Date = Date(20_000);
 const ORIGIN: RecordOrigin =
@@ -68,6 +73,8 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
     }
     assert_eq!(day.control.lists(), (Kind::ALL.len(), 16, 64));
     day.control.overstate();
+    let codes: Vec<_> = codes.iter().filter_map(|code| Currency::parse(code)).collect();
+    store.balances.insert(DATE, longest(&codes, till));
     store
 }
 
@@ -104,9 +111,46 @@ fn check_days(store: &Store) {
         write_part_state(text, store, held, 1);
     });
     fits("state.v1", "part of a day's terminals", part);
+    check_balance(store, &store.balances[&DATE]);
     let amended = (DATE, &held.1.control);
     let amendment = size(key + 60, |text| write_amendment(text, store, amended, u64::MAX, ORIGIN));
     fits("store.days.v1", "amendment", amendment);
+}
+
+fn check_balance(store: &Store, balance: &DayBalance) {
+    let named = &balance.drawers()[0];
+    let drawer = size(0, |text| {
+        state::write_drawer_key(text, store, DATE, &named.key);
+        write_drawer(text, store, DATE, named, ORIGIN);
+    });
+    fits("store.days.v1", "drawer", drawer);
+    let drawer = size(0, |text| {
+        state::write_drawer_state_key(text, store, DATE, named);
+        state::write_drawer_state(text, &named.drawer);
+    });
+    fits("state.v1", "drawer", drawer);
+    let safe = size(0, |text| {
+        state::write_safe_key(text, store, DATE);
+        state::write_safe_state(text, balance);
+    });
+    fits("state.v1", "safe of a day", safe);
+}
+
+fn check_device(store: &Store, name: &str) {
+    let device = fiscal::longest(name);
+    let published = size(0, |text| {
+        write_device_key(text, store, &device);
+        write_device(text, store, &device, ORIGIN);
+    });
+    fits("terminal.ledger.v1", "fiscal device", published);
+    let kept = size(0, |text| {
+        state::write_device_state_key(text, store, &device);
+        state::write_device_state(text, &device);
+    });
+    fits("state.v1", "fiscal device", kept);
+    // A block is that of a terminal's numbers, under a key of its own.
+    let key = size(0, |text| state::write_device_block_key(text, store, &device, u64::MAX));
+    fits("state.v1", "block of a device's counters", key + 1_600);
 }
 
 fn check_terminals(store: &mut Store) {
@@ -310,6 +354,7 @@ proptest! {
     fn the_largest_of_each_kind_fits_the_table([tenant, name, till, sku] in [id(), id(), id(), id()]) {
         let mut store = store(&tenant, &name, &till);
         check_days(&store);
+        check_device(&store, &sku);
         check_terminals(&mut store);
         check_the_rest(&mut store, &sku);
         check_what_follows_an_event([&tenant, &name, &till, &sku]);

@@ -8,6 +8,7 @@ use tillrace_log::Offset;
 
 use super::super::VerdictTotals;
 use super::super::fixture::{DAY_MS, Rig, Sample};
+use super::super::state;
 use crate::envelope::{Envelope, TYPE_DISMISS, TYPE_READMIT};
 
 fn totals(rig: &Rig) -> VerdictTotals {
@@ -185,7 +186,7 @@ fn a_partition_waits_at_a_record_of_a_later_version_and_the_others_go_on() {
 
 #[test]
 fn state_of_an_older_or_newer_version_is_refused_with_what_to_do() {
-    for (version, says) in [("1", "older"), ("3", "newer")] {
+    for (version, says) in [(state::VERSION - 1, "older"), (state::VERSION + 1, "newer")] {
         let rig = Rig::new(1);
         rig.accept(&sale(1, ""));
         rig.run();
@@ -193,7 +194,8 @@ fn state_of_an_older_or_newer_version_is_refused_with_what_to_do() {
         let checkpoint =
             entries.iter().rfind(|entry| entry.key.starts_with(b"checkpoint/")).unwrap();
         let text = String::from_utf8(checkpoint.value.as_deref().unwrap().to_vec()).unwrap();
-        let text = text.replacen("\"v\":2", &format!("\"v\":{version}"), 1);
+        let text =
+            text.replacen(&format!("\"v\":{}", state::VERSION), &format!("\"v\":{version}"), 1);
         let key = String::from_utf8(checkpoint.key.to_vec()).unwrap();
         rig.log.append(&rig.topics.state, 0, &key, text.into_bytes(), 0);
         let mut engine = rig.join();

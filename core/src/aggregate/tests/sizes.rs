@@ -245,3 +245,50 @@ fn a_terminal_with_many_gaps_writes_only_the_numbers_that_changed() {
     );
     assert!(rig.log.largest_row() < 16 << 10, "{}", rig.log.largest_row());
 }
+
+/// A sale of so many euros in cash and by card.
+fn paid(sequence: u64) -> Vec<u8> {
+    let sample = Sample::sale("1", "till-1", sequence);
+    let mut event: serde_json::Value = serde_json::from_slice(&sample.data()).unwrap();
+    let tender = if sequence.is_multiple_of(2) { "cash" } else { "card" };
+    event["tenders"] = serde_json::json!([{"type": tender, "amount": "24.50"}]);
+    let text = serde_json::to_vec(&event).unwrap();
+    let hash = crate::decode::Decoder::new().decode(&text).unwrap().hash;
+    sample.written_as(&event, hash, &text)
+}
+
+/// A drawer is kept apart from its day, so that a sale writes one drawer, however many there are.
+#[test]
+fn the_balance_of_a_till_costs_little_with_each_flush() {
+    let rig = Rig::new(1);
+    let sales = 100;
+    for sequence in 1..=sales {
+        let sample = Sample::sale("1", "till-1", sequence);
+        rig.append(&sample, paid(sequence), sample.occurred_ms);
+        rig.run();
+    }
+    let length =
+        |entry: &tillrace_log::Entry| entry.key.len() + entry.value.as_ref().unwrap().len();
+    let sum = |topic: &tillrace_log::Topic, of: fn(&[u8]) -> bool| -> usize {
+        let entries = rig.log.entries(topic);
+        entries.iter().filter(|entry| of(&entry.key)).map(length).sum()
+    };
+    let drawers = sum(&rig.topics.state, |key| key.starts_with(b"drawer/"));
+    let all = sum(&rig.topics.state, |_| true);
+    let days = sum(&rig.topics.days, |_| true);
+    let balances = rig.read(&rig.topics.days);
+    let balances: usize = balances
+        .iter()
+        .map(|day| r#","till_balance":"#.len() + day["till_balance"].to_string().len())
+        .sum();
+    let sales = usize::try_from(sales).unwrap();
+    assert!(drawers / sales < 220, "{} of {} bytes of state a flush", drawers / sales, all / sales);
+    assert!(
+        balances / sales < 320,
+        "{} of {} bytes of a day a flush",
+        balances / sales,
+        days / sales
+    );
+    let keys = rig.latest(&rig.topics.days);
+    assert_eq!(keys.len(), 1, "no drawer is published before it is declared or closed");
+}

@@ -91,12 +91,47 @@ fn stock(rig: &Rig, by: &[&str]) -> Value {
     sums.into_iter().map(row).collect()
 }
 
+/// The drawers, a row for each tender, by their keys.
+fn drawers(days: &BTreeMap<String, Value>) -> Value {
+    let mut rows = Vec::new();
+    for (key, record) in days.iter().filter(|(key, _)| key.contains("/drawer/")) {
+        let drawer = &record["drawer"];
+        assert!(key.contains(drawer["terminal"].as_str().unwrap()), "{key}: {record}");
+        for (currency, tenders) in drawer["tenders"].as_object().unwrap() {
+            for (tender, sums) in tenders.as_object().unwrap() {
+                let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
+                rows.push(json!({
+                    "terminal": drawer["terminal"], "session": text(&drawer["session"]), "operator": text(&drawer["operator"]),
+                    "currency": currency, "tender": tender, "expected": sums["expected"],
+                    "declared": text(&sums["declared"]), "over_short": text(&sums["over_short"]),
+                }));
+            }
+        }
+    }
+    Value::Array(rows)
+}
+
+/// Sums by currency as rows that name theirs.
+fn by_currency(sums: &Value) -> Value {
+    let rows = sums.as_object().unwrap().iter().map(|(currency, sums)| {
+        let mut row = sums.clone();
+        row["currency"] = json!(currency);
+        row
+    });
+    rows.collect()
+}
+
+fn drawer_counts(balance: &Value) -> Value {
+    json!({"declared_count": balance["declared_count"], "undeclared_count": balance["undeclared_count"]})
+}
+
 /// What the engine published, in the form of the books.
 fn published(rig: &Rig) -> Value {
     let days = rig.latest(&rig.topics.days);
-    let keys: Vec<_> = days.keys().collect();
+    let keys: Vec<_> = days.keys().filter(|key| !key.contains("/drawer/")).collect();
     assert_eq!(keys, ["demo/zh-07/2026-11-27"]);
     let day = &days["demo/zh-07/2026-11-27"];
+    assert_eq!(day["till_balance"]["truncated"], false);
     for sums in ["totals", "tenders"] {
         assert_eq!(day[sums].as_object().unwrap().len(), 1, "one currency: {}", day[sums]);
     }
@@ -120,6 +155,9 @@ fn published(rig: &Rig) -> Value {
         "currency": "CHF",
         "totals": day["totals"]["CHF"],
         "tenders": day["tenders"]["CHF"],
+        "drawers": drawers(&days),
+        "till_balance": by_currency(&day["till_balance"]["currencies"]),
+        "drawer_counts": drawer_counts(&day["till_balance"]),
         "stock": stock(rig, &["sku", "unit"]),
         "locations": stock(rig, &["sku", "location", "reason"]),
         "counts": counts.collect::<Vec<_>>(),
@@ -238,6 +276,35 @@ fn the_readme_has_the_books() {
     for (part, head) in [
         ("totals", &["sum", "CHF"][..]),
         ("tenders", &["tender", "CHF"]),
+        (
+            "drawers",
+            &[
+                "terminal",
+                "session",
+                "operator",
+                "currency",
+                "tender",
+                "expected",
+                "declared",
+                "over_short",
+            ],
+        ),
+        (
+            "till_balance",
+            &[
+                "currency",
+                "expected",
+                "declared",
+                "over",
+                "short",
+                "undeclared",
+                "loans",
+                "pickups",
+                "bank",
+                "safe",
+            ],
+        ),
+        ("drawer_counts", &["drawers", "count"]),
         ("stock", &["SKU", "unit", "sold", "returned", "adjusted", "net"]),
         ("locations", &["SKU", "location", "reason", "sold", "returned", "adjusted", "net"]),
         ("counts", &["SKU", "location", "quantity"]),
@@ -264,5 +331,5 @@ fn the_readme_has_the_books() {
     }
     let tables = readme.split("## Money").nth(1).unwrap();
     let found = tables.lines().filter(|line| line.starts_with("| ")).count();
-    assert_eq!(found, rows + 7, "rows that the books do not have");
+    assert_eq!(found, rows + 10, "rows that the books do not have");
 }

@@ -1,6 +1,7 @@
 //! The real aggregator, recounted; then the same log with one record edited.
 
 mod kinds;
+mod tills;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
