@@ -11,7 +11,15 @@ use tillrace_loadtest::topics::{Positions, TopicNames, TopicReader};
 use crate::site::Site;
 
 /// Kinds of event that are sales documents, and that earn points where they name an account.
-const DOCUMENT_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+const DOCUMENT_KINDS: [&str; 7] = [
+    "sale",
+    "return",
+    "exchange",
+    "post_void",
+    "order_handed_over",
+    "layaway_handed_over",
+    "correction",
+];
 
 /// A place on a topic: partition and offset.
 pub(super) type RecordPosition = (i32, i64);
