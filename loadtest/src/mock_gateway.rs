@@ -177,6 +177,7 @@ impl MockGateway {
         if let Some(code) = broken {
             self.append("pos.events.v1", format!("demo/{store}"), envelope.clone());
             self.append("pos.parked.v1", format!("demo/{store}/{terminal}/{sequence}"), envelope);
+            self.hold_number(&event);
             return Err(code);
         }
         self.append("pos.events.v1", format!("demo/{store}"), envelope.clone());
@@ -185,8 +186,17 @@ impl MockGateway {
         }
         self.append("pos.transactions.v1", format!("demo/{store}"), envelope);
         self.count(&store, &event, raw);
-        let numbers = self.high_waters.entry(format!("{store}/{terminal}/{epoch}")).or_default();
-        numbers.insert(sequence);
+        self.hold_number(&event);
+        Ok("accepted")
+    }
+
+    /// Takes an event's number into its terminal's ledger.
+    fn hold_number(&mut self, event: &Value) {
+        let text_of = |name: &str| event[name].as_str().unwrap_or_default();
+        let [store, terminal, epoch] = ["store", "terminal", "epoch"].map(text_of);
+        let key = format!("demo/{store}/{terminal}/{epoch}");
+        let numbers = self.high_waters.entry(key.clone()).or_default();
+        numbers.insert(event["sequence"].as_u64().unwrap());
         let (low, high) = (*numbers.iter().min().unwrap(), *numbers.iter().max().unwrap());
         let missing: Vec<u64> = (low..high).filter(|number| !numbers.contains(number)).collect();
         let ranges: Vec<(u64, u64)> =
@@ -195,12 +205,7 @@ impl MockGateway {
             "tenant": "demo", "store": store, "terminal": terminal, "epoch": event["epoch"],
             "missing": ranges,
         });
-        self.append(
-            "terminal.ledger.v1",
-            format!("demo/{store}/{terminal}/{epoch}"),
-            ledger.to_string(),
-        );
-        Ok("accepted")
+        self.append("terminal.ledger.v1", key, ledger.to_string());
     }
 
     /// Counts an event: its store-day and its deltas.

@@ -182,13 +182,16 @@ pub(super) fn ten_thousandths(text: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// Writes ten-thousandths as a decimal with two places, or as many as there are.
+/// Writes ten-thousandths as a decimal: without places where they are nothing, otherwise with two at least.
 pub(super) fn decimal(value: i128) -> String {
     let sign = if value < 0 { "-" } else { "" };
     let one = 10_u128.pow(AMOUNT_SCALE);
     let text = format!("{sign}{}.{:04}", value.unsigned_abs() / one, value.unsigned_abs() % one);
-    let cut = text.trim_end_matches('0').len().max(text.len() - 2);
-    text[..cut].to_owned()
+    let whole = text.len() - 5;
+    match text.trim_end_matches('0').len() {
+        cut if cut <= whole + 1 => text[..whole].to_owned(),
+        cut => text[..cut.max(whole + 3)].to_owned(),
+    }
 }
 
 /// What the books need of an event. Members that are not named are ignored.
@@ -323,7 +326,7 @@ mod tests {
         {
             assert_eq!(ten_thousandths(text), Some(value));
         }
-        assert_eq!([0, -1, 123_000, 12_340].map(decimal), ["0.00", "-0.0001", "12.30", "1.234"]);
+        assert_eq!([0, -1, 123_000, 12_340].map(decimal), ["0", "-0.0001", "12.30", "1.234"]);
         assert_eq!(ten_thousandths("1.00001"), None);
     }
 }
