@@ -221,7 +221,7 @@ pub(crate) struct FleetArgs {
     #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "replay")]
     pub(crate) skus: u32,
 
-    /// Which kinds of event it sends; the load that docs/BENCHMARKS.md rests on is `basic`
+    /// Which kinds of event it sends; `basic` keeps figures comparable with those of runs before there was `full`
     #[arg(long, value_name = "MIX", default_value = "full", conflicts_with = "replay")]
     pub(crate) mix: MixName,
 

@@ -102,7 +102,7 @@ impl World {
     /// Holds the topics to what was sent.
     fn judge(&self, readmitted: bool) -> Verification {
         let settings = VerifySettings {
-            settle_for: Duration::from_secs(60),
+            settle_for: Duration::from_mins(1),
             readmitted,
             ..VerifySettings::default()
         };

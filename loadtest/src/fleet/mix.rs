@@ -14,8 +14,8 @@ pub enum Mix {
     /// Every kind and class of money that the event knows, tills and a back office in each store.
     #[default]
     Full,
-    /// Sales, returns, voids, suspended baskets, cash, counts and transfers, all from any till: the load that the figures in
-    /// `docs/BENCHMARKS.md` rest on.
+    /// Sales, returns, voids, suspended baskets, cash, counts and transfers, all from any till: what fleets sent before there was
+    /// a full mix, byte for byte, so that figures stay comparable.
     Basic,
 }
 

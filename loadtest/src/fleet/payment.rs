@@ -105,7 +105,7 @@ impl Payment {
         for tender in &self.tenders {
             match tender.means {
                 Means::Cash | Means::ForeignNotes(_) | Means::Change => {
-                    drawer.cash += tender.amount
+                    drawer.cash += tender.amount;
                 }
                 Means::Card => drawer.card += tender.amount,
                 Means::GiftCard | Means::Points | Means::Prepaid | Means::Rounding => {}

@@ -9,6 +9,7 @@ use super::basket::{Assortment, Line, bring_back};
 use super::country::Country;
 use super::kind::{self, Kind};
 use super::mix::Mix;
+use super::order::MOST_OPEN;
 use super::parked::Novelty;
 use super::receipt::{self, Header};
 use super::terminal::{Sale, Waiting};
@@ -104,7 +105,7 @@ impl Fleet {
         let order_step = self.orders[store].front().map(|order| order.next_step(&mut self.rng));
         let waiting = Waiting { transfer, order_step, sale: self.correctable(terminal).is_some() };
         match self.states[terminal as usize].next_full_kind(today, waiting, &mut self.rng) {
-            Kind::OrderPlaced | Kind::LayawayPlaced if !self.has_room_for_orders(store as u32) => {
+            Kind::OrderPlaced | Kind::LayawayPlaced if self.orders[store].len() >= MOST_OPEN => {
                 Kind::Sale
             }
             kind => kind,

@@ -99,7 +99,7 @@ fn every_kind_is_sent_and_names_itself_as_its_plan_does() {
     assert_eq!(kinds.len(), 36, "{kinds:?}");
 }
 
-/// The figures in docs/BENCHMARKS.md rest on these events: whoever changes them changes what was measured.
+/// Figures of earlier runs rest on these events: whoever changes them can compare no longer.
 #[test]
 fn the_basic_mix_stays_as_it_was_measured() {
     let basic = FleetSettings { mix: Mix::Basic, bad: 0.01, gaps: 2, ..settings(5_000) };

@@ -6,7 +6,7 @@ use super::Fleet;
 use super::basket::{Assortment, Bill, Disposition, Line, LineClass, LineType, bill};
 use super::country::Country;
 use super::kind::Kind;
-use super::order::{MOST_OPEN, Order};
+use super::order::Order;
 use super::payment::Payment;
 use super::receipt::{self, Header};
 use super::script::write_reference;
@@ -284,10 +284,5 @@ impl Fleet {
         receipt::write_lines(text, &self.lines, &self.catalogue, header.country);
         let payment = Payment::draw(bill.total, 0, header.country, &mut self.rng);
         self.write_paid(terminal, header, &bill, &payment, text);
-    }
-
-    /// Tells whether a store may open a further order.
-    pub(super) fn has_room_for_orders(&self, store: u32) -> bool {
-        self.orders[store as usize].len() < MOST_OPEN
     }
 }

@@ -47,6 +47,9 @@ pub(super) fn with_late<'a>(
             add_effects(expected.to_mut(), outcome, identity.0, effects);
         }
     }
+    if !added.is_empty() {
+        expected.to_mut().retain(|_, sum| !sum.is_zero());
+    }
     expected
 }
 
