@@ -389,7 +389,7 @@ pub(crate) struct OutputArgs {
     pub(crate) print: bool,
 
     /// Print the mapping that mends the events of --parked, instead of sending anything
-    #[arg(long, exclusive = true)]
+    #[arg(long, conflicts_with_all = ["print", "verify"])]
     pub(crate) print_mapping: bool,
 }
 

@@ -46,7 +46,10 @@ fn check(outcome: &Outcome, gateway: &Handle) -> Verification {
 /// Lets in what was parked, as an operator does with the fleet's mapping.
 fn readmit(gateway: &Handle) {
     let mut gateway = gateway.lock();
-    for (key, value) in gateway.topics.get("pos.parked.v1").cloned().unwrap_or_default() {
+    // A resent event has the key of the first.
+    let parked: BTreeMap<String, String> =
+        gateway.topics["pos.parked.v1"].iter().cloned().collect();
+    for (key, value) in parked {
         let mended = value
             .replace("drone_delivery", "sale")
             .replace("locker_sale", "sale")
