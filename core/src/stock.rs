@@ -97,10 +97,15 @@ pub fn effect(kind: Kind, line: &Line<'_>) -> StockEffect {
 }
 
 /// Returns what a line of a `stock_move` adds at the location that the goods come to; it takes the same from the one they leave.
+/// As everywhere, a line of nothing moves nothing.
 pub fn relocation(kind: Kind, line: &Line<'_>) -> Option<StockEffect> {
     let is_move = kind == Kind::StockMove && line.line_type == LineType::Transfer && !line.void;
     let quantity = line.quantity.0;
-    is_move.then(|| StockEffect { stock: quantity, adjusted: quantity, ..StockEffect::default() })
+    (is_move && quantity != 0).then(|| StockEffect {
+        stock: quantity,
+        adjusted: quantity,
+        ..StockEffect::default()
+    })
 }
 
 /// Tells whether a line is an absolute count, which no delta may contain.
@@ -186,6 +191,21 @@ mod tests {
         for (kind, line, expected) in cases {
             assert_eq!(effects(kind, line), expected, "{kind} {line}");
         }
+    }
+
+    #[test]
+    fn a_move_of_nothing_is_no_movement() {
+        let moved = |quantity: &str| {
+            let text = format!(
+                r#"{{"store":"1","terminal":"2","event_id":"3","kind":"stock_move","occurred_at":"2026-11-27T08:15:30Z",
+                "business_date":"2026-11-27","lines":[{{"line":1,"type":"transfer","sku":"a","quantity":"{quantity}",
+                "location":"back","to_location":"floor"}}]}}"#
+            );
+            let mut decoder = Decoder::new();
+            let event = decoder.decode(text.as_bytes()).unwrap();
+            relocation(event.kind, &event.lines[0]).map(|effect| effect.stock)
+        };
+        assert_eq!((moved("0"), moved("2")), (None, Some(2_000_000)));
     }
 
     #[test]

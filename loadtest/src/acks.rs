@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::source::{Directory, Movement, StockEffect, TerminalIndex};
@@ -72,20 +73,45 @@ impl Acks {
     }
 }
 
-/// Stock effects of the acknowledged events, summed by store, SKU and unit.
+/// Stock effects of the acknowledged events, summed by store, SKU, unit, reason and stock location.
 #[derive(Debug, Default)]
 pub struct StockMovements {
-    sums: HashMap<(u32, u32, &'static str), Movement>,
+    sums: HashMap<(u32, StockEffect), Movement>,
 }
 
-/// Sums of movements by names: store, SKU, unit.
-pub type NamedMovements = BTreeMap<(String, String, String), Movement>;
+/// What a sum of movements is about; reason and location are empty where lines have none.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of a delta")]
+pub struct StockKey {
+    pub store: String,
+    pub sku: String,
+    pub unit: String,
+    pub reason: String,
+    pub location: String,
+}
+
+/// Sums of movements by names.
+pub type NamedMovements = BTreeMap<StockKey, Movement>;
+
+impl StockKey {
+    /// Names the key of an effect in a store.
+    pub fn of(directory: &Directory, store: u32, effect: &StockEffect) -> Self {
+        Self {
+            store: directory.stores[store as usize].clone(),
+            sku: directory.skus[effect.sku as usize].clone(),
+            unit: effect.unit.to_owned(),
+            reason: effect.reason.to_owned(),
+            location: effect.location.to_owned(),
+        }
+    }
+}
 
 impl StockMovements {
     /// Adds the effects of one event of a store.
     pub fn add(&mut self, store: u32, effects: &[StockEffect]) {
         for effect in effects {
-            self.sums.entry((store, effect.sku, effect.unit)).or_default().add(effect.movement);
+            let key = StockEffect { movement: Movement::default(), ..*effect };
+            self.sums.entry((store, key)).or_default().add(effect.movement);
         }
     }
 
@@ -101,10 +127,7 @@ impl StockMovements {
         self.sums
             .iter()
             .filter(|(_, movement)| !movement.is_zero())
-            .map(|((store, sku, unit), movement)| {
-                let store = directory.stores[*store as usize].clone();
-                ((store, directory.skus[*sku as usize].clone(), (*unit).to_owned()), *movement)
-            })
+            .map(|((store, effect), movement)| (StockKey::of(directory, *store, effect), *movement))
             .collect()
     }
 }
@@ -145,13 +168,31 @@ mod tests {
             sku,
             unit: "C62",
             movement: Movement { net, sold: -net, ..Default::default() },
+            ..StockEffect::default()
         };
         let mut moved = StockMovements::default();
         moved.add(0, &[effect(0, -2), effect(1, 4)]);
         moved.add(0, &[effect(0, 2)]);
         let named = moved.named(&directory);
         assert_eq!(named.len(), 1);
-        assert_eq!(named[&("s".into(), "b".into(), "C62".into())].net, 4);
+        let key = StockKey::of(&directory, 0, &effect(1, 0));
+        assert_eq!((key.sku.as_str(), named[&key].net), ("b", 4));
+    }
+
+    #[test]
+    fn a_move_nets_to_nothing_in_the_store_and_shows_by_location() {
+        let directory =
+            Directory { stores: vec!["s".into()], skus: vec!["a".into()], ..Default::default() };
+        let effect = |location, net| StockEffect {
+            unit: "C62",
+            location,
+            movement: Movement { net, adjusted: net, ..Default::default() },
+            ..StockEffect::default()
+        };
+        let mut moved = StockMovements::default();
+        moved.add(0, &[effect("back", -6), effect("floor", 6)]);
+        let nets: Vec<i64> = moved.named(&directory).values().map(|sum| sum.net).collect();
+        assert_eq!(nets, [-6, 6]);
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! The command line: what it takes, and what it makes of it.
 
+mod fleet;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Args, CommandFactory as _, Parser, ValueEnum};
 use tillrace_loadtest::replay::DataSet;
+
+use self::fleet::FleetArgs;
 
 /// Plays the traffic of a point-of-sale fleet against a gateway, and proves what became of it.
 ///
@@ -103,6 +107,9 @@ Examples:
     tillrace-loadtest --key $KEY --profile black-friday --rate 4000 --duration 5m --html day.html
   The highest rate at which p99 stays below 20 ms:
     tillrace-loadtest --key $KEY --find-knee --p99-limit 20ms --html knee.html --json knee.json
+  A release of the tills that no version knows, readmitted by a mapping while the roles run:
+    tillrace-loadtest --key $KEY --parked 2% --verify --kafka 127.0.0.1:9092 \\
+      --readmit 'tillrace parked readmit --kafka 127.0.0.1:9092'
   One event to look at:
     tillrace-loadtest --print --limit 20 | head -1";
 
@@ -119,7 +126,7 @@ pub(crate) struct GatewayArgs {
         long,
         env = "TILLRACE_DEV_KEY",
         hide_env_values = true,
-        required_unless_present = "print"
+        required_unless_present_any = ["print", "print_mapping"]
     )]
     pub(crate) key: Option<String>,
 
@@ -201,39 +208,6 @@ pub(crate) enum ProfileName {
     BlackFriday,
 }
 
-/// The made-up fleet.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Fleet")]
-pub(crate) struct FleetArgs {
-    /// Stores
-    #[arg(long, value_name = "N", default_value_t = 200, conflicts_with = "replay")]
-    pub(crate) stores: u32,
-
-    /// Terminals of each store
-    #[arg(long, value_name = "N", default_value_t = 4, conflicts_with = "replay")]
-    pub(crate) terminals: u32,
-
-    /// Items in the catalogue
-    #[arg(long, value_name = "N", default_value_t = 20_000, conflicts_with = "replay")]
-    pub(crate) skus: u32,
-
-    /// Share of events that are bad and must be refused, each with its code
-    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share, conflicts_with = "replay")]
-    pub(crate) bad: f64,
-
-    /// Runs of numbers to leave out, which the terminal ledger must report
-    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "replay")]
-    pub(crate) gaps: u32,
-
-    /// Share of terminals that lose their network once and then send what they held in a burst
-    #[arg(long, value_name = "SHARE", default_value = "0%", value_parser = share, conflicts_with = "replay")]
-    pub(crate) offline: f64,
-
-    /// How long they lose it
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration, conflicts_with = "replay")]
-    pub(crate) offline_for: Duration,
-}
-
 /// Real data.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Replay")]
@@ -309,6 +283,11 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "COMMAND", requires = "verify")]
     pub(crate) tap: Option<String>,
 
+    /// When all that was sent is verified, run this command, to which '--all --yes --mapping FILE' is added, and verify that every
+    /// parked event that the mapping mends counts: 'tillrace parked readmit --kafka BROKERS'
+    #[arg(long, value_name = "COMMAND", requires = "verify", conflicts_with = "replay")]
+    pub(crate) readmit: Option<String>,
+
     /// Prefix of the topics' names
     #[arg(long, value_name = "PREFIX", default_value = "", requires = "verify")]
     pub(crate) namespace: String,
@@ -351,6 +330,10 @@ pub(crate) struct OutputArgs {
     /// Print the events, one a line, instead of sending them
     #[arg(long, conflicts_with_all = ["target", "json", "html", "http2", "connections", "batch", "timeout", "give_up"])]
     pub(crate) print: bool,
+
+    /// Print the mapping that mends the events of --parked, instead of sending anything
+    #[arg(long, conflicts_with_all = ["print", "verify"])]
+    pub(crate) print_mapping: bool,
 }
 
 /// Says whether a file's name stands for standard output.

@@ -36,7 +36,7 @@ pub use self::shared::Progress;
 use self::shared::RunState;
 use crate::acks::{Acks, StockMovements};
 use crate::schedule::Schedule;
-use crate::source::{Directory, Gap, PlannedEvent, Source, StockEffect};
+use crate::source::{Directory, Gap, PlannedEvent, Source, StockEffect, TerminalIndex};
 use crate::timeline::Timeline;
 use crate::traffic::{Traffic, TrafficSettings, TransmissionKind};
 
@@ -173,6 +173,21 @@ pub struct UnsettledEvent {
     pub effects: Vec<StockEffect>,
 }
 
+/// An event that was answered `parked`, as planned.
+#[derive(Debug, Clone)]
+pub struct ParkedEvent {
+    /// Its terminal.
+    pub terminal: TerminalIndex,
+    /// Its number.
+    pub sequence: u64,
+    /// Fingerprint of its text.
+    pub fingerprint: u32,
+    /// Fingerprint of the text with which it counts when it is readmitted; `None` where nothing mends it.
+    pub mended: Option<u32>,
+    /// Its stock effects when it counts.
+    pub effects: Vec<StockEffect>,
+}
+
 /// The outcome of a run.
 #[derive(Debug)]
 pub struct Outcome {
@@ -192,6 +207,8 @@ pub struct Outcome {
     pub moved: StockMovements,
     /// Events parked, by code.
     pub parked: BTreeMap<String, u64>,
+    /// Each of those that were to be parked.
+    pub parked_events: Vec<ParkedEvent>,
     /// Events refused for good, by code.
     pub refused: BTreeMap<String, u64>,
     /// Events that the gateway answered as duplicates.
@@ -331,6 +348,7 @@ fn outcome(
         acks: Acks::default(),
         moved: StockMovements::default(),
         parked: BTreeMap::new(),
+        parked_events: Vec::new(),
         refused: BTreeMap::new(),
         answered_duplicate: 0,
         surprises: Vec::new(),
@@ -351,6 +369,7 @@ impl Outcome {
     fn absorb(&mut self, totals: ConnectionTotals) {
         self.acks.merge(totals.acks);
         self.moved.merge(totals.moved);
+        self.parked_events.extend(totals.parked_events);
         for (code, count) in totals.parked {
             *self.parked.entry(code).or_default() += count;
         }

@@ -2,6 +2,7 @@
 
 mod about;
 mod output;
+mod readmit;
 mod steps;
 
 use std::io::Write as _;
@@ -13,7 +14,7 @@ use anyhow::Context as _;
 use indicatif::ProgressBar;
 use tillrace_loadtest::client::{self, ClientSettings, Outcome, Progress};
 use tillrace_loadtest::figures::count;
-use tillrace_loadtest::fleet::{Fleet, FleetSettings};
+use tillrace_loadtest::fleet::{Fleet, FleetSettings, MAPPING};
 use tillrace_loadtest::page;
 use tillrace_loadtest::progress;
 use tillrace_loadtest::replay::{Replay, ReplaySettings};
@@ -42,6 +43,10 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<u8> {
     if cli.knee.find_knee {
         return steps::find_knee(cli);
     }
+    if cli.output.print_mapping {
+        std::io::stdout().write_all(MAPPING.as_bytes()).context("print the mapping")?;
+        return Ok(0);
+    }
     let source = source(cli)?;
     if cli.output.print {
         print(cli, source).context("print events")?;
@@ -58,7 +63,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<u8> {
     let about = about::about(cli)?;
     let outcome = Sender::new()?.send(cli, source, planned_events(cli))?;
     let verification = match &mut reader {
-        Some(reader) => Some(check(cli, &outcome, reader.as_mut(), start)?),
+        Some(reader) => Some(check_all(cli, &outcome, reader.as_mut(), start)?),
         None => None,
     };
     let report = Report::new(&outcome, verification);
@@ -105,7 +110,9 @@ fn fleet(cli: &Cli, rate: f64, profile: Profile, events: Option<u64>) -> anyhow:
         events,
         starts_at_ms: i64::try_from(now.as_millis()).context("read the clock")?,
         speed: 1.0,
+        mix: fleet.mix.into(),
         bad: fleet.bad,
+        parked: fleet.parked,
         gaps: fleet.gaps,
         offline: fleet.offline,
         offline_for: fleet.offline_for,
@@ -270,7 +277,8 @@ fn show(bar: &ProgressBar, progress: &Progress) {
     ));
 }
 
-fn check(
+/// Verifies the run; where parked events are to be readmitted, before and after that.
+fn check_all(
     cli: &Cli,
     outcome: &Outcome,
     reader: &mut dyn TopicReader,
@@ -282,8 +290,22 @@ fn check(
         settle_for: cli.verify.settle,
         ..VerifySettings::default()
     };
+    let found = check(cli, outcome, reader, &settings)?;
+    let Some(command) = cli.verify.readmit.as_deref().filter(|_| found.holds()) else {
+        return Ok(found);
+    };
+    readmit::run(command)?;
+    check(cli, outcome, reader, &VerifySettings { readmitted: true, ..settings })
+}
+
+fn check(
+    cli: &Cli,
+    outcome: &Outcome,
+    reader: &mut dyn TopicReader,
+    settings: &VerifySettings,
+) -> anyhow::Result<Verification> {
     let bar = progress::line(Some(outcome.acks.len()), cli.output.quiet).with_prefix("checking");
-    let verification = verify(outcome, reader, &settings, |waiting| {
+    let verification = verify(outcome, reader, settings, |waiting| {
         bar.set_position(waiting.counted);
     })
     .context("read the topics back")?;

@@ -1,18 +1,25 @@
 //! A simulated fleet: stores with terminals that trade as real ones do, reproducible by a seed.
 //!
-//! Each terminal opens its day, sells, takes goods back, voids, suspends and resumes, counts and
-//! moves stock, and closes, with sequence numbers rising by one. On request some terminals lose
+//! Each till opens its day, sells, takes goods back, takes orders and hands them over, voids, suspends and resumes, declares its
+//! drawer and closes; the back office receives, moves and counts stock, and corrects. Sequence numbers rise by one. On request some terminals lose
 //! their network for a while, or an outage cuts off some stores, and their held events come in a burst
-//! when they are back; some numbers are left out; and some events are bad on purpose. Other modules
+//! when they are back; some numbers are left out; some events are bad on purpose, and some are parked and can be mended. Other modules
 //! send, duplicate and reorder events.
 
 mod bad;
 mod basket;
 mod catalogue;
 mod country;
+mod kind;
+mod mix;
+mod office;
+mod order;
+mod parked;
+mod payment;
 mod receipt;
 mod script;
 mod terminal;
+mod trade;
 
 #[cfg(test)]
 mod tests;
@@ -25,7 +32,10 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use self::basket::Line;
 use self::catalogue::Catalogue;
-use self::terminal::{OfflineSpan, TerminalState};
+pub use self::mix::Mix;
+use self::order::Order;
+pub use self::parked::MAPPING;
+use self::terminal::{Duty, OfflineSpan, TerminalState};
 use crate::schedule::{Outage, Profile, Schedule};
 use crate::source::{Directory, Gap, PlannedEvent, Source, StockEffect, Terminal, TerminalIndex};
 
@@ -61,8 +71,13 @@ pub struct FleetSettings {
     pub starts_at_ms: i64,
     /// Seconds of trade that pass in a second of the run.
     pub speed: f64,
-    /// Share of events that are bad, 0 to 1.
+    /// Which kinds of event it sends.
+    pub mix: Mix,
+    /// Share of sales that are bad, 0 to 1.
     pub bad: f64,
+    /// Share of sales that a new release of the tills writes in a way that no version knows, 0 to 1: they are parked, and
+    /// [`MAPPING`] mends them.
+    pub parked: f64,
     /// Gaps to plant: runs of one to nine numbers that no event carries.
     pub gaps: u32,
     /// Share of terminals that lose their network once, 0 to 1.
@@ -84,7 +99,9 @@ impl Default for FleetSettings {
             events: None,
             starts_at_ms: 1_795_766_400_000,
             speed: 1.0,
+            mix: Mix::Full,
             bad: 0.0,
+            parked: 0.0,
             gaps: 0,
             offline: 0.0,
             offline_for: Duration::from_secs(10),
@@ -103,9 +120,14 @@ pub struct Fleet {
     states: Vec<TerminalState>,
     /// Terminals whose day is open, each of which must close.
     open: BTreeSet<TerminalIndex>,
+    /// Events that they still owe to their open days.
+    owed: u64,
     /// Transfers on their way, by the store they go to.
     transfers: Vec<VecDeque<Transfer>>,
     transfers_sent: u64,
+    /// Orders and layaways that are open, by store.
+    orders: Vec<VecDeque<Order>>,
+    orders_placed: u64,
     /// Events of offline terminals, by the time their network is back and by number.
     held: BTreeMap<(Duration, u64), HeldEvent>,
     made: u64,
@@ -138,6 +160,7 @@ impl Fleet {
             .map(|index| TerminalState {
                 store: index / terminals,
                 offline: offline_span(&settings, &mut rng),
+                duty: duty(&settings, index % terminals),
                 ..TerminalState::default()
             })
             .collect();
@@ -153,8 +176,11 @@ impl Fleet {
             rng,
             states,
             open: BTreeSet::new(),
+            owed: 0,
             transfers: (0..stores).map(|_| VecDeque::new()).collect(),
             transfers_sent: 0,
+            orders: (0..stores).map(|_| VecDeque::new()).collect(),
+            orders_placed: 0,
             held: BTreeMap::new(),
             made: 0,
             closing: false,
@@ -204,24 +230,32 @@ impl Fleet {
     /// Picks the next terminal to trade, busy stores more often; at the end of the day the next one to
     /// close, and `None` when all are closed.
     ///
-    /// One event is reserved for each open terminal to close. When only one more event is left, no
-    /// other terminal may open.
+    /// What open terminals owe to their days is reserved. When less is left than a further day costs, no other terminal may open.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below a u32")]
     fn next_terminal(&mut self) -> Option<TerminalIndex> {
         let left = self.settings.events.map(|events| events.saturating_sub(self.made));
-        let open = self.open.len() as u64;
-        self.closing |= left.is_some_and(|left| left <= open);
-        if self.closing {
-            return self.open.pop_last();
-        }
-        if left == Some(open + 1) && open > 0 {
+        // A day costs its opening event, and what ends it.
+        let day = match self.settings.mix {
+            Mix::Basic => 2,
+            Mix::Full => 3,
+        };
+        self.closing |= left.is_some_and(|left| left <= self.owed);
+        if self.closing
+            || (left.is_some_and(|left| left < self.owed + day) && !self.open.is_empty())
+        {
             return self.open.last().copied();
         }
         let stores = self.transfers.len() as u32;
         let share: f64 = self.rng.random();
         let store = ((share.powf(1.6) * f64::from(stores)) as u32).min(stores - 1);
         let terminals = self.states.len() as u32 / stores;
-        Some(store * terminals + self.rng.random_range(0..terminals))
+        let first = store * terminals;
+        if self.settings.mix == Mix::Basic || terminals == 1 {
+            return Some(first + self.rng.random_range(0..terminals));
+        }
+        let tills = terminals - 1;
+        let is_office = self.rng.random_bool(mix::OFFICE_SHARE);
+        Some(first + if is_office { tills } else { self.rng.random_range(0..tills) })
     }
 
     /// Leaves out numbers of a terminal in the middle of its day, when a gap is due.
@@ -289,11 +323,27 @@ fn directory(settings: &FleetSettings, catalogue: &Catalogue) -> Directory {
         terminals: (0..stores * terminals)
             .map(|index| Terminal {
                 store: index / terminals,
-                name: format!("t{:02}", index % terminals + 1),
+                name: match duty(settings, index % terminals) {
+                    Duty::Office => "office".to_owned(),
+                    Duty::Any | Duty::Till | Duty::Alone => {
+                        format!("t{:02}", index % terminals + 1)
+                    }
+                },
             })
             .collect(),
-        skus: (0..u32::try_from(catalogue.len()).unwrap_or(u32::MAX)).map(catalogue::sku).collect(),
+        skus: catalogue.sku_names(),
         epoch: settings.epoch.clone(),
+    }
+}
+
+/// Says what the terminal of a place in its store does: in the full mix the last one is the back office.
+fn duty(settings: &FleetSettings, place: u32) -> Duty {
+    let terminals = settings.terminals.max(1);
+    match settings.mix {
+        Mix::Basic => Duty::Any,
+        Mix::Full if terminals == 1 => Duty::Alone,
+        Mix::Full if place + 1 == terminals => Duty::Office,
+        Mix::Full => Duty::Till,
     }
 }
 

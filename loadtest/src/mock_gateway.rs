@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 
 use crate::source::{Movement, ONE};
 use crate::topics::{Positions, ReadError, Record, TopicReader};
+use crate::verify::DayRecordWriter;
 
 /// Injected faults, by number of requests.
 #[derive(Debug, Clone, Copy, Default)]
@@ -44,6 +45,7 @@ pub(crate) struct MockGateway {
     /// Values by topic, all of one partition.
     pub(crate) topics: BTreeMap<&'static str, Vec<(String, String)>>,
     known: HashSet<String>,
+    days: BTreeMap<String, DayRecordWriter>,
     high_waters: HashMap<String, HashSet<u64>>,
 }
 
@@ -96,7 +98,7 @@ async fn answer(
     } else {
         match gateway.take(&body) {
             Ok(outcome) => reply(StatusCode::ACCEPTED, &json!({"outcome": outcome})),
-            Err(code) if code == PARKED => {
+            Err(code) if PARKED.contains(&code) => {
                 reply(StatusCode::ACCEPTED, &json!({"outcome": "parked", "code": code}))
             }
             Err(code) => reply(StatusCode::UNPROCESSABLE_ENTITY, &json!({"code": code})),
@@ -113,8 +115,19 @@ fn reply(status: StatusCode, body: &Value) -> Response<Full<Bytes>> {
     Response::builder().status(status).body(Full::from(body.to_string())).unwrap()
 }
 
-/// The code for which events are parked.
-const PARKED: &str = "unknown_kind";
+/// The codes for which events are parked.
+const PARKED: [&str; 3] = ["unknown_kind", "unknown_line_type", "missing_field"];
+
+/// Returns the rule that an event breaks, if it is one that parks it.
+fn broken_rule(text: &str) -> Option<&'static str> {
+    let unknown = [
+        (r#""kind":"sail""#, PARKED[0]),
+        (r#""kind":"drone_delivery""#, PARKED[0]),
+        (r#""type":"locker_sale""#, PARKED[1]),
+        (r#""currency_code":"#, PARKED[2]),
+    ];
+    unknown.into_iter().find(|(words, _)| text.contains(words)).map(|(_, code)| code)
+}
 
 impl MockGateway {
     fn take_batch(&mut self, body: &[u8], half: bool) -> Response<Full<Bytes>> {
@@ -127,7 +140,7 @@ impl MockGateway {
                 Ok("duplicate") => duplicate += 1,
                 Ok(_) => accepted += 1,
                 Err(code) => {
-                    let listed = if code == PARKED { &mut parked } else { &mut exceptions };
+                    let listed = if PARKED.contains(&code) { &mut parked } else { &mut exceptions };
                     listed.push(json!({"index": index, "code": code, "pointer": ""}));
                 }
             }
@@ -152,25 +165,38 @@ impl MockGateway {
     fn take(&mut self, text: &[u8]) -> Result<&'static str, &'static str> {
         let raw = std::str::from_utf8(text).map_err(|_error| "invalid_utf8")?;
         let event: Value = serde_json::from_str(raw).map_err(|_error| "invalid_json")?;
-        if event["kind"] == "sail" {
-            return Err("unknown_kind");
-        }
         let text_of = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let (store, terminal) = (text_of("store"), text_of("terminal"));
         let sequence = event["sequence"].as_u64().unwrap();
         let epoch = event["epoch"].as_str().map_or(String::new(), |e| format!(r#""epoch":"{e}","#));
+        let broken = broken_rule(raw);
+        let kind = broken.map_or_else(|| text_of("kind"), |_| "parked".to_owned());
         let envelope = format!(
-            r#"{{"type":"tillrace.pos.{}","tenant":"demo","store":"{store}","terminal":"{terminal}",{epoch}"sequence":"{sequence}","data":{raw}}}"#,
-            text_of("kind"),
+            r#"{{"type":"tillrace.pos.{kind}","tenant":"demo","store":"{store}","terminal":"{terminal}",{epoch}"sequence":"{sequence}","data":{raw}}}"#
         );
+        if let Some(code) = broken {
+            self.append("pos.events.v1", format!("demo/{store}"), envelope.clone());
+            self.append("pos.parked.v1", format!("demo/{store}/{terminal}/{sequence}"), envelope);
+            self.hold_number(&event);
+            return Err(code);
+        }
         self.append("pos.events.v1", format!("demo/{store}"), envelope.clone());
-        if !self.known.insert(format!("{store}/{terminal}/{sequence}")) {
+        if !self.known.insert(format!("{store}/{terminal}/{epoch}/{sequence}")) {
             return Ok("duplicate");
         }
         self.append("pos.transactions.v1", format!("demo/{store}"), envelope);
-        self.move_stock(&store, &event);
-        let numbers = self.high_waters.entry(format!("{store}/{terminal}")).or_default();
-        numbers.insert(sequence);
+        self.count(&store, &event, raw);
+        self.hold_number(&event);
+        Ok("accepted")
+    }
+
+    /// Takes an event's number into its terminal's ledger.
+    fn hold_number(&mut self, event: &Value) {
+        let text_of = |name: &str| event[name].as_str().unwrap_or_default();
+        let [store, terminal, epoch] = ["store", "terminal", "epoch"].map(text_of);
+        let key = format!("demo/{store}/{terminal}/{epoch}");
+        let numbers = self.high_waters.entry(key.clone()).or_default();
+        numbers.insert(event["sequence"].as_u64().unwrap());
         let (low, high) = (*numbers.iter().min().unwrap(), *numbers.iter().max().unwrap());
         let missing: Vec<u64> = (low..high).filter(|number| !numbers.contains(number)).collect();
         let ranges: Vec<(u64, u64)> =
@@ -179,17 +205,35 @@ impl MockGateway {
             "tenant": "demo", "store": store, "terminal": terminal, "epoch": event["epoch"],
             "missing": ranges,
         });
-        self.append("terminal.ledger.v1", format!("demo/{store}/{terminal}"), ledger.to_string());
-        Ok("accepted")
+        self.append("terminal.ledger.v1", key, ledger.to_string());
     }
 
-    fn move_stock(&mut self, store: &str, event: &Value) {
+    /// Counts an event: its store-day and its deltas.
+    pub(crate) fn count(&mut self, store: &str, event: &Value, text: &str) {
+        let date = event["business_date"].as_str().unwrap();
+        let key = format!("demo/{store}/{date}");
+        let day = self.days.entry(key.clone()).or_default();
+        day.add(text);
+        let record = day.record("demo", store, date);
+        self.append("store.days.v1", key, record);
         for line in event["lines"].as_array().into_iter().flatten() {
             let quantity = crate::verify::micro(line["quantity"].as_str().unwrap()).unwrap();
-            let movement = movement(event, line, quantity);
-            if movement.is_zero() {
+            if event["kind"] == "stock_move" {
+                let moved = |quantity| Movement {
+                    net: quantity,
+                    adjusted: quantity,
+                    ..Movement::default()
+                };
+                self.append_delta(store, line, &line["location"], moved(-quantity));
+                self.append_delta(store, line, &line["to_location"], moved(quantity));
                 continue;
             }
+            self.append_delta(store, line, &line["location"], movement(event, line, quantity));
+        }
+    }
+
+    fn append_delta(&mut self, store: &str, line: &Value, location: &Value, movement: Movement) {
+        if !movement.is_zero() {
             let text = |value: i64| {
                 let sign = if value < 0 { "-" } else { "" };
                 let (one, value) = (ONE.unsigned_abs(), value.unsigned_abs());
@@ -198,6 +242,7 @@ impl MockGateway {
             let delta = json!({
                 "tenant": "demo", "store": store, "sku": line["sku"],
                 "unit": line["unit"].as_str().unwrap_or("C62"),
+                "reason": line["reason"], "location": location,
                 "net": text(movement.net), "sold": text(movement.sold),
                 "returned": text(movement.returned), "adjusted": text(movement.adjusted),
             });
@@ -217,12 +262,26 @@ fn movement(event: &Value, line: &Value, quantity: i64) -> Movement {
     let (net, sold, returned, adjusted) =
         match (event["kind"].as_str().unwrap(), line["type"].as_str().unwrap()) {
             _ if line["void"] == true => (0, 0, 0, 0),
-            ("sale" | "return" | "exchange", "sale") => (-quantity, quantity, 0, 0),
-            ("sale" | "return" | "exchange", "return") => (back, 0, quantity, 0),
+            (
+                "sale"
+                | "return"
+                | "exchange"
+                | "correction"
+                | "order_handed_over"
+                | "layaway_handed_over",
+                what @ ("sale" | "return"),
+            ) => {
+                if what == "sale" {
+                    (-quantity, quantity, 0, 0)
+                } else {
+                    (back, 0, quantity, 0)
+                }
+            }
             ("post_void", "sale") => (quantity, -quantity, 0, 0),
             ("post_void", "return") => (-back, 0, -quantity, 0),
-            ("inventory_adjustment" | "transfer_in", _) => (quantity, 0, 0, quantity),
-            ("transfer_out", _) => (-quantity, 0, 0, -quantity),
+            ("inventory_adjustment" | "transfer_in" | "goods_receipt", _)
+            | ("correction", "adjustment") => (quantity, 0, 0, quantity),
+            ("transfer_out" | "vendor_return", _) => (-quantity, 0, 0, -quantity),
             _ => (0, 0, 0, 0),
         };
     Movement { net, sold, returned, adjusted }

@@ -1,7 +1,7 @@
 //! Sources of traffic: they generate events with their due times and expected outcomes.
 //!
 //! Only a [`Source`] knows the truth: which terminal sent which numbers, which events must be refused
-//! and with what code, and the stock effects of every accepted one. The verifier compares that with
+//! and with what code, which are parked and mended later, and the stock effects of every one that counts. The verifier compares that with
 //! the topics. Sources do not send, duplicate or reorder: that is [`crate::traffic`].
 
 use std::sync::Arc;
@@ -58,24 +58,41 @@ pub enum ExpectedOutcome {
     /// It is accepted, and counted once.
     Accepted,
     /// It is kept and counts nowhere, for the rule of this code.
-    Parked(&'static str),
+    Parked {
+        /// The rule.
+        code: &'static str,
+        /// Fingerprint of the text that the fleet's [mapping](crate::fleet::MAPPING) makes of it, and with which it
+        /// counts when it is readmitted; `None` where nothing mends it.
+        mended: Option<u32>,
+    },
     /// It is refused for good, with this code.
     Refused(&'static str),
 }
 
+impl ExpectedOutcome {
+    /// Tells whether it counts, at once or when it is mended.
+    pub fn can_count(self) -> bool {
+        matches!(self, Self::Accepted | Self::Parked { mended: Some(_), .. })
+    }
+}
+
 /// The effect of one event on one SKU of its store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct StockEffect {
     /// Index into [`Directory::skus`].
     pub sku: u32,
     /// Unit of measure, UN/ECE Recommendation 20.
     pub unit: &'static str,
+    /// The reason that the line gives; empty for none.
+    pub reason: &'static str,
+    /// The stock location that the line names; empty for none.
+    pub location: &'static str,
     /// How much.
     pub movement: Movement,
 }
 
 /// Quantities moved, in millionths of a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Movement {
     /// Change of stock.
     pub net: i64,

@@ -20,7 +20,7 @@ pub struct Record<'a> {
     pub offset: i64,
     /// Its key, empty where there is none.
     pub key: &'a [u8],
-    /// Its value: JSON text, byte for byte as the log has it.
+    /// Its value: JSON text, byte for byte as the log has it; empty in a tombstone, which says that the key is gone.
     pub value: &'a [u8],
 }
 
@@ -104,6 +104,8 @@ pub struct TopicNames {
     pub deltas: String,
     pub ledger: String,
     pub audit: String,
+    pub days: String,
+    pub parked: String,
 }
 
 impl TopicNames {
@@ -118,12 +120,23 @@ impl TopicNames {
             deltas: name("inventory.deltas.v1"),
             ledger: name("terminal.ledger.v1"),
             audit: name("pos.audit.v1"),
+            days: name("store.days.v1"),
+            parked: name("pos.parked.v1"),
         }
     }
 
     /// Lists them.
-    pub fn all(&self) -> [&str; 6] {
-        [&self.events, &self.transactions, &self.conflicts, &self.deltas, &self.ledger, &self.audit]
+    pub fn all(&self) -> [&str; 8] {
+        [
+            &self.events,
+            &self.transactions,
+            &self.conflicts,
+            &self.deltas,
+            &self.ledger,
+            &self.audit,
+            &self.days,
+            &self.parked,
+        ]
     }
 }
 
@@ -131,6 +144,8 @@ impl TopicNames {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StartPositions {
     topics: BTreeMap<String, Positions>,
+    /// The latest value of each key of `store.days`: a day goes on with what earlier runs brought.
+    days: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 impl StartPositions {
@@ -140,10 +155,20 @@ impl StartPositions {
     /// A topic cannot be read.
     pub fn take(reader: &mut dyn TopicReader, names: &TopicNames) -> Result<Self, ReadError> {
         let mut start = Self::default();
-        for topic in names.all() {
+        for topic in names.all().into_iter().filter(|topic| *topic != names.days) {
             reader.skip(topic, start.of(topic))?;
         }
+        let mut days = BTreeMap::new();
+        reader.read(&names.days, start.of(&names.days), &mut |record| {
+            days.insert(record.key.to_vec(), record.value.to_vec());
+        })?;
+        start.days = days;
         Ok(start)
+    }
+
+    /// Lists the days as they stood at the start, key and value.
+    pub(crate) fn days(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.days.iter().map(|(key, value)| (key.as_slice(), value.as_slice()))
     }
 
     /// Returns the positions in one topic.

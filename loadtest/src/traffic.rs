@@ -1,7 +1,7 @@
 //! Simulates a bad network: some events are duplicated, some are reordered.
 //!
 //! A copy or a late event is delayed by a random number of events, not by a random time, so that the
-//! same seed gives the same traffic at any rate. Events that must be refused are neither duplicated nor
+//! same seed gives the same traffic at any rate. Events that can never count are neither duplicated nor
 //! reordered, so that their count stays as planned.
 
 use std::cmp::Reverse;
@@ -10,7 +10,7 @@ use std::collections::BinaryHeap;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::source::{ExpectedOutcome, PlannedEvent, Source, StockEffect};
+use crate::source::{PlannedEvent, Source, StockEffect};
 
 /// Shares of duplicated and reordered events.
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +101,7 @@ impl Traffic {
             };
             self.position += 1;
             self.last = Some(planned);
-            if planned.expected == ExpectedOutcome::Accepted {
+            if planned.expected.can_count() {
                 if self.rng.random_bool(self.settings.duplicates.clamp(0.0, 1.0)) {
                     self.hold(
                         planned,

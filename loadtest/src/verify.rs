@@ -1,10 +1,15 @@
 //! Verifies conservation from outside: compares the sender's acknowledgements with the topics.
 //!
 //! Every acknowledged identity must be in the journal, and once among the transactions, byte for byte;
-//! no refused event may be there; the deltas must sum to what the sender knows it sold, took back and
-//! moved; and the ledger must report exactly the numbers that were left out. Neither figures nor code of
-//! the engine are used.
+//! no refused event may be there; each parked one either still waits on its topic or counts once, as its
+//! mapping mends it; the deltas must sum to what the sender knows it sold, took back and moved, by reason
+//! and stock location; the store-days must say what the counted events add up to, in sales, liabilities
+//! and tenders; and the ledger must report exactly the numbers that were left out. Neither figures nor
+//! code of the engine are used.
 
+mod books;
+mod conclusion;
+mod days;
 mod identities;
 mod observations;
 mod records;
@@ -12,20 +17,22 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use self::conclusion::{RunRecords, conclude, with_late};
+#[cfg(test)]
+pub(crate) use self::days::DayRecordWriter;
 use self::identities::{Identity, TerminalLookup};
-use self::observations::{Observations, Offsets, count_within};
+use self::observations::Observations;
 #[cfg(test)]
 pub(crate) use self::records::micro;
-use crate::acks::NamedMovements;
+use crate::acks::{NamedMovements, StockKey};
 use crate::client::Outcome;
-use crate::source::{Gap, Movement, QUANTITY_SCALE};
-use crate::topics::{ReadError, StartPositions, TopicNames, TopicReader};
+use crate::source::QUANTITY_SCALE;
+use crate::topics::{ReadError, Record, StartPositions, TopicNames, TopicReader};
 
 /// Examples kept of each kind of fault; all are counted.
 const EXAMPLES: usize = 20;
@@ -41,6 +48,8 @@ pub struct VerifySettings {
     pub settle_for: Duration,
     /// Pause between two reads.
     pub poll_every: Duration,
+    /// Whether what a mapping mends was readmitted, and must count.
+    pub readmitted: bool,
 }
 
 impl Default for VerifySettings {
@@ -50,6 +59,7 @@ impl Default for VerifySettings {
             start: StartPositions::default(),
             settle_for: Duration::from_secs(30),
             poll_every: Duration::from_millis(500),
+            readmitted: false,
         }
     }
 }
@@ -86,7 +96,30 @@ pub struct Verification {
     pub set_aside: BTreeMap<String, u64>,
     /// Acknowledged and set aside, and so not counted.
     pub not_counted: u64,
-    /// Store, SKU and unit with a movement.
+    /// Answered `parked`.
+    pub parked: u64,
+    /// Those among them that still wait on the topic of parked events.
+    pub parked_waiting: u64,
+    /// Those that were readmitted, and count.
+    pub readmitted: u64,
+    /// Those that are absent from the journal, or neither wait nor count.
+    pub parked_lost: u64,
+    /// Those that wait and count as well.
+    pub parked_twice: u64,
+    /// Those that were readmitted by the fleet's mapping, and do not count.
+    pub not_readmitted: u64,
+    /// Days of a store with a counted event.
+    pub days: u64,
+    /// Those among them that the store-days tell otherwise.
+    pub days_differing: u64,
+    /// The first of them.
+    pub day_examples: Vec<String>,
+    /// What the counted events add up to: by currency, the sums of a store-day by name.
+    pub books: BTreeMap<String, BTreeMap<String, String>>,
+    /// What the counted events did to stock.
+    #[serde(skip)]
+    pub moved: NamedMovements,
+    /// Store, SKU, unit, reason and location with a movement.
     pub stock_keys: u64,
     /// Those whose deltas do not sum to what was sent.
     pub stock_differing: u64,
@@ -109,12 +142,9 @@ pub struct Verification {
 /// A SKU whose sums differ; quantities in millionths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StockDifference {
-    /// Store id.
-    pub store: String,
-    /// SKU.
-    pub sku: String,
-    /// Unit of measure.
-    pub unit: String,
+    /// What they are about.
+    #[serde(flatten)]
+    pub key: StockKey,
     /// What the sender knows: net, sold, returned, adjusted.
     pub sent: [i64; 4],
     /// What the deltas sum to.
@@ -135,6 +165,16 @@ pub struct MissingRange {
 }
 
 impl Verification {
+    /// Tells whether nothing that was read so far is still to come.
+    fn is_settled(&self) -> bool {
+        let open = self.stock_differing
+            + self.days_differing
+            + self.parked_lost
+            + self.parked_twice
+            + self.not_readmitted;
+        open == 0
+    }
+
     /// Tells whether conservation holds in every respect.
     pub fn holds(&self) -> bool {
         let faults = self.lost
@@ -144,13 +184,17 @@ impl Verification {
             + self.strangers
             + self.unreadable
             + self.not_counted
+            + self.parked_lost
+            + self.parked_twice
+            + self.not_readmitted
+            + self.days_differing
             + self.stock_differing;
         faults == 0 && self.wrong_ranges.is_empty()
     }
 }
 
-/// Reads the topics until all that was acknowledged is counted and the sums agree, or until nothing
-/// more comes; then says what was found. Blocks.
+/// Reads the topics until all that was acknowledged is counted, all that was parked has its place and the sums
+/// agree, or until nothing more comes; then says what was found. Blocks.
 ///
 /// # Errors
 /// A topic cannot be read.
@@ -162,23 +206,29 @@ pub fn verify(
 ) -> Result<Verification, ReadError> {
     let names = TopicNames::new(&settings.namespace);
     let mut start = settings.start.clone();
-    let mut observations =
-        Observations::new(TerminalLookup::new(&outcome.directory), uncertain(outcome));
+    let lookup = TerminalLookup::new(&outcome.directory);
+    let mut observations = Observations::new(lookup, uncertain(outcome), &outcome.parked_events);
+    for (key, value) in settings.start.days() {
+        observations.day(&Record { partition: 0, offset: 0, key, value });
+    }
+    let before = observations.days.by_day();
     let sent = outcome.moved.named(&outcome.directory);
     let acknowledged = outcome.acks.len();
     let mut last_new = Instant::now();
     loop {
-        let before = start.clone();
+        let place = start.clone();
         look(outcome, reader, &names, &mut start, &mut observations)?;
         progress(&WaitProgress { acknowledged, counted: observations.counted });
-        if start != before {
+        if start != place {
             last_new = Instant::now();
         }
         let is_over = last_new.elapsed() >= settings.settle_for;
         if is_over || observations.counted == acknowledged {
-            let expected = with_uncertain(&sent, outcome, &observations);
-            if is_over || differences(&expected, &observations.deltas).next().is_none() {
-                return Ok(conclude(outcome, &observations, &expected, &names));
+            let expected = with_late(&sent, outcome, &observations);
+            let read = RunRecords { outcome, observations: &observations, before: &before };
+            let found = conclude(&read, &expected, settings, &names);
+            if is_over || found.is_settled() {
+                return Ok(found);
             }
         }
         std::thread::sleep(settings.poll_every);
@@ -208,6 +258,9 @@ fn look(
         .read(&names.deltas, start.of(&names.deltas), &mut |record| observations.delta(record))?;
     reader
         .read(&names.ledger, start.of(&names.ledger), &mut |record| observations.ledger(record))?;
+    reader.read(&names.days, start.of(&names.days), &mut |record| observations.day(record))?;
+    reader
+        .read(&names.parked, start.of(&names.parked), &mut |record| observations.parked(record))?;
     reader.read(&names.audit, start.of(&names.audit), &mut |record| observations.audit(record))
 }
 
@@ -220,161 +273,18 @@ fn uncertain(outcome: &Outcome) -> HashMap<Identity, u32> {
         .collect()
 }
 
-/// What the deltas should sum to: the acknowledged, and those of unknown fate that were counted.
-fn with_uncertain<'a>(
-    sent: &'a NamedMovements,
-    outcome: &Outcome,
-    observations: &Observations,
-) -> Cow<'a, NamedMovements> {
-    let mut expected = Cow::Borrowed(sent);
-    let mut added = BTreeSet::new();
-    for event in &outcome.unsettled {
-        let identity = (event.planned.terminal, event.planned.sequence);
-        let acknowledged = outcome.acks.get(identity.0, identity.1).is_some();
-        if acknowledged
-            || !observations.on_transactions.contains(identity)
-            || !added.insert(identity)
-        {
-            continue;
-        }
-        let terminal = &outcome.directory.terminals[identity.0 as usize];
-        for effect in &event.effects {
-            let store = outcome.directory.stores[terminal.store as usize].clone();
-            let sku = outcome.directory.skus[effect.sku as usize].clone();
-            let key = (store, sku, effect.unit.to_owned());
-            expected.to_mut().entry(key).or_default().add(effect.movement);
-        }
-    }
-    expected
-}
-
-/// Compares both ways: a sum of nothing equals an absent one.
-fn differences<'a>(
-    expected: &'a NamedMovements,
-    found: &'a NamedMovements,
-) -> impl Iterator<Item = (&'a (String, String, String), Movement, Movement)> {
-    let sent = expected
-        .iter()
-        .map(|(key, sent)| (key, *sent, found.get(key).copied().unwrap_or_default()));
-    let unsent = found
-        .iter()
-        .filter(|(key, _)| !expected.contains_key(*key))
-        .map(|(key, found)| (key, Movement::default(), *found));
-    sent.chain(unsent).filter(|(_, sent, found)| sent != found)
-}
-
-fn conclude(
-    outcome: &Outcome,
-    observations: &Observations,
-    expected: &NamedMovements,
-    names: &TopicNames,
-) -> Verification {
-    let mut verification = Verification {
-        acknowledged: outcome.acks.len(),
-        counted: observations.counted,
-        double_counted: observations.double_counted,
-        altered: observations.altered,
-        strangers: observations.strangers,
-        unreadable: observations.unreadable,
-        set_aside: observations.reasons.clone(),
-        stock_keys: expected.len() as u64,
-        delivered: settled(observations, "delivered", names),
-        dead: settled(observations, "dead", names),
-        filtered: settled(observations, "filtered", names),
-        ..Verification::default()
-    };
-    for identity in outcome.acks.iter() {
-        let counted = observations.on_transactions.contains(identity);
-        let set_aside = observations.set_aside.contains(identity);
-        let missing = if !observations.on_events.contains(identity) {
-            &mut verification.lost
-        } else if !(counted || set_aside) {
-            &mut verification.without_verdict
-        } else {
-            verification.not_counted += u64::from(!counted);
-            continue;
-        };
-        *missing += 1;
-        if verification.lost_examples.len() < EXAMPLES {
-            verification.lost_examples.push(name(outcome, identity));
-        }
-    }
-    for ((store, sku, unit), sent, found) in differences(expected, &observations.deltas) {
-        verification.stock_differing += 1;
-        if verification.stock_examples.len() < EXAMPLES {
-            let (store, sku, unit) = (store.clone(), sku.clone(), unit.clone());
-            let (sent, found) = (columns(sent), columns(found));
-            let difference = StockDifference { store, sku, unit, sent, found };
-            verification.stock_examples.push(difference);
-        }
-    }
-    compare_gaps(outcome, observations, &mut verification);
-    verification
-}
-
-fn compare_gaps(outcome: &Outcome, observations: &Observations, verification: &mut Verification) {
-    let reported: BTreeSet<Gap> = observations.gaps.values().flatten().copied().collect();
-    let planted: BTreeSet<Gap> = outcome.planted_gaps.iter().copied().collect();
-    let range = |gap: &Gap| {
-        let terminal = &outcome.directory.terminals[gap.terminal as usize];
-        MissingRange {
-            store: outcome.directory.stores[terminal.store as usize].clone(),
-            terminal: terminal.name.clone(),
-            from: gap.from,
-            to: gap.to,
-        }
-    };
-    verification.missing_ranges = reported.iter().map(range).collect();
-    verification.wrong_ranges = reported.symmetric_difference(&planted).map(range).collect();
-}
-
-/// Counts a sink's records of one outcome: offsets met on the topic that its audit names.
-fn settled(
-    observations: &Observations,
-    outcome: &str,
-    names: &TopicNames,
-) -> BTreeMap<String, u64> {
-    let of_topic = |topic: &str| -> Option<&Offsets> {
-        if topic == names.transactions {
-            Some(&observations.transaction_offsets)
-        } else {
-            (topic == names.deltas).then_some(&observations.delta_offsets)
-        }
-    };
-    let mut counts = BTreeMap::new();
-    for ((this, sink), topics) in &observations.settled {
-        if this == outcome {
-            let count: u64 = topics
-                .iter()
-                .filter_map(|((topic, partition), ranges)| {
-                    Some(count_within(of_topic(topic)?.get(partition)?, ranges))
-                })
-                .sum();
-            *counts.entry(sink.clone()).or_default() += count;
-        }
-    }
-    counts
-}
-
-fn columns(movement: Movement) -> [i64; 4] {
-    [movement.net, movement.sold, movement.returned, movement.adjusted]
-}
-
-fn name(outcome: &Outcome, (terminal, sequence): Identity) -> String {
-    let terminal = &outcome.directory.terminals[terminal as usize];
-    format!("{}/{}/{sequence}", outcome.directory.stores[terminal.store as usize], terminal.name)
-}
-
 impl std::fmt::Display for StockDifference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { store, sku, unit, sent, found } = self;
+        let Self { key: StockKey { store, sku, unit, reason, location }, sent, found } = self;
+        let about = [reason, location].map(String::as_str);
+        let about = about.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ");
         let scale = 10_f64.powi(i32::try_from(QUANTITY_SCALE).unwrap_or(0));
         #[expect(clippy::cast_precision_loss, reason = "for people to read")]
         let print = |values: &[i64; 4]| values.map(|value| value as f64 / scale);
         let (sent, found) = (print(sent), print(found));
         write!(
             f,
-            "{store}/{sku} {unit}: sent {sent:?}, found {found:?} (net, sold, returned, adjusted)"
+            "{store}/{sku} {unit} {about}: sent {sent:?}, found {found:?} (net, sold, returned, adjusted)"
         )
     }
 }

@@ -16,8 +16,9 @@ fn every_good_event_obeys_the_published_schema() {
         stores: 20,
         skus: 300,
         epoch: Some("e1".to_owned()),
-        events: Some(6_000),
+        events: Some(30_000),
         bad: 0.02,
+        parked: 0.01,
         ..FleetSettings::default()
     });
     let (mut text, mut effects) = (Vec::new(), Vec::new());
@@ -32,5 +33,5 @@ fn every_good_event_obeys_the_published_schema() {
         }
         text.clear();
     }
-    assert_eq!(kinds.len(), 19, "{kinds:?}");
+    assert_eq!(kinds.len(), 36, "{kinds:?}");
 }

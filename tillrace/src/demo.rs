@@ -1,7 +1,8 @@
 //! `tillrace demo`: a Black Friday morning, played against everything in one process.
 //!
 //! A made-up fleet of tills posts to a real gateway over loopback HTTP, with the network, the clerks
-//! and the backends at their worst. When all of it has come out at the other end, three parties say
+//! and the backends at their worst, and a release of the tills that no version knows, whose parked sales
+//! an operator then lets in by a mapping. When all of it has come out at the other end, three parties say
 //! what they know, none believing another: the fleet what was acknowledged, the log's own recount
 //! what it holds, and the backends what they booked. The exit code is 0 only if all agree.
 
@@ -24,14 +25,13 @@ use tempfile::TempDir;
 use tillrace_loadtest::client::{self, Outcome};
 use tillrace_loadtest::fleet::Fleet;
 use tillrace_loadtest::verify::{self as sender, VerifySettings};
-use tillrace_log::LogView;
 
 pub(crate) use self::error::DemoError;
 use self::reader::ViewReader;
 use self::report::DemoReport;
 use self::screen::Screen;
 use self::settle::settle;
-use self::stage::Stage;
+use self::stage::{Ended, Stage};
 use crate::output;
 
 /// The backlog may stand still for so long before the demo says that something is stuck.
@@ -87,11 +87,14 @@ async fn play(args: &DemoArgs, folder: &Path) -> anyhow::Result<DemoReport> {
     let outcome = send(args, fleet, &mut stage, &screen).await?;
     screen.restart();
     deliver(&mut stage, &screen).await?;
+    screen.checking("readmitting what was parked");
+    let readmitted = stage.readmit().await?;
+    screen.restart();
+    deliver(&mut stage, &screen).await?;
     screen.checking("ending the roles");
     let ended = stage.end().await?;
     screen.checking("recounting the log, and comparing with what the tills know");
-    let books = ended.books(&outcome);
-    let report = check(ended.view, ended.settings, outcome, books).await?;
+    let report = check(ended, outcome, readmitted).await?;
     screen.clear();
     Ok(report)
 }
@@ -131,23 +134,21 @@ async fn deliver(stage: &mut Stage, screen: &Screen) -> anyhow::Result<()> {
 }
 
 /// Compares what the fleet knows with the log, and the log with itself.
-async fn check(
-    view: Arc<dyn LogView>,
-    settings: crate::config::Settings,
-    outcome: Outcome,
-    books: Vec<report::BackendReport>,
-) -> anyhow::Result<DemoReport> {
+async fn check(ended: Ended, outcome: Outcome, readmitted: u64) -> anyhow::Result<DemoReport> {
     let checking = tokio::task::spawn_blocking(move || {
+        let (settings, view) = (&ended.settings, &ended.view);
         let rules = VerifySettings {
             namespace: settings.namespace.clone(),
             settle_for: Duration::ZERO,
+            readmitted: true,
             ..VerifySettings::default()
         };
-        let mut reader = ViewReader::new(Arc::clone(&view));
+        let mut reader = ViewReader::new(Arc::clone(view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .map_err(DemoError::from)?;
-        let recount = crate::verify::recount(&settings, &view)?;
-        Ok(DemoReport::new(&outcome, seen, recount, books))
+        let recount = crate::verify::recount(settings, view)?;
+        let books = ended.books(&seen.moved);
+        Ok(DemoReport::new(&outcome, seen, recount, books, readmitted))
     });
     checking.await.context("wait for the recount")?
 }

@@ -21,6 +21,7 @@ use tillrace_log::{Offset, Partition, Row};
 
 pub(crate) use self::error::ParkedError;
 use self::index::{Selection, each, unsettled};
+pub(crate) use self::readmit::readmit_all;
 use self::session::Session;
 use crate::cli::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedListArgs, ParkedShowArgs, Place,

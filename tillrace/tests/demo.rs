@@ -28,6 +28,16 @@ fn a_small_demo_loses_nothing_and_counts_nothing_twice() {
         codes.filter_map(Value::as_u64).sum::<u64>()
     });
     assert!(parked > 0 && refused > 0);
+    let readmitted = report["readmitted"].as_u64().unwrap();
+    assert!((1..parked).contains(&readmitted), "{readmitted} of {parked}");
+    let found = &report["verification"];
+    assert_eq!([&found["readmitted"], &found["parked"]], [readmitted, parked]);
+    assert_eq!(found["parked_waiting"], parked - readmitted);
+    assert!(found["days"].as_u64().unwrap() > 0);
+    assert!(found["books"]["EUR"]["liabilities_issued"].is_string(), "{}", found["books"]);
+    for row in ["parked", "liabilities issued, EUR", "liabilities redeemed, EUR"] {
+        assert!(text.contains(&format!("  {row} ")), "{row}");
+    }
     assert_eq!(report["acknowledged"], 3_000 - parked - refused);
     assert!(report["duplicates"].as_u64().unwrap() > 0);
     assert_eq!(report["missing_ranges"].as_array().unwrap().len(), 12);

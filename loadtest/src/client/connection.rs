@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::post::EventPoster;
 use super::reply::{Exception, ReplyAction, SettledReply};
 use super::shared::RunState;
-use super::{ClientError, NO_ANSWER, UnexpectedOutcome, UnsettledEvent};
+use super::{ClientError, NO_ANSWER, ParkedEvent, UnexpectedOutcome, UnsettledEvent};
 use crate::acks::{Acks, StockMovements, fingerprint};
 use crate::source::{Directory, ExpectedOutcome, PlannedEvent, StockEffect};
 use crate::timeline::SettledEvents;
@@ -84,6 +84,7 @@ pub(super) struct ConnectionTotals {
     pub(super) acks: Acks,
     pub(super) moved: StockMovements,
     pub(super) parked: BTreeMap<String, u64>,
+    pub(super) parked_events: Vec<ParkedEvent>,
     pub(super) refused: BTreeMap<String, u64>,
     pub(super) answered_duplicate: u64,
     pub(super) requests: u64,
@@ -99,6 +100,7 @@ impl ConnectionTotals {
             acks: Acks::default(),
             moved: StockMovements::default(),
             parked: BTreeMap::new(),
+            parked_events: Vec::new(),
             refused: BTreeMap::new(),
             answered_duplicate: 0,
             requests: 0,
@@ -211,6 +213,9 @@ impl Connection {
                     not_counted += 1;
                     let codes = if *is_parked { &mut totals.parked } else { &mut totals.refused };
                     *codes.entry(code.clone()).or_default() += 1;
+                    if *is_parked {
+                        totals.parked_events.extend(parked(batch, body, index));
+                    }
                 }
             } else if item.planned.expected == ExpectedOutcome::Accepted {
                 let PlannedEvent { terminal, sequence, .. } = item.planned;
@@ -234,7 +239,7 @@ impl Connection {
     ) {
         let expected = match planned.expected {
             ExpectedOutcome::Accepted => None,
-            ExpectedOutcome::Parked(code) => Some((code, true)),
+            ExpectedOutcome::Parked { code, .. } => Some((code, true)),
             ExpectedOutcome::Refused(code) => Some((code, false)),
         };
         let answered = exception.map(|exception| (exception.code.as_str(), exception.is_parked));
@@ -263,6 +268,19 @@ fn outcome((code, is_parked): (&str, bool)) -> String {
 /// Returns the name of a reply's status.
 fn named(status: Option<StatusCode>) -> String {
     status.map_or(NO_ANSWER.to_owned(), |status| status.as_str().to_owned())
+}
+
+/// Remembers an event that was to be parked.
+fn parked(batch: &RequestBatch, body: &[u8], index: usize) -> Option<ParkedEvent> {
+    let planned = batch.items[index].planned;
+    let ExpectedOutcome::Parked { mended, .. } = planned.expected else { return None };
+    Some(ParkedEvent {
+        terminal: planned.terminal,
+        sequence: planned.sequence,
+        fingerprint: fingerprint(batch.text_of(body, index)),
+        mended,
+        effects: batch.effects_of(index).to_vec(),
+    })
 }
 
 fn unsettled(batch: &RequestBatch, body: &[u8], index: usize) -> UnsettledEvent {

@@ -91,7 +91,7 @@ async fn refusals_are_counted_by_code_and_compared_with_the_plan() {
     let (mut text, mut effects) = (Vec::new(), Vec::new());
     while let Some(plan) = fleet.next(&mut text, &mut effects) {
         use crate::source::ExpectedOutcome::{Parked, Refused};
-        if let Refused(code) | Parked(code) = plan.expected {
+        if let Refused(code) | Parked { code, .. } = plan.expected {
             *planned.entry(code).or_default() += 1;
         }
     }

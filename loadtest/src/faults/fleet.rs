@@ -47,6 +47,7 @@ impl HonestFleet {
             events: Some(EVENTS),
             gaps: GAPS,
             bad: 0.01,
+            parked: 0.005,
             starts_at_ms: now_ms()?,
             ..FleetSettings::default()
         });

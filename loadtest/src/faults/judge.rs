@@ -136,7 +136,8 @@ fn judge_books(stage: &mut Stage<'_>, found: &Verification) {
     }
     stage.fault(format!(
         "of {} acknowledged: {} lost, {} without a verdict {:?}, {} not counted, {} double-counted, {} altered, {} strangers, {} unreadable, \
-         {} stock sums differ, {} missing ranges wrong",
+         {} stock sums differ, {} store-days differ {:?}, {} missing ranges wrong; of {} parked {} lost, {} counted as well, {} not \
+         readmitted",
         found.acknowledged,
         found.lost,
         found.without_verdict,
@@ -147,7 +148,13 @@ fn judge_books(stage: &mut Stage<'_>, found: &Verification) {
         found.strangers,
         found.unreadable,
         found.stock_differing,
+        found.days_differing,
+        found.day_examples.first(),
         found.wrong_ranges.len(),
+        found.parked,
+        found.parked_lost,
+        found.parked_twice,
+        found.not_readmitted,
     ));
     for example in found.stock_examples.iter().take(3) {
         stage.fact(example.to_string());

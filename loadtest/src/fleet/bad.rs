@@ -124,7 +124,7 @@ impl Fault {
     /// Returns what must become of it.
     pub(super) fn expected(&self) -> ExpectedOutcome {
         if self.is_parked {
-            ExpectedOutcome::Parked(self.code)
+            ExpectedOutcome::Parked { code: self.code, mended: None }
         } else {
             ExpectedOutcome::Refused(self.code)
         }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::calendar::Date;
     use crate::fleet::country::Country;
-    use crate::fleet::receipt::Kind;
+    use crate::fleet::kind::Kind;
 
     fn header() -> Header<'static> {
         Header {

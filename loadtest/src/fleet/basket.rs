@@ -19,6 +19,84 @@ pub(super) struct Line {
     pub(super) discount: i64,
     pub(super) tax: i64,
     pub(super) void: bool,
+    /// What kind of money the amount is; `None` for goods and services.
+    pub(super) class: Option<LineClass>,
+    /// Why, as the store's code; empty for none.
+    pub(super) reason: &'static str,
+    /// Stock location that the goods leave or come to; empty for none.
+    pub(super) location: &'static str,
+    /// Where a stock move brings them.
+    pub(super) to_location: &'static str,
+}
+
+/// A line without goods or money, to begin with.
+const BLANK: Line = Line {
+    item: 0,
+    what: LineType::Service,
+    quantity: 0,
+    pieces: 0,
+    unit_price: 0,
+    amount: 0,
+    discount: 0,
+    tax: 0,
+    void: false,
+    class: None,
+    reason: "",
+    location: "",
+    to_location: "",
+};
+
+/// Classes of money that is neither goods nor service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineClass {
+    Deposit,
+    Fee,
+    Tip,
+    Donation,
+    GiftCard,
+    PaymentOnAccount,
+}
+
+impl LineClass {
+    pub(super) const ALL: [Self; 6] = [
+        Self::Deposit,
+        Self::Fee,
+        Self::Tip,
+        Self::Donation,
+        Self::GiftCard,
+        Self::PaymentOnAccount,
+    ];
+
+    /// Returns its name in an event.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Deposit => "deposit",
+            Self::Fee => "fee",
+            Self::Tip => "tip",
+            Self::Donation => "donation",
+            Self::GiftCard => "gift_card",
+            Self::PaymentOnAccount => "payment_on_account",
+        }
+    }
+
+    /// Returns the SKU that tills ring it up with.
+    pub(super) fn sku(self) -> &'static str {
+        match self {
+            Self::Deposit => "bottle-deposit",
+            Self::Fee => "bag-levy",
+            Self::Tip => "tip",
+            Self::Donation => "donation",
+            Self::GiftCard => "gift-card",
+            Self::PaymentOnAccount => "on-account",
+        }
+    }
+}
+
+impl Line {
+    /// Tells whether it sells goods, and is not struck.
+    pub(super) fn sells_goods(&self) -> bool {
+        self.what == LineType::Sale && !self.void
+    }
 }
 
 /// What a line is; a return says what becomes of the goods.
@@ -96,6 +174,11 @@ impl Assortment<'_> {
         }
     }
 
+    /// Appends goods, none of them struck, as a customer orders them.
+    pub(super) fn draw_goods_lines(&self, count: usize, lines: &mut Vec<Line>, rng: &mut FleetRng) {
+        lines.extend((0..count).map(|_| self.draw_goods(rng)));
+    }
+
     /// Appends lines brought back by a customer, drawn afresh.
     pub(super) fn draw_return(&self, count: usize, lines: &mut Vec<Line>, rng: &mut FleetRng) {
         for _ in 0..count {
@@ -112,17 +195,24 @@ impl Assortment<'_> {
             let pieces = rng.random_range(0..=48_i64);
             let lost = kind == LineType::Adjustment && rng.random_bool(0.7);
             let quantity = if lost { -ONE * (pieces % 6) } else { ONE * pieces };
-            lines.push(Line {
-                item,
-                what: kind,
-                quantity,
-                pieces: 0,
-                unit_price: 0,
-                amount: 0,
-                discount: 0,
-                tax: 0,
-                void: false,
-            });
+            lines.push(Line { item, what: kind, quantity, ..BLANK });
+        }
+    }
+
+    /// Makes a line of a class of money: so many at a price in catalogue cents, each rung up as a service.
+    pub(super) fn class_line(&self, class: LineClass, pieces: i64, cents: i64) -> Line {
+        self.class_amount(class, pieces, self.country.price(cents))
+    }
+
+    /// Makes a line of a class of money: so many at a price in minor units, each rung up as a service.
+    pub(super) fn class_amount(&self, class: LineClass, pieces: i64, minor: i64) -> Line {
+        Line {
+            item: self.catalogue.class_item(class),
+            quantity: ONE * pieces,
+            unit_price: minor,
+            amount: minor * pieces,
+            class: Some(class),
+            ..BLANK
         }
     }
 
@@ -149,7 +239,7 @@ impl Assortment<'_> {
             amount,
             discount,
             tax,
-            void: false,
+            ..BLANK
         }
     }
 }

@@ -6,12 +6,14 @@
 use rand::RngExt as _;
 
 use super::FleetRng;
+use super::basket::LineClass;
 use crate::json;
 
-/// All items.
+/// All items: the goods, and behind them one for each class of money that is no goods.
 #[derive(Debug)]
 pub(super) struct Catalogue {
     items: Vec<Item>,
+    goods: usize,
 }
 
 /// One item of the catalogue.
@@ -58,17 +60,27 @@ const WORDS: [&str; 12] = [
 impl Catalogue {
     /// Draws `count` items (at least one).
     pub(super) fn draw(count: u32, rng: &mut FleetRng) -> Self {
-        Self { items: (0..count.max(1)).map(|number| Item::draw(number, rng)).collect() }
+        let mut items: Vec<Item> =
+            (0..count.max(1)).map(|number| Item::draw(number, rng)).collect();
+        let goods = items.len();
+        items.extend(LineClass::ALL.map(Item::of_class));
+        Self { items, goods }
     }
 
-    /// Returns the item of an index below [`Catalogue::len`].
+    /// Returns the index of the item that stands for a class of money.
+    pub(super) fn class_item(&self, class: LineClass) -> u32 {
+        u32::try_from(self.goods + class as usize).unwrap_or(u32::MAX)
+    }
+
+    /// Names the SKUs of all items.
+    pub(super) fn sku_names(&self) -> Vec<String> {
+        let goods = (0..u32::try_from(self.goods).unwrap_or(u32::MAX)).map(sku);
+        goods.chain(LineClass::ALL.map(|class| class.sku().to_owned())).collect()
+    }
+
+    /// Returns the item of an index.
     pub(super) fn item(&self, index: u32) -> &Item {
         &self.items[index as usize]
-    }
-
-    /// Counts the items.
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
     }
 
     /// Picks an item as customers do: a few very often, most seldom.
@@ -76,8 +88,7 @@ impl Catalogue {
     #[expect(clippy::cast_precision_loss, reason = "a catalogue is small")]
     pub(super) fn pick(&self, rng: &mut FleetRng) -> u32 {
         let uniform: f64 = rng.random();
-        ((uniform * uniform * uniform * self.items.len() as f64) as u32)
-            .min(self.items.len() as u32 - 1)
+        ((uniform * uniform * uniform * self.goods as f64) as u32).min(self.goods as u32 - 1)
     }
 }
 
@@ -97,6 +108,13 @@ impl Item {
         members.remove(0);
         let price_cents = quantile(&PRICE_QUANTILES, rng.random());
         Self { members, price_cents, weighed, reduced_tax: number % 5 < 3 }
+    }
+
+    fn of_class(class: LineClass) -> Self {
+        let mut members = Vec::new();
+        json::text_member(&mut members, "sku", class.sku());
+        members.remove(0);
+        Self { members, price_cents: 0, weighed: false, reduced_tax: false }
     }
 }
 
@@ -160,7 +178,7 @@ mod tests {
     fn every_item_is_json_with_a_valid_barcode_of_a_known_length() {
         let catalogue = Catalogue::draw(500, &mut FleetRng::seed_from_u64(3));
         let mut lengths = std::collections::BTreeSet::new();
-        for item in &catalogue.items {
+        for item in &catalogue.items[..catalogue.goods] {
             let text = format!("{{{}}}", String::from_utf8_lossy(&item.members));
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert!(item.price_cents >= 19, "{text}");

@@ -15,6 +15,26 @@ pub(super) struct Country {
     pub(super) inclusive: bool,
     /// The full and the reduced rate.
     pub(super) rates: [Rate; 2],
+    /// What sums that are paid in cash are rounded to, in minor units.
+    pub(super) cash_step: i64,
+    /// The notes of another currency that tills take.
+    pub(super) notes: ForeignNotes,
+    /// The scheme of the fiscal devices that record every receipt, where the country has one.
+    pub(super) fiscal_scheme: Option<&'static str>,
+}
+
+/// Notes of another currency.
+#[derive(Debug)]
+pub(super) struct ForeignNotes {
+    pub(super) currency: &'static str,
+    /// What one unit of it is worth, as printed.
+    pub(super) rate: &'static str,
+    /// The same in minor units.
+    pub(super) minor_per_unit: i64,
+}
+
+const fn notes(currency: &'static str, rate: &'static str, minor_per_unit: i64) -> ForeignNotes {
+    ForeignNotes { currency, rate, minor_per_unit }
 }
 
 /// A rate of tax.
@@ -41,6 +61,9 @@ const COUNTRIES: [Country; 4] = [
         offset_minutes: 60,
         inclusive: true,
         rates: [rate("vat", "19", 1_900), rate("vat-reduced", "7", 700)],
+        cash_step: 5,
+        notes: notes("USD", "0.9", 90),
+        fiscal_scheme: Some("kassensichv"),
     },
     Country {
         currency: "USD",
@@ -49,6 +72,9 @@ const COUNTRIES: [Country; 4] = [
         offset_minutes: -300,
         inclusive: false,
         rates: [rate("sales-tax", "8.25", 825), rate("sales-tax-food", "2", 200)],
+        cash_step: 1,
+        notes: notes("CAD", "0.7", 70),
+        fiscal_scheme: None,
     },
     Country {
         currency: "JPY",
@@ -57,6 +83,9 @@ const COUNTRIES: [Country; 4] = [
         offset_minutes: 540,
         inclusive: true,
         rates: [rate("ct", "10", 1_000), rate("ct-reduced", "8", 800)],
+        cash_step: 1,
+        notes: notes("USD", "150", 150),
+        fiscal_scheme: None,
     },
     Country {
         currency: "BHD",
@@ -65,6 +94,9 @@ const COUNTRIES: [Country; 4] = [
         offset_minutes: 180,
         inclusive: false,
         rates: [rate("vat", "10", 1_000), rate("vat-zero", "0", 0)],
+        cash_step: 5,
+        notes: notes("SAR", "0.1", 100),
+        fiscal_scheme: None,
     },
 ];
 
@@ -83,6 +115,12 @@ impl Country {
     /// Converts catalogue cents to minor units, never to nothing.
     pub(super) fn price(&self, cents: i64) -> i64 {
         (cents * self.minor_per_100_cents / 100).max(1)
+    }
+
+    /// Returns what rounding adds to a sum that is paid in cash.
+    pub(super) fn cash_rounding(&self, sum: i64) -> i64 {
+        let over = sum.rem_euclid(self.cash_step);
+        if over * 2 < self.cash_step { -over } else { self.cash_step - over }
     }
 
     /// Computes the tax on an amount after discounts, half a minor unit rounded up.
@@ -114,6 +152,17 @@ mod tests {
             (0..20).filter(|&store| Country::of_store(store).currency == currency).count()
         };
         assert_eq!(["EUR", "USD", "JPY", "BHD"].map(count), [12, 6, 1, 1]);
+    }
+
+    #[test]
+    fn cash_is_rounded_to_the_nearest_coin() {
+        let euro = Country::of_store(0);
+        let rounded = |sum| sum + euro.cash_rounding(sum);
+        assert_eq!(
+            [998, 1_002, 1_003, -998, 1_000].map(rounded),
+            [1_000, 1_000, 1_005, -1_000, 1_000]
+        );
+        assert_eq!(Country::of_store(1).cash_rounding(998), 0);
     }
 
     #[test]

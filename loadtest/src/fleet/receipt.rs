@@ -1,4 +1,4 @@
-//! Receipts: a transaction as the JSON text of a canonical event, and what it does to stock.
+//! Receipts: a transaction as the JSON text of a canonical event. What its lines do to stock is [`super::kind`]'s.
 
 use rand::RngExt as _;
 
@@ -6,116 +6,10 @@ use super::FleetRng;
 use super::basket::{Bill, Disposition, Line, LineType, bill};
 use super::catalogue::Catalogue;
 use super::country::Country;
+use super::kind::Kind;
 use crate::calendar::{Date, write_instant};
 use crate::json;
-use crate::source::{Movement, QUANTITY_SCALE, StockEffect};
-
-/// Kinds of event that fleets send.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
-    Sale,
-    Return,
-    Exchange,
-    Void,
-    PostVoid,
-    Suspend,
-    Resume,
-    NoSale,
-    Training,
-    Open,
-    Close,
-    PaidIn,
-    PaidOut,
-    Loan,
-    Pickup,
-    InventoryAdjustment,
-    InventoryCount,
-    TransferOut,
-    TransferIn,
-}
-
-impl Kind {
-    /// Returns the kind's name in an event.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Sale => "sale",
-            Self::Return => "return",
-            Self::Exchange => "exchange",
-            Self::Void => "void",
-            Self::PostVoid => "post_void",
-            Self::Suspend => "suspend",
-            Self::Resume => "resume",
-            Self::NoSale => "no_sale",
-            Self::Training => "training",
-            Self::Open => "open",
-            Self::Close => "close",
-            Self::PaidIn => "paid_in",
-            Self::PaidOut => "paid_out",
-            Self::Loan => "loan",
-            Self::Pickup => "pickup",
-            Self::InventoryAdjustment => "inventory_adjustment",
-            Self::InventoryCount => "inventory_count",
-            Self::TransferOut => "transfer_out",
-            Self::TransferIn => "transfer_in",
-        }
-    }
-
-    /// Returns what one line does to stock, as the person at the till meant it.
-    fn movement(self, line: &Line) -> Movement {
-        let quantity = line.quantity;
-        let none = Movement::default();
-        if line.void {
-            return none;
-        }
-        let sold = Movement { net: -quantity, sold: quantity, ..none };
-        let adjusted = |quantity| Movement { net: quantity, adjusted: quantity, ..none };
-        let returned = |disposition| {
-            let net = if disposition == Disposition::Restock { quantity } else { 0 };
-            Movement { net, returned: quantity, ..none }
-        };
-        match (self, line.what) {
-            (Self::Sale | Self::Exchange | Self::Return, LineType::Sale) => sold,
-            (Self::Sale | Self::Exchange | Self::Return, LineType::Return(disposition)) => {
-                returned(disposition)
-            }
-            (Self::PostVoid, LineType::Sale) => reversed(sold),
-            (Self::PostVoid, LineType::Return(disposition)) => reversed(returned(disposition)),
-            (Self::InventoryAdjustment, LineType::Adjustment)
-            | (Self::TransferIn, LineType::Transfer) => adjusted(quantity),
-            (Self::TransferOut, LineType::Transfer) => adjusted(-quantity),
-            _ => none,
-        }
-    }
-}
-
-fn reversed(movement: Movement) -> Movement {
-    Movement {
-        net: -movement.net,
-        sold: -movement.sold,
-        returned: -movement.returned,
-        adjusted: -movement.adjusted,
-    }
-}
-
-/// Appends what an event does to stock.
-pub(super) fn effects(
-    kind: Kind,
-    lines: &[Line],
-    catalogue: &Catalogue,
-    out: &mut Vec<StockEffect>,
-) {
-    for line in lines {
-        let movement = kind.movement(line);
-        if !movement.is_zero() {
-            let unit = unit(catalogue, line);
-            out.push(StockEffect { sku: line.item, unit, movement });
-        }
-    }
-}
-
-fn unit(catalogue: &Catalogue, line: &Line) -> &'static str {
-    if catalogue.item(line.item).weighed && line.pieces > 0 { "KGM" } else { "C62" }
-}
+use crate::source::QUANTITY_SCALE;
 
 /// What stands at the head of every event.
 #[derive(Debug, Clone, Copy)]
@@ -215,7 +109,17 @@ fn write_line(out: &mut Vec<u8>, line: &Line, catalogue: &Catalogue, country: &C
     if line.unit_price > 0 {
         write_money(out, "regular_unit_price", line.unit_price, country);
         write_money(out, "amount", line.amount, country);
-        write_discount_and_tax(out, line, item.reduced_tax, country);
+        match line.class {
+            None => write_discount_and_tax(out, line, item.reduced_tax, country),
+            Some(class) => json::text_member(out, "class", class.name()),
+        }
+    }
+    for (name, value) in
+        [("reason", line.reason), ("location", line.location), ("to_location", line.to_location)]
+    {
+        if !value.is_empty() {
+            json::text_member(out, name, value);
+        }
     }
     if line.void {
         json::member(out, "void");
@@ -271,8 +175,8 @@ pub(super) fn write_money(out: &mut Vec<u8>, name: &str, minor: i64, country: &C
     json::fixed(out, minor, country.exponent);
 }
 
-/// Appends the members `tenders` and `totals`, which agree with the lines.
-pub(super) fn write_payment(
+/// Appends the members `tenders` and `totals` as tills of the basic mix write them; they agree with the lines.
+pub(super) fn write_basic_payment(
     out: &mut Vec<u8>,
     lines: &[Line],
     country: &Country,
@@ -284,10 +188,17 @@ pub(super) fn write_payment(
     out.push(b'[');
     write_tenders(out, bill.total, country, rng);
     out.push(b']');
-    write_totals(out, &bill, lines.len(), country);
+    write_totals(out, &bill, lines.len(), &[], country);
 }
 
-fn write_totals(out: &mut Vec<u8>, bill: &Bill, line_count: usize, country: &Country) {
+/// Appends the member `totals`, and in it what stands beside the total where it is not nothing: tip and rounding.
+pub(super) fn write_totals(
+    out: &mut Vec<u8>,
+    bill: &Bill,
+    line_count: usize,
+    beside: &[(&str, i64)],
+    country: &Country,
+) {
     json::member(out, "totals");
     out.push(b'{');
     write_money(out, "lines", bill.lines, country);
@@ -296,6 +207,9 @@ fn write_totals(out: &mut Vec<u8>, bill: &Bill, line_count: usize, country: &Cou
     write_money(out, "total", bill.total, country);
     json::member(out, "line_count");
     json::unsigned(out, line_count as u64);
+    for (name, minor) in beside.iter().filter(|(_, minor)| *minor != 0) {
+        write_money(out, name, *minor, country);
+    }
     out.push(b'}');
 }
 
@@ -327,7 +241,7 @@ fn write_tender(out: &mut Vec<u8>, name: &str, amount: i64, country: &Country) {
 }
 
 /// A payment provider's token: letters only, so that it can never look like a card number.
-fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, rng: &mut FleetRng) {
+pub(super) fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, rng: &mut FleetRng) {
     open_element(out);
     json::text_member(out, "type", "card");
     write_money(out, "amount", amount, country);
@@ -345,7 +259,7 @@ fn write_card(out: &mut Vec<u8>, amount: i64, country: &Country, rng: &mut Fleet
     out.extend_from_slice(b"\"}");
 }
 
-fn open_element(out: &mut Vec<u8>) {
+pub(super) fn open_element(out: &mut Vec<u8>) {
     if out.last() == Some(&b'}') {
         out.push(b',');
     }

@@ -1,13 +1,20 @@
 //! Writes the next event of a terminal: header, body, and the new state.
+//!
+//! What only the full mix has is in [`super::trade`] and [`super::office`].
 
 use rand::RngExt as _;
 
 use super::bad::Fault;
-use super::basket::{Assortment, Line, LineType, bring_back};
+use super::basket::{Assortment, Line, bring_back};
 use super::country::Country;
-use super::receipt::{self, Header, Kind};
-use super::terminal::Sale;
+use super::kind::{self, Kind};
+use super::mix::Mix;
+use super::order::MOST_OPEN;
+use super::parked::Novelty;
+use super::receipt::{self, Header};
+use super::terminal::{Sale, Waiting};
 use super::{Fleet, Transfer};
+use crate::acks::fingerprint;
 use crate::calendar::Date;
 use crate::json;
 use crate::source::{ExpectedOutcome, StockEffect, TerminalIndex};
@@ -27,15 +34,10 @@ impl Fleet {
         effects: &mut Vec<StockEffect>,
     ) -> (u64, ExpectedOutcome) {
         let now_ms = self.now_ms();
-        let state = &self.states[terminal as usize];
-        let country = Country::of_store(state.store);
+        let country = Country::of_store(self.states[terminal as usize].store);
         let today = Date::of(now_ms, country.offset_minutes - DAY_ENDS_AT_HOUR * 60);
-        let kind = if self.closing {
-            Kind::Close
-        } else {
-            let incoming = !self.transfers[state.store as usize].is_empty();
-            state.next_kind(today, incoming, &mut self.rng)
-        };
+        let kind = self.next_kind(terminal, today);
+        let state = &self.states[terminal as usize];
         let bad = kind == Kind::Sale && self.rng.random_bool(self.settings.bad.clamp(0.0, 1.0));
         let directory = std::sync::Arc::clone(&self.directory);
         let header = Header {
@@ -45,7 +47,10 @@ impl Fleet {
             sequence: state.sequence + 1,
             kind,
             occurred_ms: now_ms,
-            business_date: if kind == Kind::Close { state.day.unwrap_or(today) } else { today },
+            business_date: match kind {
+                Kind::Close | Kind::TillDeclaration => state.day.unwrap_or(today),
+                _ => today,
+            },
             country,
             operator: terminal % 97 + 1,
         };
@@ -55,13 +60,56 @@ impl Fleet {
             self.states[terminal as usize].sequence += u64::from(fault.uses_number);
             return (header.sequence, fault.expected());
         }
-        self.states[terminal as usize].sequence = header.sequence;
+        let start = text.len();
+        let state = &mut self.states[terminal as usize];
+        state.sequence = header.sequence;
+        self.owed -= state.owed();
         header.write(text);
+        if self.settings.mix == Mix::Full {
+            self.write_context(terminal, &header, text);
+        }
         self.write_body(terminal, &header, text);
         text.push(b'}');
-        receipt::effects(kind, &self.lines, &self.catalogue, effects);
+        self.owed += self.states[terminal as usize].owed();
+        kind::effects(kind, &self.lines, &self.catalogue, effects);
         self.lines.clear();
-        (header.sequence, ExpectedOutcome::Accepted)
+        (header.sequence, self.outcome(kind, text, start))
+    }
+
+    /// Draws whether a sale that was just written is one of those that the new release writes otherwise.
+    fn outcome(&mut self, kind: Kind, text: &mut Vec<u8>, start: usize) -> ExpectedOutcome {
+        let parked = self.settings.parked.clamp(0.0, 1.0);
+        // Nothing is drawn where none is asked for, so that a fleet without parked events stays the same.
+        if kind != Kind::Sale || parked == 0.0 || !self.rng.random_bool(parked) {
+            return ExpectedOutcome::Accepted;
+        }
+        let Some(novelty) = Novelty::draw(&text[start..], &mut self.rng) else {
+            return ExpectedOutcome::Accepted;
+        };
+        let mended = Some(fingerprint(&text[start..]));
+        novelty.apply(text, start);
+        ExpectedOutcome::Parked { code: novelty.code, mended }
+    }
+
+    /// Draws the kind of a terminal's next event.
+    fn next_kind(&mut self, terminal: TerminalIndex, today: Date) -> Kind {
+        let state = &self.states[terminal as usize];
+        let store = state.store as usize;
+        if self.closing {
+            return state.ending_kind();
+        }
+        let transfer = !self.transfers[store].is_empty();
+        if self.settings.mix == Mix::Basic {
+            return state.next_kind(today, transfer, &mut self.rng);
+        }
+        let order_step = self.orders[store].front().map(|order| order.next_step(&mut self.rng));
+        let waiting = Waiting { transfer, order_step, sale: self.correctable(terminal).is_some() };
+        match self.states[terminal as usize].next_full_kind(today, waiting, &mut self.rng) {
+            Kind::OrderPlaced | Kind::LayawayPlaced if self.orders[store].len() >= MOST_OPEN => {
+                Kind::Sale
+            }
+            kind => kind,
+        }
     }
 
     /// Writes what follows the header; leaves the event's lines in `self.lines`.
@@ -70,34 +118,55 @@ impl Fleet {
         match header.kind {
             Kind::Sale => self.write_sale(terminal, header, text),
             Kind::Return => self.write_return(terminal, header, text),
-            Kind::Exchange => self.write_exchange(country, text),
+            Kind::Exchange => self.write_exchange(terminal, header, text),
             Kind::PostVoid => self.write_post_void(terminal, header, text),
             Kind::Void | Kind::Training | Kind::Suspend => {
                 self.write_uncounted(terminal, header, text);
             }
             Kind::Resume => {
-                if let Some(suspended) = self.states[terminal as usize].suspended.take() {
-                    write_reference(text, header, suspended, header.business_date);
+                if let Some(sequence) = self.states[terminal as usize].suspended.take() {
+                    let basket = Sale { sequence, business_date: header.business_date };
+                    write_reference(text, header, header.terminal, basket);
                 }
             }
             Kind::NoSale => {}
             Kind::Open => {
-                self.states[terminal as usize].day = Some(header.business_date);
+                let state = &mut self.states[terminal as usize];
+                state.day = Some(header.business_date);
+                state.is_declared = false;
+                state.is_float_due = state.declares();
                 self.open.insert(terminal);
-                self.write_amount(country, text);
+                self.write_basic_amount(country, text);
             }
             Kind::Close => {
                 self.states[terminal as usize].day = None;
                 self.open.remove(&terminal);
-                self.write_amount(country, text);
+                self.write_basic_amount(country, text);
             }
-            Kind::PaidIn | Kind::PaidOut | Kind::Loan | Kind::Pickup => {
-                self.write_amount(country, text);
-            }
-            Kind::InventoryAdjustment => self.write_stock(LineType::Adjustment, country, text),
-            Kind::InventoryCount => self.write_stock(LineType::Count, country, text),
-            Kind::TransferOut => self.write_transfer_out(country, text),
+            Kind::PaidIn | Kind::PaidOut | Kind::Loan | Kind::Pickup => match self.settings.mix {
+                Mix::Basic => self.write_basic_amount(country, text),
+                Mix::Full => self.write_cash(terminal, header, text),
+            },
+            Kind::InventoryAdjustment | Kind::InventoryCount => self.write_stock(header, text),
+            Kind::TransferOut => self.write_transfer_out(header, text),
             Kind::TransferIn => self.write_transfer_in(terminal, country, text),
+            Kind::TillDeclaration => self.write_declaration(terminal, country, text),
+            Kind::TipAdjustment => self.write_tip_adjustment(terminal, header, text),
+            Kind::GoodsReceipt | Kind::VendorReturn | Kind::StockMove => {
+                self.write_office_stock(header, text);
+            }
+            Kind::BankDeposit => self.write_bank_deposit(header, text),
+            Kind::Correction => self.write_correction(terminal, header, text),
+            Kind::ParkingTicket => self.write_parking_ticket(text),
+            Kind::OrderPlaced
+            | Kind::OrderPaid
+            | Kind::OrderPicked
+            | Kind::OrderHandedOver
+            | Kind::OrderCancelled
+            | Kind::LayawayPlaced
+            | Kind::LayawayPaid
+            | Kind::LayawayHandedOver
+            | Kind::LayawayCancelled => self.write_order(terminal, header, text),
         }
     }
 
@@ -109,7 +178,10 @@ impl Fleet {
             json::padded(text, self.rng.random_range(0..10_000_000_000_000_000), 16);
             text.push(b'"');
         }
-        self.write_lines_and_payment(header.country, false, text);
+        if self.settings.mix == Mix::Full {
+            self.add_classes(header.country);
+        }
+        self.write_lines_and_payment(terminal, header, text);
         let state = &mut self.states[terminal as usize];
         state.sale_lines.clone_from(&self.lines);
         state.last_sale =
@@ -121,27 +193,27 @@ impl Fleet {
     fn write_return(&mut self, terminal: TerminalIndex, header: &Header<'_>, text: &mut Vec<u8>) {
         let blind = self.rng.random_bool(0.1);
         let state = &mut self.states[terminal as usize];
-        let goods = |line: &&Line| line.what == LineType::Sale && !line.void;
+        let goods = |line: &&Line| line.sells_goods();
         let sale = state.last_sale.filter(|_| !blind && state.sale_lines.iter().any(|l| goods(&l)));
         if let Some(sale) = sale {
             state.last_sale = None;
             self.lines.extend(state.sale_lines.iter().filter(goods).take(RETURNED_LINES).copied());
             bring_back(&mut self.lines, &mut self.rng);
-            write_reference(text, header, sale.sequence, sale.business_date);
+            write_reference(text, header, header.terminal, sale);
         } else {
             json::member(text, "blind");
             text.extend_from_slice(b"true");
             let assortment = Assortment { catalogue: &self.catalogue, country: header.country };
             assortment.draw_return(1, &mut self.lines, &mut self.rng);
         }
-        self.write_lines_and_payment(header.country, false, text);
+        self.write_lines_and_payment(terminal, header, text);
     }
 
-    fn write_exchange(&mut self, country: &'static Country, text: &mut Vec<u8>) {
-        let assortment = Assortment { catalogue: &self.catalogue, country };
+    fn write_exchange(&mut self, terminal: TerminalIndex, header: &Header<'_>, text: &mut Vec<u8>) {
+        let assortment = Assortment { catalogue: &self.catalogue, country: header.country };
         assortment.draw_return(1, &mut self.lines, &mut self.rng);
         assortment.draw_sale(2, &mut self.lines, &mut self.rng);
-        self.write_lines_and_payment(country, false, text);
+        self.write_lines_and_payment(terminal, header, text);
     }
 
     fn write_post_void(
@@ -152,10 +224,10 @@ impl Fleet {
     ) {
         let state = &mut self.states[terminal as usize];
         if let Some(sale) = state.last_sale.take() {
-            write_reference(text, header, sale.sequence, sale.business_date);
+            write_reference(text, header, header.terminal, sale);
         }
         self.lines.append(&mut state.sale_lines);
-        self.write_lines_and_payment(header.country, true, text);
+        self.write_lines_and_payment(terminal, header, text);
     }
 
     /// A transaction that counts nothing; a void's quantities may have either sign.
@@ -185,31 +257,41 @@ impl Fleet {
 
     fn write_lines_and_payment(
         &mut self,
-        country: &'static Country,
-        reversed: bool,
+        terminal: TerminalIndex,
+        header: &Header<'_>,
         text: &mut Vec<u8>,
     ) {
+        let (country, reversed) = (header.country, header.kind == Kind::PostVoid);
+        if self.settings.mix == Mix::Full {
+            if !reversed {
+                self.name_places(self.states[terminal as usize].store);
+            }
+            receipt::write_lines(text, &self.lines, &self.catalogue, country);
+            return self.write_payment(terminal, header, 0, text);
+        }
         receipt::write_lines(text, &self.lines, &self.catalogue, country);
-        receipt::write_payment(text, &self.lines, country, reversed, &mut self.rng);
+        receipt::write_basic_payment(text, &self.lines, country, reversed, &mut self.rng);
     }
 
-    fn write_amount(&mut self, country: &Country, text: &mut Vec<u8>) {
-        let amount = country.price(self.rng.random_range(1_000..40_000));
-        receipt::write_money(text, "amount", amount, country);
+    /// Writes an amount as tills of the basic mix do; those of the full mix open and close without one.
+    fn write_basic_amount(&mut self, country: &Country, text: &mut Vec<u8>) {
+        if self.settings.mix == Mix::Basic {
+            let amount = country.price(self.rng.random_range(1_000..40_000));
+            receipt::write_money(text, "amount", amount, country);
+        }
     }
 
-    fn write_stock(&mut self, line_type: LineType, country: &'static Country, text: &mut Vec<u8>) {
-        let assortment = Assortment { catalogue: &self.catalogue, country };
-        assortment.draw_stock(line_type, &mut self.lines, &mut self.rng);
-        receipt::write_lines(text, &self.lines, &self.catalogue, country);
+    fn write_stock(&mut self, header: &Header<'_>, text: &mut Vec<u8>) {
+        self.draw_stock_lines(header);
+        receipt::write_lines(text, &self.lines, &self.catalogue, header.country);
     }
 
-    fn write_transfer_out(&mut self, country: &'static Country, text: &mut Vec<u8>) {
+    fn write_transfer_out(&mut self, header: &Header<'_>, text: &mut Vec<u8>) {
         self.transfers_sent += 1;
         let epoch = self.directory.epoch.as_deref().unwrap_or("transfer");
         let id = format!("{epoch}.{}", self.transfers_sent);
         write_transfer_id(text, &id);
-        self.write_stock(LineType::Transfer, country, text);
+        self.write_stock(header, text);
         let destination = self.rng.random_range(0..self.transfers.len());
         self.transfers[destination].push_back(Transfer { id, lines: self.lines.clone() });
     }
@@ -236,19 +318,19 @@ fn write_transfer_id(text: &mut Vec<u8>, id: &str) {
     text.push(b'}');
 }
 
-/// Appends a reference to an earlier transaction of the same terminal.
-fn write_reference(text: &mut Vec<u8>, header: &Header<'_>, sequence: u64, business_date: Date) {
+/// Appends a reference to an earlier transaction of a terminal of the same store.
+pub(super) fn write_reference(text: &mut Vec<u8>, header: &Header<'_>, terminal: &str, sale: Sale) {
     json::member(text, "reference");
     text.push(b'{');
     json::text_member(text, "store", header.store);
-    json::text_member(text, "terminal", header.terminal);
+    json::text_member(text, "terminal", terminal);
     if let Some(epoch) = header.epoch {
         json::text_member(text, "epoch", epoch);
     }
     json::member(text, "sequence");
-    json::unsigned(text, sequence);
+    json::unsigned(text, sale.sequence);
     json::member(text, "business_date");
     text.push(b'"');
-    business_date.write(text);
+    sale.business_date.write(text);
     text.extend_from_slice(b"\"}");
 }

@@ -154,6 +154,7 @@ impl Recording for Baskets {
                     sold: line.quantity,
                     ..Movement::default()
                 },
+                ..StockEffect::default()
             }
         }));
         basket.number

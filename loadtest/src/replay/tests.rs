@@ -142,6 +142,7 @@ fn a_basket_becomes_a_sale_to_the_cent() {
         sku,
         unit: "C62",
         movement: Movement { net: -pieces * ONE, sold: pieces * ONE, ..Movement::default() },
+        ..StockEffect::default()
     };
     assert_eq!(*effects, [sold(0, 2), sold(1, 3)]);
 }

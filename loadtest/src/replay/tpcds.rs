@@ -229,6 +229,7 @@ impl Recording for Returns {
                 sku: buffers.first_sku + row.sku,
                 unit: "C62",
                 movement,
+                ..StockEffect::default()
             });
         }
         number

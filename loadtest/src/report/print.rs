@@ -127,6 +127,9 @@ impl Display for Verification {
             ("counted, never acknowledged", self.strangers),
             ("set aside, not counted", self.not_counted),
             ("unreadable records", self.unreadable),
+            ("parked, neither kept nor counted", self.parked_lost),
+            ("parked and counted as well", self.parked_twice),
+            ("readmitted, not counted", self.not_readmitted),
         ] {
             row(f, name, count(faults), faults > 0)?;
         }
@@ -136,7 +139,11 @@ impl Display for Verification {
         for (reason, number) in &self.set_aside {
             row(f, format_args!("  set aside: {reason}"), count(*number), false)?;
         }
+        row(f, "parked", count(self.parked), false)?;
+        row(f, "  of them waiting", count(self.parked_waiting), false)?;
+        row(f, "  readmitted and counted", count(self.readmitted), false)?;
         self.write_sums(f)?;
+        self.write_books(f)?;
         for (sink, number) in &self.delivered {
             row(f, format_args!("delivered to {sink}"), count(*number), false)?;
         }
@@ -148,6 +155,27 @@ impl Display for Verification {
 }
 
 impl Verification {
+    /// Shows what the counted events add up to, and whether the store-days say the same.
+    fn write_books(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        row(f, "store-days", count(self.days), false)?;
+        row(f, "of them wrong", count(self.days_differing), self.days_differing > 0)?;
+        for example in self.day_examples.iter().take(SHOWN) {
+            paragraph(f, 4, example)?;
+        }
+        for (currency, sums) in &self.books {
+            for (name, title) in [
+                ("sales", "sales"),
+                ("liabilities_issued", "liabilities issued"),
+                ("liabilities_redeemed", "liabilities redeemed"),
+            ] {
+                if let Some(sum) = sums.get(name) {
+                    row(f, format_args!("{title}, {currency}"), sum, false)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn write_sums(&self, f: &mut Formatter<'_>) -> fmt::Result {
         row(f, "stock sums (store, SKU, unit)", count(self.stock_keys), false)?;
         row(f, "of them wrong", count(self.stock_differing), self.stock_differing > 0)?;

@@ -113,11 +113,9 @@ impl KafkaReader {
                     last_message_at = Instant::now();
                     let (partition, offset) = (message.partition(), message.offset());
                     positions.insert(partition, offset + 1);
-                    // A tombstone says that a key is gone; there is nothing in it to check.
-                    if let Some(value) = message.payload() {
-                        let key = message.key().unwrap_or_default();
-                        each(&Record { partition, offset, key, value });
-                    }
+                    let key = message.key().unwrap_or_default();
+                    let value = message.payload().unwrap_or_default();
+                    each(&Record { partition, offset, key, value });
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     last_message_at = Instant::now();

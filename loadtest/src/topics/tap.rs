@@ -64,10 +64,9 @@ impl TapReader {
         let next = positions.entry(partition).or_insert(0);
         if offset >= *next {
             *next = offset + 1;
-            if value.get() != "null" {
-                let key = key.as_deref().unwrap_or_default().as_bytes();
-                each(&Record { partition, offset, key, value: value.get().as_bytes() });
-            }
+            let key = key.as_deref().unwrap_or_default().as_bytes();
+            let value = if value.get() == "null" { &[] } else { value.get().as_bytes() };
+            each(&Record { partition, offset, key, value });
         }
         Ok(())
     }
@@ -137,13 +136,15 @@ mod tests {
             reader
                 .read("t", &mut positions, &mut |record| {
                     seen.push((record.partition, record.offset, record.key.to_vec()));
-                    assert_eq!(record.value, br#"{"b":1,"a":[ 2]}"#);
+                    let value: &[u8] =
+                        if record.key.is_empty() { b"" } else { br#"{"b":1,"a":[ 2]}"# };
+                    assert_eq!(record.value, value, "a tombstone has none");
                 })
                 .unwrap();
         }
         assert_eq!(
             seen,
-            [(0, 4, b"a/b".to_vec())],
+            [(0, 4, b"a/b".to_vec()), (1, 0, Vec::new())],
             "a second reading begins where the first ended"
         );
         assert_eq!(positions, Positions::from([(0, 5), (1, 1)]));

@@ -4,9 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
+use super::books::{Books, Receipt};
+use super::days::{Day, DayRecord, StoreDays};
 use super::identities::{Identity, IdentitySet, TerminalLookup};
 use super::records::{Audit, Conflict, Delta, Envelope, Ledger, Number, SettledRanges, micro};
-use crate::acks::{Acks, NamedMovements, fingerprint};
+use crate::acks::{Acks, NamedMovements, StockKey, fingerprint};
+use crate::client::ParkedEvent;
 use crate::source::{Gap, Movement};
 use crate::topics::Record;
 
@@ -22,6 +25,13 @@ pub(super) struct Observations {
     terminals: TerminalLookup,
     /// Fingerprints of events with an outcome that the sender does not know.
     pub(super) uncertain: HashMap<Identity, u32>,
+    /// Events that were answered `parked`.
+    pub(super) parked: HashMap<Identity, ParkedPrints>,
+    /// Those that `pos.parked` still holds, by key; absent once they are settled.
+    pub(super) waiting: HashMap<Vec<u8>, Identity>,
+    /// The books of the events on `pos.transactions`, which must be those of the store-days.
+    pub(super) books: BTreeMap<Day, Books>,
+    pub(super) days: StoreDays,
     /// The tenant of the sender's key, known from the first record that is certainly the sender's.
     pub(super) tenant: Option<String>,
     pub(super) on_events: IdentitySet,
@@ -43,10 +53,22 @@ pub(super) struct Observations {
 }
 
 impl Observations {
-    pub(super) fn new(terminals: TerminalLookup, uncertain: HashMap<Identity, u32>) -> Self {
+    pub(super) fn new(
+        terminals: TerminalLookup,
+        uncertain: HashMap<Identity, u32>,
+        parked: &[ParkedEvent],
+    ) -> Self {
+        let prints = |event: &ParkedEvent| {
+            let ParkedEvent { terminal, sequence, fingerprint, mended, .. } = *event;
+            ((terminal, sequence), ParkedPrints { fingerprint, mended })
+        };
         Self {
             terminals,
             uncertain,
+            parked: parked.iter().map(prints).collect(),
+            waiting: HashMap::new(),
+            books: BTreeMap::new(),
+            days: StoreDays::default(),
             tenant: None,
             on_events: IdentitySet::default(),
             on_transactions: IdentitySet::default(),
@@ -68,6 +90,9 @@ impl Observations {
     /// Adds a record of the journal.
     pub(super) fn event(&mut self, record: &Record<'_>, acks: &Acks) {
         let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
+        if envelope.is_parked() {
+            return self.parked_event(&envelope);
+        }
         let Some(identity) = self.identify(&envelope) else { return };
         let print = fingerprint(envelope.data.get().as_bytes());
         if acks.get(identity.0, identity.1) == Some(print) {
@@ -75,6 +100,45 @@ impl Observations {
                 self.tenant = Some(envelope.tenant.into_owned());
             }
             self.on_events.insert(identity);
+        }
+    }
+
+    /// Adds a parked event of the journal.
+    fn parked_event(&mut self, envelope: &Envelope<'_>) {
+        let Some(identity) = self.name(envelope) else { return };
+        let print = fingerprint(envelope.data.get().as_bytes());
+        if self.parked.get(&identity).is_some_and(|parked| parked.fingerprint == print) {
+            self.on_events.insert(identity);
+        }
+    }
+
+    /// Puts a record of the parked events in the place of the one before, or takes it away.
+    pub(super) fn parked(&mut self, record: &Record<'_>) {
+        if record.value.is_empty() {
+            self.waiting.remove(record.key);
+            return;
+        }
+        let Some(envelope) = self.parse::<Envelope<'_>>(record) else { return };
+        if let Some(identity) =
+            self.name(&envelope).filter(|_| !self.is_other_tenant(&envelope.tenant))
+        {
+            self.waiting.insert(record.key.to_vec(), identity);
+        }
+    }
+
+    /// Puts a record of a store-day in the place of the one before.
+    pub(super) fn day(&mut self, record: &Record<'_>) {
+        let Some(day) = self.parse::<DayRecord<'_>>(record) else { return };
+        if self.is_other_tenant(&day.tenant) || !self.terminals.has_store(&day.store) {
+            return;
+        }
+        match day.books() {
+            Ok(Some(books)) => self.days.put(record.key, day.day(), books),
+            Ok(None) => {}
+            Err(amount) => {
+                tracing::debug!(amount, "unreadable store-day");
+                self.unreadable += 1;
+            }
         }
     }
 
@@ -90,17 +154,31 @@ impl Observations {
         let Some(identity) = self.identify(&envelope) else { return };
         let print = fingerprint(envelope.data.get().as_bytes());
         let (terminal, sequence) = identity;
-        let known = acks.get(terminal, sequence).or_else(|| self.uncertain.get(&identity).copied());
+        let mended = || self.parked.get(&identity).and_then(|parked| parked.mended);
+        let known = acks
+            .get(terminal, sequence)
+            .or_else(mended)
+            .or_else(|| self.uncertain.get(&identity).copied());
         match known {
             None => self.strangers += 1,
             Some(known) if known != print => self.altered += 1,
             Some(_) => {}
         }
+        self.add_to_books(&envelope);
         if self.on_transactions.insert(identity) {
             self.counted += u64::from(acks.get(terminal, sequence).is_some());
         } else {
             self.double_counted += 1;
         }
+    }
+
+    fn add_to_books(&mut self, envelope: &Envelope<'_>) {
+        let Ok(receipt) = serde_json::from_str::<Receipt<'_>>(envelope.data.get()) else {
+            self.unreadable += 1;
+            return;
+        };
+        let day = (envelope.store.clone().into_owned(), receipt.business_date.clone().into_owned());
+        self.books.entry(day).or_default().add(&receipt);
     }
 
     /// Adds a conflict record.
@@ -137,7 +215,13 @@ impl Observations {
             self.unreadable += 1;
             return;
         };
-        let key = (delta.store.into_owned(), delta.sku.into_owned(), delta.unit.into_owned());
+        let key = StockKey {
+            store: delta.store.into_owned(),
+            sku: delta.sku.into_owned(),
+            unit: delta.unit.into_owned(),
+            reason: delta.reason.unwrap_or_default().into_owned(),
+            location: delta.location.unwrap_or_default().into_owned(),
+        };
         self.deltas.entry(key).or_default().add(movement);
     }
 
@@ -170,9 +254,10 @@ impl Observations {
     }
 
     fn identify(&self, envelope: &Envelope<'_>) -> Option<Identity> {
-        if !envelope.is_event() {
-            return None;
-        }
+        if envelope.is_event() { self.name(envelope) } else { None }
+    }
+
+    fn name(&self, envelope: &Envelope<'_>) -> Option<Identity> {
         let sequence = envelope.sequence.as_deref()?.parse().ok()?;
         let terminal = envelope.terminal.as_deref()?;
         let epoch = envelope.epoch.as_deref();
@@ -184,6 +269,9 @@ impl Observations {
     }
 
     fn parse<'a, T: Deserialize<'a>>(&mut self, record: &Record<'a>) -> Option<T> {
+        if record.value.is_empty() {
+            return None;
+        }
         match serde_json::from_slice(record.value) {
             Ok(parsed) => Some(parsed),
             Err(error) => {
@@ -194,6 +282,15 @@ impl Observations {
             }
         }
     }
+}
+
+/// What is known of an event that was answered `parked`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ParkedPrints {
+    /// Of its text.
+    fingerprint: u32,
+    /// Of the text with which it counts when it is readmitted.
+    mended: Option<u32>,
 }
 
 /// Counts the offsets that lie in any of the ranges (first included, last not).

@@ -30,6 +30,11 @@ pub(super) struct Envelope<'a> {
 }
 
 impl Envelope<'_> {
+    /// Tells whether the record is an event that broke a rule.
+    pub(super) fn is_parked(&self) -> bool {
+        self.kind == "tillrace.pos.parked"
+    }
+
     /// Tells whether the record is an event that may count: no marker, parked event or operator's order.
     pub(super) fn is_event(&self) -> bool {
         !matches!(
@@ -88,6 +93,10 @@ pub(super) struct Delta<'a> {
     pub(super) sku: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) unit: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) location: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) net: Cow<'a, str>,
     #[serde(borrow)]

@@ -20,6 +20,8 @@ pub(crate) struct DemoReport {
     conservation: verify::Report,
     /// What the backends booked.
     backends: Vec<BackendReport>,
+    /// Parked events that the mapping let in.
+    readmitted: u64,
     /// Whether sinks and backends say the same.
     #[serde(skip)]
     backends_agree: bool,
@@ -51,6 +53,7 @@ impl DemoReport {
         seen: Verification,
         conservation: verify::Report,
         backends: Vec<BackendReport>,
+        readmitted: u64,
     ) -> Self {
         // The process is sender, gateway and backends in one: its CPU time is no sender's.
         let sender = SenderReport { sender_cpu_s: None, ..SenderReport::new(outcome, Some(seen)) };
@@ -59,8 +62,10 @@ impl DemoReport {
             let backend = backends.iter().find(|backend| backend.sink == sink.sink);
             audited == sink.delivered && backend.is_none_or(|backend| backend.agrees(sink))
         });
-        let holds = sender.holds() && conservation.holds() && backends_agree;
-        Self { sender, conservation, backends, backends_agree, holds }
+        let counted = sender.verification.as_ref().map_or(0, |seen| seen.readmitted);
+        let holds =
+            sender.holds() && conservation.holds() && backends_agree && counted == readmitted;
+        Self { sender, conservation, backends, readmitted, backends_agree, holds }
     }
 }
 
@@ -104,6 +109,14 @@ impl DemoReport {
             };
             paragraph(formatter, 2, pace)?;
         }
+        let readmitted = figures::count(self.readmitted);
+        paragraph(
+            formatter,
+            2,
+            format_args!(
+                "{readmitted} sales of a new release were parked, and let in by a mapping."
+            ),
+        )?;
         if let Some(aborted) = &self.sender.aborted {
             paragraph(formatter, 2, format_args!("The tills ended early: {aborted}."))?;
         }

@@ -1,6 +1,8 @@
 //! The demo's set-up: the fleet, the roles on a log of their own, and backends at their worst.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,9 +13,10 @@ use serde_json::json;
 use tillrace_core::topics::{self, Topics};
 use tillrace_core::verify::SinkUnderTest;
 use tillrace_ingest::{Durability, hash_key};
-use tillrace_loadtest::client::{ClientSettings, Outcome};
-use tillrace_loadtest::fleet::{Fleet, FleetSettings};
-use tillrace_loadtest::source::{Directory, Source as _};
+use tillrace_loadtest::acks::NamedMovements;
+use tillrace_loadtest::client::ClientSettings;
+use tillrace_loadtest::fleet::{Fleet, FleetSettings, MAPPING};
+use tillrace_loadtest::source::{Directory, Movement, Source as _};
 use tillrace_loadtest::traffic::TrafficSettings;
 use tillrace_log::LogView;
 use tillrace_sinks::SinkSettings;
@@ -31,6 +34,7 @@ use uuid::Uuid;
 use super::DemoArgs;
 use super::report::BackendReport;
 use crate::config::Settings;
+use crate::parked;
 use crate::roles::{Roles, Running};
 
 const TENANT: &str = "demo";
@@ -41,6 +45,8 @@ const SHORTEST_SENDING: Duration = Duration::from_secs(3);
 const EVENTS_PER_SECOND: u64 = 2_000;
 /// How much trade those seconds stand for.
 const MORNING: Duration = Duration::from_hours(3);
+/// Parked events that are readmitted in a second at most.
+const READMITTED_PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(999);
 /// Documents that the ERP refuses for good.
 const UNBOOKABLE: usize = 5;
 /// Number, on their terminals, of the transactions that the ERP will not book.
@@ -60,6 +66,7 @@ pub(super) fn fleet(args: &DemoArgs) -> FleetSettings {
         starts_at_ms: i64::try_from(begun.as_millis()).unwrap_or(i64::MAX),
         speed: MORNING.as_secs_f64() / sending(args).as_secs_f64(),
         bad: 0.03,
+        parked: 0.02,
         gaps: 12,
         offline: 0.1,
         offline_for: sending(args) / 3,
@@ -135,6 +142,15 @@ impl Stage {
 
     pub(super) fn view(&self) -> Arc<dyn LogView> {
         Arc::clone(&self.running.log) as Arc<dyn LogView>
+    }
+
+    /// Lets parked events in as an operator would: by the mapping that says what the tills' new release calls otherwise.
+    pub(super) async fn readmit(&self) -> anyhow::Result<u64> {
+        let (settings, log) = (self.settings.clone(), Arc::clone(&self.running.log));
+        let readmitting = tokio::task::spawn_blocking(move || {
+            parked::readmit_all(settings, log, MAPPING, READMITTED_PER_SECOND)
+        });
+        readmitting.await.context("wait for the readmission")?
     }
 
     pub(super) fn topics(&self) -> Topics {
@@ -260,7 +276,7 @@ fn flow(batch_records: Option<usize>, concurrency: usize) -> FlowSettings {
 impl Ended {
     /// Asks the backends what they booked. The ERP's stock is compared with what the tills know
     /// they sold, took back and moved: from one end of the path to the other.
-    pub(super) fn books(&self, outcome: &Outcome) -> Vec<BackendReport> {
+    pub(super) fn books(&self, moved: &NamedMovements) -> Vec<BackendReport> {
         let report = |sink: &str, backend: &SimulatedBackend| {
             backend.read(|books| BackendReport {
                 sink: sink.to_owned(),
@@ -272,7 +288,7 @@ impl Ended {
             })
         };
         let mut movements = report("erp-stock", &self.backends.movements);
-        movements.stock_differing = Some(self.stock_differing(outcome));
+        movements.stock_differing = Some(self.stock_differing(moved));
         vec![
             report("erp", &self.backends.documents),
             movements,
@@ -282,12 +298,19 @@ impl Ended {
 
     /// Counts the stores, SKUs and units whose movements the ERP booked otherwise than the tills
     /// made them.
-    fn stock_differing(&self, outcome: &Outcome) -> u64 {
-        let mut sent = outcome.moved.named(&outcome.directory);
+    fn stock_differing(&self, moved: &NamedMovements) -> u64 {
+        let mut sent: BTreeMap<(&str, &str, &str), Movement> = BTreeMap::new();
+        for (key, movement) in moved {
+            sent.entry((&key.store, &key.sku, &key.unit)).or_default().add(*movement);
+        }
+        // What moves within a store nets to nothing in it.
+        sent.retain(|_, movement| !movement.is_zero());
         let booked = self.backends.movements.read(|books| books.stock.clone());
         let mut differing = 0;
-        for (key, totals) in booked {
-            let moved = sent.remove(&(key.store, key.sku, key.unit)).unwrap_or_default();
+        for (key, totals) in &booked {
+            let moved = sent
+                .remove(&(key.store.as_str(), key.sku.as_str(), key.unit.as_str()))
+                .unwrap_or_default();
             let same = moved.net == totals.net
                 && moved.sold == totals.sold
                 && moved.returned == totals.returned

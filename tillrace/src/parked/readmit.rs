@@ -5,7 +5,9 @@
 //! partition, in the order in which the events were parked, and holds a few hundred texts at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -16,14 +18,15 @@ use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Envelope, Readmission, TYPE_PREFIX, TYPE_READMIT};
 use tillrace_core::mapping::Mapping;
 use tillrace_core::topics;
-use tillrace_log::{Offset, Partition, Producer, Row};
+use tillrace_log::{Log, Offset, Partition, Producer, Row};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::index::{Selection, each, unsettled};
+use super::index::{Selection, Unsettled, each, unsettled};
 use super::rules::{self, BrokenRule};
 use super::session::Session;
 use super::{ParkedError, say};
-use crate::cli::{Place, ReadmitArgs};
+use crate::cli::{ParkedFilter, Place, ReadmitArgs};
+use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::control;
 
@@ -47,13 +50,28 @@ struct ReadmitOrder<'a> {
     mapping: Option<&'a NamedMapping>,
 }
 
+/// What an operator orders.
+struct Order<'a> {
+    operator: &'a str,
+    mapping: Option<NamedMapping>,
+    /// Most events a second.
+    rate: NonZeroU32,
+}
+
 /// What becomes of the events.
 #[derive(Default)]
 struct Tally {
     readmitted: u64,
     /// By the rule that they still break.
-    kept: BTreeMap<String, u64>,
+    kept: BTreeMap<String, Kept>,
     last: BTreeMap<Partition, Offset>,
+}
+
+/// Events that stay parked, and where the first of them stand.
+#[derive(Default)]
+struct Kept {
+    events: u64,
+    examples: Vec<Place>,
 }
 
 /// Readmits what the operator names.
@@ -64,12 +82,8 @@ pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
     }
     let mapping = args.mapping.as_deref().map(read_mapping).transpose()?;
     let session = Session::open(&args.log, args.consent)?;
-    let (view, topics) = (session.view(), &session.topics);
     let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
-    let mut found = Vec::new();
-    for partition in 0..view.partitions() {
-        found.push((partition, unsettled(view, topics, partition, &selection)?));
-    }
+    let found = find(&session, &selection)?;
     if !args.consent.dry_run {
         let events: usize = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
         let question = format!("Readmit {events}? Those that break no rule will count.");
@@ -77,35 +91,78 @@ pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     }
-    let producer = session.producer()?;
-    let mut writer = Writer {
-        session: &session,
-        args,
-        producer: producer.as_deref(),
-        mapping,
-        rows: Vec::new(),
-        stores: BTreeSet::new(),
-        tally: Tally::default(),
-    };
-    let mut decoder = Decoder::new();
-    for (partition, unsettled) in found {
-        each(view, topics, partition, &unsettled, |envelope, offset| {
-            writer.take(&mut decoder, envelope, Place { partition, offset })
-        })?;
-        writer.flush()?;
-    }
-    let tally = writer.tally;
+    let order = Order { operator: &args.operator, mapping, rate: args.rate };
+    let tally = readmit(&session, order, found)?;
     let verb = if args.consent.dry_run { "would be readmitted" } else { "readmitted" };
-    let kept: u64 = tally.kept.values().sum();
+    for (rule, kept) in &tally.kept {
+        for place in &kept.examples {
+            say(&format!("{place}  stays parked: {rule}"))?;
+        }
+    }
+    let kept: u64 = tally.kept.values().map(|kept| kept.events).sum();
     say(&format!("{} {verb}, {kept} stay parked", tally.readmitted))?;
-    for (rule, events) in &tally.kept {
-        say(&format!("{events} still break {rule}"))?;
+    for (rule, kept) in &tally.kept {
+        say(&format!("{} still break {rule}", kept.events))?;
     }
     if args.consent.dry_run || tally.last.is_empty() {
         say("nothing was written")?;
         return Ok(ExitCode::SUCCESS);
     }
     session.wait_until_followed(&tally.last, args.wait.into())
+}
+
+/// Readmits all that a mapping mends, on a log that this process has open, and says nothing; returns how many.
+///
+/// # Errors
+/// The mapping is none, or the log cannot be read or written.
+pub(crate) fn readmit_all(
+    settings: Settings,
+    log: Arc<dyn Log>,
+    mapping: &str,
+    rate: NonZeroU32,
+) -> anyhow::Result<u64> {
+    let mapping = named(serde_saphyr::from_str(mapping).context("read the mapping")?)?;
+    let session = Session::on(settings, log);
+    let filter = ParkedFilter::default();
+    let found = find(&session, &Selection { filter: &filter, places: &[] })?;
+    let order = Order { operator: "demo", mapping: Some(mapping), rate };
+    Ok(readmit(&session, order, found)?.readmitted)
+}
+
+/// Finds the unsettled events that are meant, by partition.
+fn find(
+    session: &Session,
+    selection: &Selection<'_>,
+) -> anyhow::Result<Vec<(Partition, Unsettled)>> {
+    let view = session.view();
+    (0..view.partitions())
+        .map(|partition| Ok((partition, unsettled(view, &session.topics, partition, selection)?)))
+        .collect()
+}
+
+/// Writes the events that break no rule to the journal again, partition by partition.
+fn readmit(
+    session: &Session,
+    order: Order<'_>,
+    found: Vec<(Partition, Unsettled)>,
+) -> anyhow::Result<Tally> {
+    let producer = session.producer()?;
+    let mut writer = Writer {
+        session,
+        order,
+        producer: producer.as_deref(),
+        rows: Vec::new(),
+        stores: BTreeSet::new(),
+        tally: Tally::default(),
+    };
+    let mut decoder = Decoder::new();
+    for (partition, unsettled) in found {
+        each(session.view(), &session.topics, partition, &unsettled, |envelope, offset| {
+            writer.take(&mut decoder, envelope, Place { partition, offset })
+        })?;
+        writer.flush()?;
+    }
+    Ok(writer.tally)
 }
 
 /// Reads a mapping from a file.
@@ -119,10 +176,16 @@ fn read_mapping(path: &std::path::Path) -> anyhow::Result<NamedMapping> {
     mapping
         .validate()
         .map_err(|source| ParkedError::MappingUnusable { path: path.clone(), source })?;
-    let json = serde_json::to_string(&mapping).context("write the mapping")?;
-    if card::holds_card_data(&json) {
+    let named = named(mapping)?;
+    if card::holds_card_data(&serde_json::to_string(&named.mapping).context("write the mapping")?) {
         return Err(ParkedError::MappingHoldsCard { path }.into());
     }
+    Ok(named)
+}
+
+/// Gives a mapping the digest by which readmitted events name it.
+fn named(mapping: Mapping) -> anyhow::Result<NamedMapping> {
+    let json = serde_json::to_string(&mapping).context("write the mapping")?;
     let digest = Sha256::digest(&json)
         .iter()
         .fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
@@ -132,10 +195,9 @@ fn read_mapping(path: &std::path::Path) -> anyhow::Result<NamedMapping> {
 /// Writes readmissions at a bounded rate.
 struct Writer<'a> {
     session: &'a Session,
-    args: &'a ReadmitArgs,
+    order: Order<'a>,
     /// Absent in a dry run.
     producer: Option<&'a dyn Producer>,
-    mapping: Option<NamedMapping>,
     rows: Vec<Row>,
     /// Keys of the stores whose journal has the order.
     stores: BTreeSet<String>,
@@ -149,11 +211,14 @@ impl Writer<'_> {
         parked: &Envelope<'_>,
         place: Place,
     ) -> anyhow::Result<()> {
-        let mended = self.mapping.as_ref().map(|named| named.mapping.apply(parked.data));
+        let mended = self.order.mapping.as_ref().map(|named| named.mapping.apply(parked.data));
         let text = mended.as_deref().unwrap_or(parked.data);
         let judged = rules::judge(decoder, &self.session.settings.tenants, parked, text);
         let value = match judged {
-            Err(broken) => return self.keep(&broken, place),
+            Err(broken) => {
+                self.keep(&broken, place);
+                return Ok(());
+            }
             Ok((event, flags)) => {
                 let mut time = String::new();
                 event.occurred_at.push_to(&mut time);
@@ -163,7 +228,7 @@ impl Writer<'_> {
                     (Some(known), false) => Some(format!("{known},{flags}")),
                 };
                 let transforms =
-                    self.mapping.as_ref().map(|named| format!("mapping:{}", named.digest));
+                    self.order.mapping.as_ref().map(|named| format!("mapping:{}", named.digest));
                 let text_hash = parked.data_hash.unwrap_or_else(|| xxh3_128(parked.data));
                 let readmitted = Envelope {
                     event_type: format!("{TYPE_PREFIX}{}", event.kind.as_str()).into(),
@@ -186,7 +251,7 @@ impl Writer<'_> {
                 value
             }
         };
-        if self.args.consent.dry_run && self.tally.readmitted < EXAMPLES as u64 {
+        if self.session.consent.dry_run && self.tally.readmitted < EXAMPLES as u64 {
             if mended.is_some() {
                 say(&format!("{place}  was  {}", String::from_utf8_lossy(parked.data)))?;
             }
@@ -197,15 +262,13 @@ impl Writer<'_> {
         self.add(parked, place, value)
     }
 
-    /// Counts an event that stays parked, and shows the first of each rule.
-    fn keep(&mut self, broken: &BrokenRule, place: Place) -> anyhow::Result<()> {
-        let rule = broken.to_string();
-        let kept = self.tally.kept.entry(rule.clone()).or_default();
-        *kept += 1;
-        if *kept <= EXAMPLES as u64 {
-            say(&format!("{place}  stays parked: {rule}"))?;
+    /// Counts an event that stays parked; where the first of each rule stand is shown.
+    fn keep(&mut self, broken: &BrokenRule, place: Place) {
+        let kept = self.tally.kept.entry(broken.to_string()).or_default();
+        kept.events += 1;
+        if kept.examples.len() < EXAMPLES {
+            kept.examples.push(place);
         }
-        Ok(())
     }
 
     /// Writes the order to the journal of a store, before its first event.
@@ -214,7 +277,8 @@ impl Writer<'_> {
         if !self.stores.insert(topics::key(&names)) {
             return Ok(());
         }
-        let order = ReadmitOrder { operator: &self.args.operator, mapping: self.mapping.as_ref() };
+        let order =
+            ReadmitOrder { operator: self.order.operator, mapping: self.order.mapping.as_ref() };
         let value = control::record(TYPE_READMIT, "tillrace-readmit", names, &order)?;
         self.add(parked, place, value)
     }
@@ -235,7 +299,7 @@ impl Writer<'_> {
         let (Some(producer), Some(first)) = (self.producer, rows.first()) else { return Ok(()) };
         let (partition, began) = (first.partition, Instant::now());
         let offsets = control::publish(producer, rows)?;
-        let due = Duration::from_secs(offsets.len() as u64) / self.args.rate.get();
+        let due = Duration::from_secs(offsets.len() as u64) / self.order.rate.get();
         std::thread::sleep(due.saturating_sub(began.elapsed()));
         self.tally.last.extend(offsets.last().map(|&offset| (partition, offset)));
         Ok(())

@@ -43,6 +43,14 @@ impl Session {
         Ok(Self { settings, topics, consent, view, log: Some(log) })
     }
 
+    /// Takes a log that this process has open already; nothing is asked.
+    pub(super) fn on(settings: Settings, log: Arc<dyn Log>) -> Self {
+        let topics = settings.topics();
+        let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
+        let consent = Consent { dry_run: false, yes: true };
+        Self { settings, topics, consent, view, log: Some(log) }
+    }
+
     pub(super) fn view(&self) -> &dyn LogView {
         self.view.as_ref()
     }

@@ -172,6 +172,11 @@ impl Tillrace {
         stream
     }
 
+    /// Address of its gateway.
+    pub(super) fn gateway(&self) -> &str {
+        self.gateway.as_ref().expect("a role with a gateway")
+    }
+
     /// Opens connections to the gateway and says nothing on them.
     pub(super) fn connect_silently(&self, connections: usize) -> Vec<TcpStream> {
         let gateway = self.gateway.as_ref().expect("a role with a gateway");

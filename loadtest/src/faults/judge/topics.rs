@@ -10,8 +10,28 @@ use tillrace_loadtest::topics::{Positions, TopicNames, TopicReader};
 
 use crate::site::Site;
 
-/// Kinds of event that are sales documents, and that earn points where they name an account.
-const DOCUMENT_KINDS: [&str; 4] = ["sale", "return", "exchange", "post_void"];
+/// Kinds of event that hand something over or take it back: documents, which earn points where they name an account.
+const TRADE_KINDS: [&str; 7] = [
+    "sale",
+    "return",
+    "exchange",
+    "post_void",
+    "order_handed_over",
+    "layaway_handed_over",
+    "correction",
+];
+
+/// Kinds of event that are documents beside those: money that is taken or given back before, and tips.
+const ADVANCE_KINDS: [&str; 8] = [
+    "order_placed",
+    "order_paid",
+    "order_picked",
+    "order_cancelled",
+    "layaway_placed",
+    "layaway_paid",
+    "layaway_cancelled",
+    "tip_adjustment",
+];
 
 /// A place on a topic: partition and offset.
 pub(super) type RecordPosition = (i32, i64);
@@ -90,11 +110,13 @@ impl Topics {
     }
 
     fn add(&mut self, place: RecordPosition, data: &str, event: Event) {
-        if DOCUMENT_KINDS.contains(&event.kind.as_str()) {
+        let kind = event.kind.as_str();
+        let is_trade = TRADE_KINDS.contains(&kind);
+        if is_trade || ADVANCE_KINDS.contains(&kind) {
             self.documents.insert(place, data.to_owned());
-            if let Some(account) = event.loyalty_id {
-                self.accounts.insert(place, account);
-            }
+        }
+        if let Some(account) = event.loyalty_id.filter(|_| is_trade) {
+            self.accounts.insert(place, account);
         }
     }
 
