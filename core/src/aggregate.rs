@@ -3,15 +3,17 @@
 //! It reads `pos.events` and writes everything that sinks and data teams read. It decides on a record
 //! by the ledger of its terminal (`ledger`, `sequence_set`, `hashes`, or `ids` where it has no
 //! number); a first goes to `pos.transactions`, into deltas (`windows`) and into its store-day
-//! (`days`). Outputs, state and offsets are committed in one transaction a flush (`flush`,
-//! `engine`); a new owner reads the state back (`restore`) and nothing else. The state is a function
+//! (`days`), which says what is lacking by the store's register (`registers`, `completeness`). Outputs, state and offsets are committed in one transaction a flush (`flush`,
+//! `sweep`, `engine`); a new owner reads the state back (`restore`) and nothing else. The state is a function
 //! of the log alone: clocks are append times, settings of tenants come in the envelope.
 //!
 //! Deliberately absent: replay, undo, the wall clock (except for the interval of flushes
 //! and for gauges), locks, a second thread, and any write outside a transaction.
 
 mod arena;
+mod completeness;
 mod conditions;
+mod day_currencies;
 mod day_records;
 mod days;
 mod deltas;
@@ -35,17 +37,23 @@ mod partition;
 mod quarantine;
 mod readmission;
 mod records;
+mod registers;
 mod rejection_marker;
 mod release;
 mod released_offsets;
 mod restore;
 mod sequence_set;
 mod settings;
+mod silent_days;
 mod slot_index;
 mod state;
 mod store;
+mod store_registers;
+mod sweep;
+mod tally;
 mod terminal_days;
 mod terminals;
+mod ticks;
 mod unreadable;
 mod verdict;
 mod windows;

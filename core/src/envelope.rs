@@ -28,6 +28,10 @@ pub const TYPE_PARKED: &str = "tillrace.pos.parked";
 pub const TYPE_DISMISS: &str = "tillrace.pos.dismiss";
 /// The type of an operator's readmission of parked events: who orders it, and the mapping that mends them. The events follow.
 pub const TYPE_READMIT: &str = "tillrace.pos.readmit";
+/// The type of a part of a store's register ([`crate::register::part`]).
+pub const TYPE_REGISTER: &str = "tillrace.pos.register";
+/// The type of a record that the aggregator writes where nothing else is written, so that time passes.
+pub const TYPE_TICK: &str = "tillrace.pos.tick";
 
 /// One envelope; text without an escape borrows from the record. The default is empty, and is only to be completed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

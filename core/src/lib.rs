@@ -35,6 +35,8 @@ pub mod topics;
 
 pub mod mapping;
 
+pub mod register;
+
 pub mod record_size;
 
 pub mod log_calls;

@@ -18,6 +18,7 @@ pub struct Topics {
     pub deltas: Topic,
     pub counts: Topic,
     pub days: Topic,
+    pub registers: Topic,
     pub ledger: Topic,
     pub state: Topic,
     pub audit: Topic,
@@ -37,6 +38,7 @@ impl Topics {
             deltas: topic("inventory.deltas.v1"),
             counts: topic("stock.counts.v1"),
             days: topic("store.days.v1"),
+            registers: topic("store.registers.v1"),
             ledger: topic("terminal.ledger.v1"),
             state: topic("state.v1"),
             audit: topic("pos.audit.v1"),
@@ -76,7 +78,7 @@ impl Topics {
             &self.counts,
             &self.audit,
         ];
-        let compacted = [&self.parked, &self.days, &self.ledger, &self.state];
+        let compacted = [&self.parked, &self.days, &self.registers, &self.ledger, &self.state];
         kept.into_iter()
             .map(|topic| TopicSpec { topic: topic.clone(), cleanup: delete })
             .chain(

@@ -1,6 +1,6 @@
 //! Verifies the conservation law with a recount of the log alone: nothing lost, nothing counted twice.
 //!
-//! Five checks, each against an oracle of its own:
+//! Six checks, each against an oracle of its own:
 //! - (b) *verdicts*: every record of the journal has exactly one verdict, every first is on
 //!   `pos.transactions` once, and the aggregator's totals agree;
 //! - (c) *stock*: the effects of all firsts and released events add up to the committed deltas,
@@ -11,6 +11,7 @@
 //!   of fiscal devices are those of their events;
 //! - (f) *tills*: the movements and declarations of all firsts and released events make the published drawers, over and short,
 //!   safe and bank.
+//! - (g) *store-days*: status, expected and silent terminals, and events in another currency, by the registers of the journal.
 //!
 //! Check (a), that every acknowledged event is in the log, belongs to the sender, which keeps its
 //! acknowledgements.
@@ -21,8 +22,8 @@
 //! coverage ends at the aggregator's committed offset, read once. Memory follows the keys of stock,
 //! the ranges of numbers and the repeats of one partition at a time, not the events.
 //!
-//! It reads only the checkpoints of the aggregator's private state. Of store-days it compares the till balances alone: the
-//! other sums are for people, made from the same firsts.
+//! It reads only the checkpoints of the aggregator's private state. Of the amounts of store-days it compares the till balances alone:
+//! the other sums are for people, made from the same firsts.
 
 mod ranges;
 
@@ -39,6 +40,14 @@ mod sourced_records;
 mod journal_record;
 
 mod journal;
+
+mod journal_days;
+
+mod registers;
+
+mod day_recount;
+
+mod store_days;
 
 mod parked;
 
@@ -79,6 +88,7 @@ use ledger::{Comparison, LedgerTotals, Ledgers};
 use scan::Scan;
 use sinks::SinkRecount;
 use stock::{Stock, StockTotals};
+use store_days::{DayTotals, StoreDays};
 use tills::{PublishedTills, TillTotals};
 use totals::Checkpoints;
 
@@ -167,6 +177,8 @@ struct Recount<'a> {
     stock: Check,
     ledgers: Check,
     tills: Check,
+    day_totals: DayTotals,
+    days: Check,
 }
 
 impl<'a> Recount<'a> {
@@ -193,6 +205,8 @@ impl<'a> Recount<'a> {
             stock: Check::new("(c) stock"),
             ledgers: Check::new("(e) ledgers"),
             tills: Check::new(TILLS),
+            day_totals: DayTotals::default(),
+            days: Check::new("(g) store-days"),
         };
         for partition in 0..view.partitions() {
             let mut published = AggregatorRecords {
@@ -280,7 +294,8 @@ impl<'a> Recount<'a> {
         let generation = checkpoints.generation();
         let stock =
             Stock::from_deltas(view, topics, partition, coverage, generation, &mut self.stock)?;
-        let mut journal = Journal::new(view, topics, partition, coverage, stock);
+        let days = StoreDays::read(view, &topics.days, partition, coverage.to)?;
+        let mut journal = Journal::new(view, topics, partition, coverage, stock, days);
         let mut checks =
             Checks { verdicts: &mut self.verdicts, stock: &mut self.stock, tills: &mut self.tills };
         journal.read_parked_sources()?;
@@ -313,6 +328,14 @@ impl<'a> Recount<'a> {
         self.fiscal_devices += journal.fiscal.count();
         let (check, totals) = (&mut self.tills, &mut self.till_totals);
         journal.tills.compare(&published.tills, &topics.days, partition, check, totals);
+        if is_complete {
+            let (terminals, totals) = (&journal.terminals, &mut self.day_totals);
+            journal.days.compare(&topics.days, partition, terminals, totals, &mut self.days);
+        } else {
+            let note =
+                "days of partition {partition} are not compared: its journal no longer begins at 0";
+            self.days.notes.push(note.replace("{partition}", &partition.to_string()));
+        }
         Ok(())
     }
 
@@ -328,6 +351,7 @@ impl<'a> Recount<'a> {
         self.ledger_totals.figures(&mut self.ledgers);
         self.till_totals.figures(&mut self.tills);
         fiscal::figure(self.fiscal_devices, &mut self.ledgers);
+        self.day_totals.figures(&mut self.days);
         let mut checks = vec![self.verdicts, self.stock];
         let mut sink_counts = Vec::new();
         for sink in sinks {
@@ -336,6 +360,7 @@ impl<'a> Recount<'a> {
         }
         checks.push(self.ledgers);
         checks.push(self.tills);
+        checks.push(self.days);
         Report {
             covered: self.covered,
             verdicts: self.counts,

@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
 mod parked;
+mod register;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
 };
+pub(crate) use self::register::{RegisterAction, RegisterApplyArgs, RegisterShowArgs};
 use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.
@@ -94,6 +96,17 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         action: RefusedAction,
+    },
+    /// Say which terminals a store has, when it is open, and in which zone and currency it trades.
+    ///
+    /// A store-day then names who is silent, and is complete only when every expected terminal has spoken and closed. `check`
+    /// reads a file and says all that is wrong with it; `apply` writes it to the journal, where the aggregator follows it;
+    /// `show` prints what is in force. On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run
+    /// this, and start it again; looking, and `--dry-run`, need no stop. docs/REGISTER.md is the page for it.
+    Register {
+        /// What to do.
+        #[command(subcommand)]
+        action: RegisterAction,
     },
     /// Send the dead letters of a sink again, after what made them dead was put right.
     ///

@@ -22,6 +22,7 @@ use crate::demo::DemoError;
 use crate::descriptors::DescriptorError;
 use crate::lines::DEFECT;
 use crate::parked::ParkedError;
+use crate::register::RegisterError;
 use crate::release::ReleaseError;
 use crate::roles::RoleError;
 use crate::telemetry::TelemetryError;
@@ -48,7 +49,7 @@ operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
-    ProbeError RecountError RedriveError ReleaseError ParkedError DemoError
+    ProbeError RecountError RedriveError ReleaseError ParkedError RegisterError DemoError
 }
 
 /// Returns what is known of the first cause that is explained, or of what the system said.
@@ -128,6 +129,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Commands: check", ProbeError::EXPLANATIONS),
             ("Commands: release", ReleaseError::EXPLANATIONS),
             ("Commands: parked, refused", ParkedError::EXPLANATIONS),
+            ("Commands: register", RegisterError::EXPLANATIONS),
             ("Commands: redrive", RedriveError::EXPLANATIONS),
             ("Commands: demo", DemoError::EXPLANATIONS),
             ("The system", system::EXPLANATIONS),
@@ -215,6 +217,7 @@ and what to do. What happened where is in the text beside the code. Made from th
         ("RecordError", "the text of a dead letter, or of SinkError::Unreadable"),
         ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
         ("MappingError", "the cause in ParkedError::MappingUnusable"),
+        ("UnknownZone", "a line of RegisterError::Faulty, or the text of a record set aside"),
         ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
         ("YamlError", "a line of a Report, with a remedy of its own"),
         ("ExemptRangeError", "a line of SettingErrors, with a remedy of its own"),

@@ -12,9 +12,11 @@ mod lines;
 mod output;
 mod parked;
 mod redrive;
+mod register;
 mod release;
 mod roles;
 mod sample;
+mod session;
 mod status;
 mod tap;
 mod telemetry;
@@ -70,6 +72,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Release(args) => release::run(&args),
         Command::Parked { action } => parked::run(&action),
         Command::Refused { action } => parked::run_refused(&action),
+        Command::Register { action } => register::run(&action),
         Command::Redrive(args) => running(redrive::run(args)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());

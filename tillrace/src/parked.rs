@@ -7,10 +7,8 @@ mod error;
 mod index;
 mod readmit;
 mod rules;
-mod session;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -22,7 +20,6 @@ use tillrace_log::{Offset, Partition, Row};
 pub(crate) use self::error::ParkedError;
 use self::index::{Selection, each, unsettled};
 pub(crate) use self::readmit::readmit_all;
-use self::session::Session;
 use crate::cli::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedListArgs, ParkedShowArgs, Place,
     RefusedAction,
@@ -30,7 +27,7 @@ use crate::cli::{
 use crate::config::Settings;
 use crate::control;
 use crate::roles;
-use crate::terminal::printable;
+use crate::session::{Session, say};
 
 /// Most numbers that one dismissal of refused events names.
 const MOST_NUMBERS: u64 = 10_000;
@@ -199,7 +196,7 @@ fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
     }
     let count = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
     let what = format!("Dismiss {count}? They were no trade, and will never count.");
-    session.order(count, &what, args.wait.into(), |orders| {
+    session.order((count, "dismissed"), &what, args.wait.into(), |orders| {
         for (partition, unsettled) in &found {
             each(view, topics, *partition, unsettled, |envelope, offset| {
                 let order = DismissOrder {
@@ -238,7 +235,7 @@ fn dismiss_refused(args: &DismissRefusedArgs) -> anyhow::Result<ExitCode> {
         "Dismiss {count} refused numbers of terminal {} in store {}? They lack no longer.",
         args.terminal, args.store
     );
-    session.order(count, &what, args.wait.into(), |orders| {
+    session.order((count, "dismissed"), &what, args.wait.into(), |orders| {
         for sequence in first..=last {
             let order = DismissRefusedOrder {
                 terminal: &args.terminal,
@@ -276,8 +273,4 @@ fn order_row(
         key: topics::key(&[tenant, store]).into(),
         value: Some(value.into()),
     })
-}
-
-fn say(line: &str) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{}", printable(line)).context("print")
 }

@@ -77,6 +77,7 @@ fn every_schema_belongs_to_a_topic_or_to_http() {
     named.insert("event.v1.schema.json".to_owned());
     // What is set, not what is sent.
     named.insert("configuration.schema.json".to_owned());
+    named.insert("register-file.v1.schema.json".to_owned());
     for message in document["components"]["messages"].as_object().unwrap().values() {
         named.extend(message["payload"]["$ref"].as_str().map(str::to_owned));
     }
@@ -129,6 +130,11 @@ fn what_the_engine_writes_is_as_described() {
     let folder = tempfile::tempdir().unwrap();
     let command_line =
         CommandLine::new(folder.path(), &[]).with("TILLRACE__SINKS", &sinks.to_string());
+    // A local log has one owner.
+    assert!(command_line.up().terminate().success());
+    let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/samples/day/register.json");
+    let output = command_line.run(&["register", "apply", register.to_str().unwrap(), "--yes"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.sell(2, "pears", "1");
@@ -147,6 +153,7 @@ fn what_the_engine_writes_is_as_described() {
     tillrace.wait_for("pos.conflicts.v1", 1);
     tillrace.wait_for("stock.counts.v1", 1);
     tillrace.wait_for("pos.parked.v1", 1);
+    tillrace.wait_for("store.registers.v1", 1);
     until("the good ones are audited", || {
         let audit = command_line.tap("pos.audit.v1");
         audit.iter().any(|record| record["value"]["outcome"] == "delivered").then_some(())

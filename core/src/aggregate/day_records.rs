@@ -7,6 +7,7 @@
 use bytes::{BufMut as _, BytesMut};
 use tillrace_log::Offset;
 
+use super::completeness::write_completeness;
 use super::days::{ControlTotals, Day, DayStatus, DaySummary};
 use super::drawers::{self, NamedDrawer};
 use super::json_text::{integer, optional, write_json};
@@ -37,6 +38,7 @@ pub(super) fn write_totals(
     integer(text, summary.parked);
     text.extend_from_slice(br#","till_balance":"#);
     drawers::write_balance(text, store.balances.get(&date));
+    write_completeness(text, store, (date, day));
     published_terminals(text, store, date, day.part(0));
     written_by(text, source);
 }
@@ -121,6 +123,8 @@ pub(super) fn write_state(text: &mut BytesMut, store: &Store, (date, day): (Date
     write_json(text, &day.status);
     text.extend_from_slice(br#","control":"#);
     day.control.write_state(text);
+    text.extend_from_slice(br#","currencies":"#);
+    day.currencies.write_state(text);
     state_terminals(text, store, date, day.part(0));
 }
 
@@ -224,12 +228,14 @@ mod tests {
     use serde::Serialize;
     use serde_json::value::RawValue;
 
+    use super::super::day_currencies::DayCurrencies;
     use super::super::days::PublishedTotals;
     use super::super::sequence_set::SequenceSet;
     use super::super::state::{day_value, part_value};
     use super::*;
     use crate::envelope::Scope;
     use crate::event::Kind;
+    use crate::text::Currency;
 
     /// The totals' record as serde would write it.
     #[derive(Serialize)]
@@ -246,10 +252,17 @@ mod tests {
         refused_count: u64,
         parked_count: u64,
         till_balance: Box<RawValue>,
+        completeness: Completeness,
         terminals: Vec<AttendanceRecord<'a>>,
         partition: u32,
         offset: u64,
         flush: u64,
+    }
+
+    /// What a day lacks, where there is no register.
+    #[derive(Serialize)]
+    struct Completeness {
+        expected: &'static str,
     }
 
     /// A further part of the terminals as serde would write it.
@@ -312,7 +325,7 @@ mod tests {
     }
 
     fn by_serde(store: &Store, (date, day): (Date, &Day), source: RecordOrigin) -> String {
-        let DaySummary { terminals, closed, missing, refused, parked } = store.summary(date);
+        let DaySummary { terminals, closed, missing, refused, parked, .. } = store.summary(date);
         let record = DayRecord {
             tenant: &store.tenant,
             store: &store.name,
@@ -325,6 +338,7 @@ mod tests {
             refused_count: refused,
             parked_count: parked,
             till_balance: balance(store, date),
+            completeness: Completeness { expected: "unknown" },
             terminals: part(store, date, day, 0),
             partition: source.partition,
             offset: source.offset,
@@ -366,7 +380,10 @@ mod tests {
             for (till, epoch) in &tills {
                 store.add_terminal(till, epoch, Scope::Terminal);
             }
-            store.days.insert(date, Day::restored(ControlTotals::default(), DayStatus::OpenEnded));
+            let mut currencies = DayCurrencies::default();
+            currencies.push(Currency::parse(b"EUR").unwrap(), offset, &name, Some(flush));
+            let day = Day::restored(ControlTotals::default(), currencies, DayStatus::OpenEnded);
+            store.days.insert(date, day);
             for (terminal, close, number) in acts {
                 let Some(till) = store.terminals.get_mut(terminal as usize) else { continue };
                 if let Some(number) = number {

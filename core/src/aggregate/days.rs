@@ -1,7 +1,7 @@
 //! Store-days: control totals of one business date in one store.
 //!
-//! A day is *complete* when every terminal that took part has closed and no number below its close
-//! is missing, refused or parked; one below an earlier close of the same terminal counts against that
+//! A day is *complete* when every terminal that took part has closed, none that the store's register expects is silent
+//! ([`super::completeness`]), and no number below its close is missing, refused or parked; one below an earlier close of the same terminal counts against that
 //! earlier day. A parked event without a number counts against its own date. A day that is over and not complete is *open ended*. 35 days after the business date,
 //! by append time, it is sealed: what comes later is an amendment of its own and changes no total.
 //! How many currencies and tender types a day adds up is bounded; past that it says so. How many terminals take part is up to
@@ -21,6 +21,9 @@ use crate::text::{Currency, Date};
 
 #[cfg(test)]
 pub(super) use published::PublishedTotals;
+
+use super::day_currencies::DayCurrencies;
+use super::tally::DayTally;
 
 /// Days after a business date, by append time, at which it is sealed.
 pub(super) const SEALED_AFTER_DAYS: i32 = 35;
@@ -197,6 +200,11 @@ impl ControlTotals {
         self.sums.get_mut(index)
     }
 
+    /// Tells whether nothing was counted.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kinds.is_empty()
+    }
+
     /// Counts an event of a kind without amounts.
     #[cfg(test)]
     pub(super) fn count(&mut self, kind: Kind) {
@@ -242,6 +250,7 @@ impl ControlTotals {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Day {
     pub(super) control: ControlTotals,
+    pub(super) currencies: DayCurrencies,
     /// Unsettled parked events of this date without a number; not in its state, which has the events themselves.
     pub(super) parked: u64,
     /// Slots of the terminals that took part, in the order in which they came.
@@ -252,6 +261,8 @@ pub(super) struct Day {
     pub(super) changed: bool,
     /// Whether the next flush writes each further part of its terminals; it writes the first part with the day itself.
     changed_parts: Vec<bool>,
+    /// What it adds to the sums of its partition.
+    pub(super) tally: DayTally,
 }
 
 /// What all terminals of a day have done.
@@ -265,12 +276,20 @@ pub(super) struct DaySummary {
     pub(super) refused: u64,
     /// Numbers with parked events, and parked events without a number.
     pub(super) parked: u64,
+    /// Expected terminals that have not spoken; none without a register.
+    pub(super) silent: u64,
+    /// Terminals that spoke and that the day still waits for.
+    pub(super) unclosed: u64,
 }
 
 impl Day {
     /// Makes a day of its state, without its terminals.
-    pub(super) fn restored(control: ControlTotals, status: DayStatus) -> Self {
-        Self { control, status, ..Self::default() }
+    pub(super) fn restored(
+        control: ControlTotals,
+        currencies: DayCurrencies,
+        status: DayStatus,
+    ) -> Self {
+        Self { control, currencies, status, ..Self::default() }
     }
 
     /// Adds a terminal that takes part for the first time.
@@ -317,6 +336,11 @@ impl Day {
         self.terminals.iter_mut().for_each(|slot| *slot = moved(*slot));
     }
 
+    /// Tells whether nobody spoke, so that only a register made it.
+    pub(super) fn is_silent(&self) -> bool {
+        self.terminals.is_empty() && self.parked == 0 && self.control.is_empty()
+    }
+
     /// Tells whether its status has changed by time alone.
     pub(super) fn is_overdue(&self, date: Date, today: Date) -> bool {
         is_sealed(date, today) || (self.status == DayStatus::Open && is_over(date, today))
@@ -330,7 +354,7 @@ impl DaySummary {
             return DayStatus::Sealed;
         }
         let lacking = self.missing.saturating_add(self.refused).saturating_add(self.parked);
-        if lacking == 0 && self.closed == self.terminals {
+        if lacking == 0 && self.silent == 0 && self.unclosed == 0 {
             return DayStatus::Complete;
         }
         if is_over(date, today) {

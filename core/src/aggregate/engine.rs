@@ -4,10 +4,11 @@
 //! member's and everything folded into it is either committed or still to be committed. After an abort, or when the partition
 //! is revoked, the engine drops it; its next owner restores it from the log.
 
+mod idle;
 mod partition_state;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tillrace_log::explain::code_of;
@@ -29,6 +30,7 @@ use super::quarantine::QuarantineLookup;
 use super::restore::{Restore, RestoreContext, RestoreOutcome};
 use super::settings::AggregateSettings;
 use super::state;
+use super::ticks::TickSchedule;
 use crate::decode::Decoder;
 use crate::topics::Topics;
 
@@ -54,6 +56,8 @@ pub(super) struct Engine<'a> {
     arena: RecordArena,
     partitions: BTreeMap<tillrace_log::Partition, PartitionState>,
     last_flush: Instant,
+    /// The wall clock, milliseconds since the Unix epoch; it decides when a tick is written, and no more.
+    pub(super) wall_ms: fn() -> i64,
     aborts: u32,
     /// Records of the last flush, because the next one will have about as many.
     rows: usize,
@@ -87,6 +91,7 @@ impl<'a> Engine<'a> {
             arena: RecordArena::default(),
             partitions: BTreeMap::new(),
             last_flush: now,
+            wall_ms: idle::wall_ms,
             aborts: 0,
             rows: 0,
             record_limit: RECORD_LIMIT_BYTES,
@@ -123,6 +128,7 @@ impl<'a> Engine<'a> {
             Polled::Idle => {}
         }
         if now.saturating_duration_since(self.last_flush) >= self.settings.flush_interval {
+            self.tick_quiet_partitions(now);
             self.flush(now)?;
             self.update_lag_gauges();
             self.conditions.expire(now);
@@ -136,6 +142,7 @@ impl<'a> Engine<'a> {
     /// When the log fails otherwise than by an abort, or keeps aborting.
     pub(super) fn flush(&mut self, now: Instant) -> Result<(), AggregateError> {
         self.last_flush = now;
+        self.go_on_sweeping();
         let began = Instant::now();
         let mut rows = Vec::with_capacity(self.rows);
         let mut positions = Vec::new();
@@ -173,7 +180,9 @@ impl<'a> Engine<'a> {
     #[cfg(test)]
     pub(super) fn is_clean(&self) -> bool {
         self.partitions.values().all(|state| match state {
-            PartitionState::Active { partition, .. } => !partition.is_dirty(),
+            PartitionState::Active { partition, .. } => {
+                !partition.is_dirty() && !partition.is_sweeping()
+            }
             PartitionState::Stopped => true,
             PartitionState::Restoring(_) => false,
         })
@@ -204,8 +213,12 @@ impl<'a> Engine<'a> {
                 Ok(Some(RestoreOutcome::New(partition))) => new_partitions.push(partition),
                 Ok(Some(RestoreOutcome::Restored(partition))) => {
                     self.conditions.gone(partition.number);
-                    *state =
-                        PartitionState::activate(&mut *self.consumer, partition, self.metrics)?;
+                    *state = PartitionState::activate(
+                        &mut *self.consumer,
+                        partition,
+                        self.metrics,
+                        TickSchedule::heard(now, self.settings.tick_interval),
+                    )?;
                 }
                 // The other partitions go on.
                 Err(error) => match error.stopped_partition() {
@@ -231,8 +244,12 @@ impl<'a> Engine<'a> {
                 for partition in new_partitions {
                     let number = partition.number;
                     self.conditions.gone(number);
-                    let active =
-                        PartitionState::activate(&mut *self.consumer, partition, self.metrics)?;
+                    let active = PartitionState::activate(
+                        &mut *self.consumer,
+                        partition,
+                        self.metrics,
+                        TickSchedule::heard(now, self.settings.tick_interval),
+                    )?;
                     self.partitions.insert(number, active);
                 }
                 Ok(())
@@ -246,13 +263,18 @@ impl<'a> Engine<'a> {
 
     fn fold(&mut self, entries: &[Entry], now: Instant) -> Result<(), AggregateError> {
         let mut size = self.buffered_size();
+        let heard = TickSchedule::heard(now, self.settings.tick_interval);
         for entry in entries {
+            if self.sweep_before(entry.partition, now)? {
+                size = self.buffered_size();
+            }
             // A partition that is being restored, as after an abort, reads these records again later.
-            let Some(PartitionState::Active { partition, .. }) =
+            let Some(PartitionState::Active { partition, ticks, .. }) =
                 self.partitions.get_mut(&entry.partition)
             else {
                 continue;
             };
+            *ticks = heard;
             let quarantine = QuarantineLookup { log: self.log, topics: self.topics };
             let output = OutputContext { topics: self.topics, arena: &mut self.arena };
             let mut fold_context = FoldContext { decoder: &mut self.decoder, quarantine, output };
@@ -315,11 +337,9 @@ impl<'a> Engine<'a> {
     fn committed(&mut self, positions: &[Position], began: Instant, now: Instant) {
         self.aborts = 0;
         self.metrics.flushed(self.rows, began.elapsed());
-        // Sweeps of all partitions together fill a small part of the next flush.
-        let bytes = self.settings.flush_bytes() / SWEEP_SHARE / self.partitions.len().max(1);
-        let limit = FlushSize { records: self.settings.flush_records, bytes };
+        let limit = self.sweep_limit();
         for position in positions {
-            if let Some(PartitionState::Active { partition, flushed }) =
+            if let Some(PartitionState::Active { partition, flushed, .. }) =
                 self.partitions.get_mut(&position.partition)
             {
                 if let Some(last) = &partition.buffer.unreadable {
@@ -352,22 +372,6 @@ impl<'a> Engine<'a> {
             return Err(AggregateError::KeepsAborting { times: self.aborts, cause: error.clone() });
         }
         Ok(())
-    }
-
-    /// Sets the gauges. Skips partitions whose bounds the log does not give: the data are not at risk.
-    fn update_lag_gauges(&self) {
-        let now_ms = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_millis());
-        for (&number, state) in &self.partitions {
-            let PartitionState::Active { partition, .. } = state else { continue };
-            let Ok(bounds) = self.log.bounds(&self.topics.events, number) else { continue };
-            let checkpoint = &partition.checkpoint;
-            let records = bounds.stable_end.saturating_sub(checkpoint.next_offset);
-            let clock_ms = u128::from(checkpoint.clock_ms.unsigned_abs());
-            let age_ms =
-                if records > 0 && clock_ms > 0 { now_ms.saturating_sub(clock_ms) } else { 0 };
-            let age = Duration::from_millis(u64::try_from(age_ms).unwrap_or(u64::MAX));
-            self.metrics.lagging(number, records, age);
-        }
     }
 }
 

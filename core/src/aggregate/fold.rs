@@ -22,7 +22,8 @@ use super::unreadable::{self, UnreadableReason};
 use super::verdict::{QuarantineReason, Verdict};
 use crate::decode::Decoder;
 use crate::envelope::{
-    Envelope, Scope, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_RELEASE,
+    Envelope, Scope, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_REGISTER,
+    TYPE_RELEASE, TYPE_TICK,
 };
 use crate::event::Event;
 use crate::topics::Topics;
@@ -160,6 +161,7 @@ impl Partition {
         fold_context: &mut FoldContext<'_>,
     ) -> Result<Anomalies, FoldError> {
         let mut anomalies = Anomalies::default();
+        self.ends_with_tick = false;
         let value = entry.value.as_deref().ok_or(UnreadableReason::Empty)?;
         let envelope = unreadable::read(value)?;
         let store = self
@@ -173,6 +175,14 @@ impl Partition {
             TYPE_RELEASE => self.release(store, entry, &envelope, fold_context)?,
             TYPE_PARKED => self.park(store, entry, &envelope, &mut fold_context.output)?,
             TYPE_DISMISS => self.dismiss(store, entry, &envelope, &mut fold_context.output)?,
+            TYPE_REGISTER => {
+                self.take_register(store, entry, &envelope, &mut fold_context.output)?;
+            }
+            TYPE_TICK => {
+                self.tick(entry.appended_ms);
+                self.checkpoint.totals.control += 1;
+                self.ends_with_tick = true;
+            }
             TYPE_READMIT => {
                 self.tick(entry.appended_ms);
                 self.checkpoint.totals.control += 1;
@@ -202,6 +212,10 @@ impl Partition {
 
     /// Moves the clock. Append times of one partition may step back when its leader changes.
     pub(super) fn tick(&mut self, appended_ms: i64) {
+        if self.checkpoint.clock_ms == 0 {
+            // The first record of a partition begins the time that a sweep has to look at.
+            self.swept_ms = appended_ms;
+        }
         self.checkpoint.clock_ms = self.checkpoint.clock_ms.max(appended_ms);
     }
 
@@ -280,7 +294,9 @@ impl Partition {
         } else {
             let store = &mut self.stores[context.store as usize];
             let day = store.days.entry(event.business_date).or_default();
-            let grown = grow(&mut day.control, event);
+            let before = day.currencies.written_bytes();
+            day.currencies.add(event);
+            let grown = grow(&mut day.control, event) + day.currencies.written_bytes() - before;
             self.buffer.size.add(0, 2 * grown);
             self.mark_day(context.store, event.business_date);
             self.balance_till(context, ledger.map(|(terminal, _)| terminal));

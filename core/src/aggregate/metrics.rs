@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use super::tally::PartitionTally;
 use super::verdict::VerdictTotals;
 
 /// Counters and gauges of one aggregator.
@@ -24,6 +25,8 @@ pub struct AggregateMetrics {
     lag: Family<PartitionLabels, Gauge>,
     oldest_seconds: Family<PartitionLabels, Gauge>,
     stopped: Family<PartitionLabels, Gauge>,
+    incomplete_days: Family<PartitionLabels, Gauge>,
+    silent_terminals: Family<PartitionLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -50,6 +53,8 @@ impl AggregateMetrics {
             lag: Family::default(),
             oldest_seconds: Family::default(),
             stopped: Family::default(),
+            incomplete_days: Family::default(),
+            silent_terminals: Family::default(),
         };
         let part = registry.sub_registry_with_prefix("tillrace_aggregate");
         part.register("records", "Records by verdict, committed", metrics.records.clone());
@@ -83,6 +88,16 @@ impl AggregateMetrics {
             "partition_stopped",
             "1 for a partition that is stopped, because its state or a record for it can not be read or written",
             metrics.stopped.clone(),
+        );
+        part.register(
+            "incomplete_days",
+            "Store-days that are over, not complete and not sealed",
+            metrics.incomplete_days.clone(),
+        );
+        part.register(
+            "silent_terminals",
+            "Expected terminals that said nothing on a day that is over and not sealed, each day by itself",
+            metrics.silent_terminals.clone(),
         );
         metrics
     }
@@ -135,6 +150,23 @@ impl AggregateMetrics {
         self.oldest_seconds.get_or_create(&labels).set(seconds);
     }
 
+    pub(super) fn lacking(&self, partition: tillrace_log::Partition, tally: PartitionTally) {
+        let labels = PartitionLabels { partition };
+        let set = |family: &Family<PartitionLabels, Gauge>, count| {
+            family.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        };
+        set(&self.incomplete_days, tally.incomplete_days);
+        set(&self.silent_terminals, tally.silent_terminals);
+    }
+
+    /// Returns what [`Self::lacking`] set for a partition.
+    #[cfg(test)]
+    pub(super) fn lacking_in(&self, partition: tillrace_log::Partition) -> (i64, i64) {
+        let labels = PartitionLabels { partition };
+        let get = |family: &Family<PartitionLabels, Gauge>| family.get_or_create(&labels).get();
+        (get(&self.incomplete_days), get(&self.silent_terminals))
+    }
+
     pub(super) fn stopped(&self, partition: tillrace_log::Partition, stopped: bool) {
         self.stopped.get_or_create(&PartitionLabels { partition }).set(i64::from(stopped));
     }
@@ -145,5 +177,7 @@ impl AggregateMetrics {
         self.lag.remove(&labels);
         self.oldest_seconds.remove(&labels);
         self.stopped.remove(&labels);
+        self.incomplete_days.remove(&labels);
+        self.silent_terminals.remove(&labels);
     }
 }

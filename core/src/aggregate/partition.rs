@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
+use super::completeness::NAMES;
 use super::days::part_of;
 use super::drawers::{BALANCE_BYTES, DayBalance};
 use super::flush_buffer::FlushBuffer;
@@ -15,6 +16,7 @@ use super::released_offsets;
 use super::settings::FoldRules;
 use super::slot_index::SlotIndex;
 use super::store::{DayChange, Store, Terminal, key_hash};
+use super::tally::PartitionTally;
 use super::terminal_days::TerminalDays;
 use super::verdict::VerdictTotals;
 use crate::text::{Date, check_id};
@@ -26,7 +28,10 @@ const RECORD_BYTES: usize = 768;
 /// The same of a day, its control totals and its terminals apart.
 const DAY_BYTES: usize = 512;
 /// Bytes that a terminal takes in the list of a day's terminals, at most.
-const LISTED_BYTES: usize = 512;
+const LISTED_BYTES: usize = 768;
+/// Bytes of what a register says of a day, besides the terminals that took part, at most.
+const REGISTER_BYTES: usize = 512 + NAMES * LISTED_NAME_BYTES;
+const LISTED_NAME_BYTES: usize = 132;
 
 /// How far a partition was folded and flushed. Its JSON is read by `verify` too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +65,14 @@ pub(super) struct Partition {
     /// Store at which the next sweep begins, and the clock of the last one that was completed.
     pub(super) sweep_from: u32,
     pub(super) swept_ms: i64,
+    /// The next flush begins a sweep, however lately there was one: after a restore, and when a register came into force.
+    pub(super) is_sweep_due: bool,
+    pub(super) is_sweep_under_way: bool,
+    /// The last record was a tick, or is not known since the restore: behind it may stand the marker of its transaction, which is
+    /// no record and never read.
+    pub(super) ends_with_tick: bool,
+    /// What its days lack.
+    pub(super) tally: PartitionTally,
 }
 
 impl Partition {
@@ -78,6 +91,10 @@ impl Partition {
             buffer: FlushBuffer::new(number),
             rules,
             sweep_from: 0,
+            is_sweep_due: true,
+            is_sweep_under_way: false,
+            ends_with_tick: true,
+            tally: PartitionTally::default(),
         }
     }
 
@@ -137,12 +154,24 @@ impl Partition {
         let Some(day) = owner.days.get_mut(&date) else { return };
         if !std::mem::replace(&mut day.changed, true) {
             let listed = LISTED_BYTES * day.part(0).len();
-            let bytes = DAY_BYTES + 3 * key_bytes + day.control.written_bytes() + listed;
+            let register = if owner.registers.since().is_some() { REGISTER_BYTES } else { 0 };
+            let bytes = DAY_BYTES
+                + 3 * key_bytes
+                + day.control.written_bytes()
+                + day.currencies.written_bytes()
+                + listed
+                + register;
             let balance =
                 owner.balances.get(&date).map_or(BALANCE_BYTES, DayBalance::written_bytes);
             self.buffer.size.add(2, 2 * bytes + balance);
             self.buffer.days.push((store, date));
         }
+    }
+
+    /// Marks a day of which a register says something else now.
+    pub(super) fn mark_restated_day(&mut self, store: u32, date: Date) {
+        self.mark_day(store, date);
+        self.buffer.size.add(0, 2 * REGISTER_BYTES);
     }
 
     /// Marks the part of a day's terminals that an event changed; the day itself is marked already.

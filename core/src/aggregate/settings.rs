@@ -47,6 +47,10 @@ pub struct AggregateSettings {
     pub event_ids_per_store: usize,
     /// Unsettled parked events that one store may have; past that they are quarantined.
     pub parked_per_store: usize,
+    /// Age of a partition's newest record at which the aggregator writes a tick to it, so that silent stores are seen and days end.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
+    pub tick_interval: Duration,
     /// How long a new owner waits for open transactions of the last one to end.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
@@ -68,6 +72,7 @@ impl Default for AggregateSettings {
             terminals_per_store: 20_000,
             event_ids_per_store: 200_000,
             parked_per_store: 100_000,
+            tick_interval: Duration::from_hours(1),
             restore_wait: Duration::from_mins(2),
             adopt_checkpoints: false,
         }
@@ -103,6 +108,7 @@ impl AggregateSettings {
         found.range("terminals_per_store", self.terminals_per_store, 1..);
         found.range("event_ids_per_store", self.event_ids_per_store, 1..);
         found.range("parked_per_store", self.parked_per_store, 1..);
+        found.range("tick_interval", self.tick_interval, Duration::from_secs(1)..=DAY);
         // A dead owner's transaction times out after 15 seconds.
         found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
     }
@@ -196,6 +202,7 @@ mod tests {
         assert_eq!(wrong(|s| s.terminals_per_store = 0), "terminals_per_store");
         assert_eq!(wrong(|s| s.event_ids_per_store = 0), "event_ids_per_store");
         assert_eq!(wrong(|s| s.parked_per_store = 0), "parked_per_store");
+        assert_eq!(wrong(|s| s.tick_interval = Duration::ZERO), "tick_interval");
         assert_eq!(wrong(|s| s.restore_wait = Duration::from_secs(1)), "restore_wait");
     }
 

@@ -12,6 +12,7 @@ mod balances;
 mod by_serde;
 mod devices;
 mod keys;
+mod registers;
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -30,11 +31,13 @@ pub(super) use self::devices::{
     write_device_block_key, write_device_state, write_device_state_key,
 };
 pub(super) use self::keys::{
-    DAY, checkpoint_key, ids_key, keys_of, parked_key, released_key, settled_key, terminal_of,
-    write_day_key, write_drawer_key, write_hashes_key, write_numbers_key, write_part_key,
-    write_part_state_key, write_terminal_key, write_totals_key,
+    DAY, REGISTER, checkpoint_key, coming_register_key, ids_key, keys_of, parked_key, register_key,
+    released_key, settled_key, terminal_of, write_day_key, write_drawer_key, write_hashes_key,
+    write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
 };
 use self::keys::{PARTS, parked_parts, part_number, parts};
+pub(super) use self::registers::register_value;
+use super::day_currencies::DayCurrencies;
 use super::days::{ControlTotals, Day, DayStatus, PART_TERMINALS};
 use super::ids::EventIds;
 use super::parked_events::ParkedEvent;
@@ -46,8 +49,8 @@ use super::terminal_days::TerminalDay;
 use crate::envelope::Scope;
 use crate::text::Date;
 
-/// Version of the JSON records. Version 2 came with parked events, version 3 with till balances; nothing reads an earlier one.
-pub(super) const VERSION: u8 = 3;
+/// Version of the JSON records. Version 2 came with parked events, 3 with till balances, 4 with registers; nothing reads earlier ones.
+pub(super) const VERSION: u8 = 4;
 
 /// What is wrong with a state record.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +93,7 @@ struct DayState<'a> {
     date: i32,
     status: DayStatus,
     control: Cow<'a, ControlTotals>,
+    currencies: Cow<'a, DayCurrencies>,
     #[serde(borrow)]
     terminals: Vec<AttendanceState<'a>>,
 }
@@ -200,6 +204,7 @@ pub(super) fn load(
     partition.take_ids(records, "settled/", |store| &mut store.parked.settled)?;
     under(records, "parked/").try_for_each(|(key, value)| partition.take_parked(key, value))?;
     partition.take_all_released(records)?;
+    partition.take_registers(records)?;
     Ok(Some(partition))
 }
 
@@ -248,7 +253,8 @@ impl Partition {
         let state: DayState<'_> = json(key, value)?;
         check(key, state.v)?;
         let store = self.store_named(key, &state.tenant, &state.store)?;
-        let day = Day::restored(state.control.into_owned(), state.status);
+        let day =
+            Day::restored(state.control.into_owned(), state.currencies.into_owned(), state.status);
         store.days.insert(Date(state.date), day);
         take_attendances(key, store, Date(state.date), state.terminals)?;
         // An earlier version kept all terminals with the day: what is now a part of its own is written with it next time.

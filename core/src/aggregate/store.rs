@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
+use super::days::Day;
 pub(super) use super::days::part_of;
-use super::days::{Day, DaySummary};
 use super::drawers::DayBalance;
 use super::fiscal::FiscalDevices;
 use super::ids::EventIds;
@@ -15,6 +15,7 @@ use super::parked_events::ParkedEvents;
 use super::released_offsets::ReleasedOffsets;
 use super::sequence_set::{Lacking, SequenceSet};
 use super::slot_index::SlotIndex;
+use super::store_registers::StoreRegisters;
 use super::terminal_days::{CloseMove, TerminalDay, TerminalDays};
 use crate::envelope::Scope;
 use crate::event::Kind;
@@ -41,6 +42,7 @@ pub(super) struct Store {
     pub(super) ids: EventIds,
     pub(super) fiscal: FiscalDevices,
     pub(super) parked: ParkedEvents,
+    pub(super) registers: StoreRegisters,
     /// Offsets that an operator released.
     pub(super) released: ReleasedOffsets,
     /// Is in the list of stores whose ids or releases the next flush writes.
@@ -78,6 +80,7 @@ impl Store {
             ids: EventIds::default(),
             fiscal: FiscalDevices::default(),
             parked: ParkedEvents::default(),
+            registers: StoreRegisters::default(),
             released: ReleasedOffsets::default(),
             changed: false,
         }
@@ -164,22 +167,6 @@ impl Store {
         day.add_terminal(terminal);
     }
 
-    /// Returns what all terminals of a day have done.
-    pub(super) fn summary(&self, date: Date) -> DaySummary {
-        let Some(day) = self.days.get(&date) else { return DaySummary::default() };
-        let mut summary = DaySummary { parked: day.parked, ..DaySummary::default() };
-        for terminal in self.present(day.terminals()) {
-            let Some(seen) = terminal.days.on(date) else { continue };
-            summary.terminals += 1;
-            summary.closed += u64::from(seen.closed);
-            let lacking = terminal.lacking_on(date);
-            summary.missing = summary.missing.saturating_add(lacking.missing);
-            summary.refused = summary.refused.saturating_add(lacking.refused);
-            summary.parked = summary.parked.saturating_add(lacking.parked);
-        }
-        summary
-    }
-
     /// Returns the terminals in these slots.
     pub(super) fn present(&self, slots: &[u32]) -> impl Iterator<Item = &Terminal> {
         slots.iter().filter_map(|&slot| self.terminals.get(slot as usize))
@@ -245,6 +232,7 @@ fn name_hash(name: &str, epoch: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::days::DaySummary;
     use super::*;
     use crate::event::Kind;
 

@@ -54,6 +54,9 @@ pub enum UnreadableReason {
     /// A dismissal that names nothing.
     #[error("the dismissal names neither partition and offset nor terminal and sequence")]
     Dismissal,
+    /// A part of a register that is beyond its bounds, or names a zone that this version does not know.
+    #[error("the part of a register can not be read, or is beyond its bounds")]
+    Register,
 }
 
 impl UnreadableReason {
@@ -69,6 +72,7 @@ impl UnreadableReason {
             Self::Release => "no_release",
             Self::Parked => "no_parked",
             Self::Dismissal => "no_dismissal",
+            Self::Register => "no_register",
         }
     }
 }

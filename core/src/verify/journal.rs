@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tillrace_log::{Entry, LogError, LogView, Offset, Partition};
 
 use crate::decode::Decoder;
+use crate::text::Date;
 use crate::topics::{self, Topics};
 
 use super::check::{Check, Difference};
@@ -23,6 +24,7 @@ use super::report::VerdictCounts;
 use super::scan::Scan;
 use super::sourced_records::SourcedRecords;
 use super::stock::Stock;
+use super::store_days::StoreDays;
 use super::terminals::{Scope, TerminalNumbers};
 use super::tills::Tills;
 use super::totals::Checkpoints;
@@ -56,6 +58,9 @@ pub(super) struct Journal<'a> {
     pub(super) released: BTreeSet<Offset>,
     /// Released offsets before the coverage; whether those records were quarantined is unknown.
     pub(super) released_given: BTreeSet<Offset>,
+    /// The date of UTC at the order of each release.
+    pub(super) released_on: HashMap<Offset, Date>,
+    pub(super) days: StoreDays,
 }
 
 /// The checks that a pass reports to.
@@ -73,6 +78,7 @@ impl<'a> Journal<'a> {
         partition: Partition,
         coverage: Coverage,
         stock: Stock,
+        days: StoreDays,
     ) -> Self {
         Self {
             view,
@@ -94,6 +100,8 @@ impl<'a> Journal<'a> {
             counts_apart: Vec::new(),
             released: BTreeSet::new(),
             released_given: BTreeSet::new(),
+            released_on: HashMap::new(),
+            days,
         }
     }
 
@@ -123,8 +131,10 @@ impl<'a> Journal<'a> {
         let mut read = 0;
         while let Some(entry) = scan.next()? {
             checkpoints.pass(entry.offset, &self.counts);
+            self.days.pass(entry.offset);
             self.newest_ms = self.newest_ms.max(Some(entry.appended_ms));
             self.tills.tick(entry.appended_ms);
+            self.days.tick(self.newest_ms.unwrap_or_default());
             let derived = DerivedRecords {
                 transactions: transactions.at(entry.offset, checks.verdicts)?,
                 conflicts: conflicts.at(entry.offset, checks.verdicts)?,
@@ -184,14 +194,17 @@ impl Journal<'_> {
             && derived.counts.is_empty();
         match record.envelope.kind().as_deref() {
             None => checks.verdicts.differs(self.difference(entry, "its type cannot be read")),
-            Some("refused" | "release" | "dismiss" | "readmit") if !silent => {
+            Some("refused" | "release" | "dismiss" | "readmit" | "register" | "tick")
+                if !silent =>
+            {
                 let what = "a refusal or an order has outputs of an event";
                 checks.verdicts.differs(self.difference(entry, what).of(record.name()));
             }
             Some("refused") => self.refused(&record, checks),
             Some("release") => self.release(&record, checks),
             Some("dismiss") => self.dismissed(&record, checks),
-            Some("readmit") => self.counts.control += 1,
+            Some("readmit" | "tick") => self.counts.control += 1,
+            Some("register") => self.register(&record, checks),
             Some("parked") => self.parked(&record, derived, checks),
             Some(_) => self.event(&record, derived, checks),
         }
@@ -285,6 +298,7 @@ impl Journal<'_> {
             let what = "the envelope does not match its event";
             checks.verdicts.differs(self.difference(record.entry, what).of(record.name()));
         }
+        self.count_on_day(record, &event);
         if !self.stock.add_event(&record.tenant, &event) {
             checks.stock.differs(self.difference(record.entry, "its lines cannot be read"));
         }

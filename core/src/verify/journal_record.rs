@@ -46,6 +46,11 @@ impl<'a> JournalRecord<'a> {
         }
     }
 
+    /// Returns the key of its store.
+    pub(super) fn store_key(&self) -> String {
+        topics::key(&[&self.tenant, &self.envelope.text("store").unwrap_or_default()])
+    }
+
     /// Tells whether a member of the envelope has this text.
     pub(super) fn has_text(&self, member: &str, text: &str) -> bool {
         self.envelope.text(member).is_some_and(|member| member == text)

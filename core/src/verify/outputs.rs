@@ -124,6 +124,7 @@ impl Journal<'_> {
                 } else if self.kept.get(&order.offset) == Some(&record.entry.key)
                     && self.released.insert(order.offset)
                 {
+                    self.released_on.insert(order.offset, self.days.today());
                     self.counts.released += 1;
                     self.tills.order(order.offset);
                 }
@@ -214,6 +215,10 @@ impl Journal<'_> {
         // Counts of events released before the coverage are unknown.
         if let (Some(record), Some(event), true) = (&record, &event, offset >= self.coverage.from) {
             self.compare_counts(record, event, counts, checks.stock);
+        }
+        if let Some(event) = &event {
+            let ordered_on = self.released_on.get(&offset).copied();
+            self.count_released_on_day(&tenant, event, ordered_on);
         }
         if !event.as_ref().is_some_and(|event| self.balance_release(offset, payload, event)) {
             let what = "the amounts of a released record cannot be read";

@@ -38,6 +38,8 @@ struct Unsettled {
     identity: u128,
     terminal: String,
     number: Option<u64>,
+    /// The day it counts on by itself, because it has no number.
+    day: Option<(String, Date)>,
 }
 
 /// A dismissal, as the `data` of a control record.
@@ -124,12 +126,14 @@ impl Journal<'_> {
         }
         self.counts.parked += 1;
         let number = self.hold(record);
+        let date = self.park_on_day(record, number);
         let identity = number.map_or(record.identity, |number| held(&record.terminal, number));
         let event = Unsettled {
             offset: record.entry.offset,
             identity,
             terminal: record.terminal.clone(),
             number,
+            day: date.map(|date| (record.store_key(), date)),
         };
         let parked = &mut self.parked_events;
         parked.by_identity.entry(identity).or_default().insert(name.clone());
@@ -146,7 +150,7 @@ impl Journal<'_> {
         if terminal.scope() == scope { terminal.park(sequence) } else { None }
     }
 
-    fn is_open_day(&self, record: &JournalRecord<'_>) -> bool {
+    pub(super) fn is_open_day(&self, record: &JournalRecord<'_>) -> bool {
         let date = record.envelope.text("businessdate");
         let date = date.and_then(|date| Date::parse(date.as_bytes()));
         let today = self.newest_ms.unwrap_or_default().div_euclid(DAY_MS);
@@ -157,13 +161,14 @@ impl Journal<'_> {
     pub(super) fn settled(&mut self, record: &JournalRecord<'_>) {
         self.counts.settled += 1;
         let Some(name) = readmitted(record) else { return };
-        let Some((event, is_last)) = self.parked_events.settle(&name) else { return };
+        let Some((event, is_last)) = self.settle(&name) else { return };
         if self.has_first(record) {
             return;
         }
         // The ledger could not take it: it is counted as a released event.
         self.released.insert(record.entry.offset);
         self.tills.order(record.entry.offset);
+        self.released_on.insert(record.entry.offset, self.days.today());
         self.counts.released += 1;
         self.give_up(&event, is_last);
     }
@@ -174,7 +179,7 @@ impl Journal<'_> {
             if !self.parked_events.unsettled.contains_key(&name) {
                 return;
             }
-            self.parked_events.settle(&name);
+            self.settle(&name);
         }
         if self.parked_events.unsettled.is_empty() {
             return;
@@ -185,8 +190,16 @@ impl Journal<'_> {
         let identity = number.map_or(record.identity, |number| held(&record.terminal, number));
         let names = self.parked_events.by_identity.get(&identity).cloned().unwrap_or_default();
         for name in names {
-            self.parked_events.settle(&name);
+            self.settle(&name);
         }
+    }
+
+    fn settle(&mut self, name: &str) -> Option<(Unsettled, bool)> {
+        let settled = self.parked_events.settle(name);
+        if let Some((Unsettled { day: Some((store, date)), .. }, _)) = &settled {
+            self.days.unpark(store, *date);
+        }
+        settled
     }
 
     /// Tells whether a readmission names an event that is parked.
@@ -203,9 +216,7 @@ impl Journal<'_> {
                 let name = self.parked_events.names.get(&offset).cloned();
                 let store = format!("{}/", String::from_utf8_lossy(&record.entry.key));
                 let name = name.filter(|name| name.starts_with(&store));
-                if let Some((event, is_last)) =
-                    name.and_then(|name| self.parked_events.settle(&name))
-                {
+                if let Some((event, is_last)) = name.and_then(|name| self.settle(&name)) {
                     self.give_up(&event, is_last);
                 }
             }

@@ -19,7 +19,7 @@ pub struct Report {
     pub sinks: Vec<SinkCounts>,
     /// Numbers that terminals never sent, or that never arrived.
     pub gaps: Gaps,
-    /// The checks (b) to (f), in that order, (d) once a sink.
+    /// The checks (b) to (g), in that order, (d) once a sink.
     pub checks: Vec<Check>,
 }
 

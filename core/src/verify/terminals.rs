@@ -163,6 +163,19 @@ impl TerminalNumbers {
         self.firsts.count()
     }
 
+    /// How many numbers behind a close, or from the lowest, up to `upto` have neither a first nor a dismissal.
+    pub(super) fn lacking(&self, close: Option<u64>, upto: u64) -> u64 {
+        let lowest = match self.scope {
+            Scope::BusinessDate => Some(1),
+            _ => self.seen().first(),
+        };
+        let Some(from) = close.map(|close| close.saturating_add(1)).or(lowest) else { return 0 };
+        let gaps = self.firsts.gaps(from, upto);
+        let open: u64 = gaps.iter().map(|(from, to)| to - from + 1).sum();
+        let dismissed = self.dismissed.iter().filter(|number| (from..=upto).contains(*number));
+        open.saturating_sub(dismissed.count() as u64)
+    }
+
     /// How many firsts had no number.
     pub(super) fn without_number(&self) -> u64 {
         self.unnumbered

@@ -3,6 +3,7 @@
 mod double;
 mod engine;
 mod parked;
+mod store_days;
 mod world;
 
 use std::sync::Arc;
@@ -96,6 +97,8 @@ fn alter(topics: &Topics, entry: &mut Entry) {
         value["events"] = json!(value["events"].as_u64().unwrap() + 1);
     } else if *topic == topics.counts {
         value["quantity"] = json!("1.5");
+    } else if *topic == topics.days {
+        value["status"] = json!("complete");
     } else if *topic == topics.ledger {
         value["missing_count"] = json!(value["missing_count"].as_u64().unwrap() + 1);
     } else if *topic == topics.state && value.get("totals").is_some() {
@@ -137,13 +140,13 @@ fn every_edit_of_one_record_makes_its_check_fail() {
     let topics = &world.topics;
     let dead = topics.dead("erp");
     let matrix = [
-        (&topics.events, Edit::Drop, "Bcde"),
-        (&topics.events, Edit::Double, "Bcde"),
-        (&topics.events, Edit::Alter, "bce"),
-        (&topics.transactions, Edit::Drop, "Bced"),
+        (&topics.events, Edit::Drop, "Bcdefg"),
+        (&topics.events, Edit::Double, "Bcdefg"),
+        (&topics.events, Edit::Alter, "bcefg"),
+        (&topics.transactions, Edit::Drop, "Bcedfg"),
         (&topics.transactions, Edit::Double, "BcD"),
-        (&topics.transactions, Edit::Alter, "Bd"),
-        (&topics.conflicts, Edit::Drop, "Bce"),
+        (&topics.transactions, Edit::Alter, "Bdfg"),
+        (&topics.conflicts, Edit::Drop, "Bcefg"),
         (&topics.conflicts, Edit::Double, "B"),
         (&topics.conflicts, Edit::Alter, "B"),
         (&topics.deltas, Edit::Drop, "C"),
@@ -158,6 +161,7 @@ fn every_edit_of_one_record_makes_its_check_fail() {
         (&dead, Edit::Drop, "D"),
         (&dead, Edit::Double, ""),
         (&dead, Edit::Alter, "D"),
+        (&topics.days, Edit::Double, ""),
         (&topics.ledger, Edit::Double, ""),
         (&topics.state, Edit::Double, ""),
     ];
@@ -188,7 +192,8 @@ fn every_edit_of_one_record_makes_its_check_fail() {
 #[test]
 fn the_latest_ledger_record_and_checkpoint_must_be_right() {
     let world = world::build();
-    for (topic, letter) in [(&world.topics.ledger, "e"), (&world.topics.state, "b")] {
+    let topics = &world.topics;
+    for (topic, letter) in [(&topics.ledger, "e"), (&topics.state, "b"), (&topics.days, "g")] {
         for partition in 0..2 {
             let last = world.log.entries(topic, partition).len() - 1;
             for edit in [Edit::Drop, Edit::Alter] {

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::{Map, Value, json};
 use tillrace_log::Offset;
 
+pub(super) use self::drawer::is_with_customers;
 use self::drawer::{Act, DrawerCount, Rank, concerns_drawer, currency_of};
 pub(super) use self::published::{PublishedTills, TillTotals};
 use super::record::EventText;

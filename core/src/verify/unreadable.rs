@@ -4,9 +4,11 @@ use serde::Deserialize;
 use tillrace_log::Entry;
 
 use crate::envelope::{
-    self, DATA_SCHEMA, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_RELEASE,
+    self, DATA_SCHEMA, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_REGISTER,
+    TYPE_RELEASE, TYPE_TICK,
 };
 use crate::record_size::EVENT_RECORD_BYTES;
+use crate::register::part::RegisterPart;
 use crate::topics;
 
 use super::check::Difference;
@@ -74,7 +76,10 @@ impl Journal<'_> {
         }
         let data = record.envelope.data();
         match &*text("type") {
-            TYPE_REFUSED | TYPE_READMIT => true,
+            TYPE_REFUSED | TYPE_READMIT | TYPE_TICK => true,
+            TYPE_REGISTER => {
+                serde_json::from_str::<RegisterPart>(data).is_ok_and(|part| part.is_sound())
+            }
             TYPE_PARKED => {
                 record.envelope.text("parkedcode").is_some()
                     && record.envelope.text("terminal").is_some()

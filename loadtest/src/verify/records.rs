@@ -44,6 +44,8 @@ impl Envelope<'_> {
                 | "tillrace.pos.release"
                 | "tillrace.pos.dismiss"
                 | "tillrace.pos.readmit"
+                | "tillrace.pos.register"
+                | "tillrace.pos.tick"
         )
     }
 }
@@ -175,5 +177,12 @@ mod tests {
         assert_eq!((&*envelope.store, envelope.sequence.as_deref()), ("s1", Some("7")));
         assert_eq!(envelope.data.get(), r#"{"b": 1, "a":2}"#);
         assert!(envelope.is_event() && envelope.epoch.is_none());
+        for no_event in ["refused", "parked", "register", "tick"] {
+            let kind = format!("tillrace.pos.{no_event}").into();
+            assert!(
+                !Envelope { kind, data: envelope.data, ..serde_json::from_slice(text).unwrap() }
+                    .is_event()
+            );
+        }
     }
 }

@@ -93,6 +93,11 @@ impl MemoryLog {
         shared.append(row)
     }
 
+    /// Sets the append time of what members write next.
+    pub fn set_clock(&self, at_ms: i64) {
+        self.shared.lock().clock_ms = at_ms;
+    }
+
     /// Bytes of the largest record that any member wrote.
     pub fn largest_row(&self) -> usize {
         self.shared.lock().largest_row

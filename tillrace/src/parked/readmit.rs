@@ -21,14 +21,14 @@ use tillrace_core::topics;
 use tillrace_log::{Log, Offset, Partition, Producer, Row};
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::ParkedError;
 use super::index::{Selection, Unsettled, each, unsettled};
 use super::rules::{self, BrokenRule};
-use super::session::Session;
-use super::{ParkedError, say};
 use crate::cli::{ParkedFilter, Place, ReadmitArgs};
 use crate::config::Settings;
 use crate::confirm::confirm;
 use crate::control;
+use crate::session::{Session, say};
 
 /// Events that are written and waited for together.
 const EVENTS_AT_ONCE: usize = 500;

@@ -188,10 +188,14 @@ fn sums_of_the_largest_amounts_do_not_overflow_and_read_back() {
 #[test]
 fn a_day_is_complete_when_all_closed_and_nothing_is_missing() {
     let date = Date(100);
-    let status = |closed, missing, today: i32| {
-        DaySummary { terminals: 2, closed, missing, ..DaySummary::default() }
+    let of = |closed, missing, silent, today: i32| {
+        let unclosed = 2 - closed;
+        DaySummary { terminals: 2, closed, unclosed, missing, silent, ..DaySummary::default() }
             .status(date, Date(today))
     };
+    let status = |closed, missing, today| of(closed, missing, 0, today);
+    assert_eq!(of(2, 0, 1, 100), DayStatus::Open);
+    assert_eq!(of(2, 0, 1, 102), DayStatus::OpenEnded);
     assert_eq!(status(1, 0, 100), DayStatus::Open);
     assert_eq!(status(2, 0, 100), DayStatus::Complete);
     assert_eq!(status(2, 1, 100), DayStatus::Open);

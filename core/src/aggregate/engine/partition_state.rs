@@ -6,6 +6,7 @@ use super::super::AggregateError;
 use super::super::metrics::AggregateMetrics;
 use super::super::partition::Partition;
 use super::super::restore::Restore;
+use super::super::ticks::TickSchedule;
 use super::super::verdict::VerdictTotals;
 
 /// The state of a partition of this member.
@@ -14,6 +15,7 @@ pub(super) enum PartitionState {
     Active {
         partition: Box<Partition>,
         flushed: VerdictTotals,
+        ticks: TickSchedule,
     },
     /// Reported as a condition, until the partition is assigned anew.
     Stopped,
@@ -28,6 +30,7 @@ impl PartitionState {
         consumer: &mut dyn TransactionalConsumer,
         partition: Box<Partition>,
         metrics: &AggregateMetrics,
+        ticks: TickSchedule,
     ) -> Result<Self, AggregateError> {
         consumer.start(partition.number, partition.checkpoint.next_offset)?;
         metrics.stopped(partition.number, false);
@@ -39,6 +42,6 @@ impl PartitionState {
             stores = partition.stores.len(),
             "partition restored"
         );
-        Ok(Self::Active { partition, flushed })
+        Ok(Self::Active { partition, flushed, ticks })
     }
 }

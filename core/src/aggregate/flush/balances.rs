@@ -60,7 +60,7 @@ impl Partition {
     }
 
     /// Removes what is kept of the balance of a day that is being sealed.
-    pub(super) fn forget_balance(&mut self, slot: u32, date: Date, topics: &Topics) {
+    pub(in crate::aggregate) fn forget_balance(&mut self, slot: u32, date: Date, topics: &Topics) {
         let store = &self.stores[slot as usize];
         let Some(balance) = store.balances.get(&date) else { return };
         let key = |write: &dyn Fn(&mut BytesMut)| -> Bytes {

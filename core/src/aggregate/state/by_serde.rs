@@ -38,6 +38,7 @@ pub(in crate::aggregate) fn day_value<'a>(
         date: date.0,
         status: day.status,
         control: Cow::Borrowed(&day.control),
+        currencies: Cow::Borrowed(&day.currencies),
         terminals: attendances(store, date, day.part(0)),
     }
 }

@@ -26,6 +26,25 @@ pub(super) const FISCAL: &str = "fiscal/";
 /// What the keys of blocks of their counters begin with.
 pub(super) const FISCAL_NUMBERS: &str = "fiscal-numbers/";
 
+/// What the keys of a register's parts begin with; then comes the key of the part that others read.
+pub(in crate::aggregate) const REGISTER: &[u8] = b"register/";
+/// What the keys of parts of an unfinished register begin with.
+pub(super) const COMING: &str = "register-coming/";
+
+/// Key of a part of a register on `store.registers`.
+pub(in crate::aggregate) fn register_key(store: &Store, date: Date, part: u32) -> Bytes {
+    let mut text = BytesMut::new();
+    write_totals_key(&mut text, store, date);
+    text.put_u8(b'/');
+    integer(&mut text, part);
+    text.freeze()
+}
+
+/// Key of a part of the register that is coming in.
+pub(in crate::aggregate) fn coming_register_key(store: &Store, part: u32) -> Bytes {
+    [COMING.as_bytes(), &store.key[..], b"/", part.to_string().as_bytes()].concat().into()
+}
+
 /// Key of a checkpoint.
 pub(in crate::aggregate) fn checkpoint_key(flush: u64) -> Bytes {
     format!("checkpoint/{}", flush % CHECKPOINTS).into()

@@ -13,6 +13,7 @@ use super::super::fiscal;
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig};
 use super::super::json_text::integer;
 use super::super::partition::Checkpoint;
+use super::super::registers::RegisterRecord;
 use super::super::sequence_set::{MAX_INTERVALS, SequenceSet};
 use super::super::state;
 use super::super::store::Store;
@@ -25,6 +26,9 @@ use crate::decode::{Decoder, MAX_EVENT_BYTES};
 use crate::envelope::{Admission, Envelope, MAX_MODULUS, Scope};
 use crate::event::Kind;
 use crate::record_size::largest;
+use crate::register::part::{MAX_PARTS, PART_BYTES, RegisterPart};
+use crate::register::read::read;
+use crate::register::{MAX_EXCEPTIONS, MAX_TERMINALS};
 use crate::stock::StockEffect;
 use crate::text::{Currency, Date};
 
@@ -73,9 +77,55 @@ fn store(tenant: &str, name: &str, till: &str) -> Store {
     }
     assert_eq!(day.control.lists(), (Kind::ALL.len(), 16, 64));
     day.control.overstate();
+    for code in codes {
+        let currency = Currency::parse(code).unwrap();
+        day.currencies.push(currency, u64::MAX / 16, &"\"".repeat(64), Some(u64::MAX));
+    }
     let codes: Vec<_> = codes.iter().filter_map(|code| Currency::parse(code)).collect();
     store.balances.insert(DATE, longest(&codes, till));
+    expect_others(&mut store);
     store
+}
+
+/// Gives the store a register that knows none of its terminals, and of whose own none has spoken.
+fn expect_others(store: &mut Store) {
+    let parts = register_parts();
+    assert_eq!(parts.len(), MAX_PARTS as usize);
+    store.registers.restore(&parts).unwrap();
+}
+
+fn register_parts() -> Vec<RegisterPart> {
+    let terminals: Vec<_> = (0..MAX_TERMINALS)
+        .map(|number| {
+            let terminal = format!("{number:\"<64}");
+            serde_json::json!({"terminal": terminal, "kind": "self_checkout", "closes": false})
+        })
+        .collect();
+    let exceptions: serde_json::Map<String, serde_json::Value> = (0..MAX_EXCEPTIONS)
+        .map(|day| (Date(DATE.0 + i32::try_from(day).unwrap()).to_string(), "open".into()))
+        .collect();
+    let weekdays = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let file = serde_json::json!({"tenant": "1", "stores": [{"store": "1", "valid_from": DATE.to_string(),
+        "zone": "America/Argentina/ComodRivadavia", "currency": "EUR", "group": "\"".repeat(64),
+        "calendar": {"weekdays": weekdays, "exceptions": exceptions}, "terminals": terminals}]});
+    RegisterPart::of(&read(&file).unwrap().stores[0].1, &"\"".repeat(256))
+}
+
+fn check_registers(store: &Store) {
+    for part in &register_parts() {
+        let record = RegisterRecord { store, part, partition: u32::MAX, offset: u64::MAX };
+        let key = state::register_key(store, DATE, part.part);
+        let published = size(key.len(), |text| record.write(text));
+        fits("store.registers.v1", "part of a register", published);
+        let value = serde_json::to_vec(&state::register_value(part)).unwrap();
+        let key = state::coming_register_key(store, part.part).len().max(key.len() + 9);
+        fits("state.v1", "part of a register", key + value.len());
+        // On the journal it stands in an envelope of a control record.
+        let data = serde_json::to_vec(part).unwrap().len();
+        assert!(
+            data <= PART_BYTES && data + 4_096 <= largest("pos.events.v1", "part of a register")
+        );
+    }
 }
 
 /// Writes a record and returns how long it is, its key included.
@@ -355,6 +405,7 @@ proptest! {
         let mut store = store(&tenant, &name, &till);
         check_days(&store);
         check_device(&store, &sku);
+        check_registers(&store);
         check_terminals(&mut store);
         check_the_rest(&mut store, &sku);
         check_what_follows_an_event([&tenant, &name, &till, &sku]);

@@ -11,7 +11,7 @@ use super::unreadable::garbage;
 use crate::decode::Decoder;
 
 /// Checks every record against a schema, which must refuse what it does not name, and what lacks anything it has.
-fn assert_follow(schema: &str, records: &[Value]) {
+pub(super) fn assert_follow(schema: &str, records: &[Value]) {
     let path = format!("../docs/schemas/{schema}.v1.schema.json");
     let text = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let document: Value = serde_json::from_slice(&text).unwrap();

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::super::fixture::{DAY_MS, FRIDAY_MS, Rig};
 use crate::check::{CheckRules, RuleAction, check};
 use crate::decode::Decoder;
-use crate::envelope::{Admission, Envelope, Scope};
+use crate::envelope::{Admission, Envelope, Scope, TYPE_REGISTER};
 use crate::event::Kind;
+use crate::register::part::RegisterPart;
 use crate::text::Decimal;
 use crate::topics::key;
 use crate::verify::verify;
@@ -19,6 +20,9 @@ const STORE: &str = "zh-07";
 /// When all of it is appended: 21:00, after the day's end.
 const EVENING_MS: i64 = FRIDAY_MS + 20 * DAY_MS / 24;
 const ORDERS: u64 = 20;
+/// What a day says by the register of its store, in the table of the books.
+const BY_REGISTER: [&str; 5] =
+    ["expected", "silent_count", "unclosed_count", "unexpected_count", "other_currency_count"];
 /// Columns of the tables of stock.
 const COLUMNS: [&str; 4] = ["sold", "returned", "adjusted", "net"];
 
@@ -125,6 +129,48 @@ fn drawer_counts(balance: &Value) -> Value {
     json!({"declared_count": balance["declared_count"], "undeclared_count": balance["undeclared_count"]})
 }
 
+/// Who belongs to the store, and what came of each.
+fn terminals(day: &Value) -> Value {
+    let register: Value = serde_json::from_str(&read("samples/day/register.json")).unwrap();
+    let spoke = day["terminals"].as_array().unwrap();
+    let row = |expected: &Value| {
+        let seen = spoke.iter().find(|seen| seen["terminal"] == expected["terminal"]);
+        let of_day = match seen {
+            None => "silent",
+            Some(seen) if seen["closed"] == true => "spoke and closed",
+            Some(_) => "spoke",
+        };
+        json!({"terminal": expected["terminal"], "kind": expected["kind"], "day": of_day})
+    };
+    register["stores"][0]["terminals"].as_array().unwrap().iter().map(row).collect()
+}
+
+/// The records by which the store's register comes in.
+fn register() -> Vec<Vec<u8>> {
+    let file = serde_json::from_str(&read("samples/day/register.json")).unwrap();
+    let file = crate::register::read::read(&file).unwrap();
+    let parts = RegisterPart::of(&file.stores[0].1, "ada");
+    let record = |part: &RegisterPart| {
+        let data = serde_json::to_vec(part).unwrap();
+        let mut value = Vec::new();
+        Envelope {
+            id: "register:1".into(),
+            source: format!("/demo/{STORE}").into(),
+            event_type: TYPE_REGISTER.into(),
+            tenant: "demo".into(),
+            store: STORE.into(),
+            received_time: "2026-11-27T20:00:00.000Z".into(),
+            policy_revision: "0".into(),
+            gateway: "tillrace-register".into(),
+            data: &data,
+            ..Envelope::default()
+        }
+        .write(&mut value);
+        value
+    };
+    parts.iter().map(record).collect()
+}
+
 /// What the engine published, in the form of the books.
 fn published(rig: &Rig) -> Value {
     let days = rig.latest(&rig.topics.days);
@@ -149,6 +195,7 @@ fn published(rig: &Rig) -> Value {
         "parked_count",
     ];
     let completeness = completeness.map(|name| (name.to_owned(), day[name].clone()));
+    let lacking = BY_REGISTER.map(|name| (name.to_owned(), day["completeness"][name].clone()));
     json!({
         "store": day["store"],
         "business_date": day["business_date"],
@@ -163,6 +210,7 @@ fn published(rig: &Rig) -> Value {
         "counts": counts.collect::<Vec<_>>(),
         "transactions": day["transactions"],
         "completeness": Map::from_iter(completeness),
+        "register": {"day": Map::from_iter(lacking), "terminals": terminals(day)},
     })
 }
 
@@ -215,6 +263,9 @@ fn every_event_follows_the_schema_and_raises_no_flag() {
 #[test]
 fn in_order_the_day_comes_to_its_books() {
     let (rig, events) = (rig(), read("samples/day/events.ndjson"));
+    for part in register() {
+        append(&rig, part);
+    }
     for text in events.lines() {
         append(&rig, accepted(text));
     }
@@ -226,12 +277,13 @@ fn in_order_the_day_comes_to_its_books() {
 fn in_any_order_with_copies_and_restarts_the_day_comes_to_its_books() {
     let events = read("samples/day/events.ndjson");
     let records: Vec<_> = events.lines().map(accepted).collect();
+    let register = register();
     let copies = records.iter().step_by(3);
     let verdicts = [records.len(), copies.len()];
     let mut deaths_with_loss = 0;
     for seed in 0..ORDERS {
         let mut state = seed;
-        let mut sent: Vec<_> = records.iter().chain(copies.clone()).collect();
+        let mut sent: Vec<_> = records.iter().chain(copies.clone()).chain(&register).collect();
         for end in (1..sent.len()).rev() {
             sent.swap(end, below(&mut state, end + 1));
         }
@@ -309,11 +361,13 @@ fn the_readme_has_the_books() {
         ("locations", &["SKU", "location", "reason", "sold", "returned", "adjusted", "net"]),
         ("counts", &["SKU", "location", "quantity"]),
         ("transactions", &["kind", "events"]),
+        ("register/terminals", &["terminal", "kind", "day"]),
+        ("register/day", &["by the register", "value"]),
         ("completeness", &["day", "value"]),
     ] {
         let names = head.iter().map(|name| if *name == "SKU" { "sku" } else { name });
         let cells = |row: &Value| names.clone().map(|name| cell(&row[name])).collect();
-        let lines: Vec<Vec<String>> = match &books[part] {
+        let lines: Vec<Vec<String>> = match books.pointer(&format!("/{part}")).unwrap() {
             Value::Array(list) => list.iter().map(cells).collect(),
             Value::Object(members) => {
                 // The order of lines is the reader's: totals as the store-day has them, all else by name.
@@ -331,5 +385,5 @@ fn the_readme_has_the_books() {
     }
     let tables = readme.split("## Money").nth(1).unwrap();
     let found = tables.lines().filter(|line| line.starts_with("| ")).count();
-    assert_eq!(found, rows + 10, "rows that the books do not have");
+    assert_eq!(found, rows + 12, "rows that the books do not have");
 }

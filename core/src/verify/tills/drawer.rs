@@ -24,6 +24,11 @@ pub(super) enum Act {
     Declares,
 }
 
+/// Tells whether an event of a kind takes money of customers, or gives it to them.
+pub(in crate::verify) fn is_with_customers(kind: &str) -> bool {
+    matches!(Act::of(kind), Some(Act::Tenders))
+}
+
 impl Act {
     pub(super) fn of(kind: &str) -> Option<Self> {
         Some(match kind {

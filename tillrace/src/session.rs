@@ -1,6 +1,7 @@
 //! The log that a command works on: to look at it, or to write orders to it and wait until they are followed.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,10 +10,10 @@ use anyhow::Context;
 use tillrace_core::topics::Topics;
 use tillrace_log::{Log, LogView, Offset, Partition, Producer, Row};
 
-use super::say;
 use crate::cli::{Consent, LogSource};
 use crate::config::Settings;
 use crate::confirm::confirm;
+use crate::terminal::printable;
 use crate::{control, roles};
 
 /// Orders that are written and waited for together.
@@ -20,10 +21,10 @@ const ORDERS_AT_ONCE: usize = 500;
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The log and what the operator consents to.
-pub(super) struct Session {
-    pub(super) settings: Settings,
-    pub(super) topics: Topics,
-    pub(super) consent: Consent,
+pub(crate) struct Session {
+    pub(crate) settings: Settings,
+    pub(crate) topics: Topics,
+    pub(crate) consent: Consent,
     view: Arc<dyn LogView>,
     /// Absent in a dry run.
     log: Option<Arc<dyn Log>>,
@@ -31,7 +32,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Opens the log: to be written to, except for a dry run.
-    pub(super) fn open(source: &LogSource, consent: Consent) -> anyhow::Result<Self> {
+    pub(crate) fn open(source: &LogSource, consent: Consent) -> anyhow::Result<Self> {
         let settings = Settings::load(&source.into())?;
         let topics = settings.topics();
         if consent.dry_run {
@@ -44,34 +45,34 @@ impl Session {
     }
 
     /// Takes a log that this process has open already; nothing is asked.
-    pub(super) fn on(settings: Settings, log: Arc<dyn Log>) -> Self {
+    pub(crate) fn on(settings: Settings, log: Arc<dyn Log>) -> Self {
         let topics = settings.topics();
         let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
         let consent = Consent { dry_run: false, yes: true };
         Self { settings, topics, consent, view, log: Some(log) }
     }
 
-    pub(super) fn view(&self) -> &dyn LogView {
+    pub(crate) fn view(&self) -> &dyn LogView {
         self.view.as_ref()
     }
 
     /// Returns what writes to the log; `None` in a dry run.
-    pub(super) fn producer(&self) -> anyhow::Result<Option<Box<dyn Producer>>> {
+    pub(crate) fn producer(&self) -> anyhow::Result<Option<Box<dyn Producer>>> {
         let log = self.log.as_deref();
         log.map(|log| log.producer().context("open a producer")).transpose()
     }
 
     /// Asks, writes the orders that `write` gives, and on Kafka waits until they are followed.
-    pub(super) fn order(
+    pub(crate) fn order(
         &self,
-        count: usize,
+        (count, done): (usize, &str),
         question: &str,
         wait: Duration,
         write: impl FnOnce(&mut Orders<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let producer = self.producer()?.filter(|_| count > 0);
         let Some(producer) = producer else {
-            say(&format!("{count} would be dismissed; nothing was written"))?;
+            say(&format!("{count} would be {done}; nothing was written"))?;
             return Ok(ExitCode::SUCCESS);
         };
         if !confirm(question, self.consent.yes)? {
@@ -86,7 +87,7 @@ impl Session {
     }
 
     /// Waits until the aggregator is past the last record of each partition.
-    pub(super) fn wait_until_followed(
+    pub(crate) fn wait_until_followed(
         &self,
         last: &BTreeMap<Partition, Offset>,
         wait: Duration,
@@ -114,8 +115,13 @@ impl Session {
     }
 }
 
+/// Prints a line.
+pub(crate) fn say(line: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{}", printable(line)).context("print")
+}
+
 /// Orders that are written some at a time, however many there are.
-pub(super) struct Orders<'a> {
+pub(crate) struct Orders<'a> {
     producer: &'a dyn Producer,
     rows: Vec<Row>,
     written: usize,
@@ -123,7 +129,7 @@ pub(super) struct Orders<'a> {
 }
 
 impl Orders<'_> {
-    pub(super) fn add(&mut self, row: Row) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, row: Row) -> anyhow::Result<()> {
         self.rows.push(row);
         if self.rows.len() >= ORDERS_AT_ONCE { self.flush() } else { Ok(()) }
     }

@@ -1,0 +1,31 @@
+//! What the days of a partition lack, summed up for operators: no label names a store.
+
+/// What one day adds to the sums of its partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct DayTally {
+    /// It is over and not complete.
+    pub(super) is_incomplete: bool,
+    /// Expected terminals that were silent all day.
+    pub(super) silent: u64,
+}
+
+/// The sums over all days that are not sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct PartitionTally {
+    pub(super) incomplete_days: u64,
+    pub(super) silent_terminals: u64,
+}
+
+impl PartitionTally {
+    /// Adds what a day lacks.
+    pub(super) fn add(&mut self, day: DayTally) {
+        self.incomplete_days += u64::from(day.is_incomplete);
+        self.silent_terminals = self.silent_terminals.saturating_add(day.silent);
+    }
+
+    /// Takes back what a day lacked.
+    pub(super) fn remove(&mut self, day: DayTally) {
+        self.incomplete_days = self.incomplete_days.saturating_sub(day.is_incomplete.into());
+        self.silent_terminals = self.silent_terminals.saturating_sub(day.silent);
+    }
+}
