@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
 mod parked;
+mod topics;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
 };
+pub(crate) use self::topics::{AclArgs, TopicsAction};
 use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.
@@ -105,6 +107,12 @@ pub(crate) enum Command {
     /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again. With
     /// `--dry-run` it need not be stopped.
     Redrive(RedriveArgs),
+    /// What an administrator of a Kafka cluster has to know of a domain's topics.
+    Topics {
+        /// What to do.
+        #[command(subcommand)]
+        action: TopicsAction,
+    },
     /// Print a completion script for a shell, to be sourced by it.
     Completions {
         /// The shell.
@@ -124,6 +132,9 @@ pub(crate) struct LogSource {
     /// Folder for the local log and the files that sinks write.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// The domain, where the configuration has several. A role runs all of them without it; any other command needs it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
 }
 
 /// The same, and where a process listens.

@@ -32,6 +32,7 @@ use self::report::DemoReport;
 use self::screen::Screen;
 use self::settle::settle;
 use self::stage::Stage;
+use crate::config::Domain;
 use crate::output;
 
 /// The backlog may stand still for so long before the demo says that something is stuck.
@@ -91,7 +92,7 @@ async fn play(args: &DemoArgs, folder: &Path) -> anyhow::Result<DemoReport> {
     let ended = stage.end().await?;
     screen.checking("recounting the log, and comparing with what the tills know");
     let books = ended.books(&outcome);
-    let report = check(ended.view, ended.settings, outcome, books).await?;
+    let report = check(ended.view, ended.domain, outcome, books).await?;
     screen.clear();
     Ok(report)
 }
@@ -133,20 +134,20 @@ async fn deliver(stage: &mut Stage, screen: &Screen) -> anyhow::Result<()> {
 /// Compares what the fleet knows with the log, and the log with itself.
 async fn check(
     view: Arc<dyn LogView>,
-    settings: crate::config::Settings,
+    domain: Domain,
     outcome: Outcome,
     books: Vec<report::BackendReport>,
 ) -> anyhow::Result<DemoReport> {
     let checking = tokio::task::spawn_blocking(move || {
         let rules = VerifySettings {
-            namespace: settings.namespace.clone(),
+            namespace: domain.namespace.clone(),
             settle_for: Duration::ZERO,
             ..VerifySettings::default()
         };
         let mut reader = ViewReader::new(Arc::clone(&view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .map_err(DemoError::from)?;
-        let recount = crate::verify::recount(&settings, &view)?;
+        let recount = crate::verify::recount(&domain, &view)?;
         Ok(DemoReport::new(&outcome, seen, recount, books))
     });
     checking.await.context("wait for the recount")?

@@ -77,6 +77,7 @@ mod tests {
 
     use super::*;
     use crate::lines::LINES;
+    use crate::roles::domain::DOMAIN_STOPPED;
     use crate::roles::local_log::LOG_HELD;
     use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
@@ -121,6 +122,7 @@ and what to do. What happened where is in the text beside the code. Made from th
                 "Any part",
                 &[LOG_NOT_ANSWERING, RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING],
             ),
+            ("Domains", &[DOMAIN_STOPPED]),
             ("Ending", DrainError::EXPLANATIONS),
             ("Ending: connections", &[CONNECTIONS_CUT]),
             ("Ending unasked", RoleError::EXPLANATIONS),

@@ -19,6 +19,7 @@ mod status;
 mod tap;
 mod telemetry;
 mod terminal;
+mod topics;
 mod up;
 mod usage;
 mod verify;
@@ -33,7 +34,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use tikv_jemallocator::Jemalloc;
 
-use crate::cli::{Cli, Command, ConfigForm};
+use crate::cli::{Cli, Command, ConfigForm, TopicsAction};
 use crate::roles::Roles;
 
 /// Under load much is freed in another thread than it was made in, and by the batch: jemalloc keeps that cheap, and gives
@@ -71,6 +72,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Parked { action } => parked::run(&action),
         Command::Refused { action } => parked::run_refused(&action),
         Command::Redrive(args) => running(redrive::run(args)),
+        Command::Topics { action: TopicsAction::Acl(args) } => topics::acl(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 use super::DemoArgs;
 use super::report::BackendReport;
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::roles::{Roles, Running};
 
 const TENANT: &str = "demo";
@@ -95,7 +95,9 @@ fn sending(args: &DemoArgs) -> Duration {
 
 /// Everything at work.
 pub(super) struct Stage {
-    settings: Settings,
+    address: SocketAddr,
+    domain: Domain,
+    view: Arc<dyn LogView>,
     running: Running,
     backends: Backends,
     key: String,
@@ -111,7 +113,7 @@ struct Backends {
 /// What is left when the roles have ended.
 pub(super) struct Ended {
     pub(super) view: Arc<dyn LogView>,
-    pub(super) settings: Settings,
+    pub(super) domain: Domain,
     backends: Backends,
 }
 
@@ -121,12 +123,15 @@ impl Stage {
         let backends = Backends::start(&fleet.directory()).await?;
         let key = format!("demo-{}", Uuid::new_v4().simple());
         let settings = settings(folder, &key, &backends)?;
-        let running = Running::start(&settings, Roles::ALL).await?;
-        Ok(Self { settings, running, backends, key })
+        let domain = settings.domain_named(None)?;
+        let running = Running::start(&settings, vec![domain.clone()], Roles::ALL).await?;
+        let address = running.gateway_address().unwrap_or(settings.ingest.listen);
+        let view = running.first_log().context("find the log of the demo")?;
+        Ok(Self { address, domain, view, running, backends, key })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.running.gateway_address().unwrap_or(self.settings.ingest.listen)
+        self.address
     }
 
     pub(super) fn key(&self) -> &str {
@@ -134,15 +139,15 @@ impl Stage {
     }
 
     pub(super) fn view(&self) -> Arc<dyn LogView> {
-        Arc::clone(&self.running.log) as Arc<dyn LogView>
+        Arc::clone(&self.view)
     }
 
     pub(super) fn topics(&self) -> Topics {
-        self.settings.topics()
+        self.domain.topics()
     }
 
     pub(super) fn sinks(&self) -> Vec<SinkUnderTest> {
-        self.settings.sinks_under_test()
+        self.domain.sinks_under_test()
     }
 
     /// Waits until a role stops by itself.
@@ -154,7 +159,7 @@ impl Stage {
     pub(super) async fn end(self) -> anyhow::Result<Ended> {
         let view = self.view();
         self.running.drain().await.context("end the roles")?;
-        Ok(Ended { view, settings: self.settings, backends: self.backends })
+        Ok(Ended { view, domain: self.domain, backends: self.backends })
     }
 }
 

@@ -151,7 +151,7 @@ impl Writer<'_> {
     ) -> anyhow::Result<()> {
         let mended = self.mapping.as_ref().map(|named| named.mapping.apply(parked.data));
         let text = mended.as_deref().unwrap_or(parked.data);
-        let judged = rules::judge(decoder, &self.session.settings.tenants, parked, text);
+        let judged = rules::judge(decoder, &self.session.domain.tenants, parked, text);
         let value = match judged {
             Err(broken) => return self.keep(&broken, place),
             Ok((event, flags)) => {

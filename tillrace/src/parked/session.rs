@@ -11,7 +11,7 @@ use tillrace_log::{Log, LogView, Offset, Partition, Producer, Row};
 
 use super::say;
 use crate::cli::{Consent, LogSource};
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::confirm::confirm;
 use crate::{control, roles};
 
@@ -21,7 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The log and what the operator consents to.
 pub(super) struct Session {
-    pub(super) settings: Settings,
+    pub(super) domain: Domain,
     pub(super) topics: Topics,
     pub(super) consent: Consent,
     view: Arc<dyn LogView>,
@@ -32,15 +32,15 @@ pub(super) struct Session {
 impl Session {
     /// Opens the log: to be written to, except for a dry run.
     pub(super) fn open(source: &LogSource, consent: Consent) -> anyhow::Result<Self> {
-        let settings = Settings::load(&source.into())?;
-        let topics = settings.topics();
+        let domain = Settings::load_domain(source)?;
+        let topics = domain.topics();
         if consent.dry_run {
-            let view = roles::open_view(&settings)?;
-            return Ok(Self { settings, topics, consent, view, log: None });
+            let view = roles::open_view(&domain)?;
+            return Ok(Self { domain, topics, consent, view, log: None });
         }
-        let log = roles::open_to_write(&settings)?;
+        let log = roles::open_to_write(&domain)?;
         let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
-        Ok(Self { settings, topics, consent, view, log: Some(log) })
+        Ok(Self { domain, topics, consent, view, log: Some(log) })
     }
 
     pub(super) fn view(&self) -> &dyn LogView {
@@ -83,7 +83,7 @@ impl Session {
         last: &BTreeMap<Partition, Offset>,
         wait: Duration,
     ) -> anyhow::Result<ExitCode> {
-        if self.settings.log.kafka.is_none() {
+        if self.domain.log.kafka.is_none() {
             say("the aggregator follows when it is started next")?;
             return Ok(ExitCode::SUCCESS);
         }
