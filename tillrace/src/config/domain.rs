@@ -21,7 +21,8 @@ use crate::usage::UsageError;
 /// The name of the domain that a file without `domains` is.
 pub(crate) const DEFAULT: &str = "default";
 
-/// A domain: topics, groups, tenants and sinks of its own, apart from those of all others.
+/// A domain: topics, groups, tenants and sinks of its own, apart from those of all others. `log`, `tenants` and `sinks` have the
+/// keys of these sections of the top level.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DomainSettings {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use tillrace_ingest::hash_key;
+use tillrace_log::Cleanup;
 
+use super::Domain;
 use super::tests::{errors, examine, lines, load, warnings};
 use crate::usage::UsageError;
 
@@ -39,6 +41,15 @@ domains:
     );
     let [north, south, east] = <[_; 3]>::try_from(settings.domains()).unwrap();
     assert_eq!((north.log.partitions, north.log.retention_days), (4, 30));
+    let kept_days = |domain: &Domain| {
+        let journal = domain.topics().events;
+        let spec = domain.topic_specs().into_iter().find(|spec| spec.topic == journal);
+        match spec.map(|spec| spec.cleanup) {
+            Some(Cleanup::Delete { retention_ms }) => retention_ms / 86_400_000,
+            _ => 0,
+        }
+    };
+    assert_eq!([&north, &south, &east].map(kept_days), [30, 14, 14]);
     assert_eq!(north.local_log().dir, Path::new("/d/north/log"));
     assert_eq!(north.log_name(), "local, in /d/north/log, namespace north, eu-north-1");
     assert_eq!(north.topics().events.as_str(), "north.pos.events.v1");
@@ -183,4 +194,15 @@ fn an_option_that_says_nothing_of_which_domain_is_refused() {
         "says nothing of which of the `domains` it is for; set it in the configuration file";
     assert_eq!(lines(report.errors()), [format!("--kafka: {fault}"), format!("--data: {fault}")]);
     assert!(examine("domains: [{name: north}]\n", &[]).1.errors().is_empty());
+}
+
+#[test]
+fn the_example_of_domains_is_sound_and_says_what_it_says() {
+    let example = include_str!("../../../docs/domains.example.yaml");
+    let domains = load(example, &[]).domains();
+    let told =
+        |domain: &Domain| (domain.name.clone(), domain.log.partitions, domain.log.retention_days);
+    let told: Vec<_> = domains.iter().map(told).collect();
+    assert_eq!(told, [("germany".to_owned(), 8, 30), ("franchise-north".to_owned(), 4, 7)]);
+    assert_eq!(warnings(example), Vec::<String>::new());
 }
