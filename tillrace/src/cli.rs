@@ -15,7 +15,7 @@ pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
 };
-pub(crate) use self::topics::{AclArgs, TopicsAction};
+pub(crate) use self::topics::{AclArgs, Actor, TopicsAction};
 use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.

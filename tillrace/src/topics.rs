@@ -12,9 +12,8 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-pub(crate) use self::access::Actor;
 use self::access::{Access, Operation, Resource};
-use crate::cli::AclArgs;
+use crate::cli::{AclArgs, Actor};
 use crate::config::{Domain, Settings};
 use crate::usage::UsageError;
 
@@ -38,7 +37,7 @@ fn commands(domain: &Domain, args: &AclArgs) -> Result<String, UsageError> {
     let connect = format!("--bootstrap-server {}{file}", quoted(&kafka.brokers));
     let user = kafka.properties.get("sasl.username").map(|name| format!("User:{}", name.expose()));
     let principal = args.principal.clone().or(user).unwrap_or(ROLES.to_owned());
-    let actors = if args.role.is_empty() { Actor::ROLES.to_vec() } else { args.role.clone() };
+    let actors = if args.role.is_empty() { Actor::ALL.to_vec() } else { args.role.clone() };
     let names: Vec<&str> = actors.iter().map(|actor| actor.as_str()).collect();
     let needs = actors.iter().flat_map(|&actor| access::needs(domain, actor));
     let mut lines = vec![format!("# Domain {}, {}: {principal}", domain.name, names.join(", "))];

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::LogSource;
-use crate::topics::Actor;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsAction {
@@ -35,4 +34,33 @@ pub(crate) struct AclArgs {
     pub(crate) command_config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) log: LogSource,
+}
+
+/// Who does something on a cluster: a role, or a person with the commands for operators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Actor {
+    /// The gateway.
+    Ingest,
+    /// The aggregator.
+    Aggregate,
+    /// The sinks.
+    Deliver,
+    /// `tap`, `verify`, `release`, `parked`, `refused` and `redrive`.
+    Operator,
+}
+
+impl Actor {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Ingest, Self::Aggregate, Self::Deliver, Self::Operator];
+
+    /// Returns its name.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Ingest => "ingest",
+            Self::Aggregate => "aggregate",
+            Self::Deliver => "deliver",
+            Self::Operator => "operator",
+        }
+    }
 }

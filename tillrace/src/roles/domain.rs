@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use tillrace_core::aggregate::AggregateSettings;
+use tillrace_core::aggregate::{AggregateError, AggregateSettings};
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{GatewayHealth, WEAK_SETTINGS};
-use tillrace_log::explain::Explanation;
+use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{Condition, Health, Impact, Phase};
 use tillrace_log::kafka::KafkaLog;
 use tillrace_log::local::{self, Serving};
-use tillrace_log::{Log, LogView as _, TopicSpec, Weaknesses};
-use tillrace_sinks::Delivery;
+use tillrace_log::{Log, LogError, LogView as _, TopicSpec, Weaknesses};
+use tillrace_sinks::{Delivery, StartError};
 use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
@@ -178,15 +178,28 @@ impl RunningDomain {
 
 /// Says of a domain that it has stopped, and why.
 pub(super) fn tell_stopped(health: &Health, error: &anyhow::Error) {
-    let code = crate::errors::explanation(error).code;
+    let code = code_of(error).map(|code| format!(" ({code})")).unwrap_or_default();
     health.raise(Condition {
         component: COMPONENT.to_owned(),
         code: DOMAIN_STOPPED.code,
         subject: String::new(),
         impact: Impact::NotReady,
-        cause: format!("{error:#} ({code})"),
+        cause: format!("{error:#}{code}"),
         remedy: DOMAIN_STOPPED.remedy.to_owned(),
     });
+}
+
+/// Returns the code of what a start or a role can fail with.
+fn code_of(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| {
+        let explanation = cause
+            .downcast_ref::<LogError>()
+            .map(LogError::explanation)
+            .or_else(|| cause.downcast_ref::<RoleError>().map(RoleError::explanation))
+            .or_else(|| cause.downcast_ref::<StartError>().map(StartError::explanation))
+            .or_else(|| cause.downcast_ref::<AggregateError>().map(AggregateError::explanation));
+        explanation.map(|explanation| explanation.code)
+    })
 }
 
 /// Opens the log; brokers that are away are waited for, and so is who reads a local log for a while.

@@ -4,39 +4,12 @@
 //! Names are literal, but for transactional ids of processes without `log.kafka.instance`: each run has another, so they are
 //! named by their beginning, which is within the namespace.
 
-use clap::ValueEnum;
 use tillrace_log::Topic;
 use tillrace_log::kafka::{READER_GROUP, TransactionalIds};
 
 use super::quoted;
+use crate::cli::Actor;
 use crate::config::Domain;
-
-/// Who does something on a cluster: a role, or a person with the commands for operators.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Actor {
-    /// The gateway.
-    Ingest,
-    /// The aggregator.
-    Aggregate,
-    /// The sinks.
-    Deliver,
-    /// `tap`, `verify`, `release`, `parked`, `refused` and `redrive`.
-    Operator,
-}
-
-impl Actor {
-    pub(super) const ROLES: [Self; 4] =
-        [Self::Ingest, Self::Aggregate, Self::Deliver, Self::Operator];
-
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Aggregate => "aggregate",
-            Self::Deliver => "deliver",
-            Self::Operator => "operator",
-        }
-    }
-}
 
 /// An operation, by Kafka's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
