@@ -167,6 +167,14 @@ struct Labels {
     code: &'static str,
 }
 
+/// The part of a process that the spans of its domains belong to.
+pub const DOMAIN_TARGET: &str = "tillrace::domain";
+
+/// Makes the span that the lines of a domain stand in.
+pub fn domain_span(name: &str) -> Span {
+    tracing::error_span!(target: DOMAIN_TARGET, "roles", domain = name)
+}
+
 impl Health {
     /// Makes a health without conditions, and registers `tillrace_conditions`.
     pub fn register(registry: &mut Registry) -> Self {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 
 use tillrace_log::explain;
-use tracing::Span;
+use tillrace_log::health::DOMAIN_TARGET;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -28,19 +28,12 @@ explain!(TelemetryError {
         "Report it with the text.";
 });
 
-/// The part that the spans of domains belong to. It is on whatever the level, or a line would not say which domain it is of.
-const DOMAIN_TARGET: &str = "tillrace::domain";
-
-/// Makes the span that the lines of a domain stand in.
-pub(crate) fn domain_span(name: &str) -> Span {
-    tracing::error_span!(target: DOMAIN_TARGET, "roles", domain = name)
-}
-
 /// Starts logging; once a process.
 ///
 /// # Errors
 /// When the level cannot be read or logging runs already.
 pub(crate) fn start(settings: &Telemetry) -> Result<(), TelemetryError> {
+    // Spans of domains are on whatever the level, or a line would not say which domain it is of.
     let filter = EnvFilter::try_new(format!("{},{DOMAIN_TARGET}=error", settings.level))
         .map_err(|source| TelemetryError::Level { level: settings.level.clone(), source })?;
     let lines = tracing_subscriber::fmt()

@@ -5,14 +5,13 @@
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_ingest::ServedDomain;
-use tillrace_log::health::{DomainReadiness, Health, Phase, Readiness};
+use tillrace_log::health::{DomainReadiness, Health, Phase, Readiness, domain_span};
 use tracing::{Instrument as _, Span};
 
 use super::Roles;
 use super::clusters::Clusters;
 use super::domain::{DomainStart, RunningDomain};
 use crate::config::Domain;
-use crate::telemetry;
 
 /// A domain before its start.
 pub(super) struct PlannedDomain {
@@ -32,7 +31,7 @@ impl PlannedDomain {
         }
         let label = ("domain".into(), domain.name.clone().into());
         let mut registry = Registry::with_labels([label].into_iter());
-        let span = telemetry::domain_span(&domain.name);
+        let span = domain_span(&domain.name);
         let health = Health::of_domain(&mut registry, span.clone());
         health.enter(Phase::Starting);
         Self { domain, health, span, registry }
