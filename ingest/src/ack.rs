@@ -10,9 +10,9 @@ use tokio::time::Instant;
 use crate::admission::{ChunkContext, DurableOutcome, EventOutcome, FallbackRow};
 use crate::batch_result::{Backpressure, BatchResult, ParkedReason};
 use crate::dedup_cache::DedupState;
+use crate::domain::DomainState;
 use crate::log_health::RowPartitions;
 use crate::publish::{DedupClaims, PendingAck, PublishError};
-use crate::route::GatewayState;
 use crate::split::Piece;
 use crate::tenant::{Caller, ParkedPermit};
 
@@ -24,10 +24,10 @@ const MIN_EVENT_BYTES: u64 = 256;
 /// Most copies of one event that a retry waits for, one after another, before it is deferred.
 const MAX_COPY_WAITS: usize = 3;
 
-/// One request with events: its caller, and the state that serves it.
+/// One request with events: its caller, and the domain that serves it.
 #[derive(Clone, Copy)]
 pub(crate) struct IngestRequest<'a> {
-    pub(crate) state: &'a GatewayState,
+    pub(crate) state: &'a DomainState,
     pub(crate) caller: &'a Caller,
     pub(crate) traceparent: Option<&'a str>,
 }

@@ -13,10 +13,11 @@ use tokio::task::yield_now;
 use crate::ack::{IngestRequest, SubmittedChunk, budget_bytes};
 use crate::batch_result::{Backpressure, BatchResult};
 use crate::body::{BodyReader, STEP_BYTES};
+use crate::domain::DomainState;
 use crate::memory_budget::{BudgetExhausted, MemoryPermit};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
-use crate::route::{AdmittedRequest, GatewayState};
+use crate::route::AdmittedRequest;
 use crate::single::{problem_of, retry_after};
 use crate::split::{Format, Splitter};
 
@@ -30,7 +31,7 @@ const PERMIT_STEP_BYTES: u64 = 16 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// Takes a batch and answers when its events are settled, or one of them cannot be.
-pub(crate) async fn take(state: &GatewayState, admitted: AdmittedRequest<'_>) -> Reply {
+pub(crate) async fn take(state: &DomainState, admitted: AdmittedRequest<'_>) -> Reply {
     let AdmittedRequest { caller, format, mut body, traceparent, permit } = admitted;
     let request = IngestRequest { state, caller, traceparent: traceparent.as_deref() };
     let mut batch = BatchStream::new(request, format, permit);

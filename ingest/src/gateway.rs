@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
@@ -12,11 +13,13 @@ use tillrace_log::explain::Explanation;
 use tillrace_log::health::{self, Phase, Readiness};
 use tillrace_log::setting::SettingErrors;
 use tillrace_log::{Log, LogError};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use crate::clock::Clock;
+use crate::domain::{DomainPlace, DomainState, ServedDomain};
 use crate::health::GatewayHealth;
 use crate::listen::{self, DrainStage, ListenError, Listener};
 use crate::log_watch::LogWatch;
@@ -30,11 +33,13 @@ pub struct Gateway {
     local_addr: SocketAddr,
     state: Arc<GatewayState>,
     process: health::Health,
+    settings: GatewaySettings,
+    clock: Clock,
     drain_stage: watch::Sender<DrainStage>,
+    /// Until a domain is open: what lets connections in.
+    first_open: Option<oneshot::Sender<()>>,
     acceptor: JoinHandle<GracefulShutdown>,
-    watching: AbortHandle,
-    drain_delay: Duration,
-    drain_timeout: Duration,
+    watching: Vec<AbortHandle>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -90,7 +95,7 @@ explain!(DrainError {
 });
 
 impl Gateway {
-    /// Starts a gateway on the current runtime: when this returns, it accepts connections.
+    /// Starts a gateway of one domain on the current runtime: when this returns, it accepts connections.
     ///
     /// The topics must exist; see [`Log::ensure_topics`], and [`GatewayHealth::note_weaknesses`] for what
     /// it returns. `process` is the health that `/readyz` reports beside the gateway's own conditions.
@@ -120,37 +125,101 @@ impl Gateway {
         metrics: &mut Registry,
         clock: Clock,
     ) -> Result<Self, GatewayError> {
-        settings.validate()?;
-        let address = settings.listen;
-        let listener = Listener::bind(address, process.clone(), "gateway")?;
+        let mut gateway =
+            Self::bind_at(settings, tenants, Vec::new(), process.clone(), metrics, clock)?;
+        gateway.open(0, log, topics, process)?;
+        Ok(gateway)
+    }
+
+    /// Takes the address of a gateway of several domains, in the order of the tenants' domains; without any, of the one that
+    /// the process is. It accepts connections from the first [`Gateway::open`] on.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when a setting cannot be used or the address is taken.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn bind(
+        settings: GatewaySettings,
+        tenants: Tenants,
+        domains: Vec<ServedDomain>,
+        process: health::Health,
+        metrics: &mut Registry,
+    ) -> Result<Self, GatewayError> {
+        Self::bind_at(settings, tenants, domains, process, metrics, Clock::system())
+    }
+
+    fn bind_at(
+        settings: GatewaySettings,
+        tenants: Tenants,
+        domains: Vec<ServedDomain>,
+        process: health::Health,
+        metrics: &mut Registry,
+        clock: Clock,
+    ) -> Result<Self, GatewayError> {
+        settings.part_of(tenants.domains()).validate()?;
+        let listener = Listener::bind(settings.listen, process.clone(), "gateway")?;
         let local_addr = listener.local_addr();
-        let metrics = Metrics::register(metrics);
-        let health =
-            Arc::new(GatewayHealth::new(process.clone(), settings.durability, clock.clone()));
-        let events = topics.events.clone();
-        let state =
-            GatewayState::new(&settings, log.as_ref(), topics, tenants, health, metrics, clock)?;
+        let of_gateway = Metrics::of_gateway(metrics);
+        let mut places = Vec::with_capacity(domains.len().max(1));
+        if domains.is_empty() {
+            let health = GatewayHealth::new(process.clone(), settings.durability, clock.clone());
+            places.push(DomainPlace::whole(health, &of_gateway, metrics));
+        }
+        for domain in domains {
+            places.push(DomainPlace::named(domain, &settings, &clock, metrics));
+        }
+        let state = GatewayState::new(&settings, tenants, places, process.clone(), of_gateway);
         let state = Arc::new(state);
-        let log_watch = LogWatch::new(Arc::clone(&state.publisher.log), process.clone());
-        let watching = tokio::spawn(log_watch.run(log, events)).abort_handle();
         let (drain_stage, reached) = watch::channel(DrainStage::Open);
-        let (drain_delay, drain_timeout) = (settings.drain_delay, settings.drain_timeout);
-        let accepting = Arc::clone(&state);
-        let acceptor =
-            tokio::spawn(
-                async move { listen::accept(listener, accepting, &settings, reached).await },
-            );
-        tracing::info!(address = %local_addr, "gateway listening");
+        let (first_open, opened) = oneshot::channel();
+        let (accepting, limits) = (Arc::clone(&state), settings.clone());
+        let acceptor = tokio::spawn(async move {
+            // The other end is dropped without a word if no log could be opened.
+            if opened.await.is_err() {
+                return GracefulShutdown::new();
+            }
+            listen::accept(listener, accepting, &limits, reached).await
+        });
         Ok(Self {
             local_addr,
             state,
             process,
+            settings,
+            clock,
             drain_stage,
+            first_open: Some(first_open),
             acceptor,
-            watching,
-            drain_delay,
-            drain_timeout,
+            watching: Vec::new(),
         })
+    }
+
+    /// Lets the callers of a domain in, whose log is open now, and watches its log; once for each domain. `health` is that of
+    /// the domain.
+    ///
+    /// # Errors
+    /// [`GatewayError`] when the log gives no producer.
+    pub fn open(
+        &mut self,
+        domain: usize,
+        log: Arc<dyn Log>,
+        topics: Topics,
+        health: health::Health,
+    ) -> Result<(), GatewayError> {
+        let Some(place) = self.state.domains.get(domain) else { return Ok(()) };
+        let (events, tenants) = (topics.events.clone(), (&self.state.tenants, domain));
+        let clock = self.clock.clone();
+        let state = DomainState::new(&self.settings, log.as_ref(), topics, tenants, place, clock)?;
+        let log_watch = LogWatch::new(Arc::clone(&state.publisher.log), health);
+        place.fill(state);
+        let watch = log_watch.run(log, events).in_current_span();
+        self.watching.push(tokio::spawn(watch).abort_handle());
+        if let Some(first) = self.first_open.take() {
+            // Who waits for it ends with this gateway.
+            first.send(()).ok();
+            tracing::info!(address = %self.local_addr, "gateway listening");
+        }
+        Ok(())
     }
 
     /// Returns the address it listens on, with the port that was taken.
@@ -158,35 +227,35 @@ impl Gateway {
         self.local_addr
     }
 
-    /// Returns the gateway's health, for reports of weak settings.
-    pub fn health(&self) -> Arc<GatewayHealth> {
-        Arc::clone(&self.state.health)
+    /// Returns the health of a domain's log at the gateway, for reports of weak settings.
+    pub fn health(&self, domain: usize) -> Option<Arc<GatewayHealth>> {
+        self.state.domains.get(domain).map(|place| Arc::clone(&place.health))
     }
 
     /// Returns a function that reports the readiness of the process, including this gateway's, even after
     /// a drain.
     pub fn readiness(&self) -> impl Fn() -> Readiness + Send + Sync + 'static {
-        let health = Arc::clone(&self.state.health);
-        move || health.readiness()
+        let state = Arc::clone(&self.state);
+        move || state.readiness()
     }
 
     /// Reports at `/readyz` that the gateway will drain, and serves for another `drain_delay`, so that
     /// load balancers stop sending before the gateway stops accepting.
     pub async fn announce_drain(&self) {
         self.process.enter(Phase::Draining);
-        sleep(self.drain_delay).await;
+        sleep(self.settings.drain_delay).await;
     }
 
-    /// Tells whether an essential task has ended by itself: the one that accepts connections, or the one
-    /// that watches the log.
+    /// Tells whether an essential task has ended by itself: the one that accepts connections, or one
+    /// that watches a log.
     pub fn has_stopped(&self) -> bool {
-        self.acceptor.is_finished() || self.watching.is_finished()
+        self.acceptor.is_finished() || self.watching.iter().any(AbortHandle::is_finished)
     }
 
     /// Ends the task that watches the log, as a panic would.
     #[cfg(test)]
     pub(crate) fn end_watching(&self) {
-        self.watching.abort();
+        self.watching.iter().for_each(AbortHandle::abort);
     }
 
     /// Stops accepting, lets requests in progress finish, tells clients to go elsewhere
@@ -198,24 +267,40 @@ impl Gateway {
     /// # Errors
     /// [`DrainError`] when the log is not done within as much time again.
     pub async fn drain(self) -> Result<u64, DrainError> {
-        self.watching.abort();
+        self.watching.iter().for_each(AbortHandle::abort);
+        drop(self.first_open);
+        let wait = self.settings.drain_timeout;
         self.process.enter(Phase::Draining);
         self.drain_stage.send_replace(DrainStage::Draining);
         let mut cut = 0;
         if let Ok(graceful) = self.acceptor.await {
             let mut finished = Box::pin(graceful.shutdown());
-            if timeout(self.drain_timeout, &mut finished).await.is_err() {
+            if timeout(wait, &mut finished).await.is_err() {
                 cut = u64::try_from(self.state.metrics.connections.get()).unwrap_or_default();
                 self.drain_stage.send_replace(DrainStage::Cut);
                 finished.await;
-                let (code, waited) = (CONNECTIONS_CUT.code, self.drain_timeout);
-                tracing::warn!(code, cut, ?waited, "cut connections still open");
+                let code = CONNECTIONS_CUT.code;
+                tracing::warn!(code, cut, waited = ?wait, "cut connections still open");
             }
         }
-        let (state, wait) = (self.state, self.drain_timeout);
-        let flush = tokio::task::spawn_blocking(move || state.publisher.producer.flush(wait));
+        let state = self.state;
+        let flush = tokio::task::spawn_blocking(move || flush(&state, wait));
         flush.await.unwrap_or(Err(LogError::TimedOut { action: "flush the producer" }))?;
         tracing::info!(cut, "gateway drained");
         Ok(cut)
     }
+}
+
+/// Waits until the log of each domain has what it was given, for all at once: a dead one takes no time from the others. Returns
+/// the first error.
+fn flush(state: &GatewayState, wait: Duration) -> Result<(), LogError> {
+    thread::scope(|scope| {
+        let open = state.domains.iter().filter_map(DomainPlace::state);
+        let flushing: Vec<_> =
+            open.map(|domain| scope.spawn(move || domain.publisher.producer.flush(wait))).collect();
+        let panicked = LogError::TimedOut { action: "flush the producer" };
+        let outcomes: Vec<_> =
+            flushing.into_iter().map(|one| one.join().unwrap_or(Err(panicked.clone()))).collect();
+        outcomes.into_iter().collect()
+    })
 }

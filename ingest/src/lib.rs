@@ -5,6 +5,7 @@
 //! when the log reports it, or its refusal, as durable; never before.
 
 mod clock;
+mod domain;
 mod health;
 mod metrics;
 mod settings;
@@ -42,6 +43,7 @@ mod problem;
 mod reply;
 mod retry_after;
 
+pub use domain::ServedDomain;
 pub use gateway::{CONNECTIONS_CUT, DrainError, Gateway, GatewayError};
 pub use health::{GatewayHealth, TOO_MANY_NAMES, WEAK_SETTINGS};
 pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener, RESERVED_CONNECTIONS};

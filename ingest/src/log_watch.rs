@@ -12,6 +12,7 @@ use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{Condition, Health, Impact};
 use tillrace_log::{Log, LogError, Partition, Topic};
 use tokio::task::JoinHandle;
+use tracing::Span;
 
 use crate::log_health::LogHealth;
 
@@ -99,8 +100,9 @@ impl LogWatch {
             self.update();
             if asking.is_none() && self.is_due() {
                 self.asked_ms = self.log.now_ms();
-                let (log, topic) = (Arc::clone(&log), topic.clone());
-                asking = Some(tokio::task::spawn_blocking(move || log.unwritable(&topic)));
+                let (log, topic, span) = (Arc::clone(&log), topic.clone(), Span::current());
+                let ask = move || span.in_scope(|| log.unwritable(&topic));
+                asking = Some(tokio::task::spawn_blocking(ask));
             }
         }
     }

@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+/// What every name begins with.
+const PREFIX: &str = "tillrace_ingest";
+
 /// Latency buckets, seconds: 100 µs to 26 s, each twice the one before.
 fn latency() -> Histogram {
     Histogram::new((0..19).map(|power| 0.0001 * f64::from(1_u32 << power)))
@@ -54,6 +57,7 @@ pub(crate) struct Metrics {
     requests: Family<RequestLabels, Counter>,
     /// Those of the requests that took events, one for each route that does.
     accepted: [Counter; 2],
+    latencies: Family<RouteLabel, Histogram, fn() -> Histogram>,
     /// One for each route.
     latency: [Histogram; Route::ALL.len()],
     pub(crate) events: Family<OutcomeLabels, Counter>,
@@ -102,19 +106,45 @@ pub(crate) struct ReasonLabel {
 }
 
 impl Metrics {
-    /// Makes the metrics and registers them.
-    pub(crate) fn register(registry: &mut Registry) -> Self {
+    /// Makes the metrics of the gateway as a whole and registers them: of its connections, and of requests that are no
+    /// domain's.
+    pub(crate) fn of_gateway(registry: &mut Registry) -> Self {
+        let metrics = Self::new();
+        let part = registry.sub_registry_with_prefix(PREFIX);
+        metrics.register_requests(part);
+        metrics.register_connections(part);
+        metrics
+    }
+
+    /// Returns these metrics for the only domain of the gateway, and registers what a domain has beside them.
+    pub(crate) fn of_whole(&self, registry: &mut Registry) -> Self {
+        self.register_events(registry.sub_registry_with_prefix(PREFIX));
+        self.clone()
+    }
+
+    /// Makes the metrics of one domain of several and registers them.
+    pub(crate) fn of_domain(registry: &mut Registry) -> Self {
+        let metrics = Self::new();
+        let part = registry.sub_registry_with_prefix(PREFIX);
+        metrics.register_requests(part);
+        metrics.register_events(part);
+        metrics
+    }
+
+    fn new() -> Self {
         let requests = Family::default();
-        let latencies = Family::<RouteLabel, Histogram, _>::new_with_constructor(latency);
+        let latencies =
+            Family::<RouteLabel, Histogram, fn() -> Histogram>::new_with_constructor(latency);
         let accepted = |route: Route| {
             let status = StatusCode::ACCEPTED.as_u16();
             requests.get_or_create_owned(&RequestLabels { route: route.name(), status })
         };
         let latency =
             |route: Route| latencies.get_or_create_owned(&RouteLabel { route: route.name() });
-        let metrics = Self {
+        Self {
             accepted: [Route::Single, Route::Batch].map(accepted),
             latency: Route::ALL.map(latency),
+            latencies: latencies.clone(),
             requests,
             events: Family::default(),
             rejected: Family::default(),
@@ -127,36 +157,39 @@ impl Metrics {
             connections: Gauge::default(),
             refused_connections: Family::default(),
             timed_out_writes: Counter::default(),
-        };
-        let part = registry.sub_registry_with_prefix("tillrace_ingest");
-        part.register("requests", "Requests answered", metrics.requests.clone());
+        }
+    }
+
+    fn register_requests(&self, part: &mut Registry) {
+        part.register("requests", "Requests answered", self.requests.clone());
         part.register(
             "request_duration_seconds",
             "Time from a request's head to its reply",
-            latencies,
+            self.latencies.clone(),
         );
-        part.register("events", "Events by tenant and outcome", metrics.events.clone());
-        part.register("rejected", "Events refused for good, by code", metrics.rejected.clone());
-        part.register("parked", "Events parked, by code", metrics.parked.clone());
-        part.register("backpressure", "Deferred requests, by reason", metrics.backpressure.clone());
+        part.register("backpressure", "Deferred requests, by reason", self.backpressure.clone());
+    }
+
+    fn register_events(&self, part: &mut Registry) {
+        part.register("events", "Events by tenant and outcome", self.events.clone());
+        part.register("rejected", "Events refused for good, by code", self.rejected.clone());
+        part.register("parked", "Events parked, by code", self.parked.clone());
         part.register(
             "waited_for_copy",
             "Events that waited for a copy of theirs in flight",
-            metrics.waited_for_copy.clone(),
+            self.waited_for_copy.clone(),
         );
-        part.register("body_bytes", "Bytes of request bodies read", metrics.body_bytes.clone());
+        part.register("body_bytes", "Bytes of request bodies read", self.body_bytes.clone());
         part.register(
             "text_bytes",
             "Bytes of text read, decompressed, whatever it holds",
-            metrics.text_bytes.clone(),
+            self.text_bytes.clone(),
         );
         part.register(
             "in_flight_bytes",
             "Memory budget reserved for text in flight",
-            metrics.in_flight_bytes.clone(),
+            self.in_flight_bytes.clone(),
         );
-        metrics.register_connections(part);
-        metrics
     }
 
     fn register_connections(&self, part: &mut Registry) {
@@ -220,7 +253,7 @@ mod tests {
     #[test]
     fn each_request_is_counted_under_its_own_route_and_status() {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::of_gateway(&mut registry);
         for (times, route) in (1..).zip(Route::ALL) {
             for _ in 0..times {
                 metrics.count_request(route, StatusCode::ACCEPTED, Duration::from_millis(1));

@@ -8,25 +8,19 @@ use std::time::Instant;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use prometheus_client::metrics::counter::Counter;
 use tillrace_core::card::holds_card_data;
 use tillrace_core::token_bucket::RateExceeded;
-use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogError};
+use tillrace_log::health::{Health, Readiness};
 
 use crate::ack::LOG_RETRY;
-use crate::admission::AdmissionPipeline;
 use crate::batch_result::Backpressure;
 use crate::body::{
     BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
-use crate::clock::Clock;
-use crate::health::GatewayHealth;
-use crate::log_health::LogHealth;
-use crate::memory_budget::{MemoryBudget, MemoryPermit};
+use crate::domain::{DomainPlace, DomainState};
+use crate::memory_budget::MemoryPermit;
 use crate::metrics::{Metrics, Route};
 use crate::problem::Problem;
-use crate::publish::Publisher;
 use crate::reply::{self, Reply};
 use crate::retry_after::Jitter;
 use crate::settings::GatewaySettings;
@@ -40,16 +34,12 @@ const CONNECTION_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The state that all requests share.
 pub(crate) struct GatewayState {
-    pub(crate) admission: AdmissionPipeline,
-    pub(crate) publisher: Publisher,
-    pub(crate) health: Arc<GatewayHealth>,
     pub(crate) metrics: Metrics,
-    pub(crate) jitter: Jitter,
-    pub(crate) clock: Clock,
-    /// By tenant: events accepted, duplicate, rejected, deferred.
-    pub(crate) counters: Vec<[Counter; 5]>,
-    tenants: Tenants,
-    budget: Arc<MemoryBudget>,
+    pub(crate) tenants: Tenants,
+    /// In the order of the tenants' domains.
+    pub(crate) domains: Vec<DomainPlace>,
+    process: Health,
+    jitter: Jitter,
     admission_wait: std::time::Duration,
     body_limits: BodyLimits,
 }
@@ -57,45 +47,29 @@ pub(crate) struct GatewayState {
 impl GatewayState {
     pub(crate) fn new(
         settings: &GatewaySettings,
-        log: &dyn Log,
-        topics: Topics,
         tenants: Tenants,
-        health: Arc<GatewayHealth>,
+        domains: Vec<DomainPlace>,
+        process: Health,
         metrics: Metrics,
-        clock: Clock,
-    ) -> Result<Self, LogError> {
-        let budget = Arc::new(MemoryBudget::new(
-            settings.in_flight.as_u64(),
-            [settings.tenant_share_percent, settings.key_share_percent],
-            tenants.iter().map(|tenant| tenant.settings.keys.len()),
-            metrics.in_flight_bytes.clone(),
-        ));
-        Ok(Self {
-            admission: AdmissionPipeline::new(
-                settings,
-                topics,
-                log.partitions(),
-                Arc::clone(&budget),
-                Arc::clone(&health),
-            ),
-            publisher: Publisher {
-                producer: log.producer()?,
-                health: Arc::clone(&health),
-                log: Arc::new(LogHealth::new(log.partitions(), clock.clone())),
-                clock: clock.clone(),
-                queue_wait: settings.queue_wait,
-                publish_timeout: settings.publish_timeout,
-            },
-            health,
-            counters: tenants.iter().map(|tenant| metrics.of_tenant(&tenant.settings.id)).collect(),
+    ) -> Self {
+        Self {
             metrics,
-            jitter: Jitter::new(),
-            clock,
             tenants,
-            budget,
+            domains,
+            process,
+            jitter: Jitter::new(),
             admission_wait: settings.admission_wait,
             body_limits: BodyLimits::from(settings),
-        })
+        }
+    }
+
+    /// Returns whether the process should get traffic, and what is the matter with it and with each of its domains.
+    pub(crate) fn readiness(&self) -> Readiness {
+        let domains: Vec<_> = self.domains.iter().filter_map(DomainPlace::readiness).collect();
+        match self.domains.first() {
+            Some(whole) if domains.is_empty() => whole.health.readiness(),
+            _ => self.process.readiness().with_domains(domains),
+        }
     }
 }
 
@@ -109,9 +83,10 @@ pub(crate) async fn answer(state: Arc<GatewayState>, request: Request<Incoming>)
         state.metrics.count_request(route, reply.status(), began.elapsed());
         return reply;
     }
+    let mut metrics = &state.metrics;
     let reply = match route {
-        Route::Single => post(&state, request, Endpoint::Single).await,
-        Route::Batch => post(&state, request, Endpoint::Batch).await,
+        Route::Single => post(&state, request, Endpoint::Single, &mut metrics).await,
+        Route::Batch => post(&state, request, Endpoint::Batch, &mut metrics).await,
         Route::Health => get(&request, || health(&state)),
         Route::Ready => get(&request, || ready(&state)),
         Route::Other => {
@@ -119,7 +94,7 @@ pub(crate) async fn answer(state: Arc<GatewayState>, request: Request<Incoming>)
             reply::problem(Problem::NotFound, None)
         }
     };
-    state.metrics.count_request(route, reply.status(), began.elapsed());
+    metrics.count_request(route, reply.status(), began.elapsed());
     reply
 }
 
@@ -161,50 +136,68 @@ pub(crate) struct AdmittedRequest<'a> {
     pub(crate) permit: MemoryPermit,
 }
 
-async fn post(state: &GatewayState, request: Request<Incoming>, endpoint: Endpoint) -> Reply {
+/// Answers a request with events. `metrics` become those of the domain that it is for, once that is known.
+async fn post<'a>(
+    state: &'a GatewayState,
+    request: Request<Incoming>,
+    endpoint: Endpoint,
+    metrics: &mut &'a Metrics,
+) -> Reply {
     if request.method() != Method::POST {
         dismiss(request);
         return reply::method_not_allowed("POST");
     }
-    match admit(state, request, endpoint).await {
+    let caller = match state.tenants.caller(request.headers()) {
+        Ok(caller) => caller,
+        Err(problem) => return refuse(request, problem),
+    };
+    let Some(place) = state.domains.get(caller.tenant.domain) else {
+        return refuse(request, Problem::Unauthorized);
+    };
+    *metrics = &place.metrics;
+    let Some(domain) = place.state() else {
+        place.metrics.count_backpressure(Backpressure::Unavailable(LOG_RETRY).name());
+        dismiss(request);
+        let seconds = state.jitter.retry_after_seconds(LOG_RETRY);
+        return reply::problem(Problem::Unavailable, Some(seconds));
+    };
+    match admit(state, domain, caller, request, endpoint).await {
         Err(refusal) => refusal,
         Ok(admitted) => match endpoint {
-            Endpoint::Single => single::take(state, admitted).await,
-            Endpoint::Batch => batch::take(state, admitted).await,
+            Endpoint::Single => single::take(domain, admitted).await,
+            Endpoint::Batch => batch::take(domain, admitted).await,
         },
     }
 }
 
-async fn admit(
+async fn admit<'a>(
     state: &GatewayState,
+    domain: &DomainState,
+    caller: &'a Caller,
     request: Request<Incoming>,
     endpoint: Endpoint,
-) -> Result<AdmittedRequest<'_>, Reply> {
+) -> Result<AdmittedRequest<'a>, Reply> {
     let headers = request.headers();
-    let caller = match state.tenants.caller(headers) {
-        Ok(caller) => caller,
-        Err(problem) => return Err(refuse(request, problem)),
-    };
     let Some(format) = format(headers, endpoint) else {
         return Err(refuse(request, Problem::UnsupportedMediaType));
     };
     let Some(encoding) = media::encoding(headers) else {
         return Err(refuse(request, Problem::UnsupportedEncoding));
     };
-    if let Err(RateExceeded { wait }) = caller.can_charge(state.clock.now().steady_ns) {
-        return Err(defer(state, request, Backpressure::RateLimited(wait)));
+    if let Err(RateExceeded { wait }) = caller.can_charge(domain.clock.now().steady_ns) {
+        return Err(defer(domain, request, Backpressure::RateLimited(wait)));
     }
-    if !state.publisher.log.admits_request() {
-        return Err(defer(state, request, Backpressure::Unavailable(LOG_RETRY)));
+    if !domain.publisher.log.admits_request() {
+        return Err(defer(domain, request, Backpressure::Unavailable(LOG_RETRY)));
     }
     let bytes = first_permit_bytes(headers, encoding);
-    let acquired = state.budget.acquire(caller.holder(), bytes, state.admission_wait).await;
+    let acquired = domain.budget.acquire(caller.holder(), bytes, state.admission_wait).await;
     let Ok(permit) = acquired else {
-        return Err(defer(state, request, Backpressure::MemoryLimit));
+        return Err(defer(domain, request, Backpressure::MemoryLimit));
     };
     let traceparent = traceparent(headers);
     let Ok(body) = BodyReader::new(request.into_body(), encoding, state.body_limits) else {
-        return Err(retry_later(state, Backpressure::MemoryLimit));
+        return Err(retry_later(domain, Backpressure::MemoryLimit));
     };
     Ok(AdmittedRequest { caller, format, body, traceparent, permit })
 }
@@ -254,14 +247,14 @@ fn refuse(request: Request<Incoming>, problem: Problem) -> Reply {
 }
 
 /// Defers a request before its body is read.
-fn defer(state: &GatewayState, request: Request<Incoming>, backpressure: Backpressure) -> Reply {
+fn defer(domain: &DomainState, request: Request<Incoming>, backpressure: Backpressure) -> Reply {
     dismiss(request);
-    retry_later(state, backpressure)
+    retry_later(domain, backpressure)
 }
 
-fn retry_later(state: &GatewayState, backpressure: Backpressure) -> Reply {
-    state.metrics.count_backpressure(backpressure.name());
-    let seconds = state.jitter.retry_after_seconds(backpressure.wait());
+fn retry_later(domain: &DomainState, backpressure: Backpressure) -> Reply {
+    domain.metrics.count_backpressure(backpressure.name());
+    let seconds = domain.jitter.retry_after_seconds(backpressure.wait());
     reply::problem(backpressure.problem(), Some(seconds))
 }
 
@@ -288,7 +281,7 @@ fn health(_front: &GatewayState) -> Reply {
 }
 
 fn ready(state: &GatewayState) -> Reply {
-    let readiness = state.health.readiness();
+    let readiness = state.readiness();
     let status =
         if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     reply::with_json(status, &readiness)

@@ -62,7 +62,7 @@ pub struct GatewaySettings {
     #[schemars(with = "DurationText")]
     pub body_timeout: Duration,
     /// Text of all requests that may be in the gateway at a time. Memory in use is about two and a
-    /// half times this: text, envelope and what the decoder needs.
+    /// half times this: text, envelope and what the decoder needs. Each domain has an even part of it.
     #[schemars(with = "SizeText")]
     pub in_flight: ByteSize,
     /// The part of `in_flight` that one tenant may use while no other uses any, percent; each that does leaves less to all,
@@ -96,7 +96,7 @@ pub struct GatewaySettings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub flood_after: Duration,
-    /// Recent durable events remembered to answer `duplicate`; 40 bytes each.
+    /// Recent durable events remembered to answer `duplicate`; 40 bytes each. Each domain has an even part of them.
     pub recent_events: usize,
     /// A compressed body may grow to this many times its length (past its first MiB).
     pub max_expansion: u32,
@@ -138,6 +138,19 @@ impl GatewaySettings {
         Inspection::of("ingest", |found| self.inspect(found))
     }
 
+    /// Returns the settings of each of several domains: what a gateway holds of all is divided evenly, so that none can use
+    /// what is another's.
+    #[must_use]
+    pub fn part_of(&self, domains: usize) -> Self {
+        let parts = domains.max(1);
+        let in_flight = self.in_flight.as_u64() / u64::try_from(parts).unwrap_or(u64::MAX);
+        Self {
+            in_flight: ByteSize(in_flight),
+            recent_events: self.recent_events / parts,
+            ..self.clone()
+        }
+    }
+
     /// Reports invalid settings.
     pub fn inspect(&self, found: &mut Inspection) {
         // The rest is for the next sender.
@@ -148,7 +161,7 @@ impl GatewaySettings {
             of_tenant / 100 * u64::from(self.key_share_percent) >= MAX_PERMIT_BYTES,
             "in_flight",
             "leaves one key of one tenant less than the 10MiB that one zstd body may need",
-            "raise it, tenant_share_percent or key_share_percent",
+            "raise it, tenant_share_percent or key_share_percent; each domain has an even part of it",
         );
         found.range("max_connections", self.max_connections, 1..);
         found.range("address_share_percent", self.address_share_percent, 1..=100);

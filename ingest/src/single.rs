@@ -5,10 +5,11 @@ use bytes::Bytes;
 use crate::ack::IngestRequest;
 use crate::batch_result::{Backpressure, BatchResult, ExceptionCause};
 use crate::body::BodyError;
+use crate::domain::DomainState;
 use crate::problem::{Problem, Remedy};
 use crate::reply::{self, Reply};
 use crate::retry_after::{BODY_RETRY, MEMORY_RETRY};
-use crate::route::{AdmittedRequest, GatewayState};
+use crate::route::AdmittedRequest;
 use crate::split::Piece;
 
 use tillrace_core::decode::MAX_EVENT_BYTES;
@@ -20,7 +21,7 @@ const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + MAX_WHITESPACE_BYTES;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Takes one event and answers when it is durable or refused.
-pub(crate) async fn take(state: &GatewayState, admitted: AdmittedRequest<'_>) -> Reply {
+pub(crate) async fn take(state: &DomainState, admitted: AdmittedRequest<'_>) -> Reply {
     let AdmittedRequest { caller, mut body, traceparent, mut permit, .. } = admitted;
     let whole = body.whole(MAX_BODY_BYTES, &mut permit).await;
     state.metrics.body_bytes.inc_by(body.taken_bytes());
@@ -55,7 +56,7 @@ pub(crate) async fn take(state: &GatewayState, admitted: AdmittedRequest<'_>) ->
     answer(state, &batch_result)
 }
 
-fn answer(state: &GatewayState, batch_result: &BatchResult) -> Reply {
+fn answer(state: &DomainState, batch_result: &BatchResult) -> Reply {
     if let Some(parked) = batch_result.parked_events.first() {
         return reply::parked(parked.code, &parked.pointer);
     }
@@ -78,7 +79,7 @@ fn trimmed(text: &[u8]) -> &[u8] {
 }
 
 /// Returns `Retry-After` for a body that may arrive completely another time.
-pub(crate) fn retry_after(state: &GatewayState, fault: Problem) -> Option<u64> {
+pub(crate) fn retry_after(state: &DomainState, fault: Problem) -> Option<u64> {
     let wait = if fault == Problem::Unavailable { MEMORY_RETRY } else { BODY_RETRY };
     (fault.remedy() == Remedy::Retry).then(|| state.jitter.retry_after_seconds(wait))
 }

@@ -34,11 +34,11 @@ const ALL_STORES: &str = "*";
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
-/// All tenants of a gateway, by their keys.
+/// All tenants of a gateway, by their keys and by their domains.
 #[derive(Debug)]
 pub struct Tenants {
     by_key: HashMap<[u8; 32], Caller>,
-    all: Vec<Arc<Tenant>>,
+    by_domain: Vec<Vec<Arc<Tenant>>>,
 }
 
 /// The caller of a request: a tenant, by one of its keys.
@@ -52,7 +52,9 @@ pub(crate) struct Caller {
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) settings: TenantSettings,
-    /// Its index among the tenants.
+    /// The index of its domain.
+    pub(crate) domain: usize,
+    /// Its index among the tenants of its domain.
     pub(crate) number: usize,
     /// Unique among all tenants of this process; never 0.
     pub(crate) serial: u64,
@@ -88,23 +90,44 @@ pub fn hash_key(key: &str) -> String {
 }
 
 impl Tenants {
-    /// Takes tenants from their settings.
+    /// Takes tenants from their settings, all of one domain.
     ///
     /// # Errors
     /// Names every setting that cannot be used.
     pub fn new(settings: Vec<TenantSettings>) -> Result<Self, SettingErrors> {
-        Inspection::of("", |found| inspect(&settings, found))?;
-        let mut tenants = Self { by_key: HashMap::new(), all: Vec::new() };
-        for (number, settings) in settings.into_iter().enumerate() {
-            let tenant = Arc::new(Tenant::new(settings, number));
-            for (key, stored) in (0..).zip(&tenant.settings.keys) {
-                let Some(hash) = stored.digest() else { continue };
-                let caller = Caller { tenant: Arc::clone(&tenant), key };
-                tenants.by_key.insert(hash, caller);
+        Self::of_domains(vec![settings])
+    }
+
+    /// Takes the tenants of each domain from their settings. A key that stands in two domains is good for neither.
+    ///
+    /// # Errors
+    /// Names every setting of a domain that cannot be used.
+    pub fn of_domains(domains: Vec<Vec<TenantSettings>>) -> Result<Self, SettingErrors> {
+        let mut tenants = Self { by_key: HashMap::new(), by_domain: Vec::new() };
+        let mut shared = HashSet::new();
+        for (domain, settings) in domains.into_iter().enumerate() {
+            Inspection::of("", |found| inspect(&settings, found))?;
+            let mut of_domain = Vec::with_capacity(settings.len());
+            for (number, settings) in settings.into_iter().enumerate() {
+                let tenant = Arc::new(Tenant::new(settings, domain, number));
+                for (key, stored) in (0..).zip(&tenant.settings.keys) {
+                    let Some(hash) = stored.digest() else { continue };
+                    let caller = Caller { tenant: Arc::clone(&tenant), key };
+                    if tenants.by_key.insert(hash, caller).is_some() {
+                        shared.insert(hash);
+                    }
+                }
+                of_domain.push(tenant);
             }
-            tenants.all.push(tenant);
+            tenants.by_domain.push(of_domain);
         }
+        tenants.by_key.retain(|hash, _caller| !shared.contains(hash));
         Ok(tenants)
+    }
+
+    /// Returns the number of domains.
+    pub(crate) fn domains(&self) -> usize {
+        self.by_domain.len()
     }
 
     /// Returns the caller, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
@@ -124,8 +147,9 @@ impl Tenants {
         caller.ok_or(Problem::Unauthorized)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Tenant> {
-        self.all.iter().map(Arc::as_ref)
+    /// Returns the tenants of a domain, in their order.
+    pub(crate) fn of_domain(&self, domain: usize) -> impl Iterator<Item = &Tenant> {
+        self.by_domain.get(domain).into_iter().flatten().map(Arc::as_ref)
     }
 }
 
@@ -188,7 +212,7 @@ impl Caller {
 }
 
 impl Tenant {
-    fn new(settings: TenantSettings, number: usize) -> Self {
+    fn new(settings: TenantSettings, domain: usize, number: usize) -> Self {
         let stores = |key: &KeySettings| {
             if key.is_for_all_stores() {
                 AllowedStores::All
@@ -198,6 +222,7 @@ impl Tenant {
         };
         let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
         Self {
+            domain,
             number,
             serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed),
             policy_revision: settings.fingerprint(),

@@ -2,6 +2,7 @@
 
 mod batch;
 mod connections;
+mod domains;
 mod drain;
 mod duplicates;
 mod harness;

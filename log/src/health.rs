@@ -16,6 +16,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use serde::Serialize;
+use tracing::Span;
 
 /// What a condition means for the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -77,6 +78,22 @@ pub struct Readiness {
     pub status: ReadinessStatus,
     /// All active conditions.
     pub conditions: Vec<ActiveCondition>,
+    /// The domains, where the process has several; what is said above is then of the process as a whole.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub domains: Vec<DomainReadiness>,
+}
+
+/// Whether a domain takes work, and its conditions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DomainReadiness {
+    /// Its name.
+    pub name: String,
+    /// Where its data is, in its operator's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Status and conditions.
+    #[serde(flatten)]
+    pub readiness: Readiness,
 }
 
 impl Readiness {
@@ -91,6 +108,23 @@ impl Readiness {
             self.status = ReadinessStatus::NotReady;
         }
         self.conditions.push(active);
+    }
+
+    /// Adds the domains of a process with several. It is ready as long as one of them is: the traffic of that one would be
+    /// lost with the process.
+    #[must_use]
+    pub fn with_domains(mut self, domains: Vec<DomainReadiness>) -> Self {
+        if self.is_ready() && !domains.iter().any(|domain| domain.readiness.is_ready()) {
+            let is_starting =
+                |domain: &DomainReadiness| domain.readiness.status == ReadinessStatus::Starting;
+            self.status = if domains.iter().all(is_starting) {
+                ReadinessStatus::Starting
+            } else {
+                ReadinessStatus::NotReady
+            };
+        }
+        self.domains = domains;
+        self
     }
 }
 
@@ -115,6 +149,8 @@ struct Shared {
     phase: RwLock<Phase>,
     conditions: RwLock<BTreeMap<Key, ActiveCondition>>,
     gauges: Family<Labels, Gauge>,
+    /// What the lines stand in; nothing where the process is one domain.
+    span: Option<Span>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,16 +167,35 @@ struct Labels {
     code: &'static str,
 }
 
+/// The part of a process that the spans of its domains belong to.
+pub const DOMAIN_TARGET: &str = "tillrace::domain";
+
+/// Makes the span that the lines of a domain stand in.
+pub fn domain_span(name: &str) -> Span {
+    tracing::error_span!(target: DOMAIN_TARGET, "roles", domain = name)
+}
+
 impl Health {
     /// Makes a health without conditions, and registers `tillrace_conditions`.
     pub fn register(registry: &mut Registry) -> Self {
         let health = Self::default();
+        health.register_gauges(registry);
+        health
+    }
+
+    /// Makes the health of one domain of a process, whose lines stand in a span with its name, and registers it likewise.
+    pub fn of_domain(registry: &mut Registry, span: Span) -> Self {
+        let health = Self { shared: Arc::new(Shared { span: Some(span), ..Shared::default() }) };
+        health.register_gauges(registry);
+        health
+    }
+
+    fn register_gauges(&self, registry: &mut Registry) {
         registry.register(
             "tillrace_conditions",
             "Active conditions, by component and code; /readyz has cause and remedy of each",
-            health.shared.gauges.clone(),
+            self.shared.gauges.clone(),
         );
-        health
     }
 
     /// Raises a condition. Logs it the first time, as an error; a changed cause replaces the old one silently.
@@ -150,6 +205,7 @@ impl Health {
             code: condition.code,
             subject: condition.subject.clone(),
         };
+        let _entered = self.shared.span.as_ref().map(Span::enter);
         let mut conditions = self.shared.conditions.write();
         if let Some(active) = conditions.get_mut(&key) {
             active.condition = condition;
@@ -170,6 +226,7 @@ impl Health {
             return;
         }
         let Some(active) = self.shared.conditions.write().remove(&key) else { return };
+        let _entered = self.shared.span.as_ref().map(Span::enter);
         let duration_ms = now_ms().saturating_sub(active.since_ms);
         tracing::info!(component, code, subject, duration_ms, "condition cleared");
         self.shared.gauges.get_or_create(&Labels { component: component.to_owned(), code }).dec();
@@ -192,7 +249,7 @@ impl Health {
             Phase::Serving => ReadinessStatus::Ready,
             Phase::Draining => ReadinessStatus::Draining,
         };
-        let mut readiness = Readiness { status, conditions: Vec::new() };
+        let mut readiness = Readiness { status, conditions: Vec::new(), domains: Vec::new() };
         self.active_conditions().into_iter().for_each(|active| readiness.add(active));
         readiness
     }

@@ -37,6 +37,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use self::client::{READER_GROUP, TransactionalIds};
 use self::consumer::KafkaConsumer;
 pub use self::error::KafkaFault;
 pub use self::lines::LINES;

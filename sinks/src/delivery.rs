@@ -16,6 +16,7 @@ use tillrace_log::setting::SettingErrors;
 use tillrace_log::{Log, LogError};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+use tracing::{Instrument as _, Span};
 
 use crate::connector::Connector;
 use crate::crm::CrmPoints;
@@ -187,7 +188,7 @@ impl Delivery {
             };
             let conditions = Conditions::new(&name, topics.dead(&name), ordering, process.clone());
             let watch = supervise(Arc::new(parts), engine, stopped.clone(), conditions);
-            let task = tokio::spawn(watch);
+            let task = tokio::spawn(watch.in_current_span());
             sinks.push(RunningSink { name, health, task });
         }
         Ok(Self { stop, sinks })
@@ -276,8 +277,8 @@ async fn supervise(
                 conditions.partition_left(partition);
             }
         });
-        let again = Arc::clone(&parts);
-        let starting = tokio::task::spawn_blocking(move || again.engine());
+        let (again, span) = (Arc::clone(&parts), Span::current());
+        let starting = tokio::task::spawn_blocking(move || span.in_scope(|| again.engine()));
         let panicked = LogError::TimedOut { action: "start a sink again" };
         let observed = observing(starting, || calls.observe(Instant::now()));
         started = observed.await.unwrap_or(Err(panicked));
@@ -294,7 +295,7 @@ async fn run(
 ) -> Option<SinkError> {
     // The engine ends with the set, and the set with this task.
     let mut work = JoinSet::new();
-    work.spawn(engine.run(stop.clone()));
+    work.spawn(engine.run(stop.clone()).in_current_span());
     let observe = || {
         let now = Instant::now();
         policy.observe(now);

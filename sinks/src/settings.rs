@@ -90,6 +90,17 @@ pub fn inspect(sinks: &[SinkSettings], found: &mut Inspection) {
     });
 }
 
+/// Tells whether the files of one sink would stand in the location of the other's, or within it.
+pub fn share_location(one: &SinkSettings, other: &SinkSettings) -> bool {
+    let (Target::Parquet(one), Target::Parquet(other)) = (&one.to, &other.to) else { return false };
+    let (one, other) = (one.location_key(), other.location_key());
+    let holds = |outer: &str, inner: &str| {
+        let rest = inner.strip_prefix(outer.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    holds(&one, &other) || holds(&other, &one)
+}
+
 /// Checks all sinks together.
 ///
 /// # Errors

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tillrace_log::kafka::KafkaLog;
+use tillrace_log::kafka::{KafkaLog, KafkaSettings};
 use tillrace_log::local;
 use tillrace_log::local::identity;
 use tillrace_sinks::settings::Target;
 
 use crate::cli::CheckArgs;
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::descriptors::Descriptors;
 use crate::terminal::printable;
 
@@ -25,7 +25,11 @@ pub(crate) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     for error in report.errors() {
         say(&format!("error: {error}"))?;
     }
-    let foreign = settings.as_ref().map(foreign_places).unwrap_or_default();
+    let domains = match &settings {
+        Some(settings) => settings.domains_named(args.source.log.domain.as_deref())?,
+        None => Vec::new(),
+    };
+    let foreign: Vec<String> = domains.iter().flat_map(foreign_places).collect();
     for error in &foreign {
         say(&format!("error: {error}"))?;
     }
@@ -35,59 +39,75 @@ pub(crate) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         say(&format!("the configuration cannot be used: {}", counted(errors, "error")))?;
         return Ok(ExitCode::FAILURE);
     };
-    let unreached = if args.probe { probe(&settings).await? } else { 0 };
-    say(&summary(&settings, warnings))?;
-    if let Some(held) = Descriptors::raise()?.hold(&mut settings.ingest)? {
+    let mut unreached = 0;
+    for domain in domains.iter().filter(|_| args.probe) {
+        unreached += probe(domain).await?;
+    }
+    let verdict = verdict(warnings);
+    match domains.as_slice() {
+        [whole] if !whole.is_named => say(&format!("{verdict}: {}", summary(whole)))?,
+        named => {
+            say(&format!("{verdict}: {}", counted(named.len(), "domain")))?;
+            for domain in named {
+                say(&format!("domain {}: {}", domain.name, summary(domain)))?;
+            }
+        }
+    }
+    if let Some(held) = Descriptors::raise()?.hold(&mut settings.ingest, domains.len())? {
         say(&format!("with the limits of this shell, a gateway takes {held}"))?;
     }
-    if let Some(outlook) = disk_outlook(&settings)? {
-        say(&outlook)?;
+    for domain in &domains {
+        if let Some(outlook) = disk_outlook(domain)? {
+            say(&outlook)?;
+        }
     }
     let is_sound = unreached == 0 && (warnings == 0 || !args.deny_warnings);
     Ok(if is_sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn summary(settings: &Settings, warnings: usize) -> String {
-    let log = settings
-        .log
-        .kafka
-        .as_ref()
-        .map_or("local".to_owned(), |kafka| format!("Kafka at {}", kafka.brokers));
-    let keys: usize = settings.tenants.iter().map(|tenant| tenant.keys.len()).sum();
-    let verdict = match warnings {
+fn verdict(warnings: usize) -> String {
+    match warnings {
         0 => "configuration is sound".to_owned(),
         _ => format!("configuration can be used, with {}", counted(warnings, "warning")),
-    };
+    }
+}
+
+fn summary(domain: &Domain) -> String {
+    let kafka = |kafka: &KafkaSettings| format!("Kafka at {}", kafka.brokers);
+    let log = domain.log.kafka.as_ref().map_or("local".to_owned(), kafka);
+    let keys: usize = domain.tenants.iter().map(|tenant| tenant.keys.len()).sum();
+    let region = domain.region.as_ref().map(|region| format!(", {region}")).unwrap_or_default();
     format!(
-        "{verdict}: {} with {}, {}, {}, log {log}",
-        counted(settings.tenants.len(), "tenant"),
+        "{} with {}, {}, {}, log {log}{region}",
+        counted(domain.tenants.len(), "tenant"),
         counted(keys, "key"),
-        counted(settings.sinks.len(), "sink"),
-        counted(settings.log.partitions as usize, "partition"),
+        counted(domain.sinks.len(), "sink"),
+        counted(domain.log.partitions as usize, "partition"),
     )
 }
 
 /// Tries to reach log, back ends and locations of files, and returns how many could not be.
-async fn probe(settings: &Settings) -> anyhow::Result<usize> {
+async fn probe(domain: &Domain) -> anyhow::Result<usize> {
     let mut unreached = 0;
     let mut tell = |what: &str, found: anyhow::Result<String>| {
         let found = found.unwrap_or_else(|error| {
             unreached += 1;
             format!("{error:#}")
         });
-        say(&format!("{what}: {found}"))
+        let of = if domain.is_named { format!("domain {}, ", domain.name) } else { String::new() };
+        say(&format!("{of}{what}: {found}"))
     };
-    tell("log", probe_log(settings).await)?;
-    for sink in &settings.sinks {
+    tell("log", probe_log(domain).await)?;
+    for sink in &domain.sinks {
         let found = tillrace_sinks::probe(sink).await.map_err(anyhow::Error::new);
         tell(&format!("sink {}", sink.name), found)?;
     }
     Ok(unreached)
 }
 
-async fn probe_log(settings: &Settings) -> anyhow::Result<String> {
-    let Some(kafka) = settings.log.kafka.clone() else {
-        let dir = settings.local_log().dir;
+async fn probe_log(domain: &Domain) -> anyhow::Result<String> {
+    let Some(kafka) = domain.log.kafka.clone() else {
+        let dir = domain.local_log().dir;
         tillrace_sinks::parquet::probe_folder(&dir)
             .with_context(|| format!("use {}", dir.display()))?;
         return Ok(format!("{} can be used", dir.display()));
@@ -107,31 +127,32 @@ fn say(line: &str) -> anyhow::Result<()> {
 }
 
 /// Says how long the disk of a local log lasts, `None` where there is none yet.
-fn disk_outlook(settings: &Settings) -> anyhow::Result<Option<String>> {
-    if settings.log.kafka.is_some() {
+fn disk_outlook(domain: &Domain) -> anyhow::Result<Option<String>> {
+    if domain.log.kafka.is_some() {
         return Ok(None);
     }
-    let log = settings.local_log();
-    let retention = Duration::from_hours(settings.log.retention_days.saturating_mul(24));
+    let log = domain.local_log();
+    let retention = Duration::from_hours(domain.log.retention_days.saturating_mul(24));
     let outlook = local::outlook(&log, retention).context("look at the disk of the local log")?;
     Ok(outlook.map(|outlook| outlook.sentence(&log.dir.display().to_string())))
 }
 
 /// Returns the sinks' folders that belong to another sink or another log, by their keys.
-fn foreign_places(settings: &Settings) -> Vec<String> {
-    let log = match &settings.log.kafka {
+fn foreign_places(domain: &Domain) -> Vec<String> {
+    let log = match &domain.log.kafka {
         Some(_) => "kafka/".to_owned(),
         // A log that was never opened owns nothing yet.
-        None => identity::read(&settings.local_log().dir).unwrap_or("none".to_owned()),
+        None => identity::read(&domain.local_log().dir).unwrap_or("none".to_owned()),
     };
-    let topics = settings.topics();
+    let topics = domain.topics();
     let mut foreign = Vec::new();
-    for (index, sink) in settings.sinks.iter().enumerate() {
+    for (index, sink) in domain.sinks.iter().enumerate() {
         if let Target::Parquet(files) = &sink.to
             && let Err(error) = files.check_owner(&topics, &sink.name, &log)
         {
             let remedy = "give each sink of each log a location of its own";
-            foreign.push(format!("sinks[{index}].to.location: {error}; {remedy}"));
+            foreign
+                .push(format!("{}sinks[{index}].to.location: {error}; {remedy}", domain.section));
         }
     }
     foreign

@@ -2,6 +2,7 @@
 
 mod parked;
 mod register;
+mod topics;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ pub(crate) use self::parked::{
     ReadmitArgs, RefusedAction,
 };
 pub(crate) use self::register::{RegisterAction, RegisterApplyArgs, RegisterShowArgs};
+pub(crate) use self::topics::{AclArgs, Actor, TopicsAction};
 use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.
@@ -118,6 +120,12 @@ pub(crate) enum Command {
     /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again. With
     /// `--dry-run` it need not be stopped.
     Redrive(RedriveArgs),
+    /// What an administrator of a Kafka cluster has to know of a domain's topics.
+    Topics {
+        /// What to do.
+        #[command(subcommand)]
+        action: TopicsAction,
+    },
     /// Print a completion script for a shell, to be sourced by it.
     Completions {
         /// The shell.
@@ -137,6 +145,9 @@ pub(crate) struct LogSource {
     /// Folder for the local log and the files that sinks write.
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
+    /// The domain, where the configuration has several. A role runs all of them without it; any other command needs it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) domain: Option<String>,
 }
 
 /// The same, and where a process listens.

@@ -3,8 +3,10 @@
 //! Each part keeps the settings it understands; this file only puts them side by side. With no file it makes a
 //! development set-up: one tenant `demo`, Parquet files below the data folder.
 
+mod apart;
 mod core_schema;
 mod development;
+mod domain;
 mod environment;
 mod error;
 mod inspect;
@@ -23,18 +25,18 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_core::topics::Topics;
-use tillrace_core::verify::SinkUnderTest;
 use tillrace_ingest::{GatewaySettings, TenantSettings};
 use tillrace_log::kafka::KafkaSettings;
-use tillrace_log::local::{LocalSettings, LocalTuning};
+use tillrace_log::local::LocalTuning;
 use tillrace_sinks::SinkSettings;
 
+pub(crate) use self::apart::namespaces_meet;
 pub(crate) use self::development::DevelopmentKey;
+pub(crate) use self::domain::{Domain, DomainSettings};
 pub(crate) use self::error::ConfigurationError;
 use self::load::Surroundings;
 pub(crate) use self::report::Report;
-use crate::cli::Source;
+use crate::cli::{LogSource, Source};
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -46,6 +48,9 @@ pub(crate) struct Settings {
     pub(crate) data: PathBuf,
     /// Which log, and how it is laid out.
     pub(crate) log: LogSettings,
+    /// Domains: each with topics, tenants and sinks of its own, on a log of its own. Without any, the file as a whole is one,
+    /// named `default`. With some, `namespace`, `tenants` and `sinks` stand in them and not here.
+    pub(crate) domains: Vec<DomainSettings>,
     /// The gateway.
     pub(crate) ingest: GatewaySettings,
     /// The aggregator.
@@ -104,6 +109,7 @@ impl Default for Settings {
             namespace: String::new(),
             data: PathBuf::from("tillrace-data"),
             log: LogSettings::default(),
+            domains: Vec::new(),
             ingest: GatewaySettings::default(),
             aggregate: AggregateSettings::default(),
             sinks: Vec::new(),
@@ -134,6 +140,14 @@ impl Settings {
     /// When the file cannot be read or the configuration cannot be used: all that is wrong, by its keys.
     pub(crate) fn load(source: &Source) -> Result<Self, ConfigurationError> {
         Self::load_with_warnings(source).map(|(settings, _warnings)| settings)
+    }
+
+    /// Reads the configuration of a command that works on one domain, and returns that one.
+    ///
+    /// # Errors
+    /// As for [`Settings::load`], and when the domain is not there or not the only one and not named.
+    pub(crate) fn load_domain(source: &LogSource) -> anyhow::Result<Domain> {
+        Ok(Self::load(&source.into())?.domain_named(source.domain.as_deref())?)
     }
 
     /// Does what [`Settings::load`] does, and returns what can be used and is hardly meant.
@@ -169,47 +183,6 @@ impl Settings {
         self.development.then(|| development::add_tenant(self, &surroundings)).transpose()
     }
 
-    /// Names the topics of the namespace.
-    pub(crate) fn topics(&self) -> Topics {
-        Topics::new(&self.namespace)
-    }
-
-    /// Where the local log is.
-    pub(crate) fn local_log(&self) -> LocalSettings {
-        let topics = self.topics();
-        let dead = self.sinks.iter().map(|sink| topics.dead(&sink.name));
-        LocalSettings {
-            dir: self.data.join("log"),
-            partitions: self.log.partitions,
-            tuning: self.log.local.clone(),
-            keep_by_age: dead.chain([topics.conflicts.clone()]).collect(),
-        }
-    }
-
-    /// Names the log for people.
-    pub(crate) fn log_name(&self) -> String {
-        let within = match self.namespace.as_str() {
-            "" => String::new(),
-            namespace => format!(", namespace {namespace}"),
-        };
-        match &self.log.kafka {
-            Some(kafka) => format!("Kafka at {}{within}", kafka.brokers),
-            None => format!("local, in {}{within}", self.local_log().dir.display()),
-        }
-    }
-
-    /// The sinks as `verify` knows them.
-    pub(crate) fn sinks_under_test(&self) -> Vec<SinkUnderTest> {
-        let topics = self.topics();
-        let under_test = |sink: &SinkSettings| SinkUnderTest {
-            name: sink.name.clone(),
-            topic: sink.to.source().topic(&topics).clone(),
-            group: topics.sink_group(&sink.name),
-            is_configured: true,
-        };
-        self.sinks.iter().map(under_test).collect()
-    }
-
     fn take(&mut self, source: &Source) {
         if let Some(brokers) = &source.log.kafka {
             match &mut self.log.kafka {
@@ -217,8 +190,11 @@ impl Settings {
                 none => *none = Some(KafkaSettings::new(brokers, self.log.partitions)),
             }
         }
-        if let Some(kafka) = &mut self.log.kafka {
-            kafka.partitions = self.log.partitions;
+        let logs = self.domains.iter_mut().filter_map(|domain| domain.log.as_mut());
+        for log in logs.chain([&mut self.log]) {
+            if let Some(kafka) = &mut log.kafka {
+                kafka.partitions = log.partitions;
+            }
         }
         if let Some(listen) = source.listen {
             self.ingest.listen = listen;
@@ -232,5 +208,7 @@ impl Settings {
     }
 }
 
+#[cfg(test)]
+mod domains_tests;
 #[cfg(test)]
 mod tests;

@@ -136,9 +136,9 @@ async fn deliver(stage: &mut Stage, screen: &Screen) -> anyhow::Result<()> {
 /// Compares what the fleet knows with the log, and the log with itself.
 async fn check(ended: Ended, outcome: Outcome, readmitted: u64) -> anyhow::Result<DemoReport> {
     let checking = tokio::task::spawn_blocking(move || {
-        let (settings, view) = (&ended.settings, &ended.view);
+        let view = &ended.view;
         let rules = VerifySettings {
-            namespace: settings.namespace.clone(),
+            namespace: ended.domain.namespace.clone(),
             settle_for: Duration::ZERO,
             readmitted: true,
             ..VerifySettings::default()
@@ -146,7 +146,7 @@ async fn check(ended: Ended, outcome: Outcome, readmitted: u64) -> anyhow::Resul
         let mut reader = ViewReader::new(Arc::clone(view));
         let seen = sender::verify(&outcome, &mut reader, &rules, |_waiting| {})
             .map_err(DemoError::from)?;
-        let recount = crate::verify::recount(settings, view)?;
+        let recount = crate::verify::recount(&ended.domain, view)?;
         let books = ended.books(&seen.moved);
         Ok(DemoReport::new(&outcome, seen, recount, books, readmitted))
     });

@@ -12,7 +12,7 @@ use tillrace_log::explain;
 use crate::lines::LIMIT_NOT_RAISED;
 use crate::status;
 
-/// Descriptors for the log's files or its connections to brokers, and for files and calls of the sinks.
+/// Descriptors of each domain: for its log's files or connections to brokers, and for files and calls of its sinks.
 const FILES: usize = 256;
 /// Fewer connections than this are no gateway.
 const LEAST_CONNECTIONS: usize = 64;
@@ -68,8 +68,9 @@ impl Descriptors {
     pub(crate) fn hold(
         self,
         settings: &mut GatewaySettings,
+        domains: usize,
     ) -> Result<Option<String>, DescriptorError> {
-        let taken = FILES + status::MAX_CONNECTIONS + RESERVED_CONNECTIONS;
+        let taken = FILES * domains.max(1) + status::MAX_CONNECTIONS + RESERVED_CONNECTIONS;
         let limit = self.limit;
         let room = limit.saturating_sub(taken);
         if room < LEAST_CONNECTIONS {
@@ -94,24 +95,26 @@ mod tests {
     fn held(
         limit: usize,
         max_connections: usize,
+        domains: usize,
     ) -> Result<(usize, Option<String>), DescriptorError> {
         let mut settings = GatewaySettings { max_connections, ..GatewaySettings::default() };
-        let said = Descriptors { limit }.hold(&mut settings)?;
+        let said = Descriptors { limit }.hold(&mut settings, domains)?;
         Ok((settings.max_connections, said))
     }
 
     #[test]
     fn connections_get_what_files_and_reserves_leave() {
-        assert_eq!(held(1_048_576, 10_000).unwrap(), (10_000, None));
-        assert_eq!(held(1_024, 640).unwrap(), (640, None));
-        let (connections, said) = held(1_024, 10_000).unwrap();
+        assert_eq!(held(1_048_576, 10_000, 1).unwrap(), (10_000, None));
+        assert_eq!(held(1_024, 640, 1).unwrap(), (640, None));
+        let (connections, said) = held(1_024, 10_000, 1).unwrap();
         assert_eq!(connections, 640);
+        assert_eq!(held(1_024, 10_000, 3).unwrap().0, 640 - 2 * FILES);
         assert_eq!(
             said.unwrap(),
             "640 connections instead of the 10000 of ingest.max_connections: 1024 files may be open; raise that \
              (LimitNOFILE of systemd, ulimit -n) to 10384"
         );
-        let refused = held(256, 10_000).unwrap_err().to_string();
+        let refused = held(256, 10_000, 1).unwrap_err().to_string();
         assert!(refused.contains("a gateway needs 448 at least"), "{refused}");
     }
 }

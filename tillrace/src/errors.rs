@@ -78,6 +78,7 @@ mod tests {
 
     use super::*;
     use crate::lines::LINES;
+    use crate::roles::domain::DOMAIN_STOPPED;
     use crate::roles::local_log::LOG_HELD;
     use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
@@ -122,6 +123,7 @@ and what to do. What happened where is in the text beside the code. Made from th
                 "Any part",
                 &[LOG_NOT_ANSWERING, RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING],
             ),
+            ("Domains", &[DOMAIN_STOPPED]),
             ("Ending", DrainError::EXPLANATIONS),
             ("Ending: connections", &[CONNECTIONS_CUT]),
             ("Ending unasked", RoleError::EXPLANATIONS),

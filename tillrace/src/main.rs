@@ -21,6 +21,7 @@ mod status;
 mod tap;
 mod telemetry;
 mod terminal;
+mod topics;
 mod up;
 mod usage;
 mod verify;
@@ -35,7 +36,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use tikv_jemallocator::Jemalloc;
 
-use crate::cli::{Cli, Command, ConfigForm};
+use crate::cli::{Cli, Command, ConfigForm, TopicsAction};
 use crate::roles::Roles;
 
 /// Under load much is freed in another thread than it was made in, and by the batch: jemalloc keeps that cheap, and gives
@@ -74,6 +75,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Refused { action } => parked::run_refused(&action),
         Command::Register { action } => register::run(&action),
         Command::Redrive(args) => running(redrive::run(args)),
+        Command::Topics { action: TopicsAction::Acl(args) } => topics::acl(&args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "tillrace", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -102,8 +102,8 @@ impl ParkedSummary {
 }
 
 fn list(args: &ParkedListArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&(&args.log).into())?;
-    let (view, topics) = (roles::open_view(&settings)?, settings.topics());
+    let domain = Settings::load_domain(&args.log)?;
+    let (view, topics) = (roles::open_view(&domain)?, domain.topics());
     let selection = Selection { filter: &args.filter, places: &[] };
     let mut by_code: BTreeMap<String, u64> = BTreeMap::new();
     let mut shown = Vec::new();
@@ -135,8 +135,8 @@ fn list(args: &ParkedListArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn show(args: &ParkedShowArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&(&args.log).into())?;
-    let (view, topics) = (roles::open_view(&settings)?, settings.topics());
+    let domain = Settings::load_domain(&args.log)?;
+    let (view, topics) = (roles::open_view(&domain)?, domain.topics());
     let filter = crate::cli::ParkedFilter::default();
     let places = [args.place];
     let selection = Selection { filter: &filter, places: &places };
@@ -148,7 +148,7 @@ fn show(args: &ParkedShowArgs) -> anyhow::Result<ExitCode> {
     let mut decoder = tillrace_core::decode::Decoder::new();
     each(view.as_ref(), &topics, partition, &found, |envelope, source| {
         say(&ParkedSummary::of(envelope, Place { partition, offset: source }).line())?;
-        let now = match rules::judge(&mut decoder, &settings.tenants, envelope, envelope.data) {
+        let now = match rules::judge(&mut decoder, &domain.tenants, envelope, envelope.data) {
             Ok(_) => "it breaks no rule now: readmit it as it is".to_owned(),
             Err(broken) => format!("it still breaks {broken}"),
         };

@@ -20,19 +20,19 @@ use crate::{roles, telemetry};
 /// Says what is due, asks, and sends it; the exit code is 1 when something stays dead.
 pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::load(&(&args.log).into())?;
+    let domain = settings.domain_named(args.log.domain.as_deref())?;
     telemetry::start(&settings.telemetry)?;
-    let topics = settings.topics();
-    let sink =
-        settings.sinks.iter().find(|sink| sink.name == args.sink).ok_or_else(|| {
-            UsageError::NoSink { name: args.sink.clone(), known: names(&settings) }
-        })?;
+    let topics = domain.topics();
+    let sink = domain.sinks.iter().find(|sink| sink.name == args.sink).ok_or_else(|| {
+        UsageError::NoSink { name: args.sink.clone(), known: domain.sink_names() }
+    })?;
     if args.consent.dry_run {
-        let view = roles::open_view(&settings)?;
+        let view = roles::open_view(&domain)?;
         let due = redrive::due(view.as_ref(), &topics, sink)?;
         list(&due, &sink.name).context("print what is due")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let log = roles::open_to_write(&settings)?;
+    let log = roles::open_to_write(&domain)?;
     let due = redrive::due(log.as_ref(), &topics, sink)?;
     list(&due, &sink.name).context("print what is due")?;
     if due.is_empty() {
@@ -76,9 +76,4 @@ fn list(due: &[DueLetter], sink: &str) -> io::Result<()> {
         writeln!(out, "{}", printable(&format!("{partition}/{letter} {key}: {reason}, {error}")))?;
     }
     writeln!(out, "{} dead letters of {sink} were not delivered since", due.len())
-}
-
-fn names(settings: &Settings) -> String {
-    let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -78,22 +78,22 @@ pub(crate) fn current_user() -> String {
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
 pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     control::hold(&args.operator, args.reason.as_deref())?;
-    let settings = Settings::load(&(&args.log).into())?;
-    let topics = settings.topics();
+    let domain = Settings::load_domain(&args.log)?;
+    let topics = domain.topics();
     if args.consent.dry_run {
-        let view = roles::open_view(&settings)?;
+        let view = roles::open_view(&domain)?;
         read_all(view.as_ref(), &topics, &args.records)?;
         say("nothing was written")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let log = roles::open_to_write(&settings)?;
+    let log = roles::open_to_write(&domain)?;
     let kept = read_all(log.as_ref(), &topics, &args.records)?;
     let question = format!("Release {}? They will count in stock and store-days.", kept.len());
     if !confirm(&question, args.consent.yes)? {
         return Ok(ExitCode::FAILURE);
     }
     let ordered = write(log.as_ref(), &topics, kept, args)?;
-    if settings.log.kafka.is_none() {
+    if domain.log.kafka.is_none() {
         say("ordered; the aggregator follows when it is started next")?;
         return Ok(ExitCode::SUCCESS);
     }

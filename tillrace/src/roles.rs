@@ -4,28 +4,33 @@
 //! sinks finish the calls under way. Nothing here knows how a role works.
 
 mod aggregator;
+mod clusters;
+pub(crate) mod domain;
 mod error;
 pub(crate) mod local_log;
+mod planned;
 pub(crate) mod starting;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use tillrace_ingest::{Gateway, Tenants, WEAK_SETTINGS};
-use tillrace_log::health::{Health, Impact, Phase, Readiness};
+use tillrace_ingest::{Gateway, GatewaySettings, ServedDomain, TenantSettings, Tenants};
+use tillrace_log::health::{Health, Impact, Phase};
 use tillrace_log::kafka::KafkaLog;
-use tillrace_log::local::{self, LocalLog, Serving};
-use tillrace_log::{Log, LogView, TopicSpec, Weaknesses};
-use tillrace_sinks::Delivery;
+use tillrace_log::local::LocalLog;
+use tillrace_log::{Log, LogView};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
-use self::aggregator::Aggregator;
+use self::clusters::Clusters;
+use self::domain::RunningDomain;
 pub(crate) use self::error::RoleError;
-use self::starting::Comparing;
-use crate::config::Settings;
+use self::planned::{PlannedDomain, readiness_of};
+use crate::config::{Domain, Settings};
 use crate::status::Status;
 
 /// How often the roles are asked whether they still work.
@@ -64,120 +69,144 @@ impl Roles {
 
 /// The roles of this process, at work.
 pub(crate) struct Running {
-    pub(crate) log: Arc<dyn Log>,
-    health: Health,
+    process: Health,
     status: Status,
+    /// What the gateway is made of, until there is a domain that it can serve.
+    planned: Option<PlannedGateway>,
     gateway: Option<Gateway>,
-    aggregator: Option<Aggregator>,
-    delivery: Option<Delivery>,
-    /// Looks again at what could not be found out at the start.
-    comparing: JoinSet<()>,
-    /// Lets `tap` and `verify` read a local log while this process owns it.
-    _serving: Option<Serving>,
+    domains: Vec<RunningDomain>,
+    /// The health of every domain of the process, in their order.
+    healths: Vec<Health>,
+    /// Domains that are not there yet.
+    starting: JoinSet<(usize, anyhow::Result<(RunningDomain, Registry)>)>,
+    /// Domains that can do nothing more, and why the last of them cannot.
+    stopped: BTreeSet<usize>,
+    last_error: Option<anyhow::Error>,
+    /// Whether domains are told apart; if not, the only one is the process.
+    is_named: bool,
+}
+
+/// The gateway to be.
+struct PlannedGateway {
+    settings: GatewaySettings,
+    tenants: Vec<Vec<TenantSettings>>,
+    served: Vec<ServedDomain>,
 }
 
 impl Running {
-    /// Opens the log, makes the topics, and starts the roles; the status listener comes first, so that a long start can be
-    /// seen, and the gateway last, so that what it accepts has somewhere to go.
+    /// Opens the log of each domain, makes the topics, and starts the roles. The status listener comes first, so that a long
+    /// start can be seen, and the gateway when there is a domain that it can serve; the other domains come when they can.
     ///
     /// # Errors
-    /// When the log cannot be opened or a role cannot start.
-    pub(crate) async fn start(settings: &Settings, roles: Roles) -> anyhow::Result<Self> {
-        let topics = settings.topics();
+    /// When no domain can start, as its log cannot be opened or a role cannot start; when an address is taken.
+    pub(crate) async fn start(
+        settings: &Settings,
+        domains: Vec<Domain>,
+        roles: Roles,
+    ) -> anyhow::Result<Self> {
         let mut registry = Registry::default();
-        let health = Health::register(&mut registry);
-        health.enter(Phase::Starting);
+        let process = Health::register(&mut registry);
+        process.enter(Phase::Starting);
+        let is_named = domains.iter().any(|domain| domain.is_named);
+        let planned: Vec<PlannedDomain> =
+            domains.into_iter().map(|domain| PlannedDomain::new(domain, &process)).collect();
+        let served: Vec<ServedDomain> =
+            planned.iter().filter(|_| is_named).map(PlannedDomain::served).collect();
         let status_address = settings.status.unwrap_or(roles.default_status());
-        let status = Status::start(status_address, health.clone())?;
-        let (log, serving) = open_log(settings, &mut registry, &health).await?;
-        let sinks: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
-        let specs = topics.specs(&sinks, settings.log.retention_days);
-        let weaknesses = ensure_topics(settings, &log, specs.clone(), &health).await?;
-        let mut folding = settings.aggregate.clone();
-        if settings.log.kafka.is_none() {
-            folding = folding.within(settings.log.local.frame_limits())?;
-        }
-        // Last of what waits: a start that is given up here has nothing at work.
-        let delivery = if roles.deliver {
-            let log = Arc::clone(&log);
-            let delivery =
-                Delivery::start(&settings.sinks, log, &topics, &mut registry, &health).await;
-            Some(delivery.context("start the sinks")?)
-        } else {
-            None
-        };
-        let aggregator = roles
-            .aggregate
-            .then(|| {
-                let (log, topics) = (Arc::clone(&log), topics.clone());
-                let impact = roles.impact();
-                Aggregator::start(log, topics, folding, impact, &mut registry, health.clone())
-            })
-            .transpose()?;
+        let status = Status::start(
+            status_address,
+            process.clone(),
+            readiness_of(process.clone(), served.clone()),
+        )?;
+        let tenants = planned.iter().map(|planned| planned.domain.tenants.clone()).collect();
+        let gateway =
+            PlannedGateway { settings: settings.ingest.clone(), tenants, served: served.clone() };
         let mut running = Self {
-            log,
-            health: health.clone(),
+            process,
             status,
+            planned: roles.ingest.then_some(gateway),
             gateway: None,
-            aggregator,
-            delivery,
-            comparing: JoinSet::new(),
-            _serving: serving,
+            domains: Vec::new(),
+            healths: planned.iter().map(|planned| planned.health.clone()).collect(),
+            starting: JoinSet::new(),
+            stopped: BTreeSet::new(),
+            last_error: None,
+            is_named,
         };
-        if roles.ingest {
-            running.start_gateway(settings, weaknesses.found.clone(), registry)?;
-        } else {
-            let health = health.clone();
-            running.expose(registry, move || health.readiness());
+        let clusters = Clusters::default();
+        for (index, planned) in planned.into_iter().enumerate() {
+            let (aggregate, clusters) = (settings.aggregate.clone(), clusters.clone());
+            running.starting.spawn(planned.start(index, aggregate, roles, clusters));
         }
-        if !weaknesses.unknown.is_empty() {
-            running.compare_again(weaknesses, specs);
-        }
+        running.await_first(registry, served).await?;
         Ok(running)
     }
 
-    /// Asks again, until it is known, what nobody said about the log's settings.
-    fn compare_again(&mut self, weaknesses: Weaknesses, specs: Vec<TopicSpec>) {
-        let gateway = self.gateway.as_ref().map(Gateway::health);
-        let note = move |found| {
-            if let Some(gateway) = &gateway {
-                gateway.note_weaknesses(found);
+    /// Waits until one domain works, and lets the process be seen.
+    async fn await_first(
+        &mut self,
+        mut registry: Registry,
+        served: Vec<ServedDomain>,
+    ) -> anyhow::Result<()> {
+        let first = loop {
+            let Some(joined) = self.starting.join_next().await else {
+                return Err(self.last_error.take().unwrap_or(RoleError::NoneLeft.into()));
+            };
+            match joined.context("start a domain")? {
+                (_, Ok(first)) => break first,
+                (index, Err(error)) => self.fail(index, error),
             }
         };
-        let comparing = Comparing::new(weaknesses, self.health.clone(), note);
-        let log = Arc::clone(&self.log);
-        self.comparing.spawn(comparing.run(move || log.compare_topics(&specs)));
-    }
-
-    fn start_gateway(
-        &mut self,
-        settings: &Settings,
-        weaknesses: Vec<String>,
-        mut registry: Registry,
-    ) -> anyhow::Result<()> {
-        let gateway = Gateway::start(
-            settings.ingest.clone(),
-            Arc::clone(&self.log),
-            settings.topics(),
-            Tenants::new(settings.tenants.clone()).context("read the tenants")?,
-            self.health.clone(),
-            &mut registry,
-        );
-        let gateway = gateway.context("start the gateway")?;
-        gateway.health().note_weaknesses(weaknesses);
-        self.expose(registry, gateway.readiness());
-        self.gateway = Some(gateway);
+        if let Some(PlannedGateway { settings, tenants, served }) = self.planned.take() {
+            let tenants = Tenants::of_domains(tenants).context("read the tenants")?;
+            let process = self.process.clone();
+            let gateway = Gateway::bind(settings, tenants, served, process, &mut registry);
+            let gateway = gateway.context("start the gateway")?;
+            self.status.expose(registry, gateway.readiness());
+            self.gateway = Some(gateway);
+        } else {
+            self.status.expose(registry, readiness_of(self.process.clone(), served));
+        }
+        self.admit(first)?;
+        self.process.enter(Phase::Serving);
         Ok(())
     }
 
-    /// The process has started: lets it be seen.
-    fn expose(
-        &self,
-        registry: Registry,
-        readiness: impl Fn() -> Readiness + Send + Sync + 'static,
-    ) {
-        self.status.expose(registry, readiness);
-        self.health.enter(Phase::Serving);
+    /// Adds a domain that was started, and lets its callers in.
+    fn admit(&mut self, (mut domain, registry): (RunningDomain, Registry)) -> anyhow::Result<()> {
+        let index = domain.index;
+        let span = domain.span.clone();
+        let _entered = span.enter();
+        self.status.add(registry);
+        let opened = self.gateway.as_mut().map_or(Ok(()), |gateway| {
+            let (log, topics) = (Arc::clone(&domain.log), domain.topics.clone());
+            gateway.open(index, log, topics, domain.health.clone())
+        });
+        domain.serve(self.gateway.as_ref().and_then(|gateway| gateway.health(index)));
+        self.domains.push(domain);
+        opened.context("start the gateway")
+    }
+
+    /// Takes the domains that have come, and notes those that cannot.
+    fn take_started(&mut self) -> anyhow::Result<()> {
+        while let Some(joined) = self.starting.try_join_next() {
+            let (index, started) = joined.context("start a domain")?;
+            if let Err(error) = started.and_then(|started| self.admit(started)) {
+                self.fail(index, error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that a domain can do nothing more.
+    fn fail(&mut self, index: usize, error: anyhow::Error) {
+        if self.is_named
+            && let Some(health) = self.healths.get(index)
+        {
+            domain::tell_stopped(health, &error);
+        }
+        self.stopped.insert(index);
+        self.last_error = Some(error);
     }
 
     /// Returns the address of the gateway, if there is one.
@@ -190,23 +219,36 @@ impl Running {
         self.status.local_addr()
     }
 
-    /// Waits until no role of this process can work any more. One that stands still while another works is told by the health,
-    /// and ends nothing.
+    /// Returns the log of the domain that came first.
+    pub(crate) fn first_log(&self) -> Option<Arc<dyn Log>> {
+        self.domains.first().map(|domain| Arc::clone(&domain.log))
+    }
+
+    /// Waits until no domain of this process can do anything more. One that stands still while another works is told by its
+    /// health, and ends nothing; likewise a role of it.
     ///
     /// # Errors
     /// Always: says why. What each role met comes from [`Running::drain`].
     pub(crate) async fn stopped(&mut self) -> anyhow::Error {
         loop {
-            if let Some(error) = self.log.failure() {
-                return anyhow::Error::new(error).context("the log can do nothing more");
+            if let Err(error) = self.take_started() {
+                return error;
             }
             if self.gateway.as_ref().is_some_and(Gateway::has_stopped) {
                 return RoleError::GatewayEnded.into();
             }
-            let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
-            let delivery = self.delivery.as_ref().is_none_or(has_stopped);
-            if self.gateway.is_none() && aggregator && delivery {
-                return RoleError::NoneLeft.into();
+            let has_gateway = self.gateway.is_some();
+            let at_work =
+                self.domains.iter().filter(|domain| !self.stopped.contains(&domain.index));
+            let failed =
+                |domain: &RunningDomain| Some((domain.index, domain.failure(has_gateway)?));
+            for (index, error) in at_work.filter_map(failed).collect::<Vec<_>>() {
+                self.fail(index, error);
+            }
+            if self.stopped.len() == self.healths.len()
+                && let Some(error) = self.last_error.take()
+            {
+                return error;
             }
             tokio::time::sleep(LOOK_AROUND).await;
         }
@@ -214,7 +256,7 @@ impl Running {
 
     /// Lets load balancers see that the gateway will drain, for as long as it is set to.
     pub(crate) async fn announce_drain(&self) {
-        self.health.enter(Phase::Draining);
+        self.process.enter(Phase::Draining);
         if let Some(gateway) = &self.gateway {
             gateway.announce_drain().await;
         }
@@ -224,26 +266,29 @@ impl Running {
     ///
     /// # Errors
     /// The first role that could not end cleanly; the others are ended all the same.
-    pub(crate) async fn drain(self) -> anyhow::Result<()> {
-        self.health.enter(Phase::Draining);
+    pub(crate) async fn drain(mut self) -> anyhow::Result<()> {
+        self.process.enter(Phase::Draining);
         let mut first_error = None;
         if let Some(gateway) = self.gateway
             && let Err(error) = gateway.drain().await
         {
             first_error.get_or_insert(anyhow::Error::new(error).context("drain the gateway"));
         }
-        if let Some(aggregator) = self.aggregator
-            && let Err(error) = aggregator.drain().await
-        {
-            first_error.get_or_insert(error);
+        self.starting.abort_all();
+        while let Some(joined) = self.starting.join_next().await {
+            if let Ok((_index, Ok((domain, _registry)))) = joined {
+                self.domains.push(domain);
+            }
         }
-        if let Some(delivery) = self.delivery {
-            for (sink, health) in delivery.drain().await {
-                if let Some(error) = health.stopped {
-                    first_error.get_or_insert(
-                        anyhow::Error::new(error).context(format!("drain sink {sink}")),
-                    );
-                }
+        let mut draining = JoinSet::new();
+        for domain in self.domains {
+            domain.health.enter(Phase::Draining);
+            let span = domain.span.clone();
+            draining.spawn(domain.drain().instrument(span));
+        }
+        while let Some(joined) = draining.join_next().await {
+            if let Err(error) = joined.context("wait for a domain").flatten() {
+                first_error.get_or_insert(error);
             }
         }
         first_error.map_or(Ok(()), Err)
@@ -254,10 +299,10 @@ impl Running {
 ///
 /// # Errors
 /// When there is no log, or it cannot be reached.
-pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>> {
-    Ok(match &settings.log.kafka {
+pub(crate) fn open_view(domain: &Domain) -> anyhow::Result<Arc<dyn LogView>> {
+    Ok(match &domain.log.kafka {
         Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
-        None => local_log::open_view(&settings.local_log().dir).context("open the local log")?,
+        None => local_log::open_view(&domain.local_log().dir).context("open the local log")?,
     })
 }
 
@@ -265,52 +310,10 @@ pub(crate) fn open_view(settings: &Settings) -> anyhow::Result<Arc<dyn LogView>>
 ///
 /// # Errors
 /// When it cannot be reached, or is a local log that another process owns.
-pub(crate) fn open_to_write(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
-    Ok(match &settings.log.kafka {
+pub(crate) fn open_to_write(domain: &Domain) -> anyhow::Result<Arc<dyn Log>> {
+    Ok(match &domain.log.kafka {
         Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
-        None => LocalLog::open(settings.local_log())
+        None => LocalLog::open(domain.local_log())
             .context("open the local log; it has one owner: stop the process that runs on it")?,
     })
-}
-
-/// Opens the log; brokers that are away are waited for, and so is who reads a local log for a while.
-async fn open_log(
-    settings: &Settings,
-    registry: &mut Registry,
-    health: &Health,
-) -> anyhow::Result<(Arc<dyn Log>, Option<Serving>)> {
-    if let Some(kafka) = settings.log.kafka.clone() {
-        let connect = move || KafkaLog::connect(kafka.clone());
-        return Ok((starting::persist(health, "connect to Kafka", connect).await?, None));
-    }
-    let log = local_log::open(&settings.local_log(), health).await.context("open the local log")?;
-    log.register(registry);
-    log.report_to(health.clone());
-    let serving = local::serve(&log).context("let others read the local log")?;
-    Ok((log, Some(serving)))
-}
-
-async fn ensure_topics(
-    settings: &Settings,
-    log: &Arc<dyn Log>,
-    specs: Vec<TopicSpec>,
-    health: &Health,
-) -> anyhow::Result<Weaknesses> {
-    const STEP: &str = "make the topics";
-    let making = Arc::clone(log);
-    let make = move || making.ensure_topics(&specs);
-    let weaknesses = match settings.log.kafka {
-        Some(_) => starting::persist(health, STEP, make).await?,
-        None => make().context(STEP)?,
-    };
-    for weakness in &weaknesses.found {
-        tracing::warn!(code = WEAK_SETTINGS.code, weakness, "the log is weaker than promised");
-    }
-    Ok(weaknesses)
-}
-
-/// Tells whether all sinks have stopped for good; a role without any is idle and has not.
-fn has_stopped(delivery: &Delivery) -> bool {
-    let sinks = delivery.health();
-    !sinks.is_empty() && sinks.iter().all(|(_sink, health)| health.stopped.is_some())
 }

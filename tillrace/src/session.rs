@@ -11,7 +11,7 @@ use tillrace_core::topics::Topics;
 use tillrace_log::{Log, LogView, Offset, Partition, Producer, Row};
 
 use crate::cli::{Consent, LogSource};
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::confirm::confirm;
 use crate::terminal::printable;
 use crate::{control, roles};
@@ -22,7 +22,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// The log and what the operator consents to.
 pub(crate) struct Session {
-    pub(crate) settings: Settings,
+    pub(crate) domain: Domain,
     pub(crate) topics: Topics,
     pub(crate) consent: Consent,
     view: Arc<dyn LogView>,
@@ -33,23 +33,23 @@ pub(crate) struct Session {
 impl Session {
     /// Opens the log: to be written to, except for a dry run.
     pub(crate) fn open(source: &LogSource, consent: Consent) -> anyhow::Result<Self> {
-        let settings = Settings::load(&source.into())?;
-        let topics = settings.topics();
+        let domain = Settings::load_domain(source)?;
+        let topics = domain.topics();
         if consent.dry_run {
-            let view = roles::open_view(&settings)?;
-            return Ok(Self { settings, topics, consent, view, log: None });
+            let view = roles::open_view(&domain)?;
+            return Ok(Self { domain, topics, consent, view, log: None });
         }
-        let log = roles::open_to_write(&settings)?;
+        let log = roles::open_to_write(&domain)?;
         let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
-        Ok(Self { settings, topics, consent, view, log: Some(log) })
+        Ok(Self { domain, topics, consent, view, log: Some(log) })
     }
 
     /// Takes a log that this process has open already; nothing is asked.
-    pub(crate) fn on(settings: Settings, log: Arc<dyn Log>) -> Self {
-        let topics = settings.topics();
+    pub(crate) fn on(domain: Domain, log: Arc<dyn Log>) -> Self {
+        let topics = domain.topics();
         let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
         let consent = Consent { dry_run: false, yes: true };
-        Self { settings, topics, consent, view, log: Some(log) }
+        Self { domain, topics, consent, view, log: Some(log) }
     }
 
     pub(crate) fn view(&self) -> &dyn LogView {
@@ -92,7 +92,7 @@ impl Session {
         last: &BTreeMap<Partition, Offset>,
         wait: Duration,
     ) -> anyhow::Result<ExitCode> {
-        if self.settings.log.kafka.is_none() {
+        if self.domain.log.kafka.is_none() {
             say("the aggregator follows when it is started next")?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -48,25 +48,33 @@ pub(crate) struct Status {
 }
 
 struct Shared {
-    health: Health,
+    /// What is told until the roles have started.
+    starting: TellReadiness,
     started: OnceLock<Started>,
 }
 
 /// What can be told once the roles have started.
 struct Started {
     metrics: MetricsPage,
-    readiness: Box<dyn Fn() -> Readiness + Send + Sync>,
+    readiness: TellReadiness,
 }
 
+type TellReadiness = Box<dyn Fn() -> Readiness + Send + Sync>;
+
 impl Status {
-    /// Listens on an address; tells of `health` alone until [`Status::expose`] is called.
+    /// Listens on an address; tells what `starting` finds out, and no metrics, until [`Status::expose`] is called. `health` is
+    /// that of the process, told of connections that cannot be accepted.
     ///
     /// # Errors
     /// When the address cannot be listened on.
-    pub(crate) fn start(address: SocketAddr, health: Health) -> Result<Self, ListenError> {
-        let listener = Listener::bind(address, health.clone(), "status")?;
+    pub(crate) fn start(
+        address: SocketAddr,
+        health: Health,
+        starting: impl Fn() -> Readiness + Send + Sync + 'static,
+    ) -> Result<Self, ListenError> {
+        let listener = Listener::bind(address, health, "status")?;
         let local_addr = listener.local_addr();
-        let shared = Arc::new(Shared { health, started: OnceLock::new() });
+        let shared = Arc::new(Shared { starting: Box::new(starting), started: OnceLock::new() });
         let acceptor = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { local_addr, shared, acceptor })
     }
@@ -85,6 +93,15 @@ impl Status {
         let started = Started { metrics, readiness: Box::new(readiness) };
         if self.shared.started.set(started).is_err() {
             tracing::warn!(code = DEFECT.code, "the metrics are exposed already");
+        }
+    }
+}
+
+impl Status {
+    /// Tells of the metrics in another registry too.
+    pub(crate) fn add(&self, registry: Registry) {
+        if let Some(started) = self.shared.started.get() {
+            started.metrics.add(registry);
         }
     }
 }
@@ -140,8 +157,7 @@ fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
 
 fn ready(shared: &Shared) -> Response<Full<Bytes>> {
     let started = shared.started.get();
-    let readiness =
-        started.map_or_else(|| shared.health.readiness(), |started| (started.readiness)());
+    let readiness = started.map_or_else(|| (shared.starting)(), |started| (started.readiness)());
     let status =
         if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     // Plain data, which cannot fail to be serialised.

@@ -8,11 +8,10 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tillrace_core::topics::Topics;
 use tillrace_log::{Entry, LogView, Reader};
 
 use crate::cli::{From, TapArgs};
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::roles;
 use crate::terminal::printable;
 use crate::usage::UsageError;
@@ -22,9 +21,9 @@ const WAIT_FOR_MORE: Duration = Duration::from_millis(200);
 
 /// Prints until the topic's end with `--until-end`, otherwise until interrupted.
 pub(crate) fn run(args: &TapArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&(&args.log).into())?;
-    let view = roles::open_view(&settings)?;
-    let mut taps = open_taps(args, &settings, view.as_ref())?;
+    let domain = Settings::load_domain(&args.log)?;
+    let view = roles::open_view(&domain)?;
+    let mut taps = open_taps(args, &domain, view.as_ref())?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     loop {
         let mut printed = 0;
@@ -61,8 +60,8 @@ impl Tap {
     }
 }
 
-fn open_taps(args: &TapArgs, settings: &Settings, view: &dyn LogView) -> anyhow::Result<Vec<Tap>> {
-    let topic = Topics::new(&settings.namespace).named(&args.topic);
+fn open_taps(args: &TapArgs, domain: &Domain, view: &dyn LogView) -> anyhow::Result<Vec<Tap>> {
+    let topic = domain.topics().named(&args.topic);
     let count = view.partitions();
     if let Some(partition) = args.partition.filter(|&partition| partition >= count) {
         return Err(

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 
 use tillrace_log::explain;
+use tillrace_log::health::DOMAIN_TARGET;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
@@ -32,7 +33,8 @@ explain!(TelemetryError {
 /// # Errors
 /// When the level cannot be read or logging runs already.
 pub(crate) fn start(settings: &Telemetry) -> Result<(), TelemetryError> {
-    let filter = EnvFilter::try_new(&settings.level)
+    // Spans of domains are on whatever the level, or a line would not say which domain it is of.
+    let filter = EnvFilter::try_new(format!("{},{DOMAIN_TARGET}=error", settings.level))
         .map_err(|source| TelemetryError::Level { level: settings.level.clone(), source })?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)

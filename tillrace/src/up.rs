@@ -7,7 +7,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::Source;
-use crate::config::{DevelopmentKey, Settings};
+use crate::config::{DevelopmentKey, Domain, Settings};
 use crate::descriptors::Descriptors;
 use crate::lines::{CONNECTIONS_FEW, SETTING_UNLIKELY};
 use crate::roles::{Roles, Running};
@@ -33,9 +33,10 @@ pub(crate) async fn run(
         tracing::warn!(code = SETTING_UNLIKELY.code, %warning, "a setting is hardly meant");
     }
     let key = if roles.ingest { settings.add_development_tenant()? } else { None };
+    let domains = settings.domains_named(source.log.domain.as_deref())?;
     let descriptors = Descriptors::raise()?;
     if roles.ingest
-        && let Some(held) = descriptors.hold(&mut settings.ingest)?
+        && let Some(held) = descriptors.hold(&mut settings.ingest, domains.len())?
     {
         let code = CONNECTIONS_FEW.code;
         tracing::warn!(
@@ -47,12 +48,12 @@ pub(crate) async fn run(
     let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
     let mut running = tokio::select! {
-        started = Running::start(&settings, roles) => started?,
+        started = Running::start(&settings, domains.clone(), roles) => started?,
         // No role works yet, so there is nothing to drain.
         _told = terminate.recv() => return Ok(ExitCode::SUCCESS),
         _told = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
-    greet(&settings, roles, &running, key.as_ref()).context("print what runs")?;
+    greet(&settings, &domains, roles, &running, key.as_ref()).context("print what runs")?;
     let failure = tokio::select! {
         _told = terminate.recv() => {
             // Whoever is in a hurry says it twice.
@@ -76,6 +77,7 @@ pub(crate) async fn run(
 
 fn greet(
     settings: &Settings,
+    domains: &[Domain],
     roles: Roles,
     running: &Running,
     key: Option<&DevelopmentKey>,
@@ -87,7 +89,6 @@ fn greet(
         writeln!(out, "  at most    {} connections", settings.ingest.max_connections)?;
     }
     writeln!(out, "  status     http://{}/readyz", running.status_address())?;
-    writeln!(out, "  log        {}", settings.log_name())?;
     match key {
         Some(DevelopmentKey::Made(key)) => {
             writeln!(out, "  tenant     demo, for development only; API key {key}")?;
@@ -100,13 +101,14 @@ fn greet(
         }
         None => {}
     }
-    if roles.deliver {
-        let names: Vec<&str> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();
-        writeln!(
-            out,
-            "  sinks      {}",
-            if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-        )?;
+    for domain in domains {
+        if domain.is_named {
+            writeln!(out, "  domain     {}", domain.name)?;
+        }
+        writeln!(out, "  log        {}", domain.log_name())?;
+        if roles.deliver {
+            writeln!(out, "  sinks      {}", domain.sink_names())?;
+        }
     }
     out.flush()
 }

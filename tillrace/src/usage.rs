@@ -16,6 +16,12 @@ pub(crate) enum UsageError {
     NoSample { name: String, known: String },
     #[error("there is no sink {name}; configured are {known}")]
     NoSink { name: String, known: String },
+    #[error("there is no domain {name}; configured are {known}")]
+    NoDomain { name: String, known: String },
+    #[error("there are several domains, {known}: name one with --domain")]
+    WhichDomain { known: String },
+    #[error("the log of domain {name} is local, and has no access control lists")]
+    NoAccessLists { name: String },
     #[error("{place}: there are {count} partitions, numbered from 0")]
     NoPartition { place: String, count: Partition },
     #[error("{option}: use {most} bytes at most")]
@@ -35,6 +41,15 @@ explain!(UsageError {
     NoSink: "usage_no_sink",
         "The configuration has no sink of that name.",
         "Use a name that the text lists, and name the configuration with --config.";
+    NoDomain: "usage_no_domain",
+        "The configuration has no domain of that name. A file without `domains` is one, named `default`.",
+        "Use a name that the text lists, and name the configuration with --config.";
+    WhichDomain: "usage_which_domain",
+        "The configuration has several domains, and the command works on one.",
+        "Name the domain with --domain.";
+    NoAccessLists: "usage_no_access_lists",
+        "Access control lists are of Apache Kafka; a local log is a folder that only its owner can read.",
+        "Name a domain on Kafka. Who may read a local log is decided by the owner of its folder.";
     NoPartition: "usage_no_partition",
         "The log has fewer partitions.",
         "Use a number below the count in the text.";

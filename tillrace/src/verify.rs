@@ -13,7 +13,7 @@ use tillrace_sinks::settings::Target;
 use tokio::runtime::{Builder, Handle};
 
 use crate::cli::VerifyArgs;
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::{output, roles};
 
 const DAY_MS: u64 = 86_400_000;
@@ -22,10 +22,10 @@ const RETENTION_SLACK_MS: u64 = 3_600_000;
 
 /// Prints what was looked at and the report; the exit code is 1 when a check does not hold.
 pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&(&args.log).into())?;
-    let view = roles::open_view(&settings)?;
-    let report = recount(&settings, &view)?;
-    let subject = Subject::new(&settings, &report);
+    let domain = Settings::load_domain(&args.log)?;
+    let view = roles::open_view(&domain)?;
+    let report = recount(&domain, &view)?;
+    let subject = Subject::new(&domain, &report);
     let json = args.json.as_deref().map(|path| (path, &report));
     output::report(format_args!("{subject}\n{report}\n"), json)?;
     Ok(if report.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -36,9 +36,9 @@ pub(crate) fn run(args: &VerifyArgs) -> anyhow::Result<ExitCode> {
 ///
 /// # Errors
 /// When the log or a location of files cannot be read.
-pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::Result<Report> {
-    let topics = settings.topics();
-    let mut sinks = settings.sinks_under_test();
+pub(crate) fn recount(domain: &Domain, view: &Arc<dyn LogView>) -> anyhow::Result<Report> {
+    let topics = domain.topics();
+    let mut sinks = domain.sinks_under_test();
     for (name, topic) in verify::audited_sinks(view.as_ref(), &topics).context("read the audit")? {
         let topic = Topic::new(&topic);
         if !sinks.iter().any(|sink| sink.name == name && sink.topic == topic) {
@@ -46,12 +46,12 @@ pub(crate) fn recount(settings: &Settings, view: &Arc<dyn LogView>) -> anyhow::R
             sinks.push(SinkUnderTest { name, topic, group, is_configured: false });
         }
     }
-    let kept_ms = settings.log.retention_days.saturating_mul(DAY_MS) - RETENTION_SLACK_MS;
+    let kept_ms = domain.log.retention_days.saturating_mul(DAY_MS) - RETENTION_SLACK_MS;
     let kept_since_ms = now_ms().saturating_sub(i64::try_from(kept_ms).unwrap_or(i64::MAX));
     let mut report =
         verify::verify(view.as_ref(), &topics, &sinks, kept_since_ms, &mut |_progress| {})
             .context("recount the log")?;
-    for sink in &settings.sinks {
+    for sink in &domain.sinks {
         if let Target::Parquet(settings) = &sink.to {
             let files = parquet::recount(settings, Arc::clone(view), &topics, &sink.name);
             let check = blocking(files)?
@@ -77,9 +77,9 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(settings: &Settings, report: &Report) -> Self {
+    fn new(domain: &Domain, report: &Report) -> Self {
         let newest_ms = report.covered.iter().filter_map(|covered| covered.newest_ms).max();
-        Self { log: settings.log_name(), newest_ms }
+        Self { log: domain.log_name(), newest_ms }
     }
 }
 

@@ -22,7 +22,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("core::aggregate", &["flush_buffer", "fold", "partition", "unreadable"]),
     ("core::verify", &["coverage", "sourced_records", "totals"]),
     ("core::verify", &["journal", "parked", "unreadable"]),
-    ("ingest", &["ack", "batch", "route", "single"]),
+    ("ingest", &["batch", "route", "single"]),
     ("loadtest::client", &["connection", "shared"]),
     ("sinks::parquet", &["body", "deltas", "lines"]),
     ("sinks::parquet", &["file_store", "owner", "settings"]),

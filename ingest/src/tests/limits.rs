@@ -151,7 +151,7 @@ async fn names_past_the_caps_are_put_off_and_known_ones_go_on() {
     assert_eq!(answer.json()["exceptions"][0]["code"], "too_many_terminals");
     assert_eq!(bench.log.written("pos.events.v1").len(), 4, "no markers for unknown names");
     assert_eq!(bench.log.written("pos.rejected.v1").len(), 0, "nothing is refused");
-    let standing = bench.gateway.health().readiness().conditions;
+    let standing = bench.gateway.health(0).unwrap().readiness().conditions;
     let told: Vec<_> = standing.iter().map(|it| it.condition.subject.as_str()).collect();
     assert_eq!(told, ["tenant acme, max_stores", "tenant acme, max_terminals"]);
     assert_eq!(bench.metric("tillrace_ingest_backpressure_total{reason=\"names\"}"), Some(3));

@@ -174,13 +174,17 @@ async fn health_readiness_and_metrics_are_told() {
     assert_eq!(bench.get("/healthz").await.json(), json!({"status": "alive"}));
     let ready = bench.get("/readyz").await;
     assert_eq!((ready.status, ready.json()), (200, json!({"status": "ready", "conditions": []})));
-    bench.gateway.health().note_weaknesses(vec!["replication is 1, promised are 3".to_owned()]);
+    bench
+        .gateway
+        .health(0)
+        .unwrap()
+        .note_weaknesses(vec!["replication is 1, promised are 3".to_owned()]);
     let weak = bench.get("/readyz").await;
     assert_eq!((weak.status, &weak.json()["status"]), (503, &json!("not_ready")));
     let condition = &weak.json()["conditions"][0];
     assert_eq!(condition["code"], "weak_settings");
     assert_eq!(condition["cause"], "replication is 1, promised are 3");
-    assert_eq!((bench.gateway.readiness())(), bench.gateway.health().readiness());
+    assert_eq!((bench.gateway.readiness())(), bench.gateway.health(0).unwrap().readiness());
     // Metrics are the status listener's, where a flood of connections does not reach them.
     bench.get("/metrics").await.assert_problem(404, "not_found");
     bench.post(KEY, event("7", 1)).await;

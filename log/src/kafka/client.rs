@@ -19,7 +19,7 @@ pub(super) const TRANSACTION_BYTES: usize = 32 << 20;
 
 /// Group name of clients that read without belonging to a group. librdkafka wants one for manual
 /// assignment; nothing is ever committed under it.
-const READER_GROUP: &str = "tillrace.reader";
+pub const READER_GROUP: &str = "tillrace.reader";
 
 /// Which records a client sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +188,23 @@ where
 /// over a restart, it lets the next run abort at once what the last one left open.
 pub(super) fn transactional_id(settings: &KafkaSettings, group: &str, topic: &Topic) -> String {
     kept_name(settings, group, topic).unwrap_or_else(|| format!("{group}.{}", uuid::Uuid::new_v4()))
+}
+
+/// The ids under which processes with some settings write transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TransactionalIds {
+    /// This one, of a named instance.
+    One(String),
+    /// Any that begins so: each run has another.
+    BeginningWith(String),
+}
+
+impl TransactionalIds {
+    /// Returns the ids of the members of a group on a topic.
+    pub fn of(settings: &KafkaSettings, group: &str, topic: &Topic) -> Self {
+        kept_name(settings, group, topic)
+            .map_or_else(|| Self::BeginningWith(format!("{group}.")), Self::One)
+    }
 }
 
 /// What a member of a named instance is called, now and after a restart.

@@ -6,6 +6,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tracing::Span;
 
 use super::{lines, repeats};
 
@@ -13,6 +14,29 @@ use super::{lines, repeats};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Diagnostics {
     login_refusal: Arc<OnceLock<String>>,
+    lines: ClientLines,
+}
+
+/// The lines of one client. They stand in the span that the client was made in, as librdkafka calls from any thread.
+#[derive(Debug, Clone)]
+pub(super) struct ClientLines(Span);
+
+impl Default for ClientLines {
+    fn default() -> Self {
+        Self(Span::current())
+    }
+}
+
+impl ClientLines {
+    /// Passes a line of librdkafka's log on.
+    pub(super) fn line(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.0.in_scope(|| report_line(level, facility, line));
+    }
+
+    /// Passes an error of the client on.
+    pub(super) fn error(&self, error: &KafkaError, reason: &str) {
+        self.0.in_scope(|| report_error(error, reason));
+    }
 }
 
 impl Diagnostics {
@@ -24,14 +48,14 @@ impl Diagnostics {
 
 impl ClientContext for Diagnostics {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        report_line(level, fac, log_message);
+        self.lines.line(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
             self.login_refusal.get_or_init(|| reason.to_owned());
         }
-        report_error(&error, reason);
+        self.lines.error(&error, reason);
     }
 }
 

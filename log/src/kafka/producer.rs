@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use tracing::Span;
 
 use super::batch_producer::{BatchProducer, BatchReport, InFlightBatches};
 use super::client::{Shared, producing};
@@ -126,9 +127,11 @@ impl ProducerThread {
         let batch_producer = Arc::new(BatchProducer::open(&producing(settings), in_flight)?);
         let stop = Arc::new(AtomicBool::new(false));
         let (served, stopped) = (Arc::clone(&batch_producer), Arc::clone(&stop));
+        let span = Span::current();
         let thread = std::thread::Builder::new()
             .name("kafka-producer".to_owned())
             .spawn(move || {
+                let _entered = span.enter();
                 while !stopped.load(Ordering::Relaxed) {
                     served.serve(POLL);
                 }

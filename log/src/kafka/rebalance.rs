@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Offset as NativeOffset, TopicPartitionList};
 
-use super::diagnostics::{report_error, report_line};
+use super::diagnostics::ClientLines;
 use super::lines;
 use crate::Partition;
 
@@ -33,6 +33,7 @@ pub(super) enum Rebalance {
 #[derive(Default)]
 pub(super) struct RebalanceContext {
     rebalances: Mutex<VecDeque<Rebalance>>,
+    lines: ClientLines,
 }
 
 impl RebalanceContext {
@@ -44,11 +45,11 @@ impl RebalanceContext {
 
 impl ClientContext for RebalanceContext {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        report_line(level, fac, log_message);
+        self.lines.line(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        report_error(&error, reason);
+        self.lines.error(&error, reason);
     }
 }
 

@@ -11,8 +11,8 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::client::{
-    Isolation, asking, asking_for, create, joining, producing, reading, transacting,
-    transactional_id,
+    Isolation, TransactionalIds, asking, asking_for, create, joining, producing, reading,
+    transacting, transactional_id,
 };
 use super::diagnostics::Diagnostics;
 use super::properties::reserved;
@@ -134,6 +134,21 @@ fn every_setting_reaches_librdkafka() {
     assert_eq!(joining(&nameless, "g", &topic).get("group.instance.id"), None);
     let id = || transactional_id(&nameless, "g", &topic);
     assert_ne!(id(), id());
+}
+
+#[test]
+fn transactional_ids_are_told_as_they_are() {
+    let topic = Topic::new("t");
+    let nameless = settings();
+    let TransactionalIds::BeginningWith(beginning) = TransactionalIds::of(&nameless, "g", &topic)
+    else {
+        panic!("no instance");
+    };
+    assert_eq!(beginning, "g.");
+    assert!(transactional_id(&nameless, "g", &topic).starts_with(&beginning));
+    let named = KafkaSettings { instance: Some("a1".to_owned()), ..nameless };
+    let one = transactional_id(&named, "g", &topic);
+    assert_eq!(TransactionalIds::of(&named, "g", &topic), TransactionalIds::One(one));
 }
 
 #[test]

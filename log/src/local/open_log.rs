@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::bounded;
 use parking_lot::{Mutex, RwLock};
+use tracing::Span;
 
 use super::blocks::BlockCache;
 use super::disk::Disk;
@@ -111,7 +112,9 @@ impl OpenLog {
         work: impl FnOnce() + Send + 'static,
     ) -> Result<(), LogError> {
         let alarm = Alarm { shared: Arc::clone(&self.shared), thread: name.to_owned() };
+        let span = Span::current();
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _entered = span.enter();
             let _alarm = alarm;
             work();
         });

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tillrace_core::text::Timestamp;
 use tillrace_log::Partition;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::key_queues::{BatchDraft, BatchShare};
 use super::reader::Epoch;
@@ -38,7 +39,7 @@ impl Engine {
         let connector = Arc::clone(&self.spec.connector);
         let BatchDraft { shares, records } = draft;
         let batch = DeliveryBatch { partition, delivered_to, records };
-        let handle = self.jobs.spawn(async move {
+        let calling = async move {
             let started = wall_clock();
             let begun = Instant::now();
             let result = connector.deliver(&batch).await;
@@ -47,7 +48,8 @@ impl Engine {
             let called =
                 CompletedCall { partition, epoch, shares, records, started, elapsed, result };
             JobOutput::Call(Box::new(called))
-        });
+        };
+        let handle = self.jobs.spawn(calling.in_current_span());
         self.calls.insert(handle.id(), (partition, handle));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tillrace_log::Partition;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::call::CompletedCall;
 use super::conditions::plain_code;
@@ -296,7 +297,8 @@ impl Engine {
         self.writing_since = Some(Instant::now());
         let WriteBuffer { rows, settlements } = mem::take(&mut self.write_buffer);
         let publishing = self.audit_writer.publish(rows);
-        self.jobs.spawn(async move { JobOutput::Write { settlements, outcome: publishing.await } });
+        let writing = async move { JobOutput::Write { settlements, outcome: publishing.await } };
+        self.jobs.spawn(writing.in_current_span());
     }
 }
 

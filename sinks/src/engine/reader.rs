@@ -19,6 +19,7 @@ use tillrace_core::restart::PANICKED;
 use tillrace_log::explain::code_of;
 use tillrace_log::{Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic};
 use tokio::sync::mpsc;
+use tracing::Span;
 
 use crate::failure::ErrorChain;
 
@@ -113,9 +114,10 @@ impl Reader {
             owned: BTreeMap::new(),
             to_start: VecDeque::new(),
         };
+        let span = Span::current();
         let thread = std::thread::Builder::new()
             .name(format!("read {group}"))
-            .spawn(move || reading.run())
+            .spawn(move || span.in_scope(|| reading.run()))
             .map_err(|error| LogError::Unavailable {
                 action: "start a reading thread",
                 cause: Arc::new(error),

@@ -15,8 +15,18 @@ const PREFIX: &str = "TILLRACE__";
 /// What looks like the prefix and is none.
 const NEARLY: &str = "TILLRACE_";
 /// Keys of the top level.
-const SECTIONS: [&str; 9] =
-    ["aggregate", "data", "ingest", "log", "namespace", "sinks", "status", "telemetry", "tenants"];
+const SECTIONS: [&str; 10] = [
+    "aggregate",
+    "data",
+    "domains",
+    "ingest",
+    "log",
+    "namespace",
+    "sinks",
+    "status",
+    "telemetry",
+    "tenants",
+];
 const PROPERTIES: [&str; 3] = ["log", "kafka", "properties"];
 
 /// A step of a path. Places sort by number, so that a list grows in its order.
@@ -109,10 +119,8 @@ fn set(
     }
     let place = match (&mut tree.content, step) {
         (Content::Map(entries), Step::Key(name) | Step::Place(_, name)) => {
-            let above = steps.iter().take(depth);
-            let is_property = depth == PROPERTIES.len()
-                && above.zip(PROPERTIES).all(|(step, key)| *step == Step::Key(key.to_owned()));
-            let name = if is_property { name.replace('_', ".") } else { name.clone() };
+            let above = steps.get(..depth).unwrap_or_default();
+            let name = if are_properties(above) { name.replace('_', ".") } else { name.clone() };
             entry(entries, name, origin)
         }
         (Content::List(items), Step::Place(place, _)) => {
@@ -132,6 +140,16 @@ fn set(
         }
     };
     set(place, steps, depth + 1, value, origin)
+}
+
+/// Tells whether properties of librdkafka stand below these steps: of the log, or of a domain's.
+fn are_properties(above: &[Step]) -> bool {
+    let of_log = match above {
+        [Step::Key(section), Step::Place(..), rest @ ..] if section == "domains" => rest,
+        rest => rest,
+    };
+    of_log.len() == PROPERTIES.len()
+        && of_log.iter().zip(PROPERTIES).all(|(step, key)| *step == Step::Key(key.to_owned()))
 }
 
 fn entry<'a>(entries: &'a mut Vec<(String, Node)>, name: String, origin: &Origin) -> &'a mut Node {
@@ -179,6 +197,7 @@ mod tests {
                 ("TILLRACE__TENANTS__0__KEYS__0__STORES", "['*']"),
                 ("TILLRACE__LOG__KAFKA__BROKERS", "b:9092"),
                 ("TILLRACE__LOG__KAFKA__PROPERTIES__SASL_PASSWORD", "*a: #b, {c"),
+                ("TILLRACE__DOMAINS__0__LOG__KAFKA__PROPERTIES__SASL_USERNAME", "u"),
                 ("OTHER", "x"),
             ],
         );
@@ -192,6 +211,7 @@ mod tests {
             ("tenants[0].keys[0].stores[0]", "*"),
             ("log.kafka.brokers", "b:9092"),
             ("log.kafka.properties.sasl.password", "*a: #b, {c"),
+            ("domains[0].log.kafka.properties.sasl.username", "u"),
         ] {
             assert_eq!(text(&tree, path), value, "{path}");
         }

@@ -4,31 +4,54 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 
 use tillrace_core::aggregate::AggregateSettings;
-use tillrace_ingest::inspect_tenants;
+use tillrace_ingest::{TenantSettings, inspect_tenants};
 use tillrace_log::kafka::PARTITIONS;
 use tillrace_log::setting::Inspection;
-use tillrace_sinks::settings as sinks;
+use tillrace_sinks::{SinkSettings, settings as sinks};
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
-use super::{LogSettings, Settings, Telemetry};
+use super::{DomainSettings, LogSettings, Settings, Telemetry, apart};
 
 /// Notes all that is wrong with settings.
 pub(super) fn inspect(settings: &Settings, found: &mut Inspection) {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    found.require(
-        settings.namespace.len() <= 64 && settings.namespace.bytes().all(plain),
-        "namespace",
-        "cannot stand before the name of a topic",
-        "use at most 64 of a-z, A-Z, 0-9, '.', '_' and '-', as Kafka's topic names allow",
-    );
+    inspect_namespace(&settings.namespace, found);
     found.within("log", |found| settings.log.inspect(found));
-    found.within("ingest", |found| settings.ingest.inspect(found));
+    // Each domain has its part of what a gateway holds.
+    let ingest = settings.ingest.part_of(settings.domains.len());
+    found.within("ingest", |found| ingest.inspect(found));
     found.within("aggregate", |found| settings.aggregate.inspect(found));
     sinks::inspect(&settings.sinks, found);
     inspect_tenants(&settings.tenants, found);
     found.within("telemetry", |found| settings.telemetry.inspect(found));
     inspect_addresses(settings, found);
-    inspect_senders(settings, found);
+    if settings.domains.is_empty() && !settings.development {
+        inspect_senders(&settings.tenants, &settings.sinks, found);
+    }
+    found.each("domains", &settings.domains, |found, domain| domain.inspect(found));
+    apart::inspect(settings, found);
+}
+
+fn inspect_namespace(namespace: &str, found: &mut Inspection) {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    found.require(
+        namespace.len() <= 64 && namespace.bytes().all(plain),
+        "namespace",
+        "cannot stand before the name of a topic",
+        "use at most 64 of a-z, A-Z, 0-9, '.', '_' and '-', as Kafka's topic names allow",
+    );
+}
+
+impl DomainSettings {
+    fn inspect(&self, found: &mut Inspection) {
+        inspect_namespace(&self.namespace, found);
+        if let Some(log) = &self.log {
+            found.within("log", |found| log.inspect(found));
+        }
+        found.range_of("retention_days", self.retention_days, 1..);
+        sinks::inspect(&self.sinks, found);
+        inspect_tenants(&self.tenants, found);
+        inspect_senders(&self.tenants, &self.sinks, found);
+    }
 }
 
 impl LogSettings {
@@ -77,19 +100,17 @@ fn inspect_addresses(settings: &Settings, found: &mut Inspection) {
 }
 
 /// A file may be meant for a role that needs no tenants, so what is odd about them is a warning.
-fn inspect_senders(settings: &Settings, found: &mut Inspection) {
-    if settings.tenants.is_empty() && !settings.development {
+fn inspect_senders(tenants: &[TenantSettings], sinks: &[SinkSettings], found: &mut Inspection) {
+    if tenants.is_empty() {
         found.warning("tenants", "is empty: a gateway lets nobody in", "add a tenant with a key");
+        return;
     }
-    for tenant in settings.tenants.iter().enumerate().filter(|(_, tenant)| tenant.keys.is_empty()) {
+    for tenant in tenants.iter().enumerate().filter(|(_, tenant)| tenant.keys.is_empty()) {
         let path = format!("tenants[{}].keys", tenant.0);
         found.warning(&path, "is empty: nobody can send for this tenant", "add a key");
     }
-    if settings.tenants.is_empty() {
-        return;
-    }
-    found.each("sinks", &settings.sinks, |found, sink| {
-        let is_unknown = |id: &&String| settings.tenants.iter().all(|tenant| tenant.id != **id);
+    found.each("sinks", sinks, |found, sink| {
+        let is_unknown = |id: &&String| tenants.iter().all(|tenant| tenant.id != **id);
         for id in sink.filter.tenants.iter().filter(is_unknown) {
             let fault = format!("{id:?} is no tenant of this configuration");
             found.warning("filter.tenants", fault, "correct the id, or remove it");

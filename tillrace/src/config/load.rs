@@ -3,12 +3,15 @@
 use std::ffi::OsString;
 
 use serde::Deserialize;
+use tillrace_ingest::TenantSettings;
 use tillrace_log::setting::{Inspection, Secret, SettingError};
+use tillrace_sinks::SinkSettings;
 
 use super::node::{Content, Node, Origin};
 use super::renamed::RenamedKey;
 use super::{
-    ConfigurationError, Report, Settings, development, environment, inspect, renamed, yaml,
+    ConfigurationError, DomainSettings, LogSettings, Report, Settings, development, environment,
+    inspect, renamed, yaml,
 };
 use crate::cli::Source;
 
@@ -54,7 +57,11 @@ pub(super) fn examine(
         return Ok((None, report));
     };
     settings.take(source);
-    if source.log.config.is_none() {
+    for option in whole_log_options(source).filter(|_| !settings.domains.is_empty()) {
+        let fault = "says nothing of which of the `domains` it is for".to_owned();
+        report.error_as_it_is(of_file(&option, fault, "set it in the configuration file"));
+    }
+    if source.log.config.is_none() && settings.domains.is_empty() {
         settings.development = true;
         development::complete(&mut settings)?;
     }
@@ -71,6 +78,13 @@ pub(super) fn examine(
         report.warning(warning.clone(), &tree);
     }
     Ok((Some(settings), report))
+}
+
+/// Returns the options of the command line that are for the log, whichever that is.
+fn whole_log_options(source: &Source) -> impl Iterator<Item = &'static str> {
+    let kafka = source.log.kafka.is_some().then_some("--kafka");
+    let data = source.log.data.is_some().then_some("--data");
+    [kafka, data].into_iter().flatten()
 }
 
 /// Gives old keys their new names, and warns of each.
@@ -141,18 +155,11 @@ fn resolve_secrets(
     tree: &Node,
     report: &mut Report,
 ) {
-    let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
-    if let Some(kafka) = &mut settings.log.kafka {
-        let named = kafka.secrets().into_iter();
-        secrets.extend(named.map(|(path, secret)| (format!("log.kafka.{path}"), secret)));
-    }
-    for (index, sink) in settings.sinks.iter_mut().enumerate() {
-        let named = sink.secrets().into_iter();
-        secrets.extend(named.map(|(path, secret)| (format!("sinks[{index}].{path}"), secret)));
-    }
-    for (index, tenant) in settings.tenants.iter_mut().enumerate() {
-        let named = tenant.secrets().into_iter();
-        secrets.extend(named.map(|(path, secret)| (format!("tenants[{index}].{path}"), secret)));
+    let Settings { log, sinks, tenants, domains, .. } = settings;
+    let mut secrets = secrets_of("", Some(log), sinks, tenants);
+    for (place, domain) in domains.iter_mut().enumerate() {
+        let DomainSettings { log, sinks, tenants, .. } = domain;
+        secrets.extend(secrets_of(&format!("domains[{place}]."), log.as_mut(), sinks, tenants));
     }
     for (path, secret) in secrets {
         if let Err(error) = secret.resolve(&|name| surroundings.variable(name)) {
@@ -160,4 +167,27 @@ fn resolve_secrets(
             report.error(SettingError { path, fault: error.to_string().into(), remedy }, tree);
         }
     }
+}
+
+/// Returns the secrets of a section that may have a log, sinks and tenants, each with its path.
+fn secrets_of<'s>(
+    section: &str,
+    log: Option<&'s mut LogSettings>,
+    sinks: &'s mut [SinkSettings],
+    tenants: &'s mut [TenantSettings],
+) -> Vec<(String, &'s mut Secret)> {
+    let mut secrets: Vec<(String, &mut Secret)> = Vec::new();
+    if let Some(kafka) = log.and_then(|log| log.kafka.as_mut()) {
+        let named = kafka.secrets().into_iter();
+        secrets.extend(named.map(|(path, secret)| (format!("{section}log.kafka.{path}"), secret)));
+    }
+    for (index, sink) in sinks.iter_mut().enumerate() {
+        let below = |path| format!("{section}sinks[{index}].{path}");
+        secrets.extend(sink.secrets().into_iter().map(|(path, secret)| (below(path), secret)));
+    }
+    for (index, tenant) in tenants.iter_mut().enumerate() {
+        let below = |path| format!("{section}tenants[{index}].{path}");
+        secrets.extend(tenant.secrets().into_iter().map(|(path, secret)| (below(path), secret)));
+    }
+    secrets
 }

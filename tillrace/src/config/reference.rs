@@ -10,6 +10,8 @@ use super::schema;
 
 const INTRODUCTION: &str = include_str!("reference/introduction.md");
 
+const IN_DOMAIN: &str = "domains[].";
+
 /// Writes the page: a table for each section, a line for each key.
 ///
 /// # Errors
@@ -59,7 +61,8 @@ impl<'a> Page<'a> {
             below.extend(self.sections(path, value));
         }
         for (path, section) in below {
-            if !self.written.insert(path.clone()) {
+            // The sections of a domain are those of the top level, where they stand.
+            if path.starts_with(IN_DOMAIN) || !self.written.insert(path.clone()) {
                 continue;
             }
             if let Some(variants) = self.resolved(section)["oneOf"].as_array() {
@@ -207,9 +210,11 @@ mod tests {
             "| `format` | `text`, `json` | `text` |  | How a line looks. `text`: For people. `json`: One JSON object a line. |",
             "| `id` | text | required |  | Id of the tenant, 1 to 64 bytes. |",
             "## `sinks[].to` with `kind: parquet`",
+            "## `domains[]`",
         ] {
             assert!(page.contains(line), "{line}");
         }
+        assert!(!page.contains("## `domains[]."), "sections stand on the page once");
     }
 
     #[test]

@@ -7,8 +7,9 @@ use tillrace_log::setting::{Bounds, Inspection, Quantity};
 use super::node::Origin;
 use super::{Settings, inspect, yaml};
 
-/// A configuration with a value in every section, whose inspection states every bound.
+/// Configurations with a value in every section, whose inspection states every bound.
 const EXAMPLE: &str = include_str!("../../../docs/tillrace.example.yaml");
+const DOMAINS_EXAMPLE: &str = include_str!("../../../docs/domains.example.yaml");
 
 /// Makes the schema (JSON Schema, draft 2020-12). Bounds of times and sizes, which are text, stand under `x-minimum` and
 /// `x-maximum`.
@@ -29,9 +30,11 @@ pub(crate) fn schema() -> anyhow::Result<Value> {
 }
 
 fn bounds() -> anyhow::Result<Vec<(String, Bounds)>> {
-    let settings: Settings = serde::Deserialize::deserialize(&yaml::parse(EXAMPLE, Origin::Line)?)?;
     let mut found = Inspection::default();
-    inspect::inspect(&settings, &mut found);
+    for example in [EXAMPLE, DOMAINS_EXAMPLE] {
+        let tree = yaml::parse(example, Origin::Line)?;
+        inspect::inspect(&serde::Deserialize::deserialize(&tree)?, &mut found);
+    }
     Ok(found.bounds().iter().map(|(path, bounds)| (path.clone(), bounds.clone())).collect())
 }
 
@@ -120,10 +123,13 @@ mod tests {
     #[test]
     fn the_example_is_valid_and_a_misspelt_key_or_a_number_out_of_bounds_is_not() {
         let validator = jsonschema::validator_for(&schema().unwrap()).unwrap();
+        let of_domains: Value = serde_saphyr::from_str(DOMAINS_EXAMPLE).unwrap();
         let example: Value = serde_saphyr::from_str(EXAMPLE).unwrap();
-        let faults: Vec<_> =
-            validator.iter_errors(&example).map(|fault| fault.to_string()).collect();
-        assert_eq!(faults, Vec::<String>::new());
+        for example in [&example, &of_domains] {
+            let faults: Vec<_> =
+                validator.iter_errors(example).map(|fault| fault.to_string()).collect();
+            assert_eq!(faults, Vec::<String>::new());
+        }
         for (path, value) in [
             ("/log/partitions", json!(0)),
             ("/log/kafka/replication", json!(10)),

@@ -21,21 +21,21 @@ fn examine_file(path: &Path, variables: &[(&str, &str)]) -> (Option<Settings>, R
     load::examine(&source, &surroundings(&[&TOKENS, variables].concat())).unwrap()
 }
 
-fn examine(yaml: &str, variables: &[(&str, &str)]) -> (Option<Settings>, Report) {
+pub(super) fn examine(yaml: &str, variables: &[(&str, &str)]) -> (Option<Settings>, Report) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tillrace.yaml");
     std::fs::write(&path, yaml).unwrap();
     examine_file(&path, variables)
 }
 
-fn load(yaml: &str, variables: &[(&str, &str)]) -> Settings {
+pub(super) fn load(yaml: &str, variables: &[(&str, &str)]) -> Settings {
     let (settings, report) = examine(yaml, variables);
     assert!(report.errors().is_empty(), "{report}");
     settings.unwrap()
 }
 
 /// Findings without the folder that the file is in.
-fn lines(findings: &[report::Finding]) -> Vec<String> {
+pub(super) fn lines(findings: &[report::Finding]) -> Vec<String> {
     let without_folder = |finding: &report::Finding| {
         let line = finding.to_string();
         line.split_once("/tillrace.yaml")
@@ -44,11 +44,11 @@ fn lines(findings: &[report::Finding]) -> Vec<String> {
     findings.iter().map(without_folder).collect()
 }
 
-fn errors(yaml: &str) -> Vec<String> {
+pub(super) fn errors(yaml: &str) -> Vec<String> {
     lines(examine(yaml, &[]).1.errors())
 }
 
-fn warnings(yaml: &str) -> Vec<String> {
+pub(super) fn warnings(yaml: &str) -> Vec<String> {
     lines(examine(yaml, &[]).1.warnings())
 }
 
@@ -89,7 +89,7 @@ fn the_environment_stands_above_the_file() {
     let settings = load(yaml, &variables);
     assert_eq!(settings.ingest.listen.port(), 2);
     assert_eq!(settings.log.partitions, 4);
-    assert_eq!(settings.topics().events.as_str(), "eu.pos.events.v1");
+    assert_eq!(settings.domain_named(None).unwrap().topics().events.as_str(), "eu.pos.events.v1");
     assert_eq!(settings.tenants[0].id, "0042");
     assert_eq!(settings.log.kafka.unwrap().properties["sasl.password"].expose(), "#1: {it's}");
 }
@@ -97,14 +97,19 @@ fn the_environment_stands_above_the_file() {
 #[test]
 fn the_command_line_stands_above_all() {
     let settings = without_file(&Source {
-        log: LogSource { config: None, kafka: Some("b:9092".to_owned()), data: Some("/d".into()) },
+        log: LogSource {
+            config: None,
+            kafka: Some("b:9092".to_owned()),
+            data: Some("/d".into()),
+            domain: None,
+        },
         listen: Some("127.0.0.1:3".parse().unwrap()),
         status: Some("127.0.0.1:4".parse().unwrap()),
     });
     assert_eq!(settings.log.kafka.as_ref().unwrap().brokers, "b:9092");
     assert_eq!(settings.ingest.listen.port(), 3);
     assert_eq!(settings.status.unwrap().port(), 4);
-    assert_eq!(settings.local_log().dir, Path::new("/d/log"));
+    assert_eq!(settings.domain_named(None).unwrap().local_log().dir, Path::new("/d/log"));
     assert!(settings.development);
     assert_eq!(settings.ingest.drain_delay, std::time::Duration::ZERO);
     let names: Vec<_> = settings.sinks.iter().map(|sink| sink.name.as_str()).collect();

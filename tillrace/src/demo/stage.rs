@@ -33,7 +33,7 @@ use uuid::Uuid;
 
 use super::DemoArgs;
 use super::report::BackendReport;
-use crate::config::Settings;
+use crate::config::{Domain, Settings};
 use crate::parked;
 use crate::roles::{Roles, Running};
 
@@ -102,7 +102,9 @@ fn sending(args: &DemoArgs) -> Duration {
 
 /// Everything at work.
 pub(super) struct Stage {
-    settings: Settings,
+    address: SocketAddr,
+    domain: Domain,
+    view: Arc<dyn LogView>,
     running: Running,
     backends: Backends,
     key: String,
@@ -118,7 +120,7 @@ struct Backends {
 /// What is left when the roles have ended.
 pub(super) struct Ended {
     pub(super) view: Arc<dyn LogView>,
-    pub(super) settings: Settings,
+    pub(super) domain: Domain,
     backends: Backends,
 }
 
@@ -128,12 +130,15 @@ impl Stage {
         let backends = Backends::start(&fleet.directory()).await?;
         let key = format!("demo-{}", Uuid::new_v4().simple());
         let settings = settings(folder, &key, &backends)?;
-        let running = Running::start(&settings, Roles::ALL).await?;
-        Ok(Self { settings, running, backends, key })
+        let domain = settings.domain_named(None)?;
+        let running = Running::start(&settings, vec![domain.clone()], Roles::ALL).await?;
+        let address = running.gateway_address().unwrap_or(settings.ingest.listen);
+        let view = running.first_log().context("find the log of the demo")?;
+        Ok(Self { address, domain, view, running, backends, key })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.running.gateway_address().unwrap_or(self.settings.ingest.listen)
+        self.address
     }
 
     pub(super) fn key(&self) -> &str {
@@ -141,24 +146,25 @@ impl Stage {
     }
 
     pub(super) fn view(&self) -> Arc<dyn LogView> {
-        Arc::clone(&self.running.log) as Arc<dyn LogView>
+        Arc::clone(&self.view)
     }
 
     /// Lets parked events in as an operator would: by the mapping that says what the tills' new release calls otherwise.
     pub(super) async fn readmit(&self) -> anyhow::Result<u64> {
-        let (settings, log) = (self.settings.clone(), Arc::clone(&self.running.log));
+        let log = self.running.first_log().context("find the log of the demo")?;
+        let domain = self.domain.clone();
         let readmitting = tokio::task::spawn_blocking(move || {
-            parked::readmit_all(settings, log, MAPPING, READMITTED_PER_SECOND)
+            parked::readmit_all(domain, log, MAPPING, READMITTED_PER_SECOND)
         });
         readmitting.await.context("wait for the readmission")?
     }
 
     pub(super) fn topics(&self) -> Topics {
-        self.settings.topics()
+        self.domain.topics()
     }
 
     pub(super) fn sinks(&self) -> Vec<SinkUnderTest> {
-        self.settings.sinks_under_test()
+        self.domain.sinks_under_test()
     }
 
     /// Waits until a role stops by itself.
@@ -170,7 +176,7 @@ impl Stage {
     pub(super) async fn end(self) -> anyhow::Result<Ended> {
         let view = self.view();
         self.running.drain().await.context("end the roles")?;
-        Ok(Ended { view, settings: self.settings, backends: self.backends })
+        Ok(Ended { view, domain: self.domain, backends: self.backends })
     }
 }
 

@@ -25,7 +25,7 @@ use super::ParkedError;
 use super::index::{Selection, Unsettled, each, unsettled};
 use super::rules::{self, BrokenRule};
 use crate::cli::{ParkedFilter, Place, ReadmitArgs};
-use crate::config::Settings;
+use crate::config::Domain;
 use crate::confirm::confirm;
 use crate::control;
 use crate::session::{Session, say};
@@ -116,13 +116,13 @@ pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// The mapping is none, or the log cannot be read or written.
 pub(crate) fn readmit_all(
-    settings: Settings,
+    domain: Domain,
     log: Arc<dyn Log>,
     mapping: &str,
     rate: NonZeroU32,
 ) -> anyhow::Result<u64> {
     let mapping = named(serde_saphyr::from_str(mapping).context("read the mapping")?)?;
-    let session = Session::on(settings, log);
+    let session = Session::on(domain, log);
     let filter = ParkedFilter::default();
     let found = find(&session, &Selection { filter: &filter, places: &[] })?;
     let order = Order { operator: "demo", mapping: Some(mapping), rate };
@@ -213,7 +213,7 @@ impl Writer<'_> {
     ) -> anyhow::Result<()> {
         let mended = self.order.mapping.as_ref().map(|named| named.mapping.apply(parked.data));
         let text = mended.as_deref().unwrap_or(parked.data);
-        let judged = rules::judge(decoder, &self.session.settings.tenants, parked, text);
+        let judged = rules::judge(decoder, &self.session.domain.tenants, parked, text);
         let value = match judged {
             Err(broken) => {
                 self.keep(&broken, place);

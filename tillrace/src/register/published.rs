@@ -30,8 +30,8 @@ struct Published {
 
 /// Prints the registers of a store that are in force, or will be.
 pub(super) fn show(args: &RegisterShowArgs) -> anyhow::Result<ExitCode> {
-    let settings = Settings::load(&(&args.log).into())?;
-    let (view, topics) = (roles::open_view(&settings)?, settings.topics());
+    let domain = Settings::load_domain(&args.log)?;
+    let (view, topics) = (roles::open_view(&domain)?, domain.topics());
     let registers = registers_of(view.as_ref(), &topics, [&args.tenant, &args.store])?;
     if registers.is_empty() {
         say(&format!("no register of tenant {}, store {} is in force", args.tenant, args.store))?;

@@ -20,6 +20,7 @@ use tillrace_core::topics::Topics;
 use tillrace_log::Log;
 use tillrace_log::explain::Explained as _;
 use tillrace_log::health::{Health, Impact};
+use tracing::Span;
 
 use super::error::RoleError;
 
@@ -62,9 +63,10 @@ impl Aggregator {
         let stop = Arc::new(AtomicBool::new(false));
         let policy = Arc::new(Mutex::new(policy));
         let (told_to_stop, judge) = (Arc::clone(&stop), Arc::clone(&policy));
+        let span = Span::current();
         let thread = thread::Builder::new()
             .name("aggregate".to_owned())
-            .spawn(move || persist(&work, &told_to_stop, &judge))
+            .spawn(move || span.in_scope(|| persist(&work, &told_to_stop, &judge)))
             .context("start the aggregator's thread")?;
         Ok(Self { stop, policy, calls, thread: Some(thread) })
     }

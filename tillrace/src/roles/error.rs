@@ -9,6 +9,10 @@ pub(crate) enum RoleError {
     GatewayEnded,
     #[error("no role of this process can work any more")]
     NoneLeft,
+    #[error(
+        "domain {name} is on the same Kafka cluster as {other}, under another address, and their namespaces begin alike"
+    )]
+    SameCluster { name: String, other: String },
     #[error("the aggregator panicked")]
     AggregatorPanicked,
 }
@@ -22,6 +26,10 @@ explain!(RoleError {
         "Every role of the process has met what no restart helps, so it ends. What was acknowledged is kept in the log.",
         "See the conditions that were logged before, each with its code, and do what their remedies say; then start the process \
          again.";
+    SameCluster: "same_cluster",
+        "Two domains name different brokers of one Kafka cluster, and topics of one could be the other's. The later one was not \
+         started, and nothing of it was written.",
+        "Give each domain on a cluster a namespace that begins no other's, such as its name, or a cluster of its own.";
     AggregatorPanicked: "aggregator_panicked",
         "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
          last flush when it is started again.",

@@ -12,6 +12,7 @@ use tillrace_ingest::WEAK_SETTINGS;
 use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{Condition, Health, Impact};
 use tillrace_log::{LogError, Weaknesses};
+use tracing::Span;
 
 const COMPONENT: &str = "kafka";
 
@@ -133,10 +134,12 @@ fn next_wait(backoff: &mut Backoff) -> Duration {
     backoff.next_wait(rand::random())
 }
 
-async fn on_a_thread<T: Send + 'static>(
+pub(super) async fn on_a_thread<T: Send + 'static>(
     ask: impl FnOnce() -> Result<T, LogError> + Send + 'static,
 ) -> anyhow::Result<Result<T, LogError>> {
-    tokio::task::spawn_blocking(ask).await.context("ask the log on a thread of its own")
+    let span = Span::current();
+    let asking = tokio::task::spawn_blocking(move || span.in_scope(ask));
+    asking.await.context("ask the log on a thread of its own")
 }
 
 #[cfg(test)]

@@ -17,6 +17,11 @@ async fn get(status: &Status, path: &str) -> (u16, String) {
     (head[9..12].parse().unwrap(), body.to_owned())
 }
 
+fn starting(health: &Health) -> impl Fn() -> Readiness + Send + Sync + 'static {
+    let health = health.clone();
+    move || health.readiness()
+}
+
 async fn readiness(status: &Status) -> (u16, serde_json::Value) {
     let (code, body) = get(status, "/readyz").await;
     (code, serde_json::from_str(&body).unwrap())
@@ -27,7 +32,8 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
     let mut registry = Registry::default();
     let health = Health::register(&mut registry);
     health.enter(Phase::Starting);
-    let status = Status::start("127.0.0.1:0".parse().unwrap(), health.clone()).unwrap();
+    let status =
+        Status::start("127.0.0.1:0".parse().unwrap(), health.clone(), starting(&health)).unwrap();
     assert_eq!(get(&status, "/healthz").await, (200, r#"{"status":"alive"}"#.to_owned()));
     assert_eq!(get(&status, "/metrics").await.0, 503);
     assert_eq!(readiness(&status).await.0, 503);
@@ -70,7 +76,12 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
 
 #[tokio::test]
 async fn silent_connections_past_the_cap_are_closed_and_the_others_answered() {
-    let status = Status::start("127.0.0.1:0".parse().unwrap(), Health::default()).unwrap();
+    let status = Status::start(
+        "127.0.0.1:0".parse().unwrap(),
+        Health::default(),
+        starting(&Health::default()),
+    )
+    .unwrap();
     let mut open = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
         open.push(TcpStream::connect(status.local_addr()).await.unwrap());
@@ -88,7 +99,8 @@ async fn silent_connections_past_the_cap_are_closed_and_the_others_answered() {
 async fn a_taken_address_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let error = Status::start(address, Health::default()).err().unwrap();
+    let error =
+        Status::start(address, Health::default(), starting(&Health::default())).err().unwrap();
     let expected = format!("the status listener cannot listen on {address}");
     assert_eq!(error.to_string(), expected);
     let known = error.explanation();

@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test process that cannot be driven is a failed test")]
 #![allow(dead_code, reason = "each test binary uses the part it needs")]
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -20,23 +21,45 @@ const PATIENCE: Duration = Duration::from_secs(90);
 /// The command line against one data folder, and against Kafka where the arguments say so.
 #[derive(Debug, Clone)]
 pub(super) struct CommandLine {
-    data: PathBuf,
+    /// Absent where a configuration says where data is.
+    data: Option<PathBuf>,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
     open_files: Option<&'static str>,
+    /// Where the lines of processes go that are started.
+    lines: Option<PathBuf>,
 }
 
 impl CommandLine {
     /// Makes a command line; `arguments` are added to every call.
     pub(super) fn new(data: &Path, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|&text| text.to_owned()).collect();
-        Self { data: data.to_owned(), arguments, variables: Vec::new(), open_files: None }
+        let data = Some(data.to_owned());
+        Self { data, arguments, variables: Vec::new(), open_files: None, lines: None }
+    }
+
+    /// Makes a command line with a configuration file.
+    pub(super) fn configured(file: &Path) -> Self {
+        let arguments = vec!["--config".to_owned(), file.display().to_string()];
+        Self { data: None, arguments, variables: Vec::new(), open_files: None, lines: None }
     }
 
     /// Adds an environment variable to every call.
     pub(super) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Writes what processes say of themselves to a file.
+    pub(super) fn with_lines(mut self, file: &Path) -> Self {
+        self.lines = Some(file.to_owned());
+        self
+    }
+
+    fn errors(&self) -> Stdio {
+        let file =
+            self.lines.as_ref().map(|path| File::options().append(true).create(true).open(path));
+        file.map_or_else(Stdio::inherit, |file| file.expect("a file for lines").into())
     }
 
     /// Gives every call a limit of open files, as the option of the shell's `ulimit` says.
@@ -56,7 +79,10 @@ impl CommandLine {
                 shell
             }
         };
-        command.args(words).arg("--data").arg(&self.data).args(&self.arguments);
+        command.args(words).args(&self.arguments);
+        if let Some(data) = &self.data {
+            command.arg("--data").arg(data);
+        }
         command.env("TILLRACE_DEV_KEY", KEY).env("TILLRACE__AGGREGATE__FLUSH_INTERVAL", "100ms");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
@@ -78,7 +104,14 @@ impl CommandLine {
         if matches!(role, "up" | "ingest") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        command.stdout(Stdio::piped()).spawn().expect("start tillrace")
+        command.stdout(Stdio::piped()).stderr(self.errors()).spawn().expect("start tillrace")
+    }
+
+    /// Starts a process by its words, on free ports, and does not wait.
+    pub(super) fn spawn_with(&self, words: &[&str]) -> Child {
+        let mut command = self.command(words);
+        command.args(["--listen", "127.0.0.1:0", "--status", "127.0.0.1:0"]);
+        command.stdout(Stdio::piped()).stderr(self.errors()).spawn().expect("start tillrace")
     }
 
     /// Waits until a process that was spawned listens.
@@ -156,15 +189,24 @@ pub(super) struct Tillrace {
 impl Tillrace {
     /// Posts a body and returns status and body of the answer.
     pub(super) fn post(&self, path: &str, body: &str) -> (u16, String) {
-        answer(self.send(path, body)).expect("an answer")
+        self.post_as(KEY, path, body)
+    }
+
+    /// Posts a body under a key and returns status and body of the answer.
+    pub(super) fn post_as(&self, key: &str, path: &str, body: &str) -> (u16, String) {
+        answer(self.send_as(key, path, body)).expect("an answer")
     }
 
     /// Sends a body and leaves the answer to be read by [`answer`].
     pub(super) fn send(&self, path: &str, body: &str) -> TcpStream {
+        self.send_as(KEY, path, body)
+    }
+
+    fn send_as(&self, key: &str, path: &str, body: &str) -> TcpStream {
         let length = body.len();
         let gateway = self.gateway.as_ref().expect("a role with a gateway");
         let request = format!(
-            "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {KEY}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: tillrace\r\nauthorization: Bearer {key}\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
         );
         let mut stream = TcpStream::connect(gateway).expect("connect");

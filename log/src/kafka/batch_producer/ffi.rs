@@ -30,7 +30,7 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use rdkafka::types::RDKafkaRespErr;
 
 use super::in_flight::{DeliveryOutcome, InFlightBatches, OnBatchReport, row_id};
-use crate::kafka::diagnostics::{report_error, report_line};
+use crate::kafka::diagnostics::{ClientLines, report_error, report_line};
 use crate::{Row, Topic};
 
 /// Reports settled under one lock.
@@ -70,7 +70,10 @@ impl Client {
         create: impl FnOnce(ProducerCallbacks) -> Result<BaseProducer<ProducerCallbacks>, E>,
     ) -> Result<Arc<Self>, E> {
         let number = in_flight.register_client();
-        let producer = create(ProducerCallbacks { in_flight: Arc::clone(&in_flight) })?;
+        let producer = create(ProducerCallbacks {
+            in_flight: Arc::clone(&in_flight),
+            lines: ClientLines::default(),
+        })?;
         Ok(Arc::new(Self { producer, number, guard: AbandonGuard { in_flight, client: number } }))
     }
 
@@ -141,15 +144,16 @@ impl Drop for AbandonGuard {
 /// The callbacks of rdkafka. It takes reports itself only while it flushes, as it does when it is dropped.
 pub(in crate::kafka) struct ProducerCallbacks {
     in_flight: Arc<InFlightBatches>,
+    lines: ClientLines,
 }
 
 impl ClientContext for ProducerCallbacks {
     fn log(&self, level: RDKafkaLogLevel, fac: &str, log_message: &str) {
-        report_line(level, fac, log_message);
+        self.lines.line(level, fac, log_message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        report_error(&error, reason);
+        self.lines.error(&error, reason);
     }
 }
 

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tracing::Span;
 use uuid::Uuid;
 
 use super::protocol::{self, Answer, Request};
@@ -56,8 +57,8 @@ pub fn serve(log: &Arc<LocalLog>) -> Result<Serving, LogError> {
         connections: Mutex::default(),
     });
     let accepting = std::thread::Builder::new().name("local-log-serve".to_owned()).spawn({
-        let shared = Arc::clone(&shared);
-        move || accept(&shared, &listener)
+        let (shared, span) = (Arc::clone(&shared), Span::current());
+        move || span.in_scope(|| accept(&shared, &listener))
     });
     Ok(Serving { shared, socket, accepting: Some(accepting.map_err(&failed)?) })
 }
@@ -101,7 +102,8 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener) {
             }
             let (connection, shared) = (stream.try_clone()?, Arc::clone(shared));
             let thread = std::thread::Builder::new().name("local-log-session".to_owned());
-            let session = thread.spawn(move || answer_all(&shared, stream))?;
+            let span = Span::current();
+            let session = thread.spawn(move || span.in_scope(|| answer_all(&shared, stream)))?;
             connections.push((connection, session));
             Ok(())
         });
