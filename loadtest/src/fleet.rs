@@ -11,6 +11,7 @@ mod basket;
 mod catalogue;
 mod country;
 mod kind;
+mod line_class;
 mod mix;
 mod office;
 mod order;

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
+mod demo;
 mod parked;
 mod register;
 mod topics;
@@ -12,13 +13,13 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tillrace_log::{Offset, Partition};
 
+pub(crate) use self::demo::DemoArgs;
 pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
 };
 pub(crate) use self::register::{RegisterAction, RegisterApplyArgs, RegisterShowArgs};
 pub(crate) use self::topics::{AclArgs, Actor, TopicsAction};
-use crate::demo::DemoArgs;
 
 /// A governed, high-throughput backbone for point-of-sale events.
 ///

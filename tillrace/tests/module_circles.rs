@@ -26,7 +26,6 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("loadtest::client", &["connection", "shared"]),
     ("sinks::parquet", &["body", "deltas", "lines"]),
     ("sinks::parquet", &["file_store", "owner", "settings"]),
-    ("tillrace", &["cli", "config", "demo", "roles", "verify"]),
     ("tillrace::config", &["development", "load"]),
 ];
 

@@ -6,7 +6,7 @@
 use rand::RngExt as _;
 
 use super::FleetRng;
-use super::basket::LineClass;
+use super::line_class::LineClass;
 use crate::json;
 
 /// All items: the goods, and behind them one for each class of money that is no goods.

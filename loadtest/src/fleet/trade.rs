@@ -3,9 +3,10 @@
 use rand::RngExt as _;
 
 use super::Fleet;
-use super::basket::{Assortment, Bill, Disposition, Line, LineClass, LineType, bill};
+use super::basket::{Assortment, Bill, Disposition, Line, LineType, bill};
 use super::country::Country;
 use super::kind::Kind;
+use super::line_class::LineClass;
 use super::order::Order;
 use super::payment::Payment;
 use super::receipt::{self, Header};

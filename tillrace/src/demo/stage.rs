@@ -31,8 +31,8 @@ use tillrace_sinks::settings::{
 use tillrace_sinks::simulate::{Faults, SimulatedBackend};
 use uuid::Uuid;
 
-use super::DemoArgs;
 use super::report::BackendReport;
+use crate::cli::DemoArgs;
 use crate::config::{Domain, Settings};
 use crate::parked;
 use crate::roles::{Roles, Running};
