@@ -35,23 +35,19 @@ mod totals;
 
 mod coverage;
 
+mod flush_boundaries;
+
 mod sourced_records;
 
 mod journal_record;
 
 mod journal;
 
-mod journal_days;
-
 mod registers;
 
 mod day_recount;
 
 mod store_days;
-
-mod parked;
-
-mod unreadable;
 
 mod outputs;
 
@@ -82,7 +78,6 @@ use tillrace_log::{LogError, LogView, Offset, Partition};
 
 use crate::topics::Topics;
 
-use coverage::Coverage;
 use journal::{Checks, Journal};
 use ledger::{Comparison, LedgerTotals, Ledgers};
 use scan::Scan;
@@ -281,7 +276,7 @@ impl<'a> Recount<'a> {
         let Some(published) = self.published.get_mut(partition as usize) else { return Ok(()) };
         let checkpoints = &mut published.checkpoints;
         let committed = published.committed;
-        let coverage = Coverage::choose(
+        let coverage = flush_boundaries::choose_coverage(
             view,
             topics,
             partition,

@@ -14,13 +14,12 @@ mod settle;
 mod stage;
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
 use tempfile::TempDir;
 use tillrace_loadtest::client::{self, Outcome};
 use tillrace_loadtest::fleet::Fleet;

@@ -7,6 +7,7 @@ mod decide;
 mod fiscal;
 mod movements;
 mod till;
+mod unreadable;
 
 use bytes::Bytes;
 use tillrace_log::{Entry, LogError, Offset};
@@ -18,7 +19,7 @@ use super::ledger::Decision;
 use super::partition::Partition;
 use super::quarantine::QuarantineLookup;
 use super::records::ConflictRecord;
-use super::unreadable::{self, UnreadableReason};
+use super::unreadable::{UnreadableReason, newer_type, read};
 use super::verdict::{QuarantineReason, Verdict};
 use crate::decode::Decoder;
 use crate::envelope::{
@@ -163,7 +164,7 @@ impl Partition {
         let mut anomalies = Anomalies::default();
         self.ends_with_tick = false;
         let value = entry.value.as_deref().ok_or(UnreadableReason::Empty)?;
-        let envelope = unreadable::read(value)?;
+        let envelope = read(value)?;
         let store = self
             .store(&entry.key, &envelope.tenant, &envelope.store)
             .ok_or(UnreadableReason::Key)?;
@@ -189,7 +190,7 @@ impl Partition {
             }
             _ => {
                 let event = decode(fold_context.decoder, &envelope).map_err(|cause| {
-                    match unreadable::newer_type(&envelope.event_type) {
+                    match newer_type(&envelope.event_type) {
                         Some(name) => FoldError::NewerType(name.into()),
                         None => cause.into(),
                     }

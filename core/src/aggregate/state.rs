@@ -12,6 +12,7 @@ mod balances;
 mod by_serde;
 mod devices;
 mod keys;
+mod parked;
 mod registers;
 
 use std::borrow::Cow;
@@ -36,6 +37,8 @@ pub(super) use self::keys::{
     write_numbers_key, write_part_key, write_part_state_key, write_terminal_key, write_totals_key,
 };
 use self::keys::{PARTS, parked_parts, part_number, parts};
+use self::parked::ParkedState;
+pub(super) use self::parked::parked_value;
 pub(super) use self::registers::register_value;
 use super::day_currencies::DayCurrencies;
 use super::days::{ControlTotals, Day, DayStatus, PART_TERMINALS};
@@ -131,27 +134,12 @@ struct VersionOnly {
     v: u8,
 }
 
-/// An unsettled parked event; its key has its name.
-#[derive(Debug, Serialize, Deserialize)]
-struct ParkedState {
-    v: u8,
-    offset: Offset,
-    number: Option<u64>,
-    date: Option<i32>,
-}
-
 #[derive(Debug, Serialize, Deserialize)]
 struct ReleasedState {
     v: u8,
     tenant: String,
     store: String,
     offsets: Vec<Offset>,
-}
-
-/// The record of an unsettled parked event.
-pub(super) fn parked_value(offset: Offset, event: &ParkedEvent) -> impl Serialize {
-    let date = event.date.map(|date| date.0);
-    ParkedState { v: VERSION, offset, number: event.number, date }
 }
 
 /// The record of a part of a store's releases.

@@ -4,22 +4,13 @@
 //! not know. Such a record does not stop its partition: it gets a verdict, and goes to `pos.conflicts` with the
 //! reason and the beginning of its bytes. Nothing of it is counted, and it can not be released: whoever wrote it sends it again.
 
-use tillrace_log::{Entry, Offset};
+use tillrace_log::Offset;
 
-use super::fold::OutputContext;
-use super::partition::Partition;
-use super::records::UnreadableRecord;
-use crate::card;
 use crate::decode::Rejection;
 use crate::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
 use crate::event::Kind;
 use crate::record_size::EVENT_RECORD_BYTES;
 
-/// Bytes of a record's value, and of its key, that are kept.
-const VALUE_BYTES: usize = 1_024;
-const KEY_BYTES: usize = 512;
-/// Bytes behind those that are searched for card numbers too, so that one across the cut is hidden.
-const OVERLAP_BYTES: usize = 64;
 /// Longest kind that an envelope may name.
 const MAX_KIND_BYTES: usize = 64;
 /// Longest name of a terminal, and longest epoch, that an envelope may have.
@@ -61,7 +52,7 @@ pub enum UnreadableReason {
 
 impl UnreadableReason {
     /// Returns the short code for `pos.conflicts`.
-    fn code(&self) -> &'static str {
+    pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Empty => "no_value",
             Self::TooLong => "too_long",
@@ -103,55 +94,4 @@ pub(super) fn newer_type(event_type: &str) -> Option<&str> {
     let is_word = (1..=MAX_KIND_BYTES).contains(&kind.len())
         && kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     (is_word && Kind::parse(kind).is_none()).then_some(event_type)
-}
-
-impl Partition {
-    /// Writes an unreadable record to `pos.conflicts`.
-    pub(super) fn quarantine_unreadable(
-        &mut self,
-        entry: &Entry,
-        cause: UnreadableReason,
-        output: &mut OutputContext<'_>,
-    ) {
-        self.tick(entry.appended_ms);
-        self.checkpoint.totals.unreadable += 1;
-        let value = entry.value.as_deref().unwrap_or_default();
-        let record = UnreadableRecord {
-            reason: "unreadable",
-            detail: cause.code(),
-            error: cause.to_string(),
-            partition: self.number,
-            offset: entry.offset,
-            key: beginning(&entry.key, KEY_BYTES),
-            bytes: value.len(),
-            value: beginning(value, VALUE_BYTES),
-        };
-        let key = entry.key.slice(..entry.key.len().min(KEY_BYTES));
-        let record = output.arena.json(&record);
-        self.buffer.push_row(&output.topics.conflicts, key, Some(record));
-        self.buffer.unreadable = Some(LastUnreadable { offset: entry.offset, cause });
-    }
-}
-
-/// Returns the beginning of some bytes as text, without what may be card data.
-fn beginning(bytes: &[u8], most: usize) -> String {
-    let bytes = bytes.get(..most + OVERLAP_BYTES).unwrap_or(bytes);
-    let mut text = card::redact(bytes);
-    text.truncate(text.floor_char_boundary(most));
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_that_is_kept_is_short_and_contains_no_card_number() {
-        let mut bytes = vec![b'x'; 1_015];
-        bytes.extend_from_slice(b" 4111111111111111 and more");
-        let kept = beginning(&bytes, VALUE_BYTES);
-        assert!(kept.len() <= VALUE_BYTES && !kept.contains("4111"), "{kept}");
-        assert_eq!(beginning(b"\xff\x00", 512), "\u{fffd}\0");
-        assert!(beginning(&[0xff; 5_000], VALUE_BYTES).len() <= VALUE_BYTES);
-    }
 }

@@ -4,6 +4,11 @@
 //! pass checks whether the verdict is possible: a first has no earlier first, its copy matches the original, and every other
 //! accepted record repeats an identity that has a first. The pass also feeds the other checks: stock effects and numbers.
 
+mod conflict;
+mod days;
+mod parked;
+mod unreadable;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
@@ -13,13 +18,15 @@ use crate::decode::Decoder;
 use crate::text::Date;
 use crate::topics::{self, Topics};
 
+use self::parked::{ParkedEvents, data_hash};
+use self::unreadable::is_unreadable;
 use super::check::{Check, Difference};
-use super::coverage::{Coverage, conflict_source, count_source, transaction_source};
+use super::coverage::Coverage;
 use super::fiscal::FiscalCounts;
+use super::flush_boundaries::{conflict_source, count_source, transaction_source};
 use super::journal_record::{JournalRecord, hash_of};
-use super::parked::{ParkedEvents, data_hash};
-use super::record::{ConflictRecord, EventText};
-use super::repeats::{HashPrefix, Repeats};
+use super::record::EventText;
+use super::repeats::Repeats;
 use super::report::VerdictCounts;
 use super::scan::Scan;
 use super::sourced_records::SourcedRecords;
@@ -28,7 +35,6 @@ use super::store_days::StoreDays;
 use super::terminals::{Scope, TerminalNumbers};
 use super::tills::Tills;
 use super::totals::Checkpoints;
-use super::unreadable::is_unreadable;
 
 /// The state of a pass, which the other checks read.
 pub(super) struct Journal<'a> {
@@ -306,59 +312,6 @@ impl Journal<'_> {
             checks.tills.differs(self.difference(record.entry, "its amounts cannot be read"));
         }
         self.compare_counts(record, &event, counts, checks.stock);
-    }
-
-    pub(super) fn conflict(
-        &mut self,
-        record: &JournalRecord<'_>,
-        kept: &Entry,
-        checks: &mut Checks<'_>,
-    ) {
-        let value = kept.value.as_deref().unwrap_or_default();
-        let Ok(conflict) = serde_json::from_slice::<ConflictRecord<'_>>(value) else {
-            let what = "cannot be read";
-            let place = Difference::new(&self.topics.conflicts, self.partition, what);
-            checks.verdicts.differs(place.at(kept.offset).of(record.name()));
-            return;
-        };
-        let same = conflict.data.get() == record.envelope.data()
-            && record.has_text("tenant", &conflict.tenant)
-            && record.has_text("store", &conflict.store)
-            && record.has_text("terminal", &conflict.terminal)
-            && record.envelope.text("eventid") == conflict.eventid
-            && record.envelope.text("contenthash") == conflict.contenthash
-            && kept.key == record.entry.key;
-        let difference = |what| {
-            Difference::new(&self.topics.conflicts, self.partition, what)
-                .at(kept.offset)
-                .of(record.name())
-        };
-        if !same {
-            checks.verdicts.differs(difference("does not match the journal"));
-        }
-        // Events without a plausible time cannot be released.
-        if conflict.detail != "time_implausible" {
-            self.kept.insert(record.entry.offset, record.entry.key.clone());
-        }
-        match conflict.reason.as_ref() {
-            "conflict" => {
-                self.counts.conflict += 1;
-                let known = conflict.known_hash.as_deref().and_then(HashPrefix::parse);
-                self.repeats.conflict(
-                    record.identity,
-                    record.entry.offset,
-                    hash_of(&record.envelope),
-                    known,
-                );
-                self.known(record, checks);
-            }
-            "duplicate_unverified" => {
-                self.counts.duplicate_unverified += 1;
-                self.known(record, checks);
-            }
-            "quarantined" => self.counts.quarantined += 1,
-            _ => checks.verdicts.differs(difference("an unknown reason")),
-        }
     }
 
     /// Tells whether the event still is the accepted one. A hash of a later version than the decoder's

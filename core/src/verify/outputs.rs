@@ -7,7 +7,7 @@ use tillrace_log::{Entry, LogError, Offset, Topic};
 use crate::text::Decimal;
 
 use super::check::{Check, Difference};
-use super::coverage::transaction_source;
+use super::flush_boundaries::transaction_source;
 use super::journal::{Checks, Journal};
 use super::journal_record::{JournalRecord, hash_of, identity_of};
 use super::record::{CountRecord, Envelope, EventText, ReleaseOrder};

@@ -13,7 +13,7 @@ use crate::topics::Topics;
 
 use super::chains::Chains;
 use super::check::{Amount, Check, Difference};
-use super::coverage::clamp_committed;
+use super::flush_boundaries::clamp_committed;
 use super::ranges::Ranges;
 use super::record::{AuditRecord, DeadLetter, Outcome};
 use super::report::SinkCounts;

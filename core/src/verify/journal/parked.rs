@@ -12,12 +12,12 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::text::{Date, percent_encode};
 use crate::topics;
 
-use super::check::{Check, Difference};
-use super::journal::{Checks, DerivedRecords, Journal};
-use super::journal_record::{JournalRecord, hash_of};
-use super::record::Envelope;
-use super::scan::Scan;
-use super::terminals::Scope;
+use super::{Checks, DerivedRecords, Journal};
+use crate::verify::check::{Check, Difference};
+use crate::verify::journal_record::{JournalRecord, hash_of};
+use crate::verify::record::Envelope;
+use crate::verify::scan::Scan;
+use crate::verify::terminals::Scope;
 
 /// Members of a copy that the original does not have.
 const COPY_APART: [&str; 3] = ["verdict", "sourcepartition", "sourceoffset"];
@@ -25,7 +25,7 @@ const DAY_MS: i64 = 86_400_000;
 
 /// The parked events of one partition.
 #[derive(Debug, Default)]
-pub(super) struct ParkedEvents {
+pub(in crate::verify) struct ParkedEvents {
     unsettled: HashMap<String, Unsettled>,
     names: BTreeMap<Offset, String>,
     by_identity: HashMap<u128, BTreeSet<String>>,
@@ -45,7 +45,7 @@ struct Unsettled {
 /// A dismissal, as the `data` of a control record.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub(super) enum DismissOrder {
+pub(in crate::verify) enum DismissOrder {
     Parked {
         partition: u32,
         offset: Offset,
@@ -89,13 +89,13 @@ fn readmitted(record: &JournalRecord<'_>) -> Option<String> {
 }
 
 /// Returns the hash of a record's data as its envelope should name it.
-pub(super) fn data_hash(envelope: &Envelope<'_>) -> String {
+pub(in crate::verify) fn data_hash(envelope: &Envelope<'_>) -> String {
     format!("x3:{:032x}", xxh3_128(envelope.data().as_bytes()))
 }
 
 impl Journal<'_> {
     /// Recounts a parked event.
-    pub(super) fn parked(
+    pub(in crate::verify) fn parked(
         &mut self,
         record: &JournalRecord<'_>,
         derived: &DerivedRecords,
@@ -150,7 +150,7 @@ impl Journal<'_> {
         if terminal.scope() == scope { terminal.park(sequence) } else { None }
     }
 
-    pub(super) fn is_open_day(&self, record: &JournalRecord<'_>) -> bool {
+    pub(in crate::verify) fn is_open_day(&self, record: &JournalRecord<'_>) -> bool {
         let date = record.envelope.text("businessdate");
         let date = date.and_then(|date| Date::parse(date.as_bytes()));
         let today = self.newest_ms.unwrap_or_default().div_euclid(DAY_MS);
@@ -158,7 +158,7 @@ impl Journal<'_> {
     }
 
     /// Recounts a readmission that is no first and is not kept aside: it settles its parked event, or had none.
-    pub(super) fn settled(&mut self, record: &JournalRecord<'_>) {
+    pub(in crate::verify) fn settled(&mut self, record: &JournalRecord<'_>) {
         self.counts.settled += 1;
         let Some(name) = readmitted(record) else { return };
         let Some((event, is_last)) = self.settle(&name) else { return };
@@ -174,7 +174,7 @@ impl Journal<'_> {
     }
 
     /// Settles what a first has taken the identity of.
-    pub(super) fn settle_identity(&mut self, record: &JournalRecord<'_>) {
+    pub(in crate::verify) fn settle_identity(&mut self, record: &JournalRecord<'_>) {
         if let Some(name) = readmitted(record) {
             if !self.parked_events.unsettled.contains_key(&name) {
                 return;
@@ -203,13 +203,17 @@ impl Journal<'_> {
     }
 
     /// Tells whether a readmission names an event that is parked.
-    pub(super) fn is_parked(&self, record: &JournalRecord<'_>) -> bool {
+    pub(in crate::verify) fn is_parked(&self, record: &JournalRecord<'_>) -> bool {
         let name = readmitted(record);
         name.is_some_and(|name| self.parked_events.unsettled.contains_key(&name))
     }
 
     /// Recounts a dismissal.
-    pub(super) fn dismissed(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
+    pub(in crate::verify) fn dismissed(
+        &mut self,
+        record: &JournalRecord<'_>,
+        checks: &mut Checks<'_>,
+    ) {
         self.counts.control += 1;
         match serde_json::from_str::<DismissOrder>(record.envelope.data()) {
             Ok(DismissOrder::Parked { partition, offset }) if partition == self.partition => {
@@ -244,7 +248,7 @@ impl Journal<'_> {
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn compare_parked(&mut self, check: &mut Check) -> Result<(), LogError> {
+    pub(in crate::verify) fn compare_parked(&mut self, check: &mut Check) -> Result<(), LogError> {
         let topic = &self.topics.parked;
         // Where the copies stand and what they are of: their texts may be as much as the log.
         let mut copies: BTreeMap<Vec<u8>, (Offset, Option<Offset>)> = BTreeMap::new();
@@ -298,7 +302,7 @@ impl Journal<'_> {
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn read_parked_sources(&mut self) -> Result<(), LogError> {
+    pub(in crate::verify) fn read_parked_sources(&mut self) -> Result<(), LogError> {
         let mut scan = Scan::whole(self.view, &self.topics.parked, self.partition)?;
         while let Some(entry) = scan.next()? {
             let envelope = entry.value.as_deref().and_then(Envelope::parse);

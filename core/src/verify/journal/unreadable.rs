@@ -11,11 +11,11 @@ use crate::record_size::EVENT_RECORD_BYTES;
 use crate::register::part::RegisterPart;
 use crate::topics;
 
-use super::check::Difference;
-use super::journal::{Checks, DerivedRecords, Journal};
-use super::journal_record::JournalRecord;
 use super::parked::DismissOrder;
-use super::record::{ConflictSource, ReleaseOrder, UnreadableRecord};
+use super::{Checks, DerivedRecords, Journal};
+use crate::verify::check::Difference;
+use crate::verify::journal_record::JournalRecord;
+use crate::verify::record::{ConflictSource, ReleaseOrder, UnreadableRecord};
 
 /// The operator of a release order, if named.
 #[derive(Deserialize)]
@@ -25,7 +25,7 @@ struct Operator {
 }
 
 /// Tells whether a record of `pos.conflicts` is about one that cannot be read.
-pub(super) fn is_unreadable(kept: &Entry) -> bool {
+pub(in crate::verify) fn is_unreadable(kept: &Entry) -> bool {
     let value = kept.value.as_deref().unwrap_or_default();
     serde_json::from_slice::<ConflictSource<'_>>(value)
         .is_ok_and(|kept| kept.reason == "unreadable")
@@ -33,7 +33,7 @@ pub(super) fn is_unreadable(kept: &Entry) -> bool {
 
 impl Journal<'_> {
     /// Checks that an unreadable record could not have been counted, and has no other outputs.
-    pub(super) fn unreadable(
+    pub(in crate::verify) fn unreadable(
         &mut self,
         entry: &Entry,
         kept: &Entry,

@@ -3,15 +3,19 @@
 use crate::text::Date;
 use crate::topics;
 
-use super::journal::{Checks, Journal};
-use super::journal_record::JournalRecord;
-use super::record::EventText;
-use super::store_days::DayEvent;
-use super::tills::is_with_customers;
+use super::{Checks, Journal};
+use crate::verify::journal_record::JournalRecord;
+use crate::verify::record::EventText;
+use crate::verify::store_days::DayEvent;
+use crate::verify::tills::is_with_customers;
 
 impl Journal<'_> {
     /// Recounts a part of a register.
-    pub(super) fn register(&mut self, record: &JournalRecord<'_>, checks: &mut Checks<'_>) {
+    pub(in crate::verify) fn register(
+        &mut self,
+        record: &JournalRecord<'_>,
+        checks: &mut Checks<'_>,
+    ) {
         self.counts.control += 1;
         let (store, today) = (record.store_key(), self.days.today());
         let registers = self.days.registers.entry(store).or_default();
@@ -21,7 +25,11 @@ impl Journal<'_> {
     }
 
     /// Recounts a first on its day.
-    pub(super) fn count_on_day(&mut self, record: &JournalRecord<'_>, event: &EventText<'_>) {
+    pub(in crate::verify) fn count_on_day(
+        &mut self,
+        record: &JournalRecord<'_>,
+        event: &EventText<'_>,
+    ) {
         let Some(date) = Date::parse(event.business_date.as_bytes()) else { return };
         let (store, today) = (record.store_key(), self.days.today());
         let currency = event.currency.as_deref().filter(|_| is_with_customers(&event.kind));
@@ -35,7 +43,7 @@ impl Journal<'_> {
     }
 
     /// Recounts a released event on its day, at the date of its order.
-    pub(super) fn count_released_on_day(
+    pub(in crate::verify) fn count_released_on_day(
         &mut self,
         tenant: &str,
         event: &EventText<'_>,
@@ -51,7 +59,7 @@ impl Journal<'_> {
     }
 
     /// Recounts a parked event on the day of its number, or without one on its own; returns that date.
-    pub(super) fn park_on_day(
+    pub(in crate::verify) fn park_on_day(
         &mut self,
         record: &JournalRecord<'_>,
         number: Option<u64>,
