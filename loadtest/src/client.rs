@@ -13,6 +13,7 @@ mod generator;
 mod pacer;
 mod post;
 mod reply;
+mod request_batch;
 mod shared;
 
 #[cfg(test)]
@@ -316,7 +317,7 @@ fn start_connections(
     directory: &Arc<Directory>,
     shared: &Arc<RunState>,
     run_begun: Instant,
-) -> (Vec<ConnectionTask>, Vec<mpsc::Sender<connection::RequestBatch>>) {
+) -> (Vec<ConnectionTask>, Vec<mpsc::Sender<request_batch::RequestBatch>>) {
     (0..settings.connections as u64)
         .map(|number| {
             let (queue, batches) = mpsc::channel(QUEUED_BATCHES);

@@ -16,6 +16,7 @@
 //! Deliberately absent: rewriting and merging of files, table formats, partitioned folders.
 
 mod body;
+mod columns;
 mod connector;
 mod deltas;
 mod file_sequence;
@@ -28,7 +29,7 @@ mod settings;
 
 pub use connector::ParquetFiles;
 pub use file_store::{FileStoreError, probe, probe_folder};
-pub use owner::OwnerError;
+pub use owner::{OwnerError, check_owner};
 pub use recount::{RecountError, recount};
 pub use settings::{ParquetSettings, S3Settings};
 

@@ -9,6 +9,7 @@ use anyhow::Context;
 use tillrace_log::kafka::{KafkaLog, KafkaSettings};
 use tillrace_log::local;
 use tillrace_log::local::identity;
+use tillrace_sinks::parquet::check_owner;
 use tillrace_sinks::settings::Target;
 
 use crate::cli::CheckArgs;
@@ -148,7 +149,7 @@ fn foreign_places(domain: &Domain) -> Vec<String> {
     let mut foreign = Vec::new();
     for (index, sink) in domain.sinks.iter().enumerate() {
         if let Target::Parquet(files) = &sink.to
-            && let Err(error) = files.check_owner(&topics, &sink.name, &log)
+            && let Err(error) = check_owner(files, &topics, &sink.name, &log)
         {
             let remedy = "give each sink of each log a location of its own";
             foreign

@@ -17,6 +17,7 @@ pub(crate) mod reference;
 mod renamed;
 mod report;
 pub(crate) mod schema;
+mod surroundings;
 mod yaml;
 
 use std::net::SocketAddr;
@@ -34,8 +35,8 @@ pub(crate) use self::apart::namespaces_meet;
 pub(crate) use self::development::DevelopmentKey;
 pub(crate) use self::domain::{Domain, DomainSettings};
 pub(crate) use self::error::ConfigurationError;
-use self::load::Surroundings;
 pub(crate) use self::report::Report;
+use self::surroundings::Surroundings;
 use crate::cli::{LogSource, Source};
 
 /// Everything that can be set.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
-use super::connection::{BatchItem, RequestBatch};
+use super::request_batch::{BatchItem, RequestBatch};
 use super::shared::RunState;
 use crate::source::StockEffect;
 use crate::traffic::{Traffic, Transmission, TransmissionKind};

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio::time::Instant;
 
-use super::connection::RequestBatch;
 use super::generator::ScheduledBatch;
+use super::request_batch::RequestBatch;
 use super::shared::RunState;
 
 /// Longest sleep of the pacer before it checks whether the run was aborted.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::ClientError;
-use super::connection::RequestBatch;
+use super::request_batch::RequestBatch;
 use crate::schedule::Phase;
 use crate::timeline::{SettledEvents, Timeline};
 use crate::traffic::TransmissionKind;
@@ -57,7 +57,7 @@ impl RunState {
     }
 
     pub(super) fn count_sent(&self, batch: &RequestBatch) {
-        let is_copy = |item: &&super::connection::BatchItem| item.kind == TransmissionKind::Copy;
+        let is_copy = |item: &&super::request_batch::BatchItem| item.kind == TransmissionKind::Copy;
         let copies = batch.items.iter().filter(is_copy).count() as u64;
         self.copies.fetch_add(copies, Relaxed);
         self.sent.fetch_add(batch.items.len() as u64 - copies, Relaxed);

@@ -1,10 +1,7 @@
 //! Encodes records into the bytes of a Parquet file: rows of either shape, columns with their true types.
 
-use std::sync::Arc;
-
-use arrow_array::builder::Decimal128Builder;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::{ArrowError, DataType, Field, Schema};
+use arrow_array::RecordBatch;
+use arrow_schema::ArrowError;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::errors::ParquetError;
@@ -12,11 +9,10 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use tillrace_log::Partition;
 
+use super::columns::{SkippedRecord, batch};
 use super::{deltas, lines};
-use crate::record::{Record, RecordError, SourceTopic};
+use crate::record::{Record, SourceTopic};
 
-/// Digits of a quantity and how many of them are decimals: an `i64` of millionths.
-pub(super) const QUANTITY: (u8, i8) = (19, 6);
 /// zstd's default: files are written once and read often.
 const ZSTD_LEVEL: i32 = 3;
 /// Records whose columns are held in memory at once.
@@ -36,18 +32,6 @@ pub(super) enum BodyError {
     Parquet(#[from] ParquetError),
 }
 
-/// Why a record has no rows.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum RowError {
-    #[error("record cannot be read")]
-    Unreadable(#[from] RecordError),
-    #[error("{column} cannot be read, or is beyond what its column holds")]
-    Value { column: &'static str },
-}
-
-/// A record that a file leaves out: its index among the records, and the reason.
-pub(super) type SkippedRecord = (usize, RowError);
-
 /// The bytes of a file, absent if no record has rows, and the records that it leaves out.
 pub(super) struct EncodedFile {
     pub(super) content: Option<Vec<u8>>,
@@ -60,23 +44,6 @@ pub(super) struct Origin<'a> {
     pub(super) source: SourceTopic,
     pub(super) topic: &'a str,
     pub(super) partition: Partition,
-}
-
-/// A column of a file.
-pub(super) struct Column {
-    name: &'static str,
-    array: ArrayRef,
-    nullable: bool,
-}
-
-/// Makes a column.
-pub(super) fn column(name: &'static str, array: impl Array + 'static, nullable: bool) -> Column {
-    Column { name, array: Arc::new(array), nullable }
-}
-
-/// Makes a builder of decimals with the given digits in all and after the point.
-pub(super) fn decimals((digits, after_point): (u8, i8)) -> Decimal128Builder {
-    Decimal128Builder::new().with_data_type(DataType::Decimal128(digits, after_point))
 }
 
 /// Encodes records into the bytes of a file.
@@ -147,14 +114,4 @@ pub(super) fn rows_of_version(
         SourceTopic::Deltas => deltas::FIRST_COLUMNS,
     };
     Ok(rows.project(&(0..columns).collect::<Vec<_>>())?)
-}
-
-fn batch(columns: Vec<Column>) -> Result<RecordBatch, BodyError> {
-    let (fields, arrays): (Vec<Field>, Vec<ArrayRef>) = columns
-        .into_iter()
-        .map(|Column { name, array, nullable }| {
-            (Field::new(name, array.data_type().clone(), nullable), array)
-        })
-        .unzip();
-    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
 }

@@ -15,7 +15,8 @@ use tillrace_log::{Log, LogError, Offset, Partition, Topic};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::body::{self, BodyError, EncodedFile, Origin, SkippedRecord};
+use super::body::{self, BodyError, EncodedFile, Origin};
+use super::columns::SkippedRecord;
 use super::file_sequence::{FileSequence, FileSequenceError};
 use super::file_store::{FileStore, FileStoreError};
 use super::generation;

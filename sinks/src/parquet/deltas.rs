@@ -9,7 +9,7 @@ use arrow_array::builder::{
 use serde::Deserialize;
 use tillrace_core::text::{Date, Decimal, Timestamp};
 
-use super::body::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
+use super::columns::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
 use crate::record::{Record, read};
 
 #[derive(Deserialize)]

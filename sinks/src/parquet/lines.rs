@@ -18,7 +18,7 @@ use tillrace_core::stock;
 use tillrace_core::text::{Currency, Timestamp};
 
 use self::details::DetailColumns;
-use super::body::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
+use super::columns::{Column, QUANTITY, RowError, SkippedRecord, column, decimals};
 use crate::record::{Record, RecordError, Transaction};
 
 /// Amounts: four decimals hold the minor unit of every currency.

@@ -4,12 +4,17 @@
 //! its own. So the first sink to use a location writes its name and its log's identity there, and others are refused.
 //! A location without that file is from an older version; the first sink whose log wrote files there takes it over.
 
+use std::fs;
+use std::path::Path;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tillrace_core::topics::Topics;
 use tillrace_log::LogError;
 use tillrace_log::explain::{Explained, Explanation};
 
 use super::file_store::{FileStore, FileStoreError};
+use super::settings::ParquetSettings;
 use crate::failure::FailureCode;
 
 /// Readers of tables pass over names that begin with an underscore.
@@ -62,6 +67,32 @@ pub enum OwnerError {
     /// The log does not tell its identity or generations.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Compares the owner of a folder with a sink and its log, as far as a log's identity is known without asking it:
+/// `log` is the prefix of the identity. Buckets, and folders that cannot be read, are checked when the sink starts.
+///
+/// # Errors
+/// When the location belongs to another sink or log.
+pub fn check_owner(
+    settings: &ParquetSettings,
+    topics: &Topics,
+    sink: &str,
+    log: &str,
+) -> Result<(), OwnerError> {
+    if settings.bucket().is_some() {
+        return Ok(());
+    }
+    let folder = Path::new(&settings.location).join(settings.source.topic(topics).as_str());
+    let Ok(content) = fs::read(folder.join(OWNER_FILE)) else { return Ok(()) };
+    let location = folder.display().to_string();
+    let owner: Owner = serde_json::from_slice(&content)
+        .map_err(|source| OwnerError::Unreadable { location: location.clone(), source })?;
+    if owner.sink == sink && owner.log.starts_with(log) {
+        return Ok(());
+    }
+    let Owner { sink, log } = owner;
+    Err(OwnerError::OtherOwner { location, sink, log })
 }
 
 impl OwnerError {

@@ -1,16 +1,13 @@
 //! Settings of the Parquet connector.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use tillrace_log::setting::{Inspection, Secret};
 
 use object_store::path::Path as ObjectPath;
 use serde::Deserialize;
-use tillrace_core::topics::Topics;
 
-use super::owner::{OWNER_FILE, Owner, OwnerError};
 use crate::record::SourceTopic;
 
 /// What is written, and where.
@@ -51,27 +48,6 @@ impl ParquetSettings {
     pub(super) fn bucket(&self) -> Option<(&str, &str)> {
         let rest = self.location.strip_prefix("s3://")?;
         Some(rest.split_once('/').unwrap_or((rest, "")))
-    }
-
-    /// Compares the owner of a folder with a sink and its log, as far as a log's identity is known without asking it:
-    /// `log` is the prefix of the identity. Buckets, and folders that cannot be read, are checked when the sink starts.
-    ///
-    /// # Errors
-    /// When the location belongs to another sink or log.
-    pub fn check_owner(&self, topics: &Topics, sink: &str, log: &str) -> Result<(), OwnerError> {
-        if self.bucket().is_some() {
-            return Ok(());
-        }
-        let folder = Path::new(&self.location).join(self.source.topic(topics).as_str());
-        let Ok(content) = fs::read(folder.join(OWNER_FILE)) else { return Ok(()) };
-        let location = folder.display().to_string();
-        let owner: Owner = serde_json::from_slice(&content)
-            .map_err(|source| OwnerError::Unreadable { location: location.clone(), source })?;
-        if owner.sink == sink && owner.log.starts_with(log) {
-            return Ok(());
-        }
-        let Owner { sink, log } = owner;
-        Err(OwnerError::OtherOwner { location, sink, log })
     }
 
     /// Returns a normal form that is equal exactly for equal locations.

@@ -19,7 +19,7 @@ use tillrace_sinks::record::SourceTopic;
 use tillrace_sinks::settings::Target;
 use uuid::Uuid;
 
-use super::load::Surroundings;
+use super::surroundings::Surroundings;
 use super::{ConfigurationError, Settings};
 use crate::lines::KEY_NOT_PRIVATE;
 

@@ -189,7 +189,7 @@ fn an_option_that_says_nothing_of_which_domain_is_refused() {
         data: Some("/d".into()),
         domain: None,
     };
-    let (_, report) = load::examine(&Source::from(&log), &load::Surroundings::default()).unwrap();
+    let (_, report) = load::examine(&Source::from(&log), &super::Surroundings::default()).unwrap();
     let fault =
         "says nothing of which of the `domains` it is for; set it in the configuration file";
     assert_eq!(lines(report.errors()), [format!("--kafka: {fault}"), format!("--data: {fault}")]);

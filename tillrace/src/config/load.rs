@@ -1,7 +1,5 @@
 //! From file, environment and command line to settings, with all that is wrong on the way.
 
-use std::ffi::OsString;
-
 use serde::Deserialize;
 use tillrace_ingest::TenantSettings;
 use tillrace_log::setting::{Inspection, Secret, SettingError};
@@ -9,29 +7,12 @@ use tillrace_sinks::SinkSettings;
 
 use super::node::{Content, Node, Origin};
 use super::renamed::RenamedKey;
+use super::surroundings::Surroundings;
 use super::{
     ConfigurationError, DomainSettings, LogSettings, Report, Settings, development, environment,
     inspect, renamed, yaml,
 };
 use crate::cli::Source;
-
-/// What the process was started with, besides its command line.
-#[derive(Debug, Default)]
-pub(super) struct Surroundings {
-    pub(super) variables: Vec<(OsString, OsString)>,
-}
-
-impl Surroundings {
-    pub(super) fn of_process() -> Self {
-        Self { variables: std::env::vars_os().collect() }
-    }
-
-    /// Returns the text of a variable, if it is set and text.
-    pub(super) fn variable(&self, name: &str) -> Option<String> {
-        let (_, value) = self.variables.iter().find(|(known, _)| known == name)?;
-        value.clone().into_string().ok()
-    }
-}
 
 /// Reads and checks a configuration. Without errors there are settings.
 ///

@@ -4,7 +4,7 @@ use arrow_array::builder::{Decimal128Builder, StringBuilder};
 use tillrace_core::event::{Event, Line, LineType};
 use tillrace_core::money::{self, MoneyKind};
 
-use super::super::body::{Column, column, decimals};
+use super::super::columns::{Column, column, decimals};
 use super::{AMOUNT, amount_factor};
 
 pub(super) struct DetailColumns {
