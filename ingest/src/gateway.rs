@@ -21,12 +21,14 @@ use tracing::Instrument as _;
 use crate::clock::Clock;
 use crate::domain::{DomainPlace, DomainState, ServedDomain};
 use crate::health::GatewayHealth;
+use crate::layers::ConnectionLayers;
 use crate::listen::{self, DrainStage, ListenError, Listener};
 use crate::log_watch::LogWatch;
 use crate::metrics::Metrics;
 use crate::route::GatewayState;
 use crate::settings::GatewaySettings;
 use crate::tenant::Tenants;
+use crate::tls::TlsError;
 
 /// A gateway that is listening.
 pub struct Gateway {
@@ -68,13 +70,16 @@ pub enum GatewayError {
     /// The address cannot be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// The certificate cannot be used.
+    #[error("failed to prepare TLS for the gateway")]
+    Tls(#[from] TlsError),
     /// The log did not give a producer.
     #[error("failed to open a producer on the log")]
     Log(#[from] LogError),
 }
 
 explain!(GatewayError {
-    => Listen, Log;
+    => Listen, Tls, Log;
     Settings: "gateway_settings",
         "A value below `ingest` cannot be used. Nothing was started.",
         "Set each key that the text names as it says; `tillrace check` names its line.";
@@ -158,6 +163,7 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Self, GatewayError> {
         settings.part_of(tenants.domains()).validate()?;
+        let layers = ConnectionLayers::of_gateway(&settings, process.clone(), metrics)?;
         let listener = Listener::bind(settings.listen, process.clone(), "gateway")?;
         let local_addr = listener.local_addr();
         let of_gateway = Metrics::of_gateway(metrics);
@@ -169,7 +175,8 @@ impl Gateway {
         for domain in domains {
             places.push(DomainPlace::named(domain, &settings, &clock, metrics));
         }
-        let state = GatewayState::new(&settings, tenants, places, process.clone(), of_gateway);
+        let state =
+            GatewayState::new(&settings, layers, tenants, places, process.clone(), of_gateway);
         let state = Arc::new(state);
         let (drain_stage, reached) = watch::channel(DrainStage::Open);
         let (first_open, opened) = oneshot::channel();

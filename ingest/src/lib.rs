@@ -10,7 +10,13 @@ mod health;
 mod metrics;
 mod settings;
 
+mod address;
+pub mod proxy_protocol;
+mod tls;
+
+mod connection_limiter;
 mod gateway;
+mod layers;
 mod listen;
 
 mod head;
@@ -43,10 +49,13 @@ mod problem;
 mod reply;
 mod retry_after;
 
+pub use address::{AddressRules, ClientAddressHeader, Network, NetworkError};
+pub use connection_limiter::RESERVED_CONNECTIONS;
 pub use domain::ServedDomain;
 pub use gateway::{CONNECTIONS_CUT, DrainError, Gateway, GatewayError};
 pub use health::{GatewayHealth, TOO_MANY_NAMES, WEAK_SETTINGS};
-pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener, RESERVED_CONNECTIONS};
+pub use layers::{ConnectionLayers, Session, Transport};
+pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
 pub use problem::{Problem, Reason, Remedy};
 pub use rate_limits::RateSettings;
@@ -54,6 +63,10 @@ pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
     InvalidEvents, KeySettings, LimitSettings, TenantSettings, Tenants, hash_key,
     inspect as inspect_tenants,
+};
+pub use tls::{
+    CERTIFICATE_EXPIRING, CERTIFICATE_KEPT, CERTIFICATE_LOADED, CertificateBinding, Fingerprint,
+    FingerprintError, TlsError, TlsFile, TlsSettings, TlsVersion,
 };
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Connections: accepted up to caps, served as HTTP/1.1 or HTTP/2 within bounds of memory and time, drained without a cut.
 //!
-//! HTTP/2 is taken with prior knowledge (RFC 9113, section 3.3); TLS and its negotiation belong to
-//! the load balancer in front. hyper frames and parses; what it is told here are the bounds, which
+//! HTTP/2 is taken where ALPN agreed on it, and on plain connections with prior knowledge (RFC 9113, section 3.3). What a
+//! connection passes before HTTP is in [`crate::layers`]. hyper frames and parses; what it is told here are the bounds, which
 //! ADR 54 adds up.
 
 mod activity;
 mod error;
-mod limiter;
 mod listener;
 mod stream;
 
@@ -28,10 +27,10 @@ use tokio::time::{sleep, timeout};
 
 use self::activity::{Activity, Stall};
 pub use self::error::ListenError;
-pub use self::limiter::RESERVED_CONNECTIONS;
-use self::limiter::{Admission, ConnectionLimiter, Slot};
 pub use self::listener::{ACCEPT_FAILING, Listener};
 pub use self::stream::BoundedStream;
+use crate::connection_limiter::{Admission, Cap, ConnectionLimiter, Slot};
+use crate::layers::{ConnectionLayers, Peer, Session, Transport};
 use crate::reply::{self, Reply};
 use crate::route::{GatewayState, answer, answer_in_reserve};
 use crate::settings::GatewaySettings;
@@ -90,7 +89,7 @@ pub(crate) async fn accept(
             accepted = listener.accept() => accepted,
             () = reached(&mut drain_stage, DrainStage::Draining) => return graceful,
         };
-        let (slot, is_reserved) = match limiter.admit(peer.ip()) {
+        let (slot, is_reserved) = match limiter.admit(state.layers.sharer(peer.ip())) {
             Admission::Served(slot) => (slot, false),
             Admission::Reserved(slot, cap) => {
                 state.metrics.count_refused_connection(cap.name());
@@ -98,7 +97,7 @@ pub(crate) async fn accept(
             }
             Admission::Closed(cap) => {
                 state.metrics.count_refused_connection(cap.name());
-                close_unheard(&stream, peer);
+                close_unheard(&state.layers, &stream, peer);
                 continue;
             }
         };
@@ -107,14 +106,19 @@ pub(crate) async fn accept(
             protocols: Arc::clone(&protocols),
             drain_stage: drain_stage.clone(),
             is_reserved,
-            _slot: slot,
+            from: peer,
+            slot,
         };
         tokio::spawn(connection.serve(stream, graceful.watcher()));
     }
 }
 
-/// Closes a connection past the reserve. What it sent is not read, so the answer may be lost with it.
-fn close_unheard(stream: &TcpStream, peer: SocketAddr) {
+/// Closes a connection past the reserve. What it sent is not read, so the answer may be lost with it; one that expects TLS could
+/// not read it.
+fn close_unheard(layers: &ConnectionLayers, stream: &TcpStream, peer: SocketAddr) {
+    if layers.speaks_tls() {
+        return;
+    }
     if let Err(error) = stream.try_write(reply::FULL) {
         tracing::trace!(error = as_dyn(&error), %peer, "cannot refuse a connection");
     }
@@ -169,7 +173,8 @@ struct Connection {
     drain_stage: watch::Receiver<DrainStage>,
     /// It is past a cap.
     is_reserved: bool,
-    _slot: Slot,
+    from: SocketAddr,
+    slot: Slot,
 }
 
 impl Connection {
@@ -194,32 +199,41 @@ impl Connection {
     async fn converse(&mut self, stream: TcpStream, watcher: Watcher) -> hyper::Result<()> {
         let patience =
             if self.is_reserved { RESERVED_LIFETIME } else { self.protocols.header_timeout };
-        let spoken = tokio::select! {
-            spoken = timeout(patience, speaks_http2(&stream)) => spoken,
+        // Boxed, as it is gone when requests are waited for.
+        let opening =
+            Box::pin(timeout(patience, open(&self.state, self.from, stream, &mut self.slot)));
+        let opened = tokio::select! {
+            opened = opening => opened,
             () = reached(&mut self.drain_stage, DrainStage::Draining) => return Ok(()),
         };
-        // Silent or gone otherwise.
-        let Ok(Ok(is_http2)) = spoken else { return Ok(()) };
+        // Turned away, silent or gone otherwise.
+        let Ok(Some((Session { stream, peer, .. }, is_http2))) = opened else { return Ok(()) };
         let timed_out = self.state.metrics.timed_out_writes.clone();
         let stream = BoundedStream::new(stream, self.protocols.write_timeout, timed_out);
         let stream = TokioIo::new(stream);
+        let peer = Arc::new(peer);
         // Boxed where it is made, or the task would have room for it twice.
         if self.is_reserved {
             let served = Box::pin(self.serve_in_reserve(stream, watcher, is_http2));
             timeout(RESERVED_LIFETIME, served).await.unwrap_or(Ok(()))
         } else if is_http2 {
-            self.serve_http2(stream, watcher).await
+            self.serve_http2(stream, watcher, &peer).await
         } else {
-            let service = service_fn(|request| respond(&self.state, request));
+            let service = service_fn(|request| respond(&self.state, &peer, request));
             Box::pin(watcher.watch(self.protocols.http1.serve_connection(stream, service))).await
         }
     }
 
-    async fn serve_http2(&self, stream: Io, watcher: Watcher) -> hyper::Result<()> {
+    async fn serve_http2(
+        &self,
+        stream: Io,
+        watcher: Watcher,
+        peer: &Arc<Peer>,
+    ) -> hyper::Result<()> {
         let activity = Activity::new();
         let service = service_fn(|request| {
             let under_way = activity.begin();
-            let answer = respond(&self.state, request);
+            let answer = respond(&self.state, peer, request);
             async move { answer.await.map(|reply| reply.map(|body| under_way.reply(body))) }
         });
         let served = watcher.watch(self.protocols.http2.serve_connection(stream, service));
@@ -259,10 +273,35 @@ type Io = TokioIo<BoundedStream>;
 /// one has a pointer.
 fn respond(
     state: &Arc<GatewayState>,
+    peer: &Arc<Peer>,
     request: Request<Incoming>,
 ) -> impl Future<Output = Result<Reply, Infallible>> + use<> {
-    let answer = Box::pin(answer(Arc::clone(state), request));
+    let answer = Box::pin(answer(Arc::clone(state), Arc::clone(peer), request));
     async move { Ok(answer.await) }
+}
+
+/// Takes a connection through the layers, and tells whether it speaks HTTP/2.
+async fn open(
+    state: &GatewayState,
+    from: SocketAddr,
+    stream: TcpStream,
+    slot: &mut Slot,
+) -> Option<(Session, bool)> {
+    let attribute = |client| {
+        let has_room = slot.attribute(client);
+        if !has_room {
+            state.metrics.count_refused_connection(Cap::Address.name());
+        }
+        has_room
+    };
+    let session = state.layers.enter(stream, from, attribute).await?;
+    let is_http2 = match (&session.stream, session.is_http2) {
+        (_, Some(is_agreed)) => is_agreed,
+        (Transport::Plain(stream), None) => speaks_http2(stream).await.ok()?,
+        // Without ALPN it is HTTP/1.1 (RFC 9113, section 3.3).
+        (Transport::Tls(_), None) => false,
+    };
+    Some((session, is_http2))
 }
 
 /// Tells by a connection's first bytes, which stay to be read, whether it is HTTP/2.

@@ -82,6 +82,11 @@ pub enum Problem {
     BodyCut,
     Unauthorized,
     AmbiguousKey,
+    ClientCertificateRequired,
+    TlsRequired,
+    AddressRefusedByListener,
+    AddressRefusedByTenant,
+    AddressRefusedByKey,
     NotFound,
     MethodNotAllowed,
     RequestTimeout,
@@ -97,7 +102,7 @@ pub enum Problem {
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 23] = [
         Self::MalformedHead,
         Self::UnsupportedTransferEncoding,
         Self::MalformedBatch,
@@ -105,6 +110,11 @@ impl Problem {
         Self::BodyCut,
         Self::Unauthorized,
         Self::AmbiguousKey,
+        Self::ClientCertificateRequired,
+        Self::TlsRequired,
+        Self::AddressRefusedByListener,
+        Self::AddressRefusedByTenant,
+        Self::AddressRefusedByKey,
         Self::NotFound,
         Self::MethodNotAllowed,
         Self::RequestTimeout,
@@ -128,6 +138,11 @@ impl Problem {
             Self::BodyCut => "body_cut",
             Self::Unauthorized => "unauthorized",
             Self::AmbiguousKey => "ambiguous_key",
+            Self::ClientCertificateRequired => "client_certificate_required",
+            Self::TlsRequired => "tls_required",
+            Self::AddressRefusedByListener => "address_refused_by_listener",
+            Self::AddressRefusedByTenant => "address_refused_by_tenant",
+            Self::AddressRefusedByKey => "address_refused_by_key",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestTimeout => "request_timeout",
@@ -149,9 +164,13 @@ impl Problem {
             | Self::MalformedBatch
             | Self::MalformedEncoding
             | Self::BodyCut
-            | Self::AmbiguousKey => StatusCode::BAD_REQUEST,
+            | Self::AmbiguousKey
+            | Self::TlsRequired => StatusCode::BAD_REQUEST,
             Self::UnsupportedTransferEncoding => StatusCode::NOT_IMPLEMENTED,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::Unauthorized | Self::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
+            Self::AddressRefusedByListener
+            | Self::AddressRefusedByTenant
+            | Self::AddressRefusedByKey => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -184,6 +203,11 @@ impl Problem {
             | Self::MalformedEncoding
             | Self::Unauthorized
             | Self::AmbiguousKey
+            | Self::ClientCertificateRequired
+            | Self::TlsRequired
+            | Self::AddressRefusedByListener
+            | Self::AddressRefusedByTenant
+            | Self::AddressRefusedByKey
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::ExpansionLimit
@@ -209,6 +233,19 @@ impl Problem {
             }
             Self::AmbiguousKey => {
                 "Send one API key, in one header: two that differ, or one header twice, are not taken."
+            }
+            Self::ClientCertificateRequired => {
+                "This API key is taken only over TLS with the client certificate it is bound to."
+            }
+            Self::TlsRequired => "This port speaks TLS only; use https.",
+            Self::AddressRefusedByListener => {
+                "Requests from this address are not let in, by the address list of the listener."
+            }
+            Self::AddressRefusedByTenant => {
+                "Requests from this address are not let in, by the address list of the tenant."
+            }
+            Self::AddressRefusedByKey => {
+                "Requests from this address are not let in, by the address list of the API key."
             }
             Self::NotFound => "This path does not exist.",
             Self::MethodNotAllowed => "This path does not support this method; see Allow.",

@@ -88,6 +88,18 @@ pub(crate) fn problem(problem: Problem, retry_after_seconds: Option<u64>) -> Rep
     with_problem_headers(reply, problem, retry_after_seconds)
 }
 
+/// Writes the answer to a connection that is closed before its request is read.
+pub(crate) fn closing(problem: Problem) -> Bytes {
+    let status = problem.status();
+    let body = json(&Details::new(status, problem.code(), problem.detail(), None));
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), &body].concat().into()
+}
+
 /// Answers that a path takes only `methods`.
 pub(crate) fn method_not_allowed(methods: &'static str) -> Reply {
     let mut reply = problem(Problem::MethodNotAllowed, None);
@@ -127,7 +139,7 @@ fn with_problem_headers(mut reply: Reply, problem: Problem, retry_after: Option<
     if let Some(seconds) = retry_after {
         insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if problem == Problem::Unauthorized {
+    if matches!(problem, Problem::Unauthorized | Problem::ClientCertificateRequired) {
         insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     reply

@@ -18,6 +18,7 @@ use crate::body::{
     BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
 use crate::domain::{DomainPlace, DomainState};
+use crate::layers::{ConnectionLayers, Peer};
 use crate::memory_budget::MemoryPermit;
 use crate::metrics::{Metrics, Route};
 use crate::problem::Problem;
@@ -38,6 +39,7 @@ pub(crate) struct GatewayState {
     pub(crate) tenants: Tenants,
     /// In the order of the tenants' domains.
     pub(crate) domains: Vec<DomainPlace>,
+    pub(crate) layers: ConnectionLayers,
     process: Health,
     jitter: Jitter,
     admission_wait: std::time::Duration,
@@ -47,6 +49,7 @@ pub(crate) struct GatewayState {
 impl GatewayState {
     pub(crate) fn new(
         settings: &GatewaySettings,
+        layers: ConnectionLayers,
         tenants: Tenants,
         domains: Vec<DomainPlace>,
         process: Health,
@@ -56,6 +59,7 @@ impl GatewayState {
             metrics,
             tenants,
             domains,
+            layers,
             process,
             jitter: Jitter::new(),
             admission_wait: settings.admission_wait,
@@ -74,7 +78,11 @@ impl GatewayState {
 }
 
 /// Answers one request, and counts it.
-pub(crate) async fn answer(state: Arc<GatewayState>, request: Request<Incoming>) -> Reply {
+pub(crate) async fn answer(
+    state: Arc<GatewayState>,
+    peer: Arc<Peer>,
+    request: Request<Incoming>,
+) -> Reply {
     let began = Instant::now();
     let route = Route::of(request.uri().path());
     if let Some(problem) = head::fault(&request) {
@@ -85,8 +93,8 @@ pub(crate) async fn answer(state: Arc<GatewayState>, request: Request<Incoming>)
     }
     let mut metrics = &state.metrics;
     let reply = match route {
-        Route::Single => post(&state, request, Endpoint::Single, &mut metrics).await,
-        Route::Batch => post(&state, request, Endpoint::Batch, &mut metrics).await,
+        Route::Single => post(&state, &peer, request, Endpoint::Single, &mut metrics).await,
+        Route::Batch => post(&state, &peer, request, Endpoint::Batch, &mut metrics).await,
         Route::Health => get(&request, || health(&state)),
         Route::Ready => get(&request, || ready(&state)),
         Route::Other => {
@@ -139,6 +147,7 @@ pub(crate) struct AdmittedRequest<'a> {
 /// Answers a request with events. `metrics` become those of the domain that it is for, once that is known.
 async fn post<'a>(
     state: &'a GatewayState,
+    peer: &Peer,
     request: Request<Incoming>,
     endpoint: Endpoint,
     metrics: &mut &'a Metrics,
@@ -147,7 +156,7 @@ async fn post<'a>(
         dismiss(request);
         return reply::method_not_allowed("POST");
     }
-    let caller = match state.tenants.caller(request.headers()) {
+    let caller = match identify(state, peer, request.headers()) {
         Ok(caller) => caller,
         Err(problem) => return refuse(request, problem),
     };
@@ -200,6 +209,25 @@ async fn admit<'a>(
         return Err(retry_later(domain, Backpressure::MemoryLimit));
     };
     Ok(AdmittedRequest { caller, format, body, traceparent, permit })
+}
+
+/// Returns the caller, if it is let in from where it is and is who its key is bound to.
+fn identify<'a>(
+    state: &'a GatewayState,
+    peer: &Peer,
+    headers: &HeaderMap,
+) -> Result<&'a Caller, Problem> {
+    let address = state.layers.client_address(peer, headers);
+    state.layers.check_listener(address)?;
+    let caller = state.tenants.caller(headers)?;
+    for (list, rules) in caller.addresses() {
+        state.layers.check(list, rules, address)?;
+    }
+    if caller.admits_peer(peer.identity.as_ref()) {
+        Ok(caller)
+    } else {
+        Err(Problem::ClientCertificateRequired)
+    }
 }
 
 /// Returns the budget that a body needs before it is read: for all of it if it is short, otherwise for a first step, and

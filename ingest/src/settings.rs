@@ -11,10 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tillrace_log::setting::{DurationText, Inspection, SettingErrors, SizeText};
 
+use crate::address::{AddressRules, ClientAddressHeader, Network};
+use crate::proxy_protocol::ProxyProtocol;
+use crate::tls::TlsSettings;
+
 /// Memory that one body may need: a zstd window, its decoder, the longest event, and a chunk in flight.
 const MAX_PERMIT_BYTES: u64 = 10 * 1024 * 1024;
 /// Largest share of one sender, percent, so that the next finds room.
 const MAX_SHARE_PERCENT: u8 = 90;
+/// Networks of proxies: they are looked through one by one, for each entry of a header.
+const MAX_PROXIES: usize = 64;
 /// Largest window a zstd body may ask the decoder for (RFC 9659, section 3).
 pub(crate) const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -35,6 +41,16 @@ pub enum Durability {
 pub struct GatewaySettings {
     /// Address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// TLS; without it the listener speaks plain HTTP, as behind a load balancer that ends TLS.
+    pub tls: Option<TlsSettings>,
+    /// Addresses that connections and requests are taken from.
+    pub addresses: AddressRules,
+    /// Networks of the proxies in front, which may say for whom they speak. What others say of it is not read.
+    pub trusted_proxies: Vec<Network>,
+    /// The header in which they name the client of a request.
+    pub client_address_header: ClientAddressHeader,
+    /// Whether they name the client of a connection by the PROXY protocol.
+    pub proxy_protocol: ProxyProtocol,
     /// Name of this process in envelopes and rejected records; made up at start when absent.
     pub name: Option<String>,
     /// What `/readyz` holds the log's settings to.
@@ -43,7 +59,7 @@ pub struct GatewaySettings {
     /// 503 with `Retry-After`.
     pub max_connections: usize,
     /// The part of `max_connections` that one client address may have, percent; of IPv6 the first
-    /// 64 bits count. Behind a load balancer all connections have its few addresses.
+    /// 64 bits count. A trusted proxy is not held to it; the client that its PROXY header names is.
     pub address_share_percent: u8,
     /// Longest wait for the head of a request, an idle keep-alive connection's included.
     #[serde(with = "humantime_serde")]
@@ -106,6 +122,11 @@ impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            tls: None,
+            addresses: AddressRules::default(),
+            trusted_proxies: Vec::new(),
+            client_address_header: ClientAddressHeader::default(),
+            proxy_protocol: ProxyProtocol::default(),
             name: None,
             durability: Durability::default(),
             max_connections: 10_000,
@@ -175,6 +196,31 @@ impl GatewaySettings {
         ] {
             found.range(key, wait, Duration::from_millis(1)..);
         }
+        self.inspect_layers(found);
+    }
+
+    fn inspect_layers(&self, found: &mut Inspection) {
+        if let Some(tls) = &self.tls {
+            found.within("tls", |found| tls.inspect(found));
+        }
+        found.within("addresses", |found| self.addresses.inspect(found));
+        found.require(
+            self.trusted_proxies.len() <= MAX_PROXIES,
+            "trusted_proxies",
+            "are too many networks",
+            format!("write at most {MAX_PROXIES}, joined where they are neighbours"),
+        );
+        for (key, is_set) in [
+            ("client_address_header", self.client_address_header != ClientAddressHeader::None),
+            ("proxy_protocol", self.proxy_protocol != ProxyProtocol::None),
+        ] {
+            found.require(
+                !is_set || !self.trusted_proxies.is_empty(),
+                key,
+                "is set, and nobody is trusted to send it",
+                "list the networks of the proxies in trusted_proxies",
+            );
+        }
     }
 }
 
@@ -217,6 +263,22 @@ mod tests {
             Err("ingest.write_timeout".to_owned())
         );
         assert_eq!(with(|s| s.max_expansion = 0), Err("ingest.max_expansion".to_owned()));
+        let tls = || TlsSettings::new("a.pem", "a.key");
+        assert_eq!(with(|s| s.tls = Some(tls())), Ok(()));
+        let requiring = TlsSettings { require_client_certificate: true, ..tls() };
+        let expected = Err("ingest.tls.require_client_certificate".to_owned());
+        assert_eq!(with(|s| s.tls = Some(requiring)), expected);
+        let narrow = TlsSettings { max_handshakes: 1, ..tls() };
+        let expected = Err("ingest.tls.max_handshakes".to_owned());
+        assert_eq!(with(|s| s.tls = Some(narrow)), expected);
+        assert_eq!(
+            with(|s| s.client_address_header = ClientAddressHeader::Forwarded),
+            Err("ingest.client_address_header".to_owned())
+        );
+        assert_eq!(
+            with(|s| s.proxy_protocol = ProxyProtocol::Required),
+            Err("ingest.proxy_protocol".to_owned())
+        );
         assert_eq!(
             with(|s| s.body_timeout = Duration::ZERO),
             Err("ingest.body_timeout".to_owned())

@@ -22,10 +22,12 @@ pub(crate) use names::{NameCap, NameKind};
 pub(crate) use parked_budget::{ParkedBudget, ParkedPermit};
 pub use settings::{InvalidEvents, KeySettings, LimitSettings, TenantSettings, inspect};
 
+use crate::address::{AddressList, AddressRules};
 use crate::loyalty::LoyaltyHash;
 use crate::memory_budget::BudgetHolder;
 use crate::problem::Problem;
 use crate::rate_limits::RateLimits;
+use crate::tls::PeerIdentity;
 
 use names::NameRegistry;
 
@@ -197,8 +199,23 @@ impl Caller {
 
     /// Returns the name of its key, for people.
     pub(crate) fn key_name(&self) -> &str {
-        let key = self.tenant.settings.keys.get(self.key as usize);
-        key.map(|key| key.name.as_str()).unwrap_or_default()
+        self.key_settings().map(|key| key.name.as_str()).unwrap_or_default()
+    }
+
+    /// Returns the lists that its address is held against.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = (AddressList, &AddressRules)> {
+        let of_key = self.key_settings().map(|key| (AddressList::Key, &key.addresses));
+        std::iter::once((AddressList::Tenant, &self.tenant.settings.addresses)).chain(of_key)
+    }
+
+    /// Tells whether a key that is bound to a client certificate comes with it.
+    pub(crate) fn admits_peer(&self, identity: Option<&PeerIdentity>) -> bool {
+        let binding = self.key_settings().and_then(|key| key.client_certificate.as_ref());
+        binding.is_none_or(|binding| binding.admits(identity))
+    }
+
+    fn key_settings(&self) -> Option<&KeySettings> {
+        self.tenant.settings.keys.get(self.key as usize)
     }
 
     /// Tells whether this key may send for a store.

@@ -1,5 +1,7 @@
 //! The gateway from the outside: real sockets, a log that fails when told to.
 
+mod addresses;
+mod authority;
 mod batch;
 mod connections;
 mod domains;
@@ -13,3 +15,4 @@ mod outage;
 mod parking;
 mod samples;
 mod single;
+mod tls;

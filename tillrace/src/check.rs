@@ -1,5 +1,7 @@
 //! `tillrace check`: reads the configuration as the roles would, and says all that is wrong and what it amounts to.
 
+mod certificates;
+
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -30,11 +32,13 @@ pub(crate) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
         Some(settings) => settings.domains_named(args.source.log.domain.as_deref())?,
         None => Vec::new(),
     };
-    let foreign: Vec<String> = domains.iter().flat_map(foreign_places).collect();
-    for error in &foreign {
+    let certificates = settings.as_ref().map(certificates::examine).unwrap_or_default();
+    let mut unusable: Vec<String> = domains.iter().flat_map(foreign_places).collect();
+    unusable.extend(certificates.errors);
+    for error in &unusable {
         say(&format!("error: {error}"))?;
     }
-    let errors = report.errors().len() + foreign.len();
+    let errors = report.errors().len() + unusable.len();
     let warnings = report.warnings().len();
     let Some(mut settings) = settings.filter(|_| errors == 0) else {
         say(&format!("the configuration cannot be used: {}", counted(errors, "error")))?;
@@ -53,6 +57,9 @@ pub(crate) async fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
                 say(&format!("domain {}: {}", domain.name, summary(domain)))?;
             }
         }
+    }
+    for outlook in &certificates.outlooks {
+        say(outlook)?;
     }
     if let Some(held) = Descriptors::raise()?.hold(&mut settings.ingest, domains.len())? {
         say(&format!("with the limits of this shell, a gateway takes {held}"))?;

@@ -38,6 +38,7 @@ pub(crate) use self::error::ConfigurationError;
 pub(crate) use self::report::Report;
 use self::surroundings::Surroundings;
 use crate::cli::{LogSource, Source};
+use crate::status::settings::StatusListener;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -65,6 +66,8 @@ pub(crate) struct Settings {
     /// Where the process answers `/healthz`, `/readyz` and `/metrics`; each kind of process has a default of its own:
     /// 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
     pub(crate) status: Option<SocketAddr>,
+    /// What guards that listener.
+    pub(crate) status_listener: StatusListener,
     /// Whether this is a development set-up, made without a configuration file.
     #[serde(skip)]
     pub(crate) development: bool,
@@ -117,6 +120,7 @@ impl Default for Settings {
             tenants: Vec::new(),
             telemetry: Telemetry::default(),
             status: None,
+            status_listener: StatusListener::default(),
             development: false,
         }
     }

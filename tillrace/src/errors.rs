@@ -6,7 +6,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use tillrace_core::aggregate::AggregateError;
-use tillrace_ingest::{DrainError, GatewayError, ListenError};
+use tillrace_ingest::{DrainError, GatewayError, ListenError, TlsError};
 use tillrace_log::LogError;
 use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::setting::{SecretError, SettingErrors};
@@ -46,7 +46,7 @@ macro_rules! operator_errors {
 }
 
 operator_errors! {
-    UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError
+    UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError TlsError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
     ProbeError RecountError RedriveError ReleaseError ParkedError RegisterError DemoError
@@ -69,7 +69,8 @@ mod tests {
     use tillrace_core::log_calls::LOG_NOT_ANSWERING;
     use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
     use tillrace_ingest::{
-        ACCEPT_FAILING, CONNECTIONS_CUT, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
+        ACCEPT_FAILING, CERTIFICATE_EXPIRING, CERTIFICATE_KEPT, CERTIFICATE_LOADED,
+        CONNECTIONS_CUT, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
     };
     use tillrace_log::kafka::{self, KafkaFault};
     use tillrace_log::local::{self, FileError, LocalFault};
@@ -98,6 +99,7 @@ and what to do. What happened where is in the text beside the code. Made from th
             ("Starting: log lines", TelemetryError::EXPLANATIONS),
             ("Starting: open files", DescriptorError::EXPLANATIONS),
             ("Starting: addresses", ListenError::EXPLANATIONS),
+            ("Starting: TLS", TlsError::EXPLANATIONS),
             ("Starting: the gateway", GatewayError::EXPLANATIONS),
             ("The log", LogError::EXPLANATIONS),
             ("Apache Kafka", KafkaFault::EXPLANATIONS),
@@ -110,6 +112,7 @@ and what to do. What happened where is in the text beside the code. Made from th
                 &[PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE],
             ),
             ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES]),
+            ("TLS", &[CERTIFICATE_KEPT, CERTIFICATE_EXPIRING, CERTIFICATE_LOADED]),
             ("Delivery: starting", StartError::EXPLANATIONS),
             ("Delivery: the client of a backend", BackendError::EXPLANATIONS),
             ("Delivery: calls and files", FailureCode::EXPLANATIONS),
@@ -222,6 +225,9 @@ and what to do. What happened where is in the text beside the code. Made from th
         ("UnknownZone", "a line of RegisterError::Faulty, or the text of a record set aside"),
         ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
         ("YamlError", "a line of a Report, with a remedy of its own"),
+        ("NetworkError", "a line of a Report, with a remedy of its own"),
+        ("FingerprintError", "a line of a Report, with a remedy of its own"),
+        ("HandshakeFault", "one client's handshake, told at DEBUG and counted"),
         ("ExemptRangeError", "a line of SettingErrors, with a remedy of its own"),
         ("IdError", "a line of SettingErrors, or what a sender is told: docs/problems.md"),
         (

@@ -18,8 +18,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use prometheus_client::registry::Registry;
-use tillrace_ingest::{Gateway, GatewaySettings, ServedDomain, TenantSettings, Tenants};
-use tillrace_log::health::{Health, Impact, Phase};
+use tillrace_ingest::{
+    ConnectionLayers, Gateway, GatewaySettings, ServedDomain, TenantSettings, Tenants,
+};
+use tillrace_log::health::{Health, Impact, Phase, Readiness};
 use tillrace_log::kafka::KafkaLog;
 use tillrace_log::local::LocalLog;
 use tillrace_log::{Log, LogView};
@@ -113,11 +115,8 @@ impl Running {
         let served: Vec<ServedDomain> =
             planned.iter().filter(|_| is_named).map(PlannedDomain::served).collect();
         let status_address = settings.status.unwrap_or(roles.default_status());
-        let status = Status::start(
-            status_address,
-            process.clone(),
-            readiness_of(process.clone(), served.clone()),
-        )?;
+        let starting = readiness_of(process.clone(), served.clone());
+        let status = start_status(settings, status_address, &process, &mut registry, starting)?;
         let tenants = planned.iter().map(|planned| planned.domain.tenants.clone()).collect();
         let gateway =
             PlannedGateway { settings: settings.ingest.clone(), tenants, served: served.clone() };
@@ -214,9 +213,9 @@ impl Running {
         self.gateway.as_ref().map(Gateway::local_addr)
     }
 
-    /// Returns the address of the status listener.
-    pub(crate) fn status_address(&self) -> SocketAddr {
-        self.status.local_addr()
+    /// Returns where the status listener is asked.
+    pub(crate) fn status_url(&self) -> String {
+        self.status.url()
     }
 
     /// Returns the log of the domain that came first.
@@ -293,6 +292,21 @@ impl Running {
         }
         first_error.map_or(Ok(()), Err)
     }
+}
+
+/// Starts the status listener behind what guards it.
+fn start_status(
+    settings: &Settings,
+    address: SocketAddr,
+    health: &Health,
+    registry: &mut Registry,
+    starting: impl Fn() -> Readiness + Send + Sync + 'static,
+) -> anyhow::Result<Status> {
+    let guard = &settings.status_listener;
+    let (tls, addresses) = (guard.tls.as_ref(), &guard.addresses);
+    let layers = ConnectionLayers::of_status(tls, addresses, health.clone(), registry);
+    let layers = layers.context("prepare TLS for the status listener")?;
+    Ok(Status::start(address, layers, health.clone(), starting)?)
 }
 
 /// Opens the log to read it, without becoming its owner where another process is.

@@ -4,6 +4,7 @@
 //! process stays inside. It listens before the log is opened: a long recovery is a process that starts, not a dead one.
 
 mod page;
+pub(crate) mod settings;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -17,9 +18,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
-use tillrace_ingest::{BoundedStream, ListenError, Listener};
+use tillrace_ingest::{BoundedStream, ConnectionLayers, ListenError, Listener, Transport};
 use tillrace_log::health::{Health, Readiness};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -43,6 +43,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 /// The listener; it answers until it is dropped.
 pub(crate) struct Status {
     local_addr: SocketAddr,
+    speaks_tls: bool,
     shared: Arc<Shared>,
     acceptor: JoinHandle<()>,
 }
@@ -62,25 +63,33 @@ struct Started {
 type TellReadiness = Box<dyn Fn() -> Readiness + Send + Sync>;
 
 impl Status {
-    /// Listens on an address; tells what `starting` finds out, and no metrics, until [`Status::expose`] is called. `health` is
-    /// that of the process, told of connections that cannot be accepted.
+    /// Listens on an address behind layers of its own; tells what `starting` finds out, and no metrics, until
+    /// [`Status::expose`] is called. `health` is that of the process, told of connections that cannot be accepted.
     ///
     /// # Errors
     /// When the address cannot be listened on.
     pub(crate) fn start(
         address: SocketAddr,
+        layers: ConnectionLayers,
         health: Health,
         starting: impl Fn() -> Readiness + Send + Sync + 'static,
     ) -> Result<Self, ListenError> {
         let listener = Listener::bind(address, health, "status")?;
         let local_addr = listener.local_addr();
         let shared = Arc::new(Shared { starting: Box::new(starting), started: OnceLock::new() });
-        let acceptor = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Self { local_addr, shared, acceptor })
+        let speaks_tls = layers.speaks_tls();
+        let acceptor = tokio::spawn(accept(listener, Arc::new(layers), Arc::clone(&shared)));
+        Ok(Self { local_addr, speaks_tls, shared, acceptor })
     }
 
+    #[cfg(test)]
     pub(crate) fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// Returns where it is asked.
+    pub(crate) fn url(&self) -> String {
+        url(self.speaks_tls, self.local_addr)
     }
 
     /// Tells of the metrics in `registry` from now on, and of what `readiness` finds out.
@@ -106,26 +115,34 @@ impl Status {
     }
 }
 
+/// Returns the beginning of a listener's URLs.
+pub(crate) fn url(speaks_tls: bool, address: SocketAddr) -> String {
+    let scheme = if speaks_tls { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 impl Drop for Status {
     fn drop(&mut self) {
         self.acceptor.abort();
     }
 }
 
-async fn accept(mut listener: Listener, shared: Arc<Shared>) {
+async fn accept(mut listener: Listener, layers: Arc<ConnectionLayers>, shared: Arc<Shared>) {
     let open = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
-        let (stream, _peer) = listener.accept().await;
+        let (stream, from) = listener.accept().await;
         let Ok(permit) = Arc::clone(&open).try_acquire_owned() else { continue };
-        let shared = Arc::clone(&shared);
+        let (layers, shared) = (Arc::clone(&layers), Arc::clone(&shared));
         tokio::spawn(async move {
-            serve(stream, &shared).await;
+            if let Some(session) = layers.enter(stream, from, |_client| true).await {
+                serve(session.stream, &shared).await;
+            }
             drop(permit);
         });
     }
 }
 
-async fn serve(stream: TcpStream, shared: &Shared) {
+async fn serve(stream: Transport, shared: &Shared) {
     let service = service_fn(|request| {
         let reply = answer(&request, shared);
         async move { Ok::<_, Infallible>(reply) }

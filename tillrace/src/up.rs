@@ -11,6 +11,7 @@ use crate::config::{DevelopmentKey, Domain, Settings};
 use crate::descriptors::Descriptors;
 use crate::lines::{CONNECTIONS_FEW, SETTING_UNLIKELY};
 use crate::roles::{Roles, Running};
+use crate::status;
 use crate::usage::UsageError;
 use crate::{errors, telemetry};
 
@@ -85,10 +86,11 @@ fn greet(
     let mut out = io::stdout().lock();
     writeln!(out, "tillrace {}", env!("CARGO_PKG_VERSION"))?;
     if let Some(address) = running.gateway_address() {
-        writeln!(out, "  listening  http://{address}")?;
+        let url = status::url(settings.ingest.tls.is_some(), address);
+        writeln!(out, "  listening  {url}")?;
         writeln!(out, "  at most    {} connections", settings.ingest.max_connections)?;
     }
-    writeln!(out, "  status     http://{}/readyz", running.status_address())?;
+    writeln!(out, "  status     {}/readyz", running.status_url())?;
     match key {
         Some(DevelopmentKey::Made(key)) => {
             writeln!(out, "  tenant     demo, for development only; API key {key}")?;

@@ -32,7 +32,7 @@ const TOPICS: [&str; 13] = [
     "lake.dead.v1",
 ];
 /// Families of the process as a whole: its connections, requests whose caller is unknown, and its own conditions.
-const OF_PROCESS: [&str; 7] = [
+const OF_PROCESS: [&str; 11] = [
     "tillrace_conditions",
     "tillrace_ingest_requests",
     "tillrace_ingest_request_duration_seconds",
@@ -40,6 +40,10 @@ const OF_PROCESS: [&str; 7] = [
     "tillrace_ingest_connections",
     "tillrace_ingest_refused_connections",
     "tillrace_ingest_timed_out_writes",
+    "tillrace_ingest_refused_addresses",
+    "tillrace_ingest_invalid_proxy_headers",
+    "tillrace_ingest_tls_",
+    "tillrace_status_",
 ];
 
 fn key(domain: &str) -> String {

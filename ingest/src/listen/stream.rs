@@ -7,16 +7,17 @@ use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A TCP stream that fails when its peer takes nothing for too long.
+use crate::layers::Transport;
+
+/// A connection that fails when its peer takes nothing for too long.
 ///
 /// The kernel buffers megabytes for a peer that does not read, and then waits for as long as the peer acknowledges
 /// probes, which may be for ever.
 #[derive(Debug)]
 pub struct BoundedStream {
-    stream: TcpStream,
+    stream: Transport,
     write_timeout: Duration,
     /// Runs while a write waits; made when the first one has to, which it hardly ever does.
     deadline: Option<Pin<Box<Sleep>>>,
@@ -26,7 +27,8 @@ pub struct BoundedStream {
 
 impl BoundedStream {
     /// Wraps a stream; `timed_out` counts it if it is cut.
-    pub fn new(stream: TcpStream, write_timeout: Duration, timed_out: Counter) -> Self {
+    pub fn new(stream: impl Into<Transport>, write_timeout: Duration, timed_out: Counter) -> Self {
+        let stream = stream.into();
         Self { stream, write_timeout, deadline: None, is_waiting: false, timed_out }
     }
 
@@ -97,7 +99,7 @@ impl AsyncWrite for BoundedStream {
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
 

@@ -13,7 +13,9 @@ use tillrace_core::text::check_id;
 use tillrace_log::setting::{DurationText, Inspection, Secret};
 
 use super::{ALL_STORES, hash_key};
+use crate::address::AddressRules;
 use crate::rate_limits::RateSettings;
+use crate::tls::CertificateBinding;
 
 /// Settings of one tenant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -53,6 +55,9 @@ pub struct TenantSettings {
     /// `file:PATH`; absent keeps them.
     #[serde(default)]
     pub loyalty_secret: Option<Secret>,
+    /// Addresses its keys are taken from.
+    #[serde(default)]
+    pub addresses: AddressRules,
     /// Its API keys.
     pub keys: Vec<KeySettings>,
 }
@@ -118,6 +123,12 @@ pub struct KeySettings {
     /// Rates of this key, in place of the tenant's for each key.
     #[serde(default)]
     pub limit: Option<RateSettings>,
+    /// Addresses it is taken from, within those of the tenant.
+    #[serde(default)]
+    pub addresses: AddressRules,
+    /// The client certificate without which it is not taken, where `ingest.tls.client_ca` verifies it.
+    #[serde(default)]
+    pub client_certificate: Option<CertificateBinding>,
 }
 
 impl TenantSettings {
@@ -149,6 +160,7 @@ impl TenantSettings {
             found.within("store", |found| self.limits.store.inspect(found));
             found.within("key", |found| self.limits.key.inspect(found));
         });
+        found.within("addresses", |found| self.addresses.inspect(found));
         found.each("keys", &self.keys, |found, key| key.inspect(found));
     }
 
@@ -200,6 +212,10 @@ impl KeySettings {
         );
         let limit = self.limit.unwrap_or_default();
         found.within("limit", |found| limit.inspect(found));
+        found.within("addresses", |found| self.addresses.inspect(found));
+        if let Some(binding) = &self.client_certificate {
+            found.within("client_certificate", |found| binding.inspect(found));
+        }
     }
 
     /// Tells whether it may send for any store.

@@ -1,13 +1,12 @@
 //! Connections: caps, clients that never read or never finish, and what HTTP asks of every request.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::harness::*;
 
@@ -20,13 +19,6 @@ async fn served(bench: &Bench) -> TcpStream {
     let answer = read_answer(&mut stream).await.unwrap();
     assert_eq!((answer.status, answer.header("connection")), (200, None));
     stream
-}
-
-/// Connects from another address of the loopback network.
-async fn connect_from(bench: &Bench, address: &str) -> TcpStream {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
-    socket.connect(bench.gateway.local_addr()).await.unwrap()
 }
 
 fn refused(bench: &Bench, cap: &str) -> Option<u64> {

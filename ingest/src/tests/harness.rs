@@ -1,5 +1,6 @@
 //! A gateway under test and a client that speaks HTTP/1.1 by hand, so that it can speak it badly.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,12 +12,12 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tillrace_core::topics::Topics;
 use tillrace_log::health::Health;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::log::MemoryLog;
 use crate::clock::{Clock, MANUAL_ORIGIN_MS};
-use crate::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
+use crate::{Gateway, GatewayError, GatewaySettings, TenantSettings, Tenants, hash_key};
 
 pub(super) const KEY: &str = "key-of-all-stores";
 pub(super) const NARROW_KEY: &str = "key-of-store-7";
@@ -119,6 +120,18 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
     Bench { gateway, log, process, registry, clock }
 }
 
+/// Starts a gateway without tenants, or says why it does not start.
+pub(super) fn start_plainly(settings: GatewaySettings) -> Result<Gateway, GatewayError> {
+    Gateway::start(
+        settings,
+        Arc::new(MemoryLog::default()),
+        Topics::new(""),
+        Tenants::new(Vec::new()).unwrap(),
+        Health::default(),
+        &mut Registry::default(),
+    )
+}
+
 impl Bench {
     /// Lets time pass for buckets and ages; timeouts of sockets are the runtime's.
     pub(super) fn pass_ms(&self, ms: i64) {
@@ -218,7 +231,7 @@ pub(super) fn lines(sequences: std::ops::Range<u64>) -> String {
 }
 
 /// Reads one answer; `None` when the connection ends before one.
-pub(super) async fn read_answer(stream: &mut TcpStream) -> Option<Answer> {
+pub(super) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     loop {
         if let Some(answer) = parse(&bytes) {
@@ -242,6 +255,13 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let length: usize = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
     let body = rest.get(..length)?.to_owned();
     Some(Answer { body, ..answer })
+}
+
+/// Connects from another address of the loopback network.
+pub(super) async fn connect_from(bench: &Bench, address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::new(address.parse().unwrap(), 0)).unwrap();
+    socket.connect(bench.gateway.local_addr()).await.unwrap()
 }
 
 /// A client that sends request upon request and reads no answer, until the gateway takes no more of them.

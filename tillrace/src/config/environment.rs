@@ -15,7 +15,7 @@ const PREFIX: &str = "TILLRACE__";
 /// What looks like the prefix and is none.
 const NEARLY: &str = "TILLRACE_";
 /// Keys of the top level.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "aggregate",
     "data",
     "domains",
@@ -24,6 +24,7 @@ const SECTIONS: [&str; 10] = [
     "namespace",
     "sinks",
     "status",
+    "status_listener",
     "telemetry",
     "tenants",
 ];

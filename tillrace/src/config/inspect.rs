@@ -23,11 +23,13 @@ pub(super) fn inspect(settings: &Settings, found: &mut Inspection) {
     sinks::inspect(&settings.sinks, found);
     inspect_tenants(&settings.tenants, found);
     found.within("telemetry", |found| settings.telemetry.inspect(found));
+    found.within("status_listener", |found| settings.status_listener.inspect(found));
     inspect_addresses(settings, found);
     if settings.domains.is_empty() && !settings.development {
         inspect_senders(&settings.tenants, &settings.sinks, found);
     }
     found.each("domains", &settings.domains, |found, domain| domain.inspect(found));
+    inspect_bindings(settings, found);
     apart::inspect(settings, found);
 }
 
@@ -97,6 +99,30 @@ fn inspect_addresses(settings: &Settings, found: &mut Inspection) {
         "is the address that the gateway listens on, `ingest.listen`",
         "use another port",
     );
+}
+
+/// A key that is bound to a client certificate is of no use where none is asked for.
+fn inspect_bindings(settings: &Settings, found: &mut Inspection) {
+    if settings.ingest.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some()) {
+        return;
+    }
+    inspect_unbound(&settings.tenants, found);
+    found.each("domains", &settings.domains, |found, domain| {
+        inspect_unbound(&domain.tenants, found);
+    });
+}
+
+fn inspect_unbound(tenants: &[TenantSettings], found: &mut Inspection) {
+    found.each("tenants", tenants, |found, tenant| {
+        found.each("keys", &tenant.keys, |found, key| {
+            found.require(
+                key.client_certificate.is_none(),
+                "client_certificate",
+                "is set, and the gateway asks nobody for a client certificate",
+                "name the authorities of clients in ingest.tls.client_ca",
+            );
+        });
+    });
 }
 
 /// A file may be meant for a role that needs no tenants, so what is odd about them is a warning.

@@ -1,11 +1,23 @@
 //! The status listener over a real socket.
 
+use tillrace_ingest::AddressRules;
 use tillrace_log::explain::Explained as _;
 use tillrace_log::health::{Condition, Impact, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+
+fn plain_layers() -> ConnectionLayers {
+    let everybody = AddressRules::default();
+    ConnectionLayers::of_status(None, &everybody, Health::default(), &mut Registry::default())
+        .unwrap()
+}
+
+fn start(address: &str, health: Health) -> Result<Status, ListenError> {
+    let starting = starting(&health);
+    Status::start(address.parse().unwrap(), plain_layers(), health, starting)
+}
 
 async fn get(status: &Status, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(status.local_addr()).await.unwrap();
@@ -32,8 +44,7 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
     let mut registry = Registry::default();
     let health = Health::register(&mut registry);
     health.enter(Phase::Starting);
-    let status =
-        Status::start("127.0.0.1:0".parse().unwrap(), health.clone(), starting(&health)).unwrap();
+    let status = start("127.0.0.1:0", health.clone()).unwrap();
     assert_eq!(get(&status, "/healthz").await, (200, r#"{"status":"alive"}"#.to_owned()));
     assert_eq!(get(&status, "/metrics").await.0, 503);
     assert_eq!(readiness(&status).await.0, 503);
@@ -76,12 +87,7 @@ async fn a_process_says_what_it_is_doing_from_its_start_to_its_end() {
 
 #[tokio::test]
 async fn silent_connections_past_the_cap_are_closed_and_the_others_answered() {
-    let status = Status::start(
-        "127.0.0.1:0".parse().unwrap(),
-        Health::default(),
-        starting(&Health::default()),
-    )
-    .unwrap();
+    let status = start("127.0.0.1:0", Health::default()).unwrap();
     let mut open = Vec::new();
     for _ in 0..MAX_CONNECTIONS {
         open.push(TcpStream::connect(status.local_addr()).await.unwrap());
@@ -99,11 +105,25 @@ async fn silent_connections_past_the_cap_are_closed_and_the_others_answered() {
 async fn a_taken_address_is_named_with_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
-    let error =
-        Status::start(address, Health::default(), starting(&Health::default())).err().unwrap();
+    let error = start(&address.to_string(), Health::default()).err().unwrap();
     let expected = format!("the status listener cannot listen on {address}");
     assert_eq!(error.to_string(), expected);
     let known = error.explanation();
     assert_eq!(known.code, "listen_address_in_use");
     assert!(known.remedy.contains("`status` or --status for the status listener"), "{known:?}");
+}
+
+#[tokio::test]
+async fn only_those_on_its_list_are_told_anything() {
+    let addresses: AddressRules = serde_json::from_str(r#"{"deny": ["127.0.0.0/8"]}"#).unwrap();
+    let mut registry = Registry::default();
+    let layers = ConnectionLayers::of_status(None, &addresses, Health::default(), &mut registry);
+    let address = "127.0.0.1:0".parse().unwrap();
+    let status =
+        Status::start(address, layers.unwrap(), Health::default(), starting(&Health::default()))
+            .unwrap();
+    let (code, body) = get(&status, "/healthz").await;
+    assert_eq!(code, 403);
+    assert!(body.contains("address_refused_by_listener"), "{body}");
+    assert_eq!(status.url(), format!("http://{}", status.local_addr()));
 }

@@ -122,9 +122,11 @@ impl CommandLine {
             let line =
                 lines.next().expect("it says where it listens before it ends").expect("text");
             let mut words = line.split_whitespace();
-            match (words.next(), words.next().and_then(|url| url.strip_prefix("http://"))) {
-                (Some("listening"), Some(address)) => gateway = Some(address.to_owned()),
-                (Some("status"), Some(url)) => break url.trim_end_matches("/readyz").to_owned(),
+            match (words.next(), words.next().and_then(|url| url.split_once("://"))) {
+                (Some("listening"), Some((_, address))) => gateway = Some(address.to_owned()),
+                (Some("status"), Some((_, url))) => {
+                    break url.trim_end_matches("/readyz").to_owned();
+                }
                 _ => {}
             }
         };
@@ -223,6 +225,11 @@ impl Tillrace {
     pub(super) fn connect_silently(&self, connections: usize) -> Vec<TcpStream> {
         let gateway = self.gateway.as_ref().expect("a role with a gateway");
         (0..connections).map(|_| TcpStream::connect(gateway).expect("connect")).collect()
+    }
+
+    /// Address of the gateway, and that of the status listener.
+    pub(super) fn addresses(&self) -> (&str, &str) {
+        (self.gateway.as_ref().expect("a role with a gateway"), &self.status)
     }
 
     /// Number of its process.

@@ -69,7 +69,8 @@ pub(crate) enum Admission {
 #[derive(Debug)]
 pub(crate) struct Slot {
     limiter: Arc<ConnectionLimiter>,
-    network: IpAddr,
+    /// Absent as long as its client is not known, as behind a trusted proxy.
+    network: Option<IpAddr>,
     is_reserved: bool,
 }
 
@@ -83,11 +84,13 @@ impl ConnectionLimiter {
         }
     }
 
-    /// Decides about a connection from `peer`.
-    pub(crate) fn admit(self: &Arc<Self>, peer: IpAddr) -> Admission {
-        let network = network(peer);
+    /// Decides about a connection from `peer`; `None` is a proxy's, which has many clients: the share of one address is not held
+    /// against it.
+    pub(crate) fn admit(self: &Arc<Self>, peer: Option<IpAddr>) -> Admission {
+        let network = peer.map(network);
         let mut open = self.open.lock();
-        let of_address = open.by_address.get(&network).copied().unwrap_or_default();
+        let of_address = network.and_then(|network| open.by_address.get(&network).copied());
+        let of_address = of_address.unwrap_or_default();
         let cap = if open.all.served >= self.most {
             Some(Cap::All)
         } else if of_address.served >= self.most_of_address {
@@ -102,9 +105,10 @@ impl ConnectionLimiter {
             return Admission::Closed(cap);
         }
         let is_reserved = cap.is_some();
-        let count = |counts: &mut Counts| *counts.of(is_reserved) += 1;
-        count(&mut open.all);
-        count(open.by_address.entry(network).or_default());
+        open.all.add(is_reserved);
+        if let Some(network) = network {
+            open.by_address.entry(network).or_default().add(is_reserved);
+        }
         drop(open);
         let slot = Slot { limiter: Arc::clone(self), network, is_reserved };
         match cap {
@@ -114,7 +118,31 @@ impl ConnectionLimiter {
     }
 }
 
+impl Slot {
+    /// Counts a proxy's connection for the client it turned out to be of; false if that one has its share already.
+    pub(crate) fn attribute(&mut self, client: IpAddr) -> bool {
+        let network = network(client);
+        let mut open = self.limiter.open.lock();
+        let of_address = open.by_address.get(&network).copied().unwrap_or_default();
+        let is_over = if self.is_reserved {
+            of_address.reserved >= RESERVED_OF_ADDRESS
+        } else {
+            of_address.served >= self.limiter.most_of_address
+        };
+        if self.network.is_some() || is_over {
+            return !is_over;
+        }
+        open.by_address.entry(network).or_default().add(self.is_reserved);
+        self.network = Some(network);
+        true
+    }
+}
+
 impl Counts {
+    fn add(&mut self, is_reserved: bool) {
+        *self.of(is_reserved) += 1;
+    }
+
     fn of(&mut self, is_reserved: bool) -> &mut usize {
         if is_reserved { &mut self.reserved } else { &mut self.served }
     }
@@ -124,10 +152,12 @@ impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = self.limiter.open.lock();
         *open.all.of(self.is_reserved) -= 1;
-        if let Some(counts) = open.by_address.get_mut(&self.network) {
+        if let Some(network) = self.network
+            && let Some(counts) = open.by_address.get_mut(&network)
+        {
             *counts.of(self.is_reserved) -= 1;
             if *counts == Counts::default() {
-                open.by_address.remove(&self.network);
+                open.by_address.remove(&network);
             }
         }
     }
@@ -158,7 +188,7 @@ mod tests {
     #[test]
     fn an_address_has_its_share_and_everybody_the_rest() {
         let limiter = Arc::new(ConnectionLimiter::new(4, 50));
-        let admit = |peer: &str| limiter.admit(peer.parse().unwrap());
+        let admit = |peer: &str| limiter.admit(Some(peer.parse().unwrap()));
         let mut first: Vec<_> = (0..3).map(|_| admit("10.0.0.1")).collect();
         assert_eq!(first.iter().map(told).collect::<Vec<_>>(), [None, None, Some(Cap::Address)]);
         let others = ["10.0.0.2", "::ffff:10.0.0.3", "10.0.0.4"].map(admit);
@@ -173,7 +203,7 @@ mod tests {
     #[test]
     fn a_host_with_many_ipv6_addresses_is_one() {
         let limiter = Arc::new(ConnectionLimiter::new(4, 50));
-        let admit = |peer: &str| limiter.admit(peer.parse().unwrap());
+        let admit = |peer: &str| limiter.admit(Some(peer.parse().unwrap()));
         let all = ["2001:db8::1", "2001:db8::2", "2001:db8::ffff:3", "2001:db8:0:1::1"].map(admit);
         assert_eq!(all.each_ref().map(told), [None, None, Some(Cap::Address), None]);
     }
@@ -181,7 +211,7 @@ mod tests {
     #[test]
     fn one_address_does_not_take_the_reserve_from_others() {
         let limiter = Arc::new(ConnectionLimiter::new(1, 100));
-        let admit = |peer: &str| limiter.admit(peer.parse().unwrap());
+        let admit = |peer: &str| limiter.admit(Some(peer.parse().unwrap()));
         let _served = admit("10.0.0.1");
         let flood: Vec<_> = (0..100).map(|_| admit("10.0.0.1")).collect();
         let heard = flood.iter().filter(|one| matches!(one, Admission::Reserved(..))).count();
@@ -191,5 +221,23 @@ mod tests {
             (3..=200).flat_map(|n| [0, 1].map(|_| admit(&format!("10.0.0.{n}")))).collect();
         let heard = many.iter().filter(|one| matches!(one, Admission::Reserved(..))).count();
         assert_eq!(heard, RESERVED_CONNECTIONS - RESERVED_OF_ADDRESS);
+    }
+
+    #[test]
+    fn a_proxys_connections_count_for_their_clients_once_these_are_known() {
+        let limiter = Arc::new(ConnectionLimiter::new(4, 50));
+        let client: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut slots: Vec<Slot> = (0..4)
+            .map(|_| match limiter.admit(None) {
+                Admission::Served(slot) => slot,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let attributed: Vec<bool> = slots.iter_mut().map(|slot| slot.attribute(client)).collect();
+        assert_eq!(attributed, [true, true, false, false]);
+        assert!(matches!(limiter.admit(None), Admission::Reserved(_, Cap::All)));
+        drop(slots);
+        assert_eq!(limiter.open.lock().by_address.len(), 0);
+        assert_eq!(limiter.open.lock().all, Counts::default());
     }
 }
