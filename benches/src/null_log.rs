@@ -189,8 +189,8 @@ mod tests {
         let settings = AggregateSettings::default();
         let written = drain(Box::new(polls.into_iter()), &topics, &settings).unwrap();
         // The first position; then events, deltas, a day and its state for each store, a terminal
-        // with its state and a block of hashes for each terminal, and the checkpoint.
-        assert_eq!(written.rows, 1 + 60 + 60 * 4 + 2 * 2 + 6 * 3 + 1);
+        // with its state, a block of hashes and the state of a drawer for each terminal, and the checkpoint.
+        assert_eq!(written.rows, 1 + 60 + 60 * 4 + 2 * 2 + 6 * 4 + 1);
         assert_eq!(written.commits, 2);
     }
 }
