@@ -21,7 +21,7 @@ use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::Envelope;
 use tillrace_core::stock::effect;
 use tillrace_core::topics::Topics;
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 const EVENTS: u64 = 10_000;
 const POLLED: usize = 1_000;
@@ -33,7 +33,7 @@ fn ours(feed: Feed, topics: &Topics) {
 
 type Sums = HashMap<(String, String, String, i64), (i64, u64)>;
 
-fn naive(journal: &[Entry]) -> (Sums, usize) {
+fn naive(journal: &[ConsumerRecord]) -> (Sums, usize) {
     let mut decoder = Decoder::new();
     let mut sums = Sums::new();
     let mut known: HashMap<(String, String, u64), Bytes> = HashMap::new();
@@ -60,12 +60,13 @@ fn naive(journal: &[Entry]) -> (Sums, usize) {
 fn aggregate(criterion: &mut Criterion) {
     let topics = Topics::new("");
     let fleet = Fleet::of_shape("m");
-    let journal: Vec<Entry> = (0..EVENTS).map(|number| fleet.entry(&topics, number)).collect();
+    let journal: Vec<ConsumerRecord> =
+        (0..EVENTS).map(|number| fleet.entry(&topics, number)).collect();
     let mut group = criterion.benchmark_group("aggregate");
     group.throughput(Throughput::Elements(EVENTS)).sample_size(10);
     group.bench_function("tillrace/basket", |bencher| {
         let feed = || -> Feed {
-            let polls: Vec<_> = journal.chunks(POLLED).map(<[Entry]>::to_vec).collect();
+            let polls: Vec<_> = journal.chunks(POLLED).map(<[ConsumerRecord]>::to_vec).collect();
             Box::new(polls.into_iter())
         };
         bencher.iter_batched(feed, |feed| ours(feed, &topics), BatchSize::PerIteration);
@@ -75,7 +76,7 @@ fn aggregate(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(day.len() as u64));
     group.bench_function("tillrace/day", |bencher| {
         let feed = || -> Feed {
-            let polls: Vec<_> = day.chunks(POLLED).map(<[Entry]>::to_vec).collect();
+            let polls: Vec<_> = day.chunks(POLLED).map(<[ConsumerRecord]>::to_vec).collect();
             Box::new(polls.into_iter())
         };
         bencher.iter_batched(

@@ -18,7 +18,7 @@ use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, Verdict
 use tillrace_core::topics::{self, Topics};
 use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Committed, Log, Polled, Position, Row};
+use tillrace_log::{Committed, Log, Polled, Position, ProducerRecord};
 use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{self, Connector, DeliveryFuture, DeliveryReply, RecordOutcome};
 use tillrace_sinks::engine::SinkSpec;
@@ -149,7 +149,7 @@ impl Backlog {
     }
 }
 
-fn row(topics: &Topics, number: u64) -> Row {
+fn row(topics: &Topics, number: u64) -> ProducerRecord {
     let store = (number % STORES).to_string();
     let data = format!(r#"{{"kind":"sale","note":"{}"}}"#, "x".repeat(400));
     let envelope = Envelope {
@@ -179,7 +179,7 @@ fn row(topics: &Topics, number: u64) -> Row {
     };
     let mut value = Vec::with_capacity(1_024);
     envelope.write(&mut value);
-    Row {
+    ProducerRecord {
         topic: topics.transactions.clone(),
         partition: topics::partition_of("acme", &store, 4),
         key: topics::key(&["acme", &store]).into(),

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Cleanup, Log, LogView, Row, Topic, TopicSpec};
+use tillrace_log::{Cleanup, Log, LogView, ProducerRecord, Topic, TopicSpec};
 
 const RECORD_BYTES: usize = 900;
 const BACKLOG: u64 = 200_000;
@@ -28,8 +28,8 @@ fn open(dir: &Path) -> Arc<LocalLog> {
     log
 }
 
-fn rows(batch: usize, partition: u32, value: &Bytes) -> Vec<Row> {
-    let row = || Row {
+fn rows(batch: usize, partition: u32, value: &Bytes) -> Vec<ProducerRecord> {
+    let row = || ProducerRecord {
         topic: Topic::new("events"),
         partition,
         key: Bytes::from_static(b"tenant/store"),

@@ -19,7 +19,7 @@ use tillrace_benches::watched_log;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::topics::{Topics, partition_of_key};
 use tillrace_log::local::{Compression, LocalLog, LocalSettings, LocalTuning};
-use tillrace_log::{Log, LogView, Row, Topic};
+use tillrace_log::{Log, LogView, ProducerRecord, Topic};
 
 const EVENTS: u64 = 30_000;
 const GROUP: u8 = 7;
@@ -81,7 +81,7 @@ fn measure_log(compression: Compression) -> Measured {
     let (dir, topics) = (tempfile::tempdir().expect("a folder"), Topics::new(""));
     let log = open(dir.path(), compression);
     log.ensure_topics(&topics.specs(&[], 14)).expect("topics");
-    let rows: Vec<Vec<Row>> = groups(&topics);
+    let rows: Vec<Vec<ProducerRecord>> = groups(&topics);
     let write_us = cpu_us(|| write(&log, rows));
     let settings = AggregateSettings { flush_records: 50_000, ..AggregateSettings::default() };
     let settings =
@@ -123,12 +123,17 @@ fn measure_log(compression: Compression) -> Measured {
 }
 
 /// The journal's rows, as many as are committed together.
-fn groups(topics: &Topics) -> Vec<Vec<Row>> {
+fn groups(topics: &Topics) -> Vec<Vec<ProducerRecord>> {
     let row = |number| {
         let entry = FLEET.entry(topics, number);
         let store = String::from_utf8(entry.key.to_vec()).expect("keys are text");
         let partition = partition_of_key(&store, PARTITIONS);
-        Row { topic: topics.events.clone(), partition, key: entry.key, value: entry.value }
+        ProducerRecord {
+            topic: topics.events.clone(),
+            partition,
+            key: entry.key,
+            value: entry.value,
+        }
     };
     (0..EVENTS)
         .step_by(usize::from(GROUP))
@@ -136,7 +141,7 @@ fn groups(topics: &Topics) -> Vec<Vec<Row>> {
         .collect()
 }
 
-fn write(log: &Arc<LocalLog>, groups: Vec<Vec<Row>>) {
+fn write(log: &Arc<LocalLog>, groups: Vec<Vec<ProducerRecord>>) {
     let producer = log.producer().expect("a producer");
     let (durable, heard) = mpsc::sync_channel(1);
     for rows in groups {

@@ -32,7 +32,7 @@ use tillrace_core::intern::Interner;
 use tillrace_core::token_bucket::{RateLimit, TokenBuckets};
 use tillrace_core::topics::{Topics, key};
 use tillrace_ingest::split::{Format, Piece, Splitter};
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 const EVENTS: u64 = 20_000;
 const READ_BYTES: usize = 64 * 1_024;
@@ -152,10 +152,10 @@ impl Words {
 }
 
 impl Iterator for Gateway {
-    type Item = Vec<Entry>;
+    type Item = Vec<ConsumerRecord>;
 
     /// One read of the body, as it comes off a socket.
-    fn next(&mut self) -> Option<Vec<Entry>> {
+    fn next(&mut self) -> Option<Vec<ConsumerRecord>> {
         let to = (self.read + READ_BYTES).min(self.body.len());
         if self.read == to {
             return None;
@@ -185,14 +185,15 @@ impl Iterator for Gateway {
         }
         self.splitter = splitter;
         let (out, first) = (Bytes::from(out), self.offset - places.len() as u64);
-        let entries = places.into_iter().zip(first..).map(|((store, place), offset)| Entry {
-            topic: self.topics.events.clone(),
-            partition: 0,
-            offset,
-            appended_ms: RECEIVED_MS,
-            key: self.keys[store as usize].clone(),
-            value: Some(out.slice(place)),
-        });
+        let entries =
+            places.into_iter().zip(first..).map(|((store, place), offset)| ConsumerRecord {
+                topic: self.topics.events.clone(),
+                partition: 0,
+                offset,
+                appended_ms: RECEIVED_MS,
+                key: self.keys[store as usize].clone(),
+                value: Some(out.slice(place)),
+            });
         Some(entries.collect())
     }
 }
@@ -217,10 +218,11 @@ fn path(criterion: &mut Criterion) {
             let feed = || -> Feed { Box::new(Gateway::new(&body, &topics)) };
             bencher.iter_batched(feed, |feed| aggregated(feed, &topics), BatchSize::PerIteration);
         });
-        let journal: Vec<Entry> = Gateway::new(&body, &topics).flatten().collect();
+        let journal: Vec<ConsumerRecord> = Gateway::new(&body, &topics).flatten().collect();
         group.bench_function(BenchmarkId::new("aggregate", shape), |bencher| {
             let feed = || -> Feed {
-                let polls: Vec<_> = journal.chunks(POLLED).map(<[Entry]>::to_vec).collect();
+                let polls: Vec<_> =
+                    journal.chunks(POLLED).map(<[ConsumerRecord]>::to_vec).collect();
                 Box::new(polls.into_iter())
             };
             bencher.iter_batched(feed, |feed| aggregated(feed, &topics), BatchSize::PerIteration);

@@ -6,7 +6,7 @@ use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::event::Event;
 use tillrace_core::topics::{Topics, key};
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 /// Append time of each entry: the noon after the day.
 const APPENDED_MS: i64 = 1_795_867_200_000;
@@ -23,7 +23,7 @@ pub fn events(store: &str) -> Vec<Vec<u8>> {
 /// # Panics
 /// When a sample is no event.
 #[expect(clippy::expect_used, reason = "a bench that cannot run should say why")]
-pub fn journal(topics: &Topics, stores: usize) -> Vec<Entry> {
+pub fn journal(topics: &Topics, stores: usize) -> Vec<ConsumerRecord> {
     let names = (0..stores).map(|number| format!("s{number:04}"));
     let days: Vec<_> = names.map(|store| (events(&store), store)).collect();
     let in_a_day = EVENTS.lines().count();
@@ -35,7 +35,7 @@ pub fn journal(topics: &Topics, stores: usize) -> Vec<Entry> {
             let value = record(&event, &events[index]);
             let buffers = event.into_buffers();
             decoder.reuse(buffers);
-            entries.push(Entry {
+            entries.push(ConsumerRecord {
                 topic: topics.events.clone(),
                 partition: 0,
                 offset: entries.len() as u64,

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{Topics, key};
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 /// 2026-11-27T07:00:00Z.
 const OPENING_MS: i64 = 1_795_762_800_000;
@@ -73,7 +73,7 @@ impl Fleet {
     }
 
     /// Makes the journal's record of an event.
-    pub fn entry(&self, topics: &Topics, number: u64) -> Entry {
+    pub fn entry(&self, topics: &Topics, number: u64) -> ConsumerRecord {
         let (store, terminal, sequence) = self.identity(number);
         let (store, terminal) = (format!("{store:05}"), format!("{terminal:02}"));
         let data = self.event(number);
@@ -100,7 +100,7 @@ impl Fleet {
             ..Envelope::default()
         }
         .write(&mut value);
-        Entry {
+        ConsumerRecord {
             topic: topics.events.clone(),
             partition: 0,
             offset: number,

@@ -12,12 +12,13 @@ use tillrace_core::aggregate::{AggregateError, AggregateMetrics, AggregateSettin
 use tillrace_core::topics::Topics;
 use tillrace_log::health::Health;
 use tillrace_log::{
-    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Polled,
-    Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Bounds, Committed, Consumer, ConsumerRecord, Log, LogError, LogView, Offset, Partition, Polled,
+    Position, Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer,
+    Weaknesses,
 };
 
 /// What is offered: each item is one poll.
-pub type Feed = Box<dyn Iterator<Item = Vec<Entry>> + Send>;
+pub type Feed = Box<dyn Iterator<Item = Vec<ConsumerRecord>> + Send>;
 
 /// What was given to the log.
 #[derive(Debug, Clone, Copy, Default)]
@@ -101,7 +102,11 @@ impl LogView for NullLog {
 }
 
 impl Reader for NullReader {
-    fn read(&mut self, _max_records: usize, _wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        _max_records: usize,
+        _wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         Ok(Vec::new())
     }
 
@@ -166,7 +171,11 @@ impl Consumer for NullConsumer {
 }
 
 impl TransactionalConsumer for NullConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, _positions: &[Position]) -> Result<(), LogError> {
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        _positions: &[Position],
+    ) -> Result<(), LogError> {
         self.shared.rows.fetch_add(rows.len() as u64, Ordering::Relaxed);
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         black_box(rows);
@@ -185,7 +194,7 @@ mod tests {
         let fleet =
             Fleet { stores: 2, terminals: 3, skus: 1_000_000, lines: 4, events_per_minute: 10 };
         let entries: Vec<_> = (0..60).map(|number| fleet.entry(&topics, number)).collect();
-        let polls: Vec<_> = entries.chunks(7).map(<[Entry]>::to_vec).collect();
+        let polls: Vec<_> = entries.chunks(7).map(<[ConsumerRecord]>::to_vec).collect();
         let settings = AggregateSettings::default();
         let written = drain(Box::new(polls.into_iter()), &topics, &settings).unwrap();
         // The first position; then events, deltas, a day and its state for each store, a terminal

@@ -9,7 +9,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -52,7 +52,7 @@ impl std::fmt::Debug for TickLog {
 }
 
 impl Producer for TickLog {
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
         self.waiting.lock().push((rows.len(), done));
         Ok(())
     }

@@ -11,7 +11,7 @@ use tillrace_core::topics::Topics;
 use tillrace_log::health::Health;
 use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 use crate::cpu::cpu_s;
@@ -127,14 +127,19 @@ struct WatchedConsumer {
 }
 
 impl TransactionalConsumer for WatchedConsumer {
-    fn commit_with(&mut self, mut rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+    fn commit_transaction(
+        &mut self,
+        mut rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError> {
         if let Some(without) = &self.without {
             rows.retain(|row| row.topic != *without);
         }
-        let length = |row: &Row| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len);
+        let length =
+            |row: &ProducerRecord| row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len);
         let (count, bytes) = (rows.len(), rows.iter().map(length).sum());
         let began = Instant::now();
-        self.inner.commit_with(rows, positions)?;
+        self.inner.commit_transaction(rows, positions)?;
         self.seen.committed(count, bytes, began.elapsed(), positions);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tillrace_core::token_bucket::RateExceeded;
-use tillrace_log::{LogError, Offset, Row};
+use tillrace_log::{LogError, Offset, ProducerRecord};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -183,7 +183,7 @@ impl IngestRequest<'_> {
         let publisher = &self.state.publisher;
         let mut claims = DedupClaims::new(std::sync::Arc::clone(&self.state.admission.dedup));
         claims.attach(fallback.dedup_key, 0);
-        let rows: Vec<Row> = vec![fallback.row];
+        let rows: Vec<ProducerRecord> = vec![fallback.row];
         let outcomes = match publisher.send(rows, claims, true).await {
             Ok(pending_ack) => publisher.outcomes(pending_ack).await,
             Err(publish_error) => Err(publish_error),

@@ -20,7 +20,7 @@ use tillrace_core::decode::{PartialIdentity, RejectCode, Rejection};
 use tillrace_core::event::Event;
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Partition, Row};
+use tillrace_log::{Partition, ProducerRecord};
 use tokio::sync::oneshot;
 
 use crate::batch_result::{Backpressure, ParkedReason};
@@ -67,7 +67,7 @@ pub(crate) struct ChunkContext<'a> {
 /// A chunk of events after evaluation.
 pub(crate) struct EvaluatedChunk {
     /// Rows for the log, grouped by partition.
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<ProducerRecord>,
     /// One for each event that waits for a copy, in order.
     pub(crate) fallback_rows: Vec<FallbackRow>,
     /// Claims in the duplicate cache that complete with the rows.
@@ -104,7 +104,7 @@ pub(crate) enum DurableOutcome {
 /// The row of an event whose copy is in flight, to be published if that fails.
 pub(crate) struct FallbackRow {
     pub(crate) dedup_key: DedupKey,
-    pub(crate) row: Row,
+    pub(crate) row: ProducerRecord,
 }
 
 impl AdmissionPipeline {

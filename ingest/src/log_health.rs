@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering::Relaxed};
 
 use parking_lot::Mutex;
-use tillrace_log::{LogError, Offset, Partition, Row};
+use tillrace_log::{LogError, Offset, Partition, ProducerRecord};
 
 use crate::clock::Clock;
 
@@ -86,7 +86,7 @@ pub(crate) enum RowPartitions {
 }
 
 impl RowPartitions {
-    pub(crate) fn of(rows: &[Row]) -> Self {
+    pub(crate) fn of(rows: &[ProducerRecord]) -> Self {
         let first = rows.first().map_or(0, |row| row.partition);
         if rows.iter().all(|row| row.partition == first) {
             return Self::One(first);

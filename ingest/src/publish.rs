@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tillrace_log::{LogError, Offset, Producer, Row};
+use tillrace_log::{LogError, Offset, Producer, ProducerRecord};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -106,7 +106,7 @@ impl Publisher {
     /// published.
     pub(crate) async fn send(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<ProducerRecord>,
         claims: DedupClaims,
         may_wait: bool,
     ) -> Result<PendingAck, PublishError> {

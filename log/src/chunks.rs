@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::Row;
+use crate::ProducerRecord;
 
 /// Most bytes of a chunk, unless one row is larger: the smallest queue that the Kafka log accepts has room for them.
 const MAX_CHUNK_BYTES: usize = 1 << 20;
@@ -11,7 +11,7 @@ const MAX_CHUNK_ROWS: usize = 1_000;
 
 /// Splits rows, in their order, into chunks that a [`Producer`](crate::Producer) has room for at some time: more at once may
 /// be given back as full for ever.
-pub fn chunks(rows: Vec<Row>) -> Vec<Vec<Row>> {
+pub fn chunks(rows: Vec<ProducerRecord>) -> Vec<Vec<ProducerRecord>> {
     let mut chunks = Vec::new();
     let (mut chunk, mut bytes) = (Vec::new(), 0);
     for row in rows {
@@ -33,14 +33,20 @@ mod tests {
     use super::*;
     use crate::Topic;
 
-    fn row(key: &'static str, value: Vec<u8>) -> Row {
-        Row { topic: Topic::new("t"), partition: 0, key: key.into(), value: Some(value.into()) }
+    fn row(key: &'static str, value: Vec<u8>) -> ProducerRecord {
+        ProducerRecord {
+            topic: Topic::new("t"),
+            partition: 0,
+            key: key.into(),
+            value: Some(value.into()),
+        }
     }
 
     #[test]
     fn rows_stay_in_order_and_within_both_limits() {
         let value = vec![0; MAX_CHUNK_BYTES / 2];
-        let rows: Vec<Row> = ["a", "b", "c", "d", "e"].map(|key| row(key, value.clone())).into();
+        let rows: Vec<ProducerRecord> =
+            ["a", "b", "c", "d", "e"].map(|key| row(key, value.clone())).into();
         let large = chunks(rows.clone());
         assert_eq!(large.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 1, 1]);
         assert_eq!(large.concat(), rows);

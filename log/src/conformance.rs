@@ -22,8 +22,8 @@ use crossbeam::channel::bounded;
 use uuid::Uuid;
 
 use super::{
-    Cleanup, Consumer, Entry, Full, Log, LogError, LogView, Offset, Partition, Polled, Producer,
-    Row, Topic, TopicSpec,
+    Cleanup, Consumer, ConsumerRecord, Full, Log, LogError, LogView, Offset, Partition, Polled,
+    Producer, ProducerRecord, Topic, TopicSpec,
 };
 
 /// Partitions of a stage's topics.
@@ -101,20 +101,20 @@ impl Stage<'_> {
         format!("{}.group", self.id)
     }
 
-    fn row(&self, name: &str, partition: Partition, key: &str, value: &str) -> Row {
+    fn row(&self, name: &str, partition: Partition, key: &str, value: &str) -> ProducerRecord {
         let value = Some(Bytes::copy_from_slice(value.as_bytes()));
         let key = Bytes::copy_from_slice(key.as_bytes());
-        Row { topic: self.topic(name), partition, key, value }
+        ProducerRecord { topic: self.topic(name), partition, key, value }
     }
 
     /// Rows with values from `0` on, all in one partition.
-    fn numbered(&self, name: &str, partition: Partition, count: u64) -> Vec<Row> {
+    fn numbered(&self, name: &str, partition: Partition, count: u64) -> Vec<ProducerRecord> {
         (0..count).map(|number| self.row(name, partition, "k", &number.to_string())).collect()
     }
 }
 
 /// Sends rows, trying again while the queue is full, and waits for the outcomes.
-fn send(log: &dyn Log, rows: Vec<Row>) -> Vec<Result<Offset, LogError>> {
+fn send(log: &dyn Log, rows: Vec<ProducerRecord>) -> Vec<Result<Offset, LogError>> {
     let producer = log.producer().expect("a producer opens");
     let count = rows.len();
     let (told, heard) = bounded(1);
@@ -125,12 +125,12 @@ fn send(log: &dyn Log, rows: Vec<Row>) -> Vec<Result<Offset, LogError>> {
 }
 
 /// Sends rows that the log must take; returns their offsets.
-fn send_all(log: &dyn Log, rows: Vec<Row>) -> Vec<Offset> {
+fn send_all(log: &dyn Log, rows: Vec<ProducerRecord>) -> Vec<Offset> {
     let outcomes = send(log, rows);
     outcomes.into_iter().map(|outcome| outcome.expect("the row is taken")).collect()
 }
 
-fn hand_over(producer: &dyn Producer, mut rows: Vec<Row>, mut done: super::OnDurable) {
+fn hand_over(producer: &dyn Producer, mut rows: Vec<ProducerRecord>, mut done: super::OnDurable) {
     let until = Instant::now() + PATIENCE;
     while let Err(full) = producer.send(rows, done) {
         assert!(Instant::now() < until, "the queue stays full");
@@ -155,7 +155,12 @@ fn decided_end(view: &dyn LogView, topic: &Topic, partition: Partition) -> Offse
 }
 
 /// Reads a partition from an offset to the stable end.
-fn read_from(view: &dyn LogView, topic: &Topic, partition: Partition, from: Offset) -> Vec<Entry> {
+fn read_from(
+    view: &dyn LogView,
+    topic: &Topic,
+    partition: Partition,
+    from: Offset,
+) -> Vec<ConsumerRecord> {
     let end = decided_end(view, topic, partition);
     let mut reader = view.reader(topic, partition, from).expect("a reader opens");
     let until = Instant::now() + PATIENCE;
@@ -167,16 +172,16 @@ fn read_from(view: &dyn LogView, topic: &Topic, partition: Partition, from: Offs
     entries
 }
 
-fn read_all(view: &dyn LogView, topic: &Topic, partition: Partition) -> Vec<Entry> {
+fn read_all(view: &dyn LogView, topic: &Topic, partition: Partition) -> Vec<ConsumerRecord> {
     let start = view.bounds(topic, partition).expect("bounds are known").start;
     read_from(view, topic, partition, start)
 }
 
-fn text(entry: &Entry) -> &str {
+fn text(entry: &ConsumerRecord) -> &str {
     std::str::from_utf8(entry.value.as_deref().expect("not a tombstone")).expect("text")
 }
 
-fn texts(entries: &[Entry]) -> Vec<&str> {
+fn texts(entries: &[ConsumerRecord]) -> Vec<&str> {
     entries.iter().map(text).collect()
 }
 
@@ -210,7 +215,7 @@ fn start_all<C: Consumer + ?Sized>(consumer: &mut C, first: Offset) {
 }
 
 /// Polls until records come.
-fn next_records<C: Consumer + ?Sized>(consumer: &mut C, max_records: usize) -> Vec<Entry> {
+fn next_records<C: Consumer + ?Sized>(consumer: &mut C, max_records: usize) -> Vec<ConsumerRecord> {
     let until = Instant::now() + PATIENCE;
     loop {
         assert!(Instant::now() < until, "no records come");

@@ -62,7 +62,7 @@ pub struct FrameLimits {
 
 /// A record on its way into the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct ProducerRecord {
     /// Topic name, namespace included.
     pub topic: Topic,
     /// Partition to write to; the caller computes it.
@@ -75,7 +75,7 @@ pub struct Row {
 
 /// A record read back from the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ConsumerRecord {
     /// Topic name, namespace included.
     pub topic: Topic,
     /// Partition it stands in.
@@ -228,7 +228,8 @@ pub trait Reader: Send {
     ///
     /// # Errors
     /// When the log fails, or the position fell below the start of the partition.
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError>;
+    fn read(&mut self, max_records: usize, wait: Duration)
+    -> Result<Vec<ConsumerRecord>, LogError>;
 
     /// Next offset this reader will look at; it moves past gaps that hold no record, so that it
     /// reaches `stable_end` when everything committed was read.
@@ -297,7 +298,7 @@ pub trait Producer: Send + Sync {
     ///
     /// # Errors
     /// [`Full`] gives everything back when the bounded queue has no room; nothing was taken.
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full>;
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full>;
 
     /// Waits until everything handed over before has been answered.
     ///
@@ -309,7 +310,7 @@ pub trait Producer: Send + Sync {
 /// The producer's queue had no room: rows and callback come back untouched.
 pub struct Full {
     /// The rows that were offered.
-    pub rows: Vec<Row>,
+    pub rows: Vec<ProducerRecord>,
     /// The callback that was offered, not called.
     pub done: OnDurable,
 }
@@ -328,7 +329,7 @@ pub enum Polled {
     /// Partitions are gone: forget what was read of them and not committed.
     Revoked(Vec<Partition>),
     /// Records, in offset order within each partition.
-    Records(Vec<Entry>),
+    Records(Vec<ConsumerRecord>),
     /// Nothing came within the wait.
     Idle,
 }
@@ -375,5 +376,9 @@ pub trait TransactionalConsumer: Consumer {
     /// # Errors
     /// [`LogError::Aborted`]: nothing of it is visible, now or later; restore the partitions and
     /// go on. [`LogError::Fenced`] and everything else: stop this consumer.
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError>;
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError>;
 }

@@ -17,8 +17,9 @@ use rdkafka::config::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_log::{
-    Bounds, Cleanup, Committed, Consumer, Entry, Full, Log, LogError, LogView, Offset, Partition,
-    Polled, Position, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Bounds, Cleanup, Committed, Consumer, ConsumerRecord, Full, Log, LogError, LogView, Offset,
+    Partition, Polled, Position, ProducerRecord, Topic, TopicSpec, TransactionalConsumer,
+    Weaknesses,
 };
 use uuid::Uuid;
 
@@ -58,13 +59,13 @@ impl Stage {
         TopicSpec { topic: self.topic(end), cleanup }
     }
 
-    fn row(&self, end: &str, partition: Partition, value: &str) -> Row {
+    fn row(&self, end: &str, partition: Partition, value: &str) -> ProducerRecord {
         let value = Some(Bytes::copy_from_slice(value.as_bytes()));
-        Row { topic: self.topic(end), partition, key: Bytes::from_static(b"k"), value }
+        ProducerRecord { topic: self.topic(end), partition, key: Bytes::from_static(b"k"), value }
     }
 
     /// Writes rows that must be taken.
-    fn write(&self, rows: Vec<Row>) {
+    fn write(&self, rows: Vec<ProducerRecord>) {
         let (told, heard) = bounded(1);
         let tell = move |outcomes: Vec<Result<Offset, LogError>>| told.send(outcomes).unwrap();
         let producer = self.log.producer().unwrap();
@@ -73,7 +74,7 @@ impl Stage {
         assert!(outcomes.iter().all(Result::is_ok), "{outcomes:?}");
     }
 
-    fn read(&self, end: &str, partition: Partition) -> Vec<Entry> {
+    fn read(&self, end: &str, partition: Partition) -> Vec<ConsumerRecord> {
         let topic = self.topic(end);
         let bounds = decided(&*self.log, &topic, partition);
         let mut reader = self.log.reader(&topic, partition, bounds.start).unwrap();
@@ -112,7 +113,7 @@ fn decided(view: &dyn LogView, topic: &Topic, partition: Partition) -> Bounds {
     })
 }
 
-fn text(entry: &Entry) -> String {
+fn text(entry: &ConsumerRecord) -> String {
     String::from_utf8(entry.value.as_deref().unwrap().to_vec()).unwrap()
 }
 
@@ -137,7 +138,7 @@ fn start<C: Consumer + ?Sized>(member: &mut C, partitions: &[Partition]) {
     }
 }
 
-fn next_records<C: Consumer + ?Sized>(member: &mut C) -> Vec<Entry> {
+fn next_records<C: Consumer + ?Sized>(member: &mut C) -> Vec<ConsumerRecord> {
     wait_for("records", || match member.poll(1_000, STEP).unwrap() {
         Polled::Records(entries) => Some(entries),
         Polled::Idle => None,
@@ -217,10 +218,10 @@ fn a_stalled_owner_that_comes_back_commits_nothing() {
     assert_eq!(again[0].offset, folded[0].offset);
     let next = folded[0].offset + 1;
     successor
-        .commit_with(vec![stage.row("out", 0, "by the successor")], &[place(0, next)])
+        .commit_transaction(vec![stage.row("out", 0, "by the successor")], &[place(0, next)])
         .unwrap();
 
-    let late = stalled.commit_with(vec![stage.row("out", 0, "too late")], &[place(0, next)]);
+    let late = stalled.commit_transaction(vec![stage.row("out", 0, "too late")], &[place(0, next)]);
     let error = late.unwrap_err();
     assert!(matches!(error, LogError::Aborted { .. }), "{error}");
     let revoked = wait_for("the revocation", || match stalled.poll(0, STEP).unwrap() {
@@ -284,7 +285,7 @@ fn a_restarted_instance_aborts_at_once_what_it_left_open() {
     let mut restarted = stage.log.transactional_consumer(&stage.name, &stage.topic("in")).unwrap();
     decided(&*stage.log, &topic, 0);
     assert_eq!(take_over(&mut *restarted).len(), 4);
-    restarted.commit_with(vec![stage.row("out", 0, "whole")], &[place(0, 0)]).unwrap();
+    restarted.commit_transaction(vec![stage.row("out", 0, "whole")], &[place(0, 0)]).unwrap();
     assert_eq!(stage.read("out", 0).iter().map(text).collect::<Vec<_>>(), ["whole"]);
 }
 
@@ -410,13 +411,13 @@ fn a_deleted_topic_is_called_by_its_name_and_not_fenced() {
     stage.write(vec![stage.row("in", 0, "v")]);
     let mut member = stage.log.transactional_consumer(&stage.name, &topic).unwrap();
     take_over(&mut *member);
-    member.commit_with(vec![stage.row("out", 0, "v")], &[place(0, 0)]).unwrap();
+    member.commit_transaction(vec![stage.row("out", 0, "v")], &[place(0, 0)]).unwrap();
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", servers).create().unwrap();
     let out = stage.topic("out");
     finish(admin.delete_topics(&[out.as_str()], &AdminOptions::new())).unwrap();
     let error = wait_for("an error", || {
-        member.commit_with(vec![stage.row("out", 0, "v")], &[place(0, 1)]).err()
+        member.commit_transaction(vec![stage.row("out", 0, "v")], &[place(0, 1)]).err()
     });
     assert!(matches!(&error, LogError::UnknownTopic { topic } if *topic == out), "{error}");
 }
@@ -577,7 +578,7 @@ fn fold_on(stage: &Stage, quiet: &AtomicBool) -> Result<(), LogError> {
                     entries.iter().map(|entry| stage.row("out", entry.partition, &text(entry)));
                 let places: Vec<_> =
                     next.iter().map(|(part, offset)| place(*part, *offset)).collect();
-                match member.commit_with(rows.collect(), &places) {
+                match member.commit_transaction(rows.collect(), &places) {
                     Ok(()) => {}
                     Err(LogError::Aborted { .. }) => {
                         let mine: Vec<_> = before.into_keys().collect();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use bytesize::ByteSize;
 use tillrace_log::local::{LocalLog, LocalSettings};
 use tillrace_log::{
-    Cleanup, Committed, Log, LogView, Offset, Polled, Position, Row, Topic, TopicSpec,
+    Cleanup, Committed, Log, LogView, Offset, Polled, Position, ProducerRecord, Topic, TopicSpec,
 };
 
 const FOLDER: &str = "TILLRACE_TEST_KILL_FOLDER";
@@ -58,7 +58,7 @@ fn child() {
     let mut consumer = log.transactional_consumer(GROUP, &Topic::new("out")).unwrap();
     assert!(matches!(consumer.poll(0, Duration::ZERO).unwrap(), Polled::Assigned(_)));
     for batch in batches(&log).. {
-        let row = |topic: &str, number: u64| Row {
+        let row = |topic: &str, number: u64| ProducerRecord {
             topic: Topic::new(topic),
             partition: 0,
             key: Bytes::from_static(b"k"),
@@ -67,7 +67,7 @@ fn child() {
         let mut rows: Vec<_> = (batch * ROWS..(batch + 1) * ROWS).map(|n| row("out", n)).collect();
         rows.push(row("keyed", batch));
         let committed = Committed { offset: (batch + 1) * ROWS, metadata: String::new() };
-        consumer.commit_with(rows, &[Position { partition: 0, committed }]).unwrap();
+        consumer.commit_transaction(rows, &[Position { partition: 0, committed }]).unwrap();
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nacknowledged {batch}").unwrap();
         out.flush().unwrap();

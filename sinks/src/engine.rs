@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogError, Partition, Row, Topic};
+use tillrace_log::{Log, LogError, Partition, ProducerRecord, Topic};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -94,7 +94,7 @@ struct PendingSettlement {
 /// Rows that wait for the write before them, and what they settle.
 #[derive(Default)]
 struct WriteBuffer {
-    rows: Vec<Row>,
+    rows: Vec<ProducerRecord>,
     settlements: Vec<PendingSettlement>,
 }
 

@@ -11,7 +11,7 @@ use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, Verdict
 use tillrace_core::topics::{self, Topics};
 use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Entry, Log, Offset, Partition, Row, Topic};
+use tillrace_log::{ConsumerRecord, Log, Offset, Partition, ProducerRecord, Topic};
 
 use bytes::Bytes;
 use tillrace_core::verify::{SinkUnderTest, verify};
@@ -64,7 +64,8 @@ impl Fixture {
     ) -> Offset {
         let producer = self.log.producer().unwrap();
         let (tell, told) = sync_channel(1);
-        let row = Row { topic: topic.clone(), partition, key: key.to_owned().into(), value };
+        let row =
+            ProducerRecord { topic: topic.clone(), partition, key: key.to_owned().into(), value };
         producer.send(vec![row], Box::new(move |done| tell.send(done).unwrap())).unwrap();
         told.recv().unwrap().remove(0).unwrap()
     }
@@ -82,7 +83,7 @@ impl Fixture {
         (0..count).map(|_| self.transaction(store, "sale", r#"{"kind":"sale"}"#)).collect()
     }
 
-    pub(crate) fn entries(&self, topic: &Topic) -> Vec<Entry> {
+    pub(crate) fn entries(&self, topic: &Topic) -> Vec<ConsumerRecord> {
         let mut entries = Vec::new();
         for partition in 0..self.log.partitions() {
             let bounds = self.log.bounds(topic, partition).unwrap();

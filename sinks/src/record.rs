@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tillrace_core::envelope::{Envelope, EnvelopeError, TYPE_PREFIX};
 use tillrace_core::event::Kind;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Entry, Offset, Topic};
+use tillrace_log::{ConsumerRecord, Offset, Topic};
 
 /// The topics that sinks read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
@@ -127,8 +127,8 @@ impl Record {
     }
 
     /// Converts an entry of the log; a missing value becomes an empty one.
-    pub(crate) fn from_entry(entry: Entry) -> Self {
-        let Entry { offset, appended_ms, key, value, .. } = entry;
+    pub(crate) fn from_entry(entry: ConsumerRecord) -> Self {
+        let ConsumerRecord { offset, appended_ms, key, value, .. } = entry;
         Self { offset, appended_ms, key, value: value.unwrap_or_default() }
     }
 

@@ -22,7 +22,7 @@ use tillrace_log::health::Health;
 use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{
@@ -259,7 +259,7 @@ impl Stage {
     fn sell(&self, sequences: std::ops::Range<u64>) -> usize {
         let row = |store: u64, sequence| {
             let store = store.to_string();
-            Row {
+            ProducerRecord {
                 topic: self.topics.transactions.clone(),
                 partition: topics::partition_of("acme", &store, PARTITIONS),
                 key: topics::key(&["acme", &store]).into(),
@@ -267,7 +267,7 @@ impl Stage {
             }
         };
         let stores = |sequence| (0..STORES).map(move |store| row(store, sequence));
-        let rows: Vec<Row> = sequences.flat_map(stores).collect();
+        let rows: Vec<ProducerRecord> = sequences.flat_map(stores).collect();
         let count = rows.len();
         let (tell, told) = sync_channel(1);
         let producer = self.log.producer().unwrap();

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tillrace_core::topics::Topics;
 use tillrace_log::local::{LocalLog, LocalSettings};
 use tillrace_log::setting::Secret;
-use tillrace_log::{Log, Row};
+use tillrace_log::{Log, ProducerRecord};
 use tillrace_sinks::connector::{CallError, Connector as _, DeliveryBatch};
 use tillrace_sinks::failure::FailureCode;
 use tillrace_sinks::parquet::{ParquetFiles, ParquetSettings, S3Settings};
@@ -37,7 +37,7 @@ impl Lake {
         let topics = Topics::new("");
         log.ensure_topics(&topics.specs(&["lake"], 1)).unwrap();
         let (tell, told) = sync_channel(1);
-        let row = Row {
+        let row = ProducerRecord {
             topic: topics.state.clone(),
             partition: 0,
             key: "checkpoint/0".into(),

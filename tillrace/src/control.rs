@@ -10,7 +10,7 @@ use serde::Serialize;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics;
-use tillrace_log::{LogError, Offset, Producer, Row};
+use tillrace_log::{LogError, Offset, Producer, ProducerRecord};
 use uuid::Uuid;
 
 use crate::usage::UsageError;
@@ -66,7 +66,10 @@ pub(crate) fn record(
 }
 
 /// Publishes rows in their order, and returns their offsets when all are durable.
-pub(crate) fn publish(producer: &dyn Producer, rows: Vec<Row>) -> anyhow::Result<Vec<Offset>> {
+pub(crate) fn publish(
+    producer: &dyn Producer,
+    rows: Vec<ProducerRecord>,
+) -> anyhow::Result<Vec<Offset>> {
     let mut offsets = Vec::with_capacity(rows.len());
     for mut part in tillrace_log::chunks(rows) {
         let (tell, told) = sync_channel(1);

@@ -15,7 +15,7 @@ use anyhow::Context;
 use serde::Serialize;
 use tillrace_core::envelope::{Envelope, TYPE_DISMISS};
 use tillrace_core::topics::{self, Topics};
-use tillrace_log::{Offset, Partition, Row};
+use tillrace_log::{Offset, Partition, ProducerRecord};
 
 pub(crate) use self::error::ParkedError;
 use self::index::{Selection, each, unsettled};
@@ -265,9 +265,9 @@ fn order_row(
     partition: Partition,
     [tenant, store]: [&str; 2],
     order: &impl Serialize,
-) -> anyhow::Result<Row> {
+) -> anyhow::Result<ProducerRecord> {
     let value = control::record(TYPE_DISMISS, "tillrace-dismiss", [tenant, store], order)?;
-    Ok(Row {
+    Ok(ProducerRecord {
         topic: topics.events.clone(),
         partition,
         key: topics::key(&[tenant, store]).into(),

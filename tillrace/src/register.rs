@@ -16,7 +16,7 @@ use tillrace_core::register::Register;
 use tillrace_core::register::part::RegisterPart;
 use tillrace_core::register::read::{RegisterFile, read};
 use tillrace_core::topics::{self, Topics};
-use tillrace_log::{Partition, Row};
+use tillrace_log::{Partition, ProducerRecord};
 
 pub(crate) use self::error::RegisterError;
 use crate::cli::{RegisterAction, RegisterApplyArgs};
@@ -110,9 +110,9 @@ fn row(
     partitions: Partition,
     [tenant, store]: [&str; 2],
     part: &RegisterPart,
-) -> anyhow::Result<Row> {
+) -> anyhow::Result<ProducerRecord> {
     let value = control::record(TYPE_REGISTER, "tillrace-register", [tenant, store], part)?;
-    Ok(Row {
+    Ok(ProducerRecord {
         topic: topics.events.clone(),
         partition: topics::partition_of(tenant, store, partitions),
         key: topics::key(&[tenant, store]).into(),

@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tillrace_core::envelope::TYPE_RELEASE;
 use tillrace_core::topics::{self, Topics};
-use tillrace_log::{Entry, Log, LogView, Offset, Partition, Row, Topic};
+use tillrace_log::{ConsumerRecord, Log, LogView, Offset, Partition, ProducerRecord, Topic};
 
 pub(crate) use self::error::ReleaseError;
 use crate::cli::{Place, ReleaseArgs};
@@ -151,7 +151,7 @@ fn entry_at(
     topic: &Topic,
     partition: Partition,
     offset: Offset,
-) -> anyhow::Result<Option<Entry>> {
+) -> anyhow::Result<Option<ConsumerRecord>> {
     let bounds = view.bounds(topic, partition).context("read the topic's bounds")?;
     if !(bounds.start..bounds.stable_end).contains(&offset) {
         return Ok(None);
@@ -172,7 +172,7 @@ fn write(
     let mut outputs_from = Vec::with_capacity(kept.len());
     for kept in &kept {
         outputs_from.push(log.bounds(&topics.transactions, kept.partition)?.stable_end);
-        rows.push(Row {
+        rows.push(ProducerRecord {
             topic: topics.events.clone(),
             partition: kept.partition,
             key: topics::key(&[&kept.tenant, &kept.store]).into(),

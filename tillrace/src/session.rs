@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogView, Offset, Partition, Producer, Row};
+use tillrace_log::{Log, LogView, Offset, Partition, Producer, ProducerRecord};
 
 use crate::cli::{Consent, LogSource};
 use crate::config::{Domain, Settings};
@@ -123,13 +123,13 @@ pub(crate) fn say(line: &str) -> anyhow::Result<()> {
 /// Orders that are written some at a time, however many there are.
 pub(crate) struct Orders<'a> {
     producer: &'a dyn Producer,
-    rows: Vec<Row>,
+    rows: Vec<ProducerRecord>,
     written: usize,
     last: BTreeMap<Partition, Offset>,
 }
 
 impl Orders<'_> {
-    pub(crate) fn add(&mut self, row: Row) -> anyhow::Result<()> {
+    pub(crate) fn add(&mut self, row: ProducerRecord) -> anyhow::Result<()> {
         self.rows.push(row);
         if self.rows.len() >= ORDERS_AT_ONCE { self.flush() } else { Ok(()) }
     }

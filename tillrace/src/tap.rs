@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tillrace_log::{Entry, LogView, Reader};
+use tillrace_log::{ConsumerRecord, LogView, Reader};
 
 use crate::cli::{From, TapArgs};
 use crate::config::{Domain, Settings};
@@ -101,7 +101,7 @@ enum Value<'a> {
     Text(Cow<'a, str>),
 }
 
-fn print(out: &mut impl Write, entry: &Entry, json: bool) -> io::Result<()> {
+fn print(out: &mut impl Write, entry: &ConsumerRecord, json: bool) -> io::Result<()> {
     let key = String::from_utf8_lossy(&entry.key);
     let flat = entry.value.as_deref().map(on_one_line);
     let value = match &flat {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn printed(value: Option<&'static str>, json: bool) -> String {
-        let entry = Entry {
+        let entry = ConsumerRecord {
             topic: Topic::new("t"),
             partition: 1,
             offset: 2,

@@ -21,7 +21,7 @@ use tillrace_core::topics::{Topics, key, partition_of};
 use tillrace_core::verify::verify;
 use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Log, LogView, Row, Topic};
+use tillrace_log::{Log, LogView, ProducerRecord, Topic};
 
 const PARTITIONS: u32 = 4;
 const STORES: u64 = 12;
@@ -61,7 +61,7 @@ fn event(store: u64, sequence: u64, occurred_ms: i64, altered: bool) -> Value {
     event
 }
 
-fn row(topics: &Topics, event: &Value, refused: bool) -> Row {
+fn row(topics: &Topics, event: &Value, refused: bool) -> ProducerRecord {
     let text = |name: &str| event[name].as_str().unwrap().to_owned();
     let data = serde_json::to_vec(event).unwrap();
     let hash = Decoder::new().decode(&data).expect("events follow the schema").hash;
@@ -90,7 +90,7 @@ fn row(topics: &Topics, event: &Value, refused: bool) -> Row {
     };
     let mut value = Vec::new();
     envelope.write(&mut value);
-    Row {
+    ProducerRecord {
         topic: topics.events.clone(),
         partition: partition_of("demo", &store, PARTITIONS),
         key: key(&["demo", &store]).into(),
@@ -99,7 +99,7 @@ fn row(topics: &Topics, event: &Value, refused: bool) -> Row {
 }
 
 /// Rows of a span of numbers of every store: with repeats, conflicts, refusals and gaps.
-fn rows(topics: &Topics, numbers: std::ops::Range<u64>) -> Vec<Row> {
+fn rows(topics: &Topics, numbers: std::ops::Range<u64>) -> Vec<ProducerRecord> {
     let now_ms =
         i64::try_from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
     let mut rows = Vec::new();
@@ -157,7 +157,7 @@ fn open_with(settings: LocalSettings, topics: &Topics) -> Arc<LocalLog> {
     log
 }
 
-fn send(log: &LocalLog, rows: Vec<Row>) {
+fn send(log: &LocalLog, rows: Vec<ProducerRecord>) {
     let producer = log.producer().unwrap();
     let (told, heard) = std::sync::mpsc::sync_channel(1);
     let done = Box::new(move |outcomes: Vec<Result<u64, _>>| {

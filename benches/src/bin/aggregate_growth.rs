@@ -17,7 +17,7 @@ use tillrace_benches::fleet::Fleet;
 use tillrace_benches::null_log::drain;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::topics::Topics;
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 const POLLED: u64 = 1_000;
 /// Polls that may wait for the aggregator.
@@ -171,7 +171,7 @@ fn apart(work: Work) -> Result<Cost> {
 
 fn measure(work: Work) -> Result<Cost> {
     let topics = Topics::new("");
-    let (offered, taken) = sync_channel::<Vec<Entry>>(AHEAD);
+    let (offered, taken) = sync_channel::<Vec<ConsumerRecord>>(AHEAD);
     let maker = std::thread::spawn({
         let topics = topics.clone();
         move || {

@@ -27,7 +27,7 @@ use tillrace_core::text::Timestamp;
 use tillrace_core::topics::{Topics, key, partition_of};
 use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_log::local::{LocalLog, LocalSettings, LocalTuning};
-use tillrace_log::{Log, Partition, Row, Topic};
+use tillrace_log::{Log, Partition, ProducerRecord, Topic};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -88,7 +88,7 @@ fn fill(log: &dyn Log, events: u64) -> Result<(), Failure> {
     for chunk in (0..events).step_by(usize::try_from(CHUNK)?) {
         let numbers = chunk..(chunk + CHUNK).min(events);
         let row = |number| row(&topics, &mut decoder, number, first_ms + number * DAY_MS / events);
-        let mut rows: Vec<Row> = numbers.map(row).collect();
+        let mut rows: Vec<ProducerRecord> = numbers.map(row).collect();
         rows.sort_by_key(|row| row.partition);
         let failed = Arc::clone(&failed);
         let mut done: tillrace_log::OnDurable = Box::new(move |outcomes| {
@@ -105,7 +105,7 @@ fn fill(log: &dyn Log, events: u64) -> Result<(), Failure> {
     failed.lock().take().map_or(Ok(()), |error| Err(error.into()))
 }
 
-fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) -> Row {
+fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) -> ProducerRecord {
     let (store, terminal) = (number % STORES, number / STORES % TERMINALS);
     let (sequence, time) = (number / (STORES * TERMINALS) + 1, occurred(occurred_ms));
     let date = &time[..10];
@@ -144,7 +144,7 @@ fn row(topics: &Topics, decoder: &mut Decoder, number: u64, occurred_ms: u64) ->
         ..Envelope::default()
     };
     envelope.write(&mut value);
-    Row {
+    ProducerRecord {
         topic: topics.events.clone(),
         partition: partition_of("demo", &store, PARTITIONS),
         key: key(&["demo", &store]).into(),

@@ -22,7 +22,7 @@ use tillrace_benches::tick_log::TickLog;
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
 use tillrace_log::health::Health;
-use tillrace_log::{Log as _, Producer, Row, Topic};
+use tillrace_log::{Log as _, Producer, ProducerRecord, Topic};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -111,7 +111,7 @@ async fn answer(
     let mut status = StatusCode::SERVICE_UNAVAILABLE;
     if let Ok(body) = request.into_body().collect().await {
         let value = Some(body.to_bytes());
-        let row = Row { topic: topic.clone(), partition: 0, key: Bytes::new(), value };
+        let row = ProducerRecord { topic: topic.clone(), partition: 0, key: Bytes::new(), value };
         let (told, heard) = oneshot::channel();
         let tell = move |outcomes: Vec<Result<u64, _>>| {
             let durable = outcomes.iter().all(Result::is_ok);

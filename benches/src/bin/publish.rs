@@ -23,7 +23,7 @@ use serde_json::json;
 use tillrace_benches::cpu::cpu_s;
 use tillrace_log::kafka::{Compression, Durability, KafkaLog, KafkaSettings};
 use tillrace_log::setting::Secret;
-use tillrace_log::{Cleanup, Full, Log, LogError, Offset, Row, Topic, TopicSpec};
+use tillrace_log::{Cleanup, Full, Log, LogError, Offset, ProducerRecord, Topic, TopicSpec};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a sender waits when there is no room.
@@ -192,10 +192,15 @@ impl Feed {
         &self.lines[usize::try_from(number % count).unwrap_or(0)]
     }
 
-    fn row(&self, number: u64) -> Row {
+    fn row(&self, number: u64) -> ProducerRecord {
         let line = self.line(number);
         let value = Some(line.value.clone());
-        Row { topic: self.topic.clone(), partition: line.partition, key: line.key.clone(), value }
+        ProducerRecord {
+            topic: self.topic.clone(),
+            partition: line.partition,
+            key: line.key.clone(),
+            value,
+        }
     }
 }
 
@@ -244,7 +249,7 @@ impl Rows {
         Ok(Self { producer: log.producer()?, batch, answers, counted: Arc::default() })
     }
 
-    fn hand_over(&self, mut rows: Vec<Row>, mut done: tillrace_log::OnDurable) {
+    fn hand_over(&self, mut rows: Vec<ProducerRecord>, mut done: tillrace_log::OnDurable) {
         while let Err(full) = self.producer.send(rows, done) {
             Full { rows, done } = full;
             std::thread::sleep(PAUSE);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::health::{Condition, Health, Impact};
-use tillrace_log::{Offset, Partition, Row};
+use tillrace_log::{Offset, Partition, ProducerRecord};
 
 use super::AggregateError;
 use super::unreadable::LastUnreadable;
@@ -75,7 +75,7 @@ impl Conditions {
     }
 
     /// A record of a partition is longer than the log accepts.
-    pub(super) fn unwritable(&mut self, partition: Partition, row: &Row) {
+    pub(super) fn unwritable(&mut self, partition: Partition, row: &ProducerRecord) {
         let (topic, key) = (&row.topic, String::from_utf8_lossy(&row.key));
         let cause = format!("partition {partition}: the record {key} for {topic} is too long");
         let remedy = "This is a defect of Tillrace: report it with the text. Events wait in the journal meanwhile.";

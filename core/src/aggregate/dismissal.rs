@@ -5,7 +5,7 @@
 //! dismissal is judged anew. A dismissal without effect is logged, and counts as a control record.
 
 use serde::Deserialize;
-use tillrace_log::{Entry, Offset};
+use tillrace_log::{ConsumerRecord, Offset};
 
 use super::fold::OutputContext;
 use super::partition::Partition;
@@ -40,7 +40,7 @@ impl Partition {
     pub(super) fn dismiss(
         &mut self,
         store: u32,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         envelope: &Envelope<'_>,
         output: &mut OutputContext<'_>,
     ) -> Result<(), UnreadableReason> {

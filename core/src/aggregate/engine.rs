@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tillrace_log::explain::code_of;
 use tillrace_log::health::Health;
 use tillrace_log::{
-    Committed, Entry, Log, LogError, Offset, Polled, Position, RECORD_LIMIT_BYTES, Row,
-    TransactionalConsumer,
+    Committed, ConsumerRecord, Log, LogError, Offset, Polled, Position, ProducerRecord,
+    RECORD_LIMIT_BYTES, TransactionalConsumer,
 };
 
 use self::partition_state::PartitionState;
@@ -152,7 +152,7 @@ impl<'a> Engine<'a> {
             {
                 let before = rows.len();
                 partition.write(self.topics, &mut self.arena, &mut rows);
-                let too_long = |row: &&Row| bytes_of(row) > self.record_limit;
+                let too_long = |row: &&ProducerRecord| bytes_of(row) > self.record_limit;
                 if let Some(row) = rows[before..].iter().find(too_long) {
                     self.conditions.unwritable(number, row);
                     self.metrics.stopped(number, true);
@@ -165,7 +165,7 @@ impl<'a> Engine<'a> {
         }
         if !positions.is_empty() {
             self.rows = rows.len();
-            match self.consumer.commit_with(rows, &positions) {
+            match self.consumer.commit_transaction(rows, &positions) {
                 Ok(()) => self.committed(&positions, began, now),
                 Err(LogError::Aborted { cause }) => {
                     self.aborted(&positions, now, &LogError::Aborted { cause })?;
@@ -239,7 +239,7 @@ impl<'a> Engine<'a> {
             rows.push(first_row(partition, self.topics, &mut self.arena));
             positions.push(position(partition.number, partition.checkpoint.next_offset));
         }
-        match self.consumer.commit_with(rows, &positions) {
+        match self.consumer.commit_transaction(rows, &positions) {
             Ok(()) => {
                 for partition in new_partitions {
                     let number = partition.number;
@@ -261,7 +261,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn fold(&mut self, entries: &[Entry], now: Instant) -> Result<(), AggregateError> {
+    fn fold(&mut self, entries: &[ConsumerRecord], now: Instant) -> Result<(), AggregateError> {
         let mut size = self.buffered_size();
         let heard = TickSchedule::heard(now, self.settings.tick_interval);
         for entry in entries {
@@ -303,7 +303,7 @@ impl<'a> Engine<'a> {
     /// Commits what comes before a record of a later version, and stops its partition there.
     fn wait_for_upgrade(
         &mut self,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         name: &str,
         now: Instant,
     ) -> Result<(), AggregateError> {
@@ -383,11 +383,11 @@ impl std::fmt::Debug for Engine<'_> {
 }
 
 /// Bytes of a row's key and value.
-fn bytes_of(row: &Row) -> usize {
+fn bytes_of(row: &ProducerRecord) -> usize {
     row.key.len() + row.value.as_ref().map_or(0, Bytes::len)
 }
 
-fn first_row(partition: &Partition, topics: &Topics, arena: &mut RecordArena) -> Row {
+fn first_row(partition: &Partition, topics: &Topics, arena: &mut RecordArena) -> ProducerRecord {
     let key = state::checkpoint_key(partition.checkpoint.flush);
     partition.row(&topics.state, key, Some(arena.json(&partition.checkpoint)))
 }

@@ -7,7 +7,7 @@ mod balances;
 mod devices;
 
 use bytes::{Bytes, BytesMut};
-use tillrace_log::{Row, Topic};
+use tillrace_log::{ProducerRecord, Topic};
 
 use super::arena::RecordArena;
 use super::day_records;
@@ -27,7 +27,7 @@ use crate::topics::Topics;
 const CHECKPOINT_BYTES: usize = 1_024;
 
 /// Keys and values of a partition's rows.
-fn bytes_of(rows: &[Row], partition: tillrace_log::Partition) -> usize {
+fn bytes_of(rows: &[ProducerRecord], partition: tillrace_log::Partition) -> usize {
     let own = rows.iter().filter(|row| row.partition == partition);
     own.map(|row| row.key.len() + row.value.as_ref().map_or(0, Bytes::len)).sum()
 }
@@ -39,7 +39,12 @@ impl Partition {
     }
 
     /// Appends the records of the next flush, the checkpoint last.
-    pub(super) fn write(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    pub(super) fn write(
+        &mut self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         self.checkpoint.flush += 1;
         rows.append(&mut self.buffer.rows);
         self.write_deltas(topics, arena, rows);
@@ -67,11 +72,16 @@ impl Partition {
         self.sweep(topics, arena, limit);
     }
 
-    pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Bytes>) -> Row {
-        Row { topic: topic.clone(), partition: self.number, key, value }
+    pub(super) fn row(&self, topic: &Topic, key: Bytes, value: Option<Bytes>) -> ProducerRecord {
+        ProducerRecord { topic: topic.clone(), partition: self.number, key, value }
     }
 
-    fn write_deltas(&self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    fn write_deltas(
+        &self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         let mut writer = DeltaWriter::new(deltas::FlushRange {
             generation: &self.checkpoint.generation,
             partition: self.number,
@@ -88,7 +98,12 @@ impl Partition {
         });
     }
 
-    fn write_days(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    fn write_days(
+        &mut self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         let (today, source) = (self.today(), self.origin());
         for (slot, date) in std::mem::take(&mut self.buffer.days) {
             let summary = self.stores[slot as usize].summary(date);
@@ -121,7 +136,7 @@ impl Partition {
         day_key: &[u8],
         topics: &Topics,
         arena: &mut RecordArena,
-        rows: &mut Vec<Row>,
+        rows: &mut Vec<ProducerRecord>,
     ) {
         let (owner, source) = (slot as usize, self.origin());
         let parts = self.stores[owner].days.get(&date).map_or(1, Day::parts);
@@ -156,7 +171,12 @@ impl Partition {
         }
     }
 
-    fn write_amendments(&self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    fn write_amendments(
+        &self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         let (from, source) = (self.flushed_to, self.origin());
         let to = source.offset;
         for (&(slot, date), control) in &self.buffer.amendments {
@@ -172,7 +192,12 @@ impl Partition {
         }
     }
 
-    fn write_terminals(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    fn write_terminals(
+        &mut self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         let source = self.origin();
         for (store, slot) in std::mem::take(&mut self.buffer.terminals) {
             let terminal = &mut self.stores[store as usize].terminals[slot as usize];
@@ -188,7 +213,7 @@ impl Partition {
                     [key, text.len()]
                 });
                 let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
-                rows.push(Row { topic, partition: self.number, key, value });
+                rows.push(ProducerRecord { topic, partition: self.number, key, value });
             });
             if let Some(sequences) = &mut ledger.sequences {
                 sequences.take_changed(|number, block| {
@@ -201,7 +226,7 @@ impl Partition {
                         [key, text.len()]
                     });
                     let (topic, value) = (topics.state.clone(), block.is_some().then_some(value));
-                    rows.push(Row { topic, partition: self.number, key, value });
+                    rows.push(ProducerRecord { topic, partition: self.number, key, value });
                 });
             }
             let store = &self.stores[store as usize];
@@ -221,7 +246,12 @@ impl Partition {
         }
     }
 
-    fn write_stores(&mut self, topics: &Topics, arena: &mut RecordArena, rows: &mut Vec<Row>) {
+    fn write_stores(
+        &mut self,
+        topics: &Topics,
+        arena: &mut RecordArena,
+        rows: &mut Vec<ProducerRecord>,
+    ) {
         for slot in std::mem::take(&mut self.buffer.stores) {
             let store = &mut self.stores[slot as usize];
             store.changed = false;

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use tillrace_log::{Offset, Partition, Row, Topic};
+use tillrace_log::{Offset, Partition, ProducerRecord, Topic};
 
 use super::arena::RecordArena;
 use super::days::ControlTotals;
@@ -22,7 +22,7 @@ const ROW_BYTES: usize = 64;
 #[derive(Debug)]
 pub(super) struct FlushBuffer {
     partition: Partition,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<ProducerRecord>,
     pub(super) windows: Windows,
     /// Terminals to write, as store and slot.
     pub(super) terminals: Vec<(u32, u32)>,
@@ -99,7 +99,7 @@ impl FlushBuffer {
     pub(super) fn push_row(&mut self, topic: &Topic, key: Bytes, value: Option<Bytes>) {
         self.size.add(1, key.len() + value.as_ref().map_or(0, Bytes::len));
         let (topic, partition) = (topic.clone(), self.partition);
-        self.rows.push(Row { topic, partition, key, value });
+        self.rows.push(ProducerRecord { topic, partition, key, value });
     }
 
     /// Clears everything for the next flush; keeps the memory.

@@ -10,7 +10,7 @@ mod till;
 mod unreadable;
 
 use bytes::Bytes;
-use tillrace_log::{Entry, LogError, Offset};
+use tillrace_log::{ConsumerRecord, LogError, Offset};
 
 use super::arena::RecordArena;
 use super::days::{ControlTotals, is_sealed};
@@ -140,7 +140,7 @@ impl Partition {
     /// When the log fails during the lookup of a release, or the record waits for a later version. The partition is then unchanged.
     pub(super) fn fold(
         &mut self,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         fold_context: &mut FoldContext<'_>,
     ) -> Result<Anomalies, FoldStop> {
         let anomalies = match self.fold_readable(entry, fold_context) {
@@ -158,7 +158,7 @@ impl Partition {
 
     fn fold_readable(
         &mut self,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         fold_context: &mut FoldContext<'_>,
     ) -> Result<Anomalies, FoldError> {
         let mut anomalies = Anomalies::default();

@@ -5,7 +5,7 @@
 //! ([`super::dismissal`]). A first outranks a parked event, which outranks a refused one.
 
 use bytes::{Bytes, BytesMut};
-use tillrace_log::{Entry, Offset};
+use tillrace_log::{ConsumerRecord, Offset};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::days::is_sealed;
@@ -55,7 +55,7 @@ impl Partition {
     pub(super) fn park(
         &mut self,
         store: u32,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         envelope: &Envelope<'_>,
         output: &mut OutputContext<'_>,
     ) -> Result<(), UnreadableReason> {
@@ -112,7 +112,7 @@ impl Partition {
     fn hold(
         &mut self,
         store: u32,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         envelope: &Envelope<'_>,
         name: String,
         output: &mut OutputContext<'_>,

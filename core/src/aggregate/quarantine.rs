@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition, Topic};
 
 use crate::topics::Topics;
 
@@ -62,7 +62,7 @@ impl QuarantineLookup<'_> {
         &self,
         partition: Partition,
         offset: Offset,
-    ) -> Result<Option<Entry>, LogError> {
+    ) -> Result<Option<ConsumerRecord>, LogError> {
         let topic = &self.topics.events;
         let bounds = self.log.bounds(topic, partition)?;
         if !(bounds.start..bounds.stable_end).contains(&offset) {
@@ -77,7 +77,7 @@ impl QuarantineLookup<'_> {
         topic: &Topic,
         partition: Partition,
         from: Offset,
-    ) -> Result<Option<Entry>, LogError> {
+    ) -> Result<Option<ConsumerRecord>, LogError> {
         let end = self.log.bounds(topic, partition)?.stable_end;
         let mut reader = self.log.reader(topic, partition, from)?;
         let entry = reader.read(1, WAIT)?.into_iter().next();
@@ -94,6 +94,6 @@ impl std::fmt::Debug for QuarantineLookup<'_> {
     }
 }
 
-fn header_of(entry: &Entry) -> Option<ConflictHeader> {
+fn header_of(entry: &ConsumerRecord) -> Option<ConflictHeader> {
     serde_json::from_slice(entry.value.as_deref()?).ok()
 }

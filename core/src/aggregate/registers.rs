@@ -3,7 +3,7 @@
 //! What is in force ([`super::store_registers`]) stands on `store.registers`, for others to read, and on `state.v1`.
 
 use bytes::{Bytes, BytesMut};
-use tillrace_log::{Entry, Offset};
+use tillrace_log::{ConsumerRecord, Offset};
 
 use super::days::is_sealed;
 use super::fold::{FoldError, OutputContext};
@@ -24,7 +24,7 @@ impl Partition {
     pub(super) fn take_register(
         &mut self,
         store: u32,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         envelope: &Envelope<'_>,
         output: &mut OutputContext<'_>,
     ) -> Result<(), FoldError> {

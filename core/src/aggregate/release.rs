@@ -5,7 +5,7 @@
 //! stock and in its store-day, but not in a ledger. A release without effect is logged, and counts as a control record.
 
 use serde::Deserialize;
-use tillrace_log::{Entry, Offset};
+use tillrace_log::{ConsumerRecord, Offset};
 
 use super::fold::{EventContext, FoldContext, FoldError};
 use super::partition::Partition;
@@ -28,7 +28,7 @@ impl Partition {
     pub(super) fn release(
         &mut self,
         store: u32,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         envelope: &Envelope<'_>,
         fold_context: &mut FoldContext<'_>,
     ) -> Result<(), FoldError> {
@@ -57,7 +57,7 @@ impl Partition {
         offset: Offset,
         order: &ReleaseOrder,
         fold_context: &FoldContext<'_>,
-    ) -> Result<Option<Entry>, FoldError> {
+    ) -> Result<Option<ConsumerRecord>, FoldError> {
         let released = &self.stores[store as usize].released;
         if order.partition != self.number
             || order.offset >= offset
@@ -80,7 +80,7 @@ impl Partition {
     fn release_event(
         &mut self,
         store: u32,
-        original: &Entry,
+        original: &ConsumerRecord,
         fold_context: &mut FoldContext<'_>,
     ) -> Option<()> {
         let value = original.value.as_deref()?;

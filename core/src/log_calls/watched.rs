@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tillrace_log::{
-    Bounds, Committed, Consumer, Entry, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
-    Polled, Position, Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Bounds, Committed, Consumer, ConsumerRecord, Full, Log, LogError, LogView, Offset, OnDurable,
+    Partition, Polled, Position, Producer, ProducerRecord, Reader, Topic, TopicSpec,
+    TransactionalConsumer, Weaknesses,
 };
 
 use super::Calls;
@@ -131,7 +132,7 @@ impl<T: ?Sized> Watched<T> {
 
 /// A write is under way until its outcomes come: it has failed as long as one row has.
 impl<T: Producer + ?Sized> Producer for Watched<T> {
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
         let write = self.calls.begin("write records", AT_ONCE);
         let answered: OnDurable = Box::new(move |outcomes| {
             let failed = outcomes.iter().find_map(|outcome| outcome.as_ref().err());
@@ -147,7 +148,11 @@ impl<T: Producer + ?Sized> Producer for Watched<T> {
 }
 
 impl<T: Reader + ?Sized> Reader for Watched<T> {
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let inner = &mut self.inner;
         self.calls.run("read records", wait, || inner.read(max_records, wait), |_| true)
     }
@@ -179,8 +184,12 @@ impl<T: Consumer + ?Sized> Consumer for Watched<T> {
 }
 
 impl<T: TransactionalConsumer + ?Sized> TransactionalConsumer for Watched<T> {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
-        self.call("commit outputs and places", |inner| inner.commit_with(rows, positions))
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError> {
+        self.call("commit outputs and places", |inner| inner.commit_transaction(rows, positions))
     }
 }
 
@@ -198,7 +207,7 @@ mod tests {
     struct Silent(Arc<Mutex<Vec<OnDurable>>>);
 
     impl Producer for Silent {
-        fn send(&self, _: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+        fn send(&self, _: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
             self.0.lock().push(done);
             Ok(())
         }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use tillrace_log::{Entry, Topic};
+use tillrace_log::{ConsumerRecord, Topic};
 
 use super::check::{Check, Difference};
 use super::ranges::Ranges;
@@ -64,7 +64,7 @@ impl Chains {
     }
 
     /// Tells whether a record's hash matches its text.
-    pub(super) fn is_whole(entry: &Entry, record: &AuditRecord) -> bool {
+    pub(super) fn is_whole(entry: &ConsumerRecord, record: &AuditRecord) -> bool {
         let Some(text) = entry.value.as_deref().and_then(|value| str::from_utf8(value).ok()) else {
             return false;
         };

@@ -12,7 +12,7 @@ mod unreadable;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition};
 
 use crate::decode::Decoder;
 use crate::text::Date;
@@ -59,7 +59,7 @@ pub(super) struct Journal<'a> {
     /// Offsets of which `pos.parked` has copies.
     pub(super) parked_sources: BTreeSet<Offset>,
     /// Counts whose source is not a first.
-    counts_apart: Vec<(Offset, Entry)>,
+    counts_apart: Vec<(Offset, ConsumerRecord)>,
     /// Offsets that an operator released.
     pub(super) released: BTreeSet<Offset>,
     /// Released offsets before the coverage; whether those records were quarantined is unknown.
@@ -166,13 +166,18 @@ impl<'a> Journal<'a> {
 
 /// All records that name one journal record as their source.
 pub(super) struct DerivedRecords {
-    pub(super) transactions: Vec<Entry>,
-    pub(super) conflicts: Vec<Entry>,
-    pub(super) counts: Vec<Entry>,
+    pub(super) transactions: Vec<ConsumerRecord>,
+    pub(super) conflicts: Vec<ConsumerRecord>,
+    pub(super) counts: Vec<ConsumerRecord>,
 }
 
 impl Journal<'_> {
-    fn record(&mut self, entry: &Entry, derived: &DerivedRecords, checks: &mut Checks<'_>) {
+    fn record(
+        &mut self,
+        entry: &ConsumerRecord,
+        derived: &DerivedRecords,
+        checks: &mut Checks<'_>,
+    ) {
         if let Some(kept) = derived.conflicts.iter().find(|kept| is_unreadable(kept)) {
             self.unreadable(entry, kept, derived, checks);
             return;
@@ -272,8 +277,8 @@ impl Journal<'_> {
         &mut self,
         record: &JournalRecord<'_>,
         scope: Scope,
-        copy: &Entry,
-        counts: &[Entry],
+        copy: &ConsumerRecord,
+        counts: &[ConsumerRecord],
         checks: &mut Checks<'_>,
     ) {
         self.counts.first += 1;
@@ -352,7 +357,7 @@ impl Journal<'_> {
         self.terminals.entry(record.terminal.clone()).or_default()
     }
 
-    pub(super) fn difference(&self, entry: &Entry, what: &'static str) -> Difference {
+    pub(super) fn difference(&self, entry: &ConsumerRecord, what: &'static str) -> Difference {
         Difference::new(&self.topics.events, self.partition, what).at(entry.offset)
     }
 }

@@ -1,6 +1,6 @@
 //! One journal record: its terminal, its number, its content.
 
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::topics;
@@ -10,7 +10,7 @@ use super::terminals::Scope;
 
 /// A journal record with the fields of its envelope.
 pub(super) struct JournalRecord<'a> {
-    pub(super) entry: &'a Entry,
+    pub(super) entry: &'a ConsumerRecord,
     pub(super) envelope: Envelope<'a>,
     /// Key of its terminal's ledger.
     pub(super) terminal: String,
@@ -22,7 +22,7 @@ pub(super) struct JournalRecord<'a> {
 
 impl<'a> JournalRecord<'a> {
     /// Reads a record of the journal.
-    pub(super) fn read(entry: &'a Entry) -> Option<Self> {
+    pub(super) fn read(entry: &'a ConsumerRecord) -> Option<Self> {
         let envelope = Envelope::parse(entry.value.as_deref()?)?;
         let tenant = envelope.text("tenant")?.into_owned();
         let terminal = terminal_of(&envelope)?;

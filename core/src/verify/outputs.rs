@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tillrace_log::{Entry, LogError, Offset, Topic};
+use tillrace_log::{ConsumerRecord, LogError, Offset, Topic};
 
 use crate::text::Decimal;
 
@@ -20,14 +20,14 @@ use super::tills::Counted;
 const RELEASED_APART: [&str; 4] = ["id", "verdict", "sourcepartition", "sourceoffset"];
 
 /// Records of `stock.counts` by the journal record they name.
-type Counts = BTreeMap<Offset, Vec<Entry>>;
+type Counts = BTreeMap<Offset, Vec<ConsumerRecord>>;
 
 impl Journal<'_> {
     /// A copy has the attributes and the data of the journal, but for those of `apart`.
     pub(super) fn compare_copy(
         &self,
         record: &JournalRecord<'_>,
-        copy: &Entry,
+        copy: &ConsumerRecord,
         apart: &[&str],
         checks: &mut Checks<'_>,
     ) {
@@ -50,7 +50,7 @@ impl Journal<'_> {
     /// Reports records whose source the journal does not hold.
     pub(super) fn orphaned(
         &self,
-        entries: impl IntoIterator<Item = (Offset, Entry)>,
+        entries: impl IntoIterator<Item = (Offset, ConsumerRecord)>,
         check: &mut Check,
     ) {
         for (source, entry) in entries {
@@ -68,7 +68,7 @@ impl Journal<'_> {
         &self,
         record: &JournalRecord<'_>,
         event: &EventText<'_>,
-        counts: &[Entry],
+        counts: &[ConsumerRecord],
         check: &mut Check,
     ) {
         let mut expected: Vec<_> = event
@@ -141,8 +141,8 @@ impl Journal<'_> {
     /// When the log fails.
     pub(super) fn compare_released(
         &mut self,
-        copies: &[Entry],
-        counts: Vec<(Offset, Entry)>,
+        copies: &[ConsumerRecord],
+        counts: Vec<(Offset, ConsumerRecord)>,
         checks: &mut Checks<'_>,
     ) -> Result<(), LogError> {
         let later = if copies.is_empty() && counts.is_empty() {
@@ -194,8 +194,8 @@ impl Journal<'_> {
         &mut self,
         offset: Offset,
         envelope: &Envelope<'_>,
-        copy: &Entry,
-        counts: &[Entry],
+        copy: &ConsumerRecord,
+        counts: &[ConsumerRecord],
         checks: &mut Checks<'_>,
     ) -> Result<(), LogError> {
         let original = self.read_journal_at(offset)?;
@@ -275,7 +275,10 @@ impl Journal<'_> {
     }
 
     /// Separates the counts of released events, which are outside the journal's order, from orphaned ones.
-    fn counts_of_released(&self, counts: Vec<(Offset, Entry)>) -> (Counts, Vec<(Offset, Entry)>) {
+    fn counts_of_released(
+        &self,
+        counts: Vec<(Offset, ConsumerRecord)>,
+    ) -> (Counts, Vec<(Offset, ConsumerRecord)>) {
         let (released, orphaned): (Vec<_>, Vec<_>) = counts.into_iter().partition(|(source, _)| {
             self.released.contains(source) || self.released_given.contains(source)
         });
@@ -293,7 +296,10 @@ impl Journal<'_> {
         hash_of(envelope).unwrap_or_else(made)
     }
 
-    pub(super) fn read_journal_at(&self, offset: Offset) -> Result<Option<Entry>, LogError> {
+    pub(super) fn read_journal_at(
+        &self,
+        offset: Offset,
+    ) -> Result<Option<ConsumerRecord>, LogError> {
         self.read_at(&self.topics.events, offset)
     }
 
@@ -301,7 +307,11 @@ impl Journal<'_> {
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn read_at(&self, topic: &Topic, offset: Offset) -> Result<Option<Entry>, LogError> {
+    pub(super) fn read_at(
+        &self,
+        topic: &Topic,
+        offset: Offset,
+    ) -> Result<Option<ConsumerRecord>, LogError> {
         let bounds = self.view.bounds(topic, self.partition)?;
         if !(bounds.start..bounds.end).contains(&offset) {
             return Ok(None);

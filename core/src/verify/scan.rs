@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Reader, Topic};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition, Reader, Topic};
 
 const BATCH_RECORDS: usize = 1_024;
 const READ_TIMEOUT: Duration = Duration::from_millis(100);
@@ -14,7 +14,7 @@ const MAX_EMPTY_READS: u32 = 600;
 /// A pass over one partition.
 pub(super) struct Scan {
     reader: Box<dyn Reader>,
-    batch: std::vec::IntoIter<Entry>,
+    batch: std::vec::IntoIter<ConsumerRecord>,
     until: Offset,
 }
 
@@ -59,7 +59,7 @@ impl Scan {
     ///
     /// # Errors
     /// When the log fails, or does not deliver records before the end for a minute.
-    pub(super) fn next(&mut self) -> Result<Option<Entry>, LogError> {
+    pub(super) fn next(&mut self) -> Result<Option<ConsumerRecord>, LogError> {
         for _ in 0..MAX_EMPTY_READS {
             if let Some(entry) = self.batch.next() {
                 // A batch may reach beyond the end, which may be extended later: keep the rest.

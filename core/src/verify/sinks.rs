@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition, Topic};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::topics::Topics;
@@ -137,7 +137,7 @@ impl<'a> SinkRecount<'a> {
         &mut self,
         topics: &Topics,
         partition: Partition,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         what: &'static str,
     ) {
         self.check.differs(Difference::new(&topics.audit, partition, what).at(entry.offset));
@@ -210,7 +210,7 @@ impl<'a> SinkRecount<'a> {
         &mut self,
         topics: &Topics,
         partition: Partition,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         given_up: bool,
         letter: Option<DeadLetterEntry>,
     ) {

@@ -3,7 +3,7 @@
 //! The aggregator writes derived records in the order of the journal, so one pass over both is
 //! enough: at each journal record, all records that name it as their source are available.
 
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition, Topic};
 
 use super::check::{Check, Difference};
 use super::coverage::Coverage;
@@ -27,7 +27,7 @@ pub(super) struct SourcedRecords {
     partition: Partition,
     coverage: Coverage,
     source: fn(&[u8]) -> RecordSource,
-    next: Option<(Offset, Entry)>,
+    next: Option<(Offset, ConsumerRecord)>,
     entered: bool,
     unmatched: UnmatchedRecords,
 }
@@ -36,9 +36,9 @@ pub(super) struct SourcedRecords {
 #[derive(Default)]
 pub(super) struct UnmatchedRecords {
     /// Records outside the journal's order, such as released ones.
-    pub(super) out_of_order: Vec<Entry>,
+    pub(super) out_of_order: Vec<ConsumerRecord>,
     /// Records whose source the journal does not hold, with the source that they name.
-    pub(super) orphaned: Vec<(Offset, Entry)>,
+    pub(super) orphaned: Vec<(Offset, ConsumerRecord)>,
 }
 
 impl SourcedRecords {
@@ -67,7 +67,11 @@ impl SourcedRecords {
     ///
     /// # Errors
     /// When the log fails.
-    pub(super) fn at(&mut self, offset: Offset, check: &mut Check) -> Result<Vec<Entry>, LogError> {
+    pub(super) fn at(
+        &mut self,
+        offset: Offset,
+        check: &mut Check,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let mut here = Vec::new();
         while let Some((source, entry)) = self.peek(check)? {
             if source > offset {
@@ -97,7 +101,7 @@ impl SourcedRecords {
         Ok(self.unmatched)
     }
 
-    fn peek(&mut self, check: &mut Check) -> Result<Option<(Offset, Entry)>, LogError> {
+    fn peek(&mut self, check: &mut Check) -> Result<Option<(Offset, ConsumerRecord)>, LogError> {
         if let Some(next) = self.next.take() {
             return Ok(Some(next));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use tillrace_log::{Entry, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, Offset, Partition, Topic};
 
 use super::{Report, audited_sinks, verify};
 use crate::topics::Topics;
@@ -76,7 +76,7 @@ fn edited_beside(
 }
 
 /// Changes what a record says, so that it still can be read.
-fn alter(topics: &Topics, entry: &mut Entry) {
+fn alter(topics: &Topics, entry: &mut ConsumerRecord) {
     let mut value: Value = serde_json::from_slice(entry.value.as_ref().unwrap()).unwrap();
     let topic = &entry.topic;
     if *topic == topics.events {

@@ -9,7 +9,7 @@ use tillrace_core::decode::RejectCode;
 use tillrace_core::envelope::{Admission, Envelope, ParkedMark, TYPE_PARKED, TYPE_REFUSED};
 use tillrace_core::event::Event;
 use tillrace_core::topics::{Topics, key, partition_of_key};
-use tillrace_log::{Partition, Row};
+use tillrace_log::{Partition, ProducerRecord};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::source_cache::CachedSource;
@@ -195,7 +195,7 @@ impl<'a> RowWriter<'a> {
         let buffer = Bytes::from(self.buffer);
         let row = |draft: &RowDraft| {
             let topic = if draft.is_event { &topics.events } else { &topics.rejected };
-            Row {
+            ProducerRecord {
                 topic: topic.clone(),
                 partition: draft.partition,
                 key: buffer.slice(draft.key.clone()),
@@ -263,10 +263,10 @@ impl<'a> RowWriter<'a> {
 
 /// Rows made from drafts.
 pub(super) struct WrittenRows {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<ProducerRecord>,
     /// The index of each draft's row.
     pub(super) row_indices: Vec<usize>,
-    pub(super) fallback_rows: Vec<Row>,
+    pub(super) fallback_rows: Vec<ProducerRecord>,
 }
 
 /// Serialises plain data, which cannot fail.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
 };
 
 const UNUSED: LogError = LogError::TimedOut { action: "do what a gateway does not" };
@@ -29,8 +29,8 @@ pub(super) enum LogBehavior {
 #[derive(Default)]
 struct State {
     mood: LogBehavior,
-    written: Vec<Row>,
-    held: Vec<(Vec<Row>, OnDurable)>,
+    written: Vec<ProducerRecord>,
+    held: Vec<(Vec<ProducerRecord>, OnDurable)>,
 }
 
 /// The log; clones are the same log.
@@ -43,7 +43,7 @@ impl MemoryLog {
     }
 
     /// Rows that were written, in order.
-    pub(super) fn written(&self, topic: &str) -> Vec<Row> {
+    pub(super) fn written(&self, topic: &str) -> Vec<ProducerRecord> {
         let state = self.0.lock();
         state.written.iter().filter(|row| row.topic.as_str() == topic).cloned().collect()
     }
@@ -74,7 +74,7 @@ impl MemoryLog {
 }
 
 impl Producer for MemoryLog {
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
         let mut state = self.0.lock();
         if state.mood == LogBehavior::IsFull {
             return Err(Full { rows, done });

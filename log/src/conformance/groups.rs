@@ -6,7 +6,7 @@ use super::{
     PARTITIONS, PATIENCE, Scenario, Stage, assigned, next_records, numbers, send_all, start_all,
     texts,
 };
-use crate::{Committed, Consumer, Entry, LogError, Polled, Position};
+use crate::{Committed, Consumer, ConsumerRecord, LogError, Polled, Position};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "nothing_is_delivered_before_start", run: nothing_is_delivered_before_start },
@@ -24,7 +24,7 @@ fn place(partition: u32, offset: u64, metadata: &str) -> Position {
 }
 
 /// Takes `count` records of a started consumer.
-fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<Entry> {
+fn take(consumer: &mut dyn Consumer, count: usize) -> Vec<ConsumerRecord> {
     let mut entries = Vec::new();
     while entries.len() < count {
         entries.extend(next_records(consumer, count - entries.len()));
@@ -133,7 +133,10 @@ fn a_waiting_consumer_wakes(stage: &Stage<'_>) {
 }
 
 /// A poll may come back early with nothing, but not with anything else.
-fn next_after(consumer: &mut dyn Consumer, polled: &Result<Polled, LogError>) -> Vec<Entry> {
+fn next_after(
+    consumer: &mut dyn Consumer,
+    polled: &Result<Polled, LogError>,
+) -> Vec<ConsumerRecord> {
     assert!(matches!(polled, Ok(Polled::Idle)), "{polled:?}");
     next_records(consumer, 10)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{PATIENCE, Scenario, Stage, numbers, read_all, read_from, send_all, text, texts};
-use crate::{LogError, Row};
+use crate::{LogError, ProducerRecord};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "an_empty_partition_has_bounds", run: an_empty_partition_has_bounds },
@@ -105,7 +105,7 @@ fn partitions_are_apart(stage: &Stage<'_>) {
 /// What compaction may remove is an older record of a key; when it does so is the log's affair.
 fn the_latest_of_a_key_stays(stage: &Stage<'_>) {
     let log = stage.open();
-    let tombstone = Row { value: None, ..stage.row("keyed", 0, "gone", "") };
+    let tombstone = ProducerRecord { value: None, ..stage.row("keyed", 0, "gone", "") };
     for round in numbers(5) {
         send_all(&*log, vec![stage.row("keyed", 0, "kept", &round)]);
         send_all(&*log, vec![stage.row("keyed", 0, "gone", &round)]);
@@ -124,7 +124,7 @@ fn the_latest_of_a_key_stays(stage: &Stage<'_>) {
 
 fn empty_values_are_no_tombstones(stage: &Stage<'_>) {
     let log = stage.open();
-    let none = Row { value: None, ..stage.row("keyed", 1, "b", "") };
+    let none = ProducerRecord { value: None, ..stage.row("keyed", 1, "b", "") };
     send_all(&*log, vec![stage.row("keyed", 1, "a", ""), none]);
     let values: Vec<_> = read_all(&*log, &stage.topic("keyed"), 1)
         .into_iter()

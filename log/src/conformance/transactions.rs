@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{
     PARTITIONS, Scenario, Stage, next_records, numbers, read_all, send_all, start_all, texts,
 };
-use crate::{Committed, Entry, LogError, Partition, Position, Row, TransactionalConsumer};
+use crate::{
+    Committed, ConsumerRecord, LogError, Partition, Position, ProducerRecord, TransactionalConsumer,
+};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "outputs_and_places_go_together", run: outputs_and_places_go_together },
@@ -24,7 +26,7 @@ fn join(stage: &Stage<'_>, log: &dyn crate::Log) -> Box<dyn TransactionalConsume
 }
 
 /// The places behind these records.
-fn behind(entries: &[Entry]) -> Vec<Position> {
+fn behind(entries: &[ConsumerRecord]) -> Vec<Position> {
     let mut next: BTreeMap<Partition, u64> = BTreeMap::new();
     for entry in entries {
         next.insert(entry.partition, entry.offset + 1);
@@ -37,8 +39,8 @@ fn behind(entries: &[Entry]) -> Vec<Position> {
 }
 
 /// An output for each record, in the partition it came from.
-fn echoes(stage: &Stage<'_>, entries: &[Entry]) -> Vec<Row> {
-    let echo = |entry: &Entry| Row {
+fn echoes(stage: &Stage<'_>, entries: &[ConsumerRecord]) -> Vec<ProducerRecord> {
+    let echo = |entry: &ConsumerRecord| ProducerRecord {
         topic: stage.topic("out"),
         partition: entry.partition,
         key: entry.key.clone(),
@@ -53,7 +55,7 @@ fn outputs_and_places_go_together(stage: &Stage<'_>) {
     let mut consumer = join(stage, &*log);
     let entries = next_records(&mut *consumer, 5);
     let places = behind(&entries);
-    consumer.commit_with(echoes(stage, &entries), &places).expect("the transaction commits");
+    consumer.commit_transaction(echoes(stage, &entries), &places).expect("the transaction commits");
     assert_eq!(
         texts(&read_all(&*log, &stage.topic("out"), 0)),
         texts(&entries),
@@ -84,7 +86,9 @@ fn exactly_once_through_restarts(stage: &Stage<'_>) {
             continue;
         }
         let places = behind(&entries);
-        consumer.commit_with(echoes(stage, &entries), &places).expect("the transaction commits");
+        consumer
+            .commit_transaction(echoes(stage, &entries), &places)
+            .expect("the transaction commits");
         done += entries.len();
     }
     for partition in 0..PARTITIONS {
@@ -98,9 +102,9 @@ fn either_half_may_be_empty(stage: &Stage<'_>) {
     send_all(&*log, stage.numbered("in", 0, 2));
     let mut consumer = join(stage, &*log);
     let entries = next_records(&mut *consumer, 1);
-    consumer.commit_with(Vec::new(), &behind(&entries)).expect("places alone commit");
+    consumer.commit_transaction(Vec::new(), &behind(&entries)).expect("places alone commit");
     consumer
-        .commit_with(vec![stage.row("out", 0, "k", "alone")], &[])
+        .commit_transaction(vec![stage.row("out", 0, "k", "alone")], &[])
         .expect("outputs alone commit");
     let committed = consumer.committed(0).expect("the place is known");
     assert_eq!(committed.map(|committed| committed.offset), Some(entries[0].offset + 1));
@@ -112,10 +116,12 @@ fn a_failed_transaction_is_invisible(stage: &Stage<'_>) {
     send_all(&*log, stage.numbered("in", 0, 3));
     let mut consumer = join(stage, &*log);
     let entries = next_records(&mut *consumer, 3);
-    let huge = Row { value: Some(vec![0; 4 << 20].into()), ..stage.row("out", 1, "k", "") };
+    let huge =
+        ProducerRecord { value: Some(vec![0; 4 << 20].into()), ..stage.row("out", 1, "k", "") };
     let mut rows = echoes(stage, &entries);
     rows.push(huge);
-    let error = consumer.commit_with(rows, &behind(&entries)).expect_err("4 MiB is too much");
+    let error =
+        consumer.commit_transaction(rows, &behind(&entries)).expect_err("4 MiB is too much");
     let known = matches!(error, LogError::Aborted { .. } | LogError::TooLarge { .. });
     assert!(known, "{error}");
     drop(consumer);
@@ -127,7 +133,9 @@ fn a_failed_transaction_is_invisible(stage: &Stage<'_>) {
     let mut consumer = join(stage, &*log);
     let again = next_records(&mut *consumer, 3);
     assert_eq!(again[0].offset, entries[0].offset);
-    consumer.commit_with(echoes(stage, &again), &behind(&again)).expect("the next one commits");
+    consumer
+        .commit_transaction(echoes(stage, &again), &behind(&again))
+        .expect("the next one commits");
     assert_eq!(texts(&read_all(&*log, &stage.topic("out"), 0)), texts(&again));
 }
 
@@ -141,7 +149,7 @@ fn transactions_span_topics(stage: &Stage<'_>) {
         stage.row("keyed", 1, "k", "b"),
         stage.row("out", 1, "k", "c"),
     ];
-    consumer.commit_with(rows, &behind(&entries)).expect("the transaction commits");
+    consumer.commit_transaction(rows, &behind(&entries)).expect("the transaction commits");
     let seen = |name, partition| {
         let entries = read_all(&*log, &stage.topic(name), partition);
         texts(&entries).into_iter().map(str::to_owned).collect::<Vec<_>>()

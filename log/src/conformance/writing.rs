@@ -10,7 +10,7 @@ use super::{
     PARTITIONS, PATIENCE, Scenario, Stage, hand_over, numbers, read_all, send, send_all, text,
     texts,
 };
-use crate::{Cleanup, LogError, Row, TopicSpec};
+use crate::{Cleanup, LogError, ProducerRecord, TopicSpec};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "acknowledged_rows_are_read_back", run: acknowledged_rows_are_read_back },
@@ -105,7 +105,8 @@ fn flush_waits_for_all_answers(stage: &Stage<'_>) {
 fn large_records_fit(stage: &Stage<'_>) {
     let log = stage.open();
     let value = |byte: u8| Bytes::from(vec![byte; (1 << 20) - (8 << 10)]);
-    let row = |byte: u8| Row { value: Some(value(byte)), ..stage.row("in", 0, "large", "") };
+    let row =
+        |byte: u8| ProducerRecord { value: Some(value(byte)), ..stage.row("in", 0, "large", "") };
     for byte in [1, 2, 3] {
         send_all(&*log, vec![row(byte)]);
     }
@@ -116,7 +117,8 @@ fn large_records_fit(stage: &Stage<'_>) {
 
 fn an_oversized_row_fails_alone(stage: &Stage<'_>) {
     let log = stage.open();
-    let huge = Row { value: Some(vec![0; 4 << 20].into()), ..stage.row("in", 0, "huge", "") };
+    let huge =
+        ProducerRecord { value: Some(vec![0; 4 << 20].into()), ..stage.row("in", 0, "huge", "") };
     let outcomes =
         send(&*log, vec![stage.row("in", 0, "k", "a"), huge, stage.row("in", 0, "k", "b")]);
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");

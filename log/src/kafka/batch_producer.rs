@@ -27,7 +27,7 @@ use self::ffi::{Client, EventQueue, TopicHandle};
 use self::in_flight::OnBatchReport;
 pub(super) use self::in_flight::{BatchReport, InFlightBatches};
 use super::client::create;
-use crate::{LogError, Row, Topic};
+use crate::{LogError, ProducerRecord, Topic};
 
 /// Events served in one go.
 const EVENTS_SERVED: usize = 64;
@@ -58,7 +58,7 @@ impl BatchProducer {
     }
 
     /// Hands rows over. The thread that serves calls `done` after the report on the last of them.
-    pub(super) fn send(&self, rows: Vec<Row>, done: OnBatchReport) {
+    pub(super) fn send(&self, rows: Vec<ProducerRecord>, done: OnBatchReport) {
         let mut names: Vec<Topic> = Vec::new();
         let mut topics = Vec::new();
         let mut topic_of = Vec::with_capacity(rows.len());

@@ -24,7 +24,9 @@ use super::metadata::{ClusterMetadata, stable_offset};
 use super::queue::{FetchEvent, FetchQueue, MAX_WAKE_WAIT, wake_on_event};
 use super::rebalance::{Rebalance, RebalanceContext};
 use super::record::RecordCopier;
-use crate::{Committed, Consumer, Entry, LogError, Offset, Partition, Polled, Position, Topic};
+use crate::{
+    Committed, Consumer, ConsumerRecord, LogError, Offset, Partition, Polled, Position, Topic,
+};
 
 const ACTION: &str = "consume a topic";
 /// Longest metadata of an offset (`offset.metadata.max.bytes` of the brokers).
@@ -180,7 +182,7 @@ impl KafkaConsumer {
     }
 
     /// Takes what is there, beginning with the partition whose turn it is.
-    fn take(&mut self, max_records: usize) -> Result<Vec<Entry>, LogError> {
+    fn take(&mut self, max_records: usize) -> Result<Vec<ConsumerRecord>, LogError> {
         let (mut entries, mut bytes) = (Vec::new(), 0);
         let order: Vec<Partition> = self
             .assigned
@@ -279,7 +281,7 @@ impl KafkaConsumer {
 
 impl AssignedPartition {
     /// Takes records until there are enough or none, or fetching has failed.
-    fn take(&mut self, max: usize, entries: &mut Vec<Entry>, bytes: &mut usize) {
+    fn take(&mut self, max: usize, entries: &mut Vec<ConsumerRecord>, bytes: &mut usize) {
         let Some(mut next) = self.next else { return };
         while self.failed.is_none() && entries.len() < max && *bytes < POLL_BYTES {
             let batch = self.queue.take(max - entries.len());

@@ -24,7 +24,7 @@ use super::error::{KafkaFault, failure_on};
 use super::lines;
 use super::queue_budget::{QueueBudget, size_of};
 use crate::explain::code_of;
-use crate::{Full, LogError, OnDurable, Producer, RECORD_LIMIT_BYTES, Row};
+use crate::{Full, LogError, OnDurable, Producer, ProducerRecord, RECORD_LIMIT_BYTES};
 
 const ACTION: &str = "write to the log";
 /// Longest that a stopping thread takes to notice, and an answer made outside it to be given.
@@ -71,7 +71,7 @@ impl KafkaProducer {
 }
 
 impl Producer for KafkaProducer {
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
         self.revive();
         let (count, bytes) = (rows.len(), rows.iter().map(size_of).sum());
         if let Err(refused) = self.budget.fits_ever(count, bytes) {
@@ -98,7 +98,7 @@ impl Producer for KafkaProducer {
     }
 }
 
-fn undelivered(row: &Row, code: RDKafkaErrorCode) -> LogError {
+fn undelivered(row: &ProducerRecord, code: RDKafkaErrorCode) -> LogError {
     let error = KafkaError::MessageProduction(code);
     match code {
         RDKafkaErrorCode::MessageSizeTooLarge

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::KafkaFault;
-use crate::{LogError, Row};
+use crate::{LogError, ProducerRecord};
 
 /// Bytes that a row takes.
-pub(super) fn size_of(row: &Row) -> usize {
+pub(super) fn size_of(row: &ProducerRecord) -> usize {
     row.key.len() + row.value.as_ref().map_or(0, bytes::Bytes::len)
 }
 

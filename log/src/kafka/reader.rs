@@ -19,7 +19,7 @@ use super::error::{failure_on, passes};
 use super::metadata::ClusterMetadata;
 use super::queue::{FetchEvent, FetchQueue, MAX_WAKE_WAIT, wake_on_event};
 use super::record::RecordCopier;
-use crate::{Entry, LogError, Offset, Partition, Reader, Topic};
+use crate::{ConsumerRecord, LogError, Offset, Partition, Reader, Topic};
 
 const ACTION: &str = "read a partition";
 
@@ -80,7 +80,7 @@ impl KafkaReader {
     }
 
     /// Takes records until there are enough or none, or fetching has failed.
-    fn take(&mut self, max_records: usize) -> Vec<Entry> {
+    fn take(&mut self, max_records: usize) -> Vec<ConsumerRecord> {
         let mut entries = Vec::new();
         while self.failed.is_none() && entries.len() < max_records {
             let batch = self.queue.take(max_records - entries.len());
@@ -135,7 +135,11 @@ impl KafkaReader {
 }
 
 impl Reader for KafkaReader {
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let until = Instant::now() + wait;
         loop {
             let before = self.position;

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use rdkafka::message::{BorrowedMessage, Message};
 
-use crate::{Entry, Offset, Partition, Topic};
+use crate::{ConsumerRecord, Offset, Partition, Topic};
 
 /// Bytes taken from the allocator at a time.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -52,7 +52,7 @@ impl RecordCopier {
     }
 
     /// Copies one record of this copier's partition.
-    pub(super) fn copy(&mut self, record: BorrowedRecord<'_>) -> Entry {
+    pub(super) fn copy(&mut self, record: BorrowedRecord<'_>) -> ConsumerRecord {
         let BorrowedRecord { offset, timestamp_ms, key, value } = record;
         let need = key.len() + value.map_or(0, <[u8]>::len);
         if self.chunk.capacity() < need {
@@ -61,7 +61,7 @@ impl RecordCopier {
         if self.key != key {
             self.key = self.keep(key);
         }
-        Entry {
+        ConsumerRecord {
             topic: self.topic.clone(),
             partition: self.partition,
             offset,

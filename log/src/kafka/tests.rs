@@ -17,7 +17,7 @@ use super::client::{
 use super::diagnostics::Diagnostics;
 use super::properties::reserved;
 use super::*;
-use crate::{Cleanup, Entry, Full, Polled, Position, Row};
+use crate::{Cleanup, ConsumerRecord, Full, Polled, Position, ProducerRecord};
 
 #[path = "../../tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
@@ -222,8 +222,8 @@ fn an_administrative_question_that_timed_out_may_be_asked_again() {
     assert!(!error::failure("describe the topics' settings", refused).may_pass());
 }
 
-fn rows(count: usize, bytes: usize) -> Vec<Row> {
-    let row = Row {
+fn rows(count: usize, bytes: usize) -> Vec<ProducerRecord> {
+    let row = ProducerRecord {
         topic: Topic::new("t"),
         partition: 0,
         key: Bytes::new(),
@@ -432,8 +432,8 @@ fn shut_out(change: impl Fn(&mut KafkaSettings)) -> LogError {
     let epoch = RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH;
     mock.request_errors(RDKafkaApiKey::EndTxn, &[epoch]);
     let rows = vec![row(&Topic::new("out"), 0, "v")];
-    let error = member.commit_with(rows, &[position(0, 1)]).expect_err("it is shut out");
-    let again = member.commit_with(Vec::new(), &[position(0, 1)]).expect_err("for good");
+    let error = member.commit_transaction(rows, &[position(0, 1)]).expect_err("it is shut out");
+    let again = member.commit_transaction(Vec::new(), &[position(0, 1)]).expect_err("for good");
     assert_eq!(again.to_string(), error.to_string());
     error
 }
@@ -483,9 +483,9 @@ fn open(servers: &str, name: &str, change: impl Fn(&mut KafkaSettings)) -> Arc<K
     log
 }
 
-fn row(topic: &Topic, partition: Partition, value: &str) -> Row {
+fn row(topic: &Topic, partition: Partition, value: &str) -> ProducerRecord {
     let value = Some(Bytes::copy_from_slice(value.as_bytes()));
-    Row { topic: topic.clone(), partition, key: Bytes::from_static(b"k"), value }
+    ProducerRecord { topic: topic.clone(), partition, key: Bytes::from_static(b"k"), value }
 }
 
 fn position(partition: Partition, offset: Offset) -> Position {
@@ -510,7 +510,7 @@ fn share(first: &mut dyn Consumer, second: &mut dyn Consumer) {
     }
 }
 
-fn all_written(servers: &str, topic: &Topic, partition: Partition) -> Vec<Entry> {
+fn all_written(servers: &str, topic: &Topic, partition: Partition) -> Vec<ConsumerRecord> {
     use rdkafka::consumer::{BaseConsumer, Consumer as _};
     let set = KafkaSettings::new(servers, 2);
     let mut config = reading(&set);
@@ -547,7 +547,7 @@ fn a_flush_of_an_older_generation_is_refused_by_the_broker() {
         assert!(Instant::now() < until, "nothing is assigned");
     }
     owner
-        .commit_with(vec![row(&to, 0, "first")], &[position(0, 0), position(1, 0)])
+        .commit_transaction(vec![row(&to, 0, "first")], &[position(0, 0), position(1, 0)])
         .expect("commits");
     let old = owner.consumer.replace_generation(None);
     let mut other = KafkaConsumer::join(&log.cluster, &name, &from).expect("joins");
@@ -555,13 +555,15 @@ fn a_flush_of_an_older_generation_is_refused_by_the_broker() {
     let mine = *owner.consumer.partitions().first().expect("one is mine");
     let current = owner.consumer.replace_generation(old);
     let error = owner
-        .commit_with(vec![row(&to, 0, "stale")], &[position(mine, 7)])
+        .commit_transaction(vec![row(&to, 0, "stale")], &[position(mine, 7)])
         .expect_err("the generation is over");
     assert!(matches!(error, LogError::Aborted { .. }), "{error}");
     owner.consumer.replace_generation(current);
-    owner.commit_with(vec![row(&to, 0, "second")], &[position(mine, 1)]).expect("this one holds");
+    owner
+        .commit_transaction(vec![row(&to, 0, "second")], &[position(mine, 1)])
+        .expect("this one holds");
 
-    let seen = |entries: &[Entry]| -> Vec<Bytes> {
+    let seen = |entries: &[ConsumerRecord]| -> Vec<Bytes> {
         entries.iter().filter_map(|entry| entry.value.clone()).collect()
     };
     let all = seen(&all_written(servers, &to, 0));

@@ -31,8 +31,8 @@ use super::metadata::ClusterMetadata;
 use super::queue_budget::{QueueBudget, size_of};
 use crate::explain::code_of;
 use crate::{
-    Committed, Consumer, LogCause, LogError, Offset, Partition, Polled, Position,
-    RECORD_LIMIT_BYTES, Row, Topic, TransactionalConsumer,
+    Committed, Consumer, LogCause, LogError, Offset, Partition, Polled, Position, ProducerRecord,
+    RECORD_LIMIT_BYTES, Topic, TransactionalConsumer,
 };
 
 const ACTION: &str = "commit a transaction";
@@ -87,7 +87,11 @@ impl KafkaTransactionalConsumer {
     }
 
     /// Runs one transaction up to its commit; an error leaves it to be aborted.
-    fn fill(&self, rows: Vec<Row>, offsets: &TopicPartitionList) -> Result<(), TransactionStop> {
+    fn fill(
+        &self,
+        rows: Vec<ProducerRecord>,
+        offsets: &TopicPartitionList,
+    ) -> Result<(), TransactionStop> {
         let until = Instant::now() + self.cluster.settings.transaction_timeout;
         self.began.set(Instant::now());
         self.producer().begin_transaction().map_err(|error| self.classify(error))?;
@@ -114,7 +118,7 @@ impl KafkaTransactionalConsumer {
 
     fn hand_over(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<ProducerRecord>,
         failures: &Arc<RowFailures>,
         until: Instant,
     ) -> Result<(), TransactionStop> {
@@ -310,7 +314,11 @@ impl Consumer for KafkaTransactionalConsumer {
 }
 
 impl TransactionalConsumer for KafkaTransactionalConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError> {
         if let Some(ended) = &self.ended {
             return Err(ended.clone());
         }
@@ -340,7 +348,7 @@ enum TransactionStop {
 }
 
 /// As many rows as are handed over in one go; one at least.
-fn next_chunk(rows: &mut impl Iterator<Item = Row>) -> Vec<Row> {
+fn next_chunk(rows: &mut impl Iterator<Item = ProducerRecord>) -> Vec<ProducerRecord> {
     let mut some = Vec::new();
     let mut bytes = 0;
     for row in rows.by_ref() {

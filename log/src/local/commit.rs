@@ -6,12 +6,12 @@ use super::catalog::Control;
 use super::frame::FRAME_OVERHEAD;
 use super::queue::{Done, Submission};
 use super::state::Shared;
-use crate::{LogError, Row};
+use crate::{LogError, ProducerRecord};
 
 /// Writes rows and controls in one frame and waits until it is durable.
 pub(super) fn commit_whole(
     shared: &Shared,
-    rows: Vec<Row>,
+    rows: Vec<ProducerRecord>,
     controls: Vec<Control>,
 ) -> Result<(), LogError> {
     let (done, outcome) = bounded(1);

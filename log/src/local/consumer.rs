@@ -15,7 +15,7 @@ use super::open_log::OpenLog;
 use super::reader::{LocalReader, deadline};
 use super::signal::Signal;
 use crate::{
-    Committed, Consumer, LogError, Offset, Partition, Polled, Position, Row, Topic,
+    Committed, Consumer, LogError, Offset, Partition, Polled, Position, ProducerRecord, Topic,
     TransactionalConsumer,
 };
 
@@ -172,7 +172,11 @@ impl Consumer for LocalConsumer {
 }
 
 impl TransactionalConsumer for LocalConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError> {
         let controls = self.controls(positions)?;
         commit_whole(&self.open_log.shared, rows, controls)
     }

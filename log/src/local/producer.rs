@@ -7,7 +7,7 @@ use crossbeam::channel::{RecvTimeoutError, bounded};
 
 use super::open_log::OpenLog;
 use super::queue::{Done, Submission};
-use crate::{Full, LogError, OnDurable, Producer, Row};
+use crate::{Full, LogError, OnDurable, Producer, ProducerRecord};
 
 /// Writes rows outside any transaction.
 pub(super) struct LocalProducer {
@@ -15,7 +15,7 @@ pub(super) struct LocalProducer {
 }
 
 impl Producer for LocalProducer {
-    fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
         let shared = &self.open_log.shared;
         // `Full` would ask the caller to offer again what no thread may be left to write.
         if let Some(fault) = shared.poison.get() {

@@ -8,11 +8,11 @@ use parking_lot::{Condvar, Mutex};
 
 use super::catalog::Control;
 use super::frame::row_cost;
-use crate::{LogError, OnDurable, Row};
+use crate::{LogError, OnDurable, ProducerRecord};
 
 /// Rows and controls that one caller hands over.
 pub(super) struct Submission {
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<ProducerRecord>,
     pub(super) controls: Vec<Control>,
     pub(super) done: Done,
 }
@@ -34,7 +34,7 @@ impl Submission {
 }
 
 /// Bytes a row takes in a frame at most.
-pub(super) fn cost_of(row: &Row) -> usize {
+pub(super) fn cost_of(row: &ProducerRecord) -> usize {
     row_cost(row.key.len(), row.value.as_ref().map(bytes::Bytes::len))
 }
 

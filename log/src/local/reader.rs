@@ -2,7 +2,7 @@
 //!
 //! A reader follows the runs of its partition through closed segments and the active one. It reads
 //! neighbouring blocks at once, checks and unpacks each, and hands out records as slices of what
-//! was unpacked: an [`Entry`] that is kept keeps its block (128 KiB, or one record where that is
+//! was unpacked: an [`ConsumerRecord`] that is kept keeps its block (128 KiB, or one record where that is
 //! larger) in memory.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::run::Run;
 use super::segment::{self, NOT_IN_BLOCK, Segment, SegmentName};
 use super::signal::Signal;
 use super::state::RecordLocation;
-use crate::{Entry, LogError, Offset, Reader, Topic};
+use crate::{ConsumerRecord, LogError, Offset, Reader, Topic};
 
 /// Stored bytes read at a time.
 const WINDOW_BYTES: u64 = 128 << 10;
@@ -89,7 +89,7 @@ impl LocalReader {
     pub(super) fn read_now(
         &mut self,
         max_records: usize,
-        entries: &mut Vec<Entry>,
+        entries: &mut Vec<ConsumerRecord>,
         bytes: &mut usize,
     ) -> Result<(), LogError> {
         while entries.len() < max_records && *bytes < READ_BYTES {
@@ -112,7 +112,7 @@ impl LocalReader {
         &mut self,
         section: &mut OpenSection,
         max_records: usize,
-        entries: &mut Vec<Entry>,
+        entries: &mut Vec<ConsumerRecord>,
         bytes: &mut usize,
     ) -> Result<bool, LogError> {
         while entries.len() < max_records && *bytes < READ_BYTES {
@@ -123,7 +123,7 @@ impl LocalReader {
             }
             *bytes += record.key.len() + record.value.map_or(0, <[u8]>::len);
             self.position = record.offset + 1;
-            entries.push(Entry {
+            entries.push(ConsumerRecord {
                 topic: self.topic.clone(),
                 partition: self.lane.partition,
                 offset: record.offset,
@@ -269,7 +269,11 @@ pub(super) fn deadline(wait: Duration) -> Instant {
 }
 
 impl Reader for LocalReader {
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let signal = Arc::clone(&self.signal);
         let until = deadline(wait);
         loop {

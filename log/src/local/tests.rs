@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::*;
-use crate::{Cleanup, Polled, Position, Row, Weaknesses};
+use crate::{Cleanup, Polled, Position, ProducerRecord, Weaknesses};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -34,12 +34,12 @@ fn ensure(log: &LocalLog) {
     assert_eq!(log.ensure_topics(&specs).unwrap(), Weaknesses::default());
 }
 
-pub(super) fn row(name: &str, value: &str) -> Row {
+pub(super) fn row(name: &str, value: &str) -> ProducerRecord {
     let value = Some(Bytes::copy_from_slice(value.as_bytes()));
-    Row { topic: topic(name), partition: 1, key: Bytes::from_static(b"k"), value }
+    ProducerRecord { topic: topic(name), partition: 1, key: Bytes::from_static(b"k"), value }
 }
 
-pub(super) fn send(log: &LocalLog, rows: Vec<Row>) -> Vec<Result<Offset, LogError>> {
+pub(super) fn send(log: &LocalLog, rows: Vec<ProducerRecord>) -> Vec<Result<Offset, LogError>> {
     let (done, heard) = crossbeam::channel::bounded(1);
     let producer = log.producer().unwrap();
     producer.send(rows, Box::new(move |outcomes| done.send(outcomes).unwrap())).unwrap();
@@ -91,7 +91,7 @@ fn outputs_and_places_are_one_commit() {
     assert_eq!(entries.len(), 2);
     let committed = Committed { offset: 2, metadata: "m".into() };
     let position = Position { partition: 1, committed: committed.clone() };
-    consumer.commit_with(vec![row("out", "ab")], &[position]).unwrap();
+    consumer.commit_transaction(vec![row("out", "ab")], &[position]).unwrap();
     assert!(log.consumer("g", &topic("in")).is_err(), "one live member a group");
     drop((consumer, log));
     let log = open(dir.path());
@@ -187,7 +187,7 @@ fn a_frame_has_a_limit_and_a_send_may_span_several() {
     ensure(&log);
     let rows: Vec<_> = (0..10).map(|_| row("in", &"x".repeat(20_000))).collect();
     let mut consumer = log.transactional_consumer("g", &topic("in")).unwrap();
-    let error = consumer.commit_with(rows.clone(), &[]).unwrap_err();
+    let error = consumer.commit_transaction(rows.clone(), &[]).unwrap_err();
     assert!(matches!(error, LogError::TooLarge { limit: 65_536, .. }), "{error}");
     assert!(send(&log, rows).iter().all(Result::is_ok));
     assert_eq!(values(&*log, "in").len(), 10);

@@ -28,7 +28,7 @@ use super::queue::{Done, Submission, Work, cost_of};
 use super::segment::SegmentName;
 use super::space;
 use super::state::Shared;
-use crate::{LogError, Offset, OnDurable, Row, Topic};
+use crate::{LogError, Offset, OnDurable, ProducerRecord, Topic};
 
 /// Bytes gathered into one frame when no single submission is larger.
 const GROUP_BYTES: usize = 4 << 20;
@@ -171,7 +171,7 @@ impl Writer {
     }
 
     /// Finds the partition of a row that the log can take.
-    fn admit(&mut self, row: &Row) -> Result<Lane, LogError> {
+    fn admit(&mut self, row: &ProducerRecord) -> Result<Lane, LogError> {
         let bytes = row.key.len() + row.value.as_ref().map_or(0, Bytes::len);
         let limit = self.shared.tuning.record_limit();
         if bytes > limit {

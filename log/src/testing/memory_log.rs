@@ -14,8 +14,9 @@ use parking_lot::Mutex;
 
 use self::member::MemoryConsumer;
 use crate::{
-    Bounds, Committed, Consumer, Entry, Log, LogError, LogView, Offset, Partition, Position,
-    Producer, Reader, Row, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Bounds, Committed, Consumer, ConsumerRecord, Log, LogError, LogView, Offset, Partition,
+    Position, Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer,
+    Weaknesses,
 };
 
 /// How a commit ends.
@@ -33,7 +34,7 @@ pub enum CommitOutcome {
 
 #[derive(Debug, Default, Clone)]
 struct PartitionRecords {
-    entries: Vec<Entry>,
+    entries: Vec<ConsumerRecord>,
     next: Offset,
     start: Offset,
     /// Where a transaction of somebody else is still open.
@@ -84,7 +85,7 @@ impl MemoryLog {
     ) -> Offset {
         let mut shared = self.shared.lock();
         shared.clock_ms = appended_ms;
-        let row = Row {
+        let row = ProducerRecord {
             topic: topic.clone(),
             partition,
             key: Bytes::copy_from_slice(key.as_bytes()),
@@ -198,7 +199,7 @@ impl MemoryLog {
     }
 
     /// All committed records of a topic, partition by partition.
-    pub fn entries(&self, topic: &Topic) -> Vec<Entry> {
+    pub fn entries(&self, topic: &Topic) -> Vec<ConsumerRecord> {
         let shared = self.shared.lock();
         (0..self.partitions)
             .filter_map(|partition| shared.partitions.get(&(topic.clone(), partition)))
@@ -220,17 +221,17 @@ impl MemoryLog {
 }
 
 impl Shared {
-    fn append(&mut self, row: Row) -> Offset {
+    fn append(&mut self, row: ProducerRecord) -> Offset {
         let appended_ms = self.clock_ms;
         let records = self.partitions.entry((row.topic.clone(), row.partition)).or_default();
         let offset = records.next;
         records.next += 1;
-        let Row { topic, partition, key, value } = row;
-        records.entries.push(Entry { topic, partition, offset, appended_ms, key, value });
+        let ProducerRecord { topic, partition, key, value } = row;
+        records.entries.push(ConsumerRecord { topic, partition, offset, appended_ms, key, value });
         offset
     }
 
-    fn commit(&mut self, rows: Vec<Row>, positions: &[Position]) {
+    fn commit(&mut self, rows: Vec<ProducerRecord>, positions: &[Position]) {
         self.commit_rows.push(rows.len());
         let touched: BTreeSet<_> =
             rows.iter().map(|row| (row.topic.clone(), row.partition)).collect();
@@ -299,7 +300,11 @@ struct MemoryReader {
 }
 
 impl Reader for MemoryReader {
-    fn read(&mut self, max_records: usize, _wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        _wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let end = self.log.bounds_of(&self.topic, self.partition).stable_end;
         let shared = self.log.shared.lock();
         let Some(records) = shared.partitions.get(&(self.topic.clone(), self.partition)) else {
@@ -307,7 +312,7 @@ impl Reader for MemoryReader {
         };
         let from = records.entries.partition_point(|entry| entry.offset < self.position);
         let to = records.entries.partition_point(|entry| entry.offset < end);
-        let found: Vec<Entry> =
+        let found: Vec<ConsumerRecord> =
             records.entries[from..to.max(from)].iter().take(max_records).cloned().collect();
         let whole = from + found.len() >= to;
         self.position = match found.last() {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tillrace_log::explain;
 use tillrace_log::explain::code_of;
-use tillrace_log::{LogError, Partition, Producer, Row, Topic};
+use tillrace_log::{LogError, Partition, Producer, ProducerRecord, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -78,7 +78,7 @@ impl AuditWriter {
         partition: Partition,
         dead: &[(Record, DeadLetterCause)],
         entries: &[AuditEntry],
-    ) -> Result<Vec<Row>, AuditWriterError> {
+    ) -> Result<Vec<ProducerRecord>, AuditWriterError> {
         let mut rows = Vec::with_capacity(dead.len() + entries.len());
         for (record, cause) in dead {
             let topic = self.source.as_str();
@@ -103,7 +103,7 @@ impl AuditWriter {
     /// Publishes rows in order; the future completes when all of them are durable.
     pub(crate) fn publish(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<ProducerRecord>,
     ) -> impl Future<Output = Result<(), AuditWriterError>> + Send + 'static {
         let producer = Arc::clone(&self.producer);
         async move {
@@ -115,11 +115,14 @@ impl AuditWriter {
     }
 }
 
-fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> Row {
-    Row { topic: topic.clone(), partition, key, value: Some(value.into()) }
+fn row(topic: &Topic, partition: Partition, key: Bytes, value: Vec<u8>) -> ProducerRecord {
+    ProducerRecord { topic: topic.clone(), partition, key, value: Some(value.into()) }
 }
 
-async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), AuditWriterError> {
+async fn publish(
+    producer: &dyn Producer,
+    mut rows: Vec<ProducerRecord>,
+) -> Result<(), AuditWriterError> {
     let mut wait = FIRST_WAIT;
     loop {
         let (answer, answered) = oneshot::channel();
@@ -145,7 +148,7 @@ async fn publish(producer: &dyn Producer, mut rows: Vec<Row>) -> Result<(), Audi
 
 /// Keeps the rows that must be written again, and returns why.
 fn keep_failed<T>(
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<ProducerRecord>,
     outcomes: Vec<Result<T, LogError>>,
 ) -> Result<Option<LogError>, LogError> {
     let mut failed = None;
@@ -184,7 +187,7 @@ mod tests {
     }
 
     impl Producer for Scripted {
-        fn send(&self, rows: Vec<Row>, done: OnDurable) -> Result<(), Full> {
+        fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
             let Some(failing) = self.failing.lock().pop() else {
                 return Err(Full { rows, done });
             };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tillrace_log::{Committed, Entry, Offset, Partition};
+use tillrace_log::{Committed, ConsumerRecord, Offset, Partition};
 use tokio::time::Instant;
 
 use super::partition::{AssignedPartition, PartitionStage, SettledRecord, WHOLE_PARTITION};
@@ -64,7 +64,7 @@ impl Engine {
     /// dead letters.
     pub(super) fn receive_records(
         &mut self,
-        entries: Vec<Entry>,
+        entries: Vec<ConsumerRecord>,
         now: Instant,
     ) -> Result<(), SinkError> {
         let count = entries.len();

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tillrace_core::restart::PANICKED;
 use tillrace_log::explain::code_of;
-use tillrace_log::{Committed, Consumer, Entry, Log, LogError, Partition, Polled, Position, Topic};
+use tillrace_log::{
+    Committed, Consumer, ConsumerRecord, Log, LogError, Partition, Polled, Position, Topic,
+};
 use tokio::sync::mpsc;
 use tracing::Span;
 
@@ -43,7 +45,7 @@ pub(crate) enum ReaderEvent {
     Assigned(Partition, Epoch, Committed),
     /// The member lost partitions.
     Revoked(Vec<Partition>),
-    Records(Vec<Entry>),
+    Records(Vec<ConsumerRecord>),
     /// The result of a commit.
     Committed(Result<(), LogError>),
     /// Reading ended.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Entry, LogError, LogView, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, LogError, LogView, Offset, Partition, Topic};
 
 use super::error::RedriveError;
 use crate::connector::Ordering;
@@ -62,7 +62,7 @@ pub(super) fn refuse_files(sink: &SinkSettings) -> Result<(), RedriveError> {
     Ok(())
 }
 
-pub(super) fn read_letter(entry: &Entry) -> Result<StoredDeadLetter<'_>, RedriveError> {
+pub(super) fn read_letter(entry: &ConsumerRecord) -> Result<StoredDeadLetter<'_>, RedriveError> {
     serde_json::from_slice(entry.value.as_deref().unwrap_or_default()).map_err(|source| {
         let (topic, partition) = (entry.topic.clone(), entry.partition);
         RedriveError::Unreadable { topic, partition, offset: entry.offset, source }
@@ -139,7 +139,7 @@ fn scan(
     view: &dyn LogView,
     topic: &Topic,
     partition: Partition,
-    take: &mut dyn FnMut(&Entry) -> Result<(), RedriveError>,
+    take: &mut dyn FnMut(&ConsumerRecord) -> Result<(), RedriveError>,
 ) -> Result<(), RedriveError> {
     let bounds = view.bounds(topic, partition)?;
     let mut reader = view.reader(topic, partition, bounds.start)?;

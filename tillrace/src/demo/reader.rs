@@ -71,7 +71,7 @@ fn signed<T: TryFrom<u64> + Default>(number: u64) -> T {
 mod tests {
     use tillrace_core::topics::Topics;
     use tillrace_log::local::{LocalLog, LocalSettings};
-    use tillrace_log::{Log, Row};
+    use tillrace_log::{Log, ProducerRecord};
 
     use super::*;
 
@@ -83,7 +83,7 @@ mod tests {
         log.ensure_topics(&topics.specs(&[], 1)).unwrap();
         let producer = log.producer().unwrap();
         let append = |text: &'static str| {
-            let row = Row {
+            let row = ProducerRecord {
                 topic: topics.events.clone(),
                 partition: 1,
                 key: "k".into(),

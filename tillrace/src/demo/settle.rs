@@ -83,7 +83,7 @@ pub(crate) async fn settle(
 #[cfg(test)]
 mod tests {
     use tillrace_log::local::{LocalLog, LocalSettings};
-    use tillrace_log::{Log, Polled, Position, Row};
+    use tillrace_log::{Log, Polled, Position, ProducerRecord};
 
     use super::*;
 
@@ -92,7 +92,7 @@ mod tests {
         let log = LocalLog::open(LocalSettings::new(folder, 1)).unwrap();
         let topics = Topics::new("");
         log.ensure_topics(&topics.specs(&["erp"], 1)).unwrap();
-        let row = Row {
+        let row = ProducerRecord {
             topic: topics.events.clone(),
             partition: 0,
             key: "k".into(),

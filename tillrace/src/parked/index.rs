@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tillrace_core::envelope::Envelope;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Entry, LogView, Offset, Partition};
+use tillrace_log::{ConsumerRecord, LogView, Offset, Partition};
 
 use crate::cli::{ParkedFilter, Place};
 
@@ -82,7 +82,7 @@ pub(super) fn each(
     })
 }
 
-fn envelope_of(entry: &Entry) -> Option<Envelope<'_>> {
+fn envelope_of(entry: &ConsumerRecord) -> Option<Envelope<'_>> {
     Envelope::parse(entry.value.as_deref()?).ok()
 }
 
@@ -91,7 +91,7 @@ fn scan(
     view: &dyn LogView,
     topics: &Topics,
     partition: Partition,
-    mut each: impl FnMut(Entry) -> anyhow::Result<()>,
+    mut each: impl FnMut(ConsumerRecord) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let topic = &topics.parked;
     let bounds = view.bounds(topic, partition).context("read the bounds of pos.parked")?;

@@ -18,7 +18,7 @@ use tillrace_core::decode::Decoder;
 use tillrace_core::envelope::{Envelope, Readmission, TYPE_PREFIX, TYPE_READMIT};
 use tillrace_core::mapping::Mapping;
 use tillrace_core::topics;
-use tillrace_log::{Log, Offset, Partition, Producer, Row};
+use tillrace_log::{Log, Offset, Partition, Producer, ProducerRecord};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::ParkedError;
@@ -198,7 +198,7 @@ struct Writer<'a> {
     order: Order<'a>,
     /// Absent in a dry run.
     producer: Option<&'a dyn Producer>,
-    rows: Vec<Row>,
+    rows: Vec<ProducerRecord>,
     /// Keys of the stores whose journal has the order.
     stores: BTreeSet<String>,
     tally: Tally,
@@ -284,7 +284,7 @@ impl Writer<'_> {
     }
 
     fn add(&mut self, parked: &Envelope<'_>, place: Place, value: Vec<u8>) -> anyhow::Result<()> {
-        self.rows.push(Row {
+        self.rows.push(ProducerRecord {
             topic: self.session.topics.events.clone(),
             partition: place.partition,
             key: topics::key(&[&parked.tenant, &parked.store]).into(),

@@ -1,7 +1,7 @@
 //! Writes the drawers and safes that changed, and forgets those of sealed days.
 
 use bytes::{Bytes, BytesMut};
-use tillrace_log::Row;
+use tillrace_log::ProducerRecord;
 
 use crate::aggregate::arena::RecordArena;
 use crate::aggregate::day_records::write_drawer;
@@ -18,7 +18,7 @@ impl Partition {
         &mut self,
         topics: &Topics,
         arena: &mut RecordArena,
-        rows: &mut Vec<Row>,
+        rows: &mut Vec<ProducerRecord>,
     ) {
         let source = self.origin();
         for (slot, date) in std::mem::take(&mut self.buffer.balances) {

@@ -1,7 +1,7 @@
 //! Writes the fiscal devices that changed.
 
 use bytes::BytesMut;
-use tillrace_log::Row;
+use tillrace_log::ProducerRecord;
 
 use crate::aggregate::arena::RecordArena;
 use crate::aggregate::partition::Partition;
@@ -15,7 +15,7 @@ impl Partition {
         &mut self,
         topics: &Topics,
         arena: &mut RecordArena,
-        rows: &mut Vec<Row>,
+        rows: &mut Vec<ProducerRecord>,
     ) {
         for owner in std::mem::take(&mut self.buffer.devices) {
             for slot in self.stores[owner as usize].fiscal.take_changed() {
@@ -30,7 +30,7 @@ impl Partition {
         slot: u32,
         topics: &Topics,
         arena: &mut RecordArena,
-        rows: &mut Vec<Row>,
+        rows: &mut Vec<ProducerRecord>,
     ) {
         let source = self.origin();
         let mut blocks = Vec::new();

@@ -1,6 +1,6 @@
 //! Writes records that can not be read to `pos.conflicts`, as far as people may see them.
 
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 use super::OutputContext;
 use crate::aggregate::partition::Partition;
@@ -17,7 +17,7 @@ impl Partition {
     /// Writes an unreadable record to `pos.conflicts`.
     pub(super) fn quarantine_unreadable(
         &mut self,
-        entry: &Entry,
+        entry: &ConsumerRecord,
         cause: UnreadableReason,
         output: &mut OutputContext<'_>,
     ) {

@@ -229,7 +229,7 @@ fn a_terminal_with_many_gaps_writes_only_the_numbers_that_changed() {
     let blocks = |from: usize| {
         let entries = rig.log.entries(&rig.topics.state);
         let of_numbers =
-            |entry: &&tillrace_log::Entry| entry.key.starts_with(b"numbers/demo/1/a//");
+            |entry: &&tillrace_log::ConsumerRecord| entry.key.starts_with(b"numbers/demo/1/a//");
         entries[from..].iter().filter(of_numbers).filter(|entry| entry.value.is_some()).count()
     };
     assert!(blocks(0) > 20, "{}", blocks(0));
@@ -267,8 +267,9 @@ fn the_balance_of_a_till_costs_little_with_each_flush() {
         rig.append(&sample, paid(sequence), sample.occurred_ms);
         rig.run();
     }
-    let length =
-        |entry: &tillrace_log::Entry| entry.key.len() + entry.value.as_ref().unwrap().len();
+    let length = |entry: &tillrace_log::ConsumerRecord| {
+        entry.key.len() + entry.value.as_ref().unwrap().len()
+    };
     let sum = |topic: &tillrace_log::Topic, of: fn(&[u8]) -> bool| -> usize {
         let entries = rig.log.entries(topic);
         entries.iter().filter(|entry| of(&entry.key)).map(length).sum()

@@ -1,6 +1,6 @@
 //! Recounts a conflicting or quarantined event, by its copy on `pos.conflicts`.
 
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 use super::{Checks, Journal};
 use crate::verify::check::Difference;
@@ -13,7 +13,7 @@ impl Journal<'_> {
     pub(in crate::verify) fn conflict(
         &mut self,
         record: &JournalRecord<'_>,
-        kept: &Entry,
+        kept: &ConsumerRecord,
         checks: &mut Checks<'_>,
     ) {
         let value = kept.value.as_deref().unwrap_or_default();

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
-use tillrace_log::{Entry, LogError, Offset};
+use tillrace_log::{ConsumerRecord, LogError, Offset};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::text::{Date, percent_encode};
@@ -313,7 +313,7 @@ impl Journal<'_> {
     }
 }
 
-fn is_copy(original: &Entry, copy: &Entry) -> bool {
+fn is_copy(original: &ConsumerRecord, copy: &ConsumerRecord) -> bool {
     let original = original.value.as_deref().and_then(Envelope::parse);
     let copy = copy.value.as_deref().and_then(Envelope::parse);
     match (original, copy) {

@@ -1,7 +1,7 @@
 //! Checks journal records that the aggregator set aside as unreadable.
 
 use serde::Deserialize;
-use tillrace_log::Entry;
+use tillrace_log::ConsumerRecord;
 
 use crate::envelope::{
     self, DATA_SCHEMA, TYPE_DISMISS, TYPE_PARKED, TYPE_READMIT, TYPE_REFUSED, TYPE_REGISTER,
@@ -25,7 +25,7 @@ struct Operator {
 }
 
 /// Tells whether a record of `pos.conflicts` is about one that cannot be read.
-pub(in crate::verify) fn is_unreadable(kept: &Entry) -> bool {
+pub(in crate::verify) fn is_unreadable(kept: &ConsumerRecord) -> bool {
     let value = kept.value.as_deref().unwrap_or_default();
     serde_json::from_slice::<ConflictSource<'_>>(value)
         .is_ok_and(|kept| kept.reason == "unreadable")
@@ -35,8 +35,8 @@ impl Journal<'_> {
     /// Checks that an unreadable record could not have been counted, and has no other outputs.
     pub(in crate::verify) fn unreadable(
         &mut self,
-        entry: &Entry,
-        kept: &Entry,
+        entry: &ConsumerRecord,
+        kept: &ConsumerRecord,
         derived: &DerivedRecords,
         checks: &mut Checks<'_>,
     ) {
@@ -60,7 +60,7 @@ impl Journal<'_> {
         }
     }
 
-    fn could_be_counted(&mut self, entry: &Entry) -> bool {
+    fn could_be_counted(&mut self, entry: &ConsumerRecord) -> bool {
         let Some(record) = JournalRecord::read(entry) else { return false };
         let text = |member: &str| record.envelope.text(member).unwrap_or_default();
         let fits = entry.value.as_ref().is_some_and(|value| value.len() <= EVENT_RECORD_BYTES)

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use tillrace_log::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
+use tillrace_log::{
+    Bounds, Committed, ConsumerRecord, LogError, LogView, Offset, Partition, Reader, Topic,
+};
 
 /// Distance between offsets: room for a doubled record, as Kafka's commit markers leave gaps.
 pub(super) const STRIDE: Offset = 2;
@@ -16,7 +18,7 @@ pub(super) const STRIDE: Offset = 2;
 #[derive(Clone)]
 pub(super) struct EditableLog {
     partitions: Partition,
-    pub(super) topics: BTreeMap<(Topic, Partition), Vec<Entry>>,
+    pub(super) topics: BTreeMap<(Topic, Partition), Vec<ConsumerRecord>>,
     pub(super) ends: BTreeMap<(Topic, Partition), Offset>,
     pub(super) starts: BTreeMap<(Topic, Partition), Offset>,
     pub(super) groups: BTreeMap<(String, Topic, Partition), Offset>,
@@ -42,7 +44,7 @@ impl EditableLog {
         value: &str,
     ) -> Offset {
         let offset = self.end(topic, partition);
-        let entry = Entry {
+        let entry = ConsumerRecord {
             topic: topic.clone(),
             partition,
             offset,
@@ -59,7 +61,7 @@ impl EditableLog {
         self.ends.get(&(topic.clone(), partition)).copied().unwrap_or(0)
     }
 
-    pub(super) fn entries(&self, topic: &Topic, partition: Partition) -> &[Entry] {
+    pub(super) fn entries(&self, topic: &Topic, partition: Partition) -> &[ConsumerRecord] {
         self.topics.get(&(topic.clone(), partition)).map_or(&[], Vec::as_slice)
     }
 
@@ -114,14 +116,18 @@ impl LogView for EditableLog {
 }
 
 struct MemoryReader {
-    entries: Vec<Entry>,
+    entries: Vec<ConsumerRecord>,
     read: usize,
     position: Offset,
     end: Offset,
 }
 
 impl Reader for MemoryReader {
-    fn read(&mut self, max_records: usize, _wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        _wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         // Small batches, so that scans cross their borders.
         let until = self.entries.len().min(self.read + max_records.min(3));
         let batch = self.entries[self.read..until].to_vec();
@@ -194,7 +200,11 @@ struct GrowingReader {
 }
 
 impl Reader for GrowingReader {
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         if !self.grown.load(Ordering::Relaxed) {
             return self.before.read(max_records, wait);
         }

@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tillrace_log::health::Health;
 use tillrace_log::testing::MemoryLog;
-use tillrace_log::{Entry, LogView, Offset, Partition, Topic};
+use tillrace_log::{ConsumerRecord, LogView, Offset, Partition, Topic};
 
 use crate::aggregate::{self, AggregateMetrics, AggregateSettings};
 use crate::decode::Decoder;
@@ -220,7 +220,7 @@ pub(super) fn aggregate(log: &MemoryLog, topics: &Topics) {
     });
 }
 
-fn read(log: &MemoryLog, topic: &Topic, partition: Partition) -> Vec<Entry> {
+fn read(log: &MemoryLog, topic: &Topic, partition: Partition) -> Vec<ConsumerRecord> {
     let bounds = log.bounds(topic, partition).unwrap();
     let mut reader = log.reader(topic, partition, bounds.start).unwrap();
     let mut entries = Vec::new();

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tillrace_log::testing::MemoryLog;
-use tillrace_log::{Entry, Offset, Topic};
+use tillrace_log::{ConsumerRecord, Offset, Topic};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::engine::{Gateway, NOON_MS, PARTITIONS, aggregate, blank, copied, recount};
@@ -92,19 +92,19 @@ fn changed(
     world: &World,
     topic: fn(&Topics) -> &Topic,
     is_it: fn(&Value) -> bool,
-    change: fn(&mut Vec<Entry>, usize),
+    change: fn(&mut Vec<ConsumerRecord>, usize),
 ) -> String {
     let mut world = world.clone();
     let partition = partition_of("acme", STORE, PARTITIONS);
     let place = (topic(&world.topics).clone(), partition);
     let entries = world.log.topics.get_mut(&place).unwrap();
-    let read = |entry: &Entry| serde_json::from_slice(entry.value.as_deref()?).ok();
+    let read = |entry: &ConsumerRecord| serde_json::from_slice(entry.value.as_deref()?).ok();
     let found = entries.iter().rposition(|entry| read(entry).is_some_and(|value| is_it(&value)));
     change(entries, found.unwrap());
     failing(&world)
 }
 
-fn alter(entry: &mut Entry, change: impl FnOnce(&mut Value)) {
+fn alter(entry: &mut ConsumerRecord, change: impl FnOnce(&mut Value)) {
     let mut value: Value = serde_json::from_slice(entry.value.as_deref().unwrap()).unwrap();
     change(&mut value);
     entry.value = Some(Bytes::from(value.to_string()));
@@ -118,7 +118,7 @@ fn is_readmitted(value: &Value) -> bool {
     value.get("parkedoffset").is_some()
 }
 
-fn drop_it(entries: &mut Vec<Entry>, place: usize) {
+fn drop_it(entries: &mut Vec<ConsumerRecord>, place: usize) {
     entries.remove(place);
 }
 

@@ -150,7 +150,7 @@ fn a_day_of_nobody_needs_a_register_that_says_so() {
     let mut without = world.clone();
     let partition = partition_of("acme", "south", PARTITIONS);
     let journal = without.log.topics.get_mut(&(world.topics.events.clone(), partition)).unwrap();
-    let is_register = |entry: &tillrace_log::Entry| {
+    let is_register = |entry: &tillrace_log::ConsumerRecord| {
         entry.key == "acme/south"
             && entry
                 .value

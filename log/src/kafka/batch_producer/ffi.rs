@@ -31,13 +31,13 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::in_flight::{DeliveryOutcome, InFlightBatches, OnBatchReport, row_id};
 use crate::kafka::diagnostics::{ClientLines, report_error, report_line};
-use crate::{Row, Topic};
+use crate::{ProducerRecord, Topic};
 
 /// Reports settled under one lock.
 const CHUNK: usize = 256;
 
 /// A row as librdkafka takes it, still without an id.
-fn message(row: &Row) -> native::rd_kafka_message_t {
+fn message(row: &ProducerRecord) -> native::rd_kafka_message_t {
     let (payload, len) = match &row.value {
         Some(value) => (value.as_ptr().cast_mut().cast(), value.len()),
         None => (ptr::null_mut(), 0),
@@ -81,12 +81,12 @@ impl Client {
     /// `topics` it goes to; a topic that librdkafka refused is an error, and so is one not told.
     pub(super) fn dispatch(
         &self,
-        rows: Vec<Row>,
+        rows: Vec<ProducerRecord>,
         topic_of: &[u32],
         topics: &[Result<Arc<TopicHandle>, RDKafkaErrorCode>],
         done: OnBatchReport,
     ) {
-        let route = |row: usize, to: &Row| {
+        let route = |row: usize, to: &ProducerRecord| {
             let topic = topic_of.get(row).copied().unwrap_or(u32::MAX);
             ((u64::from(topic) << 32) | u64::from(to.partition), row)
         };

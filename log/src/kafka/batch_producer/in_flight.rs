@@ -11,7 +11,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 use rdkafka::error::RDKafkaErrorCode;
 
-use crate::{LogError, Offset, Row};
+use crate::{LogError, Offset, ProducerRecord};
 
 /// Bits of a row's id that give its index in its batch; the others number the batches, enough for five
 /// years at 100,000 a second. A row that has no id left is refused.
@@ -34,7 +34,7 @@ pub(in crate::kafka) type OnBatchReport = Box<dyn FnOnce(BatchReport) + Send>;
 /// The rows of a batch that librdkafka is done with, and their outcomes.
 #[derive(Default)]
 pub(in crate::kafka) struct BatchReport {
-    rows: Vec<Row>,
+    rows: Vec<ProducerRecord>,
     offsets: Vec<i64>,
     /// In the order in which they failed.
     failures: Vec<(usize, RDKafkaErrorCode)>,
@@ -42,14 +42,16 @@ pub(in crate::kafka) struct BatchReport {
 
 impl BatchReport {
     /// The rows that failed, in the order in which they did.
-    pub(in crate::kafka) fn failures(&self) -> impl Iterator<Item = (&Row, RDKafkaErrorCode)> {
+    pub(in crate::kafka) fn failures(
+        &self,
+    ) -> impl Iterator<Item = (&ProducerRecord, RDKafkaErrorCode)> {
         self.failures.iter().filter_map(|(row, code)| Some((self.rows.get(*row)?, *code)))
     }
 
     /// One outcome a row, in the order of the rows.
     pub(in crate::kafka) fn outcomes(
         &self,
-        error_of: impl Fn(&Row, RDKafkaErrorCode) -> LogError,
+        error_of: impl Fn(&ProducerRecord, RDKafkaErrorCode) -> LogError,
     ) -> Vec<Result<Offset, LogError>> {
         let offset = |offset: &i64| Ok(Offset::try_from(*offset).unwrap_or_default());
         let mut outcomes: Vec<_> = self.offsets.iter().map(offset).collect();
@@ -125,7 +127,12 @@ pub(super) type FinishedBatch = (usize, InFlightBatch);
 impl InFlightBatches {
     /// Adds a batch of rows, all awaited, and returns its number; `None` if there is nothing to send, as
     /// when there are more rows than ids: those fail.
-    pub(super) fn add(&self, client: u64, rows: Vec<Row>, done: OnBatchReport) -> Option<usize> {
+    pub(super) fn add(
+        &self,
+        client: u64,
+        rows: Vec<ProducerRecord>,
+        done: OnBatchReport,
+    ) -> Option<usize> {
         let count = rows.len();
         let mut report = BatchReport { rows, ..BatchReport::default() };
         let mut all = self.table.lock();

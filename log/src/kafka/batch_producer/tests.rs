@@ -39,12 +39,17 @@ impl Drop for Watched {
     }
 }
 
-fn rows(topics: &[&str], count: u32, freed: &Arc<AtomicUsize>) -> Vec<Row> {
+fn rows(topics: &[&str], count: u32, freed: &Arc<AtomicUsize>) -> Vec<ProducerRecord> {
     let row = |number: u32| {
         let bytes = format!("row {number}").repeat(60).into_bytes();
         let value = Bytes::from_owner(Watched { bytes, freed: Arc::clone(freed) });
         let topic = Topic::new(topics[number as usize % topics.len()]);
-        Row { topic, partition: number % 3, key: Bytes::from_static(b"k"), value: Some(value) }
+        ProducerRecord {
+            topic,
+            partition: number % 3,
+            key: Bytes::from_static(b"k"),
+            value: Some(value),
+        }
     };
     (0..count).map(row).collect()
 }
@@ -67,7 +72,7 @@ fn batch_producer(brokers: String) -> (Arc<InFlightBatches>, BatchProducer) {
     (in_flight, batch_producer)
 }
 
-fn error_of(_: &Row, code: RDKafkaErrorCode) -> LogError {
+fn error_of(_: &ProducerRecord, code: RDKafkaErrorCode) -> LogError {
     LogError::Refused { action: "write", cause: shared(KafkaError::MessageProduction(code)) }
 }
 

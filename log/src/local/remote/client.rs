@@ -13,7 +13,9 @@ use super::socket_of;
 use crate::local::errors::unavailable;
 use crate::local::identity;
 use crate::local::reader::deadline;
-use crate::{Bounds, Committed, Entry, LogError, LogView, Offset, Partition, Reader, Topic};
+use crate::{
+    Bounds, Committed, ConsumerRecord, LogError, LogView, Offset, Partition, Reader, Topic,
+};
 
 /// How long the owner may take for an answer, waiting not counted.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,7 +148,11 @@ struct RemoteReader {
 }
 
 impl Reader for RemoteReader {
-    fn read(&mut self, max_records: usize, wait: Duration) -> Result<Vec<Entry>, LogError> {
+    fn read(
+        &mut self,
+        max_records: usize,
+        wait: Duration,
+    ) -> Result<Vec<ConsumerRecord>, LogError> {
         let until = deadline(wait);
         loop {
             let left = until.saturating_duration_since(Instant::now());

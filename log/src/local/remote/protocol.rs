@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::wire::{Fields, put_bytes, put_varint};
-use crate::{Bounds, Committed, Entry, LogCause, LogError, Offset, Partition, Topic};
+use crate::{Bounds, Committed, ConsumerRecord, LogCause, LogError, Offset, Partition, Topic};
 
 /// Longest request.
 pub(super) const REQUEST_BYTES: usize = 64 << 10;
@@ -92,7 +92,7 @@ pub(super) enum Answer {
     Committed(Option<Committed>),
     Opened,
     /// Entries of the open reader, which then stands at this position.
-    Read(Vec<Entry>, Offset),
+    Read(Vec<ConsumerRecord>, Offset),
 }
 
 impl Answer {
@@ -164,7 +164,11 @@ impl Answer {
     }
 }
 
-fn entry(fields: &mut Fields<'_>, bytes: &Bytes, lane: &(Topic, Partition)) -> Option<Entry> {
+fn entry(
+    fields: &mut Fields<'_>,
+    bytes: &Bytes,
+    lane: &(Topic, Partition),
+) -> Option<ConsumerRecord> {
     let offset = fields.varint()?;
     let appended_ms = fields.i64()?;
     let slice = |fields: &mut Fields<'_>| {
@@ -173,7 +177,14 @@ fn entry(fields: &mut Fields<'_>, bytes: &Bytes, lane: &(Topic, Partition)) -> O
     };
     let key = slice(fields)?;
     let value = if fields.u8()? == 0 { None } else { Some(slice(fields)?) };
-    Some(Entry { topic: lane.0.clone(), partition: lane.1, offset, appended_ms, key, value })
+    Some(ConsumerRecord {
+        topic: lane.0.clone(),
+        partition: lane.1,
+        offset,
+        appended_ms,
+        key,
+        value,
+    })
 }
 
 /// An error as the owner tells it.

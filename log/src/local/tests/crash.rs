@@ -22,7 +22,7 @@ use super::super::reader::LocalReader;
 use super::super::settings::LocalTuning;
 use super::noise;
 use super::simulated::{Dice, Fault, SimulatedDisk};
-use crate::{Cleanup, Committed, LogError, Offset, Reader, Row, Topic};
+use crate::{Cleanup, Committed, LogError, Offset, ProducerRecord, Reader, Topic};
 
 const PARTITIONS: u32 = 2;
 const RETENTION_MS: i64 = 10_000;
@@ -75,7 +75,7 @@ struct Model {
 }
 
 impl Model {
-    fn add(&mut self, rows: &[Row], now_ms: i64) {
+    fn add(&mut self, rows: &[ProducerRecord], now_ms: i64) {
         for row in rows {
             let topic = TOPICS.iter().position(|name| *name == row.topic.as_str()).unwrap();
             let lane = (topic, row.partition);
@@ -100,7 +100,7 @@ impl Model {
 }
 
 /// Rows, and the place of a partition.
-type Pending = (Vec<Row>, Option<(u32, Offset)>);
+type Pending = (Vec<ProducerRecord>, Option<(u32, Offset)>);
 /// Records by topic and partition.
 type Records = BTreeMap<(usize, u32), BTreeMap<Offset, Stored>>;
 
@@ -199,7 +199,7 @@ impl World {
             self.model.written += 1;
             let value = (*length > 0).then(|| Bytes::from(noise(self.model.written, *length)));
             let (topic, key) = (Topic::new(TOPICS[*topic]), Bytes::from(vec![*key]));
-            made.push(Row { topic, partition: *partition, key, value });
+            made.push(ProducerRecord { topic, partition: *partition, key, value });
         }
         let next = |partition| self.model.next.get(&(0, partition)).copied().unwrap_or(0);
         let place = place.map(|partition| (partition, next(partition)));

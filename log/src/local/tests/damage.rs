@@ -143,7 +143,7 @@ fn frames_that_a_client_sent_are_none() {
     let newest = *written.segments().last().unwrap();
     let frames = Bytes::from(std::fs::read(written.dir.path().join(newest.log())).unwrap());
     let log = written.open().unwrap();
-    let hostile = Row { value: Some(frames.slice(48..)), ..row("in", "") };
+    let hostile = ProducerRecord { value: Some(frames.slice(48..)), ..row("in", "") };
     assert!(send(&log, vec![hostile])[0].is_ok());
     drop(log);
     let newest = *written.segments().last().unwrap();

@@ -77,7 +77,7 @@ impl World {
         for number in 0..20 {
             let value = Some(Bytes::from(noise(number, 5_000)));
             let key = Bytes::from_static(key.as_bytes());
-            let row = Row { key, value, ..row(name, "") };
+            let row = ProducerRecord { key, value, ..row(name, "") };
             assert!(send(&self.log, vec![row])[0].is_ok());
         }
     }
@@ -169,7 +169,7 @@ fn a_group_that_stands_still_is_reported() {
 fn longer_lived_topics_and_latest_keys_outlive_their_neighbours() {
     let world = World::new();
     assert!(send(&world.log, vec![row("keyed", "kept")])[0].is_ok());
-    let other = Row { key: Bytes::from_static(b"other"), ..row("keyed", "other") };
+    let other = ProducerRecord { key: Bytes::from_static(b"other"), ..row("keyed", "other") };
     assert!(send(&world.log, vec![row("in", "early"), other])[0].is_ok());
     world.fill("in", "k");
     for number in 0..3 {
@@ -192,7 +192,7 @@ fn longer_lived_topics_and_latest_keys_outlive_their_neighbours() {
 #[test]
 fn a_tombstone_outlives_what_it_buries() {
     let world = World::new();
-    let tombstone = Row { value: None, ..row("keyed", "") };
+    let tombstone = ProducerRecord { value: None, ..row("keyed", "") };
     world.fill("in", "k");
     assert!(send(&world.log, vec![row("keyed", "buried")])[0].is_ok());
     world.fill("in", "k");

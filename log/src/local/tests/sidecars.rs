@@ -144,7 +144,8 @@ fn read_all(dir: &Path) -> (Vec<String>, Option<LogError>) {
         match reader.read(100, Duration::ZERO) {
             Ok(entries) => {
                 assert!(!entries.is_empty(), "the reader stands still in front of the end");
-                let value = |entry: super::super::super::Entry| entry.value.unwrap().to_vec();
+                let value =
+                    |entry: super::super::super::ConsumerRecord| entry.value.unwrap().to_vec();
                 values
                     .extend(entries.into_iter().map(|one| String::from_utf8(value(one)).unwrap()));
             }

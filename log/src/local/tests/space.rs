@@ -67,12 +67,12 @@ fn new_events_are_refused_before_the_disk_is_full_and_taken_when_there_is_room()
         }
     }
     assert!(world.log.unwritable(&topic("in")).unwrap_err().is_retryable());
-    consumer.commit_with(vec![row("out", "flushed")], &[]).unwrap();
+    consumer.commit_transaction(vec![row("out", "flushed")], &[]).unwrap();
     space::watch(shared);
     assert_eq!(codes(&health), [("disk_full", Impact::NotReady)]);
 
     world.disk.set_available(RESERVE / 2 - 1);
-    let refused = consumer.commit_with(vec![row("out", "not flushed")], &[]).unwrap_err();
+    let refused = consumer.commit_transaction(vec![row("out", "not flushed")], &[]).unwrap_err();
     assert!(refused.is_retryable(), "{refused}");
     let committed = Committed { offset: 1, metadata: String::new() };
     consumer.commit(&[Position { partition: 1, committed }]).unwrap();

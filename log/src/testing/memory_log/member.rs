@@ -8,8 +8,8 @@ use bytes::Bytes;
 
 use super::{CommitOutcome, GroupChange, MemoryLog};
 use crate::{
-    Committed, Consumer, LogError, LogView, Offset, Partition, Polled, Position,
-    RECORD_LIMIT_BYTES, Reader, Row, Topic, TransactionalConsumer,
+    Committed, Consumer, LogError, LogView, Offset, Partition, Polled, Position, ProducerRecord,
+    RECORD_LIMIT_BYTES, Reader, Topic, TransactionalConsumer,
 };
 
 /// The member; it reads nothing of a partition before that is started.
@@ -56,7 +56,11 @@ impl Consumer for MemoryConsumer {
 }
 
 impl TransactionalConsumer for MemoryConsumer {
-    fn commit_with(&mut self, rows: Vec<Row>, positions: &[Position]) -> Result<(), LogError> {
+    fn commit_transaction(
+        &mut self,
+        rows: Vec<ProducerRecord>,
+        positions: &[Position],
+    ) -> Result<(), LogError> {
         let mut shared = self.log.shared.lock();
         let cause = |what: &str| Arc::new(std::io::Error::other(what.to_owned()));
         for row in &rows {
