@@ -11,13 +11,13 @@ use tillrace_core::decode::MAX_EVENT_BYTES;
 use tokio::task::yield_now;
 
 use crate::ack::{IngestRequest, SubmittedChunk, budget_bytes};
+use crate::admitted_request::AdmittedRequest;
 use crate::batch_result::{Backpressure, BatchResult};
 use crate::body::{BodyReader, STEP_BYTES};
 use crate::domain::DomainState;
 use crate::memory_budget::{BudgetExhausted, MemoryPermit};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
-use crate::route::AdmittedRequest;
 use crate::single::{problem_of, retry_after};
 use crate::split::{Format, Splitter};
 

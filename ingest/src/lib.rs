@@ -22,6 +22,8 @@ mod listen;
 mod head;
 mod route;
 
+mod admitted_request;
+
 mod rate_limits;
 mod tenant;
 

@@ -13,13 +13,13 @@ use tillrace_core::token_bucket::RateExceeded;
 use tillrace_log::health::{Health, Readiness};
 
 use crate::ack::LOG_RETRY;
+use crate::admitted_request::AdmittedRequest;
 use crate::batch_result::Backpressure;
 use crate::body::{
     BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
 use crate::domain::{DomainPlace, DomainState};
 use crate::layers::{ConnectionLayers, Peer};
-use crate::memory_budget::MemoryPermit;
 use crate::metrics::{Metrics, Route};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
@@ -133,15 +133,6 @@ fn with_close(mut reply: Reply) -> Reply {
 enum Endpoint {
     Single,
     Batch,
-}
-
-/// An admitted request with events.
-pub(crate) struct AdmittedRequest<'a> {
-    pub(crate) caller: &'a Caller,
-    pub(crate) format: Format,
-    pub(crate) body: BodyReader,
-    pub(crate) traceparent: Option<String>,
-    pub(crate) permit: MemoryPermit,
 }
 
 /// Answers a request with events. `metrics` become those of the domain that it is for, once that is known.

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use crate::ack::IngestRequest;
+use crate::admitted_request::AdmittedRequest;
 use crate::batch_result::{Backpressure, BatchResult, ExceptionCause};
 use crate::body::BodyError;
 use crate::domain::DomainState;
 use crate::problem::{Problem, Remedy};
 use crate::reply::{self, Reply};
 use crate::retry_after::{BODY_RETRY, MEMORY_RETRY};
-use crate::route::AdmittedRequest;
 use crate::split::Piece;
 
 use tillrace_core::decode::MAX_EVENT_BYTES;
