@@ -168,7 +168,8 @@ explain!(LogError via told_by_cause {
     UnknownTopic: "topic_missing",
         "A topic that Tillrace made is not there, or a broker does not know it yet. If it was deleted, its records are gone, \
          and what other topics say about them stays.",
-        "See with kafka-topics --list. Was it never made, start any role: it makes what is missing. Was it deleted, restore it \
+        "Topics end in their version, as pos.events.v1; kafka-topics --list names those of Kafka. Was it never made, start any role: it \
+         makes what is missing. Was it deleted, restore it \
          from a backup with its offsets, or begin anew under another `namespace`; the journal pos.events.v1 must never be deleted.";
     PartitionCount: "partition_count",
         "A topic has another number of partitions than `log.partitions`. A store's place follows from this number, so it is fixed \

@@ -8,6 +8,7 @@
 
 mod inspection;
 mod quantity;
+mod real_path;
 mod schema;
 mod secret;
 
@@ -16,6 +17,7 @@ use std::fmt;
 
 pub use inspection::{Bounds, Inspection};
 pub use quantity::Quantity;
+pub use real_path::real_path;
 pub use schema::{DurationText, SizeText};
 pub use secret::{Secret, SecretError};
 

@@ -57,7 +57,7 @@ fn read_file(path: &Path) -> anyhow::Result<RegisterFile> {
     if card::holds_card_data(&value.to_string()) {
         return Err(RegisterError::HoldsCard { path: at() }.into());
     }
-    Ok(read(&value).map_err(|source| RegisterError::Faulty { path: at(), source })?)
+    Ok(read(&value).map_err(|faults| RegisterError::Faulty { path: at(), faults })?)
 }
 
 /// Prints what a file says of its stores.
@@ -66,10 +66,10 @@ fn describe(file: &RegisterFile) -> anyhow::Result<()> {
         say(&line(&file.tenant, store, register))?;
     }
     if file.stores.len() > NAMED_STORES {
-        say(&format!("and {} more stores", file.stores.len() - NAMED_STORES))?;
+        say(&format!("and {} more", file.stores.len() - NAMED_STORES))?;
     }
     let terminals: usize = file.stores.iter().map(|(_, register)| register.terminals.len()).sum();
-    say(&format!("{} stores, {terminals} terminals", file.stores.len()))
+    say(&format!("{} registers, {terminals} terminals", file.stores.len()))
 }
 
 fn line(tenant: &str, store: &str, register: &Register) -> String {
@@ -88,6 +88,12 @@ fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
     control::hold(&args.operator, None)?;
     let file = read_file(&args.file)?;
     let session = Session::open(&args.log, args.consent)?;
+    let tenants = &session.domain.tenants;
+    // Without a configuration nobody knows who may send.
+    if !tenants.is_empty() && tenants.iter().all(|tenant| tenant.id != file.tenant) {
+        let (path, tenant) = (args.file.clone(), file.tenant);
+        return Err(RegisterError::UnknownTenant { path, tenant }.into());
+    }
     describe(&file)?;
     let partitions = session.view().partitions();
     let question = format!(

@@ -76,6 +76,9 @@ fn a_bad_file_is_named_by_every_fault(command_line: &CommandLine, folder: &Path)
     ] {
         expect(command_line, &check, 1, says);
     }
+    let output = Command::new(env!("CARGO_BIN_EXE_tillrace")).args(check).output().unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(printed.matches("stores[1].zone").count(), 1, "each fault once: {printed}");
     let apply = ["register", "apply", bad.to_str().unwrap(), "--yes"];
     expect(command_line, &apply, 1, "register_faulty");
     let card = write(folder, "card.yaml", &REGISTER.replace("north", "4111111111111111"));
@@ -87,7 +90,7 @@ fn a_bad_file_is_named_by_every_fault(command_line: &CommandLine, folder: &Path)
 fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path, beside: bool) {
     let file = write(folder, "register.yaml", REGISTER);
     let file = file.to_str().unwrap();
-    expect(command_line, &["register", "check", file], 0, "2 stores, 3 terminals");
+    expect(command_line, &["register", "check", file], 0, "2 registers, 3 terminals");
     let mut tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.wait_for("store.days.v1", 1);
@@ -154,6 +157,18 @@ fn days_say_who_is_silent_on_kafka() {
         .with("TILLRACE__NAMESPACE", &namespace)
         .with("TILLRACE__AGGREGATE__TICK_INTERVAL", "1s");
     days_say_who_is_silent(&command_line, folder.path(), true);
+}
+
+#[test]
+fn a_tenant_that_is_not_configured_gets_no_register() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "register.yaml", REGISTER);
+    let configuration =
+        format!("data: {:?}\ntenants: [{{id: other, keys: []}}]\n", folder.path().join("log"));
+    let configuration = write(folder.path(), "tillrace.yaml", &configuration);
+    let command_line = CommandLine::configured(&configuration);
+    let apply = ["register", "apply", file.to_str().unwrap(), "--yes"];
+    expect(&command_line, &apply, 1, "register_tenant");
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Store-days: control totals of one business date in one store.
 //!
 //! A day is *complete* when every terminal that took part has closed, none that the store's register expects is silent
-//! ([`super::completeness`]), and no number below its close is missing, refused or parked; one below an earlier close of the same terminal counts against that
-//! earlier day. A parked event without a number counts against its own date. A day that is over and not complete is *open ended*. 35 days after the business date,
-//! by append time, it is sealed: what comes later is an amendment of its own and changes no total.
+//! ([`super::completeness`]), and no number up to its close, or up to an event of that date behind the close, is missing, refused or
+//! parked; one below an earlier close of the same terminal counts against that earlier day. A parked event without a number counts
+//! against its own date. A day that is over and not complete is *open ended*. 35 days after the business date, by append time, it is
+//! sealed: what comes later is an amendment of its own and changes no total.
 //! How many currencies and tender types a day adds up is bounded; past that it says so. How many terminals take part is up to
 //! whoever sends, so that they are written in parts of [`PART_TERMINALS`], the first with the day, and only parts that changed.
 

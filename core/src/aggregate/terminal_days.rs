@@ -34,9 +34,11 @@ pub(super) struct CloseMove {
 }
 
 impl TerminalDay {
-    /// The close, or the highest number while there is none: up to there numbers belong to this day or an earlier one.
-    pub(super) fn upto(&self) -> Option<u64> {
-        self.close.or(self.last)
+    /// Where stretches of numbers end that belong to this day or an earlier one: at its close, and at its highest number where that
+    /// comes behind the close, or there is none.
+    fn ends(&self) -> impl Iterator<Item = u64> {
+        let behind = self.last.filter(|_| self.last > self.close);
+        [self.close, behind].into_iter().flatten()
     }
 
     fn record(&mut self, kind: Kind, number: Option<u64>) -> Option<CloseMove> {
@@ -109,20 +111,20 @@ impl TerminalDays {
         }
     }
 
-    /// Returns how many numbers lack a good event on a day: those up to its close, or to its highest number while there is none,
-    /// and above the last close before.
+    /// Returns how many numbers lack a good event on a day: those up to its close, and up to its highest number where that comes
+    /// behind the close, or there is none; each time only those above the last close before, whichever day's that is.
     pub(super) fn lacking_on(&self, date: Date, sequences: &SequenceSet) -> Lacking {
-        let Some(upto) = self.on(date).and_then(TerminalDay::upto) else {
-            return Lacking::default();
-        };
-        let closes = self.days.iter().filter(|(other, _)| *other != date);
-        let closes = closes.filter_map(|(_, seen)| seen.close);
-        let before = closes.filter(|&close| close < upto).max();
-        let from = before.map_or(sequences.baseline(), |close| close + 1);
-        sequences.lacking_between(from, upto)
+        let mut lacking = Lacking::default();
+        for upto in self.on(date).into_iter().flat_map(TerminalDay::ends) {
+            let closes = self.days.iter().filter_map(|(_, seen)| seen.close);
+            let before = closes.filter(|&close| close < upto).max();
+            let from = before.map_or(sequences.baseline(), |close| close + 1);
+            lacking += sequences.lacking_between(from, upto);
+        }
+        lacking
     }
 
-    /// Returns the days that a number counts for: it is within their reach, with no close between.
+    /// Returns the days that a number counts for: one of their stretches reaches it, with no close between.
     pub(super) fn of(&self, number: u64) -> impl Iterator<Item = Date> {
         let closes = self.days.iter().filter_map(|(_, seen)| seen.close);
         let next_close = closes.filter(|&close| close >= number).min().unwrap_or(u64::MAX);
@@ -135,7 +137,7 @@ impl TerminalDays {
     }
 
     fn reaching(&self, ends: std::ops::RangeInclusive<u64>) -> impl Iterator<Item = Date> {
-        let within = move |seen: &TerminalDay| seen.upto().is_some_and(|upto| ends.contains(&upto));
+        let within = move |seen: &TerminalDay| seen.ends().any(|end| ends.contains(&end));
         self.days.iter().filter(move |(_, seen)| within(seen)).map(|&(date, _)| date)
     }
 
@@ -186,6 +188,23 @@ mod tests {
         );
         let of = |number| days.of(number).collect::<Vec<_>>();
         assert_eq!([of(2), of(5), of(7)], [vec![Date(1)], vec![Date(2)], vec![]]);
+    }
+
+    #[test]
+    fn what_lacks_behind_the_close_counts_against_the_day_whose_number_is_behind_it() {
+        let mut sequences = SequenceSet::open_at(1);
+        for number in [1, 3, 6, 7, 9] {
+            sequences.fill(number);
+        }
+        sequences.park(12);
+        let mut days = change(&[(1, Kind::Close, 3), (1, Kind::Sale, 6), (2, Kind::Close, 9)]);
+        let missing = |days: &TerminalDays, date| days.lacking_on(Date(date), &sequences).missing;
+        // 2 is below the first close, 4 and 5 between it and the sale behind it, which the second day counts too, and 8.
+        assert_eq!((missing(&days, 1), missing(&days, 2)), (3, 3));
+        days.reach(Date(1), 0, 12);
+        let lacking = days.lacking_on(Date(1), &sequences);
+        assert_eq!((lacking.missing, lacking.parked), (3, 1), "10 and 11 instead of 4 and 5");
+        assert_eq!(days.of(11).collect::<Vec<_>>(), [Date(1)]);
     }
 
     #[test]

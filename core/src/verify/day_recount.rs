@@ -48,8 +48,9 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    pub(super) fn reach(self) -> Option<u64> {
-        self.close.or(self.last)
+    /// The close, and the highest number if that is another: each ends numbers of this date.
+    pub(super) fn reaches(self) -> impl Iterator<Item = u64> {
+        self.close.into_iter().chain(self.last.filter(|_| self.last != self.close))
     }
 }
 

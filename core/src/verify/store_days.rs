@@ -280,21 +280,19 @@ impl StoreDays {
         let Judged { store, date, day, .. } = *judged;
         let (mut fewest, mut most) = (day.parked, day.parked);
         for (ledger, (_, presence)) in &day.present {
-            let (Some(numbers), Some(upto)) = (terminals.get(ledger), presence.reach()) else {
-                continue;
-            };
-            let closes = |only_open: bool| {
+            let Some(numbers) = terminals.get(ledger) else { continue };
+            let close_before = |upto: u64, only_open: bool| {
                 let days = self.stores.get(store).into_iter().flatten();
-                let others = days.filter(|(other, _)| {
-                    **other != date && !(only_open && is_sealed(**other, self.today()))
+                let days = days.filter(|(other, _)| {
+                    **other == date || !(only_open && is_sealed(**other, self.today()))
                 });
-                others
-                    .filter_map(|(_, day)| day.present.get(ledger)?.1.close)
-                    .filter(|&close| close < upto)
-                    .max()
+                let closes = days.filter_map(|(_, day)| day.present.get(ledger)?.1.close);
+                closes.filter(|&close| close < upto).max()
             };
-            fewest = fewest.saturating_add(numbers.lacking(closes(false), upto));
-            most = most.saturating_add(numbers.lacking(closes(true), upto));
+            for upto in presence.reaches() {
+                fewest = fewest.saturating_add(numbers.lacking(close_before(upto, false), upto));
+                most = most.saturating_add(numbers.lacking(close_before(upto, true), upto));
+            }
         }
         (fewest, most)
     }

@@ -1,9 +1,9 @@
 //! Settings of the Parquet connector.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use schemars::JsonSchema;
-use tillrace_log::setting::{Inspection, Secret};
+use tillrace_log::setting::{Inspection, Secret, real_path};
 
 use object_store::path::Path as ObjectPath;
 use serde::Deserialize;
@@ -58,10 +58,7 @@ impl ParquetSettings {
             let prefix = ObjectPath::from(prefix);
             return format!("{}/s3://{bucket}/{prefix}", endpoint.trim_end_matches('/'));
         }
-        let path = std::path::absolute(&self.location)
-            .unwrap_or_else(|_empty| self.location.clone().into());
-        // Components drop what changes nothing, such as a trailing slash.
-        path.components().collect::<PathBuf>().to_string_lossy().into_owned()
+        real_path(Path::new(&self.location)).to_string_lossy().into_owned()
     }
 
     pub(crate) fn secrets(&mut self) -> Vec<(String, &mut Secret)> {

@@ -6,9 +6,8 @@
 //! if they share an address; that clusters of different addresses are one is found out when their logs are opened.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path, PathBuf};
 
-use tillrace_log::setting::Inspection;
+use tillrace_log::setting::{Inspection, real_path};
 use tillrace_sinks::settings::share_location;
 
 use super::Settings;
@@ -125,36 +124,13 @@ fn folder_fault(domain: &Domain, other: &Domain) -> Option<String> {
     if domain.log.kafka.is_some() || other.log.kafka.is_some() {
         return None;
     }
-    let (mine, theirs) = (normal(&domain.local_log().dir), normal(&other.local_log().dir));
+    let (mine, theirs) = (real_path(&domain.local_log().dir), real_path(&other.local_log().dir));
     let name = &other.name;
     if mine == theirs {
         return Some(format!("puts the log into the folder of {name}, {}", theirs.display()));
     }
     (mine.starts_with(&theirs) || theirs.starts_with(&mine))
         .then(|| format!("puts one log within another: that of {name} is in {}", theirs.display()))
-}
-
-/// Writes a path as it is without links, `.` and `..`, also where its end does not exist yet.
-fn normal(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).unwrap_or_else(|_empty| path.to_owned());
-    for ancestor in absolute.ancestors() {
-        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), absolute.strip_prefix(ancestor)) {
-            return without_steps_back(&real.join(rest));
-        }
-    }
-    without_steps_back(&absolute)
-}
-
-fn without_steps_back(path: &Path) -> PathBuf {
-    let mut steps = PathBuf::new();
-    for step in path.components() {
-        match step {
-            Component::ParentDir => drop(steps.pop()),
-            Component::CurDir => {}
-            step => steps.push(step),
-        }
-    }
-    steps
 }
 
 /// Notes tenants and keys that stand in several domains, at each place where they do.

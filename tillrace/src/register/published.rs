@@ -64,7 +64,9 @@ fn print(tenant: &str, store: &str, published: &Published) -> anyhow::Result<()>
     }
     for known in &register.terminals {
         let closes = if known.closes { "closes" } else { "never closes" };
-        say(&format!("  terminal {}: {:?}, {closes}", known.terminal, known.kind))?;
+        let kind = serde_json::to_value(known.kind)?;
+        let kind = kind.as_str().unwrap_or_default();
+        say(&format!("  terminal {}: {kind}, {closes}", known.terminal))?;
     }
     Ok(())
 }

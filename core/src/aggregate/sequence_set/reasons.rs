@@ -1,5 +1,7 @@
 //! Why a number has no good event, and where a number is in relation to the others.
 
+use std::ops::AddAssign;
+
 use serde::{Deserialize, Serialize};
 
 /// Why a number is open.
@@ -24,6 +26,14 @@ pub(in crate::aggregate) struct Lacking {
     pub(in crate::aggregate) missing: u64,
     pub(in crate::aggregate) refused: u64,
     pub(in crate::aggregate) parked: u64,
+}
+
+impl AddAssign for Lacking {
+    fn add_assign(&mut self, more: Self) {
+        self.missing += more.missing;
+        self.refused += more.refused;
+        self.parked += more.parked;
+    }
 }
 
 /// The position of a number relative to the set.
