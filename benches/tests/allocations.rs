@@ -98,7 +98,10 @@ fn measure(address: SocketAddr) -> [u64; 2] {
     for _ in 0..4 {
         post(4_000);
     }
-    [post(1_000), post(4_000)]
+    // How many chunks a body is cut into depends on how its bytes happen to arrive, and each has some allocations of its own. One
+    // for each event would show in every round.
+    let rounds: [_; 5] = std::array::from_fn(|_| [post(1_000), post(4_000)]);
+    rounds.into_iter().min_by_key(|[few, many]| many - few).unwrap()
 }
 
 #[test]
