@@ -12,6 +12,7 @@
 
 mod arena;
 mod completeness;
+mod completeness_totals;
 mod conditions;
 mod day_currencies;
 mod day_records;
@@ -50,7 +51,6 @@ mod state;
 mod store;
 mod store_registers;
 mod sweep;
-mod tally;
 mod terminal_days;
 mod terminals;
 mod ticks;

@@ -238,6 +238,15 @@ pub struct Outcome {
     pub aborted: Option<ClientError>,
 }
 
+impl Outcome {
+    /// Returns why the run ended, if that was before the gateway settled a single event: there is then nothing to judge.
+    pub fn failed_to_begin(&mut self) -> Option<ClientError> {
+        let is_settled =
+            !(self.acks.is_empty() && self.parked.is_empty() && self.refused.is_empty());
+        self.aborted.take_if(|_| !is_settled)
+    }
+}
+
 /// Sends all of a source's events; returns when each is settled or the run was aborted.
 ///
 /// `stop` winds the source down from outside. `progress` is called several times a second.

@@ -249,9 +249,17 @@ impl Sender {
         let bar = progress::line(planned, cli.output.quiet).with_prefix("sending");
         let stop = Arc::clone(&self.stop);
         let run = client::run(source, &settings, stop, |progress| show(&bar, progress));
-        let outcome = self.runtime.block_on(run)?;
+        let mut outcome = self.runtime.block_on(run)?;
         bar.finish_and_clear();
-        Ok(outcome)
+        match outcome.failed_to_begin() {
+            None => Ok(outcome),
+            Some(cause) => Err(cause).with_context(|| {
+                format!(
+                    "send events to {}, which settled none; see that a gateway listens there and takes the key",
+                    gateway.target
+                )
+            }),
+        }
     }
 }
 

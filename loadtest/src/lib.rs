@@ -8,6 +8,7 @@
 
 pub mod calendar;
 mod json;
+pub mod kinds;
 
 pub mod schedule;
 

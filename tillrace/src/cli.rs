@@ -1,6 +1,7 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
 mod demo;
+mod order;
 mod parked;
 mod register;
 mod topics;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tillrace_log::{Offset, Partition};
 
 pub(crate) use self::demo::DemoArgs;
+pub(crate) use self::order::OrderArgs;
 pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
@@ -243,19 +245,11 @@ pub(crate) struct ReleaseArgs {
     /// Places on `pos.conflicts.v1`, such as `3/17`.
     #[arg(required = true, value_name = "PARTITION/OFFSET")]
     pub(crate) records: Vec<Place>,
-    /// Who orders it; stands in the order. The default is the user, by name or by number.
-    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
-    pub(crate) operator: String,
     /// Why; stands in the order.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
-    /// How long to wait until the aggregator has followed, on Kafka.
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) wait: humantime::Duration,
     #[command(flatten)]
-    pub(crate) consent: Consent,
-    #[command(flatten)]
-    pub(crate) log: LogSource,
+    pub(crate) order: OrderArgs,
 }
 
 #[derive(Debug, Args)]

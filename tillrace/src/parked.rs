@@ -179,11 +179,11 @@ struct DismissOrder<'a> {
 }
 
 fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
-    control::hold(&args.operator, Some(&args.reason))?;
+    control::hold(&args.order.operator, Some(&args.reason))?;
     if !args.selected.names_any() {
         return Err(ParkedError::NothingNamed.into());
     }
-    let session = Session::open(&args.log, args.consent)?;
+    let session = Session::open(&args.order.log, args.order.consent)?;
     let (view, topics) = (session.view(), &session.topics);
     let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
     let mut found = Vec::new();
@@ -196,13 +196,13 @@ fn dismiss(args: &DismissArgs) -> anyhow::Result<ExitCode> {
     }
     let count = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
     let what = format!("Dismiss {count}? They were no trade, and will never count.");
-    session.order((count, "dismissed"), &what, args.wait.into(), |orders| {
+    session.order((count, "dismissed"), &what, args.order.wait.into(), |orders| {
         for (partition, unsettled) in &found {
             each(view, topics, *partition, unsettled, |envelope, offset| {
                 let order = DismissOrder {
                     partition: *partition,
                     offset,
-                    operator: &args.operator,
+                    operator: &args.order.operator,
                     reason: &args.reason,
                 };
                 let names = [&*envelope.tenant, &*envelope.store];
@@ -224,9 +224,9 @@ struct DismissRefusedOrder<'a> {
 }
 
 fn dismiss_refused(args: &DismissRefusedArgs) -> anyhow::Result<ExitCode> {
-    control::hold(&args.operator, Some(&args.reason))?;
+    control::hold(&args.order.operator, Some(&args.reason))?;
     let (first, last) = range(&args.sequence)?;
-    let session = Session::open(&args.log, args.consent)?;
+    let session = Session::open(&args.order.log, args.order.consent)?;
     let (view, topics) = (session.view(), &session.topics);
     let key = topics::key(&[&args.tenant, &args.store]);
     let partition = topics::partition_of_key(&key, view.partitions());
@@ -235,13 +235,13 @@ fn dismiss_refused(args: &DismissRefusedArgs) -> anyhow::Result<ExitCode> {
         "Dismiss {count} refused numbers of terminal {} in store {}? They lack no longer.",
         args.terminal, args.store
     );
-    session.order((count, "dismissed"), &what, args.wait.into(), |orders| {
+    session.order((count, "dismissed"), &what, args.order.wait.into(), |orders| {
         for sequence in first..=last {
             let order = DismissRefusedOrder {
                 terminal: &args.terminal,
                 epoch: args.epoch.as_deref().unwrap_or_default(),
                 sequence,
-                operator: &args.operator,
+                operator: &args.order.operator,
                 reason: &args.reason,
             };
             orders.add(order_row(topics, partition, [&args.tenant, &args.store], &order)?)?;

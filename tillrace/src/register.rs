@@ -85,9 +85,9 @@ fn line(tenant: &str, store: &str, register: &Register) -> String {
 
 /// Writes the registers of a file to the journal.
 fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
-    control::hold(&args.operator, None)?;
+    control::hold(&args.order.operator, None)?;
     let file = read_file(&args.file)?;
-    let session = Session::open(&args.log, args.consent)?;
+    let session = Session::open(&args.order.log, args.order.consent)?;
     let tenants = &session.domain.tenants;
     // Without a configuration nobody knows who may send.
     if !tenants.is_empty() && tenants.iter().all(|tenant| tenant.id != file.tenant) {
@@ -100,10 +100,10 @@ fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
         "Apply {} registers? Days that are not sealed are judged anew by them.",
         file.stores.len()
     );
-    session.order((file.stores.len(), "applied"), &question, args.wait.into(), |orders| {
+    session.order((file.stores.len(), "applied"), &question, args.order.wait.into(), |orders| {
         for (store, register) in &file.stores {
             let names = [file.tenant.as_str(), store.as_str()];
-            for part in RegisterPart::of(register, &args.operator) {
+            for part in RegisterPart::of(register, &args.order.operator) {
                 orders.add(row(&session.topics, partitions, names, &part)?)?;
             }
         }

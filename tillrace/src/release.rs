@@ -66,21 +66,12 @@ struct Ordered {
     outputs_from: Offset,
 }
 
-/// Returns the name of the user by the environment, or the number by the system: containers and services have no name.
-pub(crate) fn current_user() -> String {
-    let named = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
-    named
-        .filter_map(|name| name.into_string().ok())
-        .find(|name| !name.is_empty())
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
-}
-
 /// Says what would be released, asks, writes the orders, and waits until they are followed.
 pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
-    control::hold(&args.operator, args.reason.as_deref())?;
-    let domain = Settings::load_domain(&args.log)?;
+    control::hold(&args.order.operator, args.reason.as_deref())?;
+    let domain = Settings::load_domain(&args.order.log)?;
     let topics = domain.topics();
-    if args.consent.dry_run {
+    if args.order.consent.dry_run {
         let view = roles::open_view(&domain)?;
         read_all(view.as_ref(), &topics, &args.records)?;
         say("nothing was written")?;
@@ -89,7 +80,7 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
     let log = roles::open_to_write(&domain)?;
     let kept = read_all(log.as_ref(), &topics, &args.records)?;
     let question = format!("Release {}? They will count in stock and store-days.", kept.len());
-    if !confirm(&question, args.consent.yes)? {
+    if !confirm(&question, args.order.consent.yes)? {
         return Ok(ExitCode::FAILURE);
     }
     let ordered = write(log.as_ref(), &topics, kept, args)?;
@@ -97,7 +88,7 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
         say("ordered; the aggregator follows when it is started next")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let until = Instant::now() + args.wait.into();
+    let until = Instant::now() + args.order.wait.into();
     let mut all = true;
     for ordered in &ordered {
         all &= is_followed(log.as_ref(), &topics, ordered, until)?;
@@ -176,7 +167,7 @@ fn write(
             topic: topics.events.clone(),
             partition: kept.partition,
             key: topics::key(&[&kept.tenant, &kept.store]).into(),
-            value: Some(order(kept, &args.operator, args.reason.as_deref())?.into()),
+            value: Some(order(kept, &args.order.operator, args.reason.as_deref())?.into()),
         });
     }
     let producer = log.producer().context("open a producer")?;

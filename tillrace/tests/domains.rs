@@ -322,7 +322,7 @@ fn domains_whose_logs_are_dead_cost_the_others_nothing() {
         (told(1) == "domain_stopped" && told(2) == "start_waiting").then_some(body)
     });
     let statuses = [0, 1, 2].map(|place| readiness["domains"][place]["status"].clone());
-    assert_eq!(statuses, ["ready", "starting", "starting"]);
+    assert_eq!(statuses, ["ready", "not_ready", "starting"]);
     let cause = readiness["domains"][1]["conditions"][0]["cause"].as_str().unwrap();
     assert!(
         cause.contains("another process owns") && cause.contains("(local_log_owned)"),

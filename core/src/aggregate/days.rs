@@ -23,8 +23,8 @@ use crate::text::{Currency, Date};
 #[cfg(test)]
 pub(super) use published::PublishedTotals;
 
+use super::completeness_totals::DayCompleteness;
 use super::day_currencies::DayCurrencies;
-use super::tally::DayTally;
 
 /// Days after a business date, by append time, at which it is sealed.
 pub(super) const SEALED_AFTER_DAYS: i32 = 35;
@@ -263,7 +263,7 @@ pub(super) struct Day {
     /// Whether the next flush writes each further part of its terminals; it writes the first part with the day itself.
     changed_parts: Vec<bool>,
     /// What it adds to the sums of its partition.
-    pub(super) tally: DayTally,
+    pub(super) completeness: DayCompleteness,
 }
 
 /// What all terminals of a day have done.

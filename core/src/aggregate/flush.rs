@@ -110,7 +110,7 @@ impl Partition {
             let Some(day) = self.stores[slot as usize].days.get_mut(&date) else { continue };
             day.changed = false;
             day.status = summary.status(date, today);
-            self.tally_day(slot, date, summary);
+            self.sum_up_day(slot, date, summary);
             let store = &self.stores[slot as usize];
             let Some(day) = store.days.get(&date) else { continue };
             let [state_key, state, totals] = arena.pieces(|text| {

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::tally::PartitionTally;
+use super::completeness_totals::CompletenessTotals;
 use super::verdict::VerdictTotals;
 
 /// Counters and gauges of one aggregator.
@@ -150,13 +150,17 @@ impl AggregateMetrics {
         self.oldest_seconds.get_or_create(&labels).set(seconds);
     }
 
-    pub(super) fn lacking(&self, partition: tillrace_log::Partition, tally: PartitionTally) {
+    pub(super) fn lacking(
+        &self,
+        partition: tillrace_log::Partition,
+        completeness: CompletenessTotals,
+    ) {
         let labels = PartitionLabels { partition };
         let set = |family: &Family<PartitionLabels, Gauge>, count| {
             family.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         };
-        set(&self.incomplete_days, tally.incomplete_days);
-        set(&self.silent_terminals, tally.silent_terminals);
+        set(&self.incomplete_days, completeness.incomplete_days);
+        set(&self.silent_terminals, completeness.silent_terminals);
     }
 
     /// Returns what [`Self::lacking`] set for a partition.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tillrace_log::Offset;
 
 use super::completeness::NAMES;
+use super::completeness_totals::CompletenessTotals;
 use super::days::part_of;
 use super::drawers::{BALANCE_BYTES, DayBalance};
 use super::flush_buffer::FlushBuffer;
@@ -16,7 +17,6 @@ use super::released_offsets;
 use super::settings::FoldRules;
 use super::slot_index::SlotIndex;
 use super::store::{DayChange, Store, Terminal, key_hash};
-use super::tally::PartitionTally;
 use super::terminal_days::TerminalDays;
 use super::verdict::VerdictTotals;
 use crate::text::{Date, check_id};
@@ -72,7 +72,7 @@ pub(super) struct Partition {
     /// no record and never read.
     pub(super) ends_with_tick: bool,
     /// What its days lack.
-    pub(super) tally: PartitionTally,
+    pub(super) completeness: CompletenessTotals,
 }
 
 impl Partition {
@@ -94,7 +94,7 @@ impl Partition {
             is_sweep_due: true,
             is_sweep_under_way: false,
             ends_with_tick: true,
-            tally: PartitionTally::default(),
+            completeness: CompletenessTotals::default(),
         }
     }
 

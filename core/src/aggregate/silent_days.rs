@@ -52,7 +52,7 @@ impl Partition {
             return false;
         }
         let Some(day) = owner.remove_day(date) else { return false };
-        self.tally.remove(day.tally);
+        self.completeness.remove(day.completeness);
         let mut state_key = BytesMut::new();
         state::write_day_key(&mut state_key, &self.stores[store as usize], date);
         let state_key = state_key.freeze();

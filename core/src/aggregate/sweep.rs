@@ -6,12 +6,12 @@
 use bytes::BytesMut;
 
 use super::arena::RecordArena;
+use super::completeness_totals::DayCompleteness;
 use super::day_records;
 use super::days::{DayStatus, DaySummary, is_sealed};
 use super::flush_buffer::FlushSize;
 use super::partition::Partition;
 use super::state;
-use super::tally::DayTally;
 use crate::text::Date;
 use crate::topics::Topics;
 
@@ -79,7 +79,7 @@ impl Partition {
             return false;
         }
         let today = self.today();
-        self.tally_days(slot);
+        self.sum_up_days(slot);
         let days = self.stores[slot as usize].days.iter();
         let due: Vec<(Date, bool)> = days
             .filter(|(date, day)| day.is_overdue(**date, today))
@@ -147,29 +147,29 @@ impl Partition {
         self.buffer.push_row(&topics.state, state_key, None);
         self.forget_balance(slot, date, topics);
         if let Some(day) = self.stores[slot as usize].remove_day(date) {
-            self.tally.remove(day.tally);
+            self.completeness.remove(day.completeness);
         }
     }
 
-    fn tally_days(&mut self, slot: u32) {
+    fn sum_up_days(&mut self, slot: u32) {
         let dates: Vec<Date> = self.stores[slot as usize].days.keys().copied().collect();
         for date in dates {
             let summary = self.stores[slot as usize].summary(date);
-            self.tally_day(slot, date, summary);
+            self.sum_up_day(slot, date, summary);
         }
     }
 
     /// Counts what a day lacks, instead of what it lacked before.
-    pub(super) fn tally_day(&mut self, slot: u32, date: Date, summary: DaySummary) {
+    pub(super) fn sum_up_day(&mut self, slot: u32, date: Date, summary: DaySummary) {
         let store = &mut self.stores[slot as usize];
         let is_over = summary.silent > 0 && store.registers.is_over(date, self.checkpoint.clock_ms);
         let Some(day) = store.days.get_mut(&date) else { return };
-        let tally = DayTally {
+        let completeness = DayCompleteness {
             is_incomplete: day.status == DayStatus::OpenEnded,
             silent: if is_over { summary.silent } else { 0 },
         };
-        self.tally.remove(std::mem::replace(&mut day.tally, tally));
-        self.tally.add(tally);
+        self.completeness.remove(std::mem::replace(&mut day.completeness, completeness));
+        self.completeness.add(completeness);
     }
 
     /// Removes the epochs of business dates that are sealed; returns false if the limit was reached before all were.

@@ -12,7 +12,7 @@ use rand::SeedableRng as _;
 use tokio::runtime::Handle;
 
 pub(crate) use self::ledger::Ledger;
-use crate::runner::FaultRng;
+use crate::rng::FaultRng;
 
 /// How a back end answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rand::RngExt as _;
 
-use crate::runner::FaultRng;
+use crate::rng::FaultRng;
 use crate::shim;
 use crate::site::files_below;
 

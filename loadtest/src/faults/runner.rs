@@ -15,14 +15,13 @@ use crate::cli::{Cli, LogKind};
 use crate::cluster::{BROKERS, Cluster};
 use crate::console::say;
 use crate::judge::{self, Counts};
+use crate::plan::Plan;
 use crate::report::{Report, ScenarioReport, Verdict};
-use crate::scenario::{Plan, Scenario, Tool};
+use crate::rng::FaultRng;
+use crate::scenario::{Scenario, Tool};
 use crate::scenarios;
 use crate::site::{Site, free_port};
 use crate::stage::{Notes, Stage};
-
-/// The generator of all random choices: named, so that a seed means the same in every release.
-pub(crate) type FaultRng = rand::rngs::Xoshiro256PlusPlus;
 
 /// What all plays of a run share.
 struct Run<'a> {

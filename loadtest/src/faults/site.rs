@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::scenario::overlay;
+use crate::overlay::overlay;
 
 /// The honest fleet's key, and its SHA-256 as the configuration has it.
 pub(crate) const HONEST_KEY: &str = "faults-honest-till";

@@ -10,11 +10,11 @@ use tokio::runtime::Handle;
 use crate::backend::Backends;
 use crate::cluster::Cluster;
 use crate::fleet::HonestFleet;
+use crate::plan::Plan;
 use crate::probe;
 use crate::process::{Launch, Process, Role};
 use crate::proxy::Proxy;
-use crate::runner::FaultRng;
-use crate::scenario::Plan;
+use crate::rng::FaultRng;
 use crate::site::{Site, free_port};
 use crate::watch::Watch;
 

@@ -99,16 +99,18 @@ impl Payment {
         payment
     }
 
-    /// Returns what it puts into the drawer.
+    /// Returns what it puts into the drawer, foreign notes left out: they are counted in their own currency, if at all.
     pub(super) fn drawer(&self) -> Drawer {
         let mut drawer = Drawer::default();
         for tender in &self.tenders {
             match tender.means {
-                Means::Cash | Means::ForeignNotes(_) | Means::Change => {
-                    drawer.cash += tender.amount;
-                }
+                Means::Cash | Means::Change => drawer.cash += tender.amount,
                 Means::Card => drawer.card += tender.amount,
-                Means::GiftCard | Means::Points | Means::Prepaid | Means::Rounding => {}
+                Means::ForeignNotes(_)
+                | Means::GiftCard
+                | Means::Points
+                | Means::Prepaid
+                | Means::Rounding => {}
             }
         }
         drawer

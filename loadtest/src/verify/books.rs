@@ -9,30 +9,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::kinds::{ADVANCE, TRADE};
+
 /// Decimals that amounts are counted in; no currency has more.
 const AMOUNT_SCALE: u32 = 4;
-
-/// Kinds that hand over goods or services, take them back, or correct that.
-const TRADE: [&str; 7] = [
-    "sale",
-    "return",
-    "exchange",
-    "post_void",
-    "order_handed_over",
-    "layaway_handed_over",
-    "correction",
-];
-
-/// Kinds that take or give back money before anything is handed over.
-const ADVANCE: [&str; 7] = [
-    "order_placed",
-    "order_paid",
-    "order_picked",
-    "order_cancelled",
-    "layaway_placed",
-    "layaway_paid",
-    "layaway_cancelled",
-];
 
 /// The books of a day, or of several; what is zero is left out, so that equal books are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

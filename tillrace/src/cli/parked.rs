@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Consent, LogSource, Place};
+use super::{LogSource, OrderArgs, Place};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ParkedAction {
@@ -97,35 +97,19 @@ pub(crate) struct ReadmitArgs {
     /// Most events a second.
     #[arg(long, default_value = "1000", value_name = "EVENTS")]
     pub(crate) rate: NonZeroU32,
-    /// Who orders it; stands in the order. The default is the user, by name or by number.
-    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
-    pub(crate) operator: String,
-    /// How long to wait until the aggregator has followed, on Kafka.
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) wait: humantime::Duration,
     #[command(flatten)]
-    pub(crate) consent: Consent,
-    #[command(flatten)]
-    pub(crate) log: LogSource,
+    pub(crate) order: OrderArgs,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DismissArgs {
     #[command(flatten)]
     pub(crate) selected: SelectedEvents,
-    /// Who orders it; stands in the order. The default is the user, by name or by number.
-    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
-    pub(crate) operator: String,
     /// Why they were no trade; stands in the order.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// How long to wait until the aggregator has followed, on Kafka.
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) wait: humantime::Duration,
     #[command(flatten)]
-    pub(crate) consent: Consent,
-    #[command(flatten)]
-    pub(crate) log: LogSource,
+    pub(crate) order: OrderArgs,
 }
 
 #[derive(Debug, Args)]
@@ -145,17 +129,9 @@ pub(crate) struct DismissRefusedArgs {
     /// The number, or the first and the last: `17` or `17-20`.
     #[arg(long, value_name = "NUMBER[-NUMBER]")]
     pub(crate) sequence: String,
-    /// Who orders it; stands in the order. The default is the user, by name or by number.
-    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
-    pub(crate) operator: String,
     /// Why they were no trade; stands in the order.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
-    /// How long to wait until the aggregator has followed, on Kafka.
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) wait: humantime::Duration,
     #[command(flatten)]
-    pub(crate) consent: Consent,
-    #[command(flatten)]
-    pub(crate) log: LogSource,
+    pub(crate) order: OrderArgs,
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{Consent, LogSource};
+use super::{LogSource, OrderArgs};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum RegisterAction {
@@ -23,16 +23,8 @@ pub(crate) enum RegisterAction {
 pub(crate) struct RegisterApplyArgs {
     /// The file, YAML or JSON.
     pub(crate) file: PathBuf,
-    /// Who applies it; stands in the records. The default is the user, by name or by number.
-    #[arg(long, value_name = "NAME", default_value_t = crate::release::current_user())]
-    pub(crate) operator: String,
-    /// How long to wait until the aggregator has followed, on Kafka.
-    #[arg(long, default_value = "30s", value_name = "TIME")]
-    pub(crate) wait: humantime::Duration,
     #[command(flatten)]
-    pub(crate) consent: Consent,
-    #[command(flatten)]
-    pub(crate) log: LogSource,
+    pub(crate) order: OrderArgs,
 }
 
 #[derive(Debug, Args)]

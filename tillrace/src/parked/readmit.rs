@@ -60,7 +60,7 @@ struct Order<'a> {
 
 /// What becomes of the events.
 #[derive(Default)]
-struct Tally {
+struct ReadmissionCounts {
     readmitted: u64,
     /// By the rule that they still break.
     kept: BTreeMap<String, Kept>,
@@ -76,39 +76,39 @@ struct Kept {
 
 /// Readmits what the operator names.
 pub(super) fn run(args: &ReadmitArgs) -> anyhow::Result<ExitCode> {
-    control::hold(&args.operator, None)?;
+    control::hold(&args.order.operator, None)?;
     if !args.selected.names_any() {
         return Err(ParkedError::NothingNamed.into());
     }
     let mapping = args.mapping.as_deref().map(read_mapping).transpose()?;
-    let session = Session::open(&args.log, args.consent)?;
+    let session = Session::open(&args.order.log, args.order.consent)?;
     let selection = Selection { filter: &args.selected.filter, places: &args.selected.places };
     let found = find(&session, &selection)?;
-    if !args.consent.dry_run {
+    if !args.order.consent.dry_run {
         let events: usize = found.iter().map(|(_, unsettled)| unsettled.len()).sum();
         let question = format!("Readmit {events}? Those that break no rule will count.");
-        if !confirm(&question, args.consent.yes)? {
+        if !confirm(&question, args.order.consent.yes)? {
             return Ok(ExitCode::FAILURE);
         }
     }
-    let order = Order { operator: &args.operator, mapping, rate: args.rate };
-    let tally = readmit(&session, order, found)?;
-    let verb = if args.consent.dry_run { "would be readmitted" } else { "readmitted" };
-    for (rule, kept) in &tally.kept {
+    let order = Order { operator: &args.order.operator, mapping, rate: args.rate };
+    let counts = readmit(&session, order, found)?;
+    let verb = if args.order.consent.dry_run { "would be readmitted" } else { "readmitted" };
+    for (rule, kept) in &counts.kept {
         for place in &kept.examples {
             say(&format!("{place}  stays parked: {rule}"))?;
         }
     }
-    let kept: u64 = tally.kept.values().map(|kept| kept.events).sum();
-    say(&format!("{} {verb}, {kept} stay parked", tally.readmitted))?;
-    for (rule, kept) in &tally.kept {
+    let kept: u64 = counts.kept.values().map(|kept| kept.events).sum();
+    say(&format!("{} {verb}, {kept} stay parked", counts.readmitted))?;
+    for (rule, kept) in &counts.kept {
         say(&format!("{} still break {rule}", kept.events))?;
     }
-    if args.consent.dry_run || tally.last.is_empty() {
+    if args.order.consent.dry_run || counts.last.is_empty() {
         say("nothing was written")?;
         return Ok(ExitCode::SUCCESS);
     }
-    session.wait_until_followed(&tally.last, args.wait.into())
+    session.wait_until_followed(&counts.last, args.order.wait.into())
 }
 
 /// Readmits all that a mapping mends, on a log that this process has open, and says nothing; returns how many.
@@ -145,7 +145,7 @@ fn readmit(
     session: &Session,
     order: Order<'_>,
     found: Vec<(Partition, Unsettled)>,
-) -> anyhow::Result<Tally> {
+) -> anyhow::Result<ReadmissionCounts> {
     let producer = session.producer()?;
     let mut writer = Writer {
         session,
@@ -153,7 +153,7 @@ fn readmit(
         producer: producer.as_deref(),
         rows: Vec::new(),
         stores: BTreeSet::new(),
-        tally: Tally::default(),
+        counts: ReadmissionCounts::default(),
     };
     let mut decoder = Decoder::new();
     for (partition, unsettled) in found {
@@ -162,7 +162,7 @@ fn readmit(
         })?;
         writer.flush()?;
     }
-    Ok(writer.tally)
+    Ok(writer.counts)
 }
 
 /// Reads a mapping from a file.
@@ -201,7 +201,7 @@ struct Writer<'a> {
     rows: Vec<ProducerRecord>,
     /// Keys of the stores whose journal has the order.
     stores: BTreeSet<String>,
-    tally: Tally,
+    counts: ReadmissionCounts,
 }
 
 impl Writer<'_> {
@@ -251,20 +251,20 @@ impl Writer<'_> {
                 value
             }
         };
-        if self.session.consent.dry_run && self.tally.readmitted < EXAMPLES as u64 {
+        if self.session.consent.dry_run && self.counts.readmitted < EXAMPLES as u64 {
             if mended.is_some() {
                 say(&format!("{place}  was  {}", String::from_utf8_lossy(parked.data)))?;
             }
             say(&format!("{place}  is   {}", String::from_utf8_lossy(text)))?;
         }
-        self.tally.readmitted += 1;
+        self.counts.readmitted += 1;
         self.write_order(parked, place)?;
         self.add(parked, place, value)
     }
 
     /// Counts an event that stays parked; where the first of each rule stand is shown.
     fn keep(&mut self, broken: &BrokenRule, place: Place) {
-        let kept = self.tally.kept.entry(broken.to_string()).or_default();
+        let kept = self.counts.kept.entry(broken.to_string()).or_default();
         kept.events += 1;
         if kept.examples.len() < EXAMPLES {
             kept.examples.push(place);
@@ -301,7 +301,7 @@ impl Writer<'_> {
         let offsets = control::publish(producer, rows)?;
         let due = Duration::from_secs(offsets.len() as u64) / self.order.rate.get();
         std::thread::sleep(due.saturating_sub(began.elapsed()));
-        self.tally.last.extend(offsets.last().map(|&offset| (partition, offset)));
+        self.counts.last.extend(offsets.last().map(|&offset| (partition, offset)));
         Ok(())
     }
 }

@@ -179,6 +179,8 @@ impl RunningDomain {
 /// Says of a domain that it has stopped, and why.
 pub(super) fn tell_stopped(health: &Health, error: &anyhow::Error) {
     let code = code_of(error).map(|code| format!(" ({code})")).unwrap_or_default();
+    // Its start is over, if it came so far: the condition says what it is instead.
+    health.enter(Phase::Serving);
     health.raise(Condition {
         component: COMPONENT.to_owned(),
         code: DOMAIN_STOPPED.code,

@@ -61,7 +61,7 @@ impl Engine<'_> {
         let now_ms = u128::from((self.wall_ms)().unsigned_abs());
         for (&number, state) in &self.partitions {
             let PartitionState::Active { partition, .. } = state else { continue };
-            self.metrics.lacking(number, partition.tally);
+            self.metrics.lacking(number, partition.completeness);
             let Ok(bounds) = self.log.bounds(&self.topics.events, number) else { continue };
             let checkpoint = &partition.checkpoint;
             let records = bounds.stable_end.saturating_sub(checkpoint.next_offset);

@@ -9,8 +9,8 @@ use rand::seq::IndexedRandom as _;
 use serde_json::json;
 
 use super::{blame_verify, run_verify};
-use crate::runner::FaultRng;
-use crate::scenario::overlay;
+use crate::overlay::overlay;
+use crate::rng::FaultRng;
 use crate::site::{copy_folder, files_below};
 use crate::stage::Stage;
 

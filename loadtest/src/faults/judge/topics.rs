@@ -4,34 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tillrace_loadtest::kinds::{ADVANCE, TRADE};
 use tillrace_loadtest::topics::kafka::KafkaReader;
 use tillrace_loadtest::topics::tap::TapReader;
 use tillrace_loadtest::topics::{Positions, TopicNames, TopicReader};
 
 use crate::site::Site;
-
-/// Kinds of event that hand something over or take it back: documents, which earn points where they name an account.
-const TRADE_KINDS: [&str; 7] = [
-    "sale",
-    "return",
-    "exchange",
-    "post_void",
-    "order_handed_over",
-    "layaway_handed_over",
-    "correction",
-];
-
-/// Kinds of event that are documents beside those: money that is taken or given back before, and tips.
-const ADVANCE_KINDS: [&str; 8] = [
-    "order_placed",
-    "order_paid",
-    "order_picked",
-    "order_cancelled",
-    "layaway_placed",
-    "layaway_paid",
-    "layaway_cancelled",
-    "tip_adjustment",
-];
 
 /// A place on a topic: partition and offset.
 pub(super) type RecordPosition = (i32, i64);
@@ -111,8 +89,9 @@ impl Topics {
 
     fn add(&mut self, place: RecordPosition, data: &str, event: Event) {
         let kind = event.kind.as_str();
-        let is_trade = TRADE_KINDS.contains(&kind);
-        if is_trade || ADVANCE_KINDS.contains(&kind) {
+        // What hands something over earns points where it names an account; every change of money is a document.
+        let is_trade = TRADE.contains(&kind);
+        if is_trade || ADVANCE.contains(&kind) || kind == "tip_adjustment" {
             self.documents.insert(place, data.to_owned());
         }
         if let Some(account) = event.loyalty_id.filter(|_| is_trade) {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::backend::{Behavior, Kind};
-use crate::scenario::{Plan, Scenario};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::stage::Stage;
 

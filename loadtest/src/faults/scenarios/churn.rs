@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::LogKind;
+use crate::plan::Plan;
 use crate::process::Role;
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::stage::Stage;
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::Context as _;
 
-use crate::scenario::{Plan, Scenario, Tool};
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Tool};
 use crate::shim;
 use crate::site::Site;
 use crate::stage::Stage;

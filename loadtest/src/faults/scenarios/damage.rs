@@ -12,9 +12,10 @@ use rand::RngExt as _;
 
 use crate::backend::Behavior;
 use crate::cli::LogKind;
+use crate::plan::Plan;
 use crate::probe;
-use crate::runner::FaultRng;
-use crate::scenario::{Plan, Scenario};
+use crate::rng::FaultRng;
+use crate::scenario::Scenario;
 use crate::site::{Site, files_below};
 use crate::stage::Stage;
 

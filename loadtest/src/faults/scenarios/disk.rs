@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use super::power_cut::with_disk;
 use crate::cli::LogKind;
 use crate::disk::DiskMode;
-use crate::scenario::{Plan, Scenario, Tool};
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Tool};
 use crate::site::Site;
 use crate::stage::Stage;
 

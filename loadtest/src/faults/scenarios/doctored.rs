@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Plan, Scenario};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::stage::Stage;
 

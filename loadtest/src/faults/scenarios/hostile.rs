@@ -10,7 +10,8 @@ mod dummy;
 use std::time::Duration;
 
 use self::attack::{Attack, Target};
-use crate::scenario::{Plan, Scenario, Tool};
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Tool};
 use crate::site::Site;
 use crate::stage::Stage;
 

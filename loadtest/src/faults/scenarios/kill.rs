@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::cli::LogKind;
 use crate::cluster::BROKERS;
-use crate::scenario::{Plan, Scenario};
+use crate::plan::Plan;
+use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::stage::Stage;
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::cli::LogKind;
+use crate::plan::Plan;
 use crate::proxy::{LinkMode, Proxy};
-use crate::scenario::{Plan, Scenario};
+use crate::scenario::Scenario;
 use crate::site::Site;
 use crate::stage::Stage;
 

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 
 use crate::cli::LogKind;
 use crate::disk::{DiskFaults, power_cut};
-use crate::scenario::{Plan, Scenario, Tool};
+use crate::plan::Plan;
+use crate::scenario::{Scenario, Tool};
 use crate::site::Site;
 use crate::stage::Stage;
 

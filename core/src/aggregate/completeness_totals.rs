@@ -2,7 +2,7 @@
 
 /// What one day adds to the sums of its partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct DayTally {
+pub(super) struct DayCompleteness {
     /// It is over and not complete.
     pub(super) is_incomplete: bool,
     /// Expected terminals that were silent all day.
@@ -11,20 +11,20 @@ pub(super) struct DayTally {
 
 /// The sums over all days that are not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct PartitionTally {
+pub(super) struct CompletenessTotals {
     pub(super) incomplete_days: u64,
     pub(super) silent_terminals: u64,
 }
 
-impl PartitionTally {
+impl CompletenessTotals {
     /// Adds what a day lacks.
-    pub(super) fn add(&mut self, day: DayTally) {
+    pub(super) fn add(&mut self, day: DayCompleteness) {
         self.incomplete_days += u64::from(day.is_incomplete);
         self.silent_terminals = self.silent_terminals.saturating_add(day.silent);
     }
 
     /// Takes back what a day lacked.
-    pub(super) fn remove(&mut self, day: DayTally) {
+    pub(super) fn remove(&mut self, day: DayCompleteness) {
         self.incomplete_days = self.incomplete_days.saturating_sub(day.is_incomplete.into());
         self.silent_terminals = self.silent_terminals.saturating_sub(day.silent);
     }
