@@ -154,7 +154,9 @@ fn a_drawer_is_declared_as_its_tenders_fill_it() {
             }
             _ => {}
         }
-        for tender in event["tenders"].as_array().into_iter().flatten() {
+        // Foreign notes are counted in their own currency, if at all.
+        let is_own = |tender: &&Value| tender["foreign"].is_null();
+        for tender in event["tenders"].as_array().into_iter().flatten().filter(is_own) {
             match tender["type"].as_str().unwrap() {
                 "cash" | "change" => *cash += minor(&tender["amount"]),
                 "card" => *card += minor(&tender["amount"]),
