@@ -18,7 +18,7 @@ use tillrace_core::envelope::{Admission, Envelope, Scope, SourceVerdict, Verdict
 use tillrace_core::topics::{self, Topics};
 use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Committed, Log, Polled, Position, ProducerRecord};
+use tillrace_log::{Committed, Log, Polled, Position, ProducerRecord, WritableLog};
 use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{self, Connector, DeliveryFuture, DeliveryReply, RecordOutcome};
 use tillrace_sinks::engine::SinkSpec;

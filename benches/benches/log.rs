@@ -16,7 +16,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use parking_lot::Mutex;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Cleanup, Log, LogView, ProducerRecord, Topic, TopicSpec};
+use tillrace_log::{Cleanup, Log, LogView, ProducerRecord, Topic, TopicSpec, WritableLog};
 
 const RECORD_BYTES: usize = 900;
 const BACKLOG: u64 = 200_000;

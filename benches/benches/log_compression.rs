@@ -19,7 +19,7 @@ use tillrace_benches::watched_log;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_core::topics::{Topics, partition_of_key};
 use tillrace_log::local::{Compression, LocalLog, LocalSettings, LocalTuning};
-use tillrace_log::{Log, LogView, ProducerRecord, Topic};
+use tillrace_log::{Log, LogView, ProducerRecord, Topic, WritableLog};
 
 const EVENTS: u64 = 30_000;
 const GROUP: u8 = 7;

@@ -14,7 +14,7 @@ use tillrace_log::health::Health;
 use tillrace_log::{
     Bounds, Committed, Consumer, ConsumerRecord, Log, LogError, LogView, Offset, Partition, Polled,
     Position, Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer,
-    Weaknesses,
+    Weaknesses, WritableLog,
 };
 
 /// What is offered: each item is one poll.
@@ -115,13 +115,15 @@ impl Reader for NullReader {
     }
 }
 
+impl WritableLog for NullLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Err(LogError::TimedOut { action: "make a producer that no bench needs" })
+    }
+}
+
 impl Log for NullLog {
     fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         Ok(Weaknesses::default())
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Err(LogError::TimedOut { action: "make a producer that no bench needs" })
     }
 
     fn consumer(&self, _group: &str, _topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
     Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    WritableLog,
 };
 
 const TICK: Duration = Duration::from_millis(1);
@@ -94,13 +95,15 @@ impl LogView for TickLog {
     }
 }
 
+impl WritableLog for TickLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
 impl Log for TickLog {
     fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         Ok(Weaknesses::default())
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(self.clone()))
     }
 
     fn consumer(&self, _group: &str, _topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

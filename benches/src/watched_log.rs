@@ -12,6 +12,7 @@ use tillrace_log::health::Health;
 use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
     Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    WritableLog,
 };
 
 use crate::cpu::cpu_s;
@@ -199,13 +200,15 @@ impl LogView for Watched {
     }
 }
 
+impl WritableLog for Watched {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        self.inner.producer()
+    }
+}
+
 impl Log for Watched {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         self.inner.ensure_topics(topics)
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        self.inner.producer()
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

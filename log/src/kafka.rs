@@ -50,7 +50,7 @@ pub use self::settings::{
 use self::transaction::KafkaTransactionalConsumer;
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
-    Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Topic, TopicSpec, TransactionalConsumer, Weaknesses, WritableLog,
 };
 
 /// A Kafka cluster as a log.
@@ -112,6 +112,12 @@ impl LogView for KafkaLog {
     }
 }
 
+impl WritableLog for KafkaLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(KafkaProducer::open(Arc::clone(&self.cluster.settings))?))
+    }
+}
+
 impl Log for KafkaLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         topics::ensure(&self.cluster, topics)
@@ -123,10 +129,6 @@ impl Log for KafkaLog {
 
     fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
         self.cluster.unwritable(topic)
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(KafkaProducer::open(Arc::clone(&self.cluster.settings))?))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -236,8 +236,17 @@ pub trait Reader: Send {
     fn position(&self) -> Offset;
 }
 
+/// Reading and writing, without belonging to a group: what an operator's command needs.
+pub trait WritableLog: LogView {
+    /// Opens a producer whose acknowledgement means durable.
+    ///
+    /// # Errors
+    /// When the log cannot be reached.
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError>;
+}
+
 /// The whole log: reading, writing, groups.
-pub trait Log: LogView {
+pub trait Log: WritableLog {
     /// Creates the topics that do not exist and compares the settings of those that do.
     ///
     /// # Errors
@@ -265,12 +274,6 @@ pub trait Log: LogView {
         self.failure().map_or(Ok(Vec::new()), Err)
     }
 
-    /// Opens a producer whose acknowledgement means durable.
-    ///
-    /// # Errors
-    /// When the log cannot be reached.
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError>;
-
     /// Joins a group on one topic, for at-least-once consumption with explicit commits.
     ///
     /// # Errors
@@ -289,7 +292,7 @@ pub trait Log: LogView {
 }
 
 /// Called once with one outcome a row, in the order of the rows: from a thread of the log's own, or from
-/// [`Producer::send`] itself when the log has stopped for good.
+/// [`Producer::send`] itself when the log has stopped for good, or is another process's.
 pub type OnDurable = Box<dyn FnOnce(Vec<Result<Offset, LogError>>) + Send>;
 
 /// Writes rows outside any transaction.

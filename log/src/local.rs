@@ -67,14 +67,14 @@ pub use self::lines::LINES;
 use self::open_log::OpenLog;
 use self::producer::LocalProducer;
 use self::reader::LocalReader;
-pub use self::remote::{RemoteView, Serving, is_served, open_view, serve};
+pub use self::remote::{RemoteLog, Serving, is_served, open_view, serve};
 pub use self::settings::{LocalSettings, LocalTuning};
 pub use self::space::{CONDITIONS, Outlook, outlook};
 use crate::health::Health;
 
 use super::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Producer, Reader,
-    Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    Topic, TopicSpec, TransactionalConsumer, Weaknesses, WritableLog,
 };
 
 /// An open Local log. Everything it hands out keeps it open.
@@ -184,6 +184,12 @@ impl LogView for LocalLog {
     }
 }
 
+impl WritableLog for LocalLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(LocalProducer { open_log: Arc::clone(&self.open_log) }))
+    }
+}
+
 impl Log for LocalLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         let shared = &self.open_log.shared;
@@ -224,10 +230,6 @@ impl Log for LocalLog {
 
     fn unwritable(&self, _topic: &Topic) -> Result<Vec<Partition>, LogError> {
         self.failure().or_else(|| space::refusal(&self.open_log.shared)).map_or(Ok(Vec::new()), Err)
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(LocalProducer { open_log: Arc::clone(&self.open_log) }))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -19,7 +19,7 @@ use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_log::{
     Bounds, Cleanup, Committed, Consumer, ConsumerRecord, Full, Log, LogError, LogView, Offset,
     Partition, Polled, Position, ProducerRecord, Topic, TopicSpec, TransactionalConsumer,
-    Weaknesses,
+    Weaknesses, WritableLog as _,
 };
 use uuid::Uuid;
 

@@ -13,7 +13,7 @@ use tillrace_log::explain;
 use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{self, Impact};
 use tillrace_log::setting::SettingErrors;
-use tillrace_log::{Log, LogError};
+use tillrace_log::{Log, LogError, LogView};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument as _, Span};
@@ -145,7 +145,7 @@ impl Delivery {
                 source: sink.to.source(),
                 filter: sink.filter.clone(),
                 flow: sink.flow.clone(),
-                connector: connect(sink, &log, topics).await?,
+                connector: connect(sink, Arc::<dyn Log>::clone(&log), topics).await?,
             });
         }
         Self::start_sinks(specs, &log, topics, registry, process)
@@ -345,7 +345,7 @@ fn component(sink: &str) -> String {
 /// Makes the connector of a sink.
 pub(crate) async fn connect(
     sink: &SinkSettings,
-    log: &Arc<dyn Log>,
+    log: Arc<dyn LogView>,
     topics: &Topics,
 ) -> Result<Arc<dyn Connector>, StartError> {
     let backend = |source| StartError::Backend { sink: sink.name.clone(), source };
@@ -356,7 +356,7 @@ pub(crate) async fn connect(
         }
         Target::CrmPoints(settings) => Arc::new(CrmPoints::new(settings).map_err(backend)?),
         Target::Parquet(settings) => {
-            let files = ParquetFiles::open(settings, Arc::clone(log), topics, &sink.name)
+            let files = ParquetFiles::open(settings, log, topics, &sink.name)
                 .map_err(|source| StartError::FileStore { sink: sink.name.clone(), source })?;
             let owner = |source| StartError::Owner { sink: sink.name.clone(), source };
             files.claim().await.map_err(owner)?;

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogError, LogView, Partition, Topic};
+use tillrace_log::{LogError, LogView, Partition, Topic, WritableLog};
 use tokio::time::Instant;
 
 pub use self::due::{DueLetter, due};
@@ -61,14 +61,14 @@ pub struct RedriveTotals {
 /// # Errors
 /// When the connector cannot be created, the backend stays unavailable, or the log fails.
 pub async fn redrive(
-    log: &Arc<dyn Log>,
+    log: Arc<dyn WritableLog>,
     topics: &Topics,
     sink: &SinkSettings,
     due: &[DueLetter],
     report: &mut (dyn FnMut(&DueLetter, &LetterOutcome) + Send),
 ) -> Result<RedriveTotals, RedriveError> {
     refuse_files(sink)?;
-    let mut run = RedriveRun::new(log, topics, sink).await?;
+    let mut run = RedriveRun::new(&log, topics, sink).await?;
     let mut total = RedriveTotals::default();
     let mut held: BTreeSet<(Partition, &str)> = BTreeSet::new();
     for letter in due {
@@ -76,7 +76,7 @@ pub async fn redrive(
         let outcome = if held.contains(&key) {
             LetterOutcome::Blocked
         } else {
-            let (outcome, waits) = run.send(&**log, letter).await?;
+            let (outcome, waits) = run.send(&*log, letter).await?;
             if waits {
                 held.insert(key);
             }
@@ -106,7 +106,7 @@ struct RedriveRun {
 
 impl RedriveRun {
     async fn new(
-        log: &Arc<dyn Log>,
+        log: &Arc<dyn WritableLog>,
         topics: &Topics,
         sink: &SinkSettings,
     ) -> Result<Self, RedriveError> {
@@ -114,7 +114,7 @@ impl RedriveRun {
         let dead = topics.dead(&sink.name);
         let audit = topics.audit.clone();
         Ok(Self {
-            connector: connect(sink, log, topics).await?,
+            connector: connect(sink, Arc::<dyn WritableLog>::clone(log), topics).await?,
             audit_writer: AuditWriter::new(
                 &sink.name,
                 source.clone(),

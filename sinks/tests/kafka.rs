@@ -23,6 +23,7 @@ use tillrace_log::kafka::{Durability, KafkaLog, KafkaSettings};
 use tillrace_log::{
     Bounds, Committed, Consumer, Log, LogError, LogView, Offset, Partition, Polled, Position,
     Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    WritableLog,
 };
 use tillrace_sinks::Delivery;
 use tillrace_sinks::connector::{
@@ -133,13 +134,15 @@ impl LogView for Watched {
     }
 }
 
+impl WritableLog for Watched {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        self.log.producer()
+    }
+}
+
 impl Log for Watched {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         self.log.ensure_topics(topics)
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        self.log.producer()
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tillrace_core::topics::Topics;
 use tillrace_log::local::{LocalLog, LocalSettings};
 use tillrace_log::setting::Secret;
-use tillrace_log::{Log, ProducerRecord};
+use tillrace_log::{Log, ProducerRecord, WritableLog};
 use tillrace_sinks::connector::{CallError, Connector as _, DeliveryBatch};
 use tillrace_sinks::failure::FailureCode;
 use tillrace_sinks::parquet::{ParquetFiles, ParquetSettings, S3Settings};

@@ -83,14 +83,12 @@ pub(crate) enum Command {
     /// it once: the event goes out on `pos.transactions.v1` under an id of its own, counts in stock and store-day, and never
     /// in the terminal's ledger. Exit code 0 means that all came out.
     ///
-    /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again; it
-    /// then follows the orders. With `--dry-run` it need not be stopped.
+    /// Run it beside the roles. Where none runs, the aggregator follows when it is started next.
     Release(ReleaseArgs),
     /// Look at parked events, which broke a rule and count nowhere so far; let them in, or settle what was no sale.
     ///
     /// `list` and `show` only look. `readmit` writes events to the journal again, as they are or mended by a mapping, under
-    /// their own identity; `dismiss` says that an event was no trade. On Kafka, run it beside the roles. A local log has one
-    /// owner: stop `tillrace up`, run this, and start it again. docs/PARKED.md is the page for it.
+    /// their own identity; `dismiss` says that an event was no trade. Run it beside the roles. docs/PARKED.md is the page for it.
     Parked {
         /// What to do.
         #[command(subcommand)]
@@ -106,8 +104,7 @@ pub(crate) enum Command {
     ///
     /// A store-day then names who is silent, and is complete only when every expected terminal has spoken and closed. `check`
     /// reads a file and says all that is wrong with it; `apply` writes it to the journal, where the aggregator follows it;
-    /// `show` prints what is in force. On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run
-    /// this, and start it again; looking, and `--dry-run`, need no stop. docs/REGISTER.md is the page for it.
+    /// `show` prints what is in force. Run it beside the roles. docs/REGISTER.md is the page for it.
     Register {
         /// What to do.
         #[command(subcommand)]
@@ -120,8 +117,7 @@ pub(crate) enum Command {
     /// identities they always had. Each success is an audit record that says `redriven`; letters stay where they are. Exit
     /// code 0 means that none is left.
     ///
-    /// On Kafka, run it beside the roles. A local log has one owner: stop `tillrace up`, run this, and start it again. With
-    /// `--dry-run` it need not be stopped.
+    /// Run it beside the roles.
     Redrive(RedriveArgs),
     /// What an administrator of a Kafka cluster has to know of a domain's topics.
     Topics {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use tillrace_core::topics::Topics;
-use tillrace_log::Log;
+use tillrace_log::WritableLog;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::redrive::{self, DueLetter, LetterOutcome, RedriveTotals};
 
@@ -48,7 +48,7 @@ pub(crate) async fn run(args: RedriveArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn send(
-    log: &Arc<dyn Log>,
+    log: &Arc<dyn WritableLog>,
     topics: &Topics,
     sink: &SinkSettings,
     due: &[DueLetter],
@@ -65,7 +65,7 @@ async fn send(
         let printed = writeln!(io::stdout().lock(), "{}", printable(&line));
         unprinted = unprinted.take().or(printed.err());
     };
-    let redriven = redrive::redrive(log, topics, sink, due, &mut report).await?;
+    let redriven = redrive::redrive(Arc::clone(log), topics, sink, due, &mut report).await?;
     unprinted.map_or(Ok(redriven), |error| Err(error).context("print what became of a letter"))
 }
 

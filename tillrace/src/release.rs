@@ -13,7 +13,9 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use tillrace_core::envelope::TYPE_RELEASE;
 use tillrace_core::topics::{self, Topics};
-use tillrace_log::{ConsumerRecord, Log, LogView, Offset, Partition, ProducerRecord, Topic};
+use tillrace_log::{
+    ConsumerRecord, LogView, Offset, Partition, ProducerRecord, Topic, WritableLog,
+};
 
 pub(crate) use self::error::ReleaseError;
 use crate::cli::{Place, ReleaseArgs};
@@ -84,7 +86,7 @@ pub(crate) fn run(args: &ReleaseArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let ordered = write(log.as_ref(), &topics, kept, args)?;
-    if domain.log.kafka.is_none() {
+    if !roles::may_be_at_work(&domain) {
         say("ordered; the aggregator follows when it is started next")?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -154,7 +156,7 @@ fn entry_at(
 
 /// Writes one order for each record and returns when all are durable.
 fn write(
-    log: &dyn Log,
+    log: &dyn WritableLog,
     topics: &Topics,
     kept: Vec<Kept>,
     args: &ReleaseArgs,

@@ -23,8 +23,8 @@ use tillrace_ingest::{
 };
 use tillrace_log::health::{Health, Impact, Phase, Readiness};
 use tillrace_log::kafka::KafkaLog;
-use tillrace_log::local::LocalLog;
-use tillrace_log::{Log, LogView};
+use tillrace_log::local;
+use tillrace_log::{Log, LogView, WritableLog};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
@@ -320,14 +320,18 @@ pub(crate) fn open_view(domain: &Domain) -> anyhow::Result<Arc<dyn LogView>> {
     })
 }
 
-/// Opens the log for a command that writes to it.
+/// Opens the log for a command that writes to it: a local log through the process that runs on it, where there is one.
 ///
 /// # Errors
-/// When it cannot be reached, or is a local log that another process owns.
-pub(crate) fn open_to_write(domain: &Domain) -> anyhow::Result<Arc<dyn Log>> {
+/// When it cannot be reached.
+pub(crate) fn open_to_write(domain: &Domain) -> anyhow::Result<Arc<dyn WritableLog>> {
     Ok(match &domain.log.kafka {
         Some(kafka) => KafkaLog::connect(kafka.clone()).context("connect to Kafka")?,
-        None => LocalLog::open(domain.local_log())
-            .context("open the local log; it has one owner: stop the process that runs on it")?,
+        None => local_log::open_to_write(&domain.local_log()).context("open the local log")?,
     })
+}
+
+/// Tells whether roles may be at work on the log: on a local one only a process that serves it has any.
+pub(crate) fn may_be_at_work(domain: &Domain) -> bool {
+    domain.log.kafka.is_some() || local::is_served(&domain.local_log().dir)
 }

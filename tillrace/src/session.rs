@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogView, Offset, Partition, Producer, ProducerRecord};
+use tillrace_log::{Log, LogView, Offset, Partition, Producer, ProducerRecord, WritableLog};
 
 use crate::cli::{Consent, LogSource};
 use crate::config::{Domain, Settings};
@@ -27,7 +27,7 @@ pub(crate) struct Session {
     pub(crate) consent: Consent,
     view: Arc<dyn LogView>,
     /// Absent in a dry run.
-    log: Option<Arc<dyn Log>>,
+    log: Option<Arc<dyn WritableLog>>,
 }
 
 impl Session {
@@ -40,7 +40,7 @@ impl Session {
             return Ok(Self { domain, topics, consent, view, log: None });
         }
         let log = roles::open_to_write(&domain)?;
-        let view: Arc<dyn LogView> = Arc::<dyn Log>::clone(&log);
+        let view: Arc<dyn LogView> = Arc::<dyn WritableLog>::clone(&log);
         Ok(Self { domain, topics, consent, view, log: Some(log) })
     }
 
@@ -62,7 +62,7 @@ impl Session {
         log.map(|log| log.producer().context("open a producer")).transpose()
     }
 
-    /// Asks, writes the orders that `write` gives, and on Kafka waits until they are followed.
+    /// Asks, writes the orders that `write` gives, and waits until they are followed where somebody may be at work.
     pub(crate) fn order(
         &self,
         (count, done): (usize, &str),
@@ -92,7 +92,7 @@ impl Session {
         last: &BTreeMap<Partition, Offset>,
         wait: Duration,
     ) -> anyhow::Result<ExitCode> {
-        if self.domain.log.kafka.is_none() {
+        if !roles::may_be_at_work(&self.domain) {
             say("the aggregator follows when it is started next")?;
             return Ok(ExitCode::SUCCESS);
         }

@@ -21,7 +21,7 @@ use tillrace_core::topics::{Topics, key, partition_of};
 use tillrace_core::verify::verify;
 use tillrace_log::health::Health;
 use tillrace_log::local::{LocalLog, LocalSettings};
-use tillrace_log::{Log, LogView, ProducerRecord, Topic};
+use tillrace_log::{Log, LogView, ProducerRecord, Topic, WritableLog};
 
 const PARTITIONS: u32 = 4;
 const STORES: u64 = 12;

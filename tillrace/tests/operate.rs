@@ -79,7 +79,6 @@ fn what_was_kept_aside_is_released_on_a_stopped_local_log() {
     let place = keep_one_aside(&command_line, &tillrace);
     let release = [["release", &place].as_slice(), &WHY].concat();
     expect(&command_line, &[&release[..], &["--dry-run"]].concat(), 0, "nothing was written");
-    expect(&command_line, &[&release[..], &["--yes"]].concat(), 1, "stop the process");
     assert!(tillrace.terminate().success());
     expect(&command_line, &release, 1, "add --yes");
     expect(&command_line, &[&release[..], &["--yes"]].concat(), 0, "when it is started next");
@@ -89,23 +88,32 @@ fn what_was_kept_aside_is_released_on_a_stopped_local_log() {
     assert_released(&command_line);
 }
 
+fn what_was_kept_aside_is_released_once(command_line: &CommandLine) {
+    let tillrace = command_line.up();
+    let place = keep_one_aside(command_line, &tillrace);
+    let release = [["release", &place, "--yes"].as_slice(), &WHY].concat();
+    expect(command_line, &release, 0, "released; it counts");
+    expect(command_line, &release, 1, "not released: it was released before");
+    assert!(tillrace.terminate().success());
+    assert_released(command_line);
+}
+
+#[test]
+fn what_was_kept_aside_is_released_once_beside_running_roles_on_a_local_log() {
+    let folder = tempfile::tempdir().unwrap();
+    what_was_kept_aside_is_released_once(&CommandLine::new(folder.path(), &[]));
+}
+
 #[test]
 fn what_was_kept_aside_is_released_once_beside_running_roles_on_kafka() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(command_line) = on_kafka(folder.path(), "release", "a release on Kafka") else {
-        return;
-    };
-    let tillrace = command_line.up();
-    let place = keep_one_aside(&command_line, &tillrace);
-    let release = [["release", &place, "--yes"].as_slice(), &WHY].concat();
-    expect(&command_line, &release, 0, "released; it counts");
-    expect(&command_line, &release, 1, "not released: it was released before");
-    assert!(tillrace.terminate().success());
-    assert_released(&command_line);
+    if let Some(command_line) = on_kafka(folder.path(), "release", "a release on Kafka") {
+        what_was_kept_aside_is_released_once(&command_line);
+    }
 }
 
-/// A dead letter is sent again, by a process that runs beside the roles or after them.
-fn a_dead_letter_goes_again(command_line: CommandLine, beside: bool) {
+/// A dead letter is sent again, by a process that runs beside the roles.
+fn a_dead_letter_goes_again(command_line: CommandLine) {
     let runtime = Runtime::new().unwrap();
     let backend = runtime.block_on(SimulatedBackend::start(Faults::default())).unwrap();
     backend.set_lacking("/demo/12/3#1", true);
@@ -127,19 +135,12 @@ fn a_dead_letter_goes_again(command_line: CommandLine, beside: bool) {
     });
     expect(&command_line, &["redrive", "crm"], 1, "configured are erp");
     expect(&command_line, &["redrive", "erp", "--dry-run"], 0, "parked, dependency_missing");
-    let mut running = Some(tillrace);
-    if !beside {
-        expect(&command_line, &["redrive", "erp", "--yes"], 1, "stop the process");
-        assert!(running.take().unwrap().terminate().success());
-    }
     expect(&command_line, &["redrive", "erp"], 1, "add --yes");
     expect(&command_line, &["redrive", "erp", "--yes"], 1, "0 delivered, 1 left");
     backend.set_lacking("/demo/12/3#1", false);
     expect(&command_line, &["redrive", "erp", "--yes"], 0, "1 delivered, 0 left");
     expect(&command_line, &["redrive", "erp", "--yes"], 0, "0 dead letters");
-    if let Some(tillrace) = running {
-        assert!(tillrace.terminate().success());
-    }
+    assert!(tillrace.terminate().success());
     assert_eq!(backend.read(|books| (books.booked.len(), books.duplicates)), (2, 0));
     let audit = command_line.tap("pos.audit.v1");
     let redriven: Vec<_> =
@@ -150,15 +151,15 @@ fn a_dead_letter_goes_again(command_line: CommandLine, beside: bool) {
 }
 
 #[test]
-fn a_dead_letter_is_redriven_on_a_stopped_local_log() {
+fn a_dead_letter_is_redriven_beside_running_roles_on_a_local_log() {
     let folder = tempfile::tempdir().unwrap();
-    a_dead_letter_goes_again(CommandLine::new(folder.path(), &[]), false);
+    a_dead_letter_goes_again(CommandLine::new(folder.path(), &[]));
 }
 
 #[test]
 fn a_dead_letter_is_redriven_beside_running_roles_on_kafka() {
     let folder = tempfile::tempdir().unwrap();
     if let Some(command_line) = on_kafka(folder.path(), "redrive", "a redrive on Kafka") {
-        a_dead_letter_goes_again(command_line, true);
+        a_dead_letter_goes_again(command_line);
     }
 }

@@ -54,26 +54,6 @@ fn parked(command_line: &CommandLine) -> Vec<String> {
     events.iter().map(|event| event["place"].as_str().unwrap().to_owned()).collect()
 }
 
-struct Trial {
-    command_line: CommandLine,
-    /// Orders are given beside running roles.
-    beside: bool,
-}
-
-impl Trial {
-    /// Gives an order, with the roles stopped where the log has one owner.
-    fn order(&self, running: Tillrace, words: &[&str], says: &str) -> Tillrace {
-        if self.beside {
-            expect(&self.command_line, words, 0, says);
-            return running;
-        }
-        assert!(running.terminate().success());
-        expect(&self.command_line, words, 0, says);
-        self.command_line.up()
-    }
-}
-
-/// What only looks is possible beside running roles on either log.
 fn look(command_line: &CommandLine, place: &str) {
     expect(
         command_line,
@@ -104,8 +84,7 @@ fn refuse_no_range(command_line: &CommandLine) {
     }
 }
 
-fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
-    let command_line = &trial.command_line;
+fn parked_events_are_mended_or_dismissed(command_line: &CommandLine, folder: &Path) {
     let mapping = folder.join("mapping.yaml");
     std::fs::write(&mapping, MAPPING).unwrap();
     let mapping = mapping.to_str().unwrap();
@@ -126,7 +105,7 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     );
 
     let yes = [&mended[..], &["--yes"]].concat();
-    let tillrace = trial.order(tillrace, &yes, "1 readmitted, 0 stay parked");
+    expect(command_line, &yes, 0, "1 readmitted, 0 stay parked");
     let transactions = tillrace.wait_for("pos.transactions.v1", 2);
     let mended = &transactions[1]["value"];
     assert_eq!((&mended["verdict"], &mended["data"]["kind"]), (&json!("first"), &json!("sale")));
@@ -137,9 +116,9 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
     let card = sale(5, "pears", "1").replacen('{', r#"{"note":"4111 1111 1111 1111","#, 1);
     assert_eq!(tillrace.post("/v1/events", &card).0, 422);
     let dismiss = ["parked", "dismiss", "--terminal", "3"];
-    let tillrace = trial.order(tillrace, &[&dismiss[..], &WHY].concat(), "1 ordered");
+    expect(command_line, &[&dismiss[..], &WHY].concat(), 0, "1 ordered");
     let number = [&REFUSED[..], &["--sequence", "5"], &WHY].concat();
-    let tillrace = trial.order(tillrace, &number, "1 ordered");
+    expect(command_line, &number, 0, "1 ordered");
     tillrace.sell(4, "apples", "1");
     tillrace.wait_for("pos.transactions.v1", 3);
     assert_eq!(parked(command_line), [""; 0]);
@@ -158,10 +137,10 @@ fn parked_events_are_mended_or_dismissed(trial: &Trial, folder: &Path) {
 }
 
 #[test]
-fn parked_events_are_mended_or_dismissed_on_a_stopped_local_log() {
+fn parked_events_are_mended_or_dismissed_beside_running_roles_on_a_local_log() {
     let folder = tempfile::tempdir().unwrap();
     let command_line = CommandLine::new(folder.path(), &[]);
-    parked_events_are_mended_or_dismissed(&Trial { command_line, beside: false }, folder.path());
+    parked_events_are_mended_or_dismissed(&command_line, folder.path());
 }
 
 #[test]
@@ -171,5 +150,5 @@ fn parked_events_are_mended_or_dismissed_beside_running_roles_on_kafka() {
     let namespace = format!("parked-{}", std::process::id());
     let command_line = CommandLine::new(folder.path(), &["--kafka", brokers])
         .with("TILLRACE__NAMESPACE", &namespace);
-    parked_events_are_mended_or_dismissed(&Trial { command_line, beside: true }, folder.path());
+    parked_events_are_mended_or_dismissed(&command_line, folder.path());
 }

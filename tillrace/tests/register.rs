@@ -87,11 +87,11 @@ fn a_bad_file_is_named_by_every_fault(command_line: &CommandLine, folder: &Path)
     expect(command_line, &["register", "check", twice.to_str().unwrap()], 1, "register_unreadable");
 }
 
-fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path, beside: bool) {
+fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path) {
     let file = write(folder, "register.yaml", REGISTER);
     let file = file.to_str().unwrap();
     expect(command_line, &["register", "check", file], 0, "2 registers, 3 terminals");
-    let mut tillrace = command_line.up();
+    let tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.wait_for("store.days.v1", 1);
     a_bad_file_is_named_by_every_fault(command_line, folder);
@@ -100,13 +100,7 @@ fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path, beside: boo
     let dry = ["register", "apply", file, "--dry-run"];
     expect(command_line, &dry, 0, "2 would be applied; nothing was written");
     let apply = ["register", "apply", file, "--operator", "ada", "--yes"];
-    if beside {
-        expect(command_line, &apply, 0, "the aggregator has followed");
-    } else {
-        assert!(tillrace.terminate().success());
-        expect(command_line, &apply, 0, "2 ordered");
-        tillrace = command_line.up();
-    }
+    expect(command_line, &apply, 0, "the aggregator has followed");
     let friday = until("the day is judged by the register", || {
         let day = day(command_line, "demo/12/2026-11-20")?;
         (day["completeness"]["expected"] == 2).then_some(day)
@@ -145,7 +139,7 @@ fn days_say_who_is_silent_on_a_local_log() {
     let folder = tempfile::tempdir().unwrap();
     let command_line =
         CommandLine::new(folder.path(), &[]).with("TILLRACE__AGGREGATE__TICK_INTERVAL", "1s");
-    days_say_who_is_silent(&command_line, folder.path(), false);
+    days_say_who_is_silent(&command_line, folder.path());
 }
 
 #[test]
@@ -156,7 +150,7 @@ fn days_say_who_is_silent_on_kafka() {
     let command_line = CommandLine::new(folder.path(), &["--kafka", brokers])
         .with("TILLRACE__NAMESPACE", &namespace)
         .with("TILLRACE__AGGREGATE__TICK_INTERVAL", "1s");
-    days_say_who_is_silent(&command_line, folder.path(), true);
+    days_say_who_is_silent(&command_line, folder.path());
 }
 
 #[test]

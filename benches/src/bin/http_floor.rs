@@ -22,7 +22,7 @@ use tillrace_benches::tick_log::TickLog;
 use tillrace_core::topics::Topics;
 use tillrace_ingest::{Gateway, GatewaySettings, TenantSettings, Tenants, hash_key};
 use tillrace_log::health::Health;
-use tillrace_log::{Log as _, Producer, ProducerRecord, Topic};
+use tillrace_log::{Producer, ProducerRecord, Topic, WritableLog as _};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tillrace_log::{
     Bounds, Committed, Consumer, ConsumerRecord, Full, Log, LogError, LogView, Offset, OnDurable,
     Partition, Polled, Position, Producer, ProducerRecord, Reader, Topic, TopicSpec,
-    TransactionalConsumer, Weaknesses,
+    TransactionalConsumer, Weaknesses, WritableLog,
 };
 
 use super::Calls;
@@ -71,6 +71,13 @@ impl LogView for WatchedLog {
     }
 }
 
+impl WritableLog for WatchedLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        let producer = self.call("open a producer", WritableLog::producer)?;
+        Ok(Box::new(self.watched(producer)))
+    }
+}
+
 impl Log for WatchedLog {
     fn ensure_topics(&self, topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         self.call("make topics", |log| log.ensure_topics(topics))
@@ -86,11 +93,6 @@ impl Log for WatchedLog {
 
     fn unwritable(&self, topic: &Topic) -> Result<Vec<Partition>, LogError> {
         self.call("ask which partitions take rows", |log| log.unwritable(topic))
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        let producer = self.call("open a producer", Log::producer)?;
-        Ok(Box::new(self.watched(producer)))
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tillrace_log::{
     Bounds, Committed, Consumer, Full, Log, LogError, LogView, Offset, OnDurable, Partition,
     Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer, Weaknesses,
+    WritableLog,
 };
 
 const UNUSED: LogError = LogError::TimedOut { action: "do what a gateway does not" };
@@ -133,13 +134,15 @@ impl LogView for MemoryLog {
     }
 }
 
+impl WritableLog for MemoryLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
 impl Log for MemoryLog {
     fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         Ok(Weaknesses::default())
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Ok(Box::new(self.clone()))
     }
 
     fn consumer(&self, _group: &str, _topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

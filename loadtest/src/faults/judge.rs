@@ -237,11 +237,6 @@ fn run_verify(stage: &Stage<'_>, config: &Path) -> anyhow::Result<Output> {
 
 /// Sends dead letters again, as an operator would after what made them dead was put right.
 fn redrive(stage: &mut Stage<'_>) -> anyhow::Result<()> {
-    // A local log has one owner, so the roles rest meanwhile.
-    let is_local = stage.site.brokers.is_none();
-    if is_local {
-        stop(stage)?;
-    }
     for sink in ["erp-sales", "erp-stock", "crm"] {
         let output = Command::new(&stage.site.program)
             .args(["redrive", sink, "--yes", "--config"])
@@ -253,10 +248,8 @@ fn redrive(stage: &mut Stage<'_>) -> anyhow::Result<()> {
             stage.fault(format!("tillrace redrive {sink}: {}: {text}", output.status));
         }
     }
-    if !is_local {
-        // A sink that waits as long as its back end asked tries at once when its process starts again.
-        stop(stage)?;
-    }
+    // A sink that waits as long as its back end asked tries at once when its process starts again.
+    stop(stage)?;
     for process in &mut stage.processes {
         process.start()?;
         // Whoever reads the log before its owner has it would be taken for the owner.

@@ -216,8 +216,8 @@ explain!(LocalFault {
         "Set each key that the text names as it says; `tillrace check` names its line.";
     Owned: "local_log_owned",
         "Another process has this local log open; it has one owner at a time.",
-        "Stop that process, whose number is in the text, or use another `data` folder. `tap` and `verify` read beside a process that \
-         runs on the log; without one they have it open themselves until they end.";
+        "Stop that process, whose number is in the text, or use another `data` folder. Commands such as `tap` and `release` work through a \
+         process that runs on the log; without one they have it open themselves until they end.";
     Format: "local_log_format",
         "A segment has a format that this program does not read. Nothing was changed.",
         "Run the version that wrote it, or choose another folder (`data`). Format 1 was never released.";

@@ -22,8 +22,8 @@ pub(super) const GROUP_STALLED: Explanation = Explanation {
 };
 pub(super) const READER_NOT_SERVED: Explanation = Explanation {
     code: "local_log_reader_not_served",
-    meaning: "Another command, such as `tap` or `verify`, wanted to read through this process and could not be served; the words of \
-              the system are in the text.",
+    meaning: "Another command, such as `tap` or `release`, wanted to use the log through this process and could not be served; the words \
+              of the system are in the text.",
     remedy: "Run the command again. If the text speaks of too many open files, raise their limit: `ulimit -n`, `LimitNOFILE`.",
 };
 pub(super) const SOCKET_LEFT: Explanation = Explanation {

@@ -1,7 +1,8 @@
-//! Reading a log that another process owns, through a Unix socket in its folder.
+//! Using a log that another process owns, through a Unix socket in its folder.
 //!
-//! The owner [`serve`]s, a [`RemoteView`] asks. Only reading goes through here: bounds, records,
-//! committed places. Whoever may open the socket may read everything, so it has the folder's
+//! The owner [`serve`]s, a [`RemoteLog`] asks: for bounds, records and committed places, and to write
+//! records. Groups and transactions are the owner's own. Whoever may open the socket may read everything and write anything, as
+//! who may open the files could; so it has the folder's
 //! rights; a folder whose path is too long for a socket address gets one in a private folder under
 //! the system's temporary one, and a file that says where.
 
@@ -15,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub use self::client::RemoteView;
+pub use self::client::RemoteLog;
 pub use self::server::{Serving, serve};
 use super::disk::RealDisk;
 use super::errors::unavailable;
@@ -40,7 +41,7 @@ const PATH_BYTES: usize = 100;
 /// [`LogError::Refused`] when an owner has the log but does not serve; [`LogError::Unavailable`]
 /// when there is no log in the folder; and as [`LocalLog::open`].
 pub fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
-    match RemoteView::connect(dir) {
+    match RemoteLog::connect(dir) {
         Ok(view) => return Ok(Arc::new(view)),
         Err(LogError::Unavailable { .. }) => {}
         Err(error) => return Err(error),
@@ -57,7 +58,7 @@ pub fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
     Ok(Arc::new(LocalLog { open_log: Arc::new(open_log), dir: dir.to_owned() }))
 }
 
-/// Tells whether a process runs on the log in a folder and lets others read it.
+/// Tells whether a process runs on the log in a folder and lets others use it.
 pub fn is_served(dir: &Path) -> bool {
     socket_of(dir).and_then(UnixStream::connect).is_ok()
 }

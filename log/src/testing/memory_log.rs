@@ -16,7 +16,7 @@ use self::member::MemoryConsumer;
 use crate::{
     Bounds, Committed, Consumer, ConsumerRecord, Log, LogError, LogView, Offset, Partition,
     Position, Producer, ProducerRecord, Reader, Topic, TopicSpec, TransactionalConsumer,
-    Weaknesses,
+    Weaknesses, WritableLog,
 };
 
 /// How a commit ends.
@@ -327,13 +327,15 @@ impl Reader for MemoryReader {
     }
 }
 
+impl WritableLog for MemoryLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Err(LogError::TimedOut { action: "make a producer: the double has none" })
+    }
+}
+
 impl Log for MemoryLog {
     fn ensure_topics(&self, _topics: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         Ok(Weaknesses::default())
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        Err(LogError::TimedOut { action: "make a producer: the double has none" })
     }
 
     fn consumer(&self, _group: &str, _topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -8,7 +8,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use rand::RngExt as _;
-use tillrace_log::{Bounds, Committed, Consumer, LogView, Polled, Position};
+use tillrace_log::{Bounds, Committed, Consumer, LogView, Polled, Position, WritableLog};
 
 use super::*;
 use crate::connector::{CallError, DeliveryBatch, DeliveryFuture, DeliveryReply, RecordOutcome};
@@ -674,16 +674,18 @@ impl LogView for CutOff {
     }
 }
 
+impl WritableLog for CutOff {
+    fn producer(&self) -> Result<Box<dyn tillrace_log::Producer>, LogError> {
+        self.log.producer()
+    }
+}
+
 impl Log for CutOff {
     fn ensure_topics(
         &self,
         topics: &[tillrace_log::TopicSpec],
     ) -> Result<tillrace_log::Weaknesses, LogError> {
         self.log.ensure_topics(topics)
-    }
-
-    fn producer(&self) -> Result<Box<dyn tillrace_log::Producer>, LogError> {
-        self.log.producer()
     }
 
     fn consumer(&self, group: &str, topic: &Topic) -> Result<Box<dyn Consumer>, LogError> {

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use parking_lot::Mutex;
 use tillrace_core::topics::Topics;
 use tillrace_log::explain::code_of;
-use tillrace_log::{Log, LogError, Offset, Partition, Topic};
+use tillrace_log::{LogError, LogView, Offset, Partition, Topic};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -48,7 +48,7 @@ pub struct ParquetFiles {
 struct Files {
     source: SourceTopic,
     store: FileStore,
-    log: Arc<dyn Log>,
+    log: Arc<dyn LogView>,
     sink: String,
     group: String,
     /// Whether this sink is known to own the location.
@@ -87,7 +87,7 @@ impl ParquetFiles {
     /// When the folder cannot be made or the bucket's settings are wrong.
     pub fn open(
         settings: &ParquetSettings,
-        log: Arc<dyn Log>,
+        log: Arc<dyn LogView>,
         topics: &Topics,
         sink: &str,
     ) -> Result<Self, FileStoreError> {

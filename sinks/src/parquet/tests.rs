@@ -10,7 +10,7 @@ use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType};
 use arrow_array::{Array as _, RecordBatch};
 use bytesize::ByteSize;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use tillrace_log::{Committed, Position};
+use tillrace_log::{Committed, Log, Position};
 
 mod columns;
 
@@ -58,7 +58,8 @@ pub(super) fn batch(offsets: std::ops::Range<u64>) -> DeliveryBatch {
 fn open(fixture: &Fixture, source: SourceTopic) -> ParquetFiles {
     let lake = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(source, lake.to_str().unwrap());
-    ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, SINK).unwrap()
+    ParquetFiles::open(&settings, Arc::<dyn Log>::clone(&fixture.log), &fixture.topics, SINK)
+        .unwrap()
 }
 
 pub(super) fn folder(fixture: &Fixture, topic: &str) -> PathBuf {
@@ -446,7 +447,8 @@ async fn a_batch_without_a_single_row_makes_no_file() {
 fn open_as(fixture: &Fixture, sink: &str) -> ParquetFiles {
     let lake = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(SourceTopic::Deltas, lake.to_str().unwrap());
-    ParquetFiles::open(&settings, Arc::clone(&fixture.log), &fixture.topics, sink).unwrap()
+    ParquetFiles::open(&settings, Arc::<dyn Log>::clone(&fixture.log), &fixture.topics, sink)
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -476,7 +478,8 @@ async fn a_location_belongs_to_one_log() {
     let settings = ParquetSettings::local(SourceTopic::Deltas, location.to_str().unwrap());
     open(&one, SourceTopic::Deltas).deliver(&batch(0..1)).await.unwrap();
     let stranger =
-        ParquetFiles::open(&settings, Arc::clone(&other.log), &other.topics, SINK).unwrap();
+        ParquetFiles::open(&settings, Arc::<dyn Log>::clone(&other.log), &other.topics, SINK)
+            .unwrap();
     let error = stranger.claim().await.unwrap_err();
     assert!(matches!(&error, OwnerError::OtherOwner { sink, .. } if sink == SINK), "{error}");
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering as Atomic};
 use prometheus_client::registry::Registry;
 use serde_json::json;
 use tillrace_core::verify::{SinkUnderTest, verify};
-use tillrace_log::Offset;
+use tillrace_log::{Log, Offset};
 
 use super::*;
 use crate::Delivery;
@@ -71,7 +71,9 @@ async fn run(
     let report = &mut |due: &DueLetter, outcome: &LetterOutcome| {
         outcomes.push((due.offset, outcome.clone()));
     };
-    let total = redrive(&fixture.log, &fixture.topics, sink, &due, report).await.unwrap();
+    let total = redrive(Arc::<dyn Log>::clone(&fixture.log), &fixture.topics, sink, &due, report)
+        .await
+        .unwrap();
     outcomes.sort_by_key(|outcome| outcome.0);
     (total, outcomes)
 }
@@ -141,11 +143,12 @@ async fn a_backend_that_is_down_ends_the_run_and_nothing_is_forgotten() {
     let calls = backend.read(|books| books.calls);
     let due = due(&*fixture.log, &fixture.topics, &sink).unwrap();
     let reported = AtomicBool::new(false);
-    let failed = redrive(&fixture.log, &fixture.topics, &sink, &due, &mut |_, _| {
-        reported.store(true, Atomic::Relaxed);
-    })
-    .await
-    .unwrap_err();
+    let failed =
+        redrive(Arc::<dyn Log>::clone(&fixture.log), &fixture.topics, &sink, &due, &mut |_, _| {
+            reported.store(true, Atomic::Relaxed);
+        })
+        .await
+        .unwrap_err();
     assert!(matches!(failed, RedriveError::Backend(CallError::Unavailable { .. })), "{failed}");
     assert_eq!(backend.read(|books| books.calls) - calls, 3, "as often as the settings say");
     assert!(!reported.load(Atomic::Relaxed));
@@ -191,7 +194,10 @@ async fn a_letter_that_is_not_all_of_its_record_is_sent_from_the_topic() {
     let letters = due(&*fixture.log, &fixture.topics, &sink).unwrap();
     let mut outcomes = Vec::new();
     let mut report = |_: &DueLetter, outcome: &LetterOutcome| outcomes.push(outcome.clone());
-    let total = redrive(&fixture.log, &fixture.topics, &sink, &letters, &mut report).await.unwrap();
+    let total =
+        redrive(Arc::<dyn Log>::clone(&fixture.log), &fixture.topics, &sink, &letters, &mut report)
+            .await
+            .unwrap();
     assert_eq!(total, RedriveTotals { delivered: 1, left: 1 });
     assert!(
         matches!(&outcomes[1], LetterOutcome::Failed(why) if why.starts_with("unreadable: ")),

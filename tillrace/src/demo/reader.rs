@@ -71,7 +71,7 @@ fn signed<T: TryFrom<u64> + Default>(number: u64) -> T {
 mod tests {
     use tillrace_core::topics::Topics;
     use tillrace_log::local::{LocalLog, LocalSettings};
-    use tillrace_log::{Log, ProducerRecord};
+    use tillrace_log::{Log, ProducerRecord, WritableLog};
 
     use super::*;
 

@@ -83,7 +83,7 @@ pub(crate) async fn settle(
 #[cfg(test)]
 mod tests {
     use tillrace_log::local::{LocalLog, LocalSettings};
-    use tillrace_log::{Log, Polled, Position, ProducerRecord};
+    use tillrace_log::{Log, Polled, Position, ProducerRecord, WritableLog};
 
     use super::*;
 

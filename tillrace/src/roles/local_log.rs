@@ -1,6 +1,6 @@
 //! Opens a local log, and waits where another process has it open for a while.
 //!
-//! A local log is open in one process at a time. `tap`, `verify` and the like read through the process that runs on it; where none
+//! A local log is open in one process at a time. Commands read and write through the process that runs on it; where none
 //! does, or none yet, they open its files themselves. A start in that moment waits for them to end, as they wait for a start to
 //! come so far that it lets them read. A process that runs on the log is not waited for.
 
@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tillrace_log::explain::Explanation;
 use tillrace_log::health::{Condition, Health, Impact};
-use tillrace_log::local::{self, LocalFault, LocalLog, LocalSettings};
-use tillrace_log::{LogError, LogView};
+use tillrace_log::local::{self, LocalFault, LocalLog, LocalSettings, RemoteLog};
+use tillrace_log::{LogError, LogView, WritableLog};
 use tokio::time::Instant;
 
 const COMPONENT: &str = "local_log";
@@ -63,13 +63,30 @@ pub(super) async fn open(
 /// Opens the log to read it, through the process that runs on it where there is one. A wait is told on standard error. Blocks.
 ///
 /// # Errors
-/// After a while when another process has it open and lets nobody read; otherwise as [`local::open_view`].
+/// After a while when another process has it open and serves nobody; otherwise as [`local::open_view`].
 pub(super) fn open_view(dir: &Path) -> Result<Arc<dyn LogView>, LogError> {
+    waiting_for_owner(|| local::open_view(dir))
+}
+
+/// Opens the log to write to it, through the process that runs on it where there is one. A wait is told on standard error. Blocks.
+///
+/// # Errors
+/// After a while when another process has it open and serves nobody; otherwise as [`LocalLog::open`].
+pub(super) fn open_to_write(settings: &LocalSettings) -> Result<Arc<dyn WritableLog>, LogError> {
+    waiting_for_owner(|| {
+        if local::is_served(&settings.dir) {
+            return Ok(Arc::new(RemoteLog::connect(&settings.dir)?) as Arc<dyn WritableLog>);
+        }
+        Ok(LocalLog::open(settings.clone())?)
+    })
+}
+
+/// Opens the log, and tries again while another process has it open that serves nobody, or not yet.
+fn waiting_for_owner<T>(open: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
     let until = Instant::now() + LOCK_TIMEOUT;
     let mut is_told = false;
     loop {
-        let outcome = local::open_view(dir);
-        match outcome {
+        match open() {
             Err(error) if LocalFault::is_owned(&error) && Instant::now() < until => {
                 if !is_told {
                     // Who cannot be told waits all the same.

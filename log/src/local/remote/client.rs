@@ -1,4 +1,4 @@
-//! The reader's side.
+//! The side of a command that reads, or writes.
 
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -14,22 +14,23 @@ use crate::local::errors::unavailable;
 use crate::local::identity;
 use crate::local::reader::deadline;
 use crate::{
-    Bounds, Committed, ConsumerRecord, LogError, LogView, Offset, Partition, Reader, Topic,
+    Bounds, Committed, ConsumerRecord, Full, LogError, LogView, Offset, OnDurable, Partition,
+    Producer, ProducerRecord, Reader, Topic, WritableLog,
 };
 
 /// How long the owner may take for an answer, waiting not counted.
 const PATIENCE: Duration = Duration::from_secs(30);
-const ACTION: &str = "read through the log's owner";
+const ACTION: &str = "use the log through its owner";
 
-/// A log that another process owns.
+/// A log that another process owns, seen through it.
 #[derive(Debug)]
-pub struct RemoteView {
+pub struct RemoteLog {
     dir: PathBuf,
     partitions: Partition,
     connection: Mutex<Connection>,
 }
 
-impl RemoteView {
+impl RemoteLog {
     /// Connects to the owner of the log in a folder.
     ///
     /// # Errors
@@ -82,7 +83,12 @@ impl Connection {
             let error = io::Error::new(io::ErrorKind::NotConnected, "the connection broke before");
             return Err(self.failed(error));
         }
-        let message = self.exchange(request).map_err(|error| {
+        let message = request.encode();
+        let (bytes, limit) = (message.len(), protocol::REQUEST_BYTES);
+        if bytes > limit {
+            return Err(LogError::TooLarge { bytes, limit });
+        }
+        let message = self.exchange(&message).map_err(|error| {
             self.broken = true;
             self.failed(error)
         })?;
@@ -93,13 +99,13 @@ impl Connection {
         Err(protocol::decode_error(&message).unwrap_or_else(|| self.nonsense()))
     }
 
-    fn exchange(&mut self, request: &Request) -> io::Result<Bytes> {
-        protocol::send(&mut self.stream, &request.encode())?;
+    fn exchange(&mut self, message: &[u8]) -> io::Result<Bytes> {
+        protocol::send(&mut self.stream, message)?;
         protocol::receive(&mut self.stream, protocol::ANSWER_BYTES)
     }
 }
 
-impl LogView for RemoteView {
+impl LogView for RemoteLog {
     fn identity(&self) -> Result<String, LogError> {
         identity::read(&self.dir)
     }
@@ -138,6 +144,44 @@ impl LogView for RemoteView {
             Answer::Committed(committed) => Ok(committed),
             _ => Err(self.connection.lock().nonsense()),
         }
+    }
+}
+
+impl WritableLog for RemoteLog {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        Ok(Box::new(RemoteProducer { connection: Mutex::new(Connection::open(&self.dir)?) }))
+    }
+}
+
+/// A producer with a connection of its own: [`Producer::send`] returns when the owner has answered.
+struct RemoteProducer {
+    connection: Mutex<Connection>,
+}
+
+impl RemoteProducer {
+    fn write(
+        &self,
+        records: Vec<ProducerRecord>,
+    ) -> Result<Vec<Result<Offset, LogError>>, LogError> {
+        let count = records.len();
+        let request = Request::Write { records };
+        let mut connection = self.connection.lock();
+        match connection.ask(&request)? {
+            Answer::Written(outcomes) if outcomes.len() == count => Ok(outcomes),
+            _ => Err(connection.nonsense()),
+        }
+    }
+}
+
+impl Producer for RemoteProducer {
+    fn send(&self, rows: Vec<ProducerRecord>, done: OnDurable) -> Result<(), Full> {
+        let count = rows.len();
+        done(self.write(rows).unwrap_or_else(|error| vec![Err(error); count]));
+        Ok(())
+    }
+
+    fn flush(&self, _wait: Duration) -> Result<(), LogError> {
+        Ok(())
     }
 }
 

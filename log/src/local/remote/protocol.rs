@@ -1,7 +1,7 @@
 //! Requests and answers: each a length (u32, little-endian) and so many bytes.
 //!
 //! A request is a number and its fields; an answer is 0 and its fields, or 1 and an error. One
-//! connection has at most one reader.
+//! connection has at most one reader. What is written is answered when it is durable.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::super::wire::{Fields, put_bytes, put_varint};
-use crate::{Bounds, Committed, ConsumerRecord, LogCause, LogError, Offset, Partition, Topic};
+use crate::{
+    Bounds, Committed, ConsumerRecord, LogCause, LogError, Offset, Partition, ProducerRecord, Topic,
+};
 
-/// Longest request.
-pub(super) const REQUEST_BYTES: usize = 64 << 10;
+/// Longest request: a chunk of records, or the largest record of all, with its topic and numbers around it.
+pub(super) const REQUEST_BYTES: usize = 4 << 20;
 /// Longest answer: a full read and the record that filled it, with room for what stands around.
 pub(super) const ANSWER_BYTES: usize = 2 << 30;
 
-/// What a reader asks.
+/// What is asked of the owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Request {
     Partitions,
@@ -25,6 +27,7 @@ pub(super) enum Request {
     Committed { group: String, topic: Topic, partition: Partition },
     Open { topic: Topic, partition: Partition, from: Offset },
     Read { max_records: u64, wait: Duration },
+    Write { records: Vec<ProducerRecord> },
 }
 
 impl Request {
@@ -54,11 +57,21 @@ impl Request {
                 put_varint(&mut out, *max_records);
                 put_varint(&mut out, u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             }
+            Self::Write { records } => {
+                out.push(6);
+                put_varint(&mut out, records.len() as u64);
+                for record in records {
+                    put_bytes(&mut out, record.topic.as_str().as_bytes());
+                    put_varint(&mut out, u64::from(record.partition));
+                    put_key_and_value(&mut out, &record.key, record.value.as_ref());
+                }
+            }
         }
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    /// Decodes a request; records are slices of the bytes.
+    pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
         let mut fields = Fields::new(bytes);
         Some(match fields.u8()? {
             1 => Self::Partitions,
@@ -79,20 +92,27 @@ impl Request {
                 max_records: fields.varint()?,
                 wait: Duration::from_millis(fields.varint()?),
             },
+            6 => {
+                let count = fields.varint()?;
+                let records = (0..count).map(|_| producer_record(&mut fields, bytes));
+                Self::Write { records: records.collect::<Option<_>>()? }
+            }
             _ => return None,
         })
     }
 }
 
 /// What the owner answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Answer {
     Partitions(Partition),
     Bounds(Bounds),
     Committed(Option<Committed>),
     Opened,
-    /// Entries of the open reader, which then stands at this position.
+    /// Records of the open reader, which then stands at this position.
     Read(Vec<ConsumerRecord>, Offset),
+    /// The outcome of each record.
+    Written(Vec<Result<Offset, LogError>>),
 }
 
 impl Answer {
@@ -118,13 +138,18 @@ impl Answer {
                 for entry in entries {
                     put_varint(&mut out, entry.offset);
                     out.extend_from_slice(&entry.appended_ms.to_le_bytes());
-                    put_bytes(&mut out, &entry.key);
-                    match &entry.value {
-                        None => out.push(0),
-                        Some(value) => {
-                            out.push(1);
-                            put_bytes(&mut out, value);
+                    put_key_and_value(&mut out, &entry.key, entry.value.as_ref());
+                }
+            }
+            Self::Written(outcomes) => {
+                put_varint(&mut out, outcomes.len() as u64);
+                for outcome in outcomes {
+                    match outcome {
+                        Ok(offset) => {
+                            out.push(0);
+                            put_varint(&mut out, *offset);
                         }
+                        Err(error) => out.extend(encode_error(error)),
                     }
                 }
             }
@@ -160,8 +185,45 @@ impl Answer {
                 let entries = (0..count).map(|_| entry(&mut fields, bytes, lane));
                 Self::Read(entries.collect::<Option<_>>()?, position)
             }
+            Request::Write { .. } => {
+                let count = fields.varint()?;
+                let outcomes = (0..count).map(|_| outcome(&mut fields));
+                Self::Written(outcomes.collect::<Option<_>>()?)
+            }
         })
     }
+}
+
+fn put_key_and_value(out: &mut Vec<u8>, key: &[u8], value: Option<&Bytes>) {
+    put_bytes(out, key);
+    match value {
+        None => out.push(0),
+        Some(value) => {
+            out.push(1);
+            put_bytes(out, value);
+        }
+    }
+}
+
+fn key_and_value(fields: &mut Fields<'_>, bytes: &Bytes) -> Option<(Bytes, Option<Bytes>)> {
+    let slice = |fields: &mut Fields<'_>| {
+        let length = fields.length()?;
+        Some(bytes.slice_ref(fields.take(length)?))
+    };
+    let key = slice(fields)?;
+    let value = if fields.u8()? == 0 { None } else { Some(slice(fields)?) };
+    Some((key, value))
+}
+
+fn producer_record(fields: &mut Fields<'_>, bytes: &Bytes) -> Option<ProducerRecord> {
+    let topic = Topic::new(fields.text()?);
+    let partition = fields.varint_u32()?;
+    let (key, value) = key_and_value(fields, bytes)?;
+    Some(ProducerRecord { topic, partition, key, value })
+}
+
+fn outcome(fields: &mut Fields<'_>) -> Option<Result<Offset, LogError>> {
+    Some(if fields.u8()? == 0 { Ok(fields.varint()?) } else { Err(error(fields)?) })
 }
 
 fn entry(
@@ -171,12 +233,7 @@ fn entry(
 ) -> Option<ConsumerRecord> {
     let offset = fields.varint()?;
     let appended_ms = fields.i64()?;
-    let slice = |fields: &mut Fields<'_>| {
-        let length = fields.length()?;
-        Some(bytes.slice_ref(fields.take(length)?))
-    };
-    let key = slice(fields)?;
-    let value = if fields.u8()? == 0 { None } else { Some(slice(fields)?) };
+    let (key, value) = key_and_value(fields, bytes)?;
     Some(ConsumerRecord {
         topic: lane.0.clone(),
         partition: lane.1,
@@ -206,6 +263,12 @@ pub(super) fn encode_error(error: &LogError) -> Vec<u8> {
             out.push(3);
             put_bytes(&mut out, format!("{place} ({detail})").as_bytes());
         }
+        LogError::TooLarge { bytes, limit } => {
+            out.push(6);
+            put_bytes(&mut out, &[]);
+            put_varint(&mut out, *bytes as u64);
+            put_varint(&mut out, *limit as u64);
+        }
         other => {
             out.push(if other.is_retryable() { 4 } else { 5 });
             put_bytes(&mut out, other.to_string().as_bytes());
@@ -225,9 +288,13 @@ impl LogCause for OwnerSays {}
 pub(super) fn decode_error(bytes: &[u8]) -> Option<LogError> {
     let mut fields = Fields::new(bytes);
     fields.u8()?;
+    error(&mut fields)
+}
+
+fn error(fields: &mut Fields<'_>) -> Option<LogError> {
     let kind = fields.u8()?;
     let text = fields.text()?;
-    let action = "read through the log's owner";
+    let action = "use the log through its owner";
     Some(match kind {
         1 => LogError::UnknownTopic { topic: Topic::new(text) },
         2 => LogError::OutOfRange {
@@ -240,6 +307,7 @@ pub(super) fn decode_error(bytes: &[u8]) -> Option<LogError> {
         3 => LogError::Damaged { place: text.to_owned(), detail: "found by the log's owner" },
         4 => LogError::Unavailable { action, cause: Arc::new(OwnerSays(text.into())) },
         5 => LogError::Refused { action, cause: Arc::new(OwnerSays(text.into())) },
+        6 => LogError::TooLarge { bytes: fields.length()?, limit: fields.length()? },
         _ => return None,
     })
 }

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crossbeam::channel::bounded;
 use parking_lot::Mutex;
 use tracing::Span;
 use uuid::Uuid;
@@ -20,12 +21,14 @@ use super::{PATH_BYTES, POINTER, SOCKET};
 use crate::local::LocalLog;
 use crate::local::errors::unavailable;
 use crate::local::lines;
-use crate::{LogError, LogView, Reader};
+use crate::{LogError, LogView, Offset, OnDurable, ProducerRecord, Reader, WritableLog};
 
 /// Connections at a time; more are closed at once.
 const CONNECTIONS: usize = 64;
-/// Longest wait within one request: the owner must be able to stop.
+/// Longest wait of a read: the owner must be able to stop.
 const WAIT: Duration = Duration::from_millis(500);
+/// Pause before a full queue is offered records again.
+const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// A log being served; dropping it ends that.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ struct Shared {
     connections: Mutex<Vec<(UnixStream, JoinHandle<()>)>>,
 }
 
-/// Lets other processes read this log, until what is returned is dropped. It keeps the log open.
+/// Lets other processes read this log and write to it, until what is returned is dropped. It keeps the log open.
 ///
 /// # Errors
 /// [`LogError::Unavailable`] when the socket cannot be made.
@@ -98,7 +101,7 @@ fn accept(shared: &Arc<Shared>, listener: &UnixListener) {
             let mut connections = shared.connections.lock();
             connections.retain(|(_, session)| !session.is_finished());
             if connections.len() >= CONNECTIONS {
-                return Err(io::Error::other("too many readers are connected"));
+                return Err(io::Error::other("too many commands are connected"));
             }
             let (connection, shared) = (stream.try_clone()?, Arc::clone(shared));
             let thread = std::thread::Builder::new().name("local-log-session".to_owned());
@@ -119,7 +122,7 @@ fn answer_all(shared: &Shared, mut stream: UnixStream) {
     let mut reader = None;
     while let Ok(message) = protocol::receive(&mut stream, protocol::REQUEST_BYTES) {
         let Some(request) = Request::decode(&message) else { return };
-        let answer = match answer(&shared.log, &mut reader, request) {
+        let answer = match answer(shared, &mut reader, request) {
             Ok(answer) => answer.encode(),
             Err(error) => protocol::encode_error(&error),
         };
@@ -130,10 +133,11 @@ fn answer_all(shared: &Shared, mut stream: UnixStream) {
 }
 
 fn answer(
-    log: &LocalLog,
+    shared: &Shared,
     reader: &mut Option<Box<dyn Reader>>,
     request: Request,
 ) -> Result<Answer, LogError> {
+    let log = &shared.log;
     Ok(match request {
         Request::Partitions => Answer::Partitions(log.partitions()),
         Request::Bounds { topic, partition } => Answer::Bounds(log.bounds(&topic, partition)?),
@@ -152,7 +156,29 @@ fn answer(
                 Answer::Read(entries, reader.position())
             }
         },
+        Request::Write { records } => Answer::Written(write(shared, records)?),
     })
+}
+
+/// Writes records for another process, and returns the outcome of each when it is known.
+fn write(
+    shared: &Shared,
+    mut records: Vec<ProducerRecord>,
+) -> Result<Vec<Result<Offset, LogError>>, LogError> {
+    let producer = shared.log.producer()?;
+    let (tell, told) = bounded(1);
+    let mut done: OnDurable = Box::new(move |outcomes| {
+        // The session is gone only if this process is ending.
+        drop(tell.send(outcomes));
+    });
+    while let Err(full) = producer.send(records, done) {
+        if shared.stopping.load(Ordering::Acquire) {
+            return Err(LogError::TimedOut { action: "write to the local log" });
+        }
+        (records, done) = (full.rows, full.done);
+        std::thread::sleep(FULL_PAUSE);
+    }
+    told.recv().map_err(|_dropped| LogError::TimedOut { action: "hear from the local log" })
 }
 
 impl Drop for Serving {

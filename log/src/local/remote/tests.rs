@@ -1,8 +1,15 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use super::protocol::Request;
 use super::*;
 use crate::local::tests::{open, row, send, topic, values};
-use crate::{Committed, Position};
+use crate::{Committed, Position, ProducerRecord, WritableLog as _};
 
 const WAIT: Duration = Duration::from_secs(30);
 
@@ -16,7 +23,7 @@ fn another_process_reads_through_the_owner() {
     consumer.poll(0, Duration::ZERO).unwrap();
     consumer.commit(&[Position { partition: 1, committed: committed.clone() }]).unwrap();
     let serving = serve(&log).unwrap();
-    let view = RemoteView::connect(dir.path()).unwrap();
+    let view = RemoteLog::connect(dir.path()).unwrap();
     assert_eq!(view.partitions(), 2);
     assert_eq!(view.bounds(&topic("in"), 1).unwrap(), log.bounds(&topic("in"), 1).unwrap());
     assert_eq!(view.committed("g", &topic("in"), 1).unwrap(), Some(committed));
@@ -34,7 +41,36 @@ fn another_process_reads_through_the_owner() {
     });
     drop(serving);
     assert!(view.bounds(&topic("in"), 1).unwrap_err().is_retryable());
-    assert!(RemoteView::connect(dir.path()).is_err());
+    assert!(RemoteLog::connect(dir.path()).is_err());
+}
+
+#[test]
+fn another_process_writes_through_the_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(dir.path());
+    send(&log, vec![row("in", "a")]);
+    let serving = serve(&log).unwrap();
+    let remote = RemoteLog::connect(dir.path()).unwrap();
+    let producer = remote.producer().unwrap();
+    let write = |records: Vec<ProducerRecord>| {
+        let (tell, told) = std::sync::mpsc::sync_channel(1);
+        producer.send(records, Box::new(move |outcomes| tell.send(outcomes).unwrap())).unwrap();
+        told.try_recv().expect("it is answered when `send` returns")
+    };
+    let tombstone = ProducerRecord { value: None, ..row("out", "") };
+    let outcomes = write(vec![row("in", "b"), tombstone, row("no", "c")]);
+    assert!(
+        matches!(outcomes[..], [Ok(1), Ok(0), Err(LogError::UnknownTopic { .. })]),
+        "{outcomes:?}"
+    );
+    assert_eq!(values(&remote, "in"), ["a", "b"]);
+    let large = ProducerRecord { value: Some(vec![0; 8 << 20].into()), ..row("in", "") };
+    assert!(matches!(write(vec![large])[..], [Err(LogError::TooLarge { .. })]));
+    let outcomes = write(vec![row("in", "d")]);
+    assert!(matches!(outcomes[..], [Ok(2)]), "a refused request harms no later one: {outcomes:?}");
+    drop(serving);
+    let outcomes = write(vec![row("in", "e")]);
+    assert!(matches!(&outcomes[..], [Err(error)] if error.is_retryable()), "{outcomes:?}");
 }
 
 #[test]
@@ -60,7 +96,31 @@ fn a_long_path_has_its_socket_elsewhere() {
     let serving = serve(&log).unwrap();
     let elsewhere = socket_of(&deep).unwrap();
     assert!(!elsewhere.starts_with(&deep));
-    assert_eq!(values(&RemoteView::connect(&deep).unwrap(), "in"), ["a"]);
+    assert_eq!(values(&RemoteLog::connect(&deep).unwrap(), "in"), ["a"]);
     drop(serving);
     assert!(!elsewhere.parent().unwrap().exists(), "nothing is left behind");
+}
+
+proptest! {
+    #[test]
+    fn a_request_to_write_comes_back_and_a_part_of_it_is_none(
+        records in vec((any::<u32>(), vec(any::<u8>(), 0..20), option::of(vec(any::<u8>(), 0..50))), 0..8),
+        cut in any::<Index>(),
+    ) {
+        let record = |(partition, key, value): (u32, Vec<u8>, Option<Vec<u8>>)| ProducerRecord {
+            topic: topic("in"),
+            partition,
+            key: key.into(),
+            value: value.map(Into::into),
+        };
+        let request = Request::Write { records: records.into_iter().map(record).collect() };
+        let bytes = Bytes::from(request.encode());
+        prop_assert_eq!(Request::decode(&bytes), Some(request));
+        prop_assert_eq!(Request::decode(&bytes.slice(..cut.index(bytes.len()))), None);
+    }
+
+    #[test]
+    fn any_bytes_are_a_request_or_none(bytes in vec(any::<u8>(), 0..200)) {
+        Request::decode(&bytes.into());
+    }
 }

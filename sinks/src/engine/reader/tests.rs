@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use parking_lot::Mutex;
 use tillrace_log::{
     Bounds, LogView, Offset, Producer, Reader as LogReader, TopicSpec, TransactionalConsumer,
-    Weaknesses,
+    Weaknesses, WritableLog,
 };
 
 use super::*;
@@ -96,13 +96,15 @@ impl LogView for Group {
     }
 }
 
+impl WritableLog for Group {
+    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
+        unreachable!("the thread writes nothing")
+    }
+}
+
 impl Log for Group {
     fn ensure_topics(&self, _: &[TopicSpec]) -> Result<Weaknesses, LogError> {
         Ok(Weaknesses::default())
-    }
-
-    fn producer(&self) -> Result<Box<dyn Producer>, LogError> {
-        unreachable!("the thread writes nothing")
     }
 
     fn consumer(&self, _: &str, _: &Topic) -> Result<Box<dyn Consumer>, LogError> {
