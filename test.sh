@@ -50,6 +50,15 @@ fi
 say "tests"
 cargo test --workspace --locked
 
+if command -v python3 >/dev/null; then
+    say "alerts"
+    deploy/prometheus/check
+else
+    missing="Python 3 is absent: the alerts were not tested by promtool"
+    if [ -n "${CI:-}" ]; then echo "FAILED: $missing" >&2; exit 1; fi
+    say "NOT RUN: $missing"
+fi
+
 if command -v java >/dev/null && command -v mvn >/dev/null && command -v python3 >/dev/null && command -v npm >/dev/null; then
     say "generated clients post a sale"
     ingest/tests/clients/run target/debug/tillrace

@@ -28,6 +28,7 @@ use crate::clock::CurrentTime;
 use crate::dedup_cache::{DedupCache, DedupKey};
 use crate::health::GatewayHealth;
 use crate::memory_budget::MemoryBudget;
+use crate::metrics::FlagCounters;
 use crate::problem::Reason;
 use crate::publish::DedupClaims;
 use crate::settings::GatewaySettings;
@@ -53,6 +54,7 @@ pub(crate) struct AdmissionPipeline {
     /// Most bytes of parked events that a tenant may have in flight.
     parked_limit: u64,
     health: Arc<GatewayHealth>,
+    flagged: FlagCounters,
     /// Dedup keys differ from process to process, so that nobody can construct a collision.
     dedup_seed: u64,
 }
@@ -114,6 +116,7 @@ impl AdmissionPipeline {
         partitions: Partition,
         budget: Arc<MemoryBudget>,
         health: Arc<GatewayHealth>,
+        flagged: FlagCounters,
     ) -> Self {
         let made_up = || format!("gateway-{}", &uuid::Uuid::new_v4().simple().to_string()[..8]);
         Self {
@@ -125,6 +128,7 @@ impl AdmissionPipeline {
             parked_limit: budget.parked_limit(),
             budget,
             health,
+            flagged,
             dedup_seed: std::hash::RandomState::new().hash_one("mark"),
         }
     }

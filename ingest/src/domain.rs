@@ -131,6 +131,7 @@ impl DomainState {
                 log.partitions(),
                 Arc::clone(&budget),
                 Arc::clone(health),
+                metrics.flagged.clone(),
             ),
             publisher: Publisher {
                 producer: log.producer()?,

@@ -10,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tillrace_core::decode::RejectCode;
 
 /// What every name begins with.
 const PREFIX: &str = "tillrace_ingest";
@@ -63,6 +64,7 @@ pub(crate) struct Metrics {
     pub(crate) events: Family<OutcomeLabels, Counter>,
     pub(crate) rejected: Family<CodeLabel, Counter>,
     pub(crate) parked: Family<CodeLabel, Counter>,
+    pub(crate) flagged: FlagCounters,
     pub(crate) backpressure: Family<ReasonLabel, Counter>,
     pub(crate) waited_for_copy: Counter,
     pub(crate) body_bytes: Counter,
@@ -71,6 +73,13 @@ pub(crate) struct Metrics {
     pub(crate) connections: Gauge,
     refused_connections: Family<ReasonLabel, Counter>,
     pub(crate) timed_out_writes: Counter,
+}
+
+/// Counts what is flagged and needs eyes that no outcome tells of.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FlagCounters {
+    pub(crate) clocks_ahead: Counter,
+    pub(crate) masked_cards: Counter,
 }
 
 /// Labels of a counted request.
@@ -141,14 +150,18 @@ impl Metrics {
         };
         let latency =
             |route: Route| latencies.get_or_create_owned(&RouteLabel { route: route.name() });
+        let rejected = Family::default();
+        // Prometheus sees no increase from a series that is not there to its first value, and this one has an alert.
+        drop(rejected.get_or_create(&CodeLabel { code: RejectCode::CardData.as_str() }));
         Self {
             accepted: [Route::Single, Route::Batch].map(accepted),
             latency: Route::ALL.map(latency),
             latencies: latencies.clone(),
             requests,
             events: Family::default(),
-            rejected: Family::default(),
+            rejected,
             parked: Family::default(),
+            flagged: FlagCounters::default(),
             backpressure: Family::default(),
             waited_for_copy: Counter::default(),
             body_bytes: Counter::default(),
@@ -174,6 +187,16 @@ impl Metrics {
         part.register("events", "Events by tenant and outcome", self.events.clone());
         part.register("rejected", "Events refused for good, by code", self.rejected.clone());
         part.register("parked", "Events parked, by code", self.parked.clone());
+        part.register(
+            "clocks_ahead",
+            "Events, copies included, whose time was further ahead of the gateway's than `clock_skew` allows",
+            self.flagged.clocks_ahead.clone(),
+        );
+        part.register(
+            "masked_cards",
+            "Events, copies included, of which card numbers were masked",
+            self.flagged.masked_cards.clone(),
+        );
         part.register(
             "waited_for_copy",
             "Events that waited for a copy of theirs in flight",

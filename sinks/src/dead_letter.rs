@@ -39,6 +39,9 @@ pub(crate) enum DeadLetterReason {
 }
 
 impl DeadLetterReason {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Rejected, Self::Exhausted, Self::Parked, Self::Unreadable, Self::SetAside];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",

@@ -27,6 +27,8 @@ pub struct AggregateMetrics {
     stopped: Family<PartitionLabels, Gauge>,
     incomplete_days: Family<PartitionLabels, Gauge>,
     silent_terminals: Family<PartitionLabels, Gauge>,
+    missing_numbers: Family<PartitionLabels, Gauge>,
+    parked_events: Family<PartitionLabels, Gauge>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +57,8 @@ impl AggregateMetrics {
             stopped: Family::default(),
             incomplete_days: Family::default(),
             silent_terminals: Family::default(),
+            missing_numbers: Family::default(),
+            parked_events: Family::default(),
         };
         let part = registry.sub_registry_with_prefix("tillrace_aggregate");
         part.register("records", "Records by verdict, committed", metrics.records.clone());
@@ -89,17 +93,35 @@ impl AggregateMetrics {
             "1 for a partition that is stopped, because its state or a record for it can not be read or written",
             metrics.stopped.clone(),
         );
-        part.register(
-            "incomplete_days",
-            "Store-days that are over, not complete and not sealed",
-            metrics.incomplete_days.clone(),
-        );
-        part.register(
-            "silent_terminals",
-            "Expected terminals that said nothing on a day that is over and not sealed, each day by itself",
-            metrics.silent_terminals.clone(),
-        );
+        metrics.register_lacking(part);
         metrics
+    }
+
+    fn register_lacking(&self, part: &mut Registry) {
+        for (name, help, gauge) in [
+            (
+                "incomplete_days",
+                "Store-days that are over, not complete and not sealed",
+                &self.incomplete_days,
+            ),
+            (
+                "silent_terminals",
+                "Expected terminals that said nothing on a day that is over and not sealed, each day by itself",
+                &self.silent_terminals,
+            ),
+            (
+                "missing_numbers",
+                "Numbers that are missing on store-days that are not sealed",
+                &self.missing_numbers,
+            ),
+            (
+                "parked_events",
+                "Parked events of store-days that are not sealed, not settled",
+                &self.parked_events,
+            ),
+        ] {
+            part.register(name, help, gauge.clone());
+        }
     }
 
     pub(super) fn committed(&self, before: &VerdictTotals, after: &VerdictTotals) {
@@ -161,14 +183,16 @@ impl AggregateMetrics {
         };
         set(&self.incomplete_days, completeness.incomplete_days);
         set(&self.silent_terminals, completeness.silent_terminals);
+        set(&self.missing_numbers, completeness.missing_numbers);
+        set(&self.parked_events, completeness.parked_events);
     }
 
-    /// Returns what [`Self::lacking`] set for a partition.
+    /// Returns what [`Self::lacking`] set for a partition: days, terminals, numbers, parked events.
     #[cfg(test)]
-    pub(super) fn lacking_in(&self, partition: tillrace_log::Partition) -> (i64, i64) {
+    pub(super) fn lacking_in(&self, partition: tillrace_log::Partition) -> [i64; 4] {
         let labels = PartitionLabels { partition };
-        let get = |family: &Family<PartitionLabels, Gauge>| family.get_or_create(&labels).get();
-        (get(&self.incomplete_days), get(&self.silent_terminals))
+        [&self.incomplete_days, &self.silent_terminals, &self.missing_numbers, &self.parked_events]
+            .map(|family| family.get_or_create(&labels).get())
     }
 
     pub(super) fn stopped(&self, partition: tillrace_log::Partition, stopped: bool) {
@@ -183,5 +207,7 @@ impl AggregateMetrics {
         self.stopped.remove(&labels);
         self.incomplete_days.remove(&labels);
         self.silent_terminals.remove(&labels);
+        self.missing_numbers.remove(&labels);
+        self.parked_events.remove(&labels);
     }
 }

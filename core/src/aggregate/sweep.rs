@@ -167,6 +167,8 @@ impl Partition {
         let completeness = DayCompleteness {
             is_incomplete: day.status == DayStatus::OpenEnded,
             silent: if is_over { summary.silent } else { 0 },
+            missing: summary.missing,
+            parked: summary.parked,
         };
         self.completeness.remove(std::mem::replace(&mut day.completeness, completeness));
         self.completeness.add(completeness);

@@ -165,6 +165,7 @@ impl<'a> Chunk<'a> {
         let masked = card::mask(text, cards);
         if matches!(masked, Cow::Owned(_)) {
             envelope_text.add_flag("card_masked");
+            self.pipeline.flagged.masked_cards.inc();
         }
         let hashed = match &tenant.loyalty {
             Some(hash) => with_loyalty_hashed(decoder, hash, &masked, cards)?,
@@ -192,6 +193,7 @@ impl<'a> Chunk<'a> {
         let ahead_ms = event.occurred_at.millis().saturating_sub(self.context.now.wall_ms);
         if ahead_ms > tenant.clock_skew_ms {
             envelope_text.add_flag("clock_skew");
+            self.pipeline.flagged.clocks_ahead.inc();
         }
         envelope_text.describe(tenant.scope, &event);
         let names = [event.store, event.terminal, &envelope_text.epoch];

@@ -182,6 +182,7 @@ async fn clocks_ahead_are_flagged_only() {
     let stored = bench.log.values("pos.events.v1");
     assert_eq!(stored[0]["flags"], json!(null));
     assert_eq!(stored[1]["flags"], "clock_skew");
+    assert_eq!(bench.metric("tillrace_ingest_clocks_ahead_total"), Some(1));
 }
 
 #[tokio::test]

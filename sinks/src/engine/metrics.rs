@@ -107,6 +107,11 @@ impl DeliveryMetrics {
 
     pub(crate) fn sink(&self, name: &str) -> SinkMetrics {
         let label = SinkLabel { sink: name.to_owned() };
+        // Prometheus sees no increase from a series that is not there to its first value.
+        for reason in DeadLetterReason::ALL {
+            let labels = ReasonLabels { sink: name.to_owned(), reason: reason.as_str() };
+            drop(self.dead_letters.get_or_create(&labels));
+        }
         SinkMetrics {
             sink: name.to_owned(),
             families: self.clone(),

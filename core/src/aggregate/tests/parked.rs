@@ -110,6 +110,26 @@ fn a_day_lacks_what_was_refused_until_an_operator_dismisses_it() {
 }
 
 #[test]
+fn the_gauges_count_what_is_missing_and_parked_until_it_comes() {
+    let rig = Rig::new(1);
+    let lacking = |rig: &Rig| {
+        let mut engine = rig.join();
+        rig.drain(&mut engine).unwrap();
+        engine.update_lag_gauges();
+        let [_, _, missing, parked] = rig.metrics.lacking_in(0);
+        (missing, parked)
+    };
+    rig.accept(&sale(1, ""));
+    let parked = sale(2, "x");
+    let offset = append(&rig, &parked, parked.parked());
+    rig.accept(&sale(5, ""));
+    assert_eq!((lacking(&rig), lacking(&rig)), ((2, 1), (2, 1)));
+    rig.accept(&sale(4, ""));
+    append(&rig, &parked, parked.readmitted(offset, &parked.broken()));
+    assert_eq!(lacking(&rig), (1, 0));
+}
+
+#[test]
 fn an_event_without_a_number_counts_on_its_own_day() {
     let rig = Rig::new(1);
     let mut parked = sale(1, "x");
