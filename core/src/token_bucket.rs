@@ -67,6 +67,15 @@ impl TokenBuckets {
         }
     }
 
+    /// Makes `count` buckets of another limit that are no fuller than these: each is full again when it would have been. A take
+    /// from these meanwhile may be missing in them.
+    #[must_use]
+    pub fn with_limit(&self, limit: RateLimit, count: usize) -> Self {
+        let times = self.full_at.iter().map(|bucket| bucket.load(Ordering::Relaxed));
+        let full_at = times.chain(std::iter::repeat(0)).take(count).map(AtomicU64::new);
+        Self { limit, burst_ticks: limit.ticks(limit.burst.get()), full_at: full_at.collect() }
+    }
+
     /// Takes `amount` tokens from bucket `id` at `now_ns`, nanoseconds since any fixed origin.
     ///
     /// A take of more than a whole burst passes when the bucket is full, and leaves it in debt: it is slowed like any other,
