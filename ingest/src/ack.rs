@@ -62,6 +62,11 @@ pub(crate) fn budget_bytes(bytes: u64, pieces: &[Piece]) -> u64 {
 }
 
 impl IngestRequest<'_> {
+    /// Tells whether the key that it came with is still taken.
+    pub(crate) fn is_authorized(&self) -> bool {
+        self.caller.is_live(self.state.clock.now().wall_ms)
+    }
+
     /// Evaluates events and submits their rows to the log. The caller is charged for `bytes`: the events, and other text that
     /// was read with them.
     pub(crate) async fn submit(

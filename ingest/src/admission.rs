@@ -170,7 +170,7 @@ impl AdmissionPipeline {
     /// Reports a cap on names to the operator, the first time that it is reached.
     fn note_cap(&self, caller: &Caller, cap: NameCap) {
         if caller.record_cap(cap) {
-            self.health.report_name_cap(&caller.tenant.settings.id, caller.key_name(), cap);
+            self.health.report_name_cap(&caller.tenant.settings.id, caller.name(), cap);
         }
     }
 

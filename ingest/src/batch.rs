@@ -169,8 +169,14 @@ impl<'a> BatchStream<'a> {
             if (is_full || is_last) && is_blank && !self.charge_blank(is_last) {
                 return Some(BatchEnd::Backpressure);
             }
-            if (is_full || is_last) && !is_blank && !self.submit().await {
-                return Some(BatchEnd::Backpressure);
+            if (is_full || is_last) && !is_blank {
+                // A key that was revoked while its client sends ends the batch where it is.
+                if !self.request.is_authorized() {
+                    return Some(BatchEnd::Faulty(Problem::Unauthorized));
+                }
+                if !self.submit().await {
+                    return Some(BatchEnd::Backpressure);
+                }
             }
             match scanned {
                 Ok(true) => return None,

@@ -119,7 +119,7 @@ impl DomainState {
         let budget = Arc::new(MemoryBudget::new(
             settings.in_flight.as_u64(),
             [settings.tenant_share_percent, settings.key_share_percent],
-            tenants.of_domain(domain).map(|tenant| tenant.settings.keys.len()),
+            tenants.of_domain(domain).count(),
             metrics.in_flight_bytes.clone(),
         ));
         let counters =

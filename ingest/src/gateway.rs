@@ -175,8 +175,14 @@ impl Gateway {
         for domain in domains {
             places.push(DomainPlace::named(domain, &settings, &clock, metrics));
         }
-        let state =
-            GatewayState::new(&settings, layers, tenants, places, process.clone(), of_gateway);
+        let state = GatewayState::new(
+            &settings,
+            layers,
+            tenants,
+            places,
+            (process.clone(), clock.clone()),
+            of_gateway,
+        );
         let state = Arc::new(state);
         let (drain_stage, reached) = watch::channel(DrainStage::Open);
         let (first_open, opened) = oneshot::channel();

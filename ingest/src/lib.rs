@@ -63,8 +63,8 @@ pub use problem::{Problem, Reason, Remedy};
 pub use rate_limits::RateSettings;
 pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
-    InvalidEvents, KeySettings, LimitSettings, TenantSettings, Tenants, hash_key,
-    inspect as inspect_tenants,
+    ClientChange, ClientKey, ClientSettings, InvalidEvents, KeySettings, LimitSettings, MOST_KEYS,
+    TenantSettings, Tenants, UnknownTenant, hash_key, inspect as inspect_tenants,
 };
 pub use tls::{
     CERTIFICATE_EXPIRING, CERTIFICATE_KEPT, CERTIFICATE_LOADED, CertificateBinding, Fingerprint,

@@ -43,13 +43,14 @@ struct Usage {
     tenants: Vec<TenantUsage>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct TenantUsage {
     all: u64,
+    /// By client; one that has held nothing yet may be missing.
     keys: Vec<u64>,
 }
 
-/// The holder of a permit: a key of a tenant, by their indices.
+/// The holder of a permit: a client of a tenant, by their indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct BudgetHolder {
     pub(crate) tenant: usize,
@@ -78,15 +79,15 @@ enum RequestStage {
 }
 
 impl MemoryBudget {
-    /// Makes a budget of `bytes` in all. The percentages are the share that a tenant may hold of it, and a key of that, while
-    /// nobody else holds anything; `keys` are the numbers of keys of the tenants.
+    /// Makes a budget of `bytes` in all. The percentages are the share that a tenant may hold of it, and a client of that, while
+    /// nobody else holds anything.
     pub(crate) fn new(
         bytes: u64,
         [tenant_percent, key_percent]: [u8; 2],
-        keys: impl Iterator<Item = usize>,
+        tenants: usize,
         reserved: Gauge,
     ) -> Self {
-        let tenants = keys.map(|keys| TenantUsage { all: 0, keys: vec![0; keys] }).collect();
+        let tenants = (0..tenants).map(|_| TenantUsage::default()).collect();
         Self {
             total: bytes,
             tenant_percent: u64::from(tenant_percent),
@@ -149,6 +150,9 @@ impl MemoryBudget {
         change(&mut held.all);
         if let Some(tenant) = held.tenants.get_mut(holder.tenant) {
             change(&mut tenant.all);
+            if tenant.keys.len() <= holder.key {
+                tenant.keys.resize(holder.key + 1, 0);
+            }
             tenant.keys.get_mut(holder.key).into_iter().for_each(change);
         }
         self.reserved.set(i64::try_from(held.all).unwrap_or(i64::MAX));
@@ -160,7 +164,7 @@ impl Usage {
     /// Returns the usage of a holder's tenant, and of the holder itself.
     fn of(&self, holder: BudgetHolder) -> Option<(u64, u64)> {
         let tenant = self.tenants.get(holder.tenant)?;
-        Some((tenant.all, *tenant.keys.get(holder.key)?))
+        Some((tenant.all, tenant.keys.get(holder.key).copied().unwrap_or(0)))
     }
 }
 
@@ -226,8 +230,8 @@ mod tests {
     const NO_WAIT: Duration = Duration::ZERO;
     const MIB: u64 = 1024 * 1024;
 
-    fn budget(percents: [u8; 2], keys: &[usize]) -> Arc<MemoryBudget> {
-        Arc::new(MemoryBudget::new(100 * MIB, percents, keys.iter().copied(), Gauge::default()))
+    fn budget(percents: [u8; 2], tenants: usize) -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(100 * MIB, percents, tenants, Gauge::default()))
     }
 
     fn holder(tenant: usize, key: usize) -> BudgetHolder {
@@ -243,7 +247,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_permit_is_released_when_its_request_ends() {
-        let budget = budget([90, 90], &[1]);
+        let budget = budget([90, 90], 1);
         let mut permit = budget.acquire(holder(0, 0), 1_000, NO_WAIT).await.unwrap();
         assert_eq!(budget.reserved.get(), 1_024);
         assert!(permit.try_resize(60 * MIB));
@@ -258,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_sender_leaves_room_for_the_next() {
-        let budget = budget([50, 50], &[1; 6]);
+        let budget = budget([50, 50], 6);
         let mut permits = Vec::new();
         for tenant in 0..6 {
             permits.push(fill(&budget, holder(tenant, 0)).await);
@@ -271,7 +275,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_cannot_use_what_is_its_tenants_or_its_neighbours() {
-        let budget = budget([50, 50], &[3, 1]);
+        let budget = budget([50, 50], 2);
         let greedy = fill(&budget, holder(0, 0)).await;
         assert_eq!(greedy.bytes / MIB, 24);
         let second = fill(&budget, holder(0, 1)).await;
@@ -283,7 +287,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_under_way_has_a_quarter_for_himself() {
-        let budget = budget([50, 50], &[1]);
+        let budget = budget([50, 50], 1);
         let mut first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
         assert!(budget.acquire(holder(0, 0), MIB, NO_WAIT).await.is_err());
         assert!(first.try_resize(24 * MIB));
@@ -291,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn pressure_is_that_of_the_holder() {
-        let budget = budget([50, 50], &[2, 1]);
+        let budget = budget([50, 50], 2);
         let _half = budget.acquire(holder(0, 0), 13 * MIB, NO_WAIT).await.unwrap();
         assert_eq!(budget.pressure_percent(holder(0, 0)), 52);
         assert_eq!(budget.pressure_percent(holder(0, 1)), 0);
@@ -300,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_gets_what_is_given_back() {
-        let budget = budget([50, 50], &[1]);
+        let budget = budget([50, 50], 1);
         let first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
         let second = budget.acquire(holder(0, 0), MIB, Duration::from_mins(1));
         let (second, ()) = tokio::join!(second, async { drop(first) });

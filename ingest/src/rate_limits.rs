@@ -131,6 +131,21 @@ impl RateLimits {
         Self { events: rates.events().map(buckets), bytes: rates.bytes().map(buckets) }
     }
 
+    /// Makes buckets of other rates for as many senders, no fuller than these.
+    pub(crate) fn with_rates(&self, rates: &RateSettings, count: u32) -> Self {
+        let next = |before: &Option<BucketSet>, limit: Option<RateLimit>| {
+            let limit = limit?;
+            Some(match before {
+                Some(before) => BucketSet {
+                    buckets: before.buckets.with_limit(limit, count as usize),
+                    burst: limit.burst.get(),
+                },
+                None => BucketSet::new(limit, count),
+            })
+        };
+        Self { events: next(&self.events, rates.events()), bytes: next(&self.bytes, rates.bytes()) }
+    }
+
     /// Tells whether full buckets would hold a cost; a larger one can only be granted as a debt.
     fn can_hold(&self, cost: Cost) -> bool {
         let holds = |buckets: &Option<BucketSet>, amount| {

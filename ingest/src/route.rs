@@ -18,6 +18,7 @@ use crate::batch_result::Backpressure;
 use crate::body::{
     BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
+use crate::clock::Clock;
 use crate::domain::{DomainPlace, DomainState};
 use crate::layers::{ConnectionLayers, Peer};
 use crate::metrics::{Metrics, Route};
@@ -41,6 +42,7 @@ pub(crate) struct GatewayState {
     pub(crate) domains: Vec<DomainPlace>,
     pub(crate) layers: ConnectionLayers,
     process: Health,
+    clock: Clock,
     jitter: Jitter,
     admission_wait: std::time::Duration,
     body_limits: BodyLimits,
@@ -52,7 +54,7 @@ impl GatewayState {
         layers: ConnectionLayers,
         tenants: Tenants,
         domains: Vec<DomainPlace>,
-        process: Health,
+        (process, clock): (Health, Clock),
         metrics: Metrics,
     ) -> Self {
         Self {
@@ -61,6 +63,7 @@ impl GatewayState {
             domains,
             layers,
             process,
+            clock,
             jitter: Jitter::new(),
             admission_wait: settings.admission_wait,
             body_limits: BodyLimits::from(settings),
@@ -161,7 +164,7 @@ async fn post<'a>(
         let seconds = state.jitter.retry_after_seconds(LOG_RETRY);
         return reply::problem(Problem::Unavailable, Some(seconds));
     };
-    match admit(state, domain, caller, request, endpoint).await {
+    match admit(state, domain, &caller, request, endpoint).await {
         Err(refusal) => refusal,
         Ok(admitted) => match endpoint {
             Endpoint::Single => single::take(domain, admitted).await,
@@ -203,14 +206,10 @@ async fn admit<'a>(
 }
 
 /// Returns the caller, if it is let in from where it is and is who its key is bound to.
-fn identify<'a>(
-    state: &'a GatewayState,
-    peer: &Peer,
-    headers: &HeaderMap,
-) -> Result<&'a Caller, Problem> {
+fn identify(state: &GatewayState, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Problem> {
     let address = state.layers.client_address(peer, headers);
     state.layers.check_listener(address)?;
-    let caller = state.tenants.caller(headers)?;
+    let caller = state.tenants.caller(headers, state.clock.now().wall_ms)?;
     for (list, rules) in caller.addresses() {
         state.layers.check(list, rules, address)?;
     }

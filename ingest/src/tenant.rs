@@ -1,14 +1,14 @@
-//! Tenants and their API keys: the caller of a request, and its rules.
+//! Tenants and their clients: the caller of a request, and its rules.
 //!
-//! A key is found by its SHA-256, because the configuration holds only hashes; the timing of looking up
-//! a hash, which the caller cannot choose, leaks nothing.
+//! Tenants are fixed when the gateway starts; their clients come and go while it runs ([`directory`]).
 
 mod charge;
+mod client;
+mod directory;
 mod names;
 mod parked_budget;
 mod settings;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,6 +18,8 @@ use tillrace_core::envelope::Scope;
 use tillrace_log::setting::{Inspection, SettingErrors};
 
 pub(crate) use charge::{ChunkCharge, cost_of, refund_of};
+pub use client::{ClientKey, ClientSettings, MOST_KEYS};
+pub use directory::ClientChange;
 pub(crate) use names::{NameCap, NameKind};
 pub(crate) use parked_budget::{ParkedBudget, ParkedPermit};
 pub use settings::{InvalidEvents, KeySettings, LimitSettings, TenantSettings, inspect};
@@ -29,6 +31,8 @@ use crate::problem::Problem;
 use crate::rate_limits::RateLimits;
 use crate::tls::PeerIdentity;
 
+use client::{ClientRules, Credential};
+use directory::{Directory, Origin};
 use names::NameRegistry;
 
 static KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -36,18 +40,18 @@ const ALL_STORES: &str = "*";
 
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
-/// All tenants of a gateway, by their keys and by their domains.
-#[derive(Debug)]
+/// All tenants of a gateway, by the keys of their clients and by their domains. Clones are the same tenants.
+#[derive(Debug, Clone)]
 pub struct Tenants {
-    by_key: HashMap<[u8; 32], Caller>,
-    by_domain: Vec<Vec<Arc<Tenant>>>,
+    directory: Arc<Directory>,
+    by_domain: Arc<Vec<Vec<Arc<Tenant>>>>,
 }
 
-/// The caller of a request: a tenant, by one of its keys.
+/// The caller of a request: a client of a tenant, by one of its keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) tenant: Arc<Tenant>,
-    key: u32,
+    credential: Arc<Credential>,
 }
 
 /// One tenant.
@@ -66,19 +70,15 @@ pub(crate) struct Tenant {
     pub(crate) clock_skew_ms: i64,
     pub(crate) loyalty: Option<LoyaltyHash>,
     pub(crate) parked_budget: ParkedBudget,
-    keys: Vec<AllowedStores>,
     names: NameRegistry,
     limits: RateLimits,
     store_limits: RateLimits,
-    key_limits: Vec<RateLimits>,
 }
 
-/// Stores that a key may send for.
-#[derive(Debug)]
-enum AllowedStores {
-    All,
-    These(HashSet<String>),
-}
+/// A tenant that is not in the configuration of this process.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has no tenant {0}")]
+pub struct UnknownTenant(pub String);
 
 /// Returns what the configuration stores of an API key: `sha256:` and 64 hexadecimal digits.
 pub fn hash_key(key: &str) -> String {
@@ -105,26 +105,45 @@ impl Tenants {
     /// # Errors
     /// Names every setting of a domain that cannot be used.
     pub fn of_domains(domains: Vec<Vec<TenantSettings>>) -> Result<Self, SettingErrors> {
-        let mut tenants = Self { by_key: HashMap::new(), by_domain: Vec::new() };
-        let mut shared = HashSet::new();
+        let (directory, mut by_domain) = (Directory::new(), Vec::new());
         for (domain, settings) in domains.into_iter().enumerate() {
             Inspection::of("", |found| inspect(&settings, found))?;
             let mut of_domain = Vec::with_capacity(settings.len());
             for (number, settings) in settings.into_iter().enumerate() {
                 let tenant = Arc::new(Tenant::new(settings, domain, number));
-                for (key, stored) in (0..).zip(&tenant.settings.keys) {
-                    let Some(hash) = stored.digest() else { continue };
-                    let caller = Caller { tenant: Arc::clone(&tenant), key };
-                    if tenants.by_key.insert(hash, caller).is_some() {
-                        shared.insert(hash);
-                    }
+                for (index, key) in tenant.settings.keys.iter().enumerate() {
+                    // Names of keys are for people, and two may be alike.
+                    let is_first =
+                        !tenant.settings.keys.iter().take(index).any(|k| k.name == key.name);
+                    let name =
+                        if is_first { key.name.clone() } else { format!("{} ({index})", key.name) };
+                    let rules = ClientRules::from(key);
+                    directory.set(&tenant, Origin::Configuration, &name, Some(&rules));
                 }
                 of_domain.push(tenant);
             }
-            tenants.by_domain.push(of_domain);
+            by_domain.push(of_domain);
         }
-        tenants.by_key.retain(|hash, _caller| !shared.contains(hash));
-        Ok(tenants)
+        Ok(Self { directory: Arc::new(directory), by_domain: Arc::new(by_domain) })
+    }
+
+    /// Puts the rules of a client of the policy set in force, or ends it. Requests under way are held to it with their next chunk.
+    ///
+    /// Returns how many of its keys another client has already; those are good for neither.
+    ///
+    /// # Errors
+    /// [`UnknownTenant`] where the domain has no such tenant; nothing is changed then.
+    pub fn change_client(
+        &self,
+        domain: usize,
+        change: &ClientChange<'_>,
+    ) -> Result<usize, UnknownTenant> {
+        let mut tenants = self.by_domain.get(domain).into_iter().flatten();
+        let tenant = tenants
+            .find(|tenant| tenant.settings.id == change.tenant)
+            .ok_or_else(|| UnknownTenant(change.tenant.to_owned()))?;
+        let rules = change.settings.map(ClientRules::from);
+        Ok(self.directory.set(tenant, Origin::Policy, change.name, rules.as_ref()).len())
     }
 
     /// Returns the number of domains.
@@ -135,9 +154,9 @@ impl Tenants {
     /// Returns the caller, from `Authorization: Bearer KEY` or `X-Api-Key: KEY`.
     ///
     /// # Errors
-    /// The [`Problem`] of a request whose key is missing, unknown, or not the only one: which of two is meant is not
+    /// The [`Problem`] of a request whose key is missing, unknown, expired, or not the only one: which of two is meant is not
     /// guessed (RFC 6750, section 3.1).
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<&Caller, Problem> {
+    pub(crate) fn caller(&self, headers: &HeaderMap, now_ms: i64) -> Result<Caller, Problem> {
         let plain = only(&headers.get_all(&KEY_HEADER))?;
         let token = only(&headers.get_all(AUTHORIZATION))?.and_then(bearer);
         let key = match (plain, token) {
@@ -145,8 +164,10 @@ impl Tenants {
             (Some(key), _) | (None, Some(key)) => key,
             (None, None) => return Err(Problem::Unauthorized),
         };
-        let caller = self.by_key.get::<[u8; 32]>(&Sha256::digest(key).into());
-        caller.ok_or(Problem::Unauthorized)
+        let credential = self.directory.find(&Sha256::digest(key).into());
+        let credential = credential.filter(|credential| credential.is_live(now_ms));
+        let credential = credential.ok_or(Problem::Unauthorized)?;
+        Ok(Caller { tenant: Arc::clone(&credential.tenant), credential })
     }
 
     /// Returns the tenants of a domain, in their order.
@@ -169,9 +190,18 @@ fn bearer(authorization: &[u8]) -> Option<&[u8]> {
 }
 
 impl Caller {
+    /// Tells whether its key is still taken.
+    pub(crate) fn is_live(&self, now_ms: i64) -> bool {
+        self.credential.is_live(now_ms)
+    }
+
+    fn client(&self) -> &client::Client {
+        &self.credential.client
+    }
+
     /// Returns the holder of its permits.
     pub(crate) fn holder(&self) -> BudgetHolder {
-        BudgetHolder { tenant: self.tenant.number, key: self.key as usize }
+        BudgetHolder { tenant: self.tenant.number, key: self.client().slot }
     }
 
     /// Returns the dense id of the store of an accepted event, and registers it and its terminal.
@@ -179,7 +209,7 @@ impl Caller {
     /// # Errors
     /// The [`NameCap`] that keeps a new name out.
     pub(crate) fn register(&self, store: &str, terminal: &str) -> Result<u32, NameCap> {
-        self.tenant.names.register(self.key as usize, store, terminal)
+        self.tenant.names.register(self.client().slot, store, terminal)
     }
 
     /// Returns the dense id of the store of a refused event, if it and its terminal are registered.
@@ -189,7 +219,7 @@ impl Caller {
 
     /// Tells whether a refused event of an unregistered terminal may leave a marker.
     pub(crate) fn admit_guest(&self, store: &str, terminal: &str) -> bool {
-        self.tenant.names.admit_guest(self.key as usize, store, terminal)
+        self.tenant.names.admit_guest(self.client().slot, store, terminal)
     }
 
     /// Records that a cap on names was reached; returns true the first time.
@@ -197,47 +227,32 @@ impl Caller {
         self.tenant.names.record_cap(cap)
     }
 
-    /// Returns the name of its key, for people.
-    pub(crate) fn key_name(&self) -> &str {
-        self.key_settings().map(|key| key.name.as_str()).unwrap_or_default()
+    /// Returns its name, for people.
+    pub(crate) fn name(&self) -> &str {
+        &self.client().name
     }
 
     /// Returns the lists that its address is held against.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = (AddressList, &AddressRules)> {
-        let of_key = self.key_settings().map(|key| (AddressList::Key, &key.addresses));
-        std::iter::once((AddressList::Tenant, &self.tenant.settings.addresses)).chain(of_key)
+    pub(crate) fn addresses(&self) -> [(AddressList, &AddressRules); 2] {
+        [
+            (AddressList::Tenant, &self.tenant.settings.addresses),
+            (AddressList::Key, &self.client().addresses),
+        ]
     }
 
-    /// Tells whether a key that is bound to a client certificate comes with it.
+    /// Tells whether one that is bound to a client certificate comes with it.
     pub(crate) fn admits_peer(&self, identity: Option<&PeerIdentity>) -> bool {
-        let binding = self.key_settings().and_then(|key| key.client_certificate.as_ref());
-        binding.is_none_or(|binding| binding.admits(identity))
+        self.client().binding.as_ref().is_none_or(|binding| binding.admits(identity))
     }
 
-    fn key_settings(&self) -> Option<&KeySettings> {
-        self.tenant.settings.keys.get(self.key as usize)
-    }
-
-    /// Tells whether this key may send for a store.
+    /// Tells whether it may send for a store.
     pub(crate) fn may_send_for(&self, store: &str) -> bool {
-        match self.tenant.keys.get(self.key as usize) {
-            Some(AllowedStores::All) => true,
-            Some(AllowedStores::These(stores)) => stores.contains(store),
-            None => false,
-        }
+        self.client().may_send_for(store)
     }
 }
 
 impl Tenant {
     fn new(settings: TenantSettings, domain: usize, number: usize) -> Self {
-        let stores = |key: &KeySettings| {
-            if key.is_for_all_stores() {
-                AllowedStores::All
-            } else {
-                AllowedStores::These(key.stores.iter().cloned().collect())
-            }
-        };
-        let key_rates = |key: &KeySettings| key.limit.unwrap_or(settings.limits.key);
         Self {
             domain,
             number,
@@ -250,15 +265,9 @@ impl Tenant {
                 .as_ref()
                 .map(|secret| LoyaltyHash::new(secret.expose().as_bytes())),
             parked_budget: ParkedBudget::default(),
-            keys: settings.keys.iter().map(stores).collect(),
             names: NameRegistry::new(&settings),
             limits: RateLimits::new(&settings.limits.tenant, 1),
             store_limits: RateLimits::new(&settings.limits.store, settings.max_stores),
-            key_limits: settings
-                .keys
-                .iter()
-                .map(|key| RateLimits::new(&key_rates(key), 1))
-                .collect(),
             settings,
         }
     }

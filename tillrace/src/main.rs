@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod client;
 mod config;
 mod confirm;
 mod control;
@@ -74,6 +75,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Parked { action } => parked::run(&action),
         Command::Refused { action } => parked::run_refused(&action),
         Command::Register { action } => register::run(&action),
+        Command::Client { action } => client::run(action),
         Command::Redrive(args) => running(redrive::run(args)),
         Command::Topics { action: TopicsAction::Acl(args) } => topics::acl(&args),
         Command::Completions { shell } => {

@@ -167,7 +167,7 @@ mod tests {
         });
         let tenants = Tenants::new(vec![serde_json::from_value(settings).unwrap()]).unwrap();
         let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-        test(&mut SourceCache::default(), tenants.caller(&headers).unwrap());
+        test(&mut SourceCache::default(), &tenants.caller(&headers, 0).unwrap());
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! Charges callers for text, before it is decoded as far as possible.
 //!
-//! Each byte of a body, and each event, takes tokens from the buckets of the tenant and of the key. They are taken for a
+//! Each byte of a body, and each event, takes tokens from the buckets of the tenant and of the client. They are taken for a
 //! whole chunk before any of it is decoded, so that no sender causes more work than its rate limits allow. A duplicate or
 //! deferred event gets back its token and three quarters of its bytes, because it was evaluated and not kept. The store is
 //! known only after decoding, and is charged for events that are kept.
 
 use tillrace_core::token_bucket::RateExceeded;
 
-use super::{Caller, Tenant};
-use crate::rate_limits::{Account, Cost, RateLimits, all_can_hold, give_back_all, take_all};
+use super::Caller;
+use crate::rate_limits::{Account, Cost, all_can_hold, give_back_all, take_all};
 use crate::split::Piece;
 
 /// Divisor of the part of an event's bytes that its evaluation costs.
@@ -74,10 +74,7 @@ impl Caller {
     }
 
     fn accounts(&self) -> [Account<'_>; 2] {
-        let Tenant { limits, key_limits, .. } = &*self.tenant;
-        // Every key has limits; without, its tenant's would be charged twice.
-        let of_key: &RateLimits = key_limits.get(self.key as usize).unwrap_or(limits);
-        [(limits, 0), (of_key, 0)]
+        [(&self.tenant.limits, 0), (&self.client().limits, 0)]
     }
 }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use parking_lot::Mutex;
 use tillrace_core::intern::Interner;
 
-use super::settings::{KeySettings, TenantSettings};
+use super::settings::TenantSettings;
 
 /// Part of a tenant's caps that one key for all stores may use while there are other keys, percent.
 const KEY_PERCENT: u32 = 75;
@@ -73,6 +73,8 @@ pub(super) struct NameRegistry {
     stores: Interner,
     terminals: Interner,
     guests: Interner,
+    max_stores: u32,
+    max_terminals: u32,
     terminals_per_store: u32,
     guests_per_key: u32,
     /// Locked while a new name is registered; registered ones are found without it.
@@ -88,28 +90,50 @@ struct NameCounts {
     by_key: Vec<KeyCounts>,
 }
 
-/// Names that a key has registered, and its caps.
-#[derive(Debug)]
+/// Names that a client has registered, and how many stores it may send for; `None` for all.
+#[derive(Debug, Default)]
 struct KeyCounts {
     stores: u32,
     terminals: u32,
     guests: u32,
-    max_stores: u32,
-    max_terminals: u32,
+    allowed_stores: Option<u32>,
 }
 
 impl NameRegistry {
     pub(super) fn new(settings: &TenantSettings) -> Self {
         let guests = settings.max_terminals.div_ceil(GUESTS_PART);
-        let by_key = settings.keys.iter().map(|key| KeyCounts::new(settings, key)).collect();
         Self {
             stores: Interner::new(settings.max_stores),
             terminals: Interner::new(settings.max_terminals),
             guests: Interner::new(guests),
+            max_stores: settings.max_stores,
+            max_terminals: settings.max_terminals,
             terminals_per_store: settings.max_terminals_per_store,
             guests_per_key: guests.div_ceil(KEY_GUESTS_PART),
-            counts: Mutex::new(NameCounts { by_store: Vec::new(), by_key }),
+            counts: Mutex::new(NameCounts { by_store: Vec::new(), by_key: Vec::new() }),
             met: AtomicU8::new(0),
+        }
+    }
+
+    /// Counts the names of a client from now on; one that is known keeps its counts. `allowed_stores` is `None` for all.
+    pub(super) fn set_client(&self, slot: usize, allowed_stores: Option<u32>) {
+        let by_key = &mut self.counts.lock().by_key;
+        if by_key.len() <= slot {
+            by_key.resize_with(slot + 1, KeyCounts::default);
+        }
+        if let Some(of_key) = by_key.get_mut(slot) {
+            of_key.allowed_stores = allowed_stores;
+        }
+    }
+
+    /// Returns how many stores and terminals a client may register, of so many clients. One for all stores leaves a part to others.
+    fn caps(&self, allowed_stores: Option<u32>, clients: usize) -> (u32, u32) {
+        let part = |cap: u32| {
+            if clients == 1 { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
+        };
+        match allowed_stores {
+            Some(stores) => (stores, stores.saturating_mul(self.terminals_per_store)),
+            None => (part(self.max_stores), part(self.max_terminals)),
         }
     }
 
@@ -131,8 +155,10 @@ impl NameRegistry {
         let NameCounts { by_store, by_key } = &mut *counts;
         let known_store = self.stores.find(0, store);
         let (named, capped) = (NameKind::Stores, |named, of| Err(NameCap { named, of }));
+        let clients = by_key.len();
         let Some(of_key) = by_key.get_mut(key) else { return capped(named, CapScope::Key) };
-        if known_store.is_none() && of_key.stores >= of_key.max_stores {
+        let (max_stores, max_terminals) = self.caps(of_key.allowed_stores, clients);
+        if known_store.is_none() && of_key.stores >= max_stores {
             return capped(named, CapScope::Key);
         }
         if known_store.is_none() && self.stores.is_full() {
@@ -141,7 +167,7 @@ impl NameRegistry {
         let of_store = known_store.and_then(|id| by_store.get(id as usize)).copied().unwrap_or(0);
         let is_new = known_store.is_none_or(|id| self.terminals.find(id, terminal).is_none());
         let named = NameKind::Terminals;
-        if is_new && of_key.terminals >= of_key.max_terminals {
+        if is_new && of_key.terminals >= max_terminals {
             return capped(named, CapScope::Key);
         }
         if is_new && of_store >= self.terminals_per_store {
@@ -186,22 +212,6 @@ impl NameRegistry {
     }
 }
 
-impl KeyCounts {
-    fn new(settings: &TenantSettings, key: &KeySettings) -> Self {
-        let part = |cap: u32| {
-            let is_only = settings.keys.len() == 1;
-            if is_only { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
-        };
-        let (max_stores, max_terminals) = match u32::try_from(key.stores.len()) {
-            Ok(stores) if !key.is_for_all_stores() => {
-                (stores, stores.saturating_mul(settings.max_terminals_per_store))
-            }
-            _ => (part(settings.max_stores), part(settings.max_terminals)),
-        };
-        Self { stores: 0, terminals: 0, guests: 0, max_stores, max_terminals }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -213,11 +223,12 @@ mod tests {
     const ONE_STORE: usize = 1;
 
     fn names(more: &serde_json::Value) -> NameRegistry {
-        let hash = format!("sha256:{}", "0".repeat(64));
-        let key = |stores: &[&str]| json!({"name": "k", "hash": hash, "stores": stores});
-        let mut settings = json!({"id": "t", "keys": [key(&["*"]), key(&["7"])]});
+        let mut settings = json!({"id": "t", "keys": []});
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        NameRegistry::new(&serde_json::from_value(settings).unwrap())
+        let names = NameRegistry::new(&serde_json::from_value(settings).unwrap());
+        names.set_client(ALL, None);
+        names.set_client(ONE_STORE, Some(1));
+        names
     }
 
     #[test]

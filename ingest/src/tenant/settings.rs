@@ -191,25 +191,8 @@ impl TenantSettings {
 
 impl KeySettings {
     fn inspect(&self, found: &mut Inspection) {
-        found.require(
-            self.digest().is_some(),
-            "hash",
-            "is no hash of a key",
-            "write sha256: and the 64 hexadecimal digits of the key's SHA-256",
-        );
-        found.require(
-            self.hash != hash_key(""),
-            "hash",
-            "is the hash of an empty key",
-            "issue a real one",
-        );
-        let is_store = |store: &String| store == ALL_STORES || check_id(store).is_ok();
-        found.require(
-            !self.stores.is_empty() && self.stores.iter().all(is_store),
-            "stores",
-            "names no store, or one that cannot be",
-            "list store ids, or * for all stores",
-        );
+        inspect_hash(&self.hash, found);
+        inspect_stores(&self.stores, found);
         let limit = self.limit.unwrap_or_default();
         found.within("limit", |found| limit.inspect(found));
         found.within("addresses", |found| self.addresses.inspect(found));
@@ -217,24 +200,41 @@ impl KeySettings {
             found.within("client_certificate", |found| binding.inspect(found));
         }
     }
+}
 
-    /// Tells whether it may send for any store.
-    pub(super) fn is_for_all_stores(&self) -> bool {
-        self.stores.iter().any(|store| store == ALL_STORES)
-    }
+/// Notes what is wrong with the stores of a client.
+pub(super) fn inspect_stores(stores: &[String], found: &mut Inspection) {
+    let is_store = |store: &String| store == ALL_STORES || check_id(store).is_ok();
+    found.require(
+        !stores.is_empty() && stores.iter().all(is_store),
+        "stores",
+        "names no store, or one that cannot be",
+        "list store ids, or * for all stores",
+    );
+}
 
-    /// Returns the key's SHA-256.
-    pub(super) fn digest(&self) -> Option<[u8; 32]> {
-        let digits = self.hash.strip_prefix("sha256:")?.as_bytes();
-        let mut digest = [0; 32];
-        if digits.len() != 2 * digest.len() {
-            return None;
-        }
-        for (byte, pair) in digest.iter_mut().zip(digits.as_chunks::<2>().0) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(digest)
+/// Notes what is wrong with the hash of a key.
+pub(super) fn inspect_hash(hash: &str, found: &mut Inspection) {
+    found.require(
+        digest_of(hash).is_some(),
+        "hash",
+        "is no hash of a key",
+        "write sha256: and the 64 hexadecimal digits of the key's SHA-256",
+    );
+    found.require(hash != hash_key(""), "hash", "is the hash of an empty key", "issue a real one");
+}
+
+/// Returns the SHA-256 of a key from what [`super::hash_key`] makes of it.
+pub(super) fn digest_of(hash: &str) -> Option<[u8; 32]> {
+    let digits = hash.strip_prefix("sha256:")?.as_bytes();
+    let mut digest = [0; 32];
+    if digits.len() != 2 * digest.len() {
+        return None;
     }
+    for (byte, pair) in digest.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 /// Notes what is wrong with tenants, each by itself and together.
@@ -256,7 +256,7 @@ pub fn inspect(tenants: &[TenantSettings], found: &mut Inspection) {
             "remove one of them",
         );
         found.each("keys", &tenant.keys, |found, key| {
-            let is_own = key.digest().is_none_or(|digest| hashes.insert(digest));
+            let is_own = digest_of(&key.hash).is_none_or(|digest| hashes.insert(digest));
             found.require(is_own, "hash", "is configured twice", "issue another key");
         });
     });

@@ -13,6 +13,10 @@ pub(crate) enum RoleError {
         "domain {name} is on the same Kafka cluster as {other}, under another address, and their namespaces begin alike"
     )]
     SameCluster { name: String, other: String },
+    #[error(
+        "the thread that follows the policy set ended unasked: a defect; the lines before say where"
+    )]
+    PolicyEnded,
     #[error("the aggregator panicked")]
     AggregatorPanicked,
 }
@@ -30,6 +34,10 @@ explain!(RoleError {
         "Two domains name different brokers of one Kafka cluster, and topics of one could be the other's. The later one was not \
          started, and nothing of it was written.",
         "Give each domain on a cluster a namespace that begins no other's, such as its name, or a cluster of its own.";
+    PolicyEnded: "policy_follower_ended",
+        "The thread that follows the policy set met something it was not made for: a defect. Clients stay as they were; the domain \
+         stops, so that no revocation is missed.",
+        "Start the process again, and report the lines before.";
     AggregatorPanicked: "aggregator_panicked",
         "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
          last flush when it is started again.",
