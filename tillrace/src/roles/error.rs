@@ -19,6 +19,11 @@ pub(crate) enum RoleError {
     PolicyEnded,
     #[error("the aggregator panicked")]
     AggregatorPanicked,
+    #[error(
+        "the aggregator's last flush did not end within {}: the log does not answer",
+        humantime::format_duration(*within)
+    )]
+    AggregatorHangs { within: std::time::Duration },
 }
 
 explain!(RoleError {
@@ -42,4 +47,10 @@ explain!(RoleError {
         "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
          last flush when it is started again.",
         "Start the process again, and report the text and the lines before.";
+    AggregatorHangs: "aggregator_hangs",
+        "The process was told to end while the log took what the aggregator had to write, and neither took nor refused it in time. \
+         The process ended without it. Nothing is lost: that flush is either whole on the log or not there at all, and is folded anew \
+         in that case.",
+        "See why the log does not answer (brokers that are away, a disk that hangs), then start the process again. Where a flush \
+         takes so long when all is well, raise `aggregate.drain_within`, and what the supervisor grants a stop with it.";
 });
