@@ -78,7 +78,7 @@ impl Tills {
             .as_ref()
             .map(|amount| (part.sequence, ten_thousandths(amount).unwrap_or_default()));
         if TRADE.contains(&kind) || ADVANCE.contains(&kind) || kind == "tip_adjustment" {
-            self.add_tenders(name, currency, receipt);
+            self.add_tenders(&name, currency, receipt);
             return;
         }
         let moved = stated.map_or(0, |(_, amount)| amount);
@@ -112,7 +112,7 @@ impl Tills {
         self.drawers.entry(drawer).or_default().entry(tender).or_default()
     }
 
-    fn add_tenders(&mut self, name: DrawerName, currency: &str, receipt: &Receipt<'_>) {
+    fn add_tenders(&mut self, name: &DrawerName, currency: &str, receipt: &Receipt<'_>) {
         for tender in receipt.tenders.iter().flatten() {
             let what = match &*tender.tender_type {
                 "prepaid" | "rounding" => continue,
