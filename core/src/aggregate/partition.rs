@@ -57,6 +57,7 @@ pub(super) struct Checkpoint {
 
 /// One partition.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is due or not by itself")]
 pub(super) struct Partition {
     pub(super) number: tillrace_log::Partition,
     pub(super) checkpoint: Checkpoint,

@@ -130,6 +130,23 @@ fn the_gauges_count_what_is_missing_and_parked_until_it_comes() {
 }
 
 #[test]
+fn the_gauges_follow_while_flushes_come_by_size() {
+    let mut rig = Rig::new(1);
+    rig.settings.flush_records = 1;
+    let mut engine = rig.join();
+    let half = rig.settings.flush_interval / 2;
+    (0..5).for_each(|_| engine.step(rig.now).unwrap());
+    for number in 1..6_u32 {
+        let parked = sale(number.into(), "x");
+        append(&rig, &parked, parked.parked());
+        engine.step(rig.now + half * number).unwrap();
+        engine.flush(rig.now + half * number).unwrap();
+    }
+    let [.., parked] = rig.metrics.lacking_in(0);
+    assert!(parked >= 3, "{parked} of 5 parked, by the gauge");
+}
+
+#[test]
 fn an_event_without_a_number_counts_on_its_own_day() {
     let rig = Rig::new(1);
     let mut parked = sale(1, "x");
