@@ -163,6 +163,7 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Self, GatewayError> {
         settings.part_of(tenants.domains()).validate()?;
+        tenants.set_clock(clock.clone());
         let layers = ConnectionLayers::of_gateway(&settings, process.clone(), metrics)?;
         let listener = Listener::bind(settings.listen, process.clone(), "gateway")?;
         let local_addr = listener.local_addr();
@@ -175,8 +176,14 @@ impl Gateway {
         for domain in domains {
             places.push(DomainPlace::named(domain, &settings, &clock, metrics));
         }
-        let state =
-            GatewayState::new(&settings, layers, tenants, places, process.clone(), of_gateway);
+        let state = GatewayState::new(
+            &settings,
+            layers,
+            (tenants, clock.clone()),
+            places,
+            process.clone(),
+            of_gateway,
+        );
         let state = Arc::new(state);
         let (drain_stage, reached) = watch::channel(DrainStage::Open);
         let (first_open, opened) = oneshot::channel();

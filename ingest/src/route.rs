@@ -18,7 +18,9 @@ use crate::batch_result::Backpressure;
 use crate::body::{
     BodyLimits, BodyReader, Encoding, FIRST_STEP_BYTES, GZIP_BYTES, ZSTD_BYTES, drain_body,
 };
+use crate::clock::Clock;
 use crate::domain::{DomainPlace, DomainState};
+use crate::identity::Scope;
 use crate::layers::{ConnectionLayers, Peer};
 use crate::metrics::{Metrics, Route};
 use crate::problem::Problem;
@@ -26,8 +28,8 @@ use crate::reply::{self, Reply};
 use crate::retry_after::Jitter;
 use crate::settings::GatewaySettings;
 use crate::split::Format;
-use crate::tenant::{Caller, Tenants};
-use crate::{batch, head, media, single};
+use crate::tenant::{Principal, Tenants};
+use crate::{authentication, batch, head, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Wait for a client whose connection is over a cap.
@@ -37,6 +39,7 @@ const CONNECTION_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 pub(crate) struct GatewayState {
     pub(crate) metrics: Metrics,
     pub(crate) tenants: Tenants,
+    clock: Clock,
     /// In the order of the tenants' domains.
     pub(crate) domains: Vec<DomainPlace>,
     pub(crate) layers: ConnectionLayers,
@@ -50,7 +53,7 @@ impl GatewayState {
     pub(crate) fn new(
         settings: &GatewaySettings,
         layers: ConnectionLayers,
-        tenants: Tenants,
+        (tenants, clock): (Tenants, Clock),
         domains: Vec<DomainPlace>,
         process: Health,
         metrics: Metrics,
@@ -58,6 +61,7 @@ impl GatewayState {
         Self {
             metrics,
             tenants,
+            clock,
             domains,
             layers,
             process,
@@ -92,9 +96,12 @@ pub(crate) async fn answer(
         return reply;
     }
     let mut metrics = &state.metrics;
+    let scope = Scope::EventsWrite;
     let reply = match route {
-        Route::Single => post(&state, &peer, request, Endpoint::Single, &mut metrics).await,
-        Route::Batch => post(&state, &peer, request, Endpoint::Batch, &mut metrics).await,
+        Route::Single => {
+            post(&state, &peer, request, (Endpoint::Single, scope), &mut metrics).await
+        }
+        Route::Batch => post(&state, &peer, request, (Endpoint::Batch, scope), &mut metrics).await,
         Route::Health => get(&request, || health(&state)),
         Route::Ready => get(&request, || ready(&state)),
         Route::Other => {
@@ -140,14 +147,14 @@ async fn post<'a>(
     state: &'a GatewayState,
     peer: &Peer,
     request: Request<Incoming>,
-    endpoint: Endpoint,
+    (endpoint, scope): (Endpoint, Scope),
     metrics: &mut &'a Metrics,
 ) -> Reply {
     if request.method() != Method::POST {
         dismiss(request);
         return reply::method_not_allowed("POST");
     }
-    let caller = match identify(state, peer, request.headers()) {
+    let caller = match identify(state, peer, request.headers(), scope) {
         Ok(caller) => caller,
         Err(problem) => return refuse(request, problem),
     };
@@ -165,18 +172,18 @@ async fn post<'a>(
         Err(refusal) => refusal,
         Ok(admitted) => match endpoint {
             Endpoint::Single => single::take(domain, admitted).await,
-            Endpoint::Batch => batch::take(domain, admitted).await,
+            Endpoint::Batch => batch::take(&state.tenants, domain, admitted).await,
         },
     }
 }
 
-async fn admit<'a>(
+async fn admit(
     state: &GatewayState,
     domain: &DomainState,
-    caller: &'a Caller,
+    caller: Principal,
     request: Request<Incoming>,
     endpoint: Endpoint,
-) -> Result<AdmittedRequest<'a>, Reply> {
+) -> Result<AdmittedRequest, Reply> {
     let headers = request.headers();
     let Some(format) = format(headers, endpoint) else {
         return Err(refuse(request, Problem::UnsupportedMediaType));
@@ -191,7 +198,8 @@ async fn admit<'a>(
         return Err(defer(domain, request, Backpressure::Unavailable(LOG_RETRY)));
     }
     let bytes = first_permit_bytes(headers, encoding);
-    let acquired = domain.budget.acquire(caller.holder(), bytes, state.admission_wait).await;
+    let acquired =
+        domain.budget.acquire(Arc::clone(caller.holder()), bytes, state.admission_wait).await;
     let Ok(permit) = acquired else {
         return Err(defer(domain, request, Backpressure::MemoryLimit));
     };
@@ -202,23 +210,23 @@ async fn admit<'a>(
     Ok(AdmittedRequest { caller, format, body, traceparent, permit })
 }
 
-/// Returns the caller, if it is let in from where it is and is who its key is bound to.
-fn identify<'a>(
-    state: &'a GatewayState,
+/// Returns the caller, if it is let in from where it is, is who its key is bound to, and has the scope of the route.
+fn identify(
+    state: &GatewayState,
     peer: &Peer,
     headers: &HeaderMap,
-) -> Result<&'a Caller, Problem> {
+    scope: Scope,
+) -> Result<Principal, Problem> {
     let address = state.layers.client_address(peer, headers);
     state.layers.check_listener(address)?;
-    let caller = state.tenants.caller(headers)?;
+    let caller = authentication::authenticate(&state.tenants, headers, state.clock.now())?;
     for (list, rules) in caller.addresses() {
         state.layers.check(list, rules, address)?;
     }
-    if caller.admits_peer(peer.identity.as_ref()) {
-        Ok(caller)
-    } else {
-        Err(Problem::ClientCertificateRequired)
+    if !caller.admits_peer(peer.identity.as_ref()) {
+        return Err(Problem::ClientCertificateRequired);
     }
+    if caller.has(scope) { Ok(caller) } else { Err(Problem::ScopeMissing) }
 }
 
 /// Returns the budget that a body needs before it is read: for all of it if it is short, otherwise for a first step, and

@@ -7,8 +7,8 @@
 
 use tillrace_core::token_bucket::RateExceeded;
 
-use super::{Caller, Tenant};
-use crate::rate_limits::{Account, Cost, RateLimits, all_can_hold, give_back_all, take_all};
+use super::Principal;
+use crate::rate_limits::{Account, Cost, all_can_hold, give_back_all, take_all};
 use crate::split::Piece;
 
 /// Divisor of the part of an event's bytes that its evaluation costs.
@@ -23,7 +23,7 @@ pub(crate) struct ChunkCharge {
     pub(crate) exhausted: Option<RateExceeded>,
 }
 
-impl Caller {
+impl Principal {
     /// Charges for a chunk of `bytes` and the pieces in it, as many of them as there are tokens for.
     pub(crate) fn charge(&self, bytes: u64, pieces: &[Piece], now_ns: u64) -> ChunkCharge {
         let accounts = self.accounts();
@@ -74,10 +74,7 @@ impl Caller {
     }
 
     fn accounts(&self) -> [Account<'_>; 2] {
-        let Tenant { limits, key_limits, .. } = &*self.tenant;
-        // Every key has limits; without, its tenant's would be charged twice.
-        let of_key: &RateLimits = key_limits.get(self.key as usize).unwrap_or(limits);
-        [(limits, 0), (of_key, 0)]
+        [(&self.tenant.limits, 0), (&self.client.limits, 0)]
     }
 }
 

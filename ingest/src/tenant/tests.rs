@@ -1,7 +1,8 @@
-use http::HeaderValue;
 use serde_json::{Value, json};
+use tillrace_log::setting::{Inspection, SettingErrors};
 
 use super::*;
+use crate::identity::api_key::hash_key;
 
 fn tenants(settings: Value) -> Result<Tenants, SettingErrors> {
     Tenants::new(serde_json::from_value(settings).unwrap())
@@ -9,66 +10,6 @@ fn tenants(settings: Value) -> Result<Tenants, SettingErrors> {
 
 fn key(name: &str, key: &str, stores: &[&str]) -> Value {
     json!({"name": name, "hash": hash_key(key), "stores": stores})
-}
-
-fn headers(name: &'static str, value: &str) -> HeaderMap {
-    HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())])
-}
-
-#[test]
-fn the_hash_of_a_key_is_its_sha_256() {
-    assert_eq!(
-        hash_key("abc"),
-        "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    );
-}
-
-#[test]
-fn a_caller_is_found_by_key_and_bound_to_its_stores() {
-    let tenants = tenants(json!([
-        {"id": "a", "keys": [key("till", "k1", &["7", "8"]), key("hq", "k2", &["*"])]},
-        {"id": "b", "keys": [key("till", "k3", &["*"])]},
-    ]))
-    .unwrap();
-    let till = tenants.caller(&headers("authorization", "bEARER k1")).unwrap();
-    assert_eq!(till.tenant.settings.id, "a");
-    assert!(till.may_send_for("8") && !till.may_send_for("9") && !till.may_send_for("*"));
-    assert!(tenants.caller(&headers("x-api-key", "k2")).unwrap().may_send_for("9"));
-    assert_eq!(tenants.caller(&headers("x-api-key", "k3")).unwrap().tenant.number, 1);
-    for (name, value) in
-        [("x-api-key", "K1"), ("x-api-key", ""), ("authorization", "Basic k1"), ("cookie", "k1")]
-    {
-        let refused = tenants.caller(&headers(name, value)).unwrap_err();
-        assert_eq!(refused, Problem::Unauthorized, "{name}: {value}");
-    }
-}
-
-#[test]
-fn two_keys_are_one_too_many_unless_they_are_the_same() {
-    let tenants = tenants(json!([
-        {"id": "a", "keys": [key("till", "k1", &["7"]), key("hq", "k2", &["*"])]},
-    ]))
-    .unwrap();
-    let caller = |pairs: &[(&'static str, &'static str)]| {
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs {
-            headers.append(*name, HeaderValue::from_static(value));
-        }
-        tenants.caller(&headers).map(|caller| caller.key)
-    };
-    let (plain, token) = ("x-api-key", "authorization");
-    assert_eq!(caller(&[(plain, "k2"), (token, "Bearer k2")]), Ok(1));
-    assert_eq!(caller(&[(plain, "k2"), (token, "Basic YTpi")]), Ok(1), "no key of ours");
-    for pairs in [
-        [(plain, "k1"), (token, "Bearer k2")],
-        [(plain, "unknown"), (token, "Bearer k2")],
-        [(plain, ""), (token, "Bearer k2")],
-        [(plain, "k1"), (plain, "k1")],
-        [(token, "Bearer k1"), (token, "Bearer k2")],
-        [(token, "Basic YTpi"), (token, "Bearer k2")],
-    ] {
-        assert_eq!(caller(&pairs), Err(Problem::AmbiguousKey), "{pairs:?}");
-    }
 }
 
 #[test]
@@ -93,6 +34,18 @@ fn settings_that_cannot_be_used_are_named() {
         ),
         (json!({"keys": [key("k", "", &["*"])]}), "tenants[0].keys[0].hash: "),
         (json!({"keys": [key("k", "x", &[])]}), "tenants[0].keys[0].stores: "),
+        (
+            json!({"clients": [{"name": "c", "keys": [], "stores": []}]}),
+            "tenants[0].clients[0].stores: ",
+        ),
+        (
+            json!({"clients": [{"name": "till", "keys": [], "stores": ["*"]}]}),
+            "tenants[0].clients[0].name: is that of another client",
+        ),
+        (
+            json!({"clients": [{"name": "c", "keys": [{"hash": hash_key("k1")}], "stores": ["*"]}]}),
+            "tenants[0].clients[0].keys: are another client's too",
+        ),
         (
             json!({"keys": [key("k", "x", &["1"]), key("l", "x", &["2"])]}),
             "tenants[0].keys[1].hash: is configured twice",
@@ -151,3 +104,5 @@ fn a_tenant_without_a_rate_beside_others_is_a_warning() {
     assert_eq!(with(json!({"key": rate}), json!([unlimited])), [""; 0]);
     assert_eq!(with(json!({"tenant": {"bytes_per_second": "1MiB"}}), json!([unlimited])), [""; 0]);
 }
+
+mod live;
