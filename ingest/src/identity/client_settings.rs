@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tillrace_core::text::check_id;
 use tillrace_log::setting::Inspection;
 
@@ -28,8 +28,12 @@ pub(crate) type KeyDigest = [u8; 32];
 #[serde(deny_unknown_fields)]
 pub struct ClientSettings {
     /// Its name, which no other client of the tenant has, 1 to 64 bytes. Its limits and counts belong to the name, whatever its
-    /// keys become.
+    /// keys become. In a set of documents it is that of the document.
+    #[serde(default)]
     pub name: String,
+    /// Who answers for it, for people.
+    #[serde(default)]
+    pub owner: Option<String>,
     /// Its API keys, two at most, so that one can be replaced by the other without a pause.
     pub keys: Vec<ClientKey>,
     /// What it may do.
@@ -53,14 +57,17 @@ pub struct ClientSettings {
 }
 
 /// One API key of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClientKey {
     /// `sha256:` and the SHA-256 of the key in hexadecimal digits.
     pub hash: String,
+    /// When it was made, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Expiry>,
     /// From when on it is taken no more, such as `2027-01-31T00:00:00Z`; absent, it does not end by itself.
-    #[serde(default)]
-    pub expires: Option<Expiry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Expiry>,
 }
 
 /// One API key, which is a client of its own that may send events.
@@ -168,7 +175,8 @@ impl KeySettings {
     pub(crate) fn client(&self, name: String) -> ClientSettings {
         ClientSettings {
             name,
-            keys: vec![ClientKey { hash: self.hash.clone(), expires: None }],
+            owner: None,
+            keys: vec![ClientKey { hash: self.hash.clone(), created_at: None, expires_at: None }],
             scopes: default_scopes(),
             stores: self.stores.clone(),
             terminals: Vec::new(),
@@ -241,7 +249,7 @@ mod tests {
             serde_json::from_value::<ClientSettings>(client).unwrap().inspect(&mut found);
             found.errors().iter().map(|error| error.path.clone()).collect()
         };
-        let key = |key| json!({"hash": hash_key(key), "expires": "2027-01-31T00:00:00Z"});
+        let key = |key| json!({"hash": hash_key(key), "expires_at": "2027-01-31T00:00:00Z"});
         assert_eq!(faults(json!({"keys": [key("k"), key("l")], "terminals": ["7/1"]})), [""; 0]);
         for (more, path) in [
             (json!({"name": ""}), "name"),

@@ -45,7 +45,7 @@ impl Client {
             let digest = key.digest()?;
             let known = before.and_then(|client| client.keys.iter().find(|k| k.digest == digest));
             let last_used_ms = known.map(|key| Arc::clone(&key.last_used_ms)).unwrap_or_default();
-            Some(IssuedKey { digest, expires: key.expires, last_used_ms })
+            Some(IssuedKey { digest, expires: key.expires_at, last_used_ms })
         });
         Self {
             keys: keys.collect(),

@@ -39,6 +39,8 @@ pub struct ClientStatus {
     pub tenant: String,
     /// Its name.
     pub name: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
     /// What it may do.
     pub scopes: Vec<Scope>,
     /// Its keys.
@@ -118,6 +120,7 @@ impl Tenants {
             entry.clients.values().map(move |client| ClientStatus {
                 tenant: tenant.clone(),
                 name: client.settings.name.clone(),
+                owner: client.settings.owner.clone(),
                 scopes: client.settings.scopes.clone(),
                 keys: client
                     .key_uses()

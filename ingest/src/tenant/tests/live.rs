@@ -107,7 +107,7 @@ fn a_key_of_two_clients_is_good_for_neither() {
 
 #[test]
 fn a_key_ends_at_its_time_and_its_last_use_is_known() {
-    let keys = json!([{"hash": hash_key("old"), "expires": "1970-01-01T00:01:00Z"}, {"hash": hash_key("new")}]);
+    let keys = json!([{"hash": hash_key("old"), "expires_at": "1970-01-01T00:01:00Z"}, {"hash": hash_key("new")}]);
     let directory =
         directory(vec![tenant("a", &json!({})), client("a", "till", &[], &json!({"keys": keys}))]);
     let mut under_way = directory.by_key(b"old", at(59_999)).unwrap();
