@@ -94,6 +94,13 @@ pub const RECORD_KINDS: &[RecordKind] = &[
         8 * KIB,
         "64 missing ranges and 32 repeated counters",
     ),
+    kind("policy.v1", "document", 256 * KIB, "checked when it is applied"),
+    kind(
+        "policy.v1",
+        "commit or revocation",
+        16 * KIB,
+        "an operator of 256 bytes and a reason of 1,024 at most",
+    ),
     kind("state.v1", "terminal", 8 * KIB, "64 intervals of numbers; blocks of them apart"),
     kind(
         "state.v1",

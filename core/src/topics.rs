@@ -20,6 +20,7 @@ pub struct Topics {
     pub days: Topic,
     pub registers: Topic,
     pub ledger: Topic,
+    pub policy: Topic,
     pub state: Topic,
     pub audit: Topic,
     namespace: String,
@@ -40,6 +41,7 @@ impl Topics {
             days: topic("store.days.v1"),
             registers: topic("store.registers.v1"),
             ledger: topic("terminal.ledger.v1"),
+            policy: topic("policy.v1"),
             state: topic("state.v1"),
             audit: topic("pos.audit.v1"),
             namespace: namespace.to_owned(),
@@ -78,7 +80,9 @@ impl Topics {
             &self.counts,
             &self.audit,
         ];
-        let compacted = [&self.parked, &self.days, &self.registers, &self.ledger, &self.state];
+        // Nothing of the policy set is overwritten: each of its keys is written once.
+        let compacted =
+            [&self.parked, &self.days, &self.registers, &self.ledger, &self.policy, &self.state];
         kept.into_iter()
             .map(|topic| TopicSpec { topic: topic.clone(), cleanup: delete })
             .chain(

@@ -326,6 +326,8 @@ impl<'a> Recount<'a> {
         if is_complete {
             let (terminals, totals) = (&journal.terminals, &mut self.day_totals);
             journal.days.compare(&topics.days, partition, terminals, totals, &mut self.days);
+            let until_ms = checkpoints.silent_days_until_ms();
+            journal.days.ask_for_silent(&topics.days, partition, until_ms, &mut self.days);
         } else {
             let note =
                 "days of partition {partition} are not compared: its journal no longer begins at 0";

@@ -231,8 +231,9 @@ impl Gateway {
         if let Some(first) = self.first_open.take() {
             // Who waits for it ends with this gateway.
             first.send(()).ok();
-            tracing::info!(address = %self.local_addr, "gateway listening");
         }
+        // Each domain says it in lines of its own, when its callers are let in.
+        tracing::info!(address = %self.local_addr, "gateway listening");
         Ok(())
     }
 

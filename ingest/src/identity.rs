@@ -9,6 +9,7 @@ mod client_settings;
 mod expiry;
 mod rights;
 mod scope;
+mod source;
 
 pub(crate) use self::client_settings::KeyDigest;
 pub use self::client_settings::{ClientKey, ClientSettings, KeySettings, MAX_CLIENT_KEYS};

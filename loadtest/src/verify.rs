@@ -3,8 +3,8 @@
 //! Every acknowledged identity must be in the journal, and once among the transactions, byte for byte;
 //! no refused event may be there; each parked one either still waits on its topic or counts once, as its
 //! mapping mends it; the deltas must sum to what the sender knows it sold, took back and moved, by reason
-//! and stock location; the store-days must say what the counted events add up to, in sales, liabilities
-//! and tenders; and the ledger must report exactly the numbers that were left out. Neither figures nor
+//! and stock location; the store-days must say what the counted events add up to, in sales, liabilities,
+//! tenders and the till balance; and the ledger must report exactly the numbers that were left out. Neither figures nor
 //! code of the engine are used.
 
 mod books;
@@ -13,6 +13,7 @@ mod days;
 mod identities;
 mod observations;
 mod records;
+mod tills;
 
 #[cfg(test)]
 mod tests;

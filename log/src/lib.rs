@@ -12,6 +12,7 @@
 
 mod chunks;
 mod error;
+mod publish;
 
 #[cfg(feature = "local")]
 pub mod local;
@@ -41,6 +42,7 @@ use parking_lot::Mutex;
 
 pub use self::chunks::chunks;
 pub use self::error::{LogCause, LogError};
+pub use self::publish::publish;
 
 /// A partition number, from 0.
 pub type Partition = u32;

@@ -5,10 +5,11 @@
 mod target;
 
 use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_log::setting::{Inspection, Secret, SettingErrors};
+use tillrace_log::setting::{Inspection, Secret, SettingErrors, real_path};
 
 pub use self::target::Target;
 use crate::connector::Ordering;
@@ -99,6 +100,12 @@ pub fn share_location(one: &SinkSettings, other: &SinkSettings) -> bool {
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     holds(&one, &other) || holds(&other, &one)
+}
+
+/// Returns the folder that a sink writes files to; `None` of a sink that writes none, or to a bucket.
+pub fn folder(sink: &SinkSettings) -> Option<PathBuf> {
+    let Target::Parquet(files) = &sink.to else { return None };
+    files.bucket().is_none().then(|| real_path(Path::new(&files.location)))
 }
 
 /// Checks all sinks together.

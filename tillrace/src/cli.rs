@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
+mod client;
 mod demo;
 mod order;
 mod parked;
@@ -14,6 +15,10 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tillrace_log::{Offset, Partition};
 
+pub(crate) use self::client::{
+    ChangeArgs, ClientAction, ClientCreateArgs, ClientListArgs, ClientName, ClientRevokeArgs,
+    ClientRotateArgs,
+};
 pub(crate) use self::demo::DemoArgs;
 pub(crate) use self::order::OrderArgs;
 pub(crate) use self::parked::{
@@ -119,6 +124,15 @@ pub(crate) enum Command {
     ///
     /// Run it beside the roles.
     Redrive(RedriveArgs),
+    /// Make, exchange, end and list the clients of a tenant and their API keys, while tills send.
+    ///
+    /// Clients are in the policy set of the domain, on its log, with who changed what, when and why; keys of the configuration
+    /// stand beside them. A gateway knows a new key, or takes a revoked one no more, within a second.
+    Client {
+        /// What to do.
+        #[command(subcommand)]
+        action: ClientAction,
+    },
     /// What an administrator of a Kafka cluster has to know of a domain's topics.
     Topics {
         /// What to do.

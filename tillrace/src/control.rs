@@ -2,15 +2,14 @@
 //!
 //! They stay there as the record of who ordered what, when and why; the aggregator follows them in the order of the journal.
 
-use std::sync::mpsc::sync_channel;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use serde::Serialize;
 use tillrace_core::envelope::{Admission, Envelope, Scope};
 use tillrace_core::text::Timestamp;
 use tillrace_core::topics;
-use tillrace_log::{LogError, Offset, Producer, ProducerRecord};
+use tillrace_log::{Offset, Producer, ProducerRecord};
 use uuid::Uuid;
 
 use crate::usage::UsageError;
@@ -18,7 +17,6 @@ use crate::usage::UsageError;
 /// Longest name of an operator, and longest reason, in bytes: an order is a record, and records fit the log by construction.
 const LONGEST_OPERATOR: usize = 256;
 const LONGEST_REASON: usize = 1_024;
-const FULL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Checks what an order says of its author.
 pub(crate) fn hold(operator: &str, reason: Option<&str>) -> Result<(), UsageError> {
@@ -70,21 +68,5 @@ pub(crate) fn publish(
     producer: &dyn Producer,
     rows: Vec<ProducerRecord>,
 ) -> anyhow::Result<Vec<Offset>> {
-    let mut offsets = Vec::with_capacity(rows.len());
-    for mut part in tillrace_log::chunks(rows) {
-        let (tell, told) = sync_channel(1);
-        let mut done: tillrace_log::OnDurable =
-            Box::new(move |outcomes: Vec<Result<Offset, LogError>>| {
-                // Nobody listens any more only if this process is ending.
-                let _gone: Result<(), _> = tell.send(outcomes);
-            });
-        while let Err(full) = producer.send(part, done) {
-            (part, done) = (full.rows, full.done);
-            std::thread::sleep(FULL_PAUSE);
-        }
-        for outcome in told.recv().context("hear from the log")? {
-            offsets.push(outcome.context("write to the journal")?);
-        }
-    }
-    Ok(offsets)
+    tillrace_log::publish(producer, rows).context("write to the journal")
 }

@@ -17,6 +17,7 @@ use tillrace_sinks::parquet::{FileStoreError, OwnerError, RecountError};
 use tillrace_sinks::redrive::RedriveError;
 use tillrace_sinks::{ProbeError, StartError};
 
+use crate::client::ClientError;
 use crate::config::ConfigurationError;
 use crate::demo::DemoError;
 use crate::descriptors::DescriptorError;
@@ -49,7 +50,7 @@ operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError TlsError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
-    ProbeError RecountError RedriveError ReleaseError ParkedError RegisterError DemoError
+    ProbeError RecountError RedriveError ReleaseError ParkedError RegisterError ClientError DemoError
 }
 
 /// Returns what is known of the first cause that is explained, or of what the system said.

@@ -2,6 +2,7 @@
 
 mod check;
 mod cli;
+mod client;
 mod config;
 mod confirm;
 mod control;
@@ -31,6 +32,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use rustix::fs::Mode;
 use rustix::process::umask;
@@ -57,7 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
 }
 
 fn run() -> anyhow::Result<ExitCode> {
-    match Cli::parse().command {
+    match parse().command {
         Command::Up(source) => running(up::run(&source, Roles::ALL, false)),
         Command::Ingest(source) => running(up::run(&source, Roles::INGEST, false)),
         Command::Aggregate { source, adopt_checkpoints } => {
@@ -74,6 +76,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Parked { action } => parked::run(&action),
         Command::Refused { action } => parked::run_refused(&action),
         Command::Register { action } => register::run(&action),
+        Command::Client { action } => client::run(action),
         Command::Redrive(args) => running(redrive::run(args)),
         Command::Topics { action: TopicsAction::Acl(args) } => topics::acl(&args),
         Command::Completions { shell } => {
@@ -81,6 +84,22 @@ fn run() -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// Reads the command line, or says what is wrong with it and ends the process. That an unknown option could be meant as a file
+/// or a name, as the parser's tip has it, is no help here: none begins with a dash.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|mut error| {
+        if error.kind() == ErrorKind::UnknownArgument
+            && let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested)
+        {
+            tips.retain(|tip| !tip.to_string().contains("as a value"));
+            if !tips.is_empty() {
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+            }
+        }
+        error.exit()
+    })
 }
 
 /// Whatever this process makes is its owner's only: the log, keys and files of sinks. A stricter mask stays.

@@ -4,6 +4,7 @@
 //! with the last one and publishes it, so that `show` reads it from `store.registers.v1`, whatever the journal still holds.
 
 mod error;
+mod in_force;
 mod published;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ use tillrace_core::topics::{self, Topics};
 use tillrace_log::{Partition, ProducerRecord};
 
 pub(crate) use self::error::RegisterError;
+use self::in_force::StoreDates;
 use crate::cli::{RegisterAction, RegisterApplyArgs};
 use crate::control;
 use crate::session::{Session, say};
@@ -86,7 +88,7 @@ fn line(tenant: &str, store: &str, register: &Register) -> String {
 /// Writes the registers of a file to the journal.
 fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
     control::hold(&args.order.operator, None)?;
-    let file = read_file(&args.file)?;
+    let mut file = read_file(&args.file)?;
     let session = Session::open(&args.order.log, args.order.consent)?;
     let tenants = &session.domain.tenants;
     // Without a configuration nobody knows who may send.
@@ -95,6 +97,18 @@ fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
         return Err(RegisterError::UnknownTenant { path, tenant }.into());
     }
     describe(&file)?;
+    let known = in_force::in_force(session.view(), &session.topics, &file)?;
+    if !known.is_empty() {
+        tell_known(&known)?;
+        let is_known = |store: &String, register: &Register| {
+            known.contains(&(store.clone(), register.valid_from))
+        };
+        file.stores.retain(|(store, register)| !is_known(store, register));
+        if file.stores.is_empty() {
+            say("all of it is in force; nothing was written")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let partitions = session.view().partitions();
     let question = format!(
         "Apply {} registers? Days that are not sealed are judged anew by them.",
@@ -109,6 +123,15 @@ fn apply(args: &RegisterApplyArgs) -> anyhow::Result<ExitCode> {
         }
         Ok(())
     })
+}
+
+/// Says of which stores nothing is to be written.
+fn tell_known(known: &StoreDates) -> anyhow::Result<()> {
+    for (store, from) in known.iter().take(NAMED_STORES) {
+        say(&format!("store {store}: from {from}, in force already as it stands in the file"))?;
+    }
+    let more = known.len().saturating_sub(NAMED_STORES);
+    if more > 0 { say(&format!("and {more} more are in force already")) } else { Ok(()) }
 }
 
 fn row(

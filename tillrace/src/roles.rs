@@ -9,6 +9,7 @@ pub(crate) mod domain;
 mod error;
 pub(crate) mod local_log;
 mod planned;
+pub(crate) mod policy_follower;
 pub(crate) mod starting;
 
 use std::collections::BTreeSet;
@@ -76,6 +77,8 @@ pub(crate) struct Running {
     /// What the gateway is made of, until there is a domain that it can serve.
     planned: Option<PlannedGateway>,
     gateway: Option<Gateway>,
+    /// The tenants of the gateway; its clients change as the policy sets of the domains say.
+    tenants: Option<Tenants>,
     domains: Vec<RunningDomain>,
     /// The health of every domain of the process, in their order.
     healths: Vec<Health>,
@@ -125,6 +128,7 @@ impl Running {
             status,
             planned: roles.ingest.then_some(gateway),
             gateway: None,
+            tenants: None,
             domains: Vec::new(),
             healths: planned.iter().map(|planned| planned.health.clone()).collect(),
             starting: JoinSet::new(),
@@ -159,6 +163,7 @@ impl Running {
         if let Some(PlannedGateway { settings, tenants, served }) = self.planned.take() {
             let tenants = Tenants::of_domains(tenants).context("read the tenants")?;
             let process = self.process.clone();
+            self.tenants = Some(tenants.clone());
             let gateway = Gateway::bind(settings, tenants, served, process, &mut registry);
             let gateway = gateway.context("start the gateway")?;
             self.status.expose(registry, gateway.readiness());
@@ -177,12 +182,15 @@ impl Running {
         let span = domain.span.clone();
         let _entered = span.enter();
         self.status.add(registry);
+        // Callers of the policy set are known before the first is let in.
+        let followed = self.tenants.clone().map_or(Ok(()), |tenants| domain.follow_policy(tenants));
         let opened = self.gateway.as_mut().map_or(Ok(()), |gateway| {
             let (log, topics) = (Arc::clone(&domain.log), domain.topics.clone());
             gateway.open(index, log, topics, domain.health.clone())
         });
         domain.serve(self.gateway.as_ref().and_then(|gateway| gateway.health(index)));
         self.domains.push(domain);
+        followed.context("follow the policy set")?;
         opened.context("start the gateway")
     }
 

@@ -62,6 +62,11 @@ impl Session {
         log.map(|log| log.producer().context("open a producer")).transpose()
     }
 
+    /// Returns the log to write to; `None` in a dry run.
+    pub(crate) fn writable(&self) -> Option<&dyn WritableLog> {
+        self.log.as_deref()
+    }
+
     /// Asks, writes the orders that `write` gives, and waits until they are followed where somebody may be at work.
     pub(crate) fn order(
         &self,

@@ -117,6 +117,19 @@ fn parked_key(value: &Value) -> String {
     format!("{}/{hash}", parts.join("/"))
 }
 
+/// The key of a record of the policy set, by which of the three it is.
+fn policy_key(value: &Value) -> Option<String> {
+    let text = |name: &str| value[name].as_str();
+    Some(match (text("kind"), text("apply")) {
+        (Some(kind), Some(apply)) => {
+            format!("resource/{apply}/{kind}/{}/{}", text("tenant")?, text("name")?)
+        }
+        (None, Some(apply)) => format!("commit/{apply}"),
+        // The colon is percent-encoded.
+        _ => format!("revocation/{}", text("hash")?.replace(':', "%3A")),
+    })
+}
+
 #[test]
 fn what_the_engine_writes_is_as_described() {
     let runtime = Runtime::new().unwrap();
@@ -135,6 +148,11 @@ fn what_the_engine_writes_is_as_described() {
     let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/samples/day/register.json");
     let output = command_line.run(&["register", "apply", register.to_str().unwrap(), "--yes"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for action in ["create", "revoke"] {
+        let words = ["client", action, "--tenant", "demo", "--name", "till", "--yes"];
+        let output = command_line.run(&words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
     let tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.sell(2, "pears", "1");
@@ -182,6 +200,7 @@ fn what_the_engine_writes_is_as_described() {
             let expected = match topic.as_str() {
                 "erp.dead.v1" => value["key"].as_str().map(str::to_owned),
                 "pos.parked.v1" => Some(parked_key(value)),
+                "policy.v1" => policy_key(value),
                 _ => key(described, value),
             };
             assert_eq!(record["key"].as_str().map(str::to_owned), expected, "{topic}: {value}");

@@ -115,6 +115,7 @@ fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path) {
     expect(command_line, &show, 0, "2 terminals");
     expect(command_line, &show, 0, "applied by ada");
     expect(command_line, &show, 0, "2026-11-27: Closed");
+    what_is_in_force_is_not_written_again(command_line, folder, file);
     let json = command_line.run(&[&show[..], &["--json"]].concat());
     let shown: Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(
@@ -132,6 +133,32 @@ fn days_say_who_is_silent(command_line: &CommandLine, folder: &Path) {
     let registers = command_line.tap("store.registers.v1");
     assert_eq!(registers.len(), 2);
     command_line.assert_verified();
+}
+
+fn what_is_in_force_is_not_written_again(command_line: &CommandLine, folder: &Path, file: &str) {
+    let registers = || {
+        let journal = command_line.tap("pos.events.v1");
+        journal.iter().filter(|record| record["value"]["type"] == "tillrace.pos.register").count()
+    };
+    let before = registers();
+    let apply = ["register", "apply", file, "--operator", "kim", "--yes"];
+    expect(command_line, &apply, 0, "store 12: from 2026-11-20, in force already");
+    expect(command_line, &apply, 0, "all of it is in force; nothing was written");
+    assert_eq!(registers(), before);
+    let changed = REGISTER.replace("group: north", "group: south");
+    let changed = write(folder, "changed.yaml", &changed);
+    let changed = ["register", "apply", changed.to_str().unwrap(), "--dry-run"];
+    expect(command_line, &changed, 0, "store silent: from 2026-11-27, in force already");
+    expect(command_line, &changed, 0, "1 would be applied");
+}
+
+#[test]
+fn an_option_that_check_does_not_have_is_not_taken_for_a_file() {
+    let check = ["register", "check", "--data", "x"];
+    let output = Command::new(env!("CARGO_BIN_EXE_tillrace")).args(check).output().unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(printed.contains("unexpected argument '--data'"), "{printed}");
+    assert!(!printed.contains("as a value"), "{printed}");
 }
 
 #[test]

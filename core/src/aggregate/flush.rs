@@ -35,7 +35,9 @@ fn bytes_of(rows: &[ProducerRecord], partition: tillrace_log::Partition) -> usiz
 impl Partition {
     /// Tells whether there is anything to commit.
     pub(super) fn is_dirty(&self) -> bool {
-        self.checkpoint.next_offset != self.flushed_to || self.buffer.size.records > 0
+        self.checkpoint.next_offset != self.flushed_to
+            || self.buffer.size.records > 0
+            || self.is_checkpoint_due
     }
 
     /// Appends the records of the next flush, the checkpoint last.
@@ -54,6 +56,7 @@ impl Partition {
         self.write_devices(topics, arena, rows);
         self.write_terminals(topics, arena, rows);
         self.write_stores(topics, arena, rows);
+        self.is_checkpoint_due = false;
         let key = state::checkpoint_key(self.checkpoint.flush);
         rows.push(self.row(&topics.state, key, Some(arena.json(&self.checkpoint))));
         debug_assert!(

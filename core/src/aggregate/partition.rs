@@ -22,7 +22,7 @@ use super::verdict::VerdictTotals;
 use crate::text::{Date, check_id};
 use crate::topics;
 
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// Bytes that a record of names and numbers takes beyond its names, at most.
 const RECORD_BYTES: usize = 768;
 /// The same of a day, its control totals and its terminals apart.
@@ -49,6 +49,10 @@ pub(super) struct Checkpoint {
     pub(super) clock_ms: i64,
     pub(super) window_seconds: u32,
     pub(super) totals: VerdictTotals,
+    /// The clock at which the last complete sweep began; by it each silent day that was over has a record. `None` while a register
+    /// that came since has not been swept for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) silent_days_until_ms: Option<i64>,
 }
 
 /// One partition.
@@ -65,9 +69,13 @@ pub(super) struct Partition {
     /// Store at which the next sweep begins, and the clock of the last one that was completed.
     pub(super) sweep_from: u32,
     pub(super) swept_ms: i64,
+    /// The clock at which the sweep that is under way began.
+    pub(super) sweeping_since_ms: i64,
     /// The next flush begins a sweep, however lately there was one: after a restore, and when a register came into force.
     pub(super) is_sweep_due: bool,
     pub(super) is_sweep_under_way: bool,
+    /// The clock by which silent days are made is to be written, though there may be nothing else.
+    pub(super) is_checkpoint_due: bool,
     /// The last record was a tick, or is not known since the restore: behind it may stand the marker of its transaction, which is
     /// no record and never read.
     pub(super) ends_with_tick: bool,
@@ -85,6 +93,7 @@ impl Partition {
             number,
             flushed_to: checkpoint.next_offset,
             swept_ms: checkpoint.clock_ms,
+            sweeping_since_ms: checkpoint.clock_ms,
             checkpoint,
             stores: Vec::new(),
             by_key: SlotIndex::default(),
@@ -93,6 +102,7 @@ impl Partition {
             sweep_from: 0,
             is_sweep_due: true,
             is_sweep_under_way: false,
+            is_checkpoint_due: false,
             ends_with_tick: true,
             completeness: CompletenessTotals::default(),
         }

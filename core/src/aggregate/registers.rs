@@ -89,6 +89,7 @@ impl Partition {
         let pruned = owner.registers.prune(today);
         // Days of the past may be expected now.
         self.is_sweep_due = true;
+        self.checkpoint.silent_days_until_ms = None;
         self.write_register(store, &parts, offset, output);
         let count = parts.first().map_or(0, |part| part.parts);
         self.forget_register(store, date, count..replaced, output);

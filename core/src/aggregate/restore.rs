@@ -141,6 +141,7 @@ fn new_partition(
         clock_ms: 0,
         window_seconds: context.rules.window_seconds,
         totals: super::VerdictTotals::default(),
+        silent_days_until_ms: None,
     };
     Ok(Partition::new(number, checkpoint, context.rules))
 }

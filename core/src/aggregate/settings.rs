@@ -55,6 +55,11 @@ pub struct AggregateSettings {
     #[serde(with = "humantime_serde")]
     #[schemars(with = "DurationText")]
     pub restore_wait: Duration,
+    /// How long a stop waits for the last flush. One that hangs is left behind: the process ends with an error, nothing is lost, and
+    /// whoever is next folds anew what was not committed.
+    #[serde(with = "humantime_serde")]
+    #[schemars(with = "DurationText")]
+    pub drain_within: Duration,
     /// Take a lost group offset from the checkpoint. For one run, by an operator's command.
     #[serde(skip)]
     pub adopt_checkpoints: bool,
@@ -74,6 +79,7 @@ impl Default for AggregateSettings {
             parked_per_store: 100_000,
             tick_interval: Duration::from_hours(1),
             restore_wait: Duration::from_mins(2),
+            drain_within: Duration::from_secs(10),
             adopt_checkpoints: false,
         }
     }
@@ -111,6 +117,7 @@ impl AggregateSettings {
         found.range("tick_interval", self.tick_interval, Duration::from_secs(1)..=DAY);
         // A dead owner's transaction times out after 15 seconds.
         found.range("restore_wait", self.restore_wait, Duration::from_secs(20)..);
+        found.range("drain_within", self.drain_within, moment..=DAY);
     }
 
     /// Notes a log of frames whose records or frames are too small for what the aggregator may have to write at once.

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::days::{Day, SEALED_AFTER_DAYS};
 use super::flush_buffer::FlushSize;
-use super::partition::Partition;
+use super::partition::{DAY_MS, Partition};
 use super::state;
 use crate::text::Date;
 use crate::topics::Topics;
@@ -39,6 +39,17 @@ impl Partition {
             self.mark_day(store, date);
         }
         true
+    }
+
+    /// Has the checkpoint say by which clock silent days are made: with the next flush, or where another day is over since it
+    /// said so last, in one of its own.
+    pub(super) fn note_silent_days(&mut self) {
+        let until_ms = self.sweeping_since_ms;
+        let before = self.checkpoint.silent_days_until_ms.replace(until_ms);
+        // A date is over everywhere at noon of the next one in UTC.
+        let day = |ms: i64| ms.div_euclid(DAY_MS / 2);
+        let is_asked_for = self.stores.iter().any(|store| store.registers.since().is_some());
+        self.is_checkpoint_due |= is_asked_for && before.map(day) != Some(day(until_ms));
     }
 
     /// Removes a day on which nobody spoke and, by the register in force now, nobody had to; returns whether it was one.

@@ -35,6 +35,7 @@ impl Partition {
             }
             self.is_sweep_under_way = true;
             self.is_sweep_due = false;
+            self.sweeping_since_ms = clock_ms;
         }
         let Ok(stores) = u32::try_from(self.stores.len()) else { return };
         let limit = FlushSize { records: limit.records.min(SWEEP_RECORDS), ..limit };
@@ -54,6 +55,9 @@ impl Partition {
         self.sweep_from = 0;
         self.swept_ms = clock_ms;
         self.is_sweep_under_way = false;
+        if !self.is_sweep_due {
+            self.note_silent_days();
+        }
     }
 
     /// Tells whether a sweep has to go on, though nothing may come to be flushed.

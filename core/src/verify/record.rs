@@ -308,6 +308,9 @@ pub(super) struct Checkpoint {
     pub(super) generation: String,
     pub(super) next_offset: u64,
     pub(super) totals: VerdictCounts,
+    /// By this clock of the journal each silent day that was over has a record.
+    #[serde(default)]
+    pub(super) silent_days_until_ms: Option<i64>,
 }
 
 /// A record of `pos.audit`.

@@ -2,8 +2,9 @@
 //!
 //! The recount keeps who spoke and closed on each date, in which currencies, and the registers of the journal; it judges a day
 //! by rules of its own and compares the latest record of each on `store.days`. It needs the whole journal. Of a sealed day it
-//! compares the status alone, because what it lacked is frozen at an hour that the journal does not name. It does not ask
-//! for days on which nobody spoke, which are written some time after they are over, only whether those that are there may be.
+//! compares the status alone, because what it lacked is frozen at an hour that the journal does not name. Days on which nobody
+//! spoke are written some time after they are over: the aggregator's checkpoint names the clock by which they were, and those that
+//! were over by then, wherever the store is, must be there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -21,6 +22,8 @@ use super::terminals::TerminalNumbers;
 const DAY_MS: i64 = 86_400_000;
 const SEALED_AFTER: i32 = 35;
 const OPEN_ENDED_AFTER: i32 = 2;
+/// Nowhere does a date end later than so long after it ends in UTC.
+const LATEST_ZONE_MS: i64 = 12 * 3_600_000;
 
 /// A day as it is published. Further parts and amendments have other members.
 #[derive(Debug, Deserialize)]
@@ -47,6 +50,8 @@ pub(super) struct StoreDays {
     dates_at: BTreeMap<Offset, Date>,
     ahead: Vec<Offset>,
     published: BTreeMap<String, (Offset, DayRecord)>,
+    /// Days of which there is a record, one that is newer than the recount included.
+    recorded: BTreeSet<String>,
     today: Option<Date>,
 }
 
@@ -74,9 +79,11 @@ impl StoreDays {
             let key = String::from_utf8_lossy(&entry.key).into_owned();
             let Some(value) = entry.value.as_deref() else {
                 days.published.remove(&key);
+                days.recorded.remove(&key);
                 continue;
             };
             let Ok(day) = serde_json::from_slice::<DayRecord>(value) else { continue };
+            days.recorded.insert(key.clone());
             if day.offset <= limit {
                 days.published.insert(key, (entry.offset, day));
             }
@@ -197,6 +204,32 @@ impl StoreDays {
                     check.differs(
                         Difference::new(topic, partition, what).of(format!("{store}/{date}")),
                     );
+                }
+            }
+        }
+    }
+
+    /// Asks for the days on which nobody spoke of the stores that have a register, of those that were over by a clock.
+    pub(super) fn ask_for_silent(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        until_ms: Option<i64>,
+        check: &mut Check,
+    ) {
+        let Some(until_ms) = until_ms else { return };
+        let over = until_ms.saturating_sub(LATEST_ZONE_MS).div_euclid(DAY_MS);
+        let over = i32::try_from(over).unwrap_or(i32::MIN);
+        // Older ones are sealed, and may have been when the register came.
+        let first = self.today().0.saturating_sub(SEALED_AFTER - 1);
+        for (store, registers) in &self.registers {
+            for date in (first..over).map(Date) {
+                let is_open = registers.on(date).is_some_and(|register| register.is_open(date));
+                let key = format!("{store}/{date}");
+                if is_open && !self.recorded.contains(&key) {
+                    let what =
+                        "a day on which nobody spoke, by the store's register, has no record";
+                    check.differs(Difference::new(topic, partition, what).of(key));
                 }
             }
         }

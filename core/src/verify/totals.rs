@@ -61,6 +61,11 @@ impl Checkpoints {
         self.kept.last().map(|(_, checkpoint)| checkpoint.generation.as_str())
     }
 
+    /// By which clock the latest checkpoint says that silent days were made.
+    pub(super) fn silent_days_until_ms(&self) -> Option<i64> {
+        self.kept.last().and_then(|(_, checkpoint)| checkpoint.silent_days_until_ms)
+    }
+
     /// Drops checkpoints outside the coverage.
     pub(super) fn keep_within(&mut self, coverage: Coverage) {
         self.kept.retain(|(_, checkpoint)| {

@@ -1,8 +1,8 @@
 //! API keys: `tlr_`, 43 characters that hold 256 random bits, and 6 that check them.
 //!
 //! All 49 are digits or letters, so that a double click takes the whole key, and `tlr_[0-9A-Za-z]{49}` is what a scanner for
-//! leaked secrets looks for. The last six are the CRC-32C (RFC 3720, section 12.1) of what stands before them, the prefix
-//! included, so that a scanner can tell a key from a likeness. They guard against typing errors and protect nothing.
+//! leaked secrets looks for. The last six are the CRC-32C (RFC 3720, section 12.1) of the 43 before them, in base 62, so
+//! that a scanner can tell a key from a likeness. They guard against typing errors and protect nothing.
 //!
 //! A key is stored as its SHA-256 only. 256 random bits need no salt and no slow hash: there is no list of them to try.
 
@@ -67,15 +67,14 @@ pub fn is_well_formed(text: &str) -> bool {
     if digits.len() != SECRET_DIGITS + CHECK_DIGITS || !digits.as_bytes().iter().all(is_digit) {
         return false;
     }
-    let (key, check) = text.split_at(text.len() - CHECK_DIGITS);
-    check == check_of(key)
+    let (secret, check) = digits.split_at(SECRET_DIGITS);
+    check == check_of(secret)
 }
 
 fn spell(secret: [u8; SECRET_BYTES]) -> String {
-    let mut key = PREFIX.to_owned();
-    key.push_str(&base62(&secret, SECRET_DIGITS));
-    let check = check_of(&key);
-    key + &check
+    let secret = base62(&secret, SECRET_DIGITS);
+    let check = check_of(&secret);
+    format!("{PREFIX}{secret}{check}")
 }
 
 fn check_of(text: &str) -> String {
@@ -127,6 +126,15 @@ mod tests {
         let most = spell([0xff; SECRET_BYTES]);
         assert!(is_well_formed(&least) && is_well_formed(&most) && most.len() == 53);
         assert_eq!(base62(&62_u32.pow(2).to_be_bytes(), 4), "0100");
+    }
+
+    /// CRC-32C of "123456789" is 0xE3069283 (RFC 3720, appendix B.4 has the polynomial).
+    #[test]
+    fn the_check_is_that_of_castagnoli_in_base_62() {
+        let number = check_of("123456789").bytes().fold(0_u64, |sum, byte| {
+            sum * 62 + DIGITS.iter().position(|digit| *digit == byte).unwrap() as u64
+        });
+        assert_eq!(number, 0xE306_9283);
     }
 
     #[test]

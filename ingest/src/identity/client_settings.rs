@@ -9,8 +9,8 @@ use tillrace_log::setting::Inspection;
 
 use super::api_key::hash_key;
 use super::expiry::Expiry;
-use super::rights::source_of;
 use super::scope::Scope;
+use super::source::source_of;
 use crate::address::AddressRules;
 use crate::rate_limits::RateSettings;
 use crate::tls::CertificateBinding;

@@ -6,6 +6,7 @@ use tillrace_log::explain::Explanation;
 use tillrace_log::setting::{Inspection, SettingErrors};
 
 use super::Tenant;
+use super::client::{ClientId, Origin};
 use super::settings::TenantSettings;
 use super::snapshot::Snapshot;
 use crate::identity::{ClientSettings, KeyDigest};
@@ -21,7 +22,8 @@ pub const KEY_USELESS: Explanation = Explanation {
 /// One change of the directory of a domain.
 #[derive(Debug, Clone)]
 pub enum DirectoryChange {
-    /// A tenant is made, or takes other settings. Its keys and clients are put, too; those it has beside them stay.
+    /// A tenant is made, or takes other settings. Its keys and clients are put, too; those it has beside them stay. A client that
+    /// is put with its tenant is another than one of the same name that is put by itself.
     PutTenant(Box<TenantSettings>),
     /// A tenant goes, with its clients.
     RemoveTenant(String),
@@ -32,7 +34,7 @@ pub enum DirectoryChange {
         /// Its settings.
         client: Box<ClientSettings>,
     },
-    /// A client goes.
+    /// A client goes that was put by itself.
     RemoveClient {
         /// Id of its tenant.
         tenant: String,
@@ -75,13 +77,14 @@ pub(super) fn check(
     })
 }
 
-/// Makes checked changes, in their order.
+/// Makes checked changes, in their order. Returns the number of clients with a key that is good for nobody.
 pub(super) fn make(
     snapshot: &mut Snapshot,
     domain: usize,
     changes: Vec<DirectoryChange>,
     now_ns: u64,
-) {
+) -> usize {
+    let mut useless = 0;
     // What goes and comes back at once keeps what it runs on.
     let (tenants, clients) = put_later(&changes);
     for (place, change) in changes.into_iter().enumerate() {
@@ -93,7 +96,7 @@ pub(super) fn make(
                 let tenant = Tenant::new(*settings, domain, before.as_deref(), now_ns);
                 snapshot.put_tenant(tenant, now_ns);
                 for client in new {
-                    put_client(snapshot, domain, &id, client, now_ns);
+                    useless += put_client(snapshot, domain, &id, (Origin::Tenant, client), now_ns);
                 }
             }
             DirectoryChange::RemoveTenant(id) => {
@@ -102,36 +105,38 @@ pub(super) fn make(
                     snapshot.remove_tenant(domain, &id);
                     continue;
                 }
-                for name in entry.clients.keys() {
-                    let comes = |(at, of, put): &(usize, String, String)| {
-                        *at > place && *of == id && put == name
-                    };
+                for client in entry.clients.keys() {
+                    let comes =
+                        |(at, of, put): &PutClient| *at > place && *of == id && put == client;
                     if !clients.iter().any(comes) {
-                        snapshot.remove_client(&entry.tenant, name);
+                        snapshot.remove_client(&entry.tenant, client);
                     }
                 }
             }
             DirectoryChange::PutClient { tenant, client } => {
-                put_client(snapshot, domain, &tenant, *client, now_ns);
+                useless += put_client(snapshot, domain, &tenant, (Origin::Itself, *client), now_ns);
             }
             DirectoryChange::RemoveClient { tenant, name } => {
-                let comes = clients
-                    .iter()
-                    .any(|(at, of, put)| *at > place && *of == tenant && *put == name);
+                let id = (Origin::Itself, name);
+                let comes =
+                    clients.iter().any(|(at, of, put)| *at > place && *of == tenant && *put == id);
                 if let Some(entry) = snapshot.tenant(domain, &tenant).cloned()
                     && !comes
                 {
-                    snapshot.remove_client(&entry.tenant, &name);
+                    snapshot.remove_client(&entry.tenant, &id);
                 }
             }
             DirectoryChange::RevokeKey(digest) => snapshot.revoke(digest),
         }
     }
+    useless
 }
 
+/// A client that is put: the place of the change, its tenant, itself.
+type PutClient = (usize, String, ClientId);
+
 /// Tenants and clients that are put, with the place of the change; only where something goes, too.
-#[expect(clippy::type_complexity, reason = "two lists that are read once")]
-fn put_later(changes: &[DirectoryChange]) -> (Vec<(usize, String)>, Vec<(usize, String, String)>) {
+fn put_later(changes: &[DirectoryChange]) -> (Vec<(usize, String)>, Vec<PutClient>) {
     let (mut tenants, mut clients) = (Vec::new(), Vec::new());
     let goes = |change: &DirectoryChange| {
         matches!(change, DirectoryChange::RemoveTenant(_) | DirectoryChange::RemoveClient { .. })
@@ -144,11 +149,11 @@ fn put_later(changes: &[DirectoryChange]) -> (Vec<(usize, String)>, Vec<(usize, 
             DirectoryChange::PutTenant(settings) => {
                 tenants.push((place, settings.id.clone()));
                 let named = settings.clone().take_clients();
-                let named = named.into_iter().map(|client| client.name);
-                clients.extend(named.map(|name| (place, settings.id.clone(), name)));
+                let named = named.into_iter().map(|client| (Origin::Tenant, client.name));
+                clients.extend(named.map(|client| (place, settings.id.clone(), client)));
             }
             DirectoryChange::PutClient { tenant, client } => {
-                clients.push((place, tenant.clone(), client.name.clone()));
+                clients.push((place, tenant.clone(), (Origin::Itself, client.name.clone())));
             }
             _ => {}
         }
@@ -160,14 +165,16 @@ fn put_client(
     snapshot: &mut Snapshot,
     domain: usize,
     tenant: &str,
-    client: ClientSettings,
+    (origin, client): (Origin, ClientSettings),
     now_ns: u64,
-) {
-    let Some(entry) = snapshot.tenant(domain, tenant).cloned() else { return };
+) -> usize {
+    let Some(entry) = snapshot.tenant(domain, tenant).cloned() else { return 0 };
     let name = client.name.clone();
-    if !snapshot.put_client(&entry.tenant, client, now_ns) {
-        warn_of_key(tenant, &name);
+    if snapshot.put_client(&entry.tenant, origin, client, now_ns) {
+        return 0;
     }
+    warn_of_key(tenant, &name);
+    1
 }
 
 /// Tells the operator of a key that is good for nobody.

@@ -12,16 +12,29 @@ use crate::rate_limits::{RateLimits, RateSettings};
 /// How much later a use must be to be recorded: clients of many requests would write to one place all the time.
 const USE_STEP_MS: i64 = 1_000;
 
+/// Where a client is set. The names of one origin do not meet those of the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// With its tenant.
+    Tenant,
+    /// By itself, as in a policy set.
+    Itself,
+}
+
 /// One client, with one state of its settings.
 #[derive(Debug)]
 pub(crate) struct Client {
     pub(crate) settings: ClientSettings,
+    pub(super) origin: Origin,
     pub(crate) rights: Rights,
     pub(super) keys: Vec<IssuedKey>,
     pub(super) limits: RateLimits,
     pub(super) names: Arc<ClientNames>,
     pub(super) holder: Arc<BudgetHolder>,
 }
+
+/// Where a client is set, and its name.
+pub(super) type ClientId = (Origin, String);
 
 /// A key of a client.
 #[derive(Debug, Clone)]
@@ -35,7 +48,7 @@ pub(super) struct IssuedKey {
 impl Client {
     /// Makes a client, full of tokens unless there is one of its name `before`, whose buckets, names and memory it takes over.
     pub(super) fn new(
-        settings: ClientSettings,
+        (origin, settings): (Origin, ClientSettings),
         tenant: &Tenant,
         before: Option<&Self>,
         now_ns: u64,
@@ -59,8 +72,14 @@ impl Client {
                 Some(before) => Arc::clone(&before.holder),
                 None => Arc::new(BudgetHolder::new(Arc::clone(&tenant.usage))),
             },
+            origin,
             settings,
         }
+    }
+
+    /// Returns what no other client of the tenant has.
+    pub(super) fn id(&self) -> ClientId {
+        (self.origin, self.settings.name.clone())
     }
 
     /// Returns the names that it may register.

@@ -97,9 +97,15 @@ impl Tenants {
     /// stay. What goes and comes back within one call keeps it too. A change costs what changed; other rates in
     /// `limits.key` of a tenant change each of its clients that has none of its own.
     ///
+    /// Returns the number of clients that were put with a key that is good for nobody ([`KEY_USELESS`](super::KEY_USELESS)).
+    ///
     /// # Errors
     /// Names every setting that cannot be used, as `changes[N].KEY`, and clients of a tenant that is not there.
-    pub fn apply(&self, domain: usize, changes: Vec<DirectoryChange>) -> Result<(), SettingErrors> {
+    pub fn apply(
+        &self,
+        domain: usize,
+        changes: Vec<DirectoryChange>,
+    ) -> Result<usize, SettingErrors> {
         let directory = &*self.0;
         let _changing = directory.changing.lock();
         let before = directory.current.load_full();
@@ -107,9 +113,9 @@ impl Tenants {
         let mut next = Snapshot::clone(&before);
         next.revision += 1;
         let now_ns = directory.clock.get().map_or(0, |clock| clock.now().steady_ns);
-        changes::make(&mut next, domain, changes, now_ns);
+        let useless = changes::make(&mut next, domain, changes, now_ns);
         directory.current.store(Arc::new(next));
-        Ok(())
+        Ok(useless)
     }
 
     /// Returns the clients of a domain, by tenant and name.

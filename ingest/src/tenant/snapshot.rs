@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rpds::{HashTrieMapSync, HashTrieSetSync};
 
 use super::Tenant;
-use super::client::Client;
+use super::client::{Client, ClientId, Origin};
 use crate::identity::{ClientSettings, KeyDigest};
 
 /// One state of the directory.
@@ -27,7 +27,7 @@ pub(super) struct Snapshot {
 #[derive(Debug, Clone)]
 pub(super) struct TenantEntry {
     pub(super) tenant: Arc<Tenant>,
-    pub(super) clients: HashTrieMapSync<String, Arc<Client>>,
+    pub(super) clients: HashTrieMapSync<ClientId, Arc<Client>>,
 }
 
 /// The domain of a tenant, and its id.
@@ -49,8 +49,10 @@ pub(super) struct KeyOwner {
 }
 
 impl KeyOwner {
-    fn is(&self, serial: u64, name: &str) -> bool {
-        self.serial == serial && self.client.settings.name == name
+    fn is(&self, serial: u64, client: &Client) -> bool {
+        self.serial == serial
+            && self.client.origin == client.origin
+            && self.client.settings.name == client.settings.name
     }
 }
 
@@ -84,15 +86,15 @@ impl Snapshot {
             return;
         }
         for client in before.clients.values().filter(|client| client.settings.limit.is_none()) {
-            self.put_client(&tenant, client.settings.clone(), now_ns);
+            self.put_client(&tenant, client.origin, client.settings.clone(), now_ns);
         }
     }
 
     /// Takes a tenant out, and its clients.
     pub(super) fn remove_tenant(&mut self, domain: usize, id: &str) {
         let Some(entry) = self.tenant(domain, id).cloned() else { return };
-        for name in entry.clients.keys() {
-            self.remove_client(&entry.tenant, name);
+        for client in entry.clients.keys() {
+            self.remove_client(&entry.tenant, client);
         }
         self.tenants.remove_mut(&entry.tenant.serial);
         self.serials.remove_mut(&(domain, id.to_owned()));
@@ -102,33 +104,34 @@ impl Snapshot {
     pub(super) fn put_client(
         &mut self,
         tenant: &Tenant,
+        origin: Origin,
         settings: ClientSettings,
         now_ns: u64,
     ) -> bool {
         let Some(mut entry) = self.tenants.get(&tenant.serial).cloned() else { return false };
-        let name = settings.name.clone();
-        let before = entry.clients.get(&name).cloned();
+        let id = (origin, settings.name.clone());
+        let before = entry.clients.get(&id).cloned();
         if let Some(before) = &before {
             self.disown(tenant.serial, before);
         }
-        let client = Arc::new(Client::new(settings, tenant, before.as_deref(), now_ns));
+        let client = Arc::new(Client::new((origin, settings), tenant, before.as_deref(), now_ns));
         let mut are_good = true;
         for key in &client.keys {
             let owner = KeyOwner { serial: tenant.serial, client: Arc::clone(&client) };
             are_good &= !self.revoked.contains(&key.digest) && self.own(key.digest, owner);
         }
-        entry.clients.insert_mut(name, client);
+        entry.clients.insert_mut(id, client);
         tenant.set_clients(entry.clients.size());
         self.tenants.insert_mut(tenant.serial, entry);
         are_good
     }
 
     /// Takes a client out.
-    pub(super) fn remove_client(&mut self, tenant: &Tenant, name: &str) {
+    pub(super) fn remove_client(&mut self, tenant: &Tenant, id: &ClientId) {
         let Some(mut entry) = self.tenants.get(&tenant.serial).cloned() else { return };
-        let Some(client) = entry.clients.get(name).cloned() else { return };
+        let Some(client) = entry.clients.get(id).cloned() else { return };
         self.disown(tenant.serial, &client);
-        entry.clients.remove_mut(name);
+        entry.clients.remove_mut(id);
         tenant.set_clients(entry.clients.size());
         self.tenants.insert_mut(tenant.serial, entry);
     }
@@ -160,7 +163,7 @@ impl Snapshot {
                 Some(KeyOwners::One(owner)) => vec![owner.clone()],
                 Some(KeyOwners::Several(owners)) => owners.clone(),
             };
-            left.retain(|owner| !owner.is(serial, &client.settings.name));
+            left.retain(|owner| !owner.is(serial, client));
             match left.len() {
                 0 => {
                     self.keys.remove_mut(&key.digest);

@@ -33,10 +33,14 @@ fn clients() -> Value {
 
 async fn bench() -> Bench {
     let bench = start_with(|_| {}, clients()).await;
-    let digest = serde_json::from_value::<crate::ClientKey>(json!({"hash": hash_key(REVOKED_KEY)}));
-    let revoked = DirectoryChange::RevokeKey(digest.unwrap().digest().unwrap());
-    bench.tenants.apply(0, vec![revoked]).unwrap();
+    revoke(&bench, REVOKED_KEY);
     bench
+}
+
+fn revoke(bench: &Bench, key: &str) {
+    let key: crate::ClientKey = serde_json::from_value(json!({"hash": hash_key(key)})).unwrap();
+    let revoked = DirectoryChange::RevokeKey(key.digest().unwrap());
+    bench.tenants.apply(0, vec![revoked]).unwrap();
 }
 
 /// Events that are in the log, and markers.
@@ -110,7 +114,7 @@ async fn every_route_with_events_holds_tenant_store_and_terminal() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_removed_stops_on_open_connections() {
+async fn a_key_that_is_revoked_stops_on_open_connections() {
     let bench = bench().await;
     let mut stream = bench.connect().await;
     let send = async |stream: &mut tokio::net::TcpStream, sequence| {
@@ -120,14 +124,13 @@ async fn a_key_that_is_removed_stops_on_open_connections() {
         read_answer(stream).await.unwrap()
     };
     assert_eq!(send(&mut stream, 1).await.status, 202);
-    let gone = DirectoryChange::RemoveClient { tenant: "acme".to_owned(), name: "till".to_owned() };
-    bench.tenants.apply(0, vec![gone]).unwrap();
+    revoke(&bench, TILL_KEY);
     send(&mut stream, 2).await.assert_problem(401, "unauthorized");
 }
 
 /// A long upload: what was read before the key was taken away is kept, and the answer says where to go on from.
 #[tokio::test]
-async fn a_key_that_is_removed_stops_within_a_long_upload() {
+async fn a_key_that_is_revoked_stops_within_a_long_upload() {
     let bench = bench().await;
     let mut stream = bench.connect().await;
     let head = head("/v1/events:batch", &[KeyOf(TILL_KEY).header(), NDJSON]);
@@ -139,8 +142,7 @@ async fn a_key_that_is_removed_stops_within_a_long_upload() {
         .unwrap();
     eventually("a chunk is in the log", || kept(&bench) >= 512).await;
     let before = kept(&bench);
-    let gone = DirectoryChange::RemoveClient { tenant: "acme".to_owned(), name: "till".to_owned() };
-    bench.tenants.apply(0, vec![gone]).unwrap();
+    revoke(&bench, TILL_KEY);
     let rest = chunked(&lines(1_001..3_001)) + "0\r\n\r\n";
     stream.write_all(rest.as_bytes()).await.unwrap();
     let answer = read_answer(&mut stream).await.unwrap();

@@ -203,6 +203,7 @@ mod tests {
             occurred_ms: 1_790_000_000_000,
             business_date: Date(20_717),
             country: Country::of_store(0),
+            currency: Country::of_store(0).currency,
             operator: 4,
         }
     }

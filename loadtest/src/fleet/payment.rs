@@ -62,15 +62,22 @@ impl Means {
 
 impl Payment {
     /// Draws how a total is paid, or paid back if it is negative, of which `prepaid` was paid before: a third in cash, most by
-    /// card, a few with a gift card or points first, some with a tip.
-    pub(super) fn draw(total: i64, prepaid: i64, country: &Country, rng: &mut FleetRng) -> Self {
+    /// card, a few with a gift card or points first, some with a tip. A till that `takes_notes` is paid with foreign ones now and
+    /// then.
+    pub(super) fn draw(
+        total: i64,
+        prepaid: i64,
+        takes_notes: bool,
+        country: &Country,
+        rng: &mut FleetRng,
+    ) -> Self {
         let mut payment = Self::default();
         payment.add(Means::Prepaid, prepaid);
         let mut rest = total - prepaid;
         if rest < 0 {
             match rng.random_range(0..100_u32) {
                 0..6 => payment.add(Means::GiftCard, rest),
-                6..45 => payment.pay_in_cash(rest, country, rng),
+                6..45 => payment.pay_in_cash(rest, takes_notes, country, rng),
                 _ => payment.add(Means::Card, rest),
             }
             return payment;
@@ -82,7 +89,7 @@ impl Payment {
             }
         }
         if rng.random_bool(0.33) {
-            payment.pay_in_cash(rest, country, rng);
+            payment.pay_in_cash(rest, takes_notes, country, rng);
         } else if rest > 0 {
             if rng.random_bool(0.02) {
                 payment.tip = (rest / 10).max(1);
@@ -99,18 +106,15 @@ impl Payment {
         payment
     }
 
-    /// Returns what it puts into the drawer, foreign notes left out: they are counted in their own currency, if at all.
+    /// Returns what it puts into the drawer, foreign notes by their number: they are counted in their own currency.
     pub(super) fn drawer(&self) -> Drawer {
         let mut drawer = Drawer::default();
         for tender in &self.tenders {
             match tender.means {
                 Means::Cash | Means::Change => drawer.cash += tender.amount,
                 Means::Card => drawer.card += tender.amount,
-                Means::ForeignNotes(_)
-                | Means::GiftCard
-                | Means::Points
-                | Means::Prepaid
-                | Means::Rounding => {}
+                Means::ForeignNotes(units) => drawer.notes += units,
+                Means::GiftCard | Means::Points | Means::Prepaid | Means::Rounding => {}
             }
         }
         drawer
@@ -118,10 +122,10 @@ impl Payment {
 
     /// Rounds a sum to the coins there are, and pays it with notes of five, or in one case in forty with foreign ones; one till
     /// in five says the rounding as a tender.
-    fn pay_in_cash(&mut self, sum: i64, country: &Country, rng: &mut FleetRng) {
+    fn pay_in_cash(&mut self, sum: i64, takes_notes: bool, country: &Country, rng: &mut FleetRng) {
         let rounding = country.cash_rounding(sum);
         let due = sum + rounding;
-        let foreign = due > 0 && rng.random_bool(0.025);
+        let foreign = due > 0 && rng.random_bool(0.025) && takes_notes;
         let (means, given) = if foreign {
             let units = due.div_euclid(country.notes.minor_per_unit) + 1;
             (Means::ForeignNotes(units), units * country.notes.minor_per_unit)
@@ -206,7 +210,7 @@ mod tests {
             let country = Country::of_store(store);
             for (total, prepaid) in [(1_998, 0), (2, 0), (0, 0), (-1_002, 0), (5_003, 1_000)] {
                 for _ in 0..2_000 {
-                    let payment = Payment::draw(total, prepaid, country, &mut rng);
+                    let payment = Payment::draw(total, prepaid, true, country, &mut rng);
                     let sum: i64 = payment.tenders.iter().map(|tender| tender.amount).sum();
                     assert_eq!(sum, total + payment.tip + payment.rounding, "{payment:?}");
                     let cash = payment.drawer().cash;
@@ -215,6 +219,9 @@ mod tests {
                     if !payment.tenders.iter().any(is_foreign) {
                         assert_eq!(cash % country.cash_step, 0, "{payment:?}");
                     }
+                    assert_eq!(payment.drawer().notes > 0, payment.tenders.iter().any(is_foreign));
+                    let plain = Payment::draw(total, prepaid, false, country, &mut rng);
+                    assert!(!plain.tenders.iter().any(is_foreign), "{plain:?}");
                     seen.extend(payment.tenders.iter().map(|tender| tender.means.name()));
                 }
             }

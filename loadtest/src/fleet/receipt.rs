@@ -22,6 +22,8 @@ pub(super) struct Header<'a> {
     pub(super) occurred_ms: i64,
     pub(super) business_date: Date,
     pub(super) country: &'static Country,
+    /// Of its amounts: the country's, or that of foreign notes which are declared.
+    pub(super) currency: &'static str,
     pub(super) operator: u32,
 }
 
@@ -49,7 +51,7 @@ impl Header<'_> {
         out.push(b'"');
         self.business_date.write(out);
         out.push(b'"');
-        json::text_member(out, "currency", self.country.currency);
+        json::text_member(out, "currency", self.currency);
         json::member(out, "operator_id");
         out.extend_from_slice(b"\"op-");
         json::unsigned(out, self.operator.into());

@@ -52,6 +52,10 @@ impl Fleet {
                 _ => today,
             },
             country,
+            currency: match kind {
+                Kind::TillDeclaration if state.declares_notes() => country.notes.currency,
+                _ => country.currency,
+            },
             operator: terminal % 97 + 1,
         };
         if bad {

@@ -71,6 +71,8 @@ pub(super) struct OfflineSpan {
 pub(super) struct Drawer {
     pub(super) cash: i64,
     pub(super) card: i64,
+    /// Units of the foreign currency that its country's tills take.
+    pub(super) notes: i64,
 }
 
 /// What waits in a store for one of its terminals.
@@ -135,14 +137,26 @@ impl TerminalState {
         }
     }
 
-    /// Returns the kind that ends an open day, or brings it nearer to its end.
+    /// Returns the kind that ends an open day, or brings it nearer to its end: a declaration of the drawer, one of its foreign
+    /// notes if it has any, the close.
     pub(super) fn ending_kind(&self) -> Kind {
-        if self.declares() && !self.is_declared { Kind::TillDeclaration } else { Kind::Close }
+        if self.declarations() > 0 { Kind::TillDeclaration } else { Kind::Close }
+    }
+
+    /// Counts the declarations that are still to come: an event declares in its own currency, so that notes take another one.
+    fn declarations(&self) -> u64 {
+        u64::from(self.declares() && !self.is_declared)
+            + u64::from(self.declares() && self.drawer.notes > 0)
+    }
+
+    /// Tells whether what is declared next are the foreign notes.
+    pub(super) fn declares_notes(&self) -> bool {
+        self.is_declared && self.drawer.notes > 0
     }
 
     /// Counts the events that it still owes to its open day.
     pub(super) fn owed(&self) -> u64 {
-        self.day.map_or(0, |_| 1 + u64::from(self.declares() && !self.is_declared))
+        self.day.map_or(0, |_| 1 + self.declarations())
     }
 
     /// Tells whether it has a drawer of the full mix, which is declared before the close.
@@ -208,7 +222,14 @@ mod tests {
         (till.day, till.is_float_due) = (Some(Date(5)), true);
         assert_eq!((till.next_full_kind(Date(5), nothing, &mut rng), till.owed()), (Kind::Loan, 2));
         assert_eq!(till.next_full_kind(Date(6), nothing, &mut rng), Kind::TillDeclaration);
+        till.drawer.notes = 12;
+        assert_eq!((till.owed(), till.declares_notes()), (3, false));
         till.is_declared = true;
+        assert_eq!(
+            (till.next_full_kind(Date(6), nothing, &mut rng), till.owed(), till.declares_notes()),
+            (Kind::TillDeclaration, 2, true)
+        );
+        till.drawer.notes = 0;
         assert_eq!(
             (till.next_full_kind(Date(6), nothing, &mut rng), till.owed()),
             (Kind::Close, 1)

@@ -132,17 +132,32 @@ fn most_is_sales_and_the_back_office_sends_its_share() {
 
 #[test]
 fn a_drawer_is_declared_as_its_tenders_fill_it() {
-    let (sent, _) = play(settings(12_000));
-    let mut drawers: BTreeMap<u32, [i64; 2]> = BTreeMap::new();
-    let (mut exact, mut off) = (0, 0);
+    let (sent, fleet) = play(settings(12_000));
+    assert_eq!(sent.len(), 12_000, "what drawers owe is reserved");
+    let mut drawers: BTreeMap<u32, [i64; 3]> = BTreeMap::new();
+    let (mut exact, mut off, mut notes_declared) = (0, 0, 0);
     for sent in &sent {
         let event = json(sent);
-        let [cash, card] = drawers.entry(sent.planned.terminal).or_default();
+        let [cash, card, notes] = drawers.entry(sent.planned.terminal).or_default();
         let amount = || minor(&event["amount"]);
         match event["kind"].as_str().unwrap() {
             "loan" | "paid_in" => *cash += amount(),
             "pickup" | "paid_out" => *cash -= amount(),
-            "open" => (*cash, *card) = (0, 0),
+            "open" => {
+                (*cash, *card) = (0, 0);
+                assert_eq!(*notes, 0, "foreign notes that nobody declared, {event}");
+            }
+            "till_declaration" if event["declarations"].as_array().unwrap().len() == 1 => {
+                let declared = &event["declarations"][0];
+                assert_eq!(declared["tender"], "cash");
+                let country = country::Country::of_store(
+                    fleet.directory.terminals[sent.planned.terminal as usize].store,
+                );
+                assert_eq!(event["currency"], country.notes.currency, "{event}");
+                let units: i64 = declared["amount"].as_str().unwrap().parse().unwrap();
+                assert!((units - *notes).abs() <= 2, "{notes}, {event}");
+                (*notes, notes_declared) = (0, notes_declared + 1);
+            }
             "till_declaration" => {
                 let declared = |place: usize| minor(&event["declarations"][place]["amount"]);
                 assert!(event["session"]["id"].as_str().unwrap().starts_with("s-t0"), "{event}");
@@ -154,9 +169,11 @@ fn a_drawer_is_declared_as_its_tenders_fill_it() {
             }
             _ => {}
         }
-        // Foreign notes are counted in their own currency, if at all.
-        let is_own = |tender: &&Value| tender["foreign"].is_null();
-        for tender in event["tenders"].as_array().into_iter().flatten().filter(is_own) {
+        for tender in event["tenders"].as_array().into_iter().flatten() {
+            if let Some(units) = tender["foreign"]["amount"].as_str() {
+                *notes += units.parse::<i64>().unwrap();
+                continue;
+            }
             match tender["type"].as_str().unwrap() {
                 "cash" | "change" => *cash += minor(&tender["amount"]),
                 "card" => *card += minor(&tender["amount"]),
@@ -165,6 +182,8 @@ fn a_drawer_is_declared_as_its_tenders_fill_it() {
         }
     }
     assert!(exact > 20 && off > 0, "{exact} exact, {off} over or short");
+    assert!(drawers.values().all(|[_, _, notes]| *notes == 0), "{drawers:?}");
+    assert!(notes_declared > 10, "{notes_declared}");
 }
 
 #[test]

@@ -116,7 +116,9 @@ impl Fleet {
         text: &mut Vec<u8>,
     ) {
         let bill = bill(&self.lines, header.country, header.kind == Kind::PostVoid);
-        let payment = Payment::draw(bill.total, prepaid, header.country, &mut self.rng);
+        let takes_notes = self.takes_notes(terminal);
+        let payment =
+            Payment::draw(bill.total, prepaid, takes_notes, header.country, &mut self.rng);
         self.write_paid(terminal, header, &bill, &payment, text);
     }
 
@@ -138,6 +140,15 @@ impl Fleet {
         let drawer = &mut self.states[terminal as usize].drawer;
         drawer.cash += paid.cash;
         drawer.card += paid.card;
+        drawer.notes += paid.notes;
+    }
+
+    /// Tells whether the event that is being written may put foreign notes into a drawer, which owes a declaration of them then:
+    /// of the events that were asked for enough must be left.
+    fn takes_notes(&self, terminal: TerminalIndex) -> bool {
+        let state = &self.states[terminal as usize];
+        let left = self.settings.events.map(|events| events.saturating_sub(self.made));
+        state.drawer.notes > 0 || left.is_none_or(|left| left > self.owed + state.owed() + 1)
     }
 
     /// Writes a movement of cash: the float, more change, notes to the safe, what is put in or taken out.
@@ -161,7 +172,7 @@ impl Fleet {
         receipt::write_money(text, "amount", amount, country);
     }
 
-    /// Declares the drawer: one count in five is a little over or short.
+    /// Declares the drawer, or the foreign notes in it once it is declared: one count in five is a little over or short.
     pub(super) fn write_declaration(
         &mut self,
         terminal: TerminalIndex,
@@ -169,12 +180,23 @@ impl Fleet {
         text: &mut Vec<u8>,
     ) {
         let state = &mut self.states[terminal as usize];
-        let off = if self.rng.random_bool(0.2) { self.rng.random_range(-500..=500) } else { 0 };
-        let counted = [("cash", (state.drawer.cash + off).max(0)), ("card", state.drawer.card)];
-        state.is_declared = true;
-        state.drawer = Drawer::default();
+        let is_off = self.rng.random_bool(0.2);
         json::member(text, "declarations");
         text.push(b'[');
+        if state.declares_notes() {
+            let off = if is_off { self.rng.random_range(-2..=2) } else { 0 };
+            let counted = (std::mem::take(&mut state.drawer.notes) + off).max(0);
+            receipt::open_element(text);
+            json::text_member(text, "tender", "cash");
+            json::member(text, "amount");
+            json::fixed(text, counted, 0);
+            text.extend_from_slice(b"}]");
+            return;
+        }
+        let off = if is_off { self.rng.random_range(-500..=500) } else { 0 };
+        let counted = [("cash", (state.drawer.cash + off).max(0)), ("card", state.drawer.card)];
+        state.is_declared = true;
+        state.drawer = Drawer { notes: state.drawer.notes, ..Drawer::default() };
         for (tender, amount) in counted {
             receipt::open_element(text);
             json::text_member(text, "tender", tender);
@@ -283,7 +305,8 @@ impl Fleet {
             self.lines.splice(0..0, order.lines.iter().copied());
         }
         receipt::write_lines(text, &self.lines, &self.catalogue, header.country);
-        let payment = Payment::draw(bill.total, 0, header.country, &mut self.rng);
+        let takes_notes = self.takes_notes(terminal);
+        let payment = Payment::draw(bill.total, 0, takes_notes, header.country, &mut self.rng);
         self.write_paid(terminal, header, &bill, &payment, text);
     }
 }

@@ -14,15 +14,19 @@ use crate::kinds::{ADVANCE, TRADE};
 /// Decimals that amounts are counted in; no currency has more.
 const AMOUNT_SCALE: u32 = 4;
 
+/// Sums by currency and name, in ten-thousandths.
+pub(super) type Sums = BTreeMap<(String, String), i128>;
+
 /// The books of a day, or of several; what is zero is left out, so that equal books are equal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Books {
     /// Events by kind; those of the retailer's own together as `x`.
     pub(super) events: BTreeMap<String, i128>,
-    /// Sums by currency and name, in ten-thousandths.
-    pub(super) totals: BTreeMap<(String, String), i128>,
-    /// What was paid with, by currency and type of tender, in ten-thousandths.
-    pub(super) tenders: BTreeMap<(String, String), i128>,
+    pub(super) totals: Sums,
+    /// What was paid with, by currency and type of tender.
+    pub(super) tenders: Sums,
+    /// The till balance.
+    pub(super) balance: Sums,
 }
 
 impl Books {
@@ -115,6 +119,9 @@ impl Books {
         for (key, value) in &other.tenders {
             add(&mut self.tenders, key.clone(), sign * value);
         }
+        for (key, value) in &other.balance {
+            add(&mut self.balance, key.clone(), sign * value);
+        }
     }
 
     /// Names the first thing in which these books differ from others, which are the right ones.
@@ -125,20 +132,21 @@ impl Books {
             let count = |books: &Self| books.events.get(kind).copied().unwrap_or_default();
             format!("{kind}: sent {}, found {}", count(right), count(self))
         });
-        let sums = |rest: &BTreeMap<(String, String), i128>,
-                    of: fn(&Self) -> &BTreeMap<(String, String), i128>| {
+        let sums = |rest: &Sums, of: fn(&Self) -> &Sums, where_from: &str| {
             rest.keys().next().map(|key| {
                 let value = |books| decimal(of(books).get(key).copied().unwrap_or_default());
-                format!("{} {}: sent {}, found {}", key.1, key.0, value(right), value(self))
+                let name = format!("{where_from}{} {}", key.1, key.0);
+                format!("{name}: sent {}, found {}", value(right), value(self))
             })
         };
         events
-            .or_else(|| sums(&rest.totals, |books| &books.totals))
-            .or_else(|| sums(&rest.tenders, |books| &books.tenders))
+            .or_else(|| sums(&rest.totals, |books| &books.totals, ""))
+            .or_else(|| sums(&rest.tenders, |books| &books.tenders, ""))
+            .or_else(|| sums(&rest.balance, |books| &books.balance, "till balance, "))
     }
 }
 
-fn add<K: Ord + Clone>(map: &mut BTreeMap<K, i128>, key: K, value: i128) {
+pub(super) fn add<K: Ord + Clone>(map: &mut BTreeMap<K, i128>, key: K, value: i128) {
     let sum = map.get(&key).copied().unwrap_or_default() + value;
     if sum == 0 {
         map.remove(&key);
@@ -148,7 +156,7 @@ fn add<K: Ord + Clone>(map: &mut BTreeMap<K, i128>, key: K, value: i128) {
 }
 
 /// Reads an amount as ten-thousandths; nothing where there is none.
-fn amount(text: Option<&Cow<'_, str>>) -> i128 {
+pub(super) fn amount(text: Option<&Cow<'_, str>>) -> i128 {
     text.and_then(|text| ten_thousandths(text)).unwrap_or_default()
 }
 
@@ -178,17 +186,17 @@ pub(super) fn decimal(value: i128) -> String {
 #[derive(Debug, Deserialize)]
 pub(super) struct Receipt<'a> {
     #[serde(borrow)]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) business_date: Cow<'a, str>,
     #[serde(borrow)]
-    currency: Option<Cow<'a, str>>,
+    pub(super) currency: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    amount: Option<Cow<'a, str>>,
+    pub(super) amount: Option<Cow<'a, str>>,
     #[serde(borrow)]
     lines: Option<Vec<ReceiptLine<'a>>>,
     #[serde(borrow)]
-    tenders: Option<Vec<ReceiptTender<'a>>>,
+    pub(super) tenders: Option<Vec<ReceiptTender<'a>>>,
     #[serde(borrow)]
     totals: Option<ReceiptTotals<'a>>,
 }
@@ -215,12 +223,23 @@ struct Amount<'a> {
 }
 
 #[derive(Debug, Deserialize)]
-struct ReceiptTender<'a> {
+pub(super) struct ReceiptTender<'a> {
     #[serde(borrow, rename = "type")]
-    tender_type: Cow<'a, str>,
+    pub(super) tender_type: Cow<'a, str>,
     #[serde(borrow)]
-    amount: Cow<'a, str>,
+    pub(super) amount: Cow<'a, str>,
     stored_value: Option<serde::de::IgnoredAny>,
+    #[serde(borrow)]
+    pub(super) foreign: Option<ForeignMoney<'a>>,
+}
+
+/// What was handed over in another currency.
+#[derive(Debug, Deserialize)]
+pub(super) struct ForeignMoney<'a> {
+    #[serde(borrow)]
+    pub(super) currency: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) amount: Cow<'a, str>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -236,6 +255,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::verify::tills::Tills;
 
     const EVENTS: &str = include_str!("../../../docs/samples/day/events.ndjson");
     const BOOKS: &str = include_str!("../../../docs/samples/day/books.json");
@@ -243,13 +263,16 @@ mod tests {
     /// The day's events in the docs come to the books in the docs, which were made by hand.
     #[test]
     fn a_day_of_one_store_comes_to_the_books_that_were_made_by_hand() {
-        let mut books = Books::default();
+        let (mut books, mut tills) = (Books::default(), Tills::default());
         for line in EVENTS.lines() {
-            books.add(&serde_json::from_str(line).unwrap());
+            let receipt = serde_json::from_str(line).unwrap();
+            books.add(&receipt);
+            tills.add(&receipt, &serde_json::from_str(line).unwrap());
         }
+        books.balance = tills.sums();
         let by_hand: Value = serde_json::from_str(BOOKS).unwrap();
         let map = |member: &str| by_hand[member].as_object().unwrap();
-        let sums = |member: &str| -> BTreeMap<(String, String), i128> {
+        let sums = |member: &str| -> Sums {
             let value = |value: &Value| ten_thousandths(value.as_str().unwrap()).unwrap();
             let sums = map(member)
                 .iter()
@@ -263,9 +286,24 @@ mod tests {
                 .collect(),
             totals: sums("totals"),
             tenders: sums("tenders"),
+            balance: balance(by_hand["till_balance"].as_array().unwrap()),
         };
         assert_eq!(books.difference(&right), None);
         assert_eq!(books, right);
+    }
+
+    fn balance(rows: &[Value]) -> Sums {
+        let mut sums = Sums::new();
+        for row in rows {
+            let currency = row["currency"].as_str().unwrap();
+            for (name, sum) in
+                row.as_object().unwrap().iter().filter(|(name, _)| *name != "currency")
+            {
+                let sum = ten_thousandths(sum.as_str().unwrap()).unwrap();
+                add(&mut sums, (currency.to_owned(), name.clone()), sum);
+            }
+        }
+        sums
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::books::{Books, decimal};
 use super::days::{Day, DayBooks};
 use super::identities::Identity;
 use super::observations::{Observations, Offsets, count_within};
+use super::tills::Tills;
 use super::{EXAMPLES, MissingRange, StockDifference, Verification, VerifySettings};
 use crate::acks::{NamedMovements, StockKey};
 use crate::client::{Outcome, ParkedEvent};
@@ -166,25 +167,22 @@ fn compare_days(
     before: &BTreeMap<Day, DayBooks>,
     verification: &mut Verification,
 ) {
-    let mut found: BTreeMap<Day, Books> = observations
-        .days
-        .by_day()
-        .into_iter()
-        .map(|(day, now)| {
-            let mut books = now.books;
-            if let Some(before) = before.get(&day) {
-                books.join(&before.books, -1);
-            }
-            (day, books)
-        })
-        .collect();
-    let nothing = Books::default();
+    let mut found = observations.days.by_day();
     for day in observations.books.keys() {
         found.entry(day.clone()).or_default();
     }
-    for (day, found) in &found {
-        let right = observations.books.get(day).unwrap_or(&nothing);
-        if let Some(difference) = found.difference(right) {
+    for (day, now) in &mut found {
+        let mut right = observations.books.get(day).cloned().unwrap_or_default();
+        right.balance = observations.tills.get(day).map(Tills::sums).unwrap_or_default();
+        let earlier = before.get(day);
+        if let Some(earlier) = earlier {
+            now.books.join(&earlier.books, -1);
+        }
+        if now.is_unbalanced || earlier.is_some_and(|earlier| earlier.is_unbalanced) {
+            now.books.balance.clear();
+            right.balance.clear();
+        }
+        if let Some(difference) = now.books.difference(&right) {
             verification.days_differing += 1;
             if verification.day_examples.len() < EXAMPLES {
                 let (store, date) = day;

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::books::{Books, ten_thousandths};
+use super::books::{Books, Sums, ten_thousandths};
+use super::tills::BalanceRecord;
+#[cfg(test)]
+use super::tills::Tills;
 
 /// A store and a business date.
 pub(super) type Day = (String, String);
@@ -25,6 +28,8 @@ pub(super) struct DayRecord<'a> {
     totals: BTreeMap<String, BTreeMap<String, String>>,
     #[serde(default)]
     tenders: BTreeMap<String, BTreeMap<String, String>>,
+    /// Absent in an amendment: a sealed day balances no more.
+    till_balance: Option<BalanceRecord>,
     #[serde(default)]
     parked_count: u64,
 }
@@ -34,6 +39,8 @@ pub(super) struct DayRecord<'a> {
 pub(super) struct DayBooks {
     pub(super) books: Books,
     pub(super) parked: u64,
+    /// A record of it has no till balance, or not all of one.
+    pub(super) is_unbalanced: bool,
 }
 
 /// The latest of each record of days and amendments, by its key.
@@ -50,12 +57,15 @@ impl DayRecord<'_> {
     pub(super) fn books(&self) -> Result<Option<DayBooks>, String> {
         let Some(transactions) = &self.transactions else { return Ok(None) };
         let events = transactions.iter().map(|(kind, count)| (kind.clone(), i128::from(*count)));
+        let balance = self.till_balance.as_ref().map(BalanceRecord::sums).transpose()?.flatten();
+        let is_unbalanced = balance.is_none();
         let books = Books {
             events: events.collect(),
             totals: sums(&self.totals)?,
             tenders: sums(&self.tenders)?,
+            balance: balance.unwrap_or_default(),
         };
-        Ok(Some(DayBooks { books, parked: self.parked_count }))
+        Ok(Some(DayBooks { books, parked: self.parked_count, is_unbalanced }))
     }
 
     pub(super) fn day(&self) -> Day {
@@ -76,15 +86,20 @@ impl StoreDays {
             let sum = days.entry(day.clone()).or_default();
             sum.books.join(&more.books, 1);
             sum.parked += more.parked;
+            sum.is_unbalanced |= more.is_unbalanced;
         }
         days
     }
 }
 
-fn sums(
+/// Reads sums by currency and name, without those that are nothing.
+///
+/// # Errors
+/// The first amount that is no decimal.
+pub(super) fn sums(
     by_currency: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<BTreeMap<(String, String), i128>, String> {
-    let mut sums = BTreeMap::new();
+) -> Result<Sums, String> {
+    let mut sums = Sums::new();
     for (currency, amounts) in by_currency {
         for (name, text) in amounts {
             let value = ten_thousandths(text).ok_or_else(|| text.clone())?;
@@ -99,16 +114,18 @@ fn sums(
 /// Writes the records of a day as the mock gateway publishes them.
 #[cfg(test)]
 #[derive(Debug, Default)]
-pub(crate) struct DayRecordWriter(Books);
+pub(crate) struct DayRecordWriter(Books, Tills);
 
 #[cfg(test)]
 impl DayRecordWriter {
     pub(crate) fn add(&mut self, event: &str) {
-        self.0.add(&serde_json::from_str(event).unwrap());
+        let receipt = serde_json::from_str(event).unwrap();
+        self.0.add(&receipt);
+        self.1.add(&receipt, &serde_json::from_str(event).unwrap());
     }
 
     pub(crate) fn record(&self, tenant: &str, store: &str, date: &str) -> String {
-        let by_currency = |sums: &BTreeMap<(String, String), i128>| {
+        let by_currency = |sums: &Sums| {
             let mut currencies: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
             for ((currency, name), sum) in sums {
                 let amounts = currencies.entry(currency.clone()).or_default();
@@ -119,6 +136,7 @@ impl DayRecordWriter {
         serde_json::json!({
             "tenant": tenant, "store": store, "business_date": date, "transactions": self.0.events,
             "totals": by_currency(&self.0.totals), "tenders": by_currency(&self.0.tenders),
+            "till_balance": {"currencies": by_currency(&self.1.sums()), "truncated": false},
         })
         .to_string()
     }
@@ -136,6 +154,7 @@ mod tests {
         let record: DayRecord<'_> = serde_json::from_str(DAY).unwrap();
         let books = record.books().unwrap().unwrap();
         assert_eq!((books.parked, books.books.totals.len(), books.books.tenders.len()), (3, 1, 1));
+        assert!(books.is_unbalanced, "it has no till balance");
         let mut days = StoreDays::default();
         for key in ["demo/s/2026-11-27", "demo/s/2026-11-27", "demo/s/2026-11-27/amendment/0-9"] {
             days.put(key.as_bytes(), record.day(), books.clone());

@@ -8,6 +8,7 @@ use super::books::{Books, Receipt};
 use super::days::{Day, DayRecord, StoreDays};
 use super::identities::{Identity, IdentitySet, TerminalLookup};
 use super::records::{Audit, Conflict, Delta, Envelope, Ledger, Number, SettledRanges, micro};
+use super::tills::{TillPart, Tills};
 use crate::acks::{Acks, NamedMovements, StockKey, fingerprint};
 use crate::client::ParkedEvent;
 use crate::source::{Gap, Movement};
@@ -31,6 +32,8 @@ pub(super) struct Observations {
     pub(super) waiting: HashMap<Vec<u8>, Identity>,
     /// The books of the events on `pos.transactions`, which must be those of the store-days.
     pub(super) books: BTreeMap<Day, Books>,
+    /// Their drawers and safe, too.
+    pub(super) tills: BTreeMap<Day, Tills>,
     pub(super) days: StoreDays,
     /// The tenant of the sender's key, known from the first record that is certainly the sender's.
     pub(super) tenant: Option<String>,
@@ -68,6 +71,7 @@ impl Observations {
             parked: parked.iter().map(prints).collect(),
             waiting: HashMap::new(),
             books: BTreeMap::new(),
+            tills: BTreeMap::new(),
             days: StoreDays::default(),
             tenant: None,
             on_events: IdentitySet::default(),
@@ -173,11 +177,15 @@ impl Observations {
     }
 
     fn add_to_books(&mut self, envelope: &Envelope<'_>) {
-        let Ok(receipt) = serde_json::from_str::<Receipt<'_>>(envelope.data.get()) else {
+        let text = envelope.data.get();
+        let (Ok(receipt), Ok(part)) =
+            (serde_json::from_str::<Receipt<'_>>(text), serde_json::from_str::<TillPart<'_>>(text))
+        else {
             self.unreadable += 1;
             return;
         };
         let day = (envelope.store.clone().into_owned(), receipt.business_date.clone().into_owned());
+        self.tills.entry(day.clone()).or_default().add(&receipt, &part);
         self.books.entry(day).or_default().add(&receipt);
     }
 

@@ -45,7 +45,7 @@ impl ParquetSettings {
     }
 
     /// Returns bucket and prefix of an `s3://` location.
-    pub(super) fn bucket(&self) -> Option<(&str, &str)> {
+    pub(crate) fn bucket(&self) -> Option<(&str, &str)> {
         let rest = self.location.strip_prefix("s3://")?;
         Some(rest.split_once('/').unwrap_or((rest, "")))
     }

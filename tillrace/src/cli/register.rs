@@ -12,7 +12,8 @@ pub(crate) enum RegisterAction {
     Apply(RegisterApplyArgs),
     /// Print the registers of a store that are in force, or will be.
     Show(RegisterShowArgs),
-    /// Read a file and say all that is wrong with it: each member by its path, and the remedy.
+    /// Read a file and say all that is wrong with it: each member by its path, and the remedy. It reads no log, and takes no option
+    /// that names one.
     Check {
         /// The file, YAML or JSON.
         file: PathBuf,

@@ -1,14 +1,15 @@
 //! How domains must differ, so that no byte of one can come onto another's log.
 //!
 //! Topics, groups and transactional ids of a domain begin with its namespace, so two domains of one cluster need namespaces of
-//! which none is another's beginning; two local logs need two folders. A caller is found by its key alone, so a key is one
-//! domain's, and so is a tenant: its events in two domains would count twice. Two lists of brokers are taken for one cluster
-//! if they share an address; that clusters of different addresses are one is found out when their logs are opened.
+//! which none is another's beginning; two local logs need two folders, and none may lie among the files of a sink. A caller is
+//! found by its key alone, so a key is one domain's, and so is a tenant: its events in two domains would count twice. Two lists
+//! of brokers are taken for one cluster if they share an address; that clusters of different addresses are one is found out when
+//! their logs are opened.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tillrace_log::setting::{Inspection, real_path};
-use tillrace_sinks::settings::share_location;
+use tillrace_sinks::settings::{folder, share_location};
 
 use super::Settings;
 use super::domain::Domain;
@@ -17,11 +18,16 @@ const MAX_NAME: usize = 32;
 
 /// Notes what is wrong with domains together, each by its keys.
 pub(super) fn inspect(settings: &Settings, found: &mut Inspection) {
+    let domains = settings.domains();
+    for domain in &domains {
+        for other in &domains {
+            inspect_files(domain, other, found);
+        }
+    }
     if settings.domains.is_empty() {
         return;
     }
     inspect_top_level(settings, found);
-    let domains = settings.domains();
     for domain in &domains {
         inspect_name(domain, found);
     }
@@ -78,6 +84,24 @@ fn inspect_pair(domain: &Domain, other: &Domain, found: &mut Inspection) {
                 format!("holds or is held by that of sink {} of {}", shared.name, other.name);
             let remedy = "give the files of each domain a location of their own";
             found.error(&key(&format!("sinks[{place}].to.location")), fault, remedy);
+        }
+    }
+}
+
+/// Notes the sinks of a domain whose files lie within the local log of one, itself included, or around it: who may read files, or
+/// clears them away, would have the log.
+fn inspect_files(domain: &Domain, other: &Domain, found: &mut Inspection) {
+    if other.log.kafka.is_some() {
+        return;
+    }
+    let log = real_path(&other.local_log().dir);
+    for (place, sink) in domain.sinks.iter().enumerate() {
+        let Some(files) = folder(sink) else { continue };
+        if files.starts_with(&log) || log.starts_with(&files) {
+            let of = if other.is_named { format!(" of {}", other.name) } else { String::new() };
+            let fault = format!("holds or is held by the folder of the log{of}, {}", log.display());
+            let remedy = "give the files a folder beside the log's";
+            found.error(&format!("{}sinks[{place}].to.location", domain.section), fault, remedy);
         }
     }
 }

@@ -113,6 +113,39 @@ domains:
 }
 
 #[test]
+fn no_log_lies_among_the_files_of_a_sink() {
+    let files = |folder: &str| {
+        format!("[{{name: lake, to: {{kind: parquet, source: deltas, location: {folder}}}}}]")
+    };
+    let remedy = "give the files a folder beside the log's";
+    let two = |folder: &str| {
+        errors(&format!(
+            "domains:\n  - {{name: north, data: /n, sinks: {}}}\n  - {{name: south, data: /lake/s}}\n",
+            files(folder)
+        ))
+    };
+    for (folder, log) in [
+        ("/lake", "of south, /lake/s/log"),
+        ("/lake/s/log/files", "of south, /lake/s/log"),
+        ("/n/log/../log", "of north, /n/log"),
+    ] {
+        let fault = format!("holds or is held by the folder of the log {log}");
+        let expected =
+            format!("tillrace.yaml:2: domains[0].sinks[0].to.location: {fault}; {remedy}");
+        assert_eq!(two(folder), [expected], "{folder}");
+    }
+    assert_eq!(two("/n/files"), Vec::<String>::new());
+    assert_eq!(two("/lake/s/logs"), Vec::<String>::new());
+    // Where there are no domains, too.
+    let fault = "holds or is held by the folder of the log, /d/log";
+    let expected = format!("tillrace.yaml:2: sinks[0].to.location: {fault}; {remedy}");
+    assert_eq!(errors(&format!("data: /d\nsinks: {}\n", files("/d"))), [expected]);
+    let kafka = "log: {kafka: {brokers: 'b:9092'}}";
+    let on_kafka = format!("data: /d\n{kafka}\nsinks: {}\n", files("/d"));
+    assert_eq!(errors(&on_kafka), Vec::<String>::new());
+}
+
+#[test]
 fn on_one_cluster_no_namespace_begins_another() {
     let two = |one: &str, other: &str, brokers: &str| {
         errors(&format!(

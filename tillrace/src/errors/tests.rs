@@ -19,6 +19,7 @@ use super::*;
 use crate::lines::LINES;
 use crate::roles::domain::DOMAIN_STOPPED;
 use crate::roles::local_log::LOG_HELD;
+use crate::roles::policy_follower::{CLIENT_UNUSABLE, POLICY_UNREADABLE};
 use crate::roles::starting::{SETTINGS_UNKNOWN, STARTING};
 
 const HEAD: &str = "\
@@ -59,6 +60,7 @@ fn sections() -> Vec<(&'static str, &'static [Explanation])> {
         ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
         ("Delivery: its audit", AuditWriterError::EXPLANATIONS),
         ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
+        ("Policy set", &[POLICY_UNREADABLE, CLIENT_UNUSABLE]),
         ("Starting on the local log", &[LOG_HELD]),
         ("Any part", &[LOG_NOT_ANSWERING, RESTARTING_ROLE, STOPPED_ROLE, PANICKED, ACCEPT_FAILING]),
         ("Domains", &[DOMAIN_STOPPED]),
@@ -70,6 +72,7 @@ fn sections() -> Vec<(&'static str, &'static [Explanation])> {
         ("Commands: release", ReleaseError::EXPLANATIONS),
         ("Commands: parked, refused", ParkedError::EXPLANATIONS),
         ("Commands: register", RegisterError::EXPLANATIONS),
+        ("Commands: client", ClientError::EXPLANATIONS),
         ("Commands: redrive", RedriveError::EXPLANATIONS),
         ("Commands: demo", DemoError::EXPLANATIONS),
         ("The system", system::EXPLANATIONS),
@@ -152,6 +155,8 @@ const CAUSES: &[(&str, &str)] = &[
     ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
     ("MappingError", "the cause in ParkedError::MappingUnusable"),
     ("UnknownZone", "a line of RegisterError::Faulty, or the text of a record set aside"),
+    ("RandomError", "the cause of a command that makes a key"),
+    ("ApplyError", "what ClientError is made of"),
     ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
     ("YamlError", "a line of a Report, with a remedy of its own"),
     ("NetworkError", "a line of a Report, with a remedy of its own"),

@@ -108,7 +108,11 @@ fn registers_of(
     Ok(by_date.into_values().filter_map(whole).collect())
 }
 
-fn part(value: &[u8]) -> anyhow::Result<RegisterPart> {
+/// Reads a part of a register as it is published.
+///
+/// # Errors
+/// When it is none that this version reads.
+pub(super) fn part(value: &[u8]) -> anyhow::Result<RegisterPart> {
     let mut record: Value = serde_json::from_slice(value).context("read a register")?;
     if let Some(members) = record.as_object_mut() {
         for name in NOT_OF_THE_PART {

@@ -20,6 +20,7 @@ use tillrace_core::topics::Topics;
 use tillrace_log::Log;
 use tillrace_log::explain::Explained as _;
 use tillrace_log::health::{Health, Impact};
+use tokio::sync::oneshot;
 use tracing::Span;
 
 use super::error::RoleError;
@@ -34,6 +35,7 @@ pub(super) struct Aggregator {
     policy: Arc<Mutex<RestartPolicy>>,
     calls: LogCalls,
     thread: Option<JoinHandle<anyhow::Result<()>>>,
+    drain_within: Duration,
 }
 
 impl Aggregator {
@@ -49,16 +51,18 @@ impl Aggregator {
         let policy = RestartPolicy::new(COMPONENT, impact, health.clone(), Instant::now());
         let calls = LogCalls::new(COMPONENT, impact, health.clone());
         let log = calls.watch(log);
+        let drain_within = settings.drain_within;
         let work = move |stop: &AtomicBool| {
             aggregate::run(Arc::clone(&log), &topics, &settings, stop, &metrics, &health)
         };
-        Self::start_work(work, policy, calls)
+        Self::start_work(work, policy, calls, drain_within)
     }
 
     fn start_work(
         work: impl Fn(&AtomicBool) -> Result<(), AggregateError> + Send + 'static,
         policy: RestartPolicy,
         calls: LogCalls,
+        drain_within: Duration,
     ) -> anyhow::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let policy = Arc::new(Mutex::new(policy));
@@ -68,7 +72,7 @@ impl Aggregator {
             .name("aggregate".to_owned())
             .spawn(move || span.in_scope(|| persist(&work, &told_to_stop, &judge)))
             .context("start the aggregator's thread")?;
-        Ok(Self { stop, policy, calls, thread: Some(thread) })
+        Ok(Self { stop, policy, calls, thread: Some(thread), drain_within })
     }
 
     /// Tells whether it has stopped for good; to be asked now and then, as it also sees that a restarted one is well, and that
@@ -80,15 +84,27 @@ impl Aggregator {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
-    /// Flushes what was folded and ends.
+    /// Flushes what was folded and ends. A call to the log that does not return in time is left behind with its thread, which
+    /// ends with the process: what it writes is there as a whole or not at all.
     ///
     /// # Errors
-    /// Why it had stopped, or why the last flush failed.
+    /// Why it had stopped, or why the last flush failed or that it hangs.
     pub(super) async fn drain(mut self) -> anyhow::Result<()> {
         self.stop.store(true, Ordering::Release);
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        let joined = tokio::task::spawn_blocking(move || thread.join());
-        match joined.await.context("wait for the aggregator")? {
+        let (sender, ended) = oneshot::channel();
+        // A thread of its own, or the runtime would wait for it.
+        thread::Builder::new()
+            .name("aggregate-end".to_owned())
+            .spawn(move || sender.send(thread.join()))
+            .context("start the thread that waits for the aggregator's end")?;
+        let Ok(joined) = tokio::time::timeout(self.drain_within, ended).await else {
+            let error = RoleError::AggregatorHangs { within: self.drain_within };
+            let code = error.explanation().code;
+            tracing::error!(code, %error, "left the last flush behind");
+            return Err(error.into());
+        };
+        match joined.context("wait for the aggregator")? {
             Ok(outcome) => outcome,
             Err(_panic) => Err(RoleError::AggregatorPanicked.into()),
         }
@@ -176,7 +192,7 @@ mod tests {
             }
             Ok(())
         };
-        (Aggregator::start_work(work, policy, calls).unwrap(), health)
+        (Aggregator::start_work(work, policy, calls, Duration::from_mins(1)).unwrap(), health)
     }
 
     fn codes(health: &Health) -> Vec<&'static str> {
@@ -201,6 +217,28 @@ mod tests {
         }
         assert!(!aggregator.has_stopped());
         assert!(aggregator.drain().await.is_ok(), "it works, or would");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flush_that_hangs_is_left_behind_when_it_is_told_to_end() {
+        let health = Health::default();
+        let policy =
+            RestartPolicy::new(COMPONENT, Impact::Degraded, health.clone(), Instant::now());
+        let calls = LogCalls::new(COMPONENT, Impact::Degraded, health);
+        let (free, held) = std::sync::mpsc::sync_channel::<()>(0);
+        let held = Mutex::new(held);
+        let work = move |_stop: &AtomicBool| {
+            // As a commit to brokers that are away.
+            held.lock().recv().ok();
+            Ok(())
+        };
+        let within = Duration::from_secs(10);
+        let aggregator = Aggregator::start_work(work, policy, calls, within).unwrap();
+        let error = aggregator.drain().await.unwrap_err();
+        let hangs = error.downcast_ref::<RoleError>().unwrap();
+        assert_eq!(hangs.explanation().code, "aggregator_hangs");
+        assert!(error.to_string().contains("did not end within 10s"), "{error}");
+        drop(free);
     }
 
     #[tokio::test]

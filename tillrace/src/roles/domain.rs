@@ -8,7 +8,7 @@ use anyhow::Context;
 use prometheus_client::registry::Registry;
 use tillrace_core::aggregate::{AggregateError, AggregateSettings};
 use tillrace_core::topics::Topics;
-use tillrace_ingest::{GatewayHealth, WEAK_SETTINGS};
+use tillrace_ingest::{GatewayHealth, Tenants, WEAK_SETTINGS};
 use tillrace_log::explain::{Explained as _, Explanation};
 use tillrace_log::health::{Condition, Health, Impact, Phase};
 use tillrace_log::kafka::KafkaLog;
@@ -21,6 +21,7 @@ use tracing::{Instrument as _, Span};
 use super::aggregator::Aggregator;
 use super::clusters::Clusters;
 use super::error::RoleError;
+use super::policy_follower::PolicyFollower;
 use super::starting::Comparing;
 use super::{Roles, local_log, starting};
 use crate::config::Domain;
@@ -58,6 +59,8 @@ pub(super) struct RunningDomain {
     weaknesses: Weaknesses,
     aggregator: Option<Aggregator>,
     delivery: Option<Delivery>,
+    /// Keeps the gateway's clients as the policy set says.
+    policy: Option<PolicyFollower>,
     /// Looks again at what could not be found out at the start.
     comparing: JoinSet<()>,
     /// Lets `tap` and `verify` read a local log while this process owns it.
@@ -112,10 +115,22 @@ impl RunningDomain {
             weaknesses,
             aggregator,
             delivery,
+            policy: None,
             comparing,
             _serving: serving,
         };
         Ok((running, registry))
+    }
+
+    /// Puts the clients of its policy set in force in the gateway, and keeps them as it says.
+    ///
+    /// # Errors
+    /// When the policy set cannot be read.
+    pub(super) fn follow_policy(&mut self, tenants: Tenants) -> Result<(), LogError> {
+        let (log, health) = (Arc::clone(&self.log), self.health.clone());
+        let gateway = (tenants, self.index);
+        self.policy = Some(PolicyFollower::start(log, &self.topics, gateway, health)?);
+        Ok(())
     }
 
     /// Tells the gateway, if there is one, what is weak about the log, and asks again, until it is known, what nobody said of
@@ -145,6 +160,9 @@ impl RunningDomain {
         let _entered = self.span.enter();
         if let Some(error) = self.log.failure() {
             return Some(anyhow::Error::new(error).context("the log can do nothing more"));
+        }
+        if self.policy.as_ref().is_some_and(PolicyFollower::has_stopped) {
+            return Some(RoleError::PolicyEnded.into());
         }
         let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
         let delivery = self.delivery.as_ref().is_none_or(has_stopped);

@@ -13,8 +13,17 @@ pub(crate) enum RoleError {
         "domain {name} is on the same Kafka cluster as {other}, under another address, and their namespaces begin alike"
     )]
     SameCluster { name: String, other: String },
+    #[error(
+        "the thread that follows the policy set ended unasked: a defect; the lines before say where"
+    )]
+    PolicyEnded,
     #[error("the aggregator panicked")]
     AggregatorPanicked,
+    #[error(
+        "the aggregator's last flush did not end within {}: the log does not answer",
+        humantime::format_duration(*within)
+    )]
+    AggregatorHangs { within: std::time::Duration },
 }
 
 explain!(RoleError {
@@ -30,8 +39,18 @@ explain!(RoleError {
         "Two domains name different brokers of one Kafka cluster, and topics of one could be the other's. The later one was not \
          started, and nothing of it was written.",
         "Give each domain on a cluster a namespace that begins no other's, such as its name, or a cluster of its own.";
+    PolicyEnded: "policy_follower_ended",
+        "The thread that follows the policy set met something it was not made for: a defect. Clients stay as they were; the domain \
+         stops, so that no revocation is missed.",
+        "Start the process again, and report the lines before.";
     AggregatorPanicked: "aggregator_panicked",
         "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
          last flush when it is started again.",
         "Start the process again, and report the text and the lines before.";
+    AggregatorHangs: "aggregator_hangs",
+        "The process was told to end while the log took what the aggregator had to write, and neither took nor refused it in time. \
+         The process ended without it. Nothing is lost: that flush is either whole on the log or not there at all, and is folded anew \
+         in that case.",
+        "See why the log does not answer (brokers that are away, a disk that hangs), then start the process again. Where a flush \
+         takes so long when all is well, raise `aggregate.drain_within`, and what the supervisor grants a stop with it.";
 });

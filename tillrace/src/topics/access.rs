@@ -90,6 +90,8 @@ pub(super) fn needs(domain: &Domain, actor: Actor) -> Vec<Access> {
             needs.extend(
                 [&topics.events, &topics.rejected].map(|name| topic(name, &[Operation::Write])),
             );
+            needs.push(topic(&topics.policy, &[Operation::Read]));
+            needs.push(of_readers());
         }
         Actor::Aggregate => needs.extend(of_aggregate(domain)),
         Actor::Deliver => needs.extend(of_deliver(domain)),
@@ -160,7 +162,10 @@ fn of_operator(domain: &Domain) -> Vec<Access> {
         .iter()
         .map(|spec| topic(&spec.topic, &[Operation::Describe, Operation::Read]))
         .collect();
-    needs.extend([&topics.events, &topics.audit].map(|name| topic(name, &[Operation::Write])));
+    needs.extend(
+        [&topics.events, &topics.audit, &topics.policy]
+            .map(|name| topic(name, &[Operation::Write])),
+    );
     let groups = domain.sinks_under_test().into_iter().map(|sink| sink.group);
     for group in groups.chain([topics.group("aggregate")]) {
         needs.push(on(Resource::Group(group), &[Operation::Describe]));

@@ -305,6 +305,7 @@ fn check_the_rest(store: &mut Store, sku: &str) {
         clock_ms: i64::MIN,
         window_seconds: u32::MAX,
         totals,
+        silent_days_until_ms: Some(i64::MIN),
     };
     fits("state.v1", "checkpoint", 20 + serde_json::to_vec(&checkpoint).unwrap().len());
     let mut writer = DeltaWriter::new(FlushRange {

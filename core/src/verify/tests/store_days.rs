@@ -75,6 +75,31 @@ fn world() -> World {
     tick(&gateway, STORE);
     tick(&gateway, "south");
     aggregate(&log, &topics);
+    // Sweeps go on with each flush; the aggregator ends with whatever was committed.
+    let latest = || {
+        let log = copied(&log, &topics);
+        let made = |partition: u32| {
+            let of = log.entries(&topics.state, partition).iter();
+            let of = of.filter(|entry| entry.key.starts_with(b"checkpoint/"));
+            let until = |entry: &tillrace_log::ConsumerRecord| {
+                let value: Value = serde_json::from_slice(entry.value.as_ref()?).ok()?;
+                value["silent_days_until_ms"].as_i64()
+            };
+            of.filter_map(until).max()
+        };
+        [STORE, "south"].map(|store| made(partition_of("acme", store, PARTITIONS)))
+    };
+    let all = gateway.now_ms;
+    for _ in 0..20 {
+        if latest().into_iter().all(|until| until >= Some(all)) {
+            break;
+        }
+        gateway.now_ms += 1_000;
+        tick(&gateway, STORE);
+        tick(&gateway, "south");
+        log.assign(&[0, 1], log.members());
+        aggregate(&log, &topics);
+    }
     World { log: copied(&log, &topics), sinks: Vec::new(), topics }
 }
 
@@ -163,6 +188,30 @@ fn a_day_of_nobody_needs_a_register_that_says_so() {
     journal.retain(|entry| !is_register(entry));
     assert_eq!(journal.len() + 1, before);
     assert!(failing(&without).contains('g'));
+}
+
+#[test]
+fn a_day_on_which_nobody_spoke_is_missed_when_its_record_is_gone() {
+    let world = world();
+    let partition = partition_of("acme", "south", PARTITIONS);
+    let days: Vec<String> =
+        ["27", "29", "30"].map(|day| format!("acme/south/2026-11-{day}")).into();
+    for key in &days {
+        assert_ne!(day(&world, key), Value::Null, "{key}");
+        let mut without = world.clone();
+        let place = (world.topics.days.clone(), partition);
+        without.log.topics.get_mut(&place).unwrap().retain(|entry| entry.key != key.as_bytes());
+        assert_eq!(failing(&without), "g", "{key}");
+        let report = recount(&without.log, &without.topics).to_string();
+        assert!(report.contains(&format!("{key}: a day on which nobody spoke")), "{report}");
+    }
+    // A tombstone takes a day back as well.
+    let mut withdrawn = world.clone();
+    let place = (world.topics.days.clone(), partition);
+    let entries = withdrawn.log.topics.get_mut(&place).unwrap();
+    let last = entries.iter_mut().rfind(|entry| entry.key == days[0].as_bytes()).unwrap();
+    last.value = None;
+    assert_eq!(failing(&withdrawn), "g");
 }
 
 #[test]
