@@ -1,6 +1,7 @@
 //! Changes of the directory.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use tillrace_log::explain::Explanation;
 use tillrace_log::setting::{Inspection, SettingErrors};
@@ -92,7 +93,7 @@ pub(super) fn make(
             DirectoryChange::PutTenant(mut settings) => {
                 let new = settings.take_clients();
                 let id = settings.id.clone();
-                let before = snapshot.tenant(domain, &id).map(|entry| entry.tenant.clone());
+                let before = snapshot.tenant(domain, &id).map(|entry| Arc::clone(&entry.tenant));
                 let tenant = Tenant::new(*settings, domain, before.as_deref(), now_ns);
                 snapshot.put_tenant(tenant, now_ns);
                 for client in new {

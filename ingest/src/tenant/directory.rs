@@ -131,7 +131,7 @@ impl Tenants {
                 keys: client
                     .key_uses()
                     .map(|(key, last_used)| KeyStatus {
-                        hash_prefix: key.digest.iter().take(4).map(hexadecimal).collect(),
+                        hash_prefix: prefix_of(key.digest),
                         expires: key.expires,
                         last_used,
                     })
@@ -211,6 +211,8 @@ impl Tenants {
     }
 }
 
-fn hexadecimal(byte: &u8) -> String {
-    format!("{byte:02x}")
+/// The first eight hexadecimal digits.
+fn prefix_of(digest: KeyDigest) -> String {
+    let [a, b, c, d, ..] = digest;
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }
