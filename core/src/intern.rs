@@ -28,13 +28,13 @@ pub struct TooManyNames {
 pub struct Interner {
     ids: DashMap<Box<[u8]>, u32>,
     next: AtomicU32,
-    limit: u32,
+    limit: AtomicU32,
 }
 
 impl Interner {
     /// Makes an empty interner for at most `limit` names. Memory grows with its names.
     pub fn new(limit: u32) -> Self {
-        Self { ids: DashMap::new(), next: AtomicU32::new(0), limit }
+        Self { ids: DashMap::new(), next: AtomicU32::new(0), limit: AtomicU32::new(limit) }
     }
 
     /// Returns the id of a name within a parent, giving it the next free one if it is new.
@@ -55,9 +55,19 @@ impl Interner {
         with_key(parent, name, |key| self.ids.get(key).map(|id| *id))
     }
 
+    /// Sets another limit. Names above it that are known stay.
+    pub fn set_limit(&self, limit: u32) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Returns the limit.
+    pub fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
     /// Tells whether there is no room for another name.
     pub fn is_full(&self) -> bool {
-        self.len() >= self.limit
+        self.len() >= self.limit()
     }
 
     /// Returns the number of names known.
@@ -77,12 +87,13 @@ impl Interner {
         match self.ids.entry(key.into()) {
             Entry::Occupied(known) => Ok(*known.get()),
             Entry::Vacant(vacant) => {
+                let limit = self.limit();
                 let id = self
                     .next
                     .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| {
-                        (next < self.limit).then_some(next + 1)
+                        (next < limit).then_some(next + 1)
                     })
-                    .map_err(|limit| TooManyNames { limit })?;
+                    .map_err(|_next| TooManyNames { limit })?;
                 vacant.insert(id);
                 Ok(id)
             }
@@ -141,6 +152,16 @@ mod tests {
         );
         assert_eq!(names.id(0, "a"), Ok(0));
         assert_eq!(names.len(), 2);
+    }
+
+    #[test]
+    fn a_lower_limit_takes_no_name_away() {
+        let names = Interner::new(2);
+        assert_eq!((names.id(0, "a"), names.id(0, "b")), (Ok(0), Ok(1)));
+        names.set_limit(1);
+        assert_eq!((names.id(0, "b"), names.is_full()), (Ok(1), true));
+        names.set_limit(3);
+        assert_eq!((names.id(0, "c"), names.is_full()), (Ok(2), true));
     }
 
     #[test]

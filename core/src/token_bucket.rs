@@ -14,6 +14,7 @@
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicU64, Ordering};
 use std::num::NonZeroU64;
+use std::sync::Arc;
 #[cfg(not(loom))]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -54,7 +55,7 @@ pub struct RateExceeded {
 pub struct TokenBuckets {
     limit: RateLimit,
     burst_ticks: u64,
-    full_at: Box<[AtomicU64]>,
+    full_at: Arc<[AtomicU64]>,
 }
 
 impl TokenBuckets {
@@ -67,13 +68,52 @@ impl TokenBuckets {
         }
     }
 
-    /// Makes `count` buckets of another limit that are no fuller than these: each is full again when it would have been. A take
-    /// from these meanwhile may be missing in them.
+    /// Returns the same buckets under a new limit, as of `now_ns`: tokens that are missing stay missing, up to the new burst and
+    /// the debt that a bucket was in.
+    ///
+    /// The buckets are shared with these, which their holders may go on using for a moment: what they take is taken from both.
+    /// With another `count` they are copied, and what is taken from these during the call may not be seen.
     #[must_use]
-    pub fn with_limit(&self, limit: RateLimit, count: usize) -> Self {
-        let times = self.full_at.iter().map(|bucket| bucket.load(Ordering::Relaxed));
-        let full_at = times.chain(std::iter::repeat(0)).take(count).map(AtomicU64::new);
-        Self { limit, burst_ticks: limit.ticks(limit.burst.get()), full_at: full_at.collect() }
+    pub fn with_limit(&self, limit: RateLimit, count: usize, now_ns: u64) -> Self {
+        let now = now_ns.saturating_mul(TICKS_PER_NANO);
+        let convert = |full_at: u64| {
+            let ahead = u128::from(full_at.saturating_sub(now));
+            let per_second = |limit: RateLimit| u128::from(limit.per_second.get());
+            let ticks = (ahead * per_second(self.limit)).div_ceil(per_second(limit));
+            now.saturating_add(u64::try_from(ticks).unwrap_or(u64::MAX))
+        };
+        let full_at = if count == self.full_at.len() {
+            if limit.per_second != self.limit.per_second {
+                for bucket in self.full_at.iter() {
+                    let mut found = bucket.load(Ordering::Relaxed);
+                    while let Err(other) = bucket.compare_exchange_weak(
+                        found,
+                        convert(found),
+                        Ordering::Relaxed,
+                        Ordering::Relaxed,
+                    ) {
+                        found = other;
+                    }
+                }
+            }
+            Arc::clone(&self.full_at)
+        } else {
+            let known = |id: usize| {
+                self.full_at.get(id).map_or(0, |bucket| convert(bucket.load(Ordering::Relaxed)))
+            };
+            (0..count).map(|id| AtomicU64::new(known(id))).collect()
+        };
+        Self { limit, burst_ticks: limit.ticks(limit.burst.get()), full_at }
+    }
+
+    /// Returns the limit.
+    pub fn limit(&self) -> RateLimit {
+        self.limit
+    }
+
+    /// Returns the number of buckets.
+    pub fn count(&self) -> usize {
+        self.full_at.len()
     }
 
     /// Takes `amount` tokens from bucket `id` at `now_ns`, nanoseconds since any fixed origin.

@@ -14,7 +14,7 @@ use crate::domain::DomainState;
 use crate::log_health::RowPartitions;
 use crate::publish::{DedupClaims, PendingAck, PublishError};
 use crate::split::Piece;
-use crate::tenant::{Caller, ParkedPermit};
+use crate::tenant::{ParkedPermit, Principal};
 
 /// `Retry-After` when the log fails, or its queue is full.
 pub(crate) const LOG_RETRY: Duration = Duration::from_secs(5);
@@ -25,10 +25,9 @@ const MIN_EVENT_BYTES: u64 = 256;
 const MAX_COPY_WAITS: usize = 3;
 
 /// One request with events: its caller, and the domain that serves it.
-#[derive(Clone, Copy)]
 pub(crate) struct IngestRequest<'a> {
     pub(crate) state: &'a DomainState,
-    pub(crate) caller: &'a Caller,
+    pub(crate) caller: Principal,
     pub(crate) traceparent: Option<&'a str>,
 }
 
@@ -62,11 +61,6 @@ pub(crate) fn budget_bytes(bytes: u64, pieces: &[Piece]) -> u64 {
 }
 
 impl IngestRequest<'_> {
-    /// Tells whether the key that it came with is still taken.
-    pub(crate) fn is_authorized(&self) -> bool {
-        self.caller.is_live(self.state.clock.now().wall_ms)
-    }
-
     /// Evaluates events and submits their rows to the log. The caller is charged for `bytes`: the events, and other text that
     /// was read with them.
     pub(crate) async fn submit(
@@ -78,7 +72,7 @@ impl IngestRequest<'_> {
     ) -> SubmittedChunk {
         let state = self.state;
         let context = ChunkContext {
-            caller: self.caller,
+            caller: &self.caller,
             traceparent: self.traceparent,
             now: state.clock.now(),
         };
@@ -205,8 +199,8 @@ impl IngestRequest<'_> {
             batch_result.rejected,
             batch_result.retry,
         ];
-        let counters = self.state.counters.get(self.caller.tenant.number);
-        for (counter, events) in counters.into_iter().flatten().zip(counted) {
+        let counters = self.caller.tenant.counters(|id| self.state.metrics.of_tenant(id));
+        for (counter, events) in counters.iter().zip(counted) {
             counter.inc_by(events);
         }
         if let Some(backpressure) = batch_result.backpressure {

@@ -33,7 +33,7 @@ use crate::problem::Reason;
 use crate::publish::DedupClaims;
 use crate::settings::GatewaySettings;
 use crate::split::Piece;
-use crate::tenant::{Caller, NameCap, ParkedPermit};
+use crate::tenant::{NameCap, ParkedPermit, Principal};
 
 use chunk::Chunk;
 use worker::with_worker;
@@ -61,7 +61,7 @@ pub(crate) struct AdmissionPipeline {
 
 /// What all events of a chunk have in common.
 pub(crate) struct ChunkContext<'a> {
-    pub(crate) caller: &'a Caller,
+    pub(crate) caller: &'a Principal,
     pub(crate) traceparent: Option<&'a str>,
     pub(crate) now: CurrentTime,
 }
@@ -168,15 +168,15 @@ impl AdmissionPipeline {
     }
 
     /// Reports a cap on names to the operator, the first time that it is reached.
-    fn note_cap(&self, caller: &Caller, cap: NameCap) {
+    fn note_cap(&self, caller: &Principal, cap: NameCap) {
         if caller.record_cap(cap) {
-            self.health.report_name_cap(&caller.tenant.settings.id, caller.name(), cap);
+            self.health.report_name_cap(&caller.tenant.settings.id, caller.client_name(), cap);
         }
     }
 
     /// Returns the backpressure for a caller's flood events, if any. Only the caller's own text in flight counts: as others
     /// use the budget, the caller's limit falls.
-    fn flood_backpressure(&self, caller: &Caller, now: CurrentTime) -> Option<Backpressure> {
+    fn flood_backpressure(&self, caller: &Principal, now: CurrentTime) -> Option<Backpressure> {
         let used = self.budget.pressure_percent(caller.holder());
         if used > TIGHT_PERCENT {
             let above = u32::try_from((used - TIGHT_PERCENT) / 10).unwrap_or(0);

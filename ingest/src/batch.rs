@@ -15,11 +15,13 @@ use crate::admitted_request::AdmittedRequest;
 use crate::batch_result::{Backpressure, BatchResult};
 use crate::body::{BodyReader, STEP_BYTES};
 use crate::domain::DomainState;
+use crate::identity::Scope;
 use crate::memory_budget::{BudgetExhausted, MemoryPermit};
 use crate::problem::Problem;
 use crate::reply::{self, Reply};
 use crate::single::{problem_of, retry_after};
 use crate::split::{Format, Splitter};
+use crate::tenant::Tenants;
 
 /// Text that is evaluated and published together.
 const CHUNK_BYTES: usize = 128 * 1024;
@@ -31,17 +33,21 @@ const PERMIT_STEP_BYTES: u64 = 16 * 1024;
 const CHUNKS_IN_FLIGHT: usize = 4;
 
 /// Takes a batch and answers when its events are settled, or one of them cannot be.
-pub(crate) async fn take(state: &DomainState, admitted: AdmittedRequest<'_>) -> Reply {
+pub(crate) async fn take(
+    tenants: &Tenants,
+    state: &DomainState,
+    admitted: AdmittedRequest,
+) -> Reply {
     let AdmittedRequest { caller, format, mut body, traceparent, permit } = admitted;
     let request = IngestRequest { state, caller, traceparent: traceparent.as_deref() };
-    let mut batch = BatchStream::new(request, format, permit);
+    let mut batch = BatchStream::new(tenants, request, format, permit);
     let ended = batch.run(&mut body).await;
     state.metrics.body_bytes.inc_by(body.taken_bytes());
     if !matches!(ended, BatchEnd::Complete) {
         body.drain();
     }
     let mut batch_result = batch.batch_result;
-    request.count(&batch_result);
+    batch.request.count(&batch_result);
     drop(batch.permit);
     let fault = match ended {
         BatchEnd::Complete | BatchEnd::Backpressure => None,
@@ -70,6 +76,7 @@ enum BatchEnd {
 }
 
 struct BatchStream<'a> {
+    tenants: &'a Tenants,
     request: IngestRequest<'a>,
     permit: MemoryPermit,
     /// Bytes that text and decoder take.
@@ -84,8 +91,14 @@ struct BatchStream<'a> {
 }
 
 impl<'a> BatchStream<'a> {
-    fn new(request: IngestRequest<'a>, format: Format, permit: MemoryPermit) -> Self {
+    fn new(
+        tenants: &'a Tenants,
+        request: IngestRequest<'a>,
+        format: Format,
+        permit: MemoryPermit,
+    ) -> Self {
         Self {
+            tenants,
             request,
             permit,
             reading_bytes: 0,
@@ -166,23 +179,36 @@ impl<'a> BatchStream<'a> {
             let is_full = scanned == Ok(false) || self.splitter.ready_bytes() >= CHUNK_BYTES;
             let is_last = at_end || is_cut || scanned.is_err();
             let is_blank = self.splitter.pieces().is_empty();
+            if (is_full || is_last)
+                && let Err(problem) = self.refresh()
+            {
+                return Some(BatchEnd::Faulty(problem));
+            }
             if (is_full || is_last) && is_blank && !self.charge_blank(is_last) {
                 return Some(BatchEnd::Backpressure);
             }
-            if (is_full || is_last) && !is_blank {
-                // A key that was revoked while its client sends ends the batch where it is.
-                if !self.request.is_authorized() {
-                    return Some(BatchEnd::Faulty(Problem::Unauthorized));
-                }
-                if !self.submit().await {
-                    return Some(BatchEnd::Backpressure);
-                }
+            if (is_full || is_last) && !is_blank && !self.submit().await {
+                return Some(BatchEnd::Backpressure);
             }
             match scanned {
                 Ok(true) => return None,
                 Ok(false) => {}
                 Err(_malformed) => return Some(BatchEnd::Faulty(Problem::MalformedBatch)),
             }
+        }
+    }
+
+    /// Takes the newest settings of the caller: a long upload goes no further than its key and its rights.
+    ///
+    /// # Errors
+    /// The [`Problem`] of a key or a right that was taken away.
+    fn refresh(&mut self) -> Result<(), Problem> {
+        let now = self.request.state.clock.now();
+        self.tenants.refresh(&mut self.request.caller, now)?;
+        if self.request.caller.has(Scope::EventsWrite) {
+            Ok(())
+        } else {
+            Err(Problem::ScopeMissing)
         }
     }
 

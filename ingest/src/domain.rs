@@ -6,7 +6,6 @@
 
 use std::sync::{Arc, OnceLock};
 
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tillrace_core::topics::Topics;
 use tillrace_log::health::{DomainReadiness, Health};
@@ -50,8 +49,6 @@ pub(crate) struct DomainState {
     pub(crate) metrics: Metrics,
     pub(crate) jitter: Jitter,
     pub(crate) clock: Clock,
-    /// By tenant: events accepted, duplicate, parked, rejected, deferred.
-    pub(crate) counters: Vec<[Counter; 5]>,
     pub(crate) budget: Arc<MemoryBudget>,
 }
 
@@ -119,11 +116,11 @@ impl DomainState {
         let budget = Arc::new(MemoryBudget::new(
             settings.in_flight.as_u64(),
             [settings.tenant_share_percent, settings.key_share_percent],
-            tenants.of_domain(domain).count(),
             metrics.in_flight_bytes.clone(),
         ));
-        let counters =
-            tenants.of_domain(domain).map(|tenant| metrics.of_tenant(&tenant.settings.id));
+        for tenant in tenants.of_domain(domain) {
+            tenant.counters(|id| metrics.of_tenant(id));
+        }
         Ok(Self {
             admission: AdmissionPipeline::new(
                 &settings,
@@ -141,7 +138,6 @@ impl DomainState {
                 queue_wait: settings.queue_wait,
                 publish_timeout: settings.publish_timeout,
             },
-            counters: counters.collect(),
             metrics,
             jitter: Jitter::new(),
             clock,

@@ -163,6 +163,7 @@ impl Gateway {
         clock: Clock,
     ) -> Result<Self, GatewayError> {
         settings.part_of(tenants.domains()).validate()?;
+        tenants.set_clock(clock.clone());
         let layers = ConnectionLayers::of_gateway(&settings, process.clone(), metrics)?;
         let listener = Listener::bind(settings.listen, process.clone(), "gateway")?;
         let local_addr = listener.local_addr();
@@ -178,9 +179,9 @@ impl Gateway {
         let state = GatewayState::new(
             &settings,
             layers,
-            tenants,
+            (tenants, clock.clone()),
             places,
-            (process.clone(), clock.clone()),
+            process.clone(),
             of_gateway,
         );
         let state = Arc::new(state);

@@ -1,8 +1,8 @@
 //! The layers that are passed before a tenant is charged, in one place and in this order.
 //!
 //! Of a connection: the PROXY header of a trusted proxy, the listener's list of addresses, TLS. Of a request
-//! ([`crate::route`]): the address that a trusted proxy forwards, held against the listener's list again; the API key, and the
-//! client certificate it is bound to; the lists of the tenant and of the key; then rates and memory.
+//! ([`crate::route`]): the address that a trusted proxy forwards, held against the listener's list again; the API key; the
+//! lists of the tenant and of the client; the client certificate it is bound to; the scope of the route; then rates and memory.
 //!
 //! What comes first costs least and trusts least. How many connections there may be is decided before
 //! ([`crate::listen`]), HTTP comes behind.

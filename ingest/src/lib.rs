@@ -23,8 +23,11 @@ mod head;
 mod route;
 
 mod admitted_request;
+mod authentication;
 
 mod rate_limits;
+
+mod identity;
 mod tenant;
 
 mod memory_budget;
@@ -56,6 +59,8 @@ pub use connection_limiter::RESERVED_CONNECTIONS;
 pub use domain::ServedDomain;
 pub use gateway::{CONNECTIONS_CUT, DrainError, Gateway, GatewayError};
 pub use health::{GatewayHealth, TOO_MANY_NAMES, WEAK_SETTINGS};
+pub use identity::api_key::{self, hash_key};
+pub use identity::{ClientKey, ClientSettings, Expiry, KeySettings, MAX_CLIENT_KEYS, Scope};
 pub use layers::{ConnectionLayers, Session, Transport};
 pub use listen::{ACCEPT_FAILING, BoundedStream, ListenError, Listener};
 pub use log_watch::{LOG_DOWN, LOG_STALLED};
@@ -63,8 +68,8 @@ pub use problem::{Problem, Reason, Remedy};
 pub use rate_limits::RateSettings;
 pub use settings::{Durability, GatewaySettings};
 pub use tenant::{
-    ClientChange, ClientKey, ClientSettings, InvalidEvents, KeySettings, LimitSettings, MOST_KEYS,
-    TenantSettings, Tenants, UnknownTenant, hash_key, inspect as inspect_tenants,
+    ClientStatus, DirectoryChange, InvalidEvents, KEY_USELESS, KeyStatus, LimitSettings,
+    TenantSettings, Tenants, inspect as inspect_tenants,
 };
 pub use tls::{
     CERTIFICATE_EXPIRING, CERTIFICATE_KEPT, CERTIFICATE_LOADED, CertificateBinding, Fingerprint,

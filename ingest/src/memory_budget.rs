@@ -7,6 +7,7 @@
 //! (IEEE/ACM Transactions on Networking 6(2), 1998).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -31,37 +32,41 @@ pub(crate) struct MemoryBudget {
     /// Share that a tenant, or a key, may hold while nobody else holds anything, percent.
     tenant_percent: u64,
     key_percent: u64,
-    held: Mutex<Usage>,
+    /// Bytes reserved of all.
+    held: Mutex<u64>,
     /// Metric of reserved bytes.
     reserved: Gauge,
 }
 
-/// Bytes reserved.
-#[derive(Debug)]
-struct Usage {
-    all: u64,
-    tenants: Vec<TenantUsage>,
-}
-
+/// Bytes that a tenant's requests hold. It belongs to the tenant, whatever its settings become.
 #[derive(Debug, Default)]
-struct TenantUsage {
-    all: u64,
-    /// By client; one that has held nothing yet may be missing.
-    keys: Vec<u64>,
+pub(crate) struct TenantUsage(AtomicU64);
+
+/// Bytes that a client's requests hold, and its tenant's. Both change only under the lock of the budget, which orders them:
+/// relaxed loads and stores are enough.
+#[derive(Debug)]
+pub(crate) struct BudgetHolder {
+    tenant: Arc<TenantUsage>,
+    client: AtomicU64,
 }
 
-/// The holder of a permit: a client of a tenant, by their indices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BudgetHolder {
-    pub(crate) tenant: usize,
-    pub(crate) key: usize,
+impl BudgetHolder {
+    /// Makes the holder of a client that holds nothing.
+    pub(crate) fn new(tenant: Arc<TenantUsage>) -> Self {
+        Self { tenant, client: AtomicU64::new(0) }
+    }
+
+    /// Returns what the tenant holds, and what the client does of it.
+    fn held(&self) -> (u64, u64) {
+        (self.tenant.0.load(Ordering::Relaxed), self.client.load(Ordering::Relaxed))
+    }
 }
 
 /// The reservation of one request; released when dropped.
 #[derive(Debug)]
 pub(crate) struct MemoryPermit {
     budget: Arc<MemoryBudget>,
-    holder: BudgetHolder,
+    holder: Arc<BudgetHolder>,
     bytes: u64,
     wait: Duration,
 }
@@ -79,20 +84,14 @@ enum RequestStage {
 }
 
 impl MemoryBudget {
-    /// Makes a budget of `bytes` in all. The percentages are the share that a tenant may hold of it, and a client of that, while
+    /// Makes a budget of `bytes` in all. The percentages are the share that a tenant may hold of it, and a key of that, while
     /// nobody else holds anything.
-    pub(crate) fn new(
-        bytes: u64,
-        [tenant_percent, key_percent]: [u8; 2],
-        tenants: usize,
-        reserved: Gauge,
-    ) -> Self {
-        let tenants = (0..tenants).map(|_| TenantUsage::default()).collect();
+    pub(crate) fn new(bytes: u64, [tenant_percent, key_percent]: [u8; 2], reserved: Gauge) -> Self {
         Self {
             total: bytes,
             tenant_percent: u64::from(tenant_percent),
             key_percent: u64::from(key_percent),
-            held: Mutex::new(Usage { all: 0, tenants }),
+            held: Mutex::new(0),
             reserved,
         }
     }
@@ -108,7 +107,7 @@ impl MemoryBudget {
     /// [`BudgetExhausted`] after the wait.
     pub(crate) async fn acquire(
         self: &Arc<Self>,
-        holder: BudgetHolder,
+        holder: Arc<BudgetHolder>,
         bytes: u64,
         wait: Duration,
     ) -> Result<MemoryPermit, BudgetExhausted> {
@@ -118,17 +117,17 @@ impl MemoryBudget {
     }
 
     /// Returns how much of its current limit a holder uses, percent.
-    pub(crate) fn pressure_percent(&self, holder: BudgetHolder) -> u64 {
+    pub(crate) fn pressure_percent(&self, holder: &BudgetHolder) -> u64 {
         let held = self.held.lock();
-        let mine = held.of(holder).map_or(0, |(_, key)| key);
-        let limit = mine + self.room(&held, holder, RequestStage::InProgress);
+        let (_, mine) = holder.held();
+        let limit = mine + self.room(*held, holder, RequestStage::InProgress);
         (mine * 100).checked_div(limit).unwrap_or(100)
     }
 
     /// Returns how much more a holder may reserve now.
-    fn room(&self, held: &Usage, holder: BudgetHolder, stage: RequestStage) -> u64 {
-        let Some((tenant, key)) = held.of(holder) else { return 0 };
-        let free = self.total.saturating_sub(held.all);
+    fn room(&self, held: u64, holder: &BudgetHolder, stage: RequestStage) -> u64 {
+        let (tenant, key) = holder.held();
+        let free = self.total.saturating_sub(held);
         let free_to_tenant = allowance(free, tenant, self.tenant_percent);
         let room = allowance(free_to_tenant, key, self.key_percent);
         match stage {
@@ -141,30 +140,18 @@ impl MemoryBudget {
     }
 
     /// Changes a holder's reservation by the difference; returns false if it exceeds the limit.
-    fn change(&self, holder: BudgetHolder, from: u64, to: u64, stage: RequestStage) -> bool {
+    fn change(&self, holder: &BudgetHolder, from: u64, to: u64, stage: RequestStage) -> bool {
         let mut held = self.held.lock();
-        if to > from && to - from > self.room(&held, holder, stage) {
+        if to > from && to - from > self.room(*held, holder, stage) {
             return false;
         }
-        let change = |bytes: &mut u64| *bytes = bytes.saturating_sub(from) + to;
-        change(&mut held.all);
-        if let Some(tenant) = held.tenants.get_mut(holder.tenant) {
-            change(&mut tenant.all);
-            if tenant.keys.len() <= holder.key {
-                tenant.keys.resize(holder.key + 1, 0);
-            }
-            tenant.keys.get_mut(holder.key).into_iter().for_each(change);
-        }
-        self.reserved.set(i64::try_from(held.all).unwrap_or(i64::MAX));
+        let changed = |bytes: u64| bytes.saturating_sub(from) + to;
+        *held = changed(*held);
+        let (tenant, client) = holder.held();
+        holder.tenant.0.store(changed(tenant), Ordering::Relaxed);
+        holder.client.store(changed(client), Ordering::Relaxed);
+        self.reserved.set(i64::try_from(*held).unwrap_or(i64::MAX));
         true
-    }
-}
-
-impl Usage {
-    /// Returns the usage of a holder's tenant, and of the holder itself.
-    fn of(&self, holder: BudgetHolder) -> Option<(u64, u64)> {
-        let tenant = self.tenants.get(holder.tenant)?;
-        Some((tenant.all, tenant.keys.get(holder.key).copied().unwrap_or(0)))
     }
 }
 
@@ -192,7 +179,7 @@ impl MemoryPermit {
         if bytes == self.bytes {
             return true;
         }
-        let changed = self.budget.change(self.holder, self.bytes, bytes, stage);
+        let changed = self.budget.change(&self.holder, self.bytes, bytes, stage);
         if changed {
             self.bytes = bytes;
         }
@@ -219,7 +206,7 @@ impl MemoryPermit {
 
 impl Drop for MemoryPermit {
     fn drop(&mut self) {
-        self.budget.change(self.holder, self.bytes, 0, RequestStage::InProgress);
+        self.budget.change(&self.holder, self.bytes, 0, RequestStage::InProgress);
     }
 }
 
@@ -230,25 +217,27 @@ mod tests {
     const NO_WAIT: Duration = Duration::ZERO;
     const MIB: u64 = 1024 * 1024;
 
-    fn budget(percents: [u8; 2], tenants: usize) -> Arc<MemoryBudget> {
-        Arc::new(MemoryBudget::new(100 * MIB, percents, tenants, Gauge::default()))
+    fn budget(percents: [u8; 2]) -> Arc<MemoryBudget> {
+        Arc::new(MemoryBudget::new(100 * MIB, percents, Gauge::default()))
     }
 
-    fn holder(tenant: usize, key: usize) -> BudgetHolder {
-        BudgetHolder { tenant, key }
+    /// Clients of one tenant.
+    fn clients<const N: usize>() -> [Arc<BudgetHolder>; N] {
+        let tenant = Arc::new(TenantUsage::default());
+        std::array::from_fn(|_| Arc::new(BudgetHolder::new(Arc::clone(&tenant))))
     }
 
     /// Takes all that can be had, in small pieces, and returns it.
-    async fn fill(budget: &Arc<MemoryBudget>, holder: BudgetHolder) -> MemoryPermit {
-        let mut permit = budget.acquire(holder, UNIT_BYTES, NO_WAIT).await.unwrap();
+    async fn fill(budget: &Arc<MemoryBudget>, holder: &Arc<BudgetHolder>) -> MemoryPermit {
+        let mut permit = budget.acquire(Arc::clone(holder), UNIT_BYTES, NO_WAIT).await.unwrap();
         while permit.try_resize(permit.bytes + 64 * UNIT_BYTES) {}
         permit
     }
 
     #[tokio::test]
     async fn a_permit_is_released_when_its_request_ends() {
-        let budget = budget([90, 90], 1);
-        let mut permit = budget.acquire(holder(0, 0), 1_000, NO_WAIT).await.unwrap();
+        let (budget, [holder]) = (budget([90, 90]), clients());
+        let mut permit = budget.acquire(Arc::clone(&holder), 1_000, NO_WAIT).await.unwrap();
         assert_eq!(budget.reserved.get(), 1_024);
         assert!(permit.try_resize(60 * MIB));
         assert!(permit.try_resize(50 * MIB));
@@ -257,15 +246,16 @@ mod tests {
         assert_eq!(permit.resize(82 * MIB).await, Err(BudgetExhausted));
         assert!(permit.try_resize(80 * MIB), "81 % of 100 MiB are to be had");
         drop(permit);
-        assert_eq!((budget.reserved.get(), budget.pressure_percent(holder(0, 0))), (0, 0));
+        assert_eq!((budget.reserved.get(), budget.pressure_percent(&holder)), (0, 0));
     }
 
     #[tokio::test]
     async fn each_sender_leaves_room_for_the_next() {
-        let budget = budget([50, 50], 6);
+        let budget = budget([50, 50]);
         let mut permits = Vec::new();
-        for tenant in 0..6 {
-            permits.push(fill(&budget, holder(tenant, 0)).await);
+        for _ in 0..6 {
+            let [holder] = clients();
+            permits.push(fill(&budget, &holder).await);
         }
         let held: Vec<_> = permits.iter().map(|permit| permit.bytes / MIB).collect();
         // A key ends at half of its tenant's half.
@@ -275,38 +265,38 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_cannot_use_what_is_its_tenants_or_its_neighbours() {
-        let budget = budget([50, 50], 2);
-        let greedy = fill(&budget, holder(0, 0)).await;
+        let (budget, [a, b, c], [other]) = (budget([50, 50]), clients(), clients());
+        let greedy = fill(&budget, &a).await;
         assert_eq!(greedy.bytes / MIB, 24);
-        let second = fill(&budget, holder(0, 1)).await;
+        let second = fill(&budget, &b).await;
         assert_eq!(second.bytes / MIB, 12);
-        assert!(budget.acquire(holder(0, 0), MIB, NO_WAIT).await.is_err());
-        assert!(budget.acquire(holder(0, 2), MIB, NO_WAIT).await.is_ok());
-        assert!(budget.acquire(holder(1, 0), 8 * MIB, NO_WAIT).await.is_ok());
+        assert!(budget.acquire(a, MIB, NO_WAIT).await.is_err());
+        assert!(budget.acquire(c, MIB, NO_WAIT).await.is_ok());
+        assert!(budget.acquire(other, 8 * MIB, NO_WAIT).await.is_ok());
     }
 
     #[tokio::test]
     async fn who_is_under_way_has_a_quarter_for_himself() {
-        let budget = budget([50, 50], 1);
-        let mut first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
-        assert!(budget.acquire(holder(0, 0), MIB, NO_WAIT).await.is_err());
+        let (budget, [holder]) = (budget([50, 50]), clients());
+        let mut first = budget.acquire(Arc::clone(&holder), 18 * MIB, NO_WAIT).await.unwrap();
+        assert!(budget.acquire(holder, MIB, NO_WAIT).await.is_err());
         assert!(first.try_resize(24 * MIB));
     }
 
     #[tokio::test]
     async fn pressure_is_that_of_the_holder() {
-        let budget = budget([50, 50], 2);
-        let _half = budget.acquire(holder(0, 0), 13 * MIB, NO_WAIT).await.unwrap();
-        assert_eq!(budget.pressure_percent(holder(0, 0)), 52);
-        assert_eq!(budget.pressure_percent(holder(0, 1)), 0);
-        assert_eq!(budget.pressure_percent(holder(1, 0)), 0);
+        let (budget, [holder, second], [other]) = (budget([50, 50]), clients(), clients());
+        let _half = budget.acquire(Arc::clone(&holder), 13 * MIB, NO_WAIT).await.unwrap();
+        assert_eq!(budget.pressure_percent(&holder), 52);
+        assert_eq!(budget.pressure_percent(&second), 0);
+        assert_eq!(budget.pressure_percent(&other), 0);
     }
 
     #[tokio::test]
     async fn who_waits_gets_what_is_given_back() {
-        let budget = budget([50, 50], 1);
-        let first = budget.acquire(holder(0, 0), 18 * MIB, NO_WAIT).await.unwrap();
-        let second = budget.acquire(holder(0, 0), MIB, Duration::from_mins(1));
+        let (budget, [holder]) = (budget([50, 50]), clients());
+        let first = budget.acquire(Arc::clone(&holder), 18 * MIB, NO_WAIT).await.unwrap();
+        let second = budget.acquire(holder, MIB, Duration::from_mins(1));
         let (second, ()) = tokio::join!(second, async { drop(first) });
         assert!(second.is_ok());
     }

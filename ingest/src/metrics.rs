@@ -33,7 +33,8 @@ pub(crate) enum Route {
 
 impl Route {
     /// All of them, in the order of their declaration.
-    const ALL: [Self; 5] = [Self::Single, Self::Batch, Self::Health, Self::Ready, Self::Other];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Single, Self::Batch, Self::Health, Self::Ready, Self::Other];
 
     pub(crate) fn of(path: &str) -> Self {
         let known = Self::ALL.into_iter().find(|route| route.name() == path);
@@ -41,7 +42,7 @@ impl Route {
     }
 
     /// The path, or `other`: no path is called so, as each begins with a slash.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Single => "/v1/events",
             Self::Batch => "/v1/events:batch",

@@ -24,17 +24,20 @@ pub enum Reason {
     Event(RejectCode),
     /// The key may not send for this store.
     StoreNotAllowed,
+    /// The key may not send for this terminal.
+    TerminalNotAllowed,
 }
 
 impl Reason {
     /// Reasons of the gateway's own, beside the codes of the canonical event.
-    pub const OWN: [Self; 1] = [Self::StoreNotAllowed];
+    pub const OWN: [Self; 2] = [Self::StoreNotAllowed, Self::TerminalNotAllowed];
 
     /// Returns the stable code.
     pub fn code(self) -> &'static str {
         match self {
             Self::Event(code) => code.as_str(),
             Self::StoreNotAllowed => "store_not_allowed",
+            Self::TerminalNotAllowed => "terminal_not_allowed",
         }
     }
 
@@ -43,13 +46,16 @@ impl Reason {
         match self {
             Self::Event(code) => code.detail(),
             Self::StoreNotAllowed => "This key may not send events for this store.",
+            Self::TerminalNotAllowed => "This key may not send events for this terminal.",
         }
     }
 
     /// Returns what its sender does about it.
     pub fn remedy(self) -> Remedy {
         match self {
-            Self::Event(RejectCode::TenantMismatch) | Self::StoreNotAllowed => Remedy::Correct,
+            Self::Event(RejectCode::TenantMismatch)
+            | Self::StoreNotAllowed
+            | Self::TerminalNotAllowed => Remedy::Correct,
             Self::Event(_) => Remedy::SetAside,
         }
     }
@@ -63,7 +69,7 @@ impl Reason {
     /// Returns the status of a reply to a single event that was refused so.
     pub fn status(self) -> StatusCode {
         match self {
-            Self::StoreNotAllowed => StatusCode::FORBIDDEN,
+            Self::StoreNotAllowed | Self::TerminalNotAllowed => StatusCode::FORBIDDEN,
             Self::Event(RejectCode::EventTooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Event(code) if code.is_malformed() => StatusCode::BAD_REQUEST,
             Self::Event(_) => StatusCode::UNPROCESSABLE_ENTITY,
@@ -81,6 +87,8 @@ pub enum Problem {
     MalformedEncoding,
     BodyCut,
     Unauthorized,
+    KeyExpired,
+    ScopeMissing,
     AmbiguousKey,
     ClientCertificateRequired,
     TlsRequired,
@@ -102,13 +110,15 @@ pub enum Problem {
 
 impl Problem {
     /// All problems.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::MalformedHead,
         Self::UnsupportedTransferEncoding,
         Self::MalformedBatch,
         Self::MalformedEncoding,
         Self::BodyCut,
         Self::Unauthorized,
+        Self::KeyExpired,
+        Self::ScopeMissing,
         Self::AmbiguousKey,
         Self::ClientCertificateRequired,
         Self::TlsRequired,
@@ -137,6 +147,8 @@ impl Problem {
             Self::MalformedEncoding => "malformed_encoding",
             Self::BodyCut => "body_cut",
             Self::Unauthorized => "unauthorized",
+            Self::KeyExpired => "key_expired",
+            Self::ScopeMissing => "scope_missing",
             Self::AmbiguousKey => "ambiguous_key",
             Self::ClientCertificateRequired => "client_certificate_required",
             Self::TlsRequired => "tls_required",
@@ -167,8 +179,11 @@ impl Problem {
             | Self::AmbiguousKey
             | Self::TlsRequired => StatusCode::BAD_REQUEST,
             Self::UnsupportedTransferEncoding => StatusCode::NOT_IMPLEMENTED,
-            Self::Unauthorized | Self::ClientCertificateRequired => StatusCode::UNAUTHORIZED,
-            Self::AddressRefusedByListener
+            Self::Unauthorized | Self::KeyExpired | Self::ClientCertificateRequired => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::ScopeMissing
+            | Self::AddressRefusedByListener
             | Self::AddressRefusedByTenant
             | Self::AddressRefusedByKey => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
@@ -202,6 +217,8 @@ impl Problem {
             | Self::MalformedBatch
             | Self::MalformedEncoding
             | Self::Unauthorized
+            | Self::KeyExpired
+            | Self::ScopeMissing
             | Self::AmbiguousKey
             | Self::ClientCertificateRequired
             | Self::TlsRequired
@@ -231,6 +248,10 @@ impl Problem {
             Self::Unauthorized => {
                 "Send a known API key as Authorization: Bearer KEY or as X-Api-Key: KEY."
             }
+            Self::KeyExpired => {
+                "The time of this API key is over; use the newer one of this client."
+            }
+            Self::ScopeMissing => "This client was not granted the scope that this path demands.",
             Self::AmbiguousKey => {
                 "Send one API key, in one header: two that differ, or one header twice, are not taken."
             }

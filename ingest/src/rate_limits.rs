@@ -4,6 +4,7 @@
 //! [`tillrace_core::token_bucket`]; this module chooses them.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 use bytesize::ByteSize;
 use schemars::JsonSchema;
@@ -100,27 +101,44 @@ impl std::ops::AddAssign for Cost {
 }
 
 /// Token buckets for events and bytes of one kind of sender, by dense id.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct RateLimits {
     events: Option<BucketSet>,
     bytes: Option<BucketSet>,
 }
 
 /// Token buckets for events or bytes, with their burst.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct BucketSet {
-    buckets: TokenBuckets,
+    buckets: Arc<TokenBuckets>,
     burst: u64,
 }
 
 impl BucketSet {
     fn new(limit: RateLimit, count: u32) -> Self {
-        Self { buckets: TokenBuckets::new(limit, count as usize), burst: limit.burst.get() }
+        let buckets = Arc::new(TokenBuckets::new(limit, count as usize));
+        Self { buckets, burst: limit.burst.get() }
+    }
+
+    /// The same buckets where neither limit nor count changes; otherwise new ones that lack as much.
+    fn with_limit(&self, limit: RateLimit, count: u32, now_ns: u64) -> Self {
+        let count = self.buckets.count().max(count as usize);
+        if self.buckets.limit() == limit && self.buckets.count() == count {
+            return self.clone();
+        }
+        let buckets = Arc::new(self.buckets.with_limit(limit, count, now_ns));
+        Self { buckets, burst: limit.burst.get() }
+    }
+
+    /// A request that began before the number of stores was raised may meet one that has no bucket in its limits: it is
+    /// charged to the last.
+    fn within(&self, id: u32) -> u32 {
+        id.min(u32::try_from(self.buckets.count()).unwrap_or(u32::MAX).saturating_sub(1))
     }
 
     /// A cost of zero is granted by any bucket, even an overdrawn one.
     fn take(&self, id: u32, amount: u64, now_ns: u64) -> Result<(), RateExceeded> {
-        if amount == 0 { Ok(()) } else { self.buckets.take(id, amount, now_ns) }
+        if amount == 0 { Ok(()) } else { self.buckets.take(self.within(id), amount, now_ns) }
     }
 }
 
@@ -131,19 +149,18 @@ impl RateLimits {
         Self { events: rates.events().map(buckets), bytes: rates.bytes().map(buckets) }
     }
 
-    /// Makes buckets of other rates for as many senders, no fuller than these.
-    pub(crate) fn with_rates(&self, rates: &RateSettings, count: u32) -> Self {
-        let next = |before: &Option<BucketSet>, limit: Option<RateLimit>| {
-            let limit = limit?;
-            Some(match before {
-                Some(before) => BucketSet {
-                    buckets: before.buckets.with_limit(limit, count as usize),
-                    burst: limit.burst.get(),
-                },
+    /// Takes other rates, for ids below `count` at least. No bucket is filled by it; one that had no rate before begins full.
+    pub(crate) fn with_rates(&self, rates: &RateSettings, count: u32, now_ns: u64) -> Self {
+        let change = |before: &Option<BucketSet>, limit: Option<RateLimit>| {
+            limit.map(|limit| match before {
+                Some(before) => before.with_limit(limit, count, now_ns),
                 None => BucketSet::new(limit, count),
             })
         };
-        Self { events: next(&self.events, rates.events()), bytes: next(&self.bytes, rates.bytes()) }
+        Self {
+            events: change(&self.events, rates.events()),
+            bytes: change(&self.bytes, rates.bytes()),
+        }
     }
 
     /// Tells whether full buckets would hold a cost; a larger one can only be granted as a debt.
@@ -162,7 +179,7 @@ impl RateLimits {
         let Some(bytes) = &self.bytes else { return Ok(()) };
         bytes.take(id, cost.bytes, now_ns).inspect_err(|_| {
             if let Some(events) = &self.events {
-                events.buckets.refund(id, cost.events);
+                events.buckets.refund(events.within(id), cost.events);
             }
         })
     }
@@ -170,10 +187,10 @@ impl RateLimits {
     /// Puts a cost back.
     fn refund(&self, id: u32, cost: Cost) {
         if let Some(events) = &self.events {
-            events.buckets.refund(id, cost.events);
+            events.buckets.refund(events.within(id), cost.events);
         }
         if let Some(bytes) = &self.bytes {
-            bytes.buckets.refund(id, cost.bytes);
+            bytes.buckets.refund(bytes.within(id), cost.bytes);
         }
     }
 }

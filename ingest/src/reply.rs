@@ -139,7 +139,10 @@ fn with_problem_headers(mut reply: Reply, problem: Problem, retry_after: Option<
     if let Some(seconds) = retry_after {
         insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if matches!(problem, Problem::Unauthorized | Problem::ClientCertificateRequired) {
+    if matches!(
+        problem,
+        Problem::Unauthorized | Problem::KeyExpired | Problem::ClientCertificateRequired
+    ) {
         insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     reply

@@ -20,6 +20,7 @@ use crate::body::{
 };
 use crate::clock::Clock;
 use crate::domain::{DomainPlace, DomainState};
+use crate::identity::Scope;
 use crate::layers::{ConnectionLayers, Peer};
 use crate::metrics::{Metrics, Route};
 use crate::problem::Problem;
@@ -27,8 +28,8 @@ use crate::reply::{self, Reply};
 use crate::retry_after::Jitter;
 use crate::settings::GatewaySettings;
 use crate::split::Format;
-use crate::tenant::{Caller, Tenants};
-use crate::{batch, head, media, single};
+use crate::tenant::{Principal, Tenants};
+use crate::{authentication, batch, head, media, single};
 
 static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Wait for a client whose connection is over a cap.
@@ -38,11 +39,11 @@ const CONNECTION_RETRY: std::time::Duration = std::time::Duration::from_secs(5);
 pub(crate) struct GatewayState {
     pub(crate) metrics: Metrics,
     pub(crate) tenants: Tenants,
+    clock: Clock,
     /// In the order of the tenants' domains.
     pub(crate) domains: Vec<DomainPlace>,
     pub(crate) layers: ConnectionLayers,
     process: Health,
-    clock: Clock,
     jitter: Jitter,
     admission_wait: std::time::Duration,
     body_limits: BodyLimits,
@@ -52,18 +53,18 @@ impl GatewayState {
     pub(crate) fn new(
         settings: &GatewaySettings,
         layers: ConnectionLayers,
-        tenants: Tenants,
+        (tenants, clock): (Tenants, Clock),
         domains: Vec<DomainPlace>,
-        (process, clock): (Health, Clock),
+        process: Health,
         metrics: Metrics,
     ) -> Self {
         Self {
             metrics,
             tenants,
+            clock,
             domains,
             layers,
             process,
-            clock,
             jitter: Jitter::new(),
             admission_wait: settings.admission_wait,
             body_limits: BodyLimits::from(settings),
@@ -132,10 +133,36 @@ fn with_close(mut reply: Reply) -> Reply {
     reply
 }
 
+/// What a route demands of who calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing: anybody may see it.
+    Public,
+    /// A credential with this scope.
+    Scoped(Scope),
+}
+
+/// Returns what a route demands. Each route stands here, or this does not compile; a test walks through all of them.
+pub(crate) fn access(route: Route) -> Access {
+    match route {
+        Route::Single | Route::Batch => Access::Scoped(Scope::EventsWrite),
+        Route::Health | Route::Ready | Route::Other => Access::Public,
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Endpoint {
     Single,
     Batch,
+}
+
+impl Endpoint {
+    fn access(self) -> Access {
+        access(match self {
+            Self::Single => Route::Single,
+            Self::Batch => Route::Batch,
+        })
+    }
 }
 
 /// Answers a request with events. `metrics` become those of the domain that it is for, once that is known.
@@ -150,7 +177,7 @@ async fn post<'a>(
         dismiss(request);
         return reply::method_not_allowed("POST");
     }
-    let caller = match identify(state, peer, request.headers()) {
+    let caller = match identify(state, peer, request.headers(), endpoint.access()) {
         Ok(caller) => caller,
         Err(problem) => return refuse(request, problem),
     };
@@ -164,22 +191,22 @@ async fn post<'a>(
         let seconds = state.jitter.retry_after_seconds(LOG_RETRY);
         return reply::problem(Problem::Unavailable, Some(seconds));
     };
-    match admit(state, domain, &caller, request, endpoint).await {
+    match admit(state, domain, caller, request, endpoint).await {
         Err(refusal) => refusal,
         Ok(admitted) => match endpoint {
             Endpoint::Single => single::take(domain, admitted).await,
-            Endpoint::Batch => batch::take(domain, admitted).await,
+            Endpoint::Batch => batch::take(&state.tenants, domain, admitted).await,
         },
     }
 }
 
-async fn admit<'a>(
+async fn admit(
     state: &GatewayState,
     domain: &DomainState,
-    caller: &'a Caller,
+    caller: Principal,
     request: Request<Incoming>,
     endpoint: Endpoint,
-) -> Result<AdmittedRequest<'a>, Reply> {
+) -> Result<AdmittedRequest, Reply> {
     let headers = request.headers();
     let Some(format) = format(headers, endpoint) else {
         return Err(refuse(request, Problem::UnsupportedMediaType));
@@ -194,7 +221,8 @@ async fn admit<'a>(
         return Err(defer(domain, request, Backpressure::Unavailable(LOG_RETRY)));
     }
     let bytes = first_permit_bytes(headers, encoding);
-    let acquired = domain.budget.acquire(caller.holder(), bytes, state.admission_wait).await;
+    let acquired =
+        domain.budget.acquire(Arc::clone(caller.holder()), bytes, state.admission_wait).await;
     let Ok(permit) = acquired else {
         return Err(defer(domain, request, Backpressure::MemoryLimit));
     };
@@ -205,18 +233,25 @@ async fn admit<'a>(
     Ok(AdmittedRequest { caller, format, body, traceparent, permit })
 }
 
-/// Returns the caller, if it is let in from where it is and is who its key is bound to.
-fn identify(state: &GatewayState, peer: &Peer, headers: &HeaderMap) -> Result<Caller, Problem> {
+/// Returns the caller, if it is let in from where it is, is who its key is bound to, and has the scope of the route.
+fn identify(
+    state: &GatewayState,
+    peer: &Peer,
+    headers: &HeaderMap,
+    access: Access,
+) -> Result<Principal, Problem> {
     let address = state.layers.client_address(peer, headers);
     state.layers.check_listener(address)?;
-    let caller = state.tenants.caller(headers, state.clock.now().wall_ms)?;
+    let caller = authentication::authenticate(&state.tenants, headers, state.clock.now())?;
     for (list, rules) in caller.addresses() {
         state.layers.check(list, rules, address)?;
     }
-    if caller.admits_peer(peer.identity.as_ref()) {
-        Ok(caller)
-    } else {
-        Err(Problem::ClientCertificateRequired)
+    if !caller.admits_peer(peer.identity.as_ref()) {
+        return Err(Problem::ClientCertificateRequired);
+    }
+    match access {
+        Access::Scoped(scope) if !caller.has(scope) => Err(Problem::ScopeMissing),
+        Access::Scoped(_) | Access::Public => Ok(caller),
     }
 }
 

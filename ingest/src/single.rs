@@ -21,7 +21,7 @@ const MAX_BODY_BYTES: usize = MAX_EVENT_BYTES + MAX_WHITESPACE_BYTES;
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Takes one event and answers when it is durable or refused.
-pub(crate) async fn take(state: &DomainState, admitted: AdmittedRequest<'_>) -> Reply {
+pub(crate) async fn take(state: &DomainState, admitted: AdmittedRequest) -> Reply {
     let AdmittedRequest { caller, mut body, traceparent, mut permit, .. } = admitted;
     let whole = body.whole(MAX_BODY_BYTES, &mut permit).await;
     state.metrics.body_bytes.inc_by(body.taken_bytes());

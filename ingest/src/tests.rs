@@ -13,6 +13,7 @@ mod limits;
 mod log;
 mod outage;
 mod parking;
+mod rights;
 mod samples;
 mod single;
 mod tls;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tillrace_ingest::TenantSettings;
 use tillrace_log::kafka::{KafkaLog, KafkaSettings};
 use tillrace_log::local;
 use tillrace_log::local::identity;
@@ -83,7 +84,10 @@ fn verdict(warnings: usize) -> String {
 fn summary(domain: &Domain) -> String {
     let kafka = |kafka: &KafkaSettings| format!("Kafka at {}", kafka.brokers);
     let log = domain.log.kafka.as_ref().map_or("local".to_owned(), kafka);
-    let keys: usize = domain.tenants.iter().map(|tenant| tenant.keys.len()).sum();
+    let keys_of = |tenant: &TenantSettings| {
+        tenant.keys.len() + tenant.clients.iter().map(|client| client.keys.len()).sum::<usize>()
+    };
+    let keys: usize = domain.tenants.iter().map(keys_of).sum();
     let region = domain.region.as_ref().map(|region| format!(", {region}")).unwrap_or_default();
     format!(
         "{} with {}, {}, {}, log {log}{region}",

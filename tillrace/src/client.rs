@@ -4,7 +4,6 @@
 //! while the old is still taken: `rotate`, then `revoke --old`.
 
 mod error;
-mod key;
 
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
@@ -12,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context;
 use serde_json::{Value, json};
 use std::sync::Arc;
-use tillrace_core::text::{Timestamp, check_id};
-use tillrace_ingest::{ClientKey, ClientSettings, MOST_KEYS, hash_key};
+use tillrace_core::text::check_id;
+use tillrace_ingest::{ClientKey, ClientSettings, Expiry, MAX_CLIENT_KEYS, api_key};
 use tillrace_log::setting::Inspection;
 use tillrace_policy::{Author, Chain, Change, Follower, Resource, ResourceId, apply, revoke};
 
@@ -67,7 +66,7 @@ fn rotate(args: ClientRotateArgs) -> anyhow::Result<ExitCode> {
         // One that is not taken any more makes place.
         let now_ms = now_ms();
         keys.retain(|key| !chain.is_revoked(&key.hash) && !is_expired(key, now_ms));
-        if keys.len() >= MOST_KEYS {
+        if keys.len() >= MAX_CLIENT_KEYS {
             return Err(ClientError::TwoKeys { client: id.to_string() });
         }
         keys.push(new.clone());
@@ -236,35 +235,35 @@ fn keys_of(spec: &Value) -> Vec<ClientKey> {
 }
 
 fn inspect(client: &ClientName, spec: &Value) -> anyhow::Result<()> {
-    let settings: ClientSettings =
+    let mut settings: ClientSettings =
         serde_json::from_value(spec.clone()).context("read what the client is to be")?;
+    settings.name.clone_from(&client.name);
     let place = format!("client {}", client.name);
     Inspection::of("", |found| found.within(&place, |found| settings.inspect(found)))?;
     Ok(())
 }
 
 fn new_key(expires: Option<humantime::Duration>) -> anyhow::Result<(String, ClientKey)> {
-    let (secret, now) = (key::generate(), SystemTime::now());
+    let (generated, now) = (api_key::generate()?, SystemTime::now());
     let until = expires.map(|time| now.checked_add(time.into()).ok_or(ClientError::Expiry));
     let key = ClientKey {
-        hash: hash_key(&secret),
-        created_at: text_of(now)?,
-        expires_at: until.transpose()?.map(text_of).transpose()?,
+        hash: generated.hash,
+        created_at: Some(expiry_of(now)?),
+        expires_at: until.transpose()?.map(expiry_of).transpose()?,
     };
-    Ok((secret, key))
+    Ok((generated.secret, key))
 }
 
-fn text_of(time: SystemTime) -> Result<String, ClientError> {
+fn expiry_of(time: SystemTime) -> Result<Expiry, ClientError> {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     // Years have four digits.
     let millis =
         i64::try_from(since.as_millis()).ok().filter(|millis| *millis < 253_402_300_800_000);
-    Ok(Timestamp::from_millis(millis.ok_or(ClientError::Expiry)?).to_string())
+    millis.map(Expiry::from_millis).ok_or(ClientError::Expiry)
 }
 
 fn is_expired(key: &ClientKey, now_ms: i64) -> bool {
-    let until = key.expires_at.as_ref().and_then(|time| Timestamp::parse(time.as_bytes()));
-    until.is_some_and(|until| until.millis() <= now_ms)
+    key.expires_at.is_some_and(|until| until.millis() <= now_ms)
 }
 
 fn author(change: &ChangeArgs) -> Author {

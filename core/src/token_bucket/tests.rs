@@ -129,3 +129,22 @@ fn threads_together_get_one_burst() {
     });
     assert_eq!(passed, 10_000);
 }
+
+#[test]
+fn a_new_limit_fills_no_bucket() {
+    let buckets = TokenBuckets::new(limit(100, 200), 2);
+    assert_eq!(buckets.take(0, 200, SECOND), Ok(()));
+    for new in [limit(10, 200), limit(1_000, 200), limit(100, 10)] {
+        let changed = buckets.with_limit(new, 2, SECOND);
+        assert!(changed.take(0, 1, SECOND).is_err_and(|error| error.wait > Duration::ZERO));
+        // The buckets are shared: they are put back as they were.
+        drop(changed.with_limit(limit(100, 200), 2, SECOND));
+    }
+    let slow = buckets.with_limit(limit(10, 200), 2, SECOND);
+    let wait = slow.take(0, 1, SECOND).unwrap_err().wait;
+    assert_eq!(wait, Duration::from_millis(100), "the next token comes at the new rate");
+    assert_eq!(slow.take(1, 200, SECOND), Ok(()), "the other one was full");
+    let wider = slow.with_limit(limit(10, 200), 3, SECOND);
+    assert!(wider.take(1, 1, SECOND).is_err(), "copied as it was");
+    assert_eq!(wider.take(2, 200, SECOND), Ok(()), "a new one is full");
+}

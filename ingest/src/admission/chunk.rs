@@ -185,6 +185,9 @@ impl<'a> Chunk<'a> {
         if !caller.may_send_for(event.store) {
             return refused(Reason::StoreNotAllowed, "/store");
         }
+        if !caller.may_send_from(event.store, event.terminal) {
+            return refused(Reason::TerminalNotAllowed, "/terminal");
+        }
         match check::check(&event, &tenant.settings.rules) {
             Ok(flags) if flags.is_empty() => {}
             Ok(flags) => envelope_text.add_flag(flags),
@@ -275,7 +278,8 @@ impl<'a> Chunk<'a> {
                 .business_date
                 .is_some_and(|date| MARKER_DAYS.contains(&(i64::from(date.0) - today)));
         let is_lost = identity.is_epoch_lost || !has_ledger;
-        if is_lost || !refused.reason.leaves_marker() || !caller.may_send_for(store) {
+        let is_own = caller.may_send_for(store) && caller.may_send_from(store, terminal);
+        if is_lost || !refused.reason.leaves_marker() || !is_own {
             return None;
         }
         envelope_text.set_date(identity.business_date);

@@ -45,7 +45,9 @@ impl Chunk<'_> {
             return None;
         }
         let identity = parkable(&refused.identity, tenant.scope)?;
-        if !caller.may_send_for(identity.store) {
+        let is_own = caller.may_send_for(identity.store)
+            && caller.may_send_from(identity.store, identity.terminal);
+        if !is_own {
             return None;
         }
         let text = card::mask(text, &tenant.settings.cards);

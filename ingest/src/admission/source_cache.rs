@@ -7,7 +7,7 @@ use tillrace_core::topics::{partition_of_key, push_key};
 use tillrace_log::Partition;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::tenant::{Caller, NameCap, Tenant};
+use crate::tenant::{NameCap, Principal, Tenant};
 
 /// Number of pairs of sources; a third source of a pair replaces the one used longer ago. A power of two.
 const PAIRS: usize = 1 << 13;
@@ -38,7 +38,7 @@ impl SourceCache {
     /// The [`NameCap`] that keeps a new name out.
     pub(super) fn source(
         &mut self,
-        caller: &Caller,
+        caller: &Principal,
         names: [&str; 3],
         partitions: Partition,
     ) -> Result<&CachedSource, NameCap> {
@@ -56,7 +56,7 @@ impl SourceCache {
     /// Returns the source of a refused event, without registering its names; `None` if it may leave no marker.
     pub(super) fn source_of_refused(
         &mut self,
-        caller: &Caller,
+        caller: &Principal,
         names: [&str; 3],
         partitions: Partition,
     ) -> Option<&CachedSource> {
@@ -155,19 +155,19 @@ fn length(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-
     use super::*;
-    use crate::tenant::{NameKind, Tenants, hash_key};
+    use crate::clock::CurrentTime;
+    use crate::identity::api_key::hash_key;
+    use crate::tenant::{NameKind, Tenants};
 
-    fn with_caller(test: impl FnOnce(&mut SourceCache, &Caller)) {
+    fn with_caller(test: impl FnOnce(&mut SourceCache, &Principal)) {
         let key = serde_json::json!({"name": "k", "hash": hash_key("k"), "stores": ["*"]});
         let settings = serde_json::json!({
             "id": "t", "keys": [key], "max_stores": 2, "max_terminals_per_store": 100_000,
         });
         let tenants = Tenants::new(vec![serde_json::from_value(settings).unwrap()]).unwrap();
-        let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-        test(&mut SourceCache::default(), &tenants.caller(&headers, 0).unwrap());
+        let now = CurrentTime { wall_ms: 0, steady_ns: 0 };
+        test(&mut SourceCache::default(), &tenants.by_key(b"k", now).unwrap());
     }
 
     #[test]

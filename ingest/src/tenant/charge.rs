@@ -1,13 +1,13 @@
 //! Charges callers for text, before it is decoded as far as possible.
 //!
-//! Each byte of a body, and each event, takes tokens from the buckets of the tenant and of the client. They are taken for a
+//! Each byte of a body, and each event, takes tokens from the buckets of the tenant and of the key. They are taken for a
 //! whole chunk before any of it is decoded, so that no sender causes more work than its rate limits allow. A duplicate or
 //! deferred event gets back its token and three quarters of its bytes, because it was evaluated and not kept. The store is
 //! known only after decoding, and is charged for events that are kept.
 
 use tillrace_core::token_bucket::RateExceeded;
 
-use super::Caller;
+use super::Principal;
 use crate::rate_limits::{Account, Cost, all_can_hold, give_back_all, take_all};
 use crate::split::Piece;
 
@@ -23,7 +23,7 @@ pub(crate) struct ChunkCharge {
     pub(crate) exhausted: Option<RateExceeded>,
 }
 
-impl Caller {
+impl Principal {
     /// Charges for a chunk of `bytes` and the pieces in it, as many of them as there are tokens for.
     pub(crate) fn charge(&self, bytes: u64, pieces: &[Piece], now_ns: u64) -> ChunkCharge {
         let accounts = self.accounts();
@@ -74,7 +74,7 @@ impl Caller {
     }
 
     fn accounts(&self) -> [Account<'_>; 2] {
-        [(&self.tenant.limits, 0), (&self.client().limits, 0)]
+        [(&self.tenant.limits, 0), (&self.client.limits, 0)]
     }
 }
 

@@ -1,146 +1,218 @@
-//! The directory of clients: which key is whose, changed while requests are answered.
+//! The live directory of tenants and clients.
 //!
-//! A key is found by its SHA-256, because only hashes are stored; the timing of looking up a hash, which the caller cannot choose,
-//! leaks nothing. The map is cut into parts by the first byte of the hash. A part is replaced as a whole, so a lookup takes no lock and
-//! allocates nothing, and a change copies one part in 256 for each key that it touches.
+//! A request takes one snapshot, without a lock and without allocating; whoever changes the directory makes the next snapshot
+//! beside it and puts it in its place. Requests under way keep what they have; a batch looks again with every chunk.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
+use sha2::{Digest, Sha256};
+use tillrace_log::setting::{Inspection, SettingErrors};
 
-use super::client::{Client, ClientRules, Credential};
-use super::{ClientSettings, Tenant};
+use super::changes::{self, DirectoryChange};
+use super::settings::{TenantSettings, inspect};
+use super::snapshot::Snapshot;
+use super::{Principal, Tenant};
+use crate::clock::{Clock, CurrentTime};
+use crate::identity::{Expiry, KeyDigest, Scope};
+use crate::problem::Problem;
 
-const PARTS: usize = 256;
-
-type Part = HashMap<[u8; 32], Arc<Credential>>;
-
-/// Which key is whose.
-#[derive(Debug)]
-pub(super) struct Directory {
-    parts: Box<[ArcSwap<Part>]>,
-    /// One change at a time.
-    changes: Mutex<Known>,
-}
-
-/// What is known of all clients, for the next change.
-#[derive(Debug, Default)]
-struct Known {
-    /// By the serial of the tenant, the origin and the name; also those that were removed, which may come again.
-    clients: HashMap<(u64, Origin, String), KnownClient>,
-    /// By the serial of the tenant: how many clients it has had.
-    slots: HashMap<u64, usize>,
-}
-
-#[derive(Debug)]
-struct KnownClient {
-    client: Arc<Client>,
-    keys: Vec<[u8; 32]>,
-}
-
-/// Where a client is set. Names of one origin do not meet those of the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Origin {
-    Configuration,
-    Policy,
-}
-
-impl Directory {
-    pub(super) fn new() -> Self {
-        Self { parts: (0..PARTS).map(|_| ArcSwap::default()).collect(), changes: Mutex::default() }
-    }
-
-    /// Returns the credential of a key, by its hash.
-    pub(super) fn find(&self, digest: &[u8; 32]) -> Option<Arc<Credential>> {
-        self.part(digest)?.load().get(digest).cloned()
-    }
-
-    fn part(&self, digest: &[u8; 32]) -> Option<&ArcSwap<Part>> {
-        self.parts.get(usize::from(digest[0]))
-    }
-
-    /// Gives a client its rules and keys, or takes them away. Returns the digests of keys that another client has already, and which
-    /// are good for neither.
-    pub(super) fn set(
-        &self,
-        tenant: &Arc<Tenant>,
-        origin: Origin,
-        name: &str,
-        rules: Option<&ClientRules<'_>>,
-    ) -> Vec<[u8; 32]> {
-        let known = &mut *self.changes.lock();
-        let place = (tenant.serial, origin, name.to_owned());
-        let before = known.clients.remove(&place);
-        for digest in before.iter().flat_map(|before| &before.keys) {
-            self.take_away(digest);
-        }
-        let Some(rules) = rules else {
-            // Its slot is kept for when it comes again.
-            if let Some(before) = before {
-                known.clients.insert(place, KnownClient { keys: Vec::new(), ..before });
-            }
-            return Vec::new();
-        };
-        let slot = before.as_ref().map_or_else(
-            || {
-                let next = known.slots.entry(tenant.serial).or_default();
-                std::mem::replace(next, *next + 1)
-            },
-            |before| before.client.slot,
-        );
-        tenant.names.set_client(slot, rules.allowed_stores());
-        let rates = rules.limit.unwrap_or(tenant.settings.limits.key);
-        let of_before = before.as_ref().map(|before| &*before.client);
-        let client = Arc::new(Client::new(name, slot, rules, &rates, of_before));
-        let mut shared = Vec::new();
-        let mut keys = HashSet::new();
-        for (digest, expires_ms) in &rules.keys {
-            if keys.contains(digest) {
-                continue;
-            }
-            let credential = Credential::new(Arc::clone(tenant), Arc::clone(&client), *expires_ms);
-            if self.give(*digest, credential) {
-                keys.insert(*digest);
-            } else {
-                shared.push(*digest);
-            }
-        }
-        known.clients.insert(place, KnownClient { client, keys: keys.into_iter().collect() });
-        shared
-    }
-
-    /// Adds a key; where it is there already, it is removed and false returned.
-    fn give(&self, digest: [u8; 32], credential: Credential) -> bool {
-        let Some(part) = self.part(&digest) else { return false };
-        if self.find(&digest).is_some() {
-            self.take_away(&digest);
-            return false;
-        }
-        let mut changed = Part::clone(&part.load());
-        changed.insert(digest, Arc::new(credential));
-        part.store(Arc::new(changed));
-        true
-    }
-
-    fn take_away(&self, digest: &[u8; 32]) {
-        let Some(part) = self.part(digest) else { return };
-        let mut changed = Part::clone(&part.load());
-        if let Some(credential) = changed.remove(digest) {
-            part.store(Arc::new(changed));
-            credential.end();
-        }
-    }
-}
-
-/// A change of the policy set for a gateway at work.
+/// All tenants of a gateway with their clients; a cheap handle, whose clones are the same directory.
 #[derive(Debug, Clone)]
-pub struct ClientChange<'a> {
-    /// Id of the tenant.
-    pub tenant: &'a str,
-    /// Name of the client.
-    pub name: &'a str,
-    /// Its rules; `None` where it is removed.
-    pub settings: Option<&'a ClientSettings>,
+pub struct Tenants(Arc<Directory>);
+
+#[derive(Debug)]
+struct Directory {
+    current: ArcSwap<Snapshot>,
+    /// Held while the next snapshot is made.
+    changing: Mutex<()>,
+    domains: usize,
+    /// The gateway's, once there is one: before, no bucket has been used.
+    clock: OnceLock<Clock>,
+}
+
+/// A client, as it is shown to operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientStatus {
+    /// Id of its tenant.
+    pub tenant: String,
+    /// Its name.
+    pub name: String,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// Its keys.
+    pub keys: Vec<KeyStatus>,
+}
+
+/// A key, as it is shown to operators.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyStatus {
+    /// The first eight hexadecimal digits of its hash, to tell it from the other.
+    pub hash_prefix: String,
+    /// From when on it is taken no more.
+    pub expires: Option<Expiry>,
+    /// When this process last took it, within a second.
+    pub last_used: Option<Expiry>,
+}
+
+impl Tenants {
+    /// Takes tenants from their settings, all of one domain.
+    ///
+    /// # Errors
+    /// Names every setting that cannot be used.
+    pub fn new(settings: Vec<TenantSettings>) -> Result<Self, SettingErrors> {
+        Self::of_domains(vec![settings])
+    }
+
+    /// Takes the tenants of each domain from their settings. A key that stands in two domains is good for neither.
+    ///
+    /// # Errors
+    /// Names every setting of a domain that cannot be used.
+    pub fn of_domains(domains: Vec<Vec<TenantSettings>>) -> Result<Self, SettingErrors> {
+        let tenants = Self::empty(domains.len());
+        for (domain, settings) in domains.into_iter().enumerate() {
+            Inspection::of("", |found| inspect(&settings, found))?;
+            let puts = settings.into_iter().map(Box::new).map(DirectoryChange::PutTenant);
+            tenants.apply(domain, puts.collect())?;
+        }
+        Ok(tenants)
+    }
+
+    /// Makes a directory of so many domains without a tenant.
+    pub fn empty(domains: usize) -> Self {
+        Self(Arc::new(Directory {
+            current: ArcSwap::default(),
+            changing: Mutex::new(()),
+            domains,
+            clock: OnceLock::new(),
+        }))
+    }
+
+    /// Makes changes in the directory of a domain, in their order: all of them, or none. Requests see all of them at once.
+    ///
+    /// What a tenant or a client runs on stays with its id or name: buckets take new rates and are not filled, names and counts
+    /// stay. What goes and comes back within one call keeps it too. A change costs what changed; other rates in
+    /// `limits.key` of a tenant change each of its clients that has none of its own.
+    ///
+    /// Returns the number of clients that were put with a key that is good for nobody ([`KEY_USELESS`](super::KEY_USELESS)).
+    ///
+    /// # Errors
+    /// Names every setting that cannot be used, as `changes[N].KEY`, and clients of a tenant that is not there.
+    pub fn apply(
+        &self,
+        domain: usize,
+        changes: Vec<DirectoryChange>,
+    ) -> Result<usize, SettingErrors> {
+        let directory = &*self.0;
+        let _changing = directory.changing.lock();
+        let before = directory.current.load_full();
+        changes::check(&before, domain, &changes)?;
+        let mut next = Snapshot::clone(&before);
+        next.revision += 1;
+        let now_ns = directory.clock.get().map_or(0, |clock| clock.now().steady_ns);
+        let useless = changes::make(&mut next, domain, changes, now_ns);
+        directory.current.store(Arc::new(next));
+        Ok(useless)
+    }
+
+    /// Returns the clients of a domain, by tenant and name.
+    pub fn clients(&self, domain: usize) -> Vec<ClientStatus> {
+        let snapshot = self.0.current.load_full();
+        let of_tenant = snapshot.of_domain(domain).flat_map(|entry| {
+            let tenant = &entry.tenant.settings.id;
+            entry.clients.values().map(move |client| ClientStatus {
+                tenant: tenant.clone(),
+                name: client.settings.name.clone(),
+                owner: client.settings.owner.clone(),
+                scopes: client.settings.scopes.clone(),
+                keys: client
+                    .key_uses()
+                    .map(|(key, last_used)| KeyStatus {
+                        hash_prefix: prefix_of(key.digest),
+                        expires: key.expires,
+                        last_used,
+                    })
+                    .collect(),
+            })
+        });
+        let mut clients: Vec<_> = of_tenant.collect();
+        clients.sort_by(|a, b| (&a.tenant, &a.name).cmp(&(&b.tenant, &b.name)));
+        clients
+    }
+
+    /// Gives it the clock of the gateway, whose time buckets are counted in.
+    pub(crate) fn set_clock(&self, clock: Clock) {
+        // A second gateway on the same directory counts in the time of the first.
+        drop(self.0.clock.set(clock));
+    }
+
+    /// Returns the number of domains.
+    pub(crate) fn domains(&self) -> usize {
+        self.0.domains
+    }
+
+    /// Returns the tenants of a domain, in no order.
+    pub(crate) fn of_domain(&self, domain: usize) -> Vec<Arc<Tenant>> {
+        let snapshot = self.0.current.load_full();
+        snapshot.of_domain(domain).map(|entry| Arc::clone(&entry.tenant)).collect()
+    }
+
+    /// Returns the client that an API key is of.
+    ///
+    /// A key is found by its SHA-256, because only hashes are stored; the timing of looking up a hash, which the caller cannot
+    /// choose, leaks nothing.
+    ///
+    /// # Errors
+    /// [`Problem::Unauthorized`] for a key of nobody, [`Problem::KeyExpired`] for one whose time is over.
+    pub(crate) fn by_key(&self, key: &[u8], now: CurrentTime) -> Result<Principal, Problem> {
+        self.by_digest(Sha256::digest(key).into(), now)
+    }
+
+    /// Holds the principal of a request under way against the newest snapshot, and takes its settings of now: costs one load
+    /// where nothing changed.
+    ///
+    /// # Errors
+    /// As [`Tenants::by_key`]; the same where its key is another tenant's by now.
+    pub(crate) fn refresh(
+        &self,
+        principal: &mut Principal,
+        now: CurrentTime,
+    ) -> Result<(), Problem> {
+        let is_current = self.0.current.load().revision == principal.revision;
+        if is_current && !principal.may_expire() {
+            return Ok(());
+        }
+        let fresh = self.by_digest(principal.digest, now)?;
+        if fresh.tenant.serial != principal.tenant.serial {
+            return Err(Problem::Unauthorized);
+        }
+        *principal = fresh;
+        Ok(())
+    }
+
+    fn by_digest(&self, digest: KeyDigest, now: CurrentTime) -> Result<Principal, Problem> {
+        let snapshot = self.0.current.load();
+        let (tenant, client) = snapshot.owner(&digest).ok_or(Problem::Unauthorized)?;
+        let key = client.keys.iter().find(|key| key.digest == digest);
+        let key = key.ok_or(Problem::Unauthorized)?;
+        if !key.is_good_at(now.wall_ms) {
+            return Err(Problem::KeyExpired);
+        }
+        key.record_use(now.wall_ms);
+        Ok(Principal {
+            tenant: Arc::clone(tenant),
+            client: Arc::clone(client),
+            digest,
+            revision: snapshot.revision,
+        })
+    }
+}
+
+/// The first eight hexadecimal digits.
+fn prefix_of(digest: KeyDigest) -> String {
+    let [a, b, c, d, ..] = digest;
+    format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
 }

@@ -1,13 +1,13 @@
 //! The registry of a tenant's store and terminal names, within caps.
 //!
-//! Only accepted events register their names. Caps per key and per store apply before the tenant's, so that no key can use
+//! Only accepted events register their names. Caps per key and per store apply before the tenant's, so that no client can use
 //! up the names of the others. Over a cap an event is deferred, not refused: a sale of a new terminal must not be lost
 //! because of another sender.
 //!
 //! A refused event of an unregistered terminal may still leave a marker, or its number would be missing. Such guests have a
 //! table of their own, the only one that refused names can fill.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use tillrace_core::intern::Interner;
@@ -73,68 +73,68 @@ pub(super) struct NameRegistry {
     stores: Interner,
     terminals: Interner,
     guests: Interner,
-    max_stores: u32,
-    max_terminals: u32,
-    terminals_per_store: u32,
-    guests_per_key: u32,
-    /// Locked while a new name is registered; registered ones are found without it.
-    counts: Mutex<NameCounts>,
+    terminals_per_store: AtomicU32,
+    /// Terminals of each store, by its id. Locked while a new name is registered; registered ones are found without it.
+    by_store: Mutex<Vec<u32>>,
     /// Caps that were reached, a bit each.
     met: AtomicU8,
 }
 
-#[derive(Debug)]
-struct NameCounts {
-    /// Terminals of each store, by its id.
-    by_store: Vec<u32>,
-    by_key: Vec<KeyCounts>,
-}
-
-/// Names that a client has registered, and how many stores it may send for; `None` for all.
+/// Names that a client has registered.
 #[derive(Debug, Default)]
-struct KeyCounts {
+pub(super) struct ClientNames(Mutex<ClientCounts>);
+
+#[derive(Debug, Default)]
+struct ClientCounts {
     stores: u32,
     terminals: u32,
     guests: u32,
-    allowed_stores: Option<u32>,
+}
+
+/// Names that a client may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClientCaps {
+    stores: u32,
+    terminals: u32,
+}
+
+impl ClientCaps {
+    /// Derives the caps of a client from those of its tenant. `stores` is the number of stores that it is for, if not for all;
+    /// the only client of a tenant may use up its caps.
+    pub(super) fn new(settings: &TenantSettings, stores: Option<usize>, is_only: bool) -> Self {
+        let part = |cap: u32| {
+            if is_only { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
+        };
+        match stores.map(u32::try_from) {
+            Some(Ok(stores)) => {
+                Self { stores, terminals: stores.saturating_mul(settings.max_terminals_per_store) }
+            }
+            _ => {
+                Self { stores: part(settings.max_stores), terminals: part(settings.max_terminals) }
+            }
+        }
+    }
 }
 
 impl NameRegistry {
     pub(super) fn new(settings: &TenantSettings) -> Self {
-        let guests = settings.max_terminals.div_ceil(GUESTS_PART);
         Self {
             stores: Interner::new(settings.max_stores),
             terminals: Interner::new(settings.max_terminals),
-            guests: Interner::new(guests),
-            max_stores: settings.max_stores,
-            max_terminals: settings.max_terminals,
-            terminals_per_store: settings.max_terminals_per_store,
-            guests_per_key: guests.div_ceil(KEY_GUESTS_PART),
-            counts: Mutex::new(NameCounts { by_store: Vec::new(), by_key: Vec::new() }),
+            guests: Interner::new(guests(settings)),
+            terminals_per_store: AtomicU32::new(settings.max_terminals_per_store),
+            by_store: Mutex::default(),
             met: AtomicU8::new(0),
         }
     }
 
-    /// Counts the names of a client from now on; one that is known keeps its counts. `allowed_stores` is `None` for all.
-    pub(super) fn set_client(&self, slot: usize, allowed_stores: Option<u32>) {
-        let by_key = &mut self.counts.lock().by_key;
-        if by_key.len() <= slot {
-            by_key.resize_with(slot + 1, KeyCounts::default);
-        }
-        if let Some(of_key) = by_key.get_mut(slot) {
-            of_key.allowed_stores = allowed_stores;
-        }
-    }
-
-    /// Returns how many stores and terminals a client may register, of so many clients. One for all stores leaves a part to others.
-    fn caps(&self, allowed_stores: Option<u32>, clients: usize) -> (u32, u32) {
-        let part = |cap: u32| {
-            if clients == 1 { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
-        };
-        match allowed_stores {
-            Some(stores) => (stores, stores.saturating_mul(self.terminals_per_store)),
-            None => (part(self.max_stores), part(self.max_terminals)),
-        }
+    /// Takes the caps of other settings. Names above lower ones stay.
+    pub(super) fn set_caps(&self, settings: &TenantSettings) {
+        self.stores.set_limit(settings.max_stores);
+        self.terminals.set_limit(settings.max_terminals);
+        self.guests.set_limit(guests(settings));
+        self.terminals_per_store.store(settings.max_terminals_per_store, Ordering::Relaxed);
+        self.met.store(0, Ordering::Relaxed);
     }
 
     /// Returns the dense id of a store, if it and its terminal are registered.
@@ -143,22 +143,24 @@ impl NameRegistry {
         self.terminals.find(store, terminal).map(|_terminal| store)
     }
 
-    /// Returns the dense id of a store, and registers it and its terminal for a key.
+    /// Returns the dense id of a store, and registers it and its terminal for a client.
     ///
     /// # Errors
     /// The [`NameCap`] that a new name exceeds; nothing is registered then.
-    pub(super) fn register(&self, key: usize, store: &str, terminal: &str) -> Result<u32, NameCap> {
+    pub(super) fn register(
+        &self,
+        (client, caps): (&ClientNames, ClientCaps),
+        store: &str,
+        terminal: &str,
+    ) -> Result<u32, NameCap> {
         if let Some(known) = self.find(store, terminal) {
             return Ok(known);
         }
-        let mut counts = self.counts.lock();
-        let NameCounts { by_store, by_key } = &mut *counts;
+        let mut by_store = self.by_store.lock();
+        let mut of_client = client.0.lock();
         let known_store = self.stores.find(0, store);
         let (named, capped) = (NameKind::Stores, |named, of| Err(NameCap { named, of }));
-        let clients = by_key.len();
-        let Some(of_key) = by_key.get_mut(key) else { return capped(named, CapScope::Key) };
-        let (max_stores, max_terminals) = self.caps(of_key.allowed_stores, clients);
-        if known_store.is_none() && of_key.stores >= max_stores {
+        if known_store.is_none() && of_client.stores >= caps.stores {
             return capped(named, CapScope::Key);
         }
         if known_store.is_none() && self.stores.is_full() {
@@ -167,10 +169,10 @@ impl NameRegistry {
         let of_store = known_store.and_then(|id| by_store.get(id as usize)).copied().unwrap_or(0);
         let is_new = known_store.is_none_or(|id| self.terminals.find(id, terminal).is_none());
         let named = NameKind::Terminals;
-        if is_new && of_key.terminals >= max_terminals {
+        if is_new && of_client.terminals >= caps.terminals {
             return capped(named, CapScope::Key);
         }
-        if is_new && of_store >= self.terminals_per_store {
+        if is_new && of_store >= self.terminals_per_store.load(Ordering::Relaxed) {
             return capped(named, CapScope::Store);
         }
         let Ok(id) = self.stores.id(0, store) else {
@@ -179,8 +181,8 @@ impl NameRegistry {
         if self.terminals.id(id, terminal).is_err() {
             return capped(named, CapScope::Tenant);
         }
-        of_key.stores += u32::from(known_store.is_none());
-        of_key.terminals += u32::from(is_new);
+        of_client.stores += u32::from(known_store.is_none());
+        of_client.terminals += u32::from(is_new);
         if by_store.len() <= id as usize {
             by_store.resize(id as usize + 1, 0);
         }
@@ -191,18 +193,18 @@ impl NameRegistry {
     }
 
     /// Tells whether a refused event of an unregistered terminal may leave a marker, and keeps it as a guest.
-    pub(super) fn admit_guest(&self, key: usize, store: &str, terminal: &str) -> bool {
+    pub(super) fn admit_guest(&self, client: &ClientNames, store: &str, terminal: &str) -> bool {
         // No id has a control character in it.
         let name = format!("{store}\0{terminal}");
         if self.guests.find(0, &name).is_some() {
             return true;
         }
-        let mut counts = self.counts.lock();
-        let Some(of_key) = counts.by_key.get_mut(key) else { return false };
-        if of_key.guests >= self.guests_per_key || self.guests.id(0, &name).is_err() {
+        let mut of_client = client.0.lock();
+        let guests_per_client = self.guests.limit().div_ceil(KEY_GUESTS_PART);
+        if of_client.guests >= guests_per_client || self.guests.id(0, &name).is_err() {
             return false;
         }
-        of_key.guests += 1;
+        of_client.guests += 1;
         true
     }
 
@@ -212,6 +214,10 @@ impl NameRegistry {
     }
 }
 
+fn guests(settings: &TenantSettings) -> u32 {
+    settings.max_terminals.div_ceil(GUESTS_PART)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -219,68 +225,81 @@ mod tests {
     use super::*;
 
     const STORE_TERMINALS: NameCap = NameCap { named: NameKind::Terminals, of: CapScope::Store };
-    const ALL: usize = 0;
-    const ONE_STORE: usize = 1;
 
-    fn names(more: &serde_json::Value) -> NameRegistry {
+    /// The names of a tenant, with a client for all stores and one for store 7.
+    struct Clients {
+        names: NameRegistry,
+        all: (ClientNames, ClientCaps),
+        narrow: (ClientNames, ClientCaps),
+    }
+
+    fn clients(more: &serde_json::Value) -> Clients {
         let mut settings = json!({"id": "t", "keys": []});
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let names = NameRegistry::new(&serde_json::from_value(settings).unwrap());
-        names.set_client(ALL, None);
-        names.set_client(ONE_STORE, Some(1));
-        names
+        let settings: TenantSettings = serde_json::from_value(settings).unwrap();
+        let of = |stores| (ClientNames::default(), ClientCaps::new(&settings, stores, false));
+        Clients { names: NameRegistry::new(&settings), all: of(None), narrow: of(Some(1)) }
+    }
+
+    impl Clients {
+        fn all(&self, store: &str, terminal: &str) -> Result<u32, NameCap> {
+            self.names.register((&self.all.0, self.all.1), store, terminal)
+        }
+
+        fn narrow(&self, store: &str, terminal: &str) -> Result<u32, NameCap> {
+            self.names.register((&self.narrow.0, self.narrow.1), store, terminal)
+        }
     }
 
     #[test]
     fn a_store_cannot_use_up_the_terminals_of_its_tenant() {
-        let names = names(&json!({"max_terminals": 1_000, "max_terminals_per_store": 3}));
+        let names = clients(&json!({"max_terminals": 1_000, "max_terminals_per_store": 3}));
         for terminal in ["1", "2", "3", "2"] {
-            assert_eq!(names.register(ONE_STORE, "7", terminal), Ok(0));
+            assert_eq!(names.narrow("7", terminal), Ok(0));
         }
-        assert_eq!(names.register(ONE_STORE, "7", "4").unwrap_err().of, CapScope::Key);
-        assert_eq!(names.register(ALL, "7", "4"), Err(STORE_TERMINALS));
-        assert_eq!(names.register(ALL, "8", "4"), Ok(1));
-        assert_eq!(names.register(ONE_STORE, "7", "3"), Ok(0));
-        assert_eq!(names.find("7", "4"), None, "what was put off takes no place");
+        assert_eq!(names.narrow("7", "4").unwrap_err().of, CapScope::Key);
+        assert_eq!(names.all("7", "4"), Err(STORE_TERMINALS));
+        assert_eq!(names.all("8", "4"), Ok(1));
+        assert_eq!(names.narrow("7", "3"), Ok(0));
+        assert_eq!(names.names.find("7", "4"), None, "what was put off takes no place");
     }
 
     #[test]
     fn a_key_for_all_stores_leaves_a_quarter_to_others() {
-        let names = names(&json!({"max_stores": 200, "max_terminals": 400}));
+        let names = clients(&json!({"max_stores": 200, "max_terminals": 400}));
         for store in 0..150_u32 {
-            assert_eq!(names.register(ALL, &store.to_string(), "1"), Ok(store));
+            assert_eq!(names.all(&store.to_string(), "1"), Ok(store));
         }
         let too_many = NameCap { named: NameKind::Stores, of: CapScope::Key };
-        assert_eq!(names.register(ALL, "new", "1"), Err(too_many));
+        assert_eq!(names.all("new", "1"), Err(too_many));
         for terminal in 0..150 {
-            assert_eq!(names.register(ALL, "7", &format!("t{terminal}")), Ok(7));
+            assert_eq!(names.all("7", &format!("t{terminal}")), Ok(7));
         }
         let too_many = NameCap { named: NameKind::Terminals, of: CapScope::Key };
-        assert_eq!(
-            (names.register(ALL, "7", "new"), too_many.setting()),
-            (Err(too_many), "max_terminals")
-        );
-        assert_eq!(names.register(ONE_STORE, "7", "new"), Ok(7));
+        assert_eq!((names.all("7", "new"), too_many.setting()), (Err(too_many), "max_terminals"));
+        assert_eq!(names.narrow("7", "new"), Ok(7));
     }
 
     #[test]
     fn guests_take_no_place_and_are_few() {
-        let names = names(&json!({"max_terminals": 400}));
-        let admitted =
-            |key| (0..1_000).filter(|n| names.admit_guest(key, "7", &n.to_string())).count();
-        assert_eq!((admitted(ALL), admitted(ALL)), (10, 10), "a quarter of forty");
-        assert_eq!(admitted(ONE_STORE), 20, "those of the other key, and as many again");
-        assert_eq!(names.terminals.len(), 0);
-        assert_eq!(names.register(ONE_STORE, "7", "5"), Ok(0));
+        let names = clients(&json!({"max_terminals": 400}));
+        let admitted = |client: &ClientNames| {
+            (0..1_000).filter(|n| names.names.admit_guest(client, "7", &n.to_string())).count()
+        };
+        let (all, narrow) = (&names.all.0, &names.narrow.0);
+        assert_eq!((admitted(all), admitted(all)), (10, 10), "a quarter of forty");
+        assert_eq!(admitted(narrow), 20, "those of the other key, and as many again");
+        assert_eq!(names.names.terminals.len(), 0);
+        assert_eq!(names.narrow("7", "5"), Ok(0));
     }
 
     #[test]
     fn a_cap_is_told_once() {
-        let names = names(&json!({}));
+        let names = clients(&json!({}));
         assert_eq!(
-            [names.record_cap(STORE_TERMINALS), names.record_cap(STORE_TERMINALS)],
+            [names.names.record_cap(STORE_TERMINALS), names.names.record_cap(STORE_TERMINALS)],
             [true, false]
         );
-        assert!(names.record_cap(NameCap { named: NameKind::Stores, of: CapScope::Tenant }));
+        assert!(names.names.record_cap(NameCap { named: NameKind::Stores, of: CapScope::Tenant }));
     }
 }

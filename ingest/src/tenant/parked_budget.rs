@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes of a tenant's parked events in flight.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ParkedBudget(Arc<AtomicU64>);
 
 /// The reservation of one parked event; released when dropped.

@@ -12,10 +12,9 @@ use tillrace_core::envelope::Scope;
 use tillrace_core::text::check_id;
 use tillrace_log::setting::{DurationText, Inspection, Secret};
 
-use super::{ALL_STORES, hash_key};
 use crate::address::AddressRules;
+use crate::identity::{ClientKey, ClientSettings, KeySettings};
 use crate::rate_limits::RateSettings;
-use crate::tls::CertificateBinding;
 
 /// Settings of one tenant.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -58,8 +57,11 @@ pub struct TenantSettings {
     /// Addresses its keys are taken from.
     #[serde(default)]
     pub addresses: AddressRules,
-    /// Its API keys.
+    /// Its API keys, each of them a client of its own that may send events.
     pub keys: Vec<KeySettings>,
+    /// Its clients: with two keys each, which may expire, with scopes and terminals.
+    #[serde(default)]
+    pub clients: Vec<ClientSettings>,
 }
 
 /// What becomes of events that break a rule and whose identity is known.
@@ -110,27 +112,6 @@ pub struct LimitSettings {
     pub key: RateSettings,
 }
 
-/// One API key.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KeySettings {
-    /// A name for people; the key itself is not stored.
-    pub name: String,
-    /// `sha256:` and the SHA-256 of the key in hexadecimal digits.
-    pub hash: String,
-    /// Ids of the stores it may send for; `*` stands for all.
-    pub stores: Vec<String>,
-    /// Rates of this key, in place of the tenant's for each key.
-    #[serde(default)]
-    pub limit: Option<RateSettings>,
-    /// Addresses it is taken from, within those of the tenant.
-    #[serde(default)]
-    pub addresses: AddressRules,
-    /// The client certificate without which it is not taken, where `ingest.tls.client_ca` verifies it.
-    #[serde(default)]
-    pub client_certificate: Option<CertificateBinding>,
-}
-
 impl TenantSettings {
     /// Notes what the types cannot say.
     pub fn inspect(&self, found: &mut Inspection) {
@@ -162,6 +143,16 @@ impl TenantSettings {
         });
         found.within("addresses", |found| self.addresses.inspect(found));
         found.each("keys", &self.keys, |found, key| key.inspect(found));
+        let mut names: HashSet<&str> = self.keys.iter().map(|key| key.name.as_str()).collect();
+        found.each("clients", &self.clients, |found, client| {
+            client.inspect(found);
+            found.require(
+                names.insert(&client.name),
+                "name",
+                "is that of another client, or of a key",
+                "give each its own: limits and counts belong to the name",
+            );
+        });
     }
 
     /// Returns every secret, with its path within the tenant.
@@ -171,9 +162,11 @@ impl TenantSettings {
 
     /// Tells whether each of its keys comes under a rate, whatever the store. A rate of bytes alone counts: events have bytes.
     fn is_limited(&self) -> bool {
-        let key_is_limited =
-            |key: &KeySettings| key.limit.unwrap_or(self.limits.key).limits_anything();
-        self.limits.tenant.limits_anything() || self.keys.iter().all(key_is_limited)
+        let is_limited =
+            |limit: Option<RateSettings>| limit.unwrap_or(self.limits.key).limits_anything();
+        let limits = self.keys.iter().map(|key| key.limit);
+        let mut limits = limits.chain(self.clients.iter().map(|client| client.limit));
+        self.limits.tenant.limits_anything() || limits.all(is_limited)
     }
 
     /// Returns how its terminals number their events.
@@ -181,60 +174,31 @@ impl TenantSettings {
         Scope::parse(&self.sequence_scope).unwrap_or_default()
     }
 
-    /// Returns eight hexadecimal digits that change when any setting does (a secret apart).
+    /// Takes its keys and clients out, as clients; keys of one name become clients of their own.
+    pub(super) fn take_clients(&mut self) -> Vec<ClientSettings> {
+        let mut taken: HashSet<String> =
+            self.clients.iter().map(|client| client.name.clone()).collect();
+        let mut clients = Vec::with_capacity(self.keys.len() + self.clients.len());
+        for key in self.keys.drain(..) {
+            let mut name = key.name.clone();
+            let mut copy = 1;
+            while !taken.insert(name.clone()) {
+                copy += 1;
+                name = format!("{} ({copy})", key.name);
+            }
+            clients.push(key.client(name));
+        }
+        clients.append(&mut self.clients);
+        clients
+    }
+
+    /// Returns eight hexadecimal digits that change when any setting does, but for its clients and secrets.
     pub(crate) fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(format!("{self:?}"));
+        let tenant = Self { keys: Vec::new(), clients: Vec::new(), ..self.clone() };
+        let digest = Sha256::digest(format!("{tenant:?}"));
         let [a, b, c, d, ..] = digest.0;
         format!("{:08x}", u32::from_be_bytes([a, b, c, d]))
     }
-}
-
-impl KeySettings {
-    fn inspect(&self, found: &mut Inspection) {
-        inspect_hash(&self.hash, found);
-        inspect_stores(&self.stores, found);
-        let limit = self.limit.unwrap_or_default();
-        found.within("limit", |found| limit.inspect(found));
-        found.within("addresses", |found| self.addresses.inspect(found));
-        if let Some(binding) = &self.client_certificate {
-            found.within("client_certificate", |found| binding.inspect(found));
-        }
-    }
-}
-
-/// Notes what is wrong with the stores of a client.
-pub(super) fn inspect_stores(stores: &[String], found: &mut Inspection) {
-    let is_store = |store: &String| store == ALL_STORES || check_id(store).is_ok();
-    found.require(
-        !stores.is_empty() && stores.iter().all(is_store),
-        "stores",
-        "names no store, or one that cannot be",
-        "list store ids, or * for all stores",
-    );
-}
-
-/// Notes what is wrong with the hash of a key.
-pub(super) fn inspect_hash(hash: &str, found: &mut Inspection) {
-    found.require(
-        digest_of(hash).is_some(),
-        "hash",
-        "is no hash of a key",
-        "write sha256: and the 64 hexadecimal digits of the key's SHA-256",
-    );
-    found.require(hash != hash_key(""), "hash", "is the hash of an empty key", "issue a real one");
-}
-
-/// Returns the SHA-256 of a key from what [`super::hash_key`] makes of it.
-pub(super) fn digest_of(hash: &str) -> Option<[u8; 32]> {
-    let digits = hash.strip_prefix("sha256:")?.as_bytes();
-    let mut digest = [0; 32];
-    if digits.len() != 2 * digest.len() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(digits.as_chunks::<2>().0) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
 }
 
 /// Notes what is wrong with tenants, each by itself and together.
@@ -256,8 +220,13 @@ pub fn inspect(tenants: &[TenantSettings], found: &mut Inspection) {
             "remove one of them",
         );
         found.each("keys", &tenant.keys, |found, key| {
-            let is_own = digest_of(&key.hash).is_none_or(|digest| hashes.insert(digest));
+            let is_own = key.digest().is_none_or(|digest| hashes.insert(digest));
             found.require(is_own, "hash", "is configured twice", "issue another key");
+        });
+        found.each("clients", &tenant.clients, |found, client| {
+            let own: HashSet<_> = client.keys.iter().filter_map(ClientKey::digest).collect();
+            let are_own = own.into_iter().all(|digest| hashes.insert(digest));
+            found.require(are_own, "keys", "are another client's too", "issue another key");
         });
     });
 }

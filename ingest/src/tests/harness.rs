@@ -26,6 +26,7 @@ pub(super) const NEIGHBOUR_KEY: &str = "key-of-another-tenant";
 /// A gateway under test.
 pub(super) struct Bench {
     pub(super) gateway: Gateway,
+    pub(super) tenants: Tenants,
     pub(super) log: MemoryLog,
     pub(super) process: Health,
     registry: Registry,
@@ -111,13 +112,13 @@ pub(super) async fn start_with(change: impl FnOnce(&mut GatewaySettings), more: 
         settings,
         Arc::new(log.clone()),
         Topics::new(""),
-        tenants,
+        tenants.clone(),
         process.clone(),
         &mut registry,
         Clock::Manual(Arc::clone(&clock)),
     )
     .unwrap();
-    Bench { gateway, log, process, registry, clock }
+    Bench { gateway, tenants, log, process, registry, clock }
 }
 
 /// Starts a gateway without tenants, or says why it does not start.

@@ -168,6 +168,12 @@ fn inspect_tenants(domains: &[Domain], found: &mut Inspection) {
                 let path = format!("{path}.keys[{place}].hash");
                 hashes.entry(&key.hash).or_default().push((number, path));
             }
+            for (at, client) in tenant.clients.iter().enumerate() {
+                for (place, key) in client.keys.iter().enumerate() {
+                    let path = format!("{path}.clients[{at}].keys[{place}].hash");
+                    hashes.entry(&key.hash).or_default().push((number, path));
+                }
+            }
         }
     }
     let fault = "is a tenant of another domain too: what it sends to both would count twice";

@@ -114,13 +114,19 @@ fn inspect_bindings(settings: &Settings, found: &mut Inspection) {
 
 fn inspect_unbound(tenants: &[TenantSettings], found: &mut Inspection) {
     found.each("tenants", tenants, |found, tenant| {
-        found.each("keys", &tenant.keys, |found, key| {
+        let require_none = |found: &mut Inspection, is_none| {
             found.require(
-                key.client_certificate.is_none(),
+                is_none,
                 "client_certificate",
                 "is set, and the gateway asks nobody for a client certificate",
                 "name the authorities of clients in ingest.tls.client_ca",
             );
+        };
+        found.each("keys", &tenant.keys, |found, key| {
+            require_none(found, key.client_certificate.is_none());
+        });
+        found.each("clients", &tenant.clients, |found, client| {
+            require_none(found, client.client_certificate.is_none());
         });
     });
 }
@@ -131,7 +137,10 @@ fn inspect_senders(tenants: &[TenantSettings], sinks: &[SinkSettings], found: &m
         found.warning("tenants", "is empty: a gateway lets nobody in", "add a tenant with a key");
         return;
     }
-    for tenant in tenants.iter().enumerate().filter(|(_, tenant)| tenant.keys.is_empty()) {
+    let has_nobody = |tenant: &TenantSettings| {
+        tenant.keys.is_empty() && tenant.clients.iter().all(|client| client.keys.is_empty())
+    };
+    for tenant in tenants.iter().enumerate().filter(|(_, tenant)| has_nobody(tenant)) {
         let path = format!("tenants[{}].keys", tenant.0);
         found.warning(&path, "is empty: nobody can send for this tenant", "add a key");
     }

@@ -8,7 +8,7 @@ use tillrace_core::log_calls::LOG_NOT_ANSWERING;
 use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
 use tillrace_ingest::{
     ACCEPT_FAILING, CERTIFICATE_EXPIRING, CERTIFICATE_KEPT, CERTIFICATE_LOADED, CONNECTIONS_CUT,
-    LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
+    KEY_USELESS, LOG_DOWN, LOG_STALLED, TOO_MANY_NAMES, WEAK_SETTINGS,
 };
 use tillrace_log::kafka::{self, KafkaFault};
 use tillrace_log::local::{self, FileError, LocalFault};
@@ -50,7 +50,7 @@ fn sections() -> Vec<(&'static str, &'static [Explanation])> {
             "Partitions of the aggregator",
             &[PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE],
         ),
-        ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES]),
+        ("The gateway", &[LOG_DOWN, LOG_STALLED, WEAK_SETTINGS, TOO_MANY_NAMES, KEY_USELESS]),
         ("TLS", &[CERTIFICATE_KEPT, CERTIFICATE_EXPIRING, CERTIFICATE_LOADED]),
         ("Delivery: starting", StartError::EXPLANATIONS),
         ("Delivery: the client of a backend", BackendError::EXPLANATIONS),
@@ -155,7 +155,7 @@ const CAUSES: &[(&str, &str)] = &[
     ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
     ("MappingError", "the cause in ParkedError::MappingUnusable"),
     ("UnknownZone", "a line of RegisterError::Faulty, or the text of a record set aside"),
-    ("UnknownTenant", "the cause in the condition client_unusable"),
+    ("RandomError", "the cause of a command that makes a key"),
     ("ApplyError", "what ClientError is made of"),
     ("SettingError", "a line of SettingErrors or of a Report, with a remedy of its own"),
     ("YamlError", "a line of a Report, with a remedy of its own"),

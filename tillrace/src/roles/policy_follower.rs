@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tillrace_core::topics::Topics;
-use tillrace_ingest::{ClientChange, ClientSettings, Tenants};
+use tillrace_ingest::{ClientSettings, DirectoryChange, Tenants};
 use tillrace_log::explain::Explanation;
 use tillrace_log::health::{Condition, Health, Impact};
 use tillrace_log::{Log, LogError};
@@ -169,20 +169,26 @@ impl Clients {
         for key in &settings.keys {
             self.owners.insert(key.hash.clone(), id.clone());
         }
-        self.change(id, Some(&without_revoked(settings, chain)));
+        self.change(id, Some(without_revoked(settings, chain)));
     }
 
     fn end_client(&self, id: &ResourceId) {
         self.change(id, None);
     }
 
-    fn change(&self, id: &ResourceId, settings: Option<&ClientSettings>) {
-        let change = ClientChange { tenant: &id.tenant, name: &id.name, settings };
-        match self.tenants.change_client(self.domain, &change) {
+    fn change(&self, id: &ResourceId, settings: Option<ClientSettings>) {
+        let (tenant, name) = (id.tenant.clone(), id.name.clone());
+        let change = match settings {
+            Some(settings) => {
+                let client = Box::new(ClientSettings { name, ..settings });
+                DirectoryChange::PutClient { tenant, client }
+            }
+            None => DirectoryChange::RemoveClient { tenant, name },
+        };
+        match self.tenants.apply(self.domain, vec![change]) {
             Ok(0) => self.health.clear(COMPONENT, CLIENT_UNUSABLE.code, &id.to_string()),
-            Ok(_shared) => self.tell_unusable(id, "a key of it is another client's too"),
-            Err(unknown) if settings.is_some() => self.tell_unusable(id, &unknown.to_string()),
-            Err(_unknown) => {}
+            Ok(_useless) => self.tell_unusable(id, "a key of it is another client's too"),
+            Err(errors) => self.tell_unusable(id, &errors.to_string()),
         }
     }
 
@@ -194,7 +200,7 @@ impl Clients {
         for id in owners.into_keys() {
             let Some(resource) = self.set.get(id) else { continue };
             if let Ok(settings) = serde_json::from_value(resource.spec.clone()) {
-                self.change(id, Some(&without_revoked(settings, chain)));
+                self.change(id, Some(without_revoked(settings, chain)));
             }
         }
     }
