@@ -77,11 +77,6 @@ impl Client {
         }
     }
 
-    /// Returns what no other client of the tenant has.
-    pub(super) fn id(&self) -> ClientId {
-        (self.origin, self.settings.name.clone())
-    }
-
     /// Returns the names that it may register.
     pub(super) fn caps(&self, tenant: &Tenant) -> ClientCaps {
         ClientCaps::new(&tenant.settings, self.rights.stores(), tenant.has_one_client())
