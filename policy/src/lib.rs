@@ -13,16 +13,24 @@
 
 mod chain;
 mod change;
+mod documents;
 mod follower;
+mod kind;
 mod record;
 mod resource;
 mod set;
+mod upkeep;
+mod values;
 mod writer;
 
 pub use chain::{Chain, Seen};
 pub use change::{Change, compare};
+pub use documents::{DocumentFault, DocumentFaults, read_folder, write_document, write_folder};
 pub use follower::{Follower, PARTITION};
+pub use kind::{Kind, revoked_keys, without_revoked_keys};
 pub use record::{Commit, LARGEST_RECORD, Revocation};
 pub use resource::{Resource, ResourceId};
 pub use set::PolicySet;
-pub use writer::{Applied, ApplyError, Author, apply, revoke};
+pub use upkeep::{Horizon, Upkeep, tidy};
+pub use values::{Values, ValuesError};
+pub use writer::{Applied, ApplyError, Author, apply, restore, revoke};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `resource/APPLY/kind/tenant/name` | the same and `spec`, which is absent where the resource is removed |
 //! | `commit/APPLY` | [`Commit`] |
+//! | `abandoned/APPLY` | [`Abandoned`]: no commit of this apply counts any more |
 //! | `revocation/HASH` | [`Revocation`], whose shape never changes |
 
 use std::borrow::Cow;
@@ -31,9 +32,12 @@ pub struct Commit {
     pub format: u32,
     /// The apply.
     pub apply: Uuid,
-    /// The apply that it is based on; `None` for the first.
+    /// The apply that it is based on; `None` for the first, and for one of a whole set.
     pub base: Option<Uuid>,
-    /// The revision that it makes, from 1.
+    /// Its documents are the whole set: it counts whatever stood before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
+    /// The revision that it makes, from 1. Who reads counts for itself: two commits of whole sets may say the same.
     pub revision: u64,
     /// Documents that it changes.
     pub changes: u64,
@@ -62,11 +66,21 @@ pub struct Revocation {
     pub reason: String,
 }
 
+/// Voids an apply that nobody will commit any more, so that its documents can go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Abandoned {
+    pub(crate) format: u32,
+    pub(crate) apply: Uuid,
+    /// When, milliseconds since the Unix epoch.
+    pub(crate) at_ms: i64,
+}
+
 /// A record, read.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Read {
     Change(Uuid, Change),
     Commit(Commit),
+    Abandoned(Uuid),
     Revocation(Revocation),
 }
 
@@ -86,6 +100,13 @@ impl Commit {
 
     pub(crate) fn encode(&self) -> (Bytes, Bytes) {
         (topics::key(&["commit", &self.apply.to_string()]).into(), text(self))
+    }
+}
+
+impl Abandoned {
+    pub(crate) fn encode(apply: Uuid, at_ms: i64) -> (Bytes, Bytes) {
+        let key = topics::key(&["abandoned", &apply.to_string()]).into();
+        (key, text(&Self { format: FORMAT, apply, at_ms }))
     }
 }
 
@@ -131,6 +152,10 @@ pub(crate) fn read(key: &[u8], value: &[u8]) -> Option<Read> {
         "commit" => {
             let commit: Commit = serde_json::from_slice(value).ok()?;
             (commit.format <= FORMAT).then_some(Read::Commit(commit))
+        }
+        "abandoned" => {
+            let abandoned: Abandoned = serde_json::from_slice(value).ok()?;
+            (abandoned.format <= FORMAT).then_some(Read::Abandoned(abandoned.apply))
         }
         "revocation" => serde_json::from_slice(value).ok().map(Read::Revocation),
         _ => None,

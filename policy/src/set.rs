@@ -81,6 +81,17 @@ impl PolicySet {
     }
 }
 
+impl FromIterator<Arc<Resource>> for PolicySet {
+    /// Makes a set; of two resources with one id the later stays.
+    fn from_iter<T: IntoIterator<Item = Arc<Resource>>>(resources: T) -> Self {
+        let mut set = Self::default();
+        for resource in resources {
+            set.change(&Change::Set(resource));
+        }
+        set
+    }
+}
+
 fn place(id: &ResourceId) -> usize {
     // The remainder fits.
     usize::try_from(BuildHasherDefault::<DefaultHasher>::default().hash_one(id) % PARTS)

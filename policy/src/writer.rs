@@ -1,15 +1,18 @@
 //! Writes to a policy set: documents, then one commit; and learns from the log whether it counts.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tillrace_log::{LogError, Offset, ProducerRecord, Topic, WritableLog, publish};
+use tillrace_log::{LogError, Offset, Producer, ProducerRecord, Topic, WritableLog, publish};
 use uuid::Uuid;
 
 use crate::chain::{Chain, Seen};
 use crate::change::Change;
 use crate::follower::{Follower, PARTITION};
 use crate::record::{self, Commit, LARGEST_RECORD, Revocation};
+use crate::resource::Resource;
+use crate::set::PolicySet;
 
 /// Tries until another writer does not come first.
 const TRIES: u32 = 10;
@@ -86,24 +89,72 @@ pub fn apply<E>(
             return Ok(Applied { revision: chain.revision(), changes: 0 });
         }
         let commit = commit_of(chain, author, &changes);
-        let mut rows = Vec::with_capacity(changes.len() + 1);
-        for change in &changes {
-            let (key, value) = record::encode(commit.apply, change);
-            let bytes = key.len() + value.len();
-            if bytes > LARGEST_RECORD {
-                return Err(ApplyError::TooLarge { id: change.id().to_string(), bytes });
-            }
-            rows.push(row(topic, key, value));
-        }
-        // The documents are durable before the commit is written: it never stands before what it ties together.
-        publish(&*producer, rows)?;
-        let (key, value) = commit.encode();
-        publish(&*producer, vec![row(topic, key, value)])?;
-        if counts(&mut follower, commit.apply)? {
-            return Ok(Applied { revision: commit.revision, changes: changes.len() });
+        write(&*producer, topic, &commit, &changes)?;
+        if counts(&mut follower, &commit)? {
+            return Ok(Applied { revision: follower.chain().revision(), changes: changes.len() });
         }
     }
     Err(ApplyError::Contended)
+}
+
+/// Puts a whole set in the place of whatever there is, even of one that cannot be followed. What was revoked stays so.
+///
+/// # Errors
+/// [`ApplyError::TooLarge`], and [`ApplyError::Log`]; where the log failed after the commit was handed to it, the history says
+/// whether it counts.
+pub fn restore<E>(
+    log: &dyn WritableLog,
+    topic: &Topic,
+    author: &Author,
+    resources: impl IntoIterator<Item = Arc<Resource>>,
+) -> Result<Applied, ApplyError<E>> {
+    let mut follower = Follower::open(log, topic)?;
+    follower.catch_up(log, |_, _| {})?;
+    let changes: Vec<Change> = resources.into_iter().map(Change::Set).collect();
+    let set = changed(PolicySet::default(), &changes);
+    let next = commit_of(follower.chain(), author, &[]);
+    let commit = Commit {
+        base: None,
+        whole: true,
+        changes: changes.len() as u64,
+        count: set.len(),
+        digest: set.digest(),
+        ..next
+    };
+    write(&*log.producer()?, topic, &commit, &changes)?;
+    if counts(&mut follower, &commit)? {
+        return Ok(Applied { revision: follower.chain().revision(), changes: changes.len() });
+    }
+    Err(ApplyError::Contended)
+}
+
+/// Writes the documents of an apply, and when they are durable its commit: it never stands before what it ties together.
+fn write<E>(
+    producer: &dyn Producer,
+    topic: &Topic,
+    commit: &Commit,
+    changes: &[Change],
+) -> Result<(), ApplyError<E>> {
+    let mut rows = Vec::with_capacity(changes.len());
+    for change in changes {
+        let (key, value) = record::encode(commit.apply, change);
+        let bytes = key.len() + value.len();
+        if bytes > LARGEST_RECORD {
+            return Err(ApplyError::TooLarge { id: change.id().to_string(), bytes });
+        }
+        rows.push(row(topic, key, value));
+    }
+    publish(producer, rows)?;
+    let (key, value) = commit.encode();
+    publish(producer, vec![row(topic, key, value)])?;
+    Ok(())
+}
+
+fn changed(mut set: PolicySet, changes: &[Change]) -> PolicySet {
+    for change in changes {
+        set.change(change);
+    }
+    set
 }
 
 /// Revokes keys by their hashes, at once and for good.
@@ -124,19 +175,17 @@ pub fn revoke(
     publish(&*log.producer()?, rows.collect())
 }
 
-fn row(topic: &Topic, key: Bytes, value: Bytes) -> ProducerRecord {
+pub(crate) fn row(topic: &Topic, key: Bytes, value: Bytes) -> ProducerRecord {
     ProducerRecord { topic: topic.clone(), partition: PARTITION, key, value: Some(value) }
 }
 
 fn commit_of(chain: &Chain, author: &Author, changes: &[Change]) -> Commit {
-    let mut set = chain.set().clone();
-    for change in changes {
-        set.change(change);
-    }
+    let set = changed(chain.set().clone(), changes);
     Commit {
         format: Commit::FORMAT,
         apply: Uuid::new_v4(),
         base: chain.head().map(|head| head.apply),
+        whole: false,
         revision: chain.revision() + 1,
         changes: changes.len() as u64,
         count: set.len(),
@@ -148,7 +197,8 @@ fn commit_of(chain: &Chain, author: &Author, changes: &[Change]) -> Commit {
 }
 
 /// Reads on to the own commit, and tells whether it counts.
-fn counts<E>(follower: &mut Follower, apply: Uuid) -> Result<bool, ApplyError<E>> {
+fn counts<E>(follower: &mut Follower, commit: &Commit) -> Result<bool, ApplyError<E>> {
+    let (apply, whole) = (commit.apply, commit.whole);
     let until = Instant::now() + OWN_COMMIT;
     let mut outcome = None;
     while outcome.is_none() {
@@ -165,6 +215,7 @@ fn counts<E>(follower: &mut Follower, apply: Uuid) -> Result<bool, ApplyError<E>
             _ => {}
         })?;
         if outcome.is_none()
+            && !whole
             && let Some(cause) = follower.chain().broken()
         {
             return Err(ApplyError::NotFollowed(cause));

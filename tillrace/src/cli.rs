@@ -4,6 +4,7 @@ mod client;
 mod demo;
 mod order;
 mod parked;
+mod policy;
 mod register;
 mod topics;
 
@@ -25,6 +26,7 @@ pub(crate) use self::parked::{
     DismissArgs, DismissRefusedArgs, ParkedAction, ParkedFilter, ParkedListArgs, ParkedShowArgs,
     ReadmitArgs, RefusedAction,
 };
+pub(crate) use self::policy::{OutputForm, PolicyAction, PolicyFolder, PolicyLook, PolicyOrder};
 pub(crate) use self::register::{RegisterAction, RegisterApplyArgs, RegisterShowArgs};
 pub(crate) use self::topics::{AclArgs, Actor, TopicsAction};
 
@@ -114,6 +116,15 @@ pub(crate) enum Command {
         /// What to do.
         #[command(subcommand)]
         action: RegisterAction,
+    },
+    /// Keep what the business decides, who may send and how much, as documents with a history.
+    ///
+    /// `check` reads a folder of documents; `diff` says what applying it would change; `apply` does it while tills send, all of
+    /// it or nothing; `history`, `show` and `export` look; `rollback` and `restore` go back. docs/POLICY.md is the page for it.
+    Policy {
+        /// What to do.
+        #[command(subcommand)]
+        action: PolicyAction,
     },
     /// Send the dead letters of a sink again, after what made them dead was put right.
     ///

@@ -23,6 +23,7 @@ use crate::demo::DemoError;
 use crate::descriptors::DescriptorError;
 use crate::lines::DEFECT;
 use crate::parked::ParkedError;
+use crate::policy::PolicyError;
 use crate::register::RegisterError;
 use crate::release::ReleaseError;
 use crate::roles::RoleError;
@@ -50,7 +51,8 @@ operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError TlsError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
-    ProbeError RecountError RedriveError ReleaseError ParkedError RegisterError ClientError DemoError
+    ProbeError RecountError RedriveError ReleaseError ParkedError PolicyError RegisterError
+    ClientError DemoError
 }
 
 /// Returns what is known of the first cause that is explained, or of what the system said.

@@ -12,6 +12,7 @@ mod errors;
 mod lines;
 mod output;
 mod parked;
+mod policy;
 mod redrive;
 mod register;
 mod release;
@@ -76,6 +77,7 @@ fn run() -> anyhow::Result<ExitCode> {
         Command::Parked { action } => parked::run(&action),
         Command::Refused { action } => parked::run_refused(&action),
         Command::Register { action } => register::run(&action),
+        Command::Policy { action } => policy::run(&action),
         Command::Client { action } => client::run(action),
         Command::Redrive(args) => running(redrive::run(args)),
         Command::Topics { action: TopicsAction::Acl(args) } => topics::acl(&args),

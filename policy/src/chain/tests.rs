@@ -55,6 +55,7 @@ impl Writer {
             format: Commit::FORMAT,
             apply: Uuid::new_v4(),
             base: chain.head().map(|head| head.apply),
+            whole: false,
             revision: chain.revision() + 1,
             changes: changes.len() as u64,
             count: after.len(),
@@ -109,7 +110,8 @@ fn a_commit_of_other_documents_than_it_says_stops_the_reader_where_it_is() {
     writer.step(&mut log);
     log.push(writer.commit.encode());
     let chain = log.chain();
-    assert_eq!(chain.revision(), 1);
+    assert_eq!((chain.revision(), chain.served_revision()), (2, 1));
+    assert_eq!(chain.set().digest(), Log(log.0[..2].to_vec()).chain().set().digest());
     let cause = chain.broken().unwrap();
     assert!(cause.contains("record 3") && cause.contains("revision 2"), "{cause}");
 }

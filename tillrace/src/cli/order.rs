@@ -19,7 +19,7 @@ pub(crate) struct OrderArgs {
 }
 
 /// Returns the name of the user by the environment, or the number by the system: containers and services have no name.
-fn current_user() -> String {
+pub(super) fn current_user() -> String {
     let named = ["USER", "LOGNAME"].into_iter().filter_map(std::env::var_os);
     named
         .filter_map(|name| name.into_string().ok())

@@ -71,6 +71,7 @@ fn sections() -> Vec<(&'static str, &'static [Explanation])> {
         ("Commands: check", ProbeError::EXPLANATIONS),
         ("Commands: release", ReleaseError::EXPLANATIONS),
         ("Commands: parked, refused", ParkedError::EXPLANATIONS),
+        ("Commands: policy", PolicyError::EXPLANATIONS),
         ("Commands: register", RegisterError::EXPLANATIONS),
         ("Commands: client", ClientError::EXPLANATIONS),
         ("Commands: redrive", RedriveError::EXPLANATIONS),

@@ -13,7 +13,7 @@ use tillrace_core::topics::Topics;
 use tillrace_ingest::{ClientSettings, DirectoryChange, Tenants};
 use tillrace_log::explain::Explanation;
 use tillrace_log::health::{Condition, Health, Impact};
-use tillrace_log::{Log, LogError};
+use tillrace_log::{Log, LogError, LogView};
 use tillrace_policy::{Chain, Change, Follower, PolicySet, Resource, ResourceId, Seen, compare};
 use tracing::Span;
 
@@ -57,6 +57,8 @@ struct Clients {
     set: PolicySet,
     /// Whose a key is, by its hash.
     owners: HashMap<String, ResourceId>,
+    /// The revision for whose documents the log was read from the beginning.
+    reread: u64,
     health: Health,
 }
 
@@ -73,7 +75,7 @@ impl PolicyFollower {
     ) -> Result<Self, LogError> {
         let topic = topics.policy.clone();
         let (set, owners) = (PolicySet::default(), HashMap::new());
-        let mut clients = Clients { tenants, domain, set, owners, health };
+        let mut clients = Clients { tenants, domain, set, owners, reread: 0, health };
         let mut follower = Follower::open(&*log, &topic)?;
         follower.catch_up(&*log, |_, _| {})?;
         clients.become_as(follower.chain());
@@ -83,7 +85,7 @@ impl PolicyFollower {
             let mut follower = Some(follower);
             while !stopping.load(Ordering::Acquire) {
                 let polled = match &mut follower {
-                    Some(follower) => clients.follow(follower),
+                    Some(follower) => clients.follow(&*log, follower),
                     None => Follower::open(&*log, &topic).and_then(|mut opened| {
                         opened.catch_up(&*log, |_, _| {})?;
                         clients.become_as(opened.chain());
@@ -125,13 +127,30 @@ impl Drop for PolicyFollower {
 }
 
 impl Clients {
-    /// Waits for records and obeys them.
-    fn follow(&mut self, follower: &mut Follower) -> Result<(), LogError> {
-        follower.poll(POLL, |chain, seen| match seen {
-            Seen::Applied(changes) => self.take(chain, &changes),
-            Seen::Revoked => self.obey_revocations(chain),
-            Seen::Nothing | Seen::Lost(_) | Seen::NotFollowed => {}
+    /// Waits for records and obeys them. Where documents of the newest set are missing at the end, the log is read from the beginning,
+    /// once for each revision.
+    fn follow(&mut self, view: &dyn LogView, follower: &mut Follower) -> Result<(), LogError> {
+        let mut is_at_end = true;
+        follower.poll(POLL, |chain, seen| {
+            is_at_end = false;
+            match seen {
+                Seen::Applied(changes) => self.take(chain, &changes),
+                Seen::Revoked => self.obey_revocations(chain),
+                Seen::Nothing
+                | Seen::Followed(_)
+                | Seen::Lost(_)
+                | Seen::Abandoned(..)
+                | Seen::NotFollowed => {}
+            }
         })?;
+        if is_at_end
+            && follower.chain().is_not_whole()
+            && self.reread != follower.chain().revision()
+        {
+            self.reread = follower.chain().revision();
+            let changes = follower.reread(view)?;
+            self.take(follower.chain(), &changes);
+        }
         match follower.chain().broken() {
             Some(cause) => self.tell_unreadable(cause),
             None => self.health.clear(COMPONENT, POLICY_UNREADABLE.code, ""),
