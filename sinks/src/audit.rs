@@ -28,6 +28,8 @@ pub(crate) enum AuditOutcome {
     Dead,
     /// The filter or the connector does not want them.
     Filtered,
+    /// The sink began above them.
+    Begun,
     /// They are in the dead letters because their key failed for too long.
     Parked,
 }
@@ -107,6 +109,19 @@ impl HashChain {
         entry.offsets.chunks(MAX_ITEMS).map(|part| self.link(partition, entry, part)).collect()
     }
 
+    /// Encodes the one record of a chain that says where a partition begins.
+    pub(crate) fn begun(
+        &mut self,
+        partition: Partition,
+        offset: Offset,
+        started: Timestamp,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let outcome = AuditOutcome::Begun;
+        let (offsets, elapsed) = (Vec::new(), Duration::ZERO);
+        let entry = AuditEntry { outcome, status: None, attempts: 0, started, elapsed, offsets };
+        self.seal(partition, &entry, vec![[0, offset]], Vec::new())
+    }
+
     fn link(
         &mut self,
         partition: Partition,
@@ -121,11 +136,22 @@ impl HashChain {
                 Some(AuditException { offset: *offset, code: code.get(..end)? })
             })
             .collect();
+        let offsets = ranges(part.iter().map(|&(offset, _)| offset));
+        self.seal(partition, entry, offsets, exceptions)
+    }
+
+    fn seal(
+        &mut self,
+        partition: Partition,
+        entry: &AuditEntry,
+        offsets: Vec<[Offset; 2]>,
+        exceptions: Vec<AuditException<'_>>,
+    ) -> Result<Vec<u8>, serde_json::Error> {
         let record = AuditRecord {
             sink: &self.sink,
             topic: &self.topic,
             partition,
-            offsets: ranges(part.iter().map(|&(offset, _)| offset)),
+            offsets,
             outcome: entry.outcome,
             status: entry.status,
             attempts: entry.attempts,

@@ -118,6 +118,12 @@ const THROTTLED: Explanation = Explanation {
     meaning: "The backend asks for fewer calls (429). Calls wait as long as it says.",
     remedy: "Lower the sink's `flow.rate` to what the backend takes, or raise the backend's limit.",
 };
+const BUSY: Explanation = Explanation {
+    code: "backend_busy",
+    meaning: "The backend works and cannot take the content of a call now (409 or 423): what it changes is locked or being changed. \
+              The record is tried again, and goes to the dead letters when its attempts are used up while others pass.",
+    remedy: "See in the backend who holds the lock: a closed period, a user's session, a batch that hangs. Release it there.",
+};
 const REFUSED: Explanation = Explanation {
     code: "backend_refuses",
     meaning: "The backend refuses the content of a call; the text has its message.",
@@ -145,6 +151,14 @@ pub enum CallError {
         /// The wait that the backend asked for.
         after: Option<Duration>,
     },
+    /// The backend works and cannot take this content now: what it changes is locked, or being changed.
+    #[error("backend cannot take the content now, with status {status}")]
+    Busy {
+        /// Protocol status.
+        status: u16,
+        /// The wait that the backend asked for.
+        after: Option<Duration>,
+    },
     /// The backend refuses the content. In a batch of several records the culprit is unknown.
     #[error("backend refuses the content with status {status}: {detail}")]
     Refused {
@@ -164,12 +178,13 @@ pub enum CallError {
 }
 
 impl Explained for CallError {
-    const EXPLANATIONS: &'static [Explanation] = &[THROTTLED, REFUSED];
+    const EXPLANATIONS: &'static [Explanation] = &[THROTTLED, BUSY, REFUSED];
 
     fn explanation(&self) -> &'static Explanation {
         match self {
             Self::Unavailable { code, .. } | Self::Stop { code, .. } => code.explanation(),
             Self::Throttled { .. } => &THROTTLED,
+            Self::Busy { .. } => &BUSY,
             Self::Refused { .. } => &REFUSED,
         }
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+use tillrace_core::text::Timestamp;
 use tillrace_log::{Offset, Partition};
 
 use crate::audit::hex;
@@ -70,6 +71,7 @@ struct DeadLetter<'a> {
     reason: DeadLetterReason,
     error: &'a str,
     attempts: u32,
+    at: String,
     key: Cow<'a, str>,
     value: Box<RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +86,9 @@ pub(crate) struct StoredDeadLetter<'a> {
     pub(crate) reason: Cow<'a, str>,
     #[serde(borrow)]
     pub(crate) error: Cow<'a, str>,
+    /// When it became one; letters of earlier versions have no time.
+    #[serde(borrow, default)]
+    pub(crate) at: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(crate) key: Cow<'a, str>,
     #[serde(borrow)]
@@ -100,6 +105,7 @@ pub(crate) fn encode(
     partition: Partition,
     record: &Record,
     cause: &DeadLetterCause,
+    at: Timestamp,
 ) -> Result<Vec<u8>, serde_json::Error> {
     let (value, whole) = as_json(&record.value)?;
     serde_json::to_vec(&DeadLetter {
@@ -110,6 +116,7 @@ pub(crate) fn encode(
         reason: cause.reason,
         error: truncate(&cause.error, MAX_ERROR_CHARS),
         attempts: cause.attempts,
+        at: at.to_string(),
         key: String::from_utf8_lossy(key(record)),
         value,
         value_sha256: (!whole).then(|| digest(&record.value)),
@@ -157,7 +164,9 @@ mod tests {
             error: "é".repeat(2_000),
             attempts: 3,
         };
-        let text = encode("erp", "pos.transactions.v1", 1, &record, &cause).unwrap();
+        let text =
+            encode("erp", "pos.transactions.v1", 1, &record, &cause, Timestamp::from_millis(0))
+                .unwrap();
         serde_json::from_slice(&text).unwrap()
     }
 
@@ -167,6 +176,7 @@ mod tests {
         assert_eq!(letter["value"], json!({"a": "1.10"}));
         assert_eq!(letter.get("value_sha256"), None);
         assert_eq!(letter["offset"], json!(7));
+        assert_eq!(letter["at"], json!("1970-01-01T00:00:00Z"));
         assert_eq!(letter["reason"], json!("rejected"));
         assert_eq!(letter["error"].as_str().unwrap().chars().count(), MAX_ERROR_CHARS);
     }
@@ -189,7 +199,8 @@ mod tests {
         for value in [json.into_bytes(), vec![1; 1 << 20], b"\xf0\x9f\x92\xb0".repeat(1 << 18)] {
             let record = Record::new(u64::MAX, 0, vec![1; 1 << 20], value);
             let (sink, topic) = ("s".repeat(40), "t".repeat(249));
-            let text = encode(&sink, &topic, u32::MAX, &record, &cause).unwrap();
+            let text = encode(&sink, &topic, u32::MAX, &record, &cause, Timestamp::from_millis(0))
+                .unwrap();
             assert!(text.len() + key(&record).len() < 1 << 20, "{}", text.len());
         }
     }

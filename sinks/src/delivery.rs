@@ -19,15 +19,13 @@ use tokio::task::{JoinHandle, JoinSet};
 use tracing::{Instrument as _, Span};
 
 use crate::connector::Connector;
-use crate::crm::CrmPoints;
+use crate::connector_config::{ConnectorError, SinkIdentity};
 use crate::engine::{
     AuditWriterError, Conditions, DeliveryMetrics, Engine, SinkError, SinkHealth, SinkSpec,
 };
-use crate::erp::Erp;
 use crate::failure::ErrorChain;
-use crate::http::BackendError;
-use crate::parquet::{FileStoreError, OwnerError, ParquetFiles};
-use crate::settings::{self, SinkSettings, Target};
+use crate::omit::Omitting;
+use crate::settings::{self, SinkSettings};
 
 /// How often a running sink is observed.
 const OBSERVE_INTERVAL: Duration = Duration::from_secs(1);
@@ -60,29 +58,13 @@ pub enum StartError {
         /// The log's error.
         source: LogError,
     },
-    /// The client for a backend cannot be created.
-    #[error("failed to create the client for the backend of sink {sink}")]
-    Backend {
+    /// The connector cannot be made.
+    #[error("failed to start the connector of sink {sink}")]
+    Connector {
         /// The sink.
         sink: String,
         /// What is wrong.
-        source: BackendError,
-    },
-    /// The file store cannot be used.
-    #[error("failed to open the location of sink {sink}")]
-    FileStore {
-        /// The sink.
-        sink: String,
-        /// What is wrong.
-        source: FileStoreError,
-    },
-    /// The location belongs to another sink or log.
-    #[error("failed to claim the location of sink {sink}")]
-    Owner {
-        /// The sink.
-        sink: String,
-        /// The owner.
-        source: OwnerError,
+        source: ConnectorError,
     },
 }
 
@@ -90,9 +72,7 @@ impl StartError {
     fn source_explanation(&self) -> Option<&'static Explanation> {
         match self {
             Self::Log { source, .. } => Some(source.explanation()),
-            Self::FileStore { source, .. } => Some(source.explanation()),
-            Self::Owner { source, .. } => Some(source.explanation()),
-            Self::Backend { source, .. } => Some(source.explanation()),
+            Self::Connector { source, .. } => Some(source.explanation()),
             Self::Settings(_) => None,
         }
     }
@@ -105,15 +85,9 @@ explain!(StartError via source_explanation {
     Log: "sink_log",
         "A sink cannot join its consumer group.",
         "See the code of the log's error in the text.";
-    Backend: "sink_backend",
-        "The client for a sink's backend cannot be created.",
-        "Correct `url`, `token` or `ca_file` as the text says.";
-    FileStore: "sink_file_store",
-        "The location of a sink's files cannot be used.",
-        "See the code in the text.";
-    Owner: "sink_location_owner",
-        "The location of a sink's files belongs to another sink or log.",
-        "Give each sink of each log a `location` of its own.";
+    Connector: "sink_connector",
+        "The connector of a sink cannot be made: its client, or its place.",
+        "See the code of its cause in the text.";
 });
 
 impl SinkHealth {
@@ -142,7 +116,7 @@ impl Delivery {
         for sink in settings {
             specs.push(SinkSpec {
                 name: sink.name.clone(),
-                source: sink.to.source(),
+                source: sink.to.config().source(),
                 filter: sink.filter.clone(),
                 flow: sink.flow.clone(),
                 connector: connect(sink, Arc::<dyn Log>::clone(&log), topics).await?,
@@ -348,21 +322,10 @@ pub(crate) async fn connect(
     log: Arc<dyn LogView>,
     topics: &Topics,
 ) -> Result<Arc<dyn Connector>, StartError> {
-    let backend = |source| StartError::Backend { sink: sink.name.clone(), source };
-    Ok(match &sink.to {
-        Target::ErpDocuments(settings) => Arc::new(Erp::documents(settings).map_err(backend)?),
-        Target::ErpStockMovements(settings) => {
-            Arc::new(Erp::stock_movements(settings).map_err(backend)?)
-        }
-        Target::CrmPoints(settings) => Arc::new(CrmPoints::new(settings).map_err(backend)?),
-        Target::Parquet(settings) => {
-            let files = ParquetFiles::open(settings, log, topics, &sink.name)
-                .map_err(|source| StartError::FileStore { sink: sink.name.clone(), source })?;
-            let owner = |source| StartError::Owner { sink: sink.name.clone(), source };
-            files.claim().await.map_err(owner)?;
-            Arc::new(files)
-        }
-    })
+    let identity = SinkIdentity { name: &sink.name, topics };
+    let built = sink.to.config().build(identity, log).await;
+    let built = built.map(|connector| Omitting::wrap(connector, &sink.filter.omit));
+    built.map_err(|source| StartError::Connector { sink: sink.name.clone(), source })
 }
 
 impl fmt::Display for SinkHealth {

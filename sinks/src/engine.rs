@@ -1,8 +1,8 @@
 //! The delivery engine: one topic, one consumer group, one backend.
 //!
 //! The modules, in the order a record meets them: `reader` polls it, `intake` filters it, `key_queues`
-//! keep it in order, `dispatch` starts calls when `rate_limiter` and `breaker` allow it, `call` runs one
-//! call, `outcome` settles its records or has `retry_policy` decide, `audit_writer` writes audit records
+//! keep it in order, `dispatch` starts calls when `rate_limiter`, `breaker` and `concurrency` allow it, `call`
+//! runs one call, `outcome` settles its records or has `retry_policy` decide, `audit_writer` writes audit records
 //! and dead letters, `progress` tells what to `commit`. `stalls` detects what makes no progress, and
 //! `conditions` reports it.
 //!
@@ -15,12 +15,14 @@ mod audit_writer;
 mod breaker;
 mod call;
 mod commit;
+mod concurrency;
 mod conditions;
 mod dispatch;
 mod error;
 mod health;
 mod intake;
 mod key_queues;
+mod lag;
 mod metrics;
 mod outcome;
 mod partition;
@@ -35,7 +37,7 @@ use std::sync::Arc;
 
 use rand::rngs::SmallRng;
 use tillrace_core::topics::Topics;
-use tillrace_log::{Log, LogError, Partition, ProducerRecord, Topic};
+use tillrace_log::{Log, LogError, Offset, Partition, ProducerRecord, Topic};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::Instant;
@@ -45,12 +47,14 @@ pub use self::audit_writer::AuditWriterError;
 use self::breaker::Breaker;
 use self::call::CompletedCall;
 pub(crate) use self::call::wall_clock;
+use self::concurrency::ConcurrencyLimit;
 pub(crate) use self::conditions::Conditions;
 pub use self::conditions::SINK_CONDITIONS;
 use self::conditions::{DRAIN_CUT, STALLED_AFTER};
 pub use self::error::SinkError;
 pub use self::health::SinkHealth;
 use self::key_queues::{BatchLimits, KeyQueues};
+use self::lag::LagObserver;
 pub(crate) use self::metrics::DeliveryMetrics;
 use self::metrics::{GaugeValues, SinkMetrics};
 use self::partition::{AssignedPartition, PartitionStage, SettledRecord};
@@ -81,7 +85,17 @@ pub struct SinkSpec {
 /// The output of a job, for the task that owns the state.
 enum JobOutput {
     Call(Box<CompletedCall>),
-    Write { settlements: Vec<PendingSettlement>, outcome: Result<(), AuditWriterError> },
+    Write {
+        settlements: Vec<PendingSettlement>,
+        outcome: Result<(), AuditWriterError>,
+    },
+    /// The audit says where a partition begins.
+    Begun {
+        partition: Partition,
+        epoch: Epoch,
+        offset: Offset,
+        outcome: Result<(), AuditWriterError>,
+    },
 }
 
 /// Records that are settled once their audit is durable.
@@ -119,12 +133,16 @@ pub(crate) struct Engine {
     retry_policy: RetryPolicy,
     breaker: Breaker,
     rate_limiter: RateLimiter,
+    concurrency: ConcurrencyLimit,
+    lag: LagObserver,
     /// When the backend last answered a call well.
     served_at: Option<Instant>,
     stalls: Stalls,
     random: SmallRng,
     commit_due: Instant,
     commit_ordered: bool,
+    /// Partitions that may begin, to be told to the reader.
+    to_begin: Vec<(Partition, Epoch, Offset)>,
 }
 
 impl Engine {
@@ -144,7 +162,8 @@ impl Engine {
         let conditions = Conditions::new(&spec.name, dead.clone(), ordering, process.clone());
         let audit_writer =
             AuditWriter::new(&spec.name, topic.clone(), dead, topics.audit.clone(), producer);
-        let reader = Reader::start(log, &topics.sink_group(&spec.name), topic.clone())?;
+        let reader =
+            Reader::start(log, &topics.sink_group(&spec.name), topic.clone(), spec.flow.start)?;
         let connector = &spec.connector;
         let batch = spec.flow.batch.unwrap_or_else(|| connector.default_batch());
         let limits = BatchLimits {
@@ -159,6 +178,9 @@ impl Engine {
         Ok(Self {
             breaker: Breaker::new(flow.breaker),
             rate_limiter: RateLimiter::new(flow.rate),
+            // A file takes as long as its rows, whatever the others do.
+            concurrency: ConcurrencyLimit::new(flow.concurrency, per_key),
+            lag: LagObserver::new(log, &topic),
             commit_due: Instant::now() + flow.commit_every,
             spec,
             topic,
@@ -179,6 +201,7 @@ impl Engine {
             stalls: Stalls::default(),
             random: rand::make_rng(),
             commit_ordered: false,
+            to_begin: Vec::new(),
         })
     }
 
@@ -202,6 +225,7 @@ impl Engine {
             self.reader.set_budget(self.room());
             self.dispatch(now, false);
             self.commit(now);
+            self.send_begun();
             self.observe(now);
             let due = self.next_due(now);
             tokio::select! {
@@ -245,7 +269,9 @@ impl Engine {
     /// Handles an event while draining: new records are ignored.
     fn handle_last_event(&mut self, event: Option<ReaderEvent>) -> Result<(), SinkError> {
         match event {
-            Some(ReaderEvent::Records(_) | ReaderEvent::Assigned(..)) => Ok(()),
+            Some(
+                ReaderEvent::Records(_) | ReaderEvent::Assigned(..) | ReaderEvent::Beginning(..),
+            ) => Ok(()),
             event => self.handle_event(event),
         }
     }
@@ -254,6 +280,9 @@ impl Engine {
         match event {
             Some(ReaderEvent::Assigned(partition, epoch, committed)) => {
                 self.assign(partition, epoch, committed);
+            }
+            Some(ReaderEvent::Beginning(partition, epoch, offset)) => {
+                self.begin(partition, epoch, offset)?;
             }
             Some(ReaderEvent::Revoked(partitions)) => self.revoke(&partitions),
             Some(ReaderEvent::Records(entries)) => self.receive_records(entries, Instant::now())?,
@@ -281,6 +310,11 @@ impl Engine {
                 }
                 self.writing_since = None;
                 self.write_next();
+                Ok(())
+            }
+            Ok((_, JobOutput::Begun { partition, epoch, offset, outcome })) => {
+                outcome?;
+                self.to_begin.push((partition, epoch, offset));
                 Ok(())
             }
             Err(error) if error.is_cancelled() => {
@@ -312,6 +346,7 @@ impl Engine {
         self.conditions.reading(self.reader.failing(STALLED_AFTER));
         self.conditions.expire_dead_letters(now);
         self.report_stalls(now);
+        self.lag.look(now, self.partitions.keys().copied());
         let oldest =
             self.partitions.values().filter_map(|assigned| assigned.progress.oldest_ms()).min();
         let halted =
@@ -319,9 +354,15 @@ impl Engine {
         self.metrics.observe(GaugeValues {
             held: self.in_flight(),
             calls: self.calls.len(),
-            breaker_open: self.breaker.is_open(),
+            breaker: self.breaker.gauge(),
             halted: halted.count(),
             oldest_ms: oldest,
+            concurrency: self.concurrency.calls(),
+            lag: self.lag.records(
+                self.partitions
+                    .iter()
+                    .map(|(&partition, assigned)| (partition, assigned.progress.next())),
+            ),
         });
     }
 }

@@ -10,6 +10,7 @@ use tillrace_core::event::Kind;
 use tillrace_core::text::check_id;
 use tillrace_log::setting::Inspection;
 
+use crate::omit::OMITTABLE;
 use crate::record::{RecordHeader, SourceTopic};
 
 /// The records that pass. An empty list lets everything pass.
@@ -22,6 +23,8 @@ pub struct Filter {
     pub tenants: BTreeSet<String>,
     /// Stores, by their ids within the tenant.
     pub stores: BTreeSet<String>,
+    /// Members of the event that the sink does not get, such as `loyalty_id`; for transactions only.
+    pub omit: BTreeSet<String>,
 }
 
 impl Filter {
@@ -34,7 +37,27 @@ impl Filter {
     }
 
     /// Reports invalid settings.
-    pub(crate) fn inspect(&self, source: SourceTopic, found: &mut Inspection) {
+    ///
+    /// `needs` are the members that the connector cannot do without.
+    pub(crate) fn inspect(&self, source: SourceTopic, needs: &[&str], found: &mut Inspection) {
+        found.require(
+            source != SourceTopic::Deltas || self.omit.is_empty(),
+            "omit",
+            "has no effect here: deltas hold no event",
+            "remove it",
+        );
+        for name in self.omit.iter().map(String::as_str) {
+            if needs.contains(&name) {
+                found.error(
+                    "omit",
+                    format!("the connector needs `{name}`"),
+                    "remove it from the list",
+                );
+            } else if !OMITTABLE.contains(&name) {
+                let remedy = format!("use some of {}", OMITTABLE.join(", "));
+                found.error("omit", format!("`{name}` cannot be left out"), remedy);
+            }
+        }
         found.require(
             source != SourceTopic::Deltas || self.kinds.is_empty(),
             "kinds",
@@ -65,7 +88,12 @@ mod tests {
 
     fn filter(kinds: &[&str], tenants: &[&str], stores: &[&str]) -> Filter {
         let set = |ids: &[&str]| ids.iter().map(|&id| id.to_owned()).collect();
-        Filter { kinds: set(kinds), tenants: set(tenants), stores: set(stores) }
+        Filter {
+            kinds: set(kinds),
+            tenants: set(tenants),
+            stores: set(stores),
+            ..Filter::default()
+        }
     }
 
     #[test]
@@ -82,12 +110,23 @@ mod tests {
     fn kinds_that_do_not_exist_or_do_not_apply_are_refused() {
         let faults = |filter: Filter, source| {
             let mut found = Inspection::default();
-            filter.inspect(source, &mut found);
+            filter.inspect(source, &["person"], &mut found);
             found.errors().len()
         };
         assert_eq!(faults(filter(&["sales", "x-own"], &[], &[]), SourceTopic::Transactions), 2);
         assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Deltas), 1);
         assert_eq!(faults(filter(&["sale"], &[], &[]), SourceTopic::Transactions), 0);
         assert_eq!(faults(filter(&[], &["a\n"], &[""]), SourceTopic::Deltas), 2);
+        let omitting =
+            |name: &str| Filter { omit: BTreeSet::from([name.to_owned()]), ..Filter::default() };
+        for (name, source, count) in [
+            ("loyalty_id", SourceTopic::Transactions, 0),
+            ("loyalty_id", SourceTopic::Deltas, 1),
+            ("loyaltyid", SourceTopic::Transactions, 1),
+            ("amount", SourceTopic::Transactions, 1),
+            ("person", SourceTopic::Transactions, 1),
+        ] {
+            assert_eq!(faults(omitting(name), source), count, "{name}");
+        }
     }
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use tillrace_log::setting::{DurationText, Inspection, SizeText};
 use tillrace_log::{Offset, Partition};
 
+use crate::start::Start;
+
 /// Longest duration that a setting may have. A longer one is a mistake, and might overflow a clock.
 pub(crate) const LONGEST_SETTING: Duration = Duration::from_hours(24);
 /// No batch setting may ask for more records than this.
@@ -17,6 +19,8 @@ const MOST_BATCH_RECORDS: usize = 1_000_000;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FlowSettings {
+    /// Where the sink begins if it has never committed: `earliest`, `now`, or an instant (RFC 3339).
+    pub start: Start,
     /// Limits of one call, or of one file; the connector's own where absent.
     pub batch: Option<BatchSettings>,
     /// Calls under way at once.
@@ -126,6 +130,7 @@ pub struct RecordPosition {
 impl Default for FlowSettings {
     fn default() -> Self {
         Self {
+            start: Start::default(),
             batch: None,
             concurrency: 8,
             rate: None,

@@ -61,6 +61,9 @@ pub enum BackendError {
     /// The URL is invalid.
     #[error("URL is invalid: use http://… or https://…")]
     Url,
+    /// A secret that signs webhooks is still the name of a variable, or does not have the standard's form.
+    #[error("secret cannot sign: use `whsec_` and 24 to 64 bytes in base64")]
+    SigningSecret,
     /// The file of certificate authorities cannot be read.
     #[error("failed to read the certificate authorities in {path}; name a PEM file as `ca_file`")]
     CaFile {
@@ -81,6 +84,9 @@ explain!(BackendError {
     Url: "backend_url",
         "The `url` of a sink is not a URL.",
         "Write it with its scheme, host and path: `https://erp.example/documents`.";
+    SigningSecret: "webhook_secret",
+        "A secret that signs webhooks is not `whsec_` and 24 to 64 bytes in base64, or is still the name of a variable.",
+        "Make one with `echo whsec_$(openssl rand -base64 32)`, give it to the receiver, and name its variable or file.";
     CaFile: "backend_ca_file",
         "The file of certificate authorities that a sink names cannot be read.",
         "Put a PEM file there and let this process's user read it, or correct the sink's `ca_file`.";
@@ -207,7 +213,18 @@ impl Backend {
 
     /// Posts JSON under an idempotency key.
     pub(crate) async fn post(&self, body: Vec<u8>, key: &str) -> Result<HttpReply, CallError> {
-        let request = self.client.post(self.url.clone()).header(IDEMPOTENCY_KEY, key).body(body);
+        self.post_with(body, key, HeaderMap::new()).await
+    }
+
+    /// Posts JSON under an idempotency key, with further headers.
+    pub(crate) async fn post_with(
+        &self,
+        body: Vec<u8>,
+        key: &str,
+        headers: HeaderMap,
+    ) -> Result<HttpReply, CallError> {
+        let request = self.client.post(self.url.clone()).header(IDEMPOTENCY_KEY, key);
+        let request = request.headers(headers).body(body);
         let mut response = request.send().await.map_err(transport_error)?;
         let status = response.status();
         let headers = response.headers();
@@ -241,8 +258,16 @@ fn classify(
     match status {
         StatusCode::FAILED_DEPENDENCY => Ok(HttpReply { status: status.as_u16(), body, is_json }),
         status if status.is_success() => Ok(HttpReply { status: status.as_u16(), body, is_json }),
-        StatusCode::TOO_MANY_REQUESTS => Err(CallError::Throttled { after }),
+        // 425: the server does not take the call at the start of a connection (RFC 8470).
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::TOO_EARLY => {
+            Err(CallError::Throttled { after })
+        }
+        // 409: another call with this key is under way, or the record is being changed. 423: what it changes is locked.
+        StatusCode::CONFLICT | StatusCode::LOCKED => {
+            Err(CallError::Busy { status: status.as_u16(), after })
+        }
         StatusCode::BAD_REQUEST
+        | StatusCode::PRECONDITION_FAILED
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNPROCESSABLE_ENTITY => {
             let detail = truncate(&String::from_utf8_lossy(&body), MAX_DETAIL_CHARS).to_owned();
@@ -290,5 +315,7 @@ fn retry_after(value: &HeaderValue, now: SystemTime) -> Option<Duration> {
     Some(at.duration_since(now).unwrap_or_default())
 }
 
+#[cfg(test)]
+mod bad_replies;
 #[cfg(test)]
 mod tests;

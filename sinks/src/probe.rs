@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use tillrace_log::explain;
-use tillrace_log::explain::{Explained as _, Explanation};
+use tillrace_log::explain::Explanation;
 use tokio::time::timeout;
 
+use crate::connector_config::{ConnectorConfig, ConnectorError};
 use crate::http::{Backend, BackendError, BackendSettings};
-use crate::parquet::{self, FileStoreError};
-use crate::settings::{SinkSettings, Target};
 
 /// Longest that one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,13 +34,13 @@ pub enum ProbeError {
         /// The answer's status.
         status: u16,
     },
-    /// The location of files cannot be used.
+    /// The place that the sink writes to cannot be used.
     #[error("cannot use {location}")]
-    FileStore {
-        /// The folder or bucket.
+    Unusable {
+        /// The folder, the bucket, the database.
         location: String,
         /// What is wrong.
-        source: FileStoreError,
+        source: ConnectorError,
     },
     /// The target did not answer in time.
     #[error("{target} gives no answer within 15s")]
@@ -54,7 +53,7 @@ pub enum ProbeError {
 impl ProbeError {
     fn source_explanation(&self) -> Option<&'static Explanation> {
         match self {
-            Self::FileStore { source, .. } => Some(source.explanation()),
+            Self::Unusable { source, .. } => Some(source.explanation()),
             _ => None,
         }
     }
@@ -68,41 +67,26 @@ explain!(ProbeError via source_explanation {
     Denied: "probe_denied",
         "The backend of a sink does not accept its token (401 or 403).",
         "Renew the token in the variable or file that the sink's `token` names, or its rights.";
-    FileStore: "probe_location",
-        "The location of a sink's files cannot be used.",
+    Unusable: "probe_location",
+        "The place that a sink writes to cannot be used.",
         "See the code in the text.";
     TimedOut: "probe_timed_out",
         "The target of a sink did not answer for 15 seconds.",
         "Check whether it is up, and whether a firewall drops what is sent there.";
 });
 
-/// Sends HEAD to a backend, or checks the location of files, and describes the result.
+/// Looks whether the target of a sink can be used, without delivering anything, and describes the result.
 ///
 /// # Errors
 /// When the target cannot be reached, or refuses access.
-pub async fn probe(sink: &SinkSettings) -> Result<String, ProbeError> {
-    let (target, result) = match &sink.to {
-        Target::ErpDocuments(settings) | Target::ErpStockMovements(settings) => {
-            (settings.backend.url.clone(), timeout(PROBE_TIMEOUT, backend(&settings.backend)).await)
-        }
-        Target::CrmPoints(settings) => {
-            (settings.backend.url.clone(), timeout(PROBE_TIMEOUT, backend(&settings.backend)).await)
-        }
-        Target::Parquet(settings) => {
-            let location = settings.location.clone();
-            let found = timeout(PROBE_TIMEOUT, parquet::probe(settings)).await;
-            let result = found.map(|found| {
-                found
-                    .map(|()| format!("{location} can be used"))
-                    .map_err(|source| ProbeError::FileStore { location: location.clone(), source })
-            });
-            (location.clone(), result)
-        }
-    };
-    result.map_err(|_elapsed| ProbeError::TimedOut { target })?
+pub async fn probe(config: &dyn ConnectorConfig) -> Result<String, ConnectorError> {
+    match timeout(PROBE_TIMEOUT, config.probe()).await {
+        Ok(found) => found,
+        Err(_elapsed) => Err(ProbeError::TimedOut { target: config.target() }.into()),
+    }
 }
 
-async fn backend(settings: &BackendSettings) -> Result<String, ProbeError> {
+pub(crate) async fn backend(settings: &BackendSettings) -> Result<String, ProbeError> {
     let url = settings.url.clone();
     match Backend::new(settings)?.head().await {
         Ok(status @ (401 | 403)) => Err(ProbeError::Denied { url, status }),
@@ -118,6 +102,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::settings::SinkSettings;
 
     fn sink(to: &str) -> SinkSettings {
         serde_saphyr::from_str(&format!("name: x\nto: {to}")).unwrap()
@@ -142,7 +127,10 @@ mod tests {
     async fn a_backend_is_asked_for_its_head_and_nothing_is_posted() {
         let (url, asked) = answering("405 Method Not Allowed").await;
         let to = format!("{{kind: crm_points, backend: {{url: '{url}'}}}}");
-        assert_eq!(probe(&sink(&to)).await.unwrap(), format!("{url} answers 405 to HEAD"));
+        assert_eq!(
+            probe(sink(&to).to.config()).await.unwrap(),
+            format!("{url} answers 405 to HEAD")
+        );
         assert_eq!(asked.await.unwrap(), "HEAD /documents HTTP/1.1");
     }
 
@@ -150,11 +138,11 @@ mod tests {
     async fn a_token_that_is_refused_and_a_port_where_nobody_listens_are_errors() {
         let (url, _asked) = answering("401 Unauthorized").await;
         let to = format!("{{kind: erp_documents, backend: {{url: '{url}', token: t}}}}");
-        let error = probe(&sink(&to)).await.unwrap_err();
+        let error = probe(sink(&to).to.config()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{url} answers 401: correct the token"));
         let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let to = format!("{{kind: crm_points, backend: {{url: 'http://{free}/'}}}}");
-        let error = probe(&sink(&to)).await.unwrap_err();
+        let error = probe(sink(&to).to.config()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("http://{free}/ gives no answer"));
     }
 
@@ -163,13 +151,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lake = folder.path().join("a/lake");
         let to = format!("{{kind: parquet, source: deltas, location: {}}}", lake.display());
-        let result = probe(&sink(&to)).await.unwrap();
+        let result = probe(sink(&to).to.config()).await.unwrap();
         assert_eq!(result, format!("{} can be used", lake.display()));
         assert!(!lake.exists());
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
         let to = format!("{{kind: parquet, source: deltas, location: {}}}", file.display());
-        let error = probe(&sink(&to)).await.unwrap_err();
+        let error = probe(sink(&to).to.config()).await.unwrap_err();
         assert_eq!(error.to_string(), format!("cannot use {}", file.display()));
     }
 }

@@ -110,7 +110,7 @@ impl RedriveRun {
         topics: &Topics,
         sink: &SinkSettings,
     ) -> Result<Self, RedriveError> {
-        let source = sink.to.source().topic(topics).clone();
+        let source = sink.to.config().source().topic(topics).clone();
         let dead = topics.dead(&sink.name);
         let audit = topics.audit.clone();
         Ok(Self {
@@ -124,7 +124,7 @@ impl RedriveRun {
             ),
             source,
             dead,
-            kind: sink.to.source(),
+            kind: sink.to.config().source(),
             filter: sink.filter.clone(),
             chains: BTreeMap::new(),
             rate_limiter: RateLimiter::new(sink.flow.rate),
@@ -253,6 +253,10 @@ fn single_outcome(
         Ok(DeliveryReply { status, .. }) => {
             let code = FailureCode::ShortAnswer;
             Err(CallError::Unavailable { code, status, after: None, source: None })
+        }
+        Err(CallError::Busy { status, after }) => {
+            let answer = DeliveryReply { status: Some(status), outcomes: Vec::new() };
+            Ok((answer, RecordOutcome::Retry { code: format!("status_{status}"), after }))
         }
         Err(CallError::Refused { status, detail }) => {
             let answer = DeliveryReply { status: Some(status), outcomes: Vec::new() };

@@ -2,22 +2,21 @@
 //!
 //! Settings of one connector are in its module. Each default is defined once, here or there.
 
-mod target;
-
 use std::collections::{BTreeSet, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tillrace_log::setting::{Inspection, Secret, SettingErrors, real_path};
+use tillrace_log::setting::{Inspection, Secret, SettingErrors};
 
-pub use self::target::Target;
 use crate::connector::Ordering;
+pub use crate::connectors::Target;
 use crate::filter::Filter;
 pub use crate::flow::{
     BatchSettings, BreakerSettings, CallRateSettings, FlowSettings, InFlightSettings,
     RecordPosition, RetrySettings,
 };
+pub use crate::start::Start;
 
 const LONGEST_NAME: usize = 40;
 
@@ -45,7 +44,7 @@ impl SinkSettings {
 
     /// Returns every secret, with its path within the sink.
     pub fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
-        let secrets = self.to.secrets().into_iter();
+        let secrets = self.to.config_mut().secrets().into_iter();
         secrets.map(|(path, secret)| (format!("to.{path}"), secret)).collect()
     }
 
@@ -58,11 +57,12 @@ impl SinkSettings {
             "is not a valid name of a sink",
             "use 1 to 40 of a-z, 0-9 and -",
         );
-        found.within("to", |found| self.to.inspect(found));
-        found.within("filter", |found| self.filter.inspect(self.to.source(), found));
+        let to = self.to.config();
+        found.within("to", |found| to.inspect(found));
+        found.within("filter", |found| self.filter.inspect(to.source(), to.needs(), found));
         found.within("flow", |found| {
             self.flow.inspect(found);
-            if self.to.ordering() == Ordering::Partition {
+            if to.ordering() == Ordering::Partition {
                 self.flow.inspect_for_files(found);
             }
         });
@@ -74,9 +74,9 @@ pub fn inspect(sinks: &[SinkSettings], found: &mut Inspection) {
     let (mut names, mut locations) = (BTreeSet::new(), HashSet::new());
     found.each("sinks", sinks, |found, sink| {
         sink.inspect(found);
-        if let Target::Parquet(files) = &sink.to {
+        if let Some(location) = sink.to.config().location() {
             found.require(
-                locations.insert((files.location_key(), files.source)),
+                locations.insert((location, sink.to.config().source())),
                 "to.location",
                 "is also the location of another sink",
                 "give each sink a location of its own: of two that write to one, each loses rows",
@@ -93,8 +93,8 @@ pub fn inspect(sinks: &[SinkSettings], found: &mut Inspection) {
 
 /// Tells whether the files of one sink would stand in the location of the other's, or within it.
 pub fn share_location(one: &SinkSettings, other: &SinkSettings) -> bool {
-    let (Target::Parquet(one), Target::Parquet(other)) = (&one.to, &other.to) else { return false };
-    let (one, other) = (one.location_key(), other.location_key());
+    let locations = (one.to.config().location(), other.to.config().location());
+    let (Some(one), Some(other)) = locations else { return false };
     let holds = |outer: &str, inner: &str| {
         let rest = inner.strip_prefix(outer.trim_end_matches('/'));
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -104,8 +104,7 @@ pub fn share_location(one: &SinkSettings, other: &SinkSettings) -> bool {
 
 /// Returns the folder that a sink writes files to; `None` of a sink that writes none, or to a bucket.
 pub fn folder(sink: &SinkSettings) -> Option<PathBuf> {
-    let Target::Parquet(files) = &sink.to else { return None };
-    files.bucket().is_none().then(|| real_path(Path::new(&files.location)))
+    sink.to.config().folder()
 }
 
 /// Checks all sinks together.

@@ -12,8 +12,7 @@ use tillrace_ingest::TenantSettings;
 use tillrace_log::kafka::{KafkaLog, KafkaSettings};
 use tillrace_log::local;
 use tillrace_log::local::identity;
-use tillrace_sinks::parquet::check_owner;
-use tillrace_sinks::settings::Target;
+use tillrace_sinks::connector_config::SinkIdentity;
 
 use crate::cli::CheckArgs;
 use crate::config::{Domain, Settings};
@@ -111,7 +110,7 @@ async fn probe(domain: &Domain) -> anyhow::Result<usize> {
     };
     tell("log", probe_log(domain).await)?;
     for sink in &domain.sinks {
-        let found = tillrace_sinks::probe(sink).await.map_err(anyhow::Error::new);
+        let found = tillrace_sinks::probe(sink.to.config()).await.map_err(anyhow::Error::new);
         tell(&format!("sink {}", sink.name), found)?;
     }
     Ok(unreached)
@@ -159,9 +158,8 @@ fn foreign_places(domain: &Domain) -> Vec<String> {
     let topics = domain.topics();
     let mut foreign = Vec::new();
     for (index, sink) in domain.sinks.iter().enumerate() {
-        if let Target::Parquet(files) = &sink.to
-            && let Err(error) = check_owner(files, &topics, &sink.name, &log)
-        {
+        let identity = SinkIdentity { name: &sink.name, topics: &topics };
+        if let Err(error) = sink.to.config().check_owner(&identity, &log) {
             let remedy = "give each sink of each log a location of its own";
             foreign
                 .push(format!("{}sinks[{index}].to.location: {error}; {remedy}", domain.section));

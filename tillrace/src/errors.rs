@@ -11,6 +11,7 @@ use tillrace_log::LogError;
 use tillrace_log::explain::{Explained, Explanation};
 use tillrace_log::setting::{SecretError, SettingErrors};
 use tillrace_sinks::connector::CallError;
+use tillrace_sinks::connector_config::ConnectorError;
 use tillrace_sinks::engine::{AuditWriterError, SinkError};
 use tillrace_sinks::http::BackendError;
 use tillrace_sinks::parquet::{FileStoreError, OwnerError, RecountError};
@@ -38,6 +39,9 @@ macro_rules! operator_errors {
             $(if let Some(error) = cause.downcast_ref::<$error>() {
                 return Some(error.explanation());
             })+
+            if let Some(error) = cause.downcast_ref::<ConnectorError>() {
+                return Some(error.explanation());
+            }
             cause.downcast_ref::<Arc<SinkError>>().map(|error| error.explanation())
         }
 

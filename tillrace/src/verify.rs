@@ -8,8 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use tillrace_core::verify::{self, Report, SinkUnderTest};
 use tillrace_log::{LogView, Topic};
-use tillrace_sinks::parquet;
-use tillrace_sinks::settings::Target;
+use tillrace_sinks::connector_config::SinkIdentity;
 use tokio::runtime::{Builder, Handle};
 
 use crate::cli::VerifyArgs;
@@ -52,10 +51,10 @@ pub(crate) fn recount(domain: &Domain, view: &Arc<dyn LogView>) -> anyhow::Resul
         verify::verify(view.as_ref(), &topics, &sinks, kept_since_ms, &mut |_progress| {})
             .context("recount the log")?;
     for sink in &domain.sinks {
-        if let Target::Parquet(settings) = &sink.to {
-            let files = parquet::recount(settings, Arc::clone(view), &topics, &sink.name);
-            let check = blocking(files)?
-                .with_context(|| format!("recount the files of sink {}", sink.name))?;
+        let identity = SinkIdentity { name: &sink.name, topics: &topics };
+        if let Some(recount) = sink.to.config().recount(identity, Arc::clone(view)) {
+            let check = blocking(recount)?
+                .with_context(|| format!("recount the target of sink {}", sink.name))?;
             report.checks.push(check);
         }
     }

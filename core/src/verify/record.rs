@@ -339,6 +339,8 @@ pub(super) enum Outcome {
     Parked,
     /// Left out by the sink's declared filter.
     Filtered,
+    /// Below the offset at which the sink began.
+    Begun,
 }
 
 /// A record of a sink's dead letters.

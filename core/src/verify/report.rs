@@ -150,6 +150,8 @@ pub struct SinkCounts {
     pub redelivered: u64,
     /// Records older than the audit that is kept; taken as given.
     pub given: u64,
+    /// Records below the offset at which the sink began.
+    pub begun: u64,
 }
 
 /// Numbers missing between a terminal's baseline and its highest.

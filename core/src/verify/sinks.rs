@@ -1,4 +1,5 @@
-//! Check (d): every record below a sink's committed offset is delivered, dead, parked or filtered.
+//! Check (d): every record below a sink's committed offset is delivered, dead, parked or filtered,
+//! from where the sink began.
 //!
 //! Reads the audit and the group's offsets, and for what was given up the dead letters: nothing of
 //! the sink's own. A record delivered more than once counts once; the surplus is reported.
@@ -62,6 +63,8 @@ struct SettledRanges {
     dead: Ranges,
     parked: Ranges,
     filtered: Ranges,
+    /// Where the sink began; the lowest of several, so that a group which lost its offsets is not taken for a new one.
+    begun: Option<Offset>,
 }
 
 impl SettledRanges {
@@ -73,6 +76,7 @@ impl SettledRanges {
                 Outcome::Dead => drop(self.dead.insert_span(from, to)),
                 Outcome::Parked => drop(self.parked.insert_span(from, to)),
                 Outcome::Filtered => drop(self.filtered.insert_span(from, to)),
+                Outcome::Begun => self.begun = Some(self.begun.map_or(end, |begun| begun.min(end))),
             }
         }
     }
@@ -146,14 +150,19 @@ impl<'a> SinkRecount<'a> {
     /// Writes the figures.
     fn figures(&mut self) {
         let counts = &self.counts;
-        let settled =
-            counts.delivered + counts.dead + counts.parked + counts.filtered + counts.given;
+        let settled = counts.delivered
+            + counts.dead
+            + counts.parked
+            + counts.filtered
+            + counts.given
+            + counts.begun;
         let figures = [
             ("records below its offsets, settled", counts.records, Amount::Count(settled)),
             ("delivered", counts.delivered, Amount::Unknown),
             ("dead", counts.dead, Amount::Unknown),
             ("parked", counts.parked, Amount::Unknown),
             ("filtered", counts.filtered, Amount::Unknown),
+            ("before its start", counts.begun, Amount::Unknown),
             ("redelivered", counts.redelivered, Amount::Unknown),
         ];
         for (what, recounted, recorded) in figures {
@@ -193,6 +202,8 @@ impl<'a> SinkRecount<'a> {
                 self.counts.parked += 1;
             } else if settled.filtered.contains(offset) {
                 self.counts.filtered += 1;
+            } else if settled.begun.is_some_and(|begun| offset < begun) {
+                self.counts.begun += 1;
             } else if entry.appended_ms < given_before_ms {
                 self.counts.given += 1;
             } else {

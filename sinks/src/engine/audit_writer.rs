@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tillrace_log::explain;
 use tillrace_log::explain::code_of;
-use tillrace_log::{LogError, Partition, Producer, ProducerRecord, Topic};
+use tillrace_log::{LogError, Offset, Partition, Producer, ProducerRecord, Topic};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::call::wall_clock;
 use crate::audit::{AuditEntry, HashChain};
 use crate::dead_letter::{self, DeadLetterCause};
 use crate::record::Record;
@@ -82,8 +83,9 @@ impl AuditWriter {
         let mut rows = Vec::with_capacity(dead.len() + entries.len());
         for (record, cause) in dead {
             let topic = self.source.as_str();
-            let value = dead_letter::encode(&self.sink, topic, partition, record, cause)
-                .map_err(Arc::new)?;
+            let value =
+                dead_letter::encode(&self.sink, topic, partition, record, cause, wall_clock())
+                    .map_err(Arc::new)?;
             rows.push(row(
                 &self.dead,
                 partition,
@@ -98,6 +100,16 @@ impl AuditWriter {
             }
         }
         Ok(rows)
+    }
+
+    /// Encodes the record of where a partition begins: all offsets below were left out by the sink's `start`.
+    pub(crate) fn begun(
+        &self,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<ProducerRecord, AuditWriterError> {
+        let value = self.chain().begun(partition, offset, wall_clock()).map_err(Arc::new)?;
+        Ok(row(&self.audit, partition, format!("{}/{partition}", self.sink).into(), value))
     }
 
     /// Publishes rows in order; the future completes when all of them are durable.

@@ -22,7 +22,7 @@ enum State {
     Closed { failures: u32 },
     /// No call passes before this time, then one does.
     Open { until: Instant },
-    /// One call is under way to probe the backend.
+    /// Half-open: one call is under way to probe the backend.
     Probing,
 }
 
@@ -73,6 +73,15 @@ impl Breaker {
     pub(crate) fn abandoned(&mut self, now: Instant) {
         if self.state == State::Probing {
             self.state = State::Open { until: now };
+        }
+    }
+
+    /// Returns the state as a number: 0 closed, 1 open, 2 half-open.
+    pub(crate) fn gauge(&self) -> i64 {
+        match self.state {
+            State::Closed { .. } => 0,
+            State::Open { .. } => 1,
+            State::Probing => 2,
         }
     }
 

@@ -10,7 +10,7 @@ use super::partition::{InFlight, PartitionStage};
 impl Engine {
     /// Starts as many calls as breaker, rate limit and settings allow.
     pub(super) fn dispatch(&mut self, now: Instant, draining: bool) {
-        while self.calls.len() < self.spec.flow.concurrency
+        while self.calls.len() < self.concurrency.calls()
             && self.breaker.admits(now).is_ok()
             && self.rate_limiter.next_call(now) <= now
         {
@@ -50,7 +50,7 @@ impl Engine {
 
     pub(super) fn has_ready(&self) -> bool {
         self.partitions.values().any(|assigned| {
-            assigned.stage > PartitionStage::Halted && assigned.key_queues.ready_bytes() > 0
+            assigned.stage > PartitionStage::Halted && assigned.key_queues.has_ready()
         })
     }
 
@@ -77,7 +77,7 @@ impl Engine {
 
     /// Returns the next time at which a call or a commit may become possible without any event.
     pub(super) fn next_due(&self, now: Instant) -> Instant {
-        if self.calls.len() >= self.spec.flow.concurrency {
+        if self.calls.len() >= self.concurrency.calls() {
             return self.commit_due;
         }
         let earliest = match self.breaker.admits(now) {

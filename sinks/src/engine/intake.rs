@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use tillrace_log::{Committed, ConsumerRecord, Offset, Partition};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::partition::{AssignedPartition, PartitionStage, SettledRecord, WHOLE_PARTITION};
 use super::progress::SettleKind;
-use super::reader::Epoch;
-use super::{Engine, SinkError};
+use super::reader::{Epoch, ReaderCommand};
+use super::{Engine, JobOutput, SinkError};
 use crate::audit::{AuditEntry, AuditOutcome};
 use crate::connector::Ordering;
 use crate::dead_letter::{DeadLetterCause, DeadLetterReason};
@@ -37,6 +38,37 @@ impl Engine {
         self.partitions.insert(partition, assigned);
     }
 
+    /// Writes to the audit where a new partition begins, so that `verify` counts from there.
+    pub(super) fn begin(
+        &mut self,
+        partition: Partition,
+        epoch: Epoch,
+        offset: Offset,
+    ) -> Result<(), SinkError> {
+        tracing::info!(sink = self.spec.name, topic = %self.topic, partition, offset, "sink begins a partition");
+        if offset == 0 {
+            // Nothing lies before it.
+            self.to_begin.push((partition, epoch, offset));
+            return Ok(());
+        }
+        let rows = vec![self.audit_writer.begun(partition, offset)?];
+        let publishing = self.audit_writer.publish(rows);
+        let writing =
+            async move { JobOutput::Begun { partition, epoch, offset, outcome: publishing.await } };
+        self.jobs.spawn(writing.in_current_span());
+        Ok(())
+    }
+
+    /// Tells the reader which partitions may begin, as far as its queue takes it.
+    pub(super) fn send_begun(&mut self) {
+        while let Some(&(partition, epoch, offset)) = self.to_begin.last() {
+            if !self.reader.send(ReaderCommand::Begin(partition, epoch, offset)) {
+                return;
+            }
+            self.to_begin.pop();
+        }
+    }
+
     pub(super) fn revoke(&mut self, partitions: &[Partition]) {
         tracing::info!(sink = self.spec.name, topic = %self.topic, ?partitions, "partitions revoked");
         for &partition in partitions {
@@ -48,11 +80,12 @@ impl Engine {
         }
     }
 
-    /// Drops the records in flight of a partition, calls under way included: its next owner sends them again.
+    /// Drops the records in flight of a partition: its next owner sends them again. Calls under way are waited for, so that the
+    /// audit knows what they delivered; a file is abandoned, because its name decides who wrote it.
     fn forget(&mut self, partition: Partition) {
         self.partitions.remove(&partition);
         for (of, call) in self.calls.values() {
-            if *of == partition {
+            if *of == partition && self.spec.connector.ordering() == Ordering::Partition {
                 call.abort();
             }
         }

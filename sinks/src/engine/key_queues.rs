@@ -33,8 +33,17 @@ pub(crate) struct KeyQueues {
     retry_ready: VecDeque<Bytes>,
     /// Failing keys, and when their wait is over.
     waiting: BTreeSet<(Instant, Bytes)>,
+    /// Halves of refused batches, each to be sent by itself. Their records are at the front of their queues.
+    halves: VecDeque<Half>,
     ready_records: usize,
     ready_bytes: usize,
+}
+
+/// A half of a refused batch.
+#[derive(Debug)]
+struct Half {
+    shares: Vec<BatchShare>,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -90,6 +99,9 @@ impl KeyQueues {
         flush: bool,
     ) -> Option<BatchDraft> {
         self.wake(now);
+        if let Some(half) = self.halves.pop_front() {
+            return Some(self.take_half(half.shares));
+        }
         if let Some(key) = self.retry_ready.pop_front() {
             return self.take_alone(key, limits);
         }
@@ -142,6 +154,24 @@ impl KeyQueues {
         self.by_key.insert(key, entry);
     }
 
+    /// Takes back a refused batch of several records: each half goes out by itself, before anything else. Where one key has
+    /// all records, the second half waits in its queue for the first.
+    pub(crate) fn split(&mut self, shares: Vec<BatchShare>, records: Vec<Record>, now: Instant) {
+        let total = records.len();
+        let mut records = records.into_iter();
+        for share in &shares {
+            let own: Vec<Record> = records.by_ref().take(share.records).collect();
+            let Some(entry) = self.by_key.get_mut(&share.key) else { continue };
+            for record in own.into_iter().rev() {
+                entry.queue.push_front(QueuedRecord { record, arrived: now });
+            }
+        }
+        let (first, second) = halve(shares, total);
+        for shares in [first, second].into_iter().filter(|shares| !shares.is_empty()) {
+            self.halves.push_back(Half { shares, since: now });
+        }
+    }
+
     /// Takes all records of a key, beside those in its call: the key is parked.
     pub(crate) fn drain_key(&mut self, key: &Bytes) -> Vec<Record> {
         let queue = self.by_key.get_mut(key).map(|entry| std::mem::take(&mut entry.queue));
@@ -178,12 +208,29 @@ impl KeyQueues {
     pub(crate) fn next_due(&self, limits: BatchLimits) -> Option<Instant> {
         let lingering = self.oldest_ready().map(|arrived| arrived + limits.linger);
         let waiting = self.waiting.first().map(|&(until, _)| until);
-        lingering.into_iter().chain(waiting).min()
+        let half = self.halves.front().map(|half| half.since);
+        lingering.into_iter().chain(waiting).chain(half).min()
     }
 
     /// Returns the bytes of records that could be called at once.
     pub(crate) fn ready_bytes(&self) -> usize {
         self.ready_bytes
+    }
+
+    /// Tells whether records could be called at once.
+    pub(crate) fn has_ready(&self) -> bool {
+        self.ready_bytes > 0 || !self.halves.is_empty()
+    }
+
+    fn take_half(&mut self, shares: Vec<BatchShare>) -> BatchDraft {
+        let mut draft = BatchDraft::default();
+        for BatchShare { key, records } in shares {
+            let Some(entry) = self.by_key.get_mut(&key) else { continue };
+            let before = draft.records.len();
+            entry.drain(records, usize::MAX, &mut draft.records, &mut 0);
+            draft.shares.push(BatchShare { key, records: draft.records.len() - before });
+        }
+        draft
     }
 
     fn wake(&mut self, now: Instant) {
@@ -226,6 +273,24 @@ impl KeyQueues {
         entry.drain(limits.records - before, limits.bytes, &mut draft.records, bytes);
         draft.shares.push(BatchShare { key, records: draft.records.len() - before });
     }
+}
+
+/// Divides shares into two of about equally many records, between keys where there are several.
+fn halve(shares: Vec<BatchShare>, total: usize) -> (Vec<BatchShare>, Vec<BatchShare>) {
+    if let [BatchShare { key, records }] = shares.as_slice() {
+        return (vec![BatchShare { key: key.clone(), records: records.div_ceil(2) }], Vec::new());
+    }
+    let (mut first, mut second, mut taken) = (Vec::new(), Vec::new(), 0);
+    for share in shares {
+        let fits = first.is_empty() || taken + share.records <= total.div_ceil(2);
+        if fits && second.is_empty() {
+            taken += share.records;
+            first.push(share);
+        } else {
+            second.push(share);
+        }
+    }
+    (first, second)
 }
 
 impl KeyQueue {

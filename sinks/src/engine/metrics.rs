@@ -25,6 +25,9 @@ pub(crate) struct DeliveryMetrics {
     in_flight_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     in_flight_bytes: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     breaker_open: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    breaker_state: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    concurrency_limit: Family<SinkLabel, Gauge<i64, AtomicI64>>,
+    lag_records: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     halted_partitions: Family<SinkLabel, Gauge<i64, AtomicI64>>,
     dead_letters: Family<ReasonLabels, Counter>,
     oldest_seconds: Family<SinkLabel, Gauge<f64, AtomicU64>>,
@@ -40,6 +43,9 @@ pub(crate) struct SinkMetrics {
     in_flight_records: Gauge<i64, AtomicI64>,
     in_flight_bytes: Gauge<i64, AtomicI64>,
     breaker_open: Gauge<i64, AtomicI64>,
+    breaker_state: Gauge<i64, AtomicI64>,
+    concurrency_limit: Gauge<i64, AtomicI64>,
+    lag_records: Gauge<i64, AtomicI64>,
     halted_partitions: Gauge<i64, AtomicI64>,
     oldest_seconds: Gauge<f64, AtomicU64>,
 }
@@ -66,9 +72,14 @@ struct ReasonLabels {
 pub(super) struct GaugeValues {
     pub(super) held: InFlight,
     pub(super) calls: usize,
-    pub(super) breaker_open: bool,
+    /// 0 closed, 1 open, 2 half-open.
+    pub(super) breaker: i64,
     pub(super) halted: usize,
     pub(super) oldest_ms: Option<i64>,
+    /// Calls that may be under way at once.
+    pub(super) concurrency: usize,
+    /// Offsets between what is settled and the end of the topic.
+    pub(super) lag: u64,
 }
 
 impl DeliveryMetrics {
@@ -84,6 +95,9 @@ impl DeliveryMetrics {
             in_flight_records: Family::default(),
             in_flight_bytes: Family::default(),
             breaker_open: Family::default(),
+            breaker_state: Family::default(),
+            concurrency_limit: Family::default(),
+            lag_records: Family::default(),
             halted_partitions: Family::default(),
             dead_letters: Family::default(),
             oldest_seconds: Family::default(),
@@ -97,6 +111,12 @@ impl DeliveryMetrics {
         registry.register("in_flight_records", "Records read, not settled", all.in_flight_records);
         registry.register("in_flight_bytes", "Bytes of records not settled", all.in_flight_bytes);
         registry.register("breaker_open", "1 while the circuit breaker is open", all.breaker_open);
+        let help = "State of the circuit breaker: 0 closed, 1 open, 2 half-open";
+        registry.register("breaker_state", help, all.breaker_state);
+        let help = "Calls that may be under way at once, as the backend takes them";
+        registry.register("concurrency_limit", help, all.concurrency_limit);
+        let help = "Offsets between what is settled and the end of the topic";
+        registry.register("lag_records", help, all.lag_records);
         let help = "Partitions that halted until an operator acts";
         registry.register("halted_partitions", help, all.halted_partitions);
         registry.register("dead_letters", "Dead letters written, by reason", all.dead_letters);
@@ -120,6 +140,9 @@ impl DeliveryMetrics {
             in_flight_records: self.in_flight_records.get_or_create_owned(&label),
             in_flight_bytes: self.in_flight_bytes.get_or_create_owned(&label),
             breaker_open: self.breaker_open.get_or_create_owned(&label),
+            breaker_state: self.breaker_state.get_or_create_owned(&label),
+            concurrency_limit: self.concurrency_limit.get_or_create_owned(&label),
+            lag_records: self.lag_records.get_or_create_owned(&label),
             halted_partitions: self.halted_partitions.get_or_create_owned(&label),
             oldest_seconds: self.oldest_seconds.get_or_create_owned(&label),
         }
@@ -131,6 +154,7 @@ impl SinkMetrics {
         let outcome = match outcome {
             AuditOutcome::Delivered => "delivered",
             AuditOutcome::Dead => "dead",
+            AuditOutcome::Begun => "begun",
             AuditOutcome::Filtered => "filtered",
             AuditOutcome::Parked => "parked",
         };
@@ -144,6 +168,7 @@ impl SinkMetrics {
             Ok(_) => "answered",
             Err(CallError::Unavailable { .. }) => "unavailable",
             Err(CallError::Throttled { .. }) => "throttled",
+            Err(CallError::Busy { .. }) => "busy",
             Err(CallError::Refused { .. }) => "refused",
             Err(CallError::Stop { .. }) => "stopped",
         };
@@ -158,12 +183,15 @@ impl SinkMetrics {
     }
 
     pub(super) fn observe(&self, seen: GaugeValues) {
-        let GaugeValues { held, calls, breaker_open, halted, oldest_ms } = seen;
+        let GaugeValues { held, calls, breaker, halted, oldest_ms, concurrency, lag } = seen;
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.calls_in_flight.set(count(calls));
         self.in_flight_records.set(count(held.records));
         self.in_flight_bytes.set(count(held.bytes));
-        self.breaker_open.set(i64::from(breaker_open));
+        self.breaker_open.set(i64::from(breaker != 0));
+        self.breaker_state.set(breaker);
+        self.concurrency_limit.set(count(concurrency));
+        self.lag_records.set(i64::try_from(lag).unwrap_or(i64::MAX));
         self.halted_partitions.set(count(halted));
         let age = oldest_ms.map_or(Duration::ZERO, |oldest_ms| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
+use tillrace_core::text::Timestamp;
 use tillrace_log::Partition;
 use tokio::time::Instant;
 use tracing::Instrument as _;
@@ -11,6 +12,7 @@ use super::call::CompletedCall;
 use super::conditions::plain_code;
 use super::partition::{PartitionStage, SettledRecord};
 use super::progress::SettleKind;
+use super::reader::Epoch;
 use super::retry_policy::{KeyFailure, RetryDecision};
 use super::{Engine, JobOutput, PendingSettlement, SinkError, WriteBuffer};
 use crate::audit::{AuditEntry, AuditOutcome};
@@ -19,12 +21,17 @@ use crate::dead_letter::{DeadLetterCause, DeadLetterReason};
 use crate::failure::{ErrorChain, FailureCode};
 use crate::record::Record;
 
+/// The status of a body that is too large.
+const TOO_LARGE: u16 = 413;
+
 /// The outcome of a call for its records.
 enum CallOutcome {
     /// Each record has an outcome of its own.
     Each(Vec<RecordOutcome>),
     /// The call failed as a whole: all records must be retried.
-    RetryAll { code: &'static str, after: Option<Duration>, isolate: bool },
+    RetryAll { code: &'static str, after: Option<Duration> },
+    /// The backend refused the batch: each half is sent again by itself, until one record is refused alone.
+    Split,
     /// The backend did not try: as if the call had not been made.
     NotTried,
 }
@@ -46,10 +53,17 @@ impl Engine {
         let status = match &called.result {
             Ok(answer) => answer.status,
             Err(CallError::Unavailable { status, .. }) => *status,
-            Err(CallError::Refused { status, .. }) => Some(*status),
+            Err(CallError::Refused { status, .. } | CallError::Busy { status, .. }) => {
+                Some(*status)
+            }
             Err(CallError::Throttled { .. } | CallError::Stop { .. }) => None,
         };
         let CompletedCall { partition, epoch, shares, records, started, elapsed, result } = called;
+        // The call itself has left the calls under way.
+        self.adapt(&result, elapsed, self.calls.len() + 1, now);
+        if let Err(CallError::Refused { status: TOO_LARGE, .. }) = &result {
+            self.shrink_batches(&records);
+        }
         let current =
             self.partitions.get(&partition).is_some_and(|assigned| assigned.epoch == epoch);
         let Some(call_outcome) = self.classify(partition, result, records.len(), current, now)
@@ -57,13 +71,24 @@ impl Engine {
             return Ok(());
         };
         if !current {
+            return self.audit_late(
+                (partition, epoch),
+                &records,
+                &call_outcome,
+                (status, started, elapsed),
+            );
+        }
+        if matches!(call_outcome, CallOutcome::Split) {
+            if let Some(assigned) = self.partitions.get_mut(&partition) {
+                assigned.key_queues.split(shares, records, now);
+            }
             return Ok(());
         }
         let mut call_result = CallResult::default();
         let mut records = records.into_iter();
         let mut outcomes = match &call_outcome {
             CallOutcome::Each(outcomes) => outcomes.iter(),
-            CallOutcome::RetryAll { .. } | CallOutcome::NotTried => [].iter(),
+            CallOutcome::RetryAll { .. } | CallOutcome::Split | CallOutcome::NotTried => [].iter(),
         };
         for share in shares {
             let own: Vec<Record> = records.by_ref().take(share.records).collect();
@@ -79,6 +104,40 @@ impl Engine {
             );
         }
         self.settle(partition, call_result, status, started, elapsed)
+    }
+
+    /// Audits what a call delivered whose partition was revoked meanwhile. The next owner sends the records again under the
+    /// same identities, and the audit has both deliveries.
+    fn audit_late(
+        &mut self,
+        (partition, epoch): (Partition, Epoch),
+        records: &[Record],
+        call_outcome: &CallOutcome,
+        (status, started, elapsed): (Option<u16>, Timestamp, Duration),
+    ) -> Result<(), SinkError> {
+        let CallOutcome::Each(outcomes) = call_outcome else { return Ok(()) };
+        let mut offsets: Vec<_> = records
+            .iter()
+            .zip(outcomes)
+            .filter(|(_, outcome)| **outcome == RecordOutcome::Delivered)
+            .map(|(record, _)| (record.offset, None))
+            .collect();
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        offsets.sort_unstable();
+        let outcome = AuditOutcome::Delivered;
+        let entry = AuditEntry { outcome, status, attempts: 1, started, elapsed, offsets };
+        let mut chain = self.audit_writer.chain();
+        let rows = self.audit_writer.rows(&mut chain, partition, &[], &[entry])?;
+        self.write_buffer.rows.extend(rows);
+        self.write_buffer.settlements.push(PendingSettlement {
+            partition,
+            epoch,
+            leaving: Vec::new(),
+        });
+        self.write_next();
+        Ok(())
     }
 
     /// Classifies the result of a call, and updates breaker and rate limiter.
@@ -110,17 +169,27 @@ impl Engine {
         match error {
             CallError::Unavailable { code, after, .. } => {
                 if self.breaker.failed(now) {
+                    self.concurrency.reset();
                     self.conditions.breaker_opened(code, &cause);
                 }
                 if let Some(after) = after {
                     self.rate_limiter.pause(now, after);
                 }
-                Some(CallOutcome::RetryAll { code: code.as_str(), after: None, isolate: false })
+                Some(CallOutcome::RetryAll { code: code.as_str(), after: None })
             }
             CallError::Throttled { after } => {
                 self.backend_answered();
                 self.rate_limiter.pause(now, after.unwrap_or(self.spec.flow.retry.initial));
                 Some(CallOutcome::NotTried)
+            }
+            CallError::Busy { status, after } => {
+                self.backend_answered();
+                self.backend_served(now);
+                if records == 1 {
+                    let code = format!("status_{status}");
+                    return Some(CallOutcome::Each(vec![RecordOutcome::Retry { code, after }]));
+                }
+                Some(CallOutcome::Split)
             }
             CallError::Refused { status, detail } => {
                 self.backend_answered();
@@ -129,7 +198,8 @@ impl Engine {
                     self.backend_served(now);
                     return Some(CallOutcome::Each(vec![RecordOutcome::Rejected { code, detail }]));
                 }
-                Some(CallOutcome::RetryAll { code: "refused_batch", after: None, isolate: true })
+                self.backend_served(now);
+                Some(CallOutcome::Split)
             }
             CallError::Stop { code, source } => {
                 self.backend_answered();
@@ -139,6 +209,39 @@ impl Engine {
                 }
                 None
             }
+        }
+    }
+
+    /// Tells the limit of calls under way how the backend took a call.
+    fn adapt(
+        &mut self,
+        result: &Result<DeliveryReply, CallError>,
+        elapsed: Duration,
+        under_way: usize,
+        now: Instant,
+    ) {
+        match result {
+            Ok(_) | Err(CallError::Refused { .. } | CallError::Busy { .. }) => {
+                self.concurrency.answered(now, elapsed, under_way);
+            }
+            Err(CallError::Unavailable { .. } | CallError::Throttled { .. }) => {
+                self.concurrency.congested(now, elapsed);
+            }
+            Err(CallError::Stop { .. }) => {}
+        }
+    }
+
+    /// Halves the size of batches after the backend said that one was too large (413), until the next start.
+    fn shrink_batches(&mut self, records: &[Record]) {
+        let bytes: usize = records.iter().map(Record::bytes).sum();
+        if records.len() > 1 && bytes / 2 < self.limits.bytes {
+            self.limits.bytes = (bytes / 2).max(1);
+            let (sink, max_bytes) = (&self.spec.name, self.limits.bytes);
+            tracing::warn!(
+                sink,
+                max_bytes,
+                "backend says that a batch is too large, sending smaller ones"
+            );
         }
     }
 
@@ -172,17 +275,15 @@ impl Engine {
         let before = assigned.key_queues.retry_state(key).cloned();
         let attempts = before.as_ref().map_or(0, |retry_state| retry_state.failures) + 1;
         call_result.attempts = call_result.attempts.max(attempts);
-        let (mut again, error, (about_record, after, isolate)) = match call_outcome {
-            CallOutcome::NotTried => {
+        let (mut again, error, (about_record, after)) = match call_outcome {
+            CallOutcome::NotTried | CallOutcome::Split => {
                 assigned.key_queues.return_key(key, records, before, now);
                 return;
             }
-            CallOutcome::RetryAll { code, after, isolate } => {
-                (records, (*code).to_owned(), (false, *after, *isolate))
-            }
+            CallOutcome::RetryAll { code, after } => (records, (*code).to_owned(), (false, *after)),
             CallOutcome::Each(_) => {
                 let (again, error, after) = sort_records(records, outcomes, attempts, call_result);
-                (again, error, (true, after, false))
+                (again, error, (true, after))
             }
         };
         if again.is_empty() {
@@ -195,7 +296,6 @@ impl Engine {
             about_record,
             backend_served_at: self.served_at,
             after,
-            isolate,
         };
         let mut retry_state = None;
         let reason = match self.retry_policy.decide(before.as_ref(), failure, &mut self.random) {
@@ -224,7 +324,7 @@ impl Engine {
         partition: Partition,
         call_result: CallResult,
         status: Option<u16>,
-        started: tillrace_core::text::Timestamp,
+        started: Timestamp,
         elapsed: Duration,
     ) -> Result<(), SinkError> {
         let CallResult { delivered, dead, attempts } = call_result;

@@ -89,6 +89,11 @@ impl Progress {
         self.delivered_to
     }
 
+    /// Returns the offset below which all is settled.
+    pub(crate) fn next(&self) -> Offset {
+        self.next
+    }
+
     /// Returns when the log appended the oldest record that is not settled.
     pub(crate) fn oldest_ms(&self) -> Option<i64> {
         self.pending.front().map(|record| record.appended_ms)

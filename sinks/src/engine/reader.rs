@@ -2,7 +2,7 @@
 //!
 //! The thread always polls, so that its member stays in the group; without a read budget it asks for
 //! no records. It resolves the start position of each assigned partition: the group's offset, or
-//! the start of the partition, committed before the first record is read. It never seeks past
+//! where the sink's `start` says, committed before the first record is read and after the audit holds it. It never seeks past
 //! records: a position that the log no longer holds ends the sink, with the range in the error.
 //!
 //! The thread numbers assignments, because the engine learns of a revocation later than the thread: a
@@ -18,12 +18,13 @@ use parking_lot::Mutex;
 use tillrace_core::restart::PANICKED;
 use tillrace_log::explain::code_of;
 use tillrace_log::{
-    Committed, Consumer, ConsumerRecord, Log, LogError, Partition, Polled, Position, Topic,
+    Committed, Consumer, ConsumerRecord, Log, LogError, Offset, Partition, Polled, Position, Topic,
 };
 use tokio::sync::mpsc;
 use tracing::Span;
 
 use crate::failure::ErrorChain;
+use crate::start::Start;
 
 /// Longest wait in a poll, and so the longest delay of a command.
 const POLL_WAIT: Duration = Duration::from_millis(50);
@@ -41,6 +42,9 @@ pub(crate) type Epoch = u64;
 /// An event of the thread for the engine.
 #[derive(Debug)]
 pub(crate) enum ReaderEvent {
+    /// The member got a partition that its group never committed, and would begin it at this offset; it waits for
+    /// [`ReaderCommand::Begin`].
+    Beginning(Partition, Epoch, Offset),
     /// The member got a partition, under an assignment of this number, and reads it from this position.
     Assigned(Partition, Epoch, Committed),
     /// The member lost partitions.
@@ -57,6 +61,8 @@ pub(crate) enum ReaderEvent {
 pub(crate) enum ReaderCommand {
     /// Positions, each with the assignment that it was reached under.
     Commit(Vec<(Epoch, Position)>),
+    /// The audit says where the partition begins, so it may.
+    Begin(Partition, Epoch, Offset),
     Stop,
 }
 
@@ -98,7 +104,12 @@ struct Outage {
 
 impl Reader {
     /// Joins the group and starts the thread.
-    pub(crate) fn start(log: &Arc<dyn Log>, group: &str, topic: Topic) -> Result<Self, LogError> {
+    pub(crate) fn start(
+        log: &Arc<dyn Log>,
+        group: &str,
+        topic: Topic,
+        start: Start,
+    ) -> Result<Self, LogError> {
         let consumer = log.consumer(group, &topic)?;
         let (event_sender, events) = mpsc::channel(EVENT_QUEUE_LENGTH);
         let (commands, command_receiver) = mpsc::channel(COMMAND_QUEUE_LENGTH);
@@ -107,6 +118,8 @@ impl Reader {
         let reading = ReadLoop {
             log: Arc::clone(log),
             topic,
+            start,
+            audited: BTreeMap::new(),
             consumer,
             events: event_sender,
             commands: command_receiver,
@@ -168,6 +181,9 @@ impl Reader {
 struct ReadLoop {
     log: Arc<dyn Log>,
     topic: Topic,
+    start: Start,
+    /// Where partitions begin according to the audit, each with the assignment under which that was written.
+    audited: BTreeMap<Partition, (Epoch, Offset)>,
     consumer: Box<dyn Consumer>,
     events: mpsc::Sender<ReaderEvent>,
     commands: mpsc::Receiver<ReaderCommand>,
@@ -229,6 +245,12 @@ impl ReadLoop {
                     return Ok(false);
                 }
             }
+            Ok(ReaderCommand::Begin(partition, epoch, offset)) => {
+                if self.owned.get(&partition) == Some(&epoch) {
+                    self.audited.insert(partition, (epoch, offset));
+                    self.to_start.push_back((partition, epoch));
+                }
+            }
             Ok(ReaderCommand::Stop) | Err(mpsc::error::TryRecvError::Disconnected) => {
                 return Ok(false);
             }
@@ -283,7 +305,12 @@ impl ReadLoop {
     /// Starts reading a partition. A retryable failure repeats all steps, because the engine has
     /// seen no record of the partition yet.
     fn begin(&mut self, partition: Partition, epoch: Epoch) -> Result<bool, LogError> {
-        let committed = self.position(partition)?;
+        let Some(committed) = self.position(partition, epoch)? else {
+            let offset = self.start.offset(&*self.log, &self.topic, partition)?;
+            self.to_start.pop_front();
+            let beginning = ReaderEvent::Beginning(partition, epoch, offset);
+            return Ok(self.events.blocking_send(beginning).is_ok());
+        };
         let offset = committed.offset;
         if self.events.blocking_send(ReaderEvent::Assigned(partition, epoch, committed)).is_err() {
             return Ok(false);
@@ -293,15 +320,23 @@ impl ReadLoop {
         Ok(true)
     }
 
-    fn position(&mut self, partition: Partition) -> Result<Committed, LogError> {
+    /// Returns where the group stands; `None` if it never committed and the audit does not say yet where it begins.
+    fn position(
+        &mut self,
+        partition: Partition,
+        epoch: Epoch,
+    ) -> Result<Option<Committed>, LogError> {
         if let Some(committed) = self.consumer.committed(partition)? {
-            return Ok(committed);
+            return Ok(Some(committed));
         }
-        let offset = self.log.bounds(&self.topic, partition)?.start;
+        let Some(&(_, offset)) = self.audited.get(&partition).filter(|(under, _)| *under == epoch)
+        else {
+            return Ok(None);
+        };
         let committed = Committed { offset, metadata: String::new() };
         let position = Position { partition, committed: committed.clone() };
         self.consumer.commit(std::slice::from_ref(&position))?;
-        Ok(committed)
+        Ok(Some(committed))
     }
 }
 

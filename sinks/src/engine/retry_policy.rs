@@ -46,8 +46,6 @@ pub(crate) struct KeyFailure<'a> {
     pub(crate) backend_served_at: Option<Instant>,
     /// The wait that the backend asked for.
     pub(crate) after: Option<Duration>,
-    /// Whether to find the refused record by trying records one by one.
-    pub(crate) isolate: bool,
 }
 
 /// What to do after a failure.
@@ -93,17 +91,13 @@ impl RetryPolicy {
                 return RetryDecision::DeadLetterFirst;
             }
         }
-        let wait = if failure.isolate && failures == 1 {
-            Duration::ZERO
-        } else {
-            let asked = failure.after.unwrap_or_default().min(MAX_RETRY_AFTER);
-            let wait = self.backoff(failures, random).max(asked);
-            // One more attempt happens when the time to parking is over, even if the backend asked for longer.
-            let time_left = self.park_after.filter(|_| counts);
-            time_left.map_or(wait, |park_after| {
-                wait.min(park_after.saturating_sub(stuck)).max(self.retry.initial)
-            })
-        };
+        let asked = failure.after.unwrap_or_default().min(MAX_RETRY_AFTER);
+        let wait = self.backoff(failures, random).max(asked);
+        // One more attempt happens when the time to parking is over, even if the backend asked for longer.
+        let time_left = self.park_after.filter(|_| counts);
+        let wait = time_left.map_or(wait, |park_after| {
+            wait.min(park_after.saturating_sub(stuck)).max(self.retry.initial)
+        });
         RetryDecision::Wait(RetryState {
             failures,
             since: before.map_or(failure.at, |state| state.since),
@@ -112,7 +106,7 @@ impl RetryPolicy {
             stuck,
             last: failure.at,
             until: failure.at + wait,
-            single: self.park_after.is_some() && (failure.isolate || failures > 1),
+            single: self.park_after.is_some() && failures > 1,
         })
     }
 
@@ -146,7 +140,6 @@ mod tests {
             about_record: false,
             backend_served_at: None,
             after: None,
-            isolate: false,
         }
     }
 
@@ -235,9 +228,6 @@ mod tests {
         let now = Instant::now();
         let failure = KeyFailure { after: Some(30 * SECOND), ..outage(now) };
         assert_eq!(waiting(policy().decide(None, failure, &mut random)).until, now + 30 * SECOND);
-        let isolate = KeyFailure { isolate: true, ..outage(now) };
-        let state = waiting(policy().decide(None, isolate, &mut random));
-        assert_eq!((state.until, state.single), (now, true), "isolation costs no wait");
     }
 
     #[test]

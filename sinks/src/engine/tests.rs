@@ -262,14 +262,67 @@ async fn a_refused_batch_is_taken_apart_until_the_one_is_found() {
         }
         all_well(batch)
     });
-    let delivery = fixture.start(&spec(&backend, quick())).await;
+    let (max_bytes, linger) = (ByteSize::mib(1), millis(200));
+    let batch = Some(settings::BatchSettings { max_records: 40, max_bytes, linger });
+    let delivery = fixture.start(&spec(&backend, FlowSettings { batch, ..quick() })).await;
     until("all is settled", || backend.count() == 39 && fixture.dead("erp").len() == 1).await;
     ended_well(delivery).await;
     let letter = &fixture.dead("erp")[0];
     assert_eq!(letter["offset"], poison);
     assert_eq!(letter["reason"], "rejected");
     assert_eq!(letter["error"], "status_422: line 3: no such tax");
+    assert!(letter["at"].as_str().unwrap().starts_with("20"), "{letter}");
+    // Forty records are halved six times; one record at a time would take a call for each.
+    let calls = backend.calls.lock().len();
+    assert!(calls <= 2 + 2 * 7, "{calls} calls");
     assert_audited(&fixture, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_of_one_key_that_is_too_large_is_split_in_order() {
+    let fixture = Fixture::new(1, &["erp"]);
+    let sales = fixture.sales("1", 40);
+    let backend = Scripted::new(|batch| {
+        if batch.records.len() > 3 {
+            return Err(CallError::Refused { status: 413, detail: String::new() });
+        }
+        all_well(batch)
+    });
+    let delivery = fixture.start(&spec(&backend, quick())).await;
+    until("all is settled", || backend.count() == 40).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/1"], sales, "order of a key holds while it is split");
+    let refused = backend.calls.lock().iter().filter(|&&size| size > 3).count();
+    assert!(refused <= 4, "batches become smaller for good: {refused} refused");
+    assert!(fixture.dead("erp").is_empty());
+    assert_audited(&fixture, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_sink_begins_where_it_is_told_and_verify_counts_from_there() {
+    let fixture = Fixture::new(1, &["erp"]);
+    fixture.sales("1", 20);
+    let backend = Scripted::new(all_well);
+    let flow = FlowSettings { start: settings::Start::Now, ..quick() };
+    let delivery = fixture.start(&spec(&backend, flow.clone())).await;
+    let topic = fixture.topics.transactions.clone();
+    until("the sink begins", || fixture.committed("erp", &topic) == 20).await;
+    let later = fixture.sales("1", 3);
+    until("what came since is settled", || backend.count() == 3).await;
+    ended_well(delivery).await;
+    let begun = fixture.audit().into_iter().find(|record| record["outcome"] == "begun").unwrap();
+    assert_eq!(begun["offsets"], serde_json::json!([[0, 20]]));
+    for record in fixture.audit() {
+        assert_valid("audit.v1", record.to_string().as_bytes());
+    }
+    fixture.assert_verified("erp", &topic);
+
+    let more = fixture.sales("1", 2);
+    let delivery = fixture.start(&spec(&backend, flow)).await;
+    until("it goes on where it was", || backend.count() == 5).await;
+    ended_well(delivery).await;
+    assert_eq!(backend.taken()["acme/1"], [later, more].concat());
+    fixture.assert_verified("erp", &topic);
 }
 
 #[tokio::test(flavor = "multi_thread")]

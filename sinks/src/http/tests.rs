@@ -33,14 +33,19 @@ fn only_statuses_about_content_refuse_it() {
     }
     assert_eq!(classified(201).unwrap().outcome().unwrap(), RecordOutcome::Delivered);
     assert_eq!(classified(424).unwrap().outcome().unwrap(), RecordOutcome::DependencyMissing);
-    for status in [400, 413, 422] {
+    for status in [400, 412, 413, 422] {
         assert!(matches!(classified(status), Err(CallError::Refused { .. })), "{status}");
     }
-    for status in [301, 401, 403, 404, 405, 408, 409, 410, 418, 500, 502, 503, 504] {
+    for status in [301, 401, 403, 404, 405, 408, 410, 418, 500, 502, 503, 504] {
         assert!(matches!(classified(status), Err(CallError::Unavailable { .. })), "{status}");
     }
-    let Err(CallError::Throttled { after }) = classified(429) else { panic!("429 throttles") };
-    assert_eq!(after, Some(Duration::from_secs(3)));
+    for status in [409, 423] {
+        assert!(matches!(classified(status), Err(CallError::Busy { .. })), "{status}");
+    }
+    for status in [425, 429] {
+        let Err(CallError::Throttled { after }) = classified(status) else { panic!("{status}") };
+        assert_eq!(after, Some(Duration::from_secs(3)));
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct DueLetter {
     pub reason: String,
     /// The backend's error.
     pub error: String,
+    /// When it became a dead letter, if the letter says so.
+    pub at: Option<String>,
 }
 
 /// Lists the due letters of a sink, in the order in which they would be sent.
@@ -56,7 +58,7 @@ pub fn due(
 }
 
 pub(super) fn refuse_files(sink: &SinkSettings) -> Result<(), RedriveError> {
-    if sink.to.ordering() == Ordering::Partition {
+    if sink.to.config().ordering() == Ordering::Partition {
         return Err(RedriveError::Files { sink: sink.name.clone() });
     }
     Ok(())
@@ -87,6 +89,7 @@ fn letters_in(
             key: letter.key.into_owned(),
             reason: letter.reason.into_owned(),
             error: letter.error.into_owned(),
+            at: letter.at.map(std::borrow::Cow::into_owned),
         };
         letters.insert(due.offset, due);
         Ok(())
@@ -112,7 +115,7 @@ fn remove_delivered(
     partition: Partition,
     letters: &mut BTreeMap<Offset, DueLetter>,
 ) -> Result<(), RedriveError> {
-    let source = sink.to.source().topic(topics);
+    let source = sink.to.config().source().topic(topics);
     scan(view, &topics.audit, partition, &mut |entry| {
         let value = entry.value.as_deref().unwrap_or_default();
         // An unreadable audit record proves no delivery; `verify` reports it.

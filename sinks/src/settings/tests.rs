@@ -25,7 +25,7 @@ const ERP: &str =
 fn a_sink_is_a_name_and_a_target_and_the_rest_has_defaults() {
     let sink = read(ERP).unwrap();
     assert_eq!(faults(&sink), Vec::<String>::new());
-    assert_eq!(sink.to.source(), SourceTopic::Transactions);
+    assert_eq!(sink.to.config().source(), SourceTopic::Transactions);
     assert_eq!(sink.flow.concurrency, 8);
     assert_eq!(sink.flow.retry.attempts(), 12);
     assert_eq!(sink.flow.park_after(), Duration::from_mins(10));

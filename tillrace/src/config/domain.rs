@@ -177,7 +177,7 @@ impl Domain {
         let topics = self.topics();
         let under_test = |sink: &SinkSettings| SinkUnderTest {
             name: sink.name.clone(),
-            topic: sink.to.source().topic(&topics).clone(),
+            topic: sink.to.config().source().topic(&topics).clone(),
             group: topics.sink_group(&sink.name),
             is_configured: true,
         };

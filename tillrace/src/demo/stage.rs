@@ -21,7 +21,7 @@ use tillrace_loadtest::traffic::TrafficSettings;
 use tillrace_log::LogView;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::crm::PointsSettings;
-use tillrace_sinks::erp::{ErpSettings, Form};
+use tillrace_sinks::erp::{DocumentSettings, ErpSettings, Form, MovementSettings};
 use tillrace_sinks::http::BackendSettings;
 use tillrace_sinks::parquet::ParquetSettings;
 use tillrace_sinks::record::SourceTopic;
@@ -233,8 +233,12 @@ fn settings(folder: &Path, key: &str, backends: &Backends) -> anyhow::Result<Set
     let documents = erp(&backends.documents.documents_url());
     let movements = erp(&backends.movements.movements_url());
     settings.sinks = vec![
-        sink("erp", Target::ErpDocuments(documents), flow(Some(200), 8)),
-        sink("erp-stock", Target::ErpStockMovements(movements), flow(Some(500), 8)),
+        sink("erp", Target::ErpDocuments(DocumentSettings(documents)), flow(Some(200), 8)),
+        sink(
+            "erp-stock",
+            Target::ErpStockMovements(MovementSettings(movements)),
+            flow(Some(500), 8),
+        ),
         sink("crm", Target::CrmPoints(points), flow(None, 48)),
         parquet("analytics", SourceTopic::Transactions, folder)?,
         parquet("analytics-stock", SourceTopic::Deltas, folder)?,

@@ -126,7 +126,7 @@ fn join() -> (Reader, SyncSender<Polled>, Arc<Mutex<GroupState>>) {
     let seen = Arc::new(Mutex::new(GroupState::default()));
     let group = Group { script: Mutex::new(Some(script)), seen: Arc::clone(&seen) };
     let log: Arc<dyn Log> = Arc::new(group);
-    (Reader::start(&log, "g", Topic::new(TOPIC)).unwrap(), tell, seen)
+    (Reader::start(&log, "g", Topic::new(TOPIC), Start::Earliest).unwrap(), tell, seen)
 }
 
 fn position(epoch: Epoch, partition: Partition, offset: Offset) -> (Epoch, Position) {

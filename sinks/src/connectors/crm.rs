@@ -7,6 +7,7 @@
 //! Body: `docs/schemas/crm-points.v1.schema.json`.
 
 mod body;
+mod config;
 mod connector;
 mod settings;
 

@@ -35,7 +35,7 @@ impl Default for PointsRule {
 
 impl PointsSettings {
     /// Reports invalid settings.
-    pub(crate) fn inspect(&self, found: &mut Inspection) {
+    pub(super) fn inspect_settings(&self, found: &mut Inspection) {
         found.within("rule", |found| {
             found.range("points", self.rule.points, 1..);
             found.range("per_major_units", self.rule.per_major_units, 1..);

@@ -462,7 +462,7 @@ async fn a_location_belongs_to_one_sink() {
     assert!(error.contains(&format!("belongs to sink lake of log {log}")), "{error}");
     let location = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(SourceTopic::Deltas, location.to_str().unwrap());
-    let check = |sink, log| check_owner(&settings, &fixture.topics, sink, log).is_ok();
+    let check = |sink, log| owner::check_owner(&settings, &fixture.topics, sink, log).is_ok();
     assert!(check("lake", &*log) && check("lake", "local/"));
     assert!(!check("swamp", "local/") && !check("lake", "kafka/") && !check("lake", "none"));
     // Whoever did not ask at the start is refused before its first file.

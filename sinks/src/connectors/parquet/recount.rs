@@ -66,7 +66,7 @@ type OffsetRange = (Offset, Offset);
 ///
 /// # Errors
 /// When the file store or the log cannot be read.
-pub async fn recount(
+pub(super) async fn recount(
     settings: &ParquetSettings,
     view: Arc<dyn LogView>,
     topics: &Topics,

@@ -111,7 +111,7 @@ fn bucket_failure(error: &object_store::Error) -> FailureCode {
 ///
 /// # Errors
 /// When it cannot.
-pub async fn probe(settings: &ParquetSettings) -> Result<(), FileStoreError> {
+pub(super) async fn probe(settings: &ParquetSettings) -> Result<(), FileStoreError> {
     if let (Some((bucket, prefix)), Some(s3)) = (settings.bucket(), &settings.s3) {
         FileStore::bucket_failure(s3, bucket, ObjectPath::from(prefix))?.last("").await?;
         return Ok(());

@@ -11,11 +11,12 @@
 //! Bodies: `docs/schemas/erp-documents.v1.schema.json` and `erp-stock-movements.v1.schema.json`.
 
 mod body;
+mod config;
 mod connector;
 mod settings;
 
 pub use connector::Erp;
-pub use settings::{ErpSettings, Form};
+pub use settings::{DocumentSettings, ErpSettings, Form, MovementSettings};
 
 #[cfg(test)]
 mod tests;

@@ -17,6 +17,7 @@
 
 mod body;
 mod columns;
+mod config;
 mod connector;
 mod deltas;
 mod file_sequence;
@@ -28,9 +29,9 @@ mod recount;
 mod settings;
 
 pub use connector::ParquetFiles;
-pub use file_store::{FileStoreError, probe, probe_folder};
-pub use owner::{OwnerError, check_owner};
-pub use recount::{RecountError, recount};
+pub use file_store::{FileStoreError, probe_folder};
+pub use owner::OwnerError;
+pub use recount::RecountError;
 pub use settings::{ParquetSettings, S3Settings};
 
 #[cfg(test)]

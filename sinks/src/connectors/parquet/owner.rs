@@ -74,7 +74,7 @@ pub enum OwnerError {
 ///
 /// # Errors
 /// When the location belongs to another sink or log.
-pub fn check_owner(
+pub(super) fn check_owner(
     settings: &ParquetSettings,
     topics: &Topics,
     sink: &str,

@@ -16,6 +16,16 @@ pub struct ErpSettings {
     pub form: Form,
 }
 
+/// The settings of a sink of sales documents.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct DocumentSettings(pub ErpSettings);
+
+/// The settings of a sink of stock movements.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct MovementSettings(pub ErpSettings);
+
 /// Shape of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

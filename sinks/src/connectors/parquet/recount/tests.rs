@@ -3,8 +3,10 @@
 use std::fs;
 
 use super::*;
+use crate::connectors::parquet::tests::{
+    GENERATION, SINK, append_deltas, batch, files, fixture, folder, spec,
+};
 use crate::fixture::{Fixture, until};
-use crate::parquet::tests::{GENERATION, SINK, append_deltas, batch, files, fixture, folder, spec};
 use crate::record::SourceTopic;
 
 /// Lets a sink write 40 deltas into files of seven.

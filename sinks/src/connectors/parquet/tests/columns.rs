@@ -235,7 +235,7 @@ async fn continued(columns: usize, version: Option<u32>) -> (Fixture, Vec<String
     let lake = fixture.folder.path().join("lake");
     let settings = ParquetSettings::local(SourceTopic::Deltas, lake.to_str().unwrap());
     let view: Arc<dyn LogView> = Arc::clone(&fixture.log) as _;
-    let check = recount(&settings, view, &fixture.topics, SINK).await.unwrap();
+    let check = recount::recount(&settings, view, &fixture.topics, SINK).await.unwrap();
     let told = check.differences.iter().map(|difference| difference.what.to_owned()).collect();
     (fixture, told)
 }

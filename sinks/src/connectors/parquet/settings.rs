@@ -45,13 +45,13 @@ impl ParquetSettings {
     }
 
     /// Returns bucket and prefix of an `s3://` location.
-    pub(crate) fn bucket(&self) -> Option<(&str, &str)> {
+    pub(super) fn bucket(&self) -> Option<(&str, &str)> {
         let rest = self.location.strip_prefix("s3://")?;
         Some(rest.split_once('/').unwrap_or((rest, "")))
     }
 
     /// Returns a normal form that is equal exactly for equal locations.
-    pub(crate) fn location_key(&self) -> String {
+    pub(super) fn location_key(&self) -> String {
         if let Some((bucket, prefix)) = self.bucket() {
             let endpoint =
                 self.s3.as_ref().and_then(|s3| s3.endpoint.as_deref()).unwrap_or_default();
@@ -61,7 +61,7 @@ impl ParquetSettings {
         real_path(Path::new(&self.location)).to_string_lossy().into_owned()
     }
 
-    pub(crate) fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
+    pub(super) fn bucket_secrets(&mut self) -> Vec<(String, &mut Secret)> {
         let Some(s3) = &mut self.s3 else { return Vec::new() };
         vec![
             ("s3.access_key_id".to_owned(), &mut s3.access_key_id),
@@ -70,7 +70,7 @@ impl ParquetSettings {
     }
 
     /// Reports invalid settings.
-    pub(crate) fn inspect(&self, found: &mut Inspection) {
+    pub(super) fn inspect_settings(&self, found: &mut Inspection) {
         match (self.bucket(), &self.s3) {
             (Some(("", _)), _) => {
                 found.error("location", "names no bucket", "write s3://bucket/prefix");
