@@ -170,6 +170,15 @@ pub fn effect(event: &Event<'_>) -> MoneyEffect {
     effect
 }
 
+/// Returns what one line of an event adds to the sums of its day; a void line adds nothing.
+pub fn line_effect(kind: Kind, line: &Line<'_>) -> MoneyEffect {
+    let (mut effect, sign) = (MoneyEffect::default(), sign(kind));
+    if sign != 0 && !line.void {
+        effect.add_line(kind, line, sign);
+    }
+    effect
+}
+
 impl MoneyEffect {
     #[inline]
     fn add_line(&mut self, kind: Kind, line: &Line<'_>, sign: i64) {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the executable, and nothing of how it is done.
 
+mod books;
 mod client;
 mod demo;
 mod order;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tillrace_log::{Offset, Partition};
 
+pub(crate) use self::books::{BooksAction, BooksArgs, Output, TrailArgs};
 pub(crate) use self::client::{
     ChangeArgs, ClientAction, ClientCreateArgs, ClientListArgs, ClientName, ClientRevokeArgs,
     ClientRotateArgs,
@@ -46,7 +48,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run all roles in one process: ingest, aggregate, deliver.
+    /// Run all roles in one process: ingest, aggregate, deliver, and the data store.
     ///
     /// Without `--config` it makes a development tenant `demo`, prints its API key (or takes it from `TILLRACE_DEV_KEY`)
     /// and writes Parquet files below the data folder.
@@ -63,6 +65,12 @@ pub(crate) enum Command {
     },
     /// Run only the sinks: ERP, CRM, analytics.
     Deliver(Source),
+    /// Run only the data store: the log's topics as tables of a SQLite file, for reports. Or make it anew, or check it.
+    ///
+    /// `up` keeps one too, unless `books.enabled` is false. One process reads all partitions. docs/DATA_STORE.md is the page for it.
+    Books(BooksArgs),
+    /// Say what became of one sale: admitted, judged, delivered. Asks the data store.
+    Trail(TrailArgs),
     /// Play a Black Friday morning against everything, in one process, and prove that nothing was lost.
     Demo(DemoArgs),
     /// Read the configuration and say all that is wrong with it: each key, its line and the remedy.
@@ -182,7 +190,7 @@ pub(crate) struct Source {
     /// Address the gateway listens on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address where the process answers /healthz, /readyz and /metrics: 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
+    /// Address where the process answers /healthz, /readyz and /metrics: 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083, of `books` 8084.
     #[arg(long, value_name = "ADDR")]
     pub(crate) status: Option<SocketAddr>,
 }

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tillrace_books::settings::BooksSettings;
 use tillrace_core::aggregate::AggregateSettings;
 use tillrace_ingest::{GatewaySettings, TenantSettings};
 use tillrace_log::kafka::KafkaSettings;
@@ -57,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) ingest: GatewaySettings,
     /// The aggregator.
     pub(crate) aggregate: AggregateSettings,
+    /// The data store.
+    pub(crate) books: BooksSettings,
     /// Where events go.
     pub(crate) sinks: Vec<SinkSettings>,
     /// Who may send events.
@@ -64,7 +67,7 @@ pub(crate) struct Settings {
     /// What is said on standard error.
     pub(crate) telemetry: Telemetry,
     /// Where the process answers `/healthz`, `/readyz` and `/metrics`; each kind of process has a default of its own:
-    /// 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083.
+    /// 127.0.0.1:8081, of `aggregate` 8082, of `deliver` 8083, of `books` 8084.
     pub(crate) status: Option<SocketAddr>,
     /// What guards that listener.
     pub(crate) status_listener: StatusListener,
@@ -116,6 +119,7 @@ impl Default for Settings {
             domains: Vec::new(),
             ingest: GatewaySettings::default(),
             aggregate: AggregateSettings::default(),
+            books: BooksSettings::default(),
             sinks: Vec::new(),
             tenants: Vec::new(),
             telemetry: Telemetry::default(),

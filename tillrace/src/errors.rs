@@ -5,6 +5,7 @@ mod system;
 use std::error::Error;
 use std::sync::Arc;
 
+use tillrace_books::store::StoreError;
 use tillrace_core::aggregate::AggregateError;
 use tillrace_ingest::{DrainError, GatewayError, ListenError, TlsError};
 use tillrace_log::LogError;
@@ -55,7 +56,7 @@ operator_errors! {
     UsageError ConfigurationError SettingErrors SecretError TelemetryError DescriptorError ListenError TlsError
     GatewayError DrainError RoleError AggregateError LogError
     StartError BackendError FileStoreError OwnerError SinkError AuditWriterError CallError
-    ProbeError RecountError RedriveError ReleaseError ParkedError PolicyError RegisterError
+    ProbeError RecountError RedriveError StoreError ReleaseError ParkedError PolicyError RegisterError
     ClientError DemoError
 }
 

@@ -1,5 +1,6 @@
 //! The Tillrace executable: command line, configuration and wiring, nothing else.
 
+mod books;
 mod check;
 mod cli;
 mod client;
@@ -39,7 +40,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use tikv_jemallocator::Jemalloc;
 
-use crate::cli::{Cli, Command, ConfigForm, TopicsAction};
+use crate::cli::{BooksAction, Cli, Command, ConfigForm, TopicsAction};
 use crate::roles::Roles;
 
 /// Under load much is freed in another thread than it was made in, and by the batch: jemalloc keeps that cheap, and gives
@@ -67,6 +68,14 @@ fn run() -> anyhow::Result<ExitCode> {
             running(up::run(&source, Roles::AGGREGATE, adopt_checkpoints))
         }
         Command::Deliver(source) => running(up::run(&source, Roles::DELIVER, false)),
+        Command::Books(args) => match &args.action {
+            None => running(up::run(&args.source, Roles::BOOKS, false)),
+            Some(BooksAction::Rebuild { allow_holes, log }) => {
+                books::run_rebuild(log, *allow_holes)
+            }
+            Some(BooksAction::Check { log }) => books::run_check(log),
+        },
+        Command::Trail(args) => books::run_trail(&args),
         Command::Demo(args) => running(demo::run(args)),
         Command::Check(args) => running(check::run(&args)),
         Command::Config { form } => describe(form),

@@ -4,6 +4,7 @@
 //! sinks finish the calls under way. Nothing here knows how a role works.
 
 mod aggregator;
+mod books;
 mod clusters;
 pub(crate) mod domain;
 mod error;
@@ -29,6 +30,7 @@ use tillrace_log::{Log, LogView, WritableLog};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
+pub(crate) use self::books::plan as plan_books;
 use self::clusters::Clusters;
 use self::domain::RunningDomain;
 pub(crate) use self::error::RoleError;
@@ -45,13 +47,16 @@ pub(crate) struct Roles {
     pub(crate) ingest: bool,
     pub(crate) aggregate: bool,
     pub(crate) deliver: bool,
+    pub(crate) books: bool,
 }
 
 impl Roles {
-    pub(crate) const ALL: Self = Self { ingest: true, aggregate: true, deliver: true };
-    pub(crate) const INGEST: Self = Self { ingest: true, aggregate: false, deliver: false };
-    pub(crate) const AGGREGATE: Self = Self { ingest: false, aggregate: true, deliver: false };
-    pub(crate) const DELIVER: Self = Self { ingest: false, aggregate: false, deliver: true };
+    const NONE: Self = Self { ingest: false, aggregate: false, deliver: false, books: false };
+    pub(crate) const ALL: Self = Self { ingest: true, aggregate: true, deliver: true, books: true };
+    pub(crate) const INGEST: Self = Self { ingest: true, ..Self::NONE };
+    pub(crate) const AGGREGATE: Self = Self { aggregate: true, ..Self::NONE };
+    pub(crate) const DELIVER: Self = Self { deliver: true, ..Self::NONE };
+    pub(crate) const BOOKS: Self = Self { books: true, ..Self::NONE };
 
     /// What it means for the process when another role than the gateway stands still: tills keep their way to a gateway, as
     /// what it accepts is durable.
@@ -64,6 +69,7 @@ impl Roles {
         let port = match self {
             Self { ingest: true, .. } => 8081,
             Self { aggregate: true, .. } => 8082,
+            Self { books: true, .. } => 8084,
             _ => 8083,
         };
         SocketAddr::from((Ipv4Addr::LOCALHOST, port))

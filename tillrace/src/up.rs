@@ -21,13 +21,15 @@ use crate::{errors, telemetry};
 /// When a role cannot start, stops by itself, or does not end cleanly.
 pub(crate) async fn run(
     source: &Source,
-    roles: Roles,
+    mut roles: Roles,
     adopt_checkpoints: bool,
 ) -> anyhow::Result<ExitCode> {
     if source.listen.is_some() && !roles.ingest {
         return Err(UsageError::NoGateway.into());
     }
     let (mut settings, warnings) = Settings::load_with_warnings(source)?;
+    // By itself the role is asked for; beside the others the configuration decides.
+    roles.books &= !roles.aggregate || settings.books.enabled;
     settings.aggregate.adopt_checkpoints = adopt_checkpoints;
     telemetry::start(&settings.telemetry)?;
     for warning in warnings {
@@ -110,6 +112,9 @@ fn greet(
         writeln!(out, "  log        {}", domain.log_name())?;
         if roles.deliver {
             writeln!(out, "  sinks      {}", domain.sink_names())?;
+        }
+        if roles.books {
+            writeln!(out, "  data store {}", domain.books.display())?;
         }
     }
     out.flush()

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot read an answer has failed")]
 
+mod data_store;
 #[path = "../../log/tests/kafka_cluster/mod.rs"]
 mod kafka_cluster;
 mod process;
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use data_store::{DataStore, amount, quantity};
 use process::{CommandLine, Tillrace, answer, until};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::seq::SliceRandom as _;
@@ -326,7 +328,7 @@ fn identities(command_line: &CommandLine, topic: &str) -> Vec<String> {
 }
 
 /// Sends the day in the order of a seed to processes that die, and the rest of it to one that lives.
-fn the_day_comes_to_its_books(command_line: &CommandLine, seed: u64) {
+fn the_day_comes_to_its_books(command_line: &CommandLine, folder: &Path, seed: u64) {
     let mut till = Till::new(seed);
     let mut deaths = DEATHS;
     deaths.shuffle(&mut till.random);
@@ -357,13 +359,121 @@ fn the_day_comes_to_its_books(command_line: &CommandLine, seed: u64) {
     });
     assert!(tillrace.terminate().success());
     assert_books(command_line, &format!("seed {seed}"));
+    assert_data_store(command_line, folder, &format!("seed {seed}"));
+}
+
+/// The answers of docs/sql are the books, and a store made anew from the log is the one that lived through the deaths.
+fn assert_data_store(command_line: &CommandLine, folder: &Path, what: &str) {
+    let path = folder.join("books.sqlite");
+    let (store, books) = (DataStore::open(&path), books());
+    for question in DataStore::questions() {
+        store.ask(&question);
+    }
+    for (part, answer) in answers(&store) {
+        let expected =
+            if books[part].is_array() { sorted(&books[part]) } else { books[part].clone() };
+        assert_eq!(answer, expected, "{what}: {part}");
+    }
+    let taxes: i64 =
+        store.ask("06-taxes-by-code").iter().map(|row| row["taxes"].as_i64().unwrap()).sum();
+    assert_eq!(amount(&json!(taxes)), books["totals"]["taxes"], "{what}");
+    let check = command_line.run(&["books", "check"]);
+    assert!(check.status.success(), "{what}: {}", String::from_utf8_lossy(&check.stdout));
+    let trail = command_line.run(&[
+        "trail",
+        "--store",
+        "zh-07",
+        "--terminal",
+        "till-1",
+        "--sequence",
+        "3",
+        "--output",
+        "json",
+    ]);
+    let trail: Value = serde_json::from_slice(&trail.stdout).unwrap();
+    let sale = &trail["transactions"][0];
+    assert_eq!(sale["event_id"], "zh-07.till-1.3", "{what}");
+    let lived = store.tables();
+    drop(store);
+    let rebuilt = command_line.run(&["books", "rebuild"]);
+    assert!(rebuilt.status.success(), "{what}: {}", String::from_utf8_lossy(&rebuilt.stderr));
+    let anew = DataStore::open(&path).tables();
+    for (table, rows) in &lived {
+        assert_eq!(anew[table], *rows, "{what}: {table}");
+    }
+}
+
+/// What the questions answer, in the form of the books.
+fn answers(store: &DataStore) -> Vec<(&'static str, Value)> {
+    let as_table =
+        |question: &str, write: fn(&Value) -> Value, columns: &[&str], expected: &[&str]| {
+            let row = |row: &Value| {
+                let plain = expected.iter().map(|name| ((*name).to_owned(), row[*name].clone()));
+                let written = columns.iter().map(|name| ((*name).to_owned(), write(&row[*name])));
+                Value::Object(plain.chain(written).collect())
+            };
+            sorted(&store.ask(question).iter().map(row).collect())
+        };
+    let sums = [
+        "sales",
+        "returns",
+        "discounts",
+        "taxes",
+        "liabilities_issued",
+        "liabilities_redeemed",
+        "pass_through",
+        "tips",
+        "rounding",
+    ];
+    let tenders = store.ask("05-tenders");
+    let tenders = tenders
+        .iter()
+        .map(|row| (row["tender"].as_str().unwrap().to_owned(), amount(&row["amount"])));
+    let tills = ["expected", "declared", "short", "undeclared", "loans", "pickups", "bank", "safe"];
+    let balances = store.ask("14-till-balance");
+    let balance = |row: &Value| {
+        let mut balance: Map<_, _> =
+            tills.iter().map(|name| ((*name).to_owned(), amount(&row[*name]))).collect();
+        balance.insert("over".to_owned(), amount(&row["over_"]));
+        balance.insert("currency".to_owned(), row["currency"].clone());
+        Value::Object(balance)
+    };
+    let drawers = ["terminal", "session", "operator", "currency", "tender"];
+    let day = &store.ask("15-completeness")[0];
+    vec![
+        ("totals", as_table("01-sales-by-store-and-day", amount, &sums, &[])[0].clone()),
+        ("tenders", Value::Object(tenders.collect())),
+        ("stock", as_table("09-stock-changes", quantity, &COLUMNS, &["sku", "unit"])),
+        (
+            "locations",
+            as_table("10-stock-by-location", quantity, &COLUMNS, &["sku", "location", "reason"]),
+        ),
+        ("counts", as_table("12-counts", quantity, &["quantity"], &["sku", "location"])),
+        (
+            "drawers",
+            as_table(
+                "13-over-and-short",
+                amount,
+                &["expected", "declared", "over_short"],
+                &drawers,
+            ),
+        ),
+        ("till_balance", sorted(&balances.iter().map(balance).collect())),
+        (
+            "completeness",
+            json!({
+                "status": day["status"], "terminal_count": day["terminals"], "closed_count": day["closed"],
+                "missing_count": day["missing"], "refused_count": day["refused"], "parked_count": day["parked"],
+            }),
+        ),
+    ]
 }
 
 #[test]
 fn in_any_order_with_copies_and_kill_9_the_day_comes_to_its_books_on_the_local_log() {
     for seed in 1..=3 {
         let folder = tempfile::tempdir().unwrap();
-        the_day_comes_to_its_books(&CommandLine::new(folder.path(), &[]), seed);
+        the_day_comes_to_its_books(&CommandLine::new(folder.path(), &[]), folder.path(), seed);
     }
 }
 
@@ -375,5 +485,5 @@ fn in_any_order_with_copies_and_kill_9_the_day_comes_to_its_books_on_kafka() {
     let command_line = CommandLine::new(folder.path(), &["--kafka", brokers])
         .with("TILLRACE__NAMESPACE", &namespace)
         .with("TILLRACE__LOG__KAFKA__SESSION_TIMEOUT", "6s");
-    the_day_comes_to_its_books(&command_line, 4);
+    the_day_comes_to_its_books(&command_line, folder.path(), 4);
 }

@@ -20,6 +20,8 @@ use crate::usage::UsageError;
 
 /// The name of the domain that a file without `domains` is.
 pub(crate) const DEFAULT: &str = "default";
+/// The file of a data store in the folder of its domain.
+const BOOKS_FILE: &str = "books.sqlite";
 
 /// A domain: topics, groups, tenants and sinks of its own, apart from those of all others. `log`, `tenants` and `sinks` have the
 /// keys of these sections of the top level.
@@ -63,6 +65,8 @@ pub(crate) struct Domain {
     pub(crate) namespace: String,
     pub(crate) data: PathBuf,
     pub(crate) log: LogSettings,
+    /// The file of its data store.
+    pub(crate) books: PathBuf,
     pub(crate) tenants: Vec<TenantSettings>,
     pub(crate) sinks: Vec<SinkSettings>,
     /// Where its keys stand in the file: `domains[0].`, or nothing.
@@ -112,6 +116,7 @@ impl Settings {
             namespace: self.namespace.clone(),
             data: self.data.clone(),
             log: self.log.clone(),
+            books: self.books.path.clone().unwrap_or_else(|| self.data.join(BOOKS_FILE)),
             tenants: self.tenants.clone(),
             sinks: self.sinks.clone(),
             section: String::new(),
@@ -121,13 +126,17 @@ impl Settings {
     fn of(&self, place: usize, settings: &DomainSettings) -> Domain {
         let mut log = settings.log.as_ref().unwrap_or(&self.log).clone();
         log.retention_days = settings.retention_days.unwrap_or(log.retention_days);
+        let data = settings.data.clone().unwrap_or_else(|| self.data.join(&settings.name));
+        let of_name = |folder: &PathBuf| folder.join(format!("{}.sqlite", settings.name));
+        let books = self.books.path.as_ref().map_or_else(|| data.join(BOOKS_FILE), of_name);
         Domain {
             name: settings.name.clone(),
             is_named: true,
             region: settings.region.clone(),
             namespace: settings.namespace.clone(),
-            data: settings.data.clone().unwrap_or_else(|| self.data.join(&settings.name)),
+            data,
             log,
+            books,
             tenants: settings.tenants.clone(),
             sinks: settings.sinks.clone(),
             section: format!("domains[{place}]."),

@@ -15,8 +15,9 @@ const PREFIX: &str = "TILLRACE__";
 /// What looks like the prefix and is none.
 const NEARLY: &str = "TILLRACE_";
 /// Keys of the top level.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "aggregate",
+    "books",
     "data",
     "domains",
     "ingest",

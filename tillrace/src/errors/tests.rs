@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 
+use tillrace_books::reader::{DATA_STORE_HOLE, DATA_STORE_UNREADABLE};
 use tillrace_core::aggregate::{PARTITION_STOPPED, RECORD_NEEDS_UPGRADE, RECORDS_UNREADABLE};
 use tillrace_core::log_calls::LOG_NOT_ANSWERING;
 use tillrace_core::restart::{PANICKED, RESTARTING_ROLE, STOPPED_ROLE};
@@ -59,6 +60,8 @@ fn sections() -> Vec<(&'static str, &'static [Explanation])> {
         ("Delivery: what stands still", SINK_CONDITIONS),
         ("Delivery: why a sink stopped", SinkError::EXPLANATIONS),
         ("Delivery: its audit", AuditWriterError::EXPLANATIONS),
+        ("The data store", StoreError::EXPLANATIONS),
+        ("The data store: what it lacks", &[DATA_STORE_HOLE, DATA_STORE_UNREADABLE]),
         ("Starting on Kafka", &[STARTING, SETTINGS_UNKNOWN]),
         ("Policy set", &[POLICY_UNREADABLE, CLIENT_UNUSABLE]),
         ("Starting on the local log", &[LOG_HELD]),
@@ -154,6 +157,7 @@ const CAUSES: &[(&str, &str)] = &[
     ("UnreadableReason", "the text of a record set aside"),
     ("RecordError", "the text of a dead letter, or of SinkError::Unreadable"),
     ("EnvelopeError", "the cause in UnreadableReason or RecordError"),
+    ("FoldError", "the text of a row of the data store's table unreadable"),
     ("MappingError", "the cause in ParkedError::MappingUnusable"),
     ("UnknownZone", "a line of RegisterError::Faulty, or the text of a record set aside"),
     ("RandomError", "the cause of a command that makes a key"),

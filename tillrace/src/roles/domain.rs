@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tracing::{Instrument as _, Span};
 
 use super::aggregator::Aggregator;
+use super::books::Books;
 use super::clusters::Clusters;
 use super::error::RoleError;
 use super::policy_follower::PolicyFollower;
@@ -59,6 +60,7 @@ pub(super) struct RunningDomain {
     weaknesses: Weaknesses,
     aggregator: Option<Aggregator>,
     delivery: Option<Delivery>,
+    books: Option<Books>,
     /// Keeps the gateway's clients as the policy set says.
     policy: Option<PolicyFollower>,
     /// Looks again at what could not be found out at the start.
@@ -104,6 +106,13 @@ impl RunningDomain {
                 Aggregator::start(log, topics, folding, impact, &mut registry, health.clone())
             })
             .transpose()?;
+        let books = roles
+            .books
+            .then(|| {
+                let log = Arc::clone(&log);
+                Books::start(&domain, log, roles.impact(), &mut registry, &health)
+            })
+            .transpose()?;
         let comparing = JoinSet::new();
         let running = Self {
             index,
@@ -115,6 +124,7 @@ impl RunningDomain {
             weaknesses,
             aggregator,
             delivery,
+            books,
             policy: None,
             comparing,
             _serving: serving,
@@ -166,7 +176,8 @@ impl RunningDomain {
         }
         let aggregator = self.aggregator.as_ref().is_none_or(Aggregator::has_stopped);
         let delivery = self.delivery.as_ref().is_none_or(has_stopped);
-        let is_idle = !has_gateway && aggregator && delivery;
+        let books = self.books.as_ref().is_none_or(Books::has_stopped);
+        let is_idle = !has_gateway && aggregator && delivery && books;
         is_idle.then(|| RoleError::NoneLeft.into())
     }
 
@@ -189,6 +200,11 @@ impl RunningDomain {
                     );
                 }
             }
+        }
+        if let Some(books) = self.books
+            && let Err(error) = books.drain().await
+        {
+            first_error.get_or_insert(error);
         }
         first_error.map_or(Ok(()), Err)
     }

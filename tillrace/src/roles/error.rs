@@ -19,6 +19,8 @@ pub(crate) enum RoleError {
     PolicyEnded,
     #[error("the aggregator panicked")]
     AggregatorPanicked,
+    #[error("the reader of the data store panicked")]
+    BooksPanicked,
     #[error(
         "the aggregator's last flush did not end within {}: the log does not answer",
         humantime::format_duration(*within)
@@ -46,6 +48,10 @@ explain!(RoleError {
     AggregatorPanicked: "aggregator_panicked",
         "The aggregator met something it was not made for while the process was ending: a defect. Nothing is lost; it begins at its \
          last flush when it is started again.",
+        "Start the process again, and report the text and the lines before.";
+    BooksPanicked: "books_panicked",
+        "The reader of the data store met something it was not made for while the process was ending: a defect. Nothing is lost; it \
+         begins at its last commit when it is started again.",
         "Start the process again, and report the text and the lines before.";
     AggregatorHangs: "aggregator_hangs",
         "The process was told to end while the log took what the aggregator had to write, and neither took nor refused it in time. \
