@@ -25,6 +25,8 @@ mod route;
 mod admitted_request;
 mod authentication;
 
+pub mod token;
+
 mod rate_limits;
 
 mod identity;
