@@ -136,7 +136,7 @@ impl Trails {
 
     fn rows(&self, query: &str, values: &[&dyn ToSql]) -> rusqlite::Result<Vec<Value>> {
         let mut statement = self.connection.prepare_cached(query)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let rows = statement.query_map(values, |row| object(&names, row))?;
         rows.take(MOST_ROWS).collect()
     }

@@ -1,5 +1,7 @@
 //! The SQLite store: one owner, one log, one schema; and rows of records as the fold makes them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its store has failed")]
+
 use tillrace_books::change::{Batch, ReadTo};
 use tillrace_books::fold::{Fold, ReadTopic, read_topics};
 use tillrace_books::sqlite::{SqliteStore, open_to_read};

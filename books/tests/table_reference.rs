@@ -1,5 +1,7 @@
 //! `docs/DATA_STORE_TABLES.md` is what the migrations say of their tables. The test writes it to `target/tmp`, to be copied.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot read its files has failed")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -136,7 +136,7 @@ mod tests {
         let often = drawn(Duration::ZERO, Some(5_000));
         assert!(often.contains("sending 0s: 2,000 of 5,000; 3 sent again\n"), "{often:?}");
         assert!(drawn(Duration::ZERO, None).contains("sending 0s: 2,000; 3 sent again\n"));
-        let rarely = drawn(Duration::from_secs(3_600), Some(5_000));
+        let rarely = drawn(Duration::from_hours(1), Some(5_000));
         assert_eq!(rarely.lines().count(), 1, "{rarely:?}");
         assert!(!often.contains('\x1b'), "{often:?}");
     }

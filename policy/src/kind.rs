@@ -19,8 +19,11 @@ pub struct Kind {
     /// Notes all that is wrong with a spec.
     pub inspect: fn(&Value, &mut Inspection),
     /// Asks for the hash of each key in a spec whether it stays, and removes those that do not: what was revoked is never set again.
-    pub retain_keys: fn(&mut Value, &mut dyn FnMut(&str) -> bool),
+    pub retain_keys: RetainKeys,
 }
+
+/// Asks for the hash of each key in a spec whether it stays.
+pub(crate) type RetainKeys = fn(&mut Value, &mut dyn FnMut(&str) -> bool);
 
 impl Kind {
     /// Returns a kind of a table by its name.

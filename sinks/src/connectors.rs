@@ -1,4 +1,4 @@
-//! The connectors: one folder each, and one line each in the table at the end of [`connectors`].
+//! The connectors: one folder each, and one line each in the table at its end.
 //!
 //! `kind` in the settings of a sink names the connector; the keys beside it are that connector's own.
 

@@ -11,6 +11,7 @@
 //! commit above an unsettled record, and memory bounded by `in_flight`. Connectors interpret records;
 //! backends make repeated deliveries harmless, by the identities that every connector sends.
 
+mod adapt;
 mod audit_writer;
 mod breaker;
 mod call;

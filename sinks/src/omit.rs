@@ -95,13 +95,12 @@ impl Connector for Omitting {
 }
 
 fn without(record: &Record, names: &BTreeSet<String>) -> Result<Record, RecordError> {
-    let shortened;
     let mut envelope: Members<'_> = read(&record.value)?;
     let data = envelope.0.iter_mut().find(|(name, _)| name == DATA);
     let Some((_, text)) = data else { return Ok(record.clone()) };
     let mut event: Members<'_> = serde_json::from_str(text.get())?;
     event.0.retain(|(name, _)| !names.contains(name));
-    shortened = serde_json::value::to_raw_value(&event)?;
+    let shortened = serde_json::value::to_raw_value(&event)?;
     *text = &shortened;
     let value = serde_json::to_vec(&envelope)?;
     Ok(Record::new(record.offset, record.appended_ms, record.key.clone(), value))

@@ -78,11 +78,10 @@ fn first_since(
         let record = reader.read(1, READ_WAIT)?.into_iter().next();
         match record.filter(|record| record.offset < high) {
             Some(record) if record.appended_ms < millis => low = record.offset + 1,
-            Some(_) => high = middle,
             None if reader.position() < high => {
                 return Err(LogError::TimedOut { action: "search a topic for an instant" });
             }
-            None => high = middle,
+            Some(_) | None => high = middle,
         }
     }
     Ok(low)

@@ -67,7 +67,7 @@ pub(crate) enum Command {
     Deliver(Source),
     /// Run only the data store: the log's topics as tables of a SQLite file, for reports. Or make it anew, or check it.
     ///
-    /// `up` keeps one too, unless `books.enabled` is false. One process reads all partitions. docs/DATA_STORE.md is the page for it.
+    /// `up` keeps one too, unless `books.enabled` is false. One process reads all partitions. `docs/DATA_STORE.md` is the page for it.
     Books(BooksArgs),
     /// Say what became of one sale: admitted, judged, delivered. Asks the data store.
     Trail(TrailArgs),

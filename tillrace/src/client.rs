@@ -23,6 +23,7 @@ use crate::cli::{
 };
 use crate::confirm::confirm;
 use crate::control;
+use crate::policy::PolicyError;
 use crate::roles::policy_follower::KIND;
 use crate::session::{Session, say};
 
@@ -82,7 +83,7 @@ fn end_keys(args: ClientRevokeArgs) -> anyhow::Result<ExitCode> {
     let id = id_of(&client);
     let chain = read(&session)?;
     let (_, keys) = found(chain.chain(), &id)?;
-    let newest = keys.iter().map(|key| &key.created_at).max().cloned();
+    let newest = keys.iter().map(|key| &key.created_at).max().copied();
     let is_meant = |candidate: &&ClientKey| match &key {
         Some(begin) => candidate.hash.starts_with(begin.as_str()),
         None => !old || Some(&candidate.created_at) != newest.as_ref(),
@@ -150,7 +151,7 @@ fn list(args: &ClientListArgs) -> anyhow::Result<ExitCode> {
         }
     }
     if let Some(cause) = chain.broken() {
-        return Err(ClientError::NotFollowed { cause }.into());
+        return Err(PolicyError::NotFollowed { cause }.into());
     }
     Ok(ExitCode::SUCCESS)
 }

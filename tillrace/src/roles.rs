@@ -43,6 +43,7 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 
 /// Which roles a process has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "any combination is a process")]
 pub(crate) struct Roles {
     pub(crate) ingest: bool,
     pub(crate) aggregate: bool,

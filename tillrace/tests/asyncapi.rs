@@ -130,6 +130,20 @@ fn policy_key(value: &Value) -> Option<String> {
     })
 }
 
+/// Writes what only commands write.
+fn register_and_make_a_client(command_line: &CommandLine) {
+    let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/samples/day/register.json");
+    let client = ["--tenant", "demo", "--name", "till", "--yes"];
+    for words in [
+        &["register", "apply", register.to_str().unwrap(), "--yes"][..],
+        &[&["client", "create"][..], &client].concat(),
+        &[&["client", "revoke"][..], &client].concat(),
+    ] {
+        let output = command_line.run(words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 #[test]
 fn what_the_engine_writes_is_as_described() {
     let runtime = Runtime::new().unwrap();
@@ -145,14 +159,7 @@ fn what_the_engine_writes_is_as_described() {
         CommandLine::new(folder.path(), &[]).with("TILLRACE__SINKS", &sinks.to_string());
     // A local log has one owner.
     assert!(command_line.up().terminate().success());
-    let register = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/samples/day/register.json");
-    let output = command_line.run(&["register", "apply", register.to_str().unwrap(), "--yes"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for action in ["create", "revoke"] {
-        let words = ["client", action, "--tenant", "demo", "--name", "till", "--yes"];
-        let output = command_line.run(&words);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
+    register_and_make_a_client(&command_line);
     let tillrace = command_line.up();
     tillrace.sell(1, "apples", "3");
     tillrace.sell(2, "pears", "1");

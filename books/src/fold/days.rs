@@ -79,8 +79,8 @@ struct Balance<'a> {
 
 #[derive(Deserialize)]
 struct Terminal<'a> {
-    #[serde(borrow)]
-    terminal: Cow<'a, str>,
+    #[serde(borrow, rename = "terminal")]
+    name: Cow<'a, str>,
     epoch: Option<Cow<'a, str>>,
     opened: bool,
     closed: bool,
@@ -137,7 +137,7 @@ pub(super) fn add(key: &str, value: &[u8], batch: &mut Batch) -> Result<(), Fold
                 tenant,
                 store,
                 date,
-                terminal.terminal.as_ref().into(),
+                terminal.name.as_ref().into(),
                 terminal.epoch.as_deref().unwrap_or("").into(),
                 terminal.opened.into(),
                 terminal.closed.into(),

@@ -79,7 +79,7 @@ impl Client {
 
     /// Returns the names that it may register.
     pub(super) fn caps(&self, tenant: &Tenant) -> ClientCaps {
-        ClientCaps::new(&tenant.settings, self.rights.stores(), tenant.has_one_client())
+        ClientCaps::new(&tenant.settings, self.rights.is_for_all_stores(), tenant.has_one_client())
     }
 
     /// Returns the use of its keys, in their order: when each was last used, in milliseconds since the Unix epoch.

@@ -99,20 +99,18 @@ pub(super) struct ClientCaps {
 }
 
 impl ClientCaps {
-    /// Derives the caps of a client from those of its tenant. `stores` is the number of stores that it is for, if not for all;
-    /// the only client of a tenant may use up its caps.
-    pub(super) fn new(settings: &TenantSettings, stores: Option<usize>, is_only: bool) -> Self {
+    /// Derives the caps of a client from those of its tenant; the only client of a tenant may use up its caps.
+    ///
+    /// A client for listed stores has none of its own: its list bounds its stores, and the cap of each store its terminals. Counting
+    /// would hold stores against it that were on its list before.
+    pub(super) fn new(settings: &TenantSettings, is_for_all_stores: bool, is_only: bool) -> Self {
+        if !is_for_all_stores {
+            return Self { stores: u32::MAX, terminals: u32::MAX };
+        }
         let part = |cap: u32| {
             if is_only { cap } else { cap - cap / 100 * (100 - KEY_PERCENT) }
         };
-        match stores.map(u32::try_from) {
-            Some(Ok(stores)) => {
-                Self { stores, terminals: stores.saturating_mul(settings.max_terminals_per_store) }
-            }
-            _ => {
-                Self { stores: part(settings.max_stores), terminals: part(settings.max_terminals) }
-            }
-        }
+        Self { stores: part(settings.max_stores), terminals: part(settings.max_terminals) }
     }
 }
 
@@ -237,8 +235,9 @@ mod tests {
         let mut settings = json!({"id": "t", "keys": []});
         settings.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let settings: TenantSettings = serde_json::from_value(settings).unwrap();
-        let of = |stores| (ClientNames::default(), ClientCaps::new(&settings, stores, false));
-        Clients { names: NameRegistry::new(&settings), all: of(None), narrow: of(Some(1)) }
+        let of =
+            |is_for_all| (ClientNames::default(), ClientCaps::new(&settings, is_for_all, false));
+        Clients { names: NameRegistry::new(&settings), all: of(true), narrow: of(false) }
     }
 
     impl Clients {
@@ -257,11 +256,20 @@ mod tests {
         for terminal in ["1", "2", "3", "2"] {
             assert_eq!(names.narrow("7", terminal), Ok(0));
         }
-        assert_eq!(names.narrow("7", "4").unwrap_err().of, CapScope::Key);
+        assert_eq!(names.narrow("7", "4"), Err(STORE_TERMINALS));
         assert_eq!(names.all("7", "4"), Err(STORE_TERMINALS));
         assert_eq!(names.all("8", "4"), Ok(1));
         assert_eq!(names.narrow("7", "3"), Ok(0));
         assert_eq!(names.names.find("7", "4"), None, "what was put off takes no place");
+    }
+
+    /// Its list was another one before each of them.
+    #[test]
+    fn stores_that_left_a_clients_list_are_not_held_against_it() {
+        let names = clients(&json!({"max_terminals_per_store": 1}));
+        for (id, store) in (0..).zip(["13", "12", "11"]) {
+            assert_eq!(names.narrow(store, "1"), Ok(id), "{store}");
+        }
     }
 
     #[test]

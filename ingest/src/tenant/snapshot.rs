@@ -169,8 +169,9 @@ impl Snapshot {
                     self.keys.remove_mut(&key.digest);
                 }
                 1 => {
-                    left.into_iter()
-                        .for_each(|owner| self.keys.insert_mut(key.digest, KeyOwners::One(owner)));
+                    for owner in left {
+                        self.keys.insert_mut(key.digest, KeyOwners::One(owner));
+                    }
                 }
                 _ => self.keys.insert_mut(key.digest, KeyOwners::Several(left)),
             }

@@ -14,7 +14,7 @@ const REVOKED_KEY: &str = "key-that-was-revoked";
 const REMOTE_KEY: &str = "key-taken-elsewhere-only";
 const TILL_KEY: &str = "key-of-till-3-in-store-7";
 
-fn client(name: &str, key: &str, more: Value) -> Value {
+fn client(name: &str, key: &str, more: &Value) -> Value {
     let mut client = json!({"name": name, "keys": [{"hash": hash_key(key)}], "stores": ["*"]});
     client.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     client
@@ -23,11 +23,11 @@ fn client(name: &str, key: &str, more: Value) -> Value {
 fn clients() -> Value {
     let expired = json!([{"hash": hash_key(EXPIRED_KEY), "expires_at": "2026-11-27T08:00:00Z"}]);
     json!({"clients": [
-        client("reader", READER_KEY, json!({"scopes": ["query:read", "admin"]})),
-        client("expired", EXPIRED_KEY, json!({"keys": expired})),
-        client("revoked", REVOKED_KEY, json!({})),
-        client("remote", REMOTE_KEY, json!({"addresses": {"allow": ["192.0.2.0/24"]}})),
-        client("till", TILL_KEY, json!({"stores": ["7"], "terminals": ["7/3"]})),
+        client("reader", READER_KEY, &json!({"scopes": ["query:read", "admin"]})),
+        client("expired", EXPIRED_KEY, &json!({"keys": expired})),
+        client("revoked", REVOKED_KEY, &json!({})),
+        client("remote", REMOTE_KEY, &json!({"addresses": {"allow": ["192.0.2.0/24"]}})),
+        client("till", TILL_KEY, &json!({"stores": ["7"], "terminals": ["7/3"]})),
     ]})
 }
 

@@ -250,6 +250,25 @@ struct ReceiptTotals<'a> {
     rounding: Option<Cow<'a, str>>,
 }
 
+/// Reads sums by currency and name, without those that are nothing.
+///
+/// # Errors
+/// The first amount that is no decimal.
+pub(super) fn sums(
+    by_currency: &BTreeMap<String, BTreeMap<String, String>>,
+) -> Result<Sums, String> {
+    let mut sums = Sums::new();
+    for (currency, amounts) in by_currency {
+        for (name, text) in amounts {
+            let value = ten_thousandths(text).ok_or_else(|| text.clone())?;
+            if value != 0 {
+                sums.insert((currency.clone(), name.clone()), value);
+            }
+        }
+    }
+    Ok(sums)
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::Value;

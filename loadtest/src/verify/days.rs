@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::books::{Books, Sums, ten_thousandths};
+use super::books::{Books, sums};
 use super::tills::BalanceRecord;
 #[cfg(test)]
 use super::tills::Tills;
@@ -92,25 +92,6 @@ impl StoreDays {
     }
 }
 
-/// Reads sums by currency and name, without those that are nothing.
-///
-/// # Errors
-/// The first amount that is no decimal.
-pub(super) fn sums(
-    by_currency: &BTreeMap<String, BTreeMap<String, String>>,
-) -> Result<Sums, String> {
-    let mut sums = Sums::new();
-    for (currency, amounts) in by_currency {
-        for (name, text) in amounts {
-            let value = ten_thousandths(text).ok_or_else(|| text.clone())?;
-            if value != 0 {
-                sums.insert((currency.clone(), name.clone()), value);
-            }
-        }
-    }
-    Ok(sums)
-}
-
 /// Writes the records of a day as the mock gateway publishes them.
 #[cfg(test)]
 #[derive(Debug, Default)]
@@ -125,7 +106,7 @@ impl DayRecordWriter {
     }
 
     pub(crate) fn record(&self, tenant: &str, store: &str, date: &str) -> String {
-        let by_currency = |sums: &Sums| {
+        let by_currency = |sums: &super::books::Sums| {
             let mut currencies: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
             for ((currency, name), sum) in sums {
                 let amounts = currencies.entry(currency.clone()).or_default();

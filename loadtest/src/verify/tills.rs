@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::books::{Receipt, Sums, add, amount, ten_thousandths};
+use super::books::{Receipt, Sums, add, amount, sums, ten_thousandths};
 use crate::kinds::{ADVANCE, TRADE};
 
 /// Terminal, epoch and session.
@@ -181,6 +181,6 @@ impl BalanceRecord {
     /// # Errors
     /// The first amount that is no decimal.
     pub(super) fn sums(&self) -> Result<Option<Sums>, String> {
-        if self.truncated { Ok(None) } else { super::days::sums(&self.currencies).map(Some) }
+        if self.truncated { Ok(None) } else { sums(&self.currencies).map(Some) }
     }
 }

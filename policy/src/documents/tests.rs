@@ -75,12 +75,12 @@ fn all_that_is_wrong_is_told_at_once_with_its_place() {
 
 #[test]
 fn what_would_fill_the_memory_is_refused() {
-    let large = format!("# {}\n", "x".repeat(FILE_BYTES as usize));
+    let large = format!("# {}\n", "x".repeat(usize::try_from(FILE_BYTES).unwrap()));
     assert!(faults(&[("a.yaml", &large)]).contains("too large"));
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let alias = format!("*a{}", level - 1);
-        bomb += &format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(", "));
+        bomb.extend([format!("a{level}: &a{level} [{}]\n", [alias.as_str(); 10].join(", "))]);
     }
     assert!(faults(&[("a.yaml", &bomb)]).contains("is no YAML"));
     let deep = folder(&[("a.yaml", ONE)]);

@@ -16,7 +16,7 @@ mod connector;
 mod settings;
 
 pub use connector::Erp;
-pub use settings::{DocumentSettings, ErpSettings, Form, MovementSettings};
+pub use settings::{DocumentSettings, Form, MovementSettings};
 
 #[cfg(test)]
 mod tests;

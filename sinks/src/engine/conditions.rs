@@ -64,6 +64,12 @@ pub(super) const DRAIN_CUT: Explanation = Explanation {
               after the next start under the same idempotency keys.",
     remedy: "Nothing, if the backend was slow or away. To wait longer, raise the sink's `flow.drain_within`.",
 };
+pub(super) const BATCHES_SHRUNK: Explanation = Explanation {
+    code: "batches_shrunk",
+    meaning: "A backend answered that a batch is too large (413). The batch is cut in two and sent again, and later batches of the sink \
+              are smaller until the process starts again. Nothing is lost.",
+    remedy: "Set the sink's `flow.batch.bytes` to what the text says, so that no call is wasted after a start; or raise the backend's limit.",
+};
 const TOPIC_NOT_READ: Explanation = Explanation {
     code: "topic_not_read",
     meaning: "A sink's topic cannot be read for a while.",
@@ -72,6 +78,7 @@ const TOPIC_NOT_READ: Explanation = Explanation {
 
 /// Explanations of all conditions that a sink can raise.
 pub const SINK_CONDITIONS: &[Explanation] = &[
+    BATCHES_SHRUNK,
     SINK_STOPPED,
     PARTITION_HALTED,
     BREAKER_OPEN,

@@ -80,12 +80,11 @@ impl Engine {
         }
     }
 
-    /// Drops the records in flight of a partition: its next owner sends them again. Calls under way are waited for, so that the
-    /// audit knows what they delivered; a file is abandoned, because its name decides who wrote it.
+    /// Drops the records in flight of a partition, calls under way included: its next owner sends them again.
     fn forget(&mut self, partition: Partition) {
         self.partitions.remove(&partition);
         for (of, call) in self.calls.values() {
-            if *of == partition && self.spec.connector.ordering() == Ordering::Partition {
+            if *of == partition {
                 call.abort();
             }
         }

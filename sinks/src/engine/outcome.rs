@@ -12,7 +12,6 @@ use super::call::CompletedCall;
 use super::conditions::plain_code;
 use super::partition::{PartitionStage, SettledRecord};
 use super::progress::SettleKind;
-use super::reader::Epoch;
 use super::retry_policy::{KeyFailure, RetryDecision};
 use super::{Engine, JobOutput, PendingSettlement, SinkError, WriteBuffer};
 use crate::audit::{AuditEntry, AuditOutcome};
@@ -71,12 +70,7 @@ impl Engine {
             return Ok(());
         };
         if !current {
-            return self.audit_late(
-                (partition, epoch),
-                &records,
-                &call_outcome,
-                (status, started, elapsed),
-            );
+            return Ok(());
         }
         if matches!(call_outcome, CallOutcome::Split) {
             if let Some(assigned) = self.partitions.get_mut(&partition) {
@@ -104,40 +98,6 @@ impl Engine {
             );
         }
         self.settle(partition, call_result, status, started, elapsed)
-    }
-
-    /// Audits what a call delivered whose partition was revoked meanwhile. The next owner sends the records again under the
-    /// same identities, and the audit has both deliveries.
-    fn audit_late(
-        &mut self,
-        (partition, epoch): (Partition, Epoch),
-        records: &[Record],
-        call_outcome: &CallOutcome,
-        (status, started, elapsed): (Option<u16>, Timestamp, Duration),
-    ) -> Result<(), SinkError> {
-        let CallOutcome::Each(outcomes) = call_outcome else { return Ok(()) };
-        let mut offsets: Vec<_> = records
-            .iter()
-            .zip(outcomes)
-            .filter(|(_, outcome)| **outcome == RecordOutcome::Delivered)
-            .map(|(record, _)| (record.offset, None))
-            .collect();
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        offsets.sort_unstable();
-        let outcome = AuditOutcome::Delivered;
-        let entry = AuditEntry { outcome, status, attempts: 1, started, elapsed, offsets };
-        let mut chain = self.audit_writer.chain();
-        let rows = self.audit_writer.rows(&mut chain, partition, &[], &[entry])?;
-        self.write_buffer.rows.extend(rows);
-        self.write_buffer.settlements.push(PendingSettlement {
-            partition,
-            epoch,
-            leaving: Vec::new(),
-        });
-        self.write_next();
-        Ok(())
     }
 
     /// Classifies the result of a call, and updates breaker and rate limiter.
@@ -209,39 +169,6 @@ impl Engine {
                 }
                 None
             }
-        }
-    }
-
-    /// Tells the limit of calls under way how the backend took a call.
-    fn adapt(
-        &mut self,
-        result: &Result<DeliveryReply, CallError>,
-        elapsed: Duration,
-        under_way: usize,
-        now: Instant,
-    ) {
-        match result {
-            Ok(_) | Err(CallError::Refused { .. } | CallError::Busy { .. }) => {
-                self.concurrency.answered(now, elapsed, under_way);
-            }
-            Err(CallError::Unavailable { .. } | CallError::Throttled { .. }) => {
-                self.concurrency.congested(now, elapsed);
-            }
-            Err(CallError::Stop { .. }) => {}
-        }
-    }
-
-    /// Halves the size of batches after the backend said that one was too large (413), until the next start.
-    fn shrink_batches(&mut self, records: &[Record]) {
-        let bytes: usize = records.iter().map(Record::bytes).sum();
-        if records.len() > 1 && bytes / 2 < self.limits.bytes {
-            self.limits.bytes = (bytes / 2).max(1);
-            let (sink, max_bytes) = (&self.spec.name, self.limits.bytes);
-            tracing::warn!(
-                sink,
-                max_bytes,
-                "backend says that a batch is too large, sending smaller ones"
-            );
         }
     }
 

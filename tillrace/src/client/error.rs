@@ -4,6 +4,8 @@ use tillrace_log::LogError;
 use tillrace_log::explain;
 use tillrace_policy::ApplyError;
 
+use crate::policy::PolicyError;
+
 /// Why clients cannot be made, changed or shown. Nothing was written, where the text does not say otherwise.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ClientError {
@@ -21,10 +23,8 @@ pub(crate) enum ClientError {
     NoSuchKey { client: String },
     #[error("the key would expire later than can be written")]
     Expiry,
-    #[error("the policy set cannot be followed: {cause}")]
-    NotFollowed { cause: String },
-    #[error("change the policy set")]
-    Apply(#[source] Box<ApplyError<ClientError>>),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     #[error("use the policy set on the log")]
     Log(#[from] LogError),
 }
@@ -34,14 +34,17 @@ impl From<ApplyError<ClientError>> for ClientError {
         match error {
             ApplyError::Plan(error) => error,
             ApplyError::Log(error) => Self::Log(error),
-            ApplyError::NotFollowed(cause) => Self::NotFollowed { cause },
-            other => Self::Apply(Box::new(other)),
+            ApplyError::NotFollowed(cause) => PolicyError::NotFollowed { cause }.into(),
+            ApplyError::Contended => PolicyError::Contended.into(),
+            other @ ApplyError::TooLarge { .. } => {
+                PolicyError::TooLarge { document: other.to_string() }.into()
+            }
         }
     }
 }
 
 explain!(ClientError {
-    => Log;
+    => Log, Policy;
     NoTenant: "client_tenant",
         "The configuration has no such tenant, so nobody could send for it.",
         "Correct `--tenant`, name the right `--domain` or `--config`, or add the tenant to `tenants` first.";
@@ -63,10 +66,4 @@ explain!(ClientError {
     Expiry: "client_expiry",
         "The time after which the key would expire is beyond the year 9999.",
         "Choose a shorter one, or leave `--expires` out.";
-    NotFollowed: "policy_not_followed",
-        "This program cannot follow the policy set to its end, so it changes nothing in it.",
-        "Use the version of Tillrace that wrote the record that the text names, or a later one.";
-    Apply: "policy_not_applied",
-        "The policy set was not changed; the cause is in the text.",
-        "If others changed it at the same time, try again. A document that is too large is to be made smaller.";
 });

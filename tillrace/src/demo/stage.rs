@@ -21,7 +21,7 @@ use tillrace_loadtest::traffic::TrafficSettings;
 use tillrace_log::LogView;
 use tillrace_sinks::SinkSettings;
 use tillrace_sinks::crm::PointsSettings;
-use tillrace_sinks::erp::{DocumentSettings, ErpSettings, Form, MovementSettings};
+use tillrace_sinks::erp::{DocumentSettings, Form, MovementSettings};
 use tillrace_sinks::http::BackendSettings;
 use tillrace_sinks::parquet::ParquetSettings;
 use tillrace_sinks::record::SourceTopic;
@@ -227,20 +227,17 @@ fn settings(folder: &Path, key: &str, backends: &Backends) -> anyhow::Result<Set
         "keys": [{"name": "demo", "hash": hash_key(key), "stores": ["*"]}],
     });
     settings.tenants.push(serde_json::from_value(tenant).context("make the demo's tenant")?);
-    let erp = |url: &str| ErpSettings { backend: BackendSettings::new(url), form: Form::Batch };
     let points = PointsSettings {
         backend: BackendSettings::new(&backends.points.points_url()),
         rule: tillrace_sinks::crm::PointsRule::default(),
     };
-    let documents = erp(&backends.documents.documents_url());
-    let movements = erp(&backends.movements.movements_url());
+    let documents = BackendSettings::new(&backends.documents.documents_url());
+    let documents = DocumentSettings { backend: documents, form: Form::Batch };
+    let movements = BackendSettings::new(&backends.movements.movements_url());
+    let movements = MovementSettings { backend: movements, form: Form::Batch };
     settings.sinks = vec![
-        sink("erp", Target::ErpDocuments(DocumentSettings(documents)), flow(Some(200), 8)),
-        sink(
-            "erp-stock",
-            Target::ErpStockMovements(MovementSettings(movements)),
-            flow(Some(500), 8),
-        ),
+        sink("erp", Target::ErpDocuments(documents), flow(Some(200), 8)),
+        sink("erp-stock", Target::ErpStockMovements(movements), flow(Some(500), 8)),
         sink("crm", Target::CrmPoints(points), flow(None, 48)),
         parquet("analytics", SourceTopic::Transactions, folder)?,
         parquet("analytics-stock", SourceTopic::Deltas, folder)?,

@@ -102,10 +102,10 @@ fn planned(
     changes: &[Change],
 ) -> Result<Vec<Change>, PolicyError> {
     let differs = |change: &&Change| chain.set().get(change.id()) != before.get(change.id());
-    let changed: Vec<String> =
+    let touched: Vec<String> =
         changes.iter().filter(differs).take(3).map(|change| change.id().to_string()).collect();
-    if !changed.is_empty() {
-        return Err(PolicyError::Changed { ids: changed.join(", ") });
+    if !touched.is_empty() {
+        return Err(PolicyError::Changed { ids: touched.join(", ") });
     }
     for change in changes {
         if let Change::Set(resource) = change

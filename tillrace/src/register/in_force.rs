@@ -34,8 +34,8 @@ pub(super) fn in_force(
     topics: &Topics,
     file: &RegisterFile,
 ) -> anyhow::Result<StoreDates> {
-    let mut by_partition: BTreeMap<Partition, HashMap<String, Vec<&(String, Register)>>> =
-        BTreeMap::new();
+    type ByKey<'a> = HashMap<String, Vec<&'a (String, Register)>>;
+    let mut by_partition: BTreeMap<Partition, ByKey<'_>> = BTreeMap::new();
     for named in &file.stores {
         let partition = topics::partition_of(&file.tenant, &named.0, view.partitions());
         let key = topics::key(&[&file.tenant, &named.0]);

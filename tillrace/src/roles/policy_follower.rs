@@ -3,7 +3,7 @@
 //! What is on the log when a domain starts is in force before its first caller is let in. Afterwards a thread reads on: a new client is
 //! known, and a revoked key ended, within a fraction of a second. While the log cannot be read the clients stay as they are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -214,9 +214,9 @@ impl Clients {
     /// Ends the keys that are revoked: whose they are is looked up, so that it costs as many clients as there are revocations.
     fn obey_revocations(&mut self, chain: &Chain) {
         let hashes = chain.revocations().iter().map(|revocation| &revocation.hash);
-        let owners: BTreeMap<&ResourceId, ()> =
-            hashes.filter_map(|hash| Some((self.owners.get(hash)?, ()))).collect();
-        for id in owners.into_keys() {
+        let owners: BTreeSet<&ResourceId> =
+            hashes.filter_map(|hash| self.owners.get(hash)).collect();
+        for id in owners {
             let Some(resource) = self.set.get(id) else { continue };
             if let Ok(settings) = serde_json::from_value(resource.spec.clone()) {
                 self.change(id, Some(without_revoked(settings, chain)));

@@ -50,7 +50,7 @@ impl DataStore {
 
     pub(super) fn rows(&self, sql: &str) -> Vec<Value> {
         let mut statement = self.0.prepare(sql).unwrap();
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+        let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).unwrap();
         let mut found = Vec::new();
         while let Some(row) = rows.next().unwrap() {

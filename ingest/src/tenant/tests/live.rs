@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::CurrentTime;
-use crate::identity::ClientSettings;
+use crate::identity::{ClientSettings, Expiry};
 use crate::problem::Problem;
 
 fn at(wall_ms: i64) -> CurrentTime {
@@ -119,7 +119,7 @@ fn a_key_ends_at_its_time_and_its_last_use_is_known() {
     let [till] = &directory.clients(0)[..] else { panic!("one client") };
     let [key] = &till.keys[..] else { panic!("one key") };
     assert_eq!((till.tenant.as_str(), till.name.as_str()), ("a", "till"));
-    assert_eq!(key.last_used.map(|used| used.millis()), Some(60_000), "kept over the change");
+    assert_eq!(key.last_used.map(Expiry::millis), Some(60_000), "kept over the change");
     assert!(hash_key("new").contains(&format!("sha256:{}", key.hash_prefix)));
 }
 

@@ -21,11 +21,11 @@ macro_rules! erp_config {
             }
 
             fn secrets(&mut self) -> Vec<(String, &mut Secret)> {
-                self.0.backend.secrets()
+                self.backend.secrets()
             }
 
             fn inspect(&self, found: &mut Inspection) {
-                found.within("backend", |found| self.0.backend.inspect(found));
+                found.within("backend", |found| self.backend.inspect(found));
             }
 
             fn build<'a>(
@@ -33,15 +33,15 @@ macro_rules! erp_config {
                 _sink: SinkIdentity<'a>,
                 _log: Arc<dyn LogView>,
             ) -> ConfigFuture<'a, Result<Arc<dyn Connector>, ConnectorError>> {
-                Box::pin(async move { Ok(Arc::new($make(&self.0)?) as _) })
+                Box::pin(async move { Ok(Arc::new($make(self)?) as _) })
             }
 
             fn target(&self) -> String {
-                self.0.backend.url.clone()
+                self.backend.url.clone()
             }
 
             fn probe(&self) -> ConfigFuture<'_, Result<String, ConnectorError>> {
-                Box::pin(async move { Ok(probe::backend(&self.0.backend).await?) })
+                Box::pin(async move { Ok(probe::backend(&self.backend).await?) })
             }
         }
     };

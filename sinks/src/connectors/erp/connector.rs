@@ -8,13 +8,13 @@ use tillrace_core::event::Kind;
 use tillrace_core::money;
 
 use super::body::{self, BatchReply, Item};
-use super::settings::{ErpSettings, Form};
+use super::settings::{DocumentSettings, Form, MovementSettings};
 use crate::connector::{
     CallError, Connector, DeliveryBatch, DeliveryFuture, DeliveryReply, Ordering, RecordOutcome,
 };
 use crate::failure::FailureCode;
 use crate::flow::BatchSettings;
-use crate::http::{Backend, BackendError};
+use crate::http::{Backend, BackendError, BackendSettings};
 use crate::record::{Record, RecordError, Transaction};
 
 /// Posts documents or stock movements to an ERP.
@@ -36,20 +36,20 @@ impl Erp {
     ///
     /// # Errors
     /// When the settings allow no HTTP client.
-    pub fn documents(settings: &ErpSettings) -> Result<Self, BackendError> {
-        Self::new(settings, Content::Documents)
+    pub fn documents(settings: &DocumentSettings) -> Result<Self, BackendError> {
+        Self::new(&settings.backend, settings.form, Content::Documents)
     }
 
     /// Makes the connector for stock movements.
     ///
     /// # Errors
     /// When the settings allow no HTTP client.
-    pub fn stock_movements(settings: &ErpSettings) -> Result<Self, BackendError> {
-        Self::new(settings, Content::Movements)
+    pub fn stock_movements(settings: &MovementSettings) -> Result<Self, BackendError> {
+        Self::new(&settings.backend, settings.form, Content::Movements)
     }
 
-    fn new(settings: &ErpSettings, content: Content) -> Result<Self, BackendError> {
-        Ok(Self { backend: Backend::new(&settings.backend)?, form: settings.form, content })
+    fn new(backend: &BackendSettings, form: Form, content: Content) -> Result<Self, BackendError> {
+        Ok(Self { backend: Backend::new(backend)?, form, content })
     }
 
     fn item(&self, record: &Record, batch: &DeliveryBatch) -> Result<Item, RecordError> {

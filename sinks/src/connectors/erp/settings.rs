@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::http::BackendSettings;
 
-/// The ERP's backend and the form of calls.
+/// The settings of a sink of sales documents.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ErpSettings {
+pub struct DocumentSettings {
     /// URL, token, timeout.
     pub backend: BackendSettings,
     /// Shape of a call.
@@ -16,15 +16,16 @@ pub struct ErpSettings {
     pub form: Form,
 }
 
-/// The settings of a sink of sales documents.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct DocumentSettings(pub ErpSettings);
-
 /// The settings of a sink of stock movements.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(transparent)]
-pub struct MovementSettings(pub ErpSettings);
+#[serde(deny_unknown_fields)]
+pub struct MovementSettings {
+    /// URL, token, timeout.
+    pub backend: BackendSettings,
+    /// Shape of a call.
+    #[serde(default)]
+    pub form: Form,
+}
 
 /// Shape of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]

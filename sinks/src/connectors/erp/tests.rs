@@ -11,7 +11,7 @@ use tillrace_core::money::{self, MoneyEffect};
 use tillrace_core::stock;
 
 use super::body::{self, Item};
-use super::{Erp, ErpSettings, Form};
+use super::{DocumentSettings, Erp, Form, MovementSettings};
 use crate::connector::{CallError, Connector as _, DeliveryBatch, MAX_RETRY_AFTER, RecordOutcome};
 use crate::engine::SinkSpec;
 use crate::filter::Filter;
@@ -24,8 +24,8 @@ use crate::simulate::{Faults, SimulatedBackend, StockKey};
 const SALE: &str =
     r#"{"kind":"sale","lines":[{"line":1,"type":"sale","sku":"4711","quantity":"1"}]}"#;
 
-fn settings(url: &str, form: Form) -> ErpSettings {
-    ErpSettings { backend: BackendSettings::new(url), form }
+fn settings(url: &str, form: Form) -> DocumentSettings {
+    DocumentSettings { backend: BackendSettings::new(url), form }
 }
 
 fn sale(store: &str, sequence: u64) -> Record {
@@ -385,7 +385,11 @@ async fn stock_at_the_erp_is_the_sum_of_the_deltas() {
         fixture.append(&fixture.topics.deltas, 0, &key, delta(number, &sku).as_bytes());
     }
     backend.reject("g:0:70:71:w:d:acme/1/sku-0/C62");
-    let erp = Erp::stock_movements(&settings(&backend.movements_url(), Form::Batch)).unwrap();
+    let erp = Erp::stock_movements(&MovementSettings {
+        backend: BackendSettings::new(&backend.movements_url()),
+        form: Form::Batch,
+    })
+    .unwrap();
     let spec = SinkSpec {
         name: "erp-stock".into(),
         source: SourceTopic::Deltas,
