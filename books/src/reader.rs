@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tillrace_log::explain::Explanation;
 use tillrace_log::health::{Condition, Health, Impact};
@@ -21,6 +21,10 @@ use crate::store::{Store, StoreError};
 
 /// Records that are asked for at once.
 const READ_RECORDS: usize = 500;
+/// How long nothing may come of records that are there.
+const LONGEST_SILENCE: Duration = Duration::from_secs(30);
+/// Longest wait for records that are there.
+const READ_WAIT: Duration = Duration::from_millis(100);
 /// Records of a partition before the next one has its turn.
 const TURN_RECORDS: u64 = 10_000;
 /// Rows after which a batch is committed. Those of one record may come on top of it.
@@ -128,8 +132,20 @@ impl<'a> BooksReader<'a> {
     /// When log or store fail.
     pub fn catch_up(&mut self) -> Result<(), StoreError> {
         let never = AtomicBool::new(false);
-        while self.pass(&never)? > 0 {}
-        Ok(())
+        let mut newest = Instant::now();
+        loop {
+            let is_empty = self.pass(&never)? == 0;
+            if is_empty && self.metrics.lag_records.get() == 0 {
+                return Ok(());
+            }
+            // A pass without a record is no end: what was asked of Kafka may be under way.
+            if is_empty && newest.elapsed() > LONGEST_SILENCE {
+                return Err(LogError::TimedOut { action: "read what is on the log" }.into());
+            }
+            if !is_empty {
+                newest = Instant::now();
+            }
+        }
     }
 
     /// Looks at every partition once. Returns how many records came.
@@ -174,7 +190,7 @@ impl<'a> BooksReader<'a> {
         };
         let mut count = 0;
         while reader.position() < bounds.stable_end {
-            let records = reader.read(READ_RECORDS, Duration::ZERO)?;
+            let records = reader.read(READ_RECORDS, READ_WAIT)?;
             let is_empty = records.is_empty();
             for record in &records {
                 count += 1;
